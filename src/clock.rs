@@ -1,0 +1,76 @@
+//! The only reader of the wall clock.
+//!
+//! Everything that decides takes `now` as an argument; the shells get it from a [`Clock`].
+//! Tests hold a [`ManualClock`] and turn it by hand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Tells the time.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The clock of the machine.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// Returns the present moment in UTC.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn now(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Source::System => Utc::now(),
+            Source::Manual(manual) => manual.now(),
+        }
+    }
+}
+
+impl From<ManualClock> for Clock {
+    fn from(manual: ManualClock) -> Self {
+        Self(Source::Manual(manual))
+    }
+}
+
+/// A clock that stands still until it is turned.
+///
+/// ```
+/// use chrono::{DateTime, TimeDelta, Utc};
+/// use vm_balancer::clock::{Clock, ManualClock};
+///
+/// let manual = ManualClock::at(DateTime::<Utc>::UNIX_EPOCH);
+/// let clock = Clock::from(manual.clone());
+/// manual.advance(TimeDelta::minutes(5));
+/// assert_eq!(clock.now().timestamp(), 300);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<DateTime<Utc>>>);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn at(now: DateTime<Utc>) -> Self {
+        Self(Arc::new(Mutex::new(now)))
+    }
+
+    /// Returns what the clock shows.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns the clock forward.
+    pub fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}

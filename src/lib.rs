@@ -1,0 +1,4 @@
+//! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+pub mod clock;
+pub mod model;
+pub mod planner;

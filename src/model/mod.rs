@@ -1,0 +1,15 @@
+//! The nouns: clusters, nodes, VMs and the [`Snapshot`] that holds them at one moment.
+//!
+//! Plain data. Nothing here knows where it came from or what will be done with it.
+
+mod ids;
+mod person;
+mod qemu;
+mod snapshot;
+
+pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
+pub use person::Person;
+pub use qemu::QemuVersion;
+pub use snapshot::{
+    Block, ClusterInfo, ForeignMigration, Measured, NodeInfo, ReadSnapshotError, Snapshot, VmInfo, VmUse,
+};

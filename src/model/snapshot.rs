@@ -1,0 +1,394 @@
+//! A platform at one moment, and the file format it is saved in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{ClusterId, Mib, NodeId, QemuVersion, VmId};
+
+/// The version of the snapshot file that this program writes, and the newest it reads.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// Everything the planner knows of a platform. Holds no secret and no client's e-mail.
+///
+/// ```
+/// use vm_balancer::model::Snapshot;
+///
+/// let text = r#"{"version": 1, "taken_at": "2026-11-23T20:15:00Z",
+///   "clusters": [{"id": 1, "name": "msk"}],
+///   "nodes": [{"id": 10, "name": "node-001", "cluster": 1, "cpu_total": 32, "cpu_used": 64,
+///              "memory_total_mib": 262144, "memory_used_mib": 131072, "vm_count": 1, "vm_limit": 0,
+///              "maintenance": false, "vm_creation_allowed": true, "qemu_version": "7.2.0", "load": null}],
+///   "vms": [{"id": 1000, "name": "web-1", "node": 10, "cpu_cores": 4, "memory_mib": 8192,
+///            "state": "active", "can_migrate": true, "blocked_by": []}]}"#;
+/// let snapshot = Snapshot::from_json(text)?;
+/// assert_eq!(snapshot.vms[0].memory.gib(), 8.0);
+/// # Ok::<(), vm_balancer::model::ReadSnapshotError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub version: u32,
+    pub taken_at: DateTime<Utc>,
+    pub clusters: Vec<ClusterInfo>,
+    pub nodes: Vec<NodeInfo>,
+    pub vms: Vec<VmInfo>,
+    /// Migrations that run and that this bot did not order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignMigration>,
+}
+
+/// A cluster: nodes among which VMs may migrate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterInfo {
+    pub id: ClusterId,
+    pub name: String,
+    /// `kvm`, `lxd`, …; only KVM is balanced, and what is not said counts as KVM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtualization: Option<String>,
+    /// Whether the disks must be copied with a VM; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_storage: Option<bool>,
+    /// Why this picture of the cluster must not be acted on; empty for a whole picture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
+    /// A true value under a key with `balanc` in it: VMmanager's own balancer may be on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builtin_balancer: Option<String>,
+}
+
+impl ClusterInfo {
+    /// A cluster of which nothing but id and name is known.
+    pub fn new(id: ClusterId, name: impl Into<String>) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            virtualization: None,
+            local_storage: None,
+            incomplete: Vec::new(),
+            builtin_balancer: None,
+        }
+    }
+}
+
+/// A node: the physical machine that VMs run on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    pub id: NodeId,
+    pub name: String,
+    pub cluster: ClusterId,
+    /// Cores; `None` where the server did not say, and then the node is neither source nor target.
+    pub cpu_total: Option<u32>,
+    /// vCPUs allocated to VMs. Allocation, not load.
+    pub cpu_used: Option<u32>,
+    #[serde(rename = "memory_total_mib")]
+    pub memory_total: Option<Mib>,
+    /// Memory allocated to VMs.
+    #[serde(rename = "memory_used_mib")]
+    pub memory_used: Option<Mib>,
+    #[serde(default)]
+    pub vm_count: u32,
+    /// The most VMs the node takes; `None` for no limit.
+    #[serde(default, deserialize_with = "positive")]
+    pub vm_limit: Option<u32>,
+    #[serde(default)]
+    pub maintenance: bool,
+    #[serde(default = "yes")]
+    pub vm_creation_allowed: bool,
+    #[serde(default)]
+    pub qemu_version: Option<QemuVersion>,
+    /// What the node measures of itself, where it was asked.
+    #[serde(default)]
+    pub load: Option<Measured>,
+    /// VMmanager's word for the node's state; anything but `active` is neither source nor target.
+    #[serde(default = "active")]
+    pub state: String,
+    /// The address for SSH, as VMmanager gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_port: Option<u16>,
+}
+
+/// A node's own measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Load averages over 1, 5 and 15 minutes, for the whole machine (not per core).
+    pub one: f64,
+    pub five: f64,
+    pub fifteen: f64,
+    pub at: DateTime<Utc>,
+    /// Logical CPUs as the node counts them; VMmanager's number stands in where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// The five-minute average of the reading before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_five: Option<f64>,
+    /// Memory really used: total less available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_used_mib: Option<Mib>,
+    /// Pressure stall: share of time in percent in which some task waited for CPU, over 300 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_pressure: Option<f64>,
+    /// The same for memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_pressure: Option<f64>,
+}
+
+/// A VM, which VMmanager's API calls a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "VmOnFile", into = "VmOnFile")]
+pub struct VmInfo {
+    pub id: VmId,
+    pub name: String,
+    pub node: NodeId,
+    pub cpu_cores: u32,
+    pub memory: Mib,
+    /// VMmanager's word; only `active` is a candidate for live migration.
+    pub state: String,
+    /// What forbids to move it, as far as the VM itself tells; empty for a VM that may move.
+    pub blocked_by: Vec<Block>,
+    /// The main disk.
+    pub disk: Option<Mib>,
+    /// What the VM really uses, where its node was asked.
+    pub measured: Option<VmUse>,
+    /// `cpu_mode` is `host-passthrough`: unlike CPUs may freeze it after a migration.
+    pub host_passthrough: bool,
+}
+
+/// A VM's measured use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VmUse {
+    /// CPU in cores, over the time between two readings.
+    pub cores: f64,
+    pub at: DateTime<Utc>,
+}
+
+/// Why a VM cannot be moved, as far as the VM itself tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Block {
+    /// An ISO image is mounted.
+    Iso,
+    /// It has snapshots.
+    Snapshots,
+    /// `balancer_mode` is `off`; `RESPECT_BALANCER_MODE=false` lifts this one.
+    BalancerMode,
+    /// It is in rescue mode.
+    Rescue,
+    /// It was imported from VMmanager 5 with restrictions.
+    Vm5Restrictions,
+    /// Anything else, in the words of whoever said it.
+    Other(String),
+}
+
+/// A migration that runs and that this bot did not order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignMigration {
+    /// VMmanager's number of the task.
+    pub task: u64,
+    /// `None` where it cannot be told; then no cluster is safe to change.
+    pub cluster: Option<ClusterId>,
+    pub vm: Option<VmId>,
+    pub status: String,
+}
+
+/// Why a snapshot file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadSnapshotError {
+    #[error("not a snapshot file: expected JSON as `vm-balancer snapshot` writes it")]
+    Json(#[source] serde_json::Error),
+    #[error(
+        "snapshot version {found} is newer than this program, which reads up to {SNAPSHOT_VERSION}; use a newer vm-balancer"
+    )]
+    Version { found: u32 },
+    #[error("{what} {id} appears twice in the snapshot; ids must be unique")]
+    Twice { what: &'static str, id: u64 },
+    #[error("node {node} belongs to cluster {cluster}, which is not among the snapshot's clusters")]
+    NoCluster { node: NodeId, cluster: ClusterId },
+}
+
+impl Snapshot {
+    /// An empty platform.
+    #[must_use]
+    pub fn empty(taken_at: DateTime<Utc>) -> Self {
+        Self {
+            version: SNAPSHOT_VERSION,
+            taken_at,
+            clusters: Vec::new(),
+            nodes: Vec::new(),
+            vms: Vec::new(),
+            foreign: Vec::new(),
+        }
+    }
+
+    /// Reads a snapshot file.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the text: not JSON, from a newer program, an id twice, a node without cluster.
+    pub fn from_json(text: &str) -> Result<Self, ReadSnapshotError> {
+        let snapshot: Self = serde_json::from_str(text).map_err(ReadSnapshotError::Json)?;
+        if snapshot.version > SNAPSHOT_VERSION {
+            return Err(ReadSnapshotError::Version { found: snapshot.version });
+        }
+        unique("cluster", snapshot.clusters.iter().map(|c| c.id.0))?;
+        unique("node", snapshot.nodes.iter().map(|n| n.id.0))?;
+        unique("vm", snapshot.vms.iter().map(|vm| vm.id.0))?;
+        let known: BTreeSet<_> = snapshot.clusters.iter().map(|c| c.id).collect();
+        match snapshot.nodes.iter().find(|node| !known.contains(&node.cluster)) {
+            Some(node) => Err(ReadSnapshotError::NoCluster { node: node.id, cluster: node.cluster }),
+            None => Ok(snapshot),
+        }
+    }
+
+    /// Returns the cluster of that id.
+    #[must_use]
+    pub fn cluster(&self, id: ClusterId) -> Option<&ClusterInfo> {
+        self.clusters.iter().find(|cluster| cluster.id == id)
+    }
+
+    /// Returns the node of that id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&NodeInfo> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Returns the VM of that id.
+    #[must_use]
+    pub fn vm(&self, id: VmId) -> Option<&VmInfo> {
+        self.vms.iter().find(|vm| vm.id == id)
+    }
+
+    /// Returns the nodes of a cluster in the order of the snapshot.
+    pub fn nodes_of(&self, cluster: ClusterId) -> impl Iterator<Item = &NodeInfo> {
+        self.nodes.iter().filter(move |node| node.cluster == cluster)
+    }
+
+    /// Returns the VMs on each node; nodes without VMs have an empty list.
+    #[must_use]
+    pub fn vms_by_node(&self) -> BTreeMap<NodeId, Vec<&VmInfo>> {
+        let mut by_node: BTreeMap<_, Vec<_>> = self.nodes.iter().map(|node| (node.id, Vec::new())).collect();
+        for vm in &self.vms {
+            by_node.entry(vm.node).or_default().push(vm);
+        }
+        by_node
+    }
+}
+
+impl From<String> for Block {
+    fn from(text: String) -> Self {
+        match text.to_ascii_lowercase().as_str() {
+            "iso" | "iso_mounted" => Self::Iso,
+            "snapshots" | "snapshot" | "snapshot_count" => Self::Snapshots,
+            "balancer_mode" | "balancer_off" | "balancer" => Self::BalancerMode,
+            "rescue" | "rescue_mode" => Self::Rescue,
+            "vm5_restrictions" => Self::Vm5Restrictions,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<Block> for String {
+    fn from(block: Block) -> Self {
+        block.to_string()
+    }
+}
+
+impl std::fmt::Display for Block {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Iso => "iso",
+            Self::Snapshots => "snapshots",
+            Self::BalancerMode => "balancer_mode",
+            Self::Rescue => "rescue",
+            Self::Vm5Restrictions => "vm5_restrictions",
+            Self::Other(text) => text,
+        })
+    }
+}
+
+/// A VM as the snapshot file has it: `can_migrate` is said beside its reasons.
+#[derive(Clone, Serialize, Deserialize)]
+struct VmOnFile {
+    id: VmId,
+    name: String,
+    node: NodeId,
+    cpu_cores: u32,
+    memory_mib: Mib,
+    #[serde(default = "active")]
+    state: String,
+    #[serde(default = "yes")]
+    can_migrate: bool,
+    #[serde(default)]
+    blocked_by: Vec<Block>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disk_mib: Option<Mib>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measured: Option<VmUse>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    host_passthrough: bool,
+}
+
+impl From<VmOnFile> for VmInfo {
+    fn from(file: VmOnFile) -> Self {
+        let mut blocked_by = file.blocked_by;
+        if !file.can_migrate && blocked_by.is_empty() && file.state == "active" {
+            blocked_by.push(Block::Other("can_migrate is false".into()));
+        }
+        Self {
+            id: file.id,
+            name: file.name,
+            node: file.node,
+            cpu_cores: file.cpu_cores,
+            memory: file.memory_mib,
+            state: file.state,
+            blocked_by,
+            disk: file.disk_mib,
+            measured: file.measured,
+            host_passthrough: file.host_passthrough,
+        }
+    }
+}
+
+impl From<VmInfo> for VmOnFile {
+    fn from(vm: VmInfo) -> Self {
+        Self {
+            can_migrate: vm.blocked_by.is_empty() && vm.state == "active",
+            id: vm.id,
+            name: vm.name,
+            node: vm.node,
+            cpu_cores: vm.cpu_cores,
+            memory_mib: vm.memory,
+            state: vm.state,
+            blocked_by: vm.blocked_by,
+            disk_mib: vm.disk,
+            measured: vm.measured,
+            host_passthrough: vm.host_passthrough,
+        }
+    }
+}
+
+fn unique(what: &'static str, ids: impl Iterator<Item = u64>) -> Result<(), ReadSnapshotError> {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        if !seen.insert(id) {
+            return Err(ReadSnapshotError::Twice { what, id });
+        }
+    }
+    Ok(())
+}
+
+/// VMmanager says "no limit" as 0, as -1 and as null.
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let limit: Option<i64> = Option::deserialize(deserializer)?;
+    Ok(limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0))
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn active() -> String {
+    "active".into()
+}

@@ -1,0 +1,265 @@
+//! A plan: what would be done, why, and what it leads to. Data only; made in `search`, checked in `check`.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::RestWhy;
+use crate::model::{Block, ClusterId, Mib, NodeId, VmId};
+
+/// What would be done on a platform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// A hash of the content without `taken_at`: the same world gives the same plan.
+    pub id: PlanId,
+    pub taken_at: DateTime<Utc>,
+    pub clusters: Vec<ClusterPlan>,
+}
+
+/// What would be done in one cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterPlan {
+    /// A hash of the content: a stale button is recognised by it.
+    pub id: PlanId,
+    pub cluster: ClusterId,
+    pub name: String,
+    /// Why nothing may be done here at this moment, in words: an incomplete picture. No migrations then.
+    pub incomplete: Vec<String>,
+    pub overloaded: Vec<Overloaded>,
+    /// In the order of execution.
+    pub migrations: Vec<Migration>,
+    pub still_overloaded: Vec<StillOverloaded>,
+    /// VMs on nodes that want relief and that were left alone.
+    pub skipped: Vec<Skip>,
+    /// What an operator should know besides.
+    pub notes: Vec<Note>,
+    pub before: Figures,
+    pub after: Figures,
+}
+
+/// Names a plan by its content: lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(pub String);
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a node can run short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    /// Percent of memory allocated.
+    Memory,
+    /// Allocated vCPU per core.
+    Cpu,
+    /// Measured load per core.
+    Load,
+}
+
+/// A node over a threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overloaded {
+    pub node: NodeId,
+    pub name: String,
+    pub at: Fullness,
+    /// Each resource over its threshold.
+    pub over: Vec<Excess>,
+}
+
+/// One resource over its threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Excess {
+    pub resource: Resource,
+    pub value: f64,
+    pub threshold: f64,
+}
+
+/// How full a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fullness {
+    /// Allocated vCPU per core.
+    pub cpu: f64,
+    /// Measured load per core, where it is known and fresh; else predicted from it.
+    pub load: Option<f64>,
+    pub memory_percent: f64,
+}
+
+/// One live migration of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Migration {
+    /// Counts from 1 in the order of execution.
+    pub step: u32,
+    /// Steps of one wave may run side by side.
+    pub wave: u32,
+    pub vm: VmId,
+    pub vm_name: String,
+    pub source: NodeId,
+    pub source_name: String,
+    pub target: NodeId,
+    pub target_name: String,
+    pub vcpus: u32,
+    pub ram: Mib,
+    /// The disk that must be copied too: known, and on local storage.
+    pub disk: Option<Mib>,
+    pub why: MoveWhy,
+    /// The next best target and how full it would have become.
+    pub runner_up: Option<RunnerUp>,
+    pub source_state: NodeState,
+    pub target_state: NodeState,
+}
+
+/// A node before and after one step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeState {
+    pub before: Fullness,
+    pub after: Fullness,
+}
+
+/// The target that came second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunnerUp {
+    pub node: NodeId,
+    pub name: String,
+    pub after: Fullness,
+}
+
+/// Why a VM is moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveWhy {
+    /// Its node is over a threshold.
+    Relieve(Excess),
+    /// To make room on its node for a VM from an overloaded one.
+    MakeRoom { for_vm: VmId, for_vm_name: String },
+    /// To even out.
+    Level { imbalance_before: f64, imbalance_after: f64 },
+    /// Its node is to be emptied.
+    Drain,
+}
+
+/// A node that the plan leaves over a threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StillOverloaded {
+    pub node: NodeId,
+    pub name: String,
+    /// What is over once the plan is done.
+    pub over: Vec<Excess>,
+    /// How much less it needs: memory, where memory is over.
+    pub needs_memory: Option<Mib>,
+    /// How much less it needs: vCPUs (or, with load, cores), where CPU is over.
+    pub needs_cpu: Option<f64>,
+    pub because: Vec<Obstacle>,
+}
+
+/// What keeps a node overloaded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// `migrations_max` was used up.
+    Limit { migrations_max: usize },
+    /// The node is closed as a source.
+    ExcludedSource,
+    /// The node is not active, or in a state nobody knows.
+    State(String),
+    /// So many VMs cannot be moved for that reason.
+    Immovable { why: SkipWhy, count: usize },
+    /// Movable VMs are there, but no target may take one; the fullest reason first.
+    NoTarget { movable: usize, reasons: Vec<(TargetRefusal, usize)> },
+    /// What can be moved does not suffice.
+    NotEnough { movable: usize },
+    /// The picture is incomplete, or somebody else is moving VMs.
+    Held(String),
+}
+
+/// Why a node may not take a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetRefusal {
+    Memory,
+    Cpu,
+    Load,
+    Reserve,
+    VmLimit,
+    OlderQemu,
+    AntiAffinity,
+    Excluded,
+    Maintenance,
+    CreationBlocked,
+    NotActive,
+    UnknownCapacity,
+    OtherCluster,
+    SameNode,
+}
+
+/// A VM left alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Skip {
+    pub vm: VmId,
+    pub name: String,
+    pub node: NodeId,
+    pub why: SkipWhy,
+}
+
+/// Why a VM is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipWhy {
+    /// It says so itself.
+    Blocked(Block),
+    /// Not `active`.
+    State(String),
+    /// `PIN_VMS` names it.
+    Pinned,
+    /// It rests.
+    Resting { until: DateTime<Utc>, why: RestWhy },
+    /// Its node is closed as a source.
+    ExcludedSource,
+    /// No node may take it; the reason that most of them gave.
+    NoTarget(TargetRefusal),
+}
+
+/// What an operator should know besides the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// Every VM says `balancer_mode` off, so nothing can be moved.
+    EveryVmOptedOut,
+    /// Measurement was asked for, and these nodes have none that is fresh: they count by allocation.
+    Unmeasured { nodes: Vec<String> },
+    /// Not KVM: left alone.
+    NotKvm { virtualization: String },
+    /// VMmanager's own balancer may be on.
+    BuiltinBalancer { key: String },
+    /// Somebody else's migration runs here (or nobody can tell where): nothing is ordered.
+    ForeignMigration { task: u64 },
+    /// A name or id of the policy that nothing matches.
+    UnknownSelector { selector: String },
+    /// A node's own figures and the sums over its VMs differ.
+    SumsDiffer { node: String, memory_node: Mib, memory_vms: Mib },
+}
+
+/// A cluster in four numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Nodes over a threshold.
+    pub overloaded: usize,
+    pub memory_percent_max: f64,
+    /// The highest allocated vCPU per core.
+    pub cpu_max: f64,
+    /// Square root of the mean, over memory and CPU, of the capacity-weighted variance of
+    /// use / (capacity × overload threshold); 0 is perfectly even.
+    pub imbalance: f64,
+}
+
+impl Plan {
+    /// Tells whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.clusters.iter().all(|cluster| cluster.migrations.is_empty())
+    }
+}

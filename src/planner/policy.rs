@@ -1,0 +1,226 @@
+//! What the operator allows and wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ClusterId, NodeId, VmId};
+
+/// Everything the planner obeys besides the snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Allocated vCPU per core.
+    pub cpu: Threshold,
+    /// Measured load per core over 5 minutes; stands in for `cpu` on a node with a fresh measurement.
+    pub load: Threshold,
+    /// Percent of the node's memory allocated.
+    pub memory: Threshold,
+    /// Percent of each node's memory that no move fills.
+    pub memory_reserve_percent: f64,
+    pub strategy: Strategy,
+    /// The most migrations per cluster and plan.
+    pub migrations_max: usize,
+    /// How many migrations of a cluster may run at one time; never two that share a node.
+    pub parallel_max: usize,
+    /// Clusters to plan for; `None` for all.
+    pub clusters: Option<BTreeSet<ClusterId>>,
+    /// Nodes that are closed as source, as target or both: from the configuration and from the chat.
+    pub exclusions: Vec<Exclusion>,
+    /// VMs that are never moved.
+    pub pinned: Vec<Selector>,
+    /// VMs whose names match one group must not share a node.
+    pub anti_affinity: Vec<AntiAffinity>,
+    /// Whether a VM with `balancer_mode` `off` stays where it is.
+    pub respect_balancer_mode: bool,
+    /// VMs that rest after a migration or after a failure.
+    pub resting: BTreeMap<VmId, Rest>,
+    /// A measurement older than this counts as none.
+    pub measurement_max_age: TimeDelta,
+    /// How many readings running must be over the load threshold: 2 in the bot, 1 for a single look.
+    pub load_readings: u32,
+}
+
+impl Default for Policy {
+    /// The defaults of the configuration.
+    fn default() -> Self {
+        Self {
+            cpu: Threshold { overload: 7.0, target: 6.0 },
+            load: Threshold { overload: 1.0, target: 0.8 },
+            memory: Threshold { overload: 70.0, target: 80.0 },
+            memory_reserve_percent: 0.0,
+            strategy: Strategy::Relieve,
+            migrations_max: 1,
+            parallel_max: 1,
+            clusters: None,
+            exclusions: Vec::new(),
+            pinned: Vec::new(),
+            anti_affinity: Vec::new(),
+            respect_balancer_mode: true,
+            resting: BTreeMap::new(),
+            measurement_max_age: TimeDelta::seconds(1200),
+            load_readings: 1,
+        }
+    }
+}
+
+/// When a node counts as overloaded, and how far a target may be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Strictly above this the node is overloaded.
+    pub overload: f64,
+    pub target: f64,
+}
+
+impl Threshold {
+    /// Returns how far a target may be filled: a move never makes a node overloaded.
+    #[must_use]
+    pub fn ceiling(&self) -> f64 {
+        self.target.min(self.overload)
+    }
+}
+
+/// How much the planner does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Only bring overloaded nodes under their thresholds.
+    #[default]
+    Relieve,
+    /// Then also even out.
+    Level,
+}
+
+/// A node that is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exclusion {
+    pub node: Selector,
+    pub direction: Direction,
+    /// When it opens again; `None` for not by itself. The planner compares with `taken_at`.
+    pub until: Option<DateTime<Utc>>,
+    pub why: ExclusionWhy,
+}
+
+/// Where an exclusion comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExclusionWhy {
+    /// The configuration.
+    Configured,
+    /// Somebody said `/exclude`.
+    Chat { by: crate::model::Person, at: DateTime<Utc> },
+    /// Too many migrations onto it or off it failed.
+    Failures { count: u32 },
+}
+
+/// In which role a node is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Source,
+    Target,
+    Both,
+}
+
+/// A name or an id, as a person writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Selector(pub String);
+
+impl Selector {
+    /// Tells whether this names the node or VM of that id and name.
+    #[must_use]
+    pub fn matches(&self, id: u64, name: &str) -> bool {
+        self.0 == name || self.0.parse() == Ok(id)
+    }
+
+    /// Tells whether this names that node.
+    #[must_use]
+    pub fn is_node(&self, id: NodeId, name: &str) -> bool {
+        self.matches(id.0, name)
+    }
+}
+
+/// One group of VM name patterns: no two VMs that match may share a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AntiAffinity(pub Vec<String>);
+
+impl AntiAffinity {
+    /// Tells whether a VM of that name belongs to the group; `*` is any text, `?` any one character.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let name: Vec<char> = name.chars().collect();
+        self.0.iter().any(|pattern| wildcard(&pattern.chars().collect::<Vec<_>>(), &name))
+    }
+}
+
+/// Why and until when a VM is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    pub until: DateTime<Utc>,
+    pub why: RestWhy,
+}
+
+/// What a VM rests from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestWhy {
+    /// It was moved.
+    Moved,
+    /// Its migration failed.
+    Failed,
+    /// Its migration is under way, or nobody knows yet how it ended.
+    InFlight,
+}
+
+/// Greedy match with one point of return: linear in practice, quadratic at worst.
+fn wildcard(pattern: &[char], name: &[char]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p + 1, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                let Some((after_star, matched)) = star else { return false };
+                star = Some((after_star, matched + 1));
+                p = after_star;
+                n = matched + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        let group = AntiAffinity(vec!["db-*".into(), "web-?".into()]);
+        for (name, expected) in [
+            ("db-1", true),
+            ("db-", true),
+            ("adb-1", false),
+            ("web-1", true),
+            ("web-12", false),
+            ("web-", false),
+        ] {
+            assert_eq!(group.matches(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_star_gives_back_what_it_took_too_much() {
+        assert!(AntiAffinity(vec!["a*b*c".into()]).matches("aXbYbZc"));
+        assert!(!AntiAffinity(vec!["a*b*c".into()]).matches("aXbYbZ"));
+    }
+}
