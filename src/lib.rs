@@ -1,4 +1,7 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
 pub mod clock;
+pub mod event;
 pub mod model;
 pub mod planner;
+pub mod scheduler;
+pub mod store;

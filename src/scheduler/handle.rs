@@ -1,0 +1,229 @@
+//! What others may ask of the scheduler. Every answer is data; words are made by whoever asked.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::{ClusterId, NodeId, Person, ProposalId, Snapshot, VmId},
+    planner::{Direction, Exclusion, Plan, Policy},
+    store::{JournalEntry, Mode, Pause, ReplyTo},
+};
+
+/// How things stand.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub now: DateTime<Utc>,
+    pub mode: Mode,
+    pub dry_run: bool,
+    pub pause: Option<Pause>,
+    /// Whether automatic cycles may migrate now, by `BALANCE_WINDOW`.
+    pub window_open: bool,
+    pub next_cycle: Option<DateTime<Utc>>,
+    pub last_cycle: Option<LastCycle>,
+    /// The newest picture, with the policy in force (exclusions, cool-downs and all) and what it would lead to.
+    pub picture: Option<Picture>,
+    /// Why VMmanager cannot be used at this moment.
+    pub vmmanager_away: Option<String>,
+    /// Open entries of the journal: what runs now.
+    pub running: Vec<JournalEntry>,
+    pub exclusions: Vec<Exclusion>,
+    pub stopped_clusters: Vec<ClusterId>,
+    pub restored_unconfirmed: bool,
+}
+
+/// A snapshot with what the planner makes of it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub snapshot: Arc<Snapshot>,
+    pub policy: Arc<Policy>,
+    pub plan: Arc<Plan>,
+}
+
+/// The last cycle in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastCycle {
+    pub at: DateTime<Utc>,
+    /// What went wrong, in words; `None` where nothing did.
+    pub trouble: Option<String>,
+}
+
+/// Why a request was not carried out. Not an error of the program: the person gets it as an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no cluster {found}; known: {}", names(.known))]
+    NoSuchCluster { found: String, known: Vec<(ClusterId, String)> },
+    #[error("there are several clusters; say which: {}", names(.known))]
+    WhichCluster { known: Vec<(ClusterId, String)> },
+    #[error("there is no node {found}; did you mean {}", .similar.join(", "))]
+    NoSuchNode { found: String, similar: Vec<String> },
+    #[error("several nodes are called {found}; say the id: {}", .ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    AmbiguousNode { found: String, ids: Vec<NodeId> },
+    /// A plan of this cluster is being carried out.
+    #[error("a plan is running in this cluster")]
+    Busy { proposal: ProposalId },
+    /// The store does not know it.
+    #[error("there is no proposal {0}")]
+    NoSuchProposal(ProposalId),
+    /// It was decided already, or a newer one took its place.
+    #[error("this proposal is not open any more")]
+    NotPending { proposal: ProposalId },
+    #[error("this proposal has expired")]
+    Expired { proposal: ProposalId },
+    /// This person's press is counted already.
+    #[error("you have approved this already")]
+    AlreadyCounted { have: u32, need: u32 },
+    /// With two or more approvals the one who asked does not count.
+    #[error("whoever asked for a plan cannot approve it")]
+    OwnProposal { have: u32, need: u32 },
+    /// A dry run: nothing is carried out.
+    #[error("this is a dry run: nothing is carried out")]
+    DryRun,
+    #[error("VMmanager cannot be used: {0}")]
+    VmManager(String),
+    #[error("the store cannot be used: {0}")]
+    Store(String),
+    #[error("nothing is running")]
+    NothingRunning,
+    #[error("the bot is stopping")]
+    Stopping,
+}
+
+/// What `/balance` led to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Balanced {
+    /// A proposal was recorded; the notifier shows it.
+    Proposed(ProposalId),
+    /// There is nothing to do; the plan says why.
+    NothingToDo(Box<crate::planner::ClusterPlan>),
+}
+
+/// What a press of Approve led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Approved {
+    /// It is the last one needed: the plan is on its way.
+    Started,
+    /// Others must press too.
+    Counted { have: u32, need: u32 },
+}
+
+/// What can be changed by chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    DryRun(bool),
+    Mode(Mode),
+    Pause {
+        until: Option<DateTime<Utc>>,
+        reason: Option<String>,
+    },
+    /// Also lifts stopped clusters, forgives failures and confirms a restored store.
+    Resume,
+    Exclude {
+        node: String,
+        direction: Direction,
+        until: Option<DateTime<Utc>>,
+    },
+    Include {
+        node: String,
+    },
+}
+
+/// What a change led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is so now, and was not before.
+    Done,
+    /// It was so already.
+    Already,
+    /// A node was closed or opened; its id and name.
+    Node { id: NodeId, name: String },
+}
+
+/// A request to the scheduler, with where its answer goes.
+#[derive(Debug)]
+pub(super) enum Request {
+    Status { answer: Answer<Status> },
+    Look { answer: Answer<Picture> },
+    Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
+    Approve { proposal: ProposalId, by: Person, answer: Answer<Approved> },
+    Reject { proposal: ProposalId, by: Person, answer: Answer<()> },
+    Refresh { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
+    LeaveOut { proposal: ProposalId, vm: VmId, by: Person, answer: Answer<()> },
+    Cancel { by: Person, answer: Answer<Vec<ProposalId>> },
+    Change { change: Change, by: Person, answer: Answer<Changed> },
+}
+
+pub(super) type Answer<T> = tokio::sync::oneshot::Sender<Result<T, Refused>>;
+
+/// The way to the scheduler; cheap to clone. Every method may also answer [`Refused::Stopping`].
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: tokio::sync::mpsc::Sender<Request>,
+}
+
+impl Handle {
+    pub(super) fn new(requests: tokio::sync::mpsc::Sender<Request>) -> Self {
+        Self { requests }
+    }
+
+    /// Returns how things stand, from what is known; asks VMmanager only where nothing is known yet.
+    pub async fn status(&self) -> Result<Status, Refused> {
+        self.ask(|answer| Request::Status { answer }).await
+    }
+
+    /// Reads the platform anew.
+    pub async fn look(&self) -> Result<Picture, Refused> {
+        self.ask(|answer| Request::Look { answer }).await
+    }
+
+    /// Computes a plan for a cluster (name or id; `None` where there is only one) and records it as a proposal.
+    pub async fn balance(
+        &self,
+        cluster: Option<String>,
+        by: Person,
+        reply_to: ReplyTo,
+    ) -> Result<Balanced, Refused> {
+        self.ask(|answer| Request::Balance { cluster, by, reply_to, answer }).await
+    }
+
+    /// Counts a press of Approve; the last one needed starts the plan.
+    pub async fn approve(&self, proposal: ProposalId, by: Person) -> Result<Approved, Refused> {
+        self.ask(|answer| Request::Approve { proposal, by, answer }).await
+    }
+
+    /// Rejects a pending proposal.
+    pub async fn reject(&self, proposal: ProposalId, by: Person) -> Result<(), Refused> {
+        self.ask(|answer| Request::Reject { proposal, by, answer }).await
+    }
+
+    /// Computes the plan anew in place of a pending, expired or stale proposal.
+    pub async fn refresh(&self, proposal: ProposalId, by: Person) -> Result<Balanced, Refused> {
+        self.ask(|answer| Request::Refresh { proposal, by, answer }).await
+    }
+
+    /// Leaves a VM's migration out of a pending proposal, or takes it in again.
+    pub async fn leave_out(&self, proposal: ProposalId, vm: VmId, by: Person) -> Result<(), Refused> {
+        self.ask(|answer| Request::LeaveOut { proposal, vm, by, answer }).await
+    }
+
+    /// Stops what runs after the running migration.
+    pub async fn cancel(&self, by: Person) -> Result<Vec<ProposalId>, Refused> {
+        self.ask(|answer| Request::Cancel { by, answer }).await
+    }
+
+    /// Changes a setting; it outlives restarts.
+    pub async fn change(&self, change: Change, by: Person) -> Result<Changed, Refused> {
+        self.ask(|answer| Request::Change { change, by, answer }).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, Refused> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.requests.send(request(answer)).await.map_err(|_| Refused::Stopping)?;
+        answered.await.map_err(|_| Refused::Stopping)?
+    }
+}
+
+fn names(known: &[(ClusterId, String)]) -> String {
+    known.iter().map(|(id, name)| format!("{id} {name}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,293 @@
+//! What the store keeps, record by record. Each record carries its version; a reader of today reads yesterday's.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
+    planner::{ClusterPlan, Exclusion, Migration, PlanId},
+};
+
+/// A plan for one cluster with its approval and its progress: one operation, one message in the chat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    pub v: u32,
+    pub id: ProposalId,
+    /// Grows with each change; a listener that showed an older one shows it again.
+    pub revision: u64,
+    pub cluster: ClusterId,
+    pub cluster_name: String,
+    pub plan: ClusterPlan,
+    pub taken_at: DateTime<Utc>,
+    pub origin: Origin,
+    pub dry_run: bool,
+    /// How many distinct people must approve.
+    pub approvals_needed: u32,
+    pub approvals: Vec<Approval>,
+    /// VMs that somebody left out of the plan.
+    pub left_out: BTreeSet<VmId>,
+    pub state: ProposalState,
+    /// One per migration of the plan, in its order.
+    pub steps: Vec<Step>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// Where it is to be shown; `None` for the chat for reports.
+    pub reply_to: Option<ReplyTo>,
+    /// Somebody asked to stop after the running migration.
+    pub cancel: Option<Approval>,
+}
+
+/// Who or what wanted a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A cycle of the schedule.
+    Schedule,
+    /// Somebody in the chat.
+    Person(Person),
+    /// `--once` on the command line.
+    Once,
+    /// It took the place of another at the press of Approve or Refresh, or after a restart.
+    Replaces(ProposalId),
+}
+
+/// A message to answer to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyTo {
+    pub chat: i64,
+    pub thread: Option<i32>,
+    pub message: Option<i32>,
+}
+
+/// Somebody's word, and when it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub by: Person,
+    pub at: DateTime<Utc>,
+}
+
+/// Where a proposal stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum ProposalState {
+    /// It waits for approval.
+    Pending,
+    /// It may run; it is being checked against the world or waits for its turn.
+    Approved {
+        by: Approver,
+        at: DateTime<Utc>,
+    },
+    Running {
+        by: Approver,
+        since: DateTime<Utc>,
+    },
+    /// Every step has its outcome.
+    Done {
+        by: Approver,
+        at: DateTime<Utc>,
+    },
+    Rejected {
+        by: Person,
+        at: DateTime<Utc>,
+    },
+    Expired {
+        at: DateTime<Utc>,
+    },
+    /// A newer one took its place.
+    Superseded {
+        by: ProposalId,
+        at: DateTime<Utc>,
+    },
+    /// Nothing of it fitted, or it relieved nothing, when it was to run.
+    Stale {
+        at: DateTime<Utc>,
+    },
+    /// A plan of a dry run without buttons: only shown.
+    Shown {
+        at: DateTime<Utc>,
+    },
+}
+
+impl ProposalState {
+    /// Tells whether nothing can change it any more.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Pending | Self::Approved { .. } | Self::Running { .. } => false,
+            Self::Done { .. }
+            | Self::Rejected { .. }
+            | Self::Expired { .. }
+            | Self::Superseded { .. }
+            | Self::Stale { .. }
+            | Self::Shown { .. } => true,
+        }
+    }
+}
+
+/// Who let a plan run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approver {
+    /// All who pressed, in order.
+    People(Vec<Person>),
+    /// `BALANCE_MODE=auto` decided.
+    Auto,
+    /// `--once` on the command line.
+    CommandLine,
+}
+
+/// One migration of a proposal as it goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub migration: Migration,
+    /// Its entry in the journal, once it was intended.
+    pub journal: Option<MigrationId>,
+    pub state: StepState,
+}
+
+/// How far one migration is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum StepState {
+    Waiting,
+    /// It was left out with a button.
+    LeftOut {
+        by: Person,
+    },
+    Running {
+        since: DateTime<Utc>,
+        slow: bool,
+    },
+    Ended {
+        outcome: Outcome,
+        detail: Option<String>,
+        at: DateTime<Utc>,
+    },
+}
+
+/// How a migration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// VMmanager's list has the VM on the target.
+    Done,
+    /// VMmanager says failed, or the VM is not where it should be.
+    Failed,
+    /// VMmanager does not know what became of it.
+    Lost,
+    /// It no longer fitted, and was not ordered.
+    Dropped,
+}
+
+/// One migration in the journal: written before the order, closed after the last look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    pub v: u32,
+    pub id: MigrationId,
+    pub proposal: ProposalId,
+    pub plan: PlanId,
+    pub cluster: ClusterId,
+    pub cluster_name: String,
+    pub vm: VmId,
+    pub vm_name: String,
+    pub source: NodeId,
+    pub source_name: String,
+    pub target: NodeId,
+    pub target_name: String,
+    pub vcpus: u32,
+    pub ram: Mib,
+    /// Why, in English.
+    pub why: String,
+    pub approver: Approver,
+    /// The newest entry of the VM's history before the order; ours is newer.
+    pub history_before: Option<u64>,
+    pub intended_at: DateTime<Utc>,
+    pub state: JournalState,
+}
+
+/// intended → ordered (task known) → closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum JournalState {
+    /// On disk; the order may or may not have reached VMmanager.
+    Intended,
+    /// VMmanager took the order.
+    Ordered {
+        at: DateTime<Utc>,
+        consul_id: Option<u64>,
+        task_id: Option<u64>,
+    },
+    Closed {
+        outcome: Outcome,
+        detail: Option<String>,
+        at: DateTime<Utc>,
+        ordered: bool,
+    },
+}
+
+impl JournalEntry {
+    /// Returns how it ended and when; `None` while it is open.
+    #[must_use]
+    pub fn outcome(&self) -> Option<(Outcome, DateTime<Utc>)> {
+        match &self.state {
+            JournalState::Closed { outcome, at, .. } => Some((*outcome, *at)),
+            JournalState::Intended | JournalState::Ordered { .. } => None,
+        }
+    }
+}
+
+/// What the chat changed; it outlives restarts and wins over the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    pub v: u32,
+    pub dry_run: Option<bool>,
+    pub mode: Option<Mode>,
+    pub pause: Option<Pause>,
+    pub exclusions: Vec<Exclusion>,
+    /// Clusters where automatic runs stopped after failures.
+    #[serde(default)]
+    pub stopped_clusters: BTreeSet<ClusterId>,
+    /// The store was restored and no admin has confirmed yet.
+    #[serde(default)]
+    pub restored_unconfirmed: bool,
+    /// The last moment at which failures were forgiven (`/resume`).
+    #[serde(default)]
+    pub failures_forgiven_at: Option<DateTime<Utc>>,
+}
+
+/// What a cycle of the schedule does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing: only commands.
+    Off,
+    /// It posts a plan with buttons.
+    #[default]
+    Propose,
+    /// It carries the plan out and reports.
+    Auto,
+}
+
+/// Automatic cycles rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub by: Person,
+    pub at: DateTime<Utc>,
+    pub until: Option<DateTime<Utc>>,
+    pub reason: Option<String>,
+}
+
+/// Who did what, for ever: commands, refusals, votes, changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    pub v: u32,
+    pub at: DateTime<Utc>,
+    /// `None` for what nobody in particular did.
+    pub by: Option<Person>,
+    pub chat: Option<i64>,
+    /// What was done, in a word: `approve`, `command`, `refused`, …
+    pub what: String,
+    pub detail: String,
+}
