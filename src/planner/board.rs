@@ -25,6 +25,8 @@ pub(super) struct Board<'a> {
     pub vms_on: Vec<Vec<usize>>,
     /// How many anti-affinity groups there are.
     pub groups: usize,
+    /// The mean load of a vCPU on the measured nodes, in millionths of a core.
+    pub load_per_vcpu: f64,
     node_index: HashMap<NodeId, usize>,
 }
 
@@ -135,7 +137,17 @@ impl<'a> Board<'a> {
                 Node::new(node, snapshot, policy, (sums, listed), loads.of_node(i), ranks[i])
             })
             .collect();
-        Self { snapshot, policy, info, nodes, vms, vms_on, groups: policy.anti_affinity.len(), node_index }
+        Self {
+            snapshot,
+            policy,
+            info,
+            nodes,
+            vms,
+            vms_on,
+            groups: policy.anti_affinity.len(),
+            load_per_vcpu: loads.mean_per_vcpu,
+            node_index,
+        }
     }
 
     pub fn node_of(&self, id: NodeId) -> Option<usize> {
@@ -190,11 +202,16 @@ impl<'a> Board<'a> {
         if placement.count[target] >= to.room {
             return Some(TargetRefusal::VmLimit);
         }
-        let crowded = |group: &u16| placement.in_group[target * self.groups + usize::from(*group)] > 0;
-        if what.groups.iter().any(crowded) {
+        if self.crowded(placement, vm, target) {
             return Some(TargetRefusal::AntiAffinity);
         }
         to.overfilled_by(load::plus(placement.used[target], what.needs))
+    }
+
+    /// Tells whether a VM of one of its anti-affinity groups is on the target.
+    pub fn crowded(&self, placement: &Placement, vm: usize, target: usize) -> bool {
+        let on_target = |group: &u16| placement.in_group[target * self.groups + usize::from(*group)] > 0;
+        self.vms[vm].groups.iter().any(on_target)
     }
 
     /// Carries out one migration.

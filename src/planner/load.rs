@@ -70,7 +70,7 @@ pub(super) struct Loads {
     /// Millionths of a core that a vCPU of each measured node stands for.
     per_vcpu: Vec<f64>,
     /// The same over all measured nodes, for VMs that come from elsewhere.
-    mean_per_vcpu: f64,
+    pub mean_per_vcpu: f64,
     any: bool,
 }
 
