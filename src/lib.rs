@@ -4,5 +4,6 @@ pub mod event;
 pub mod model;
 pub mod planner;
 pub mod scheduler;
+pub mod ssh;
 pub mod store;
 pub mod vmmanager;
