@@ -1,6 +1,8 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+pub mod balancer;
 pub mod clock;
 pub mod event;
+pub mod executor;
 pub mod model;
 pub mod planner;
 pub mod scheduler;

@@ -170,7 +170,8 @@ impl Eyes {
                 let snapshot = measure(snapshot).await;
                 let mut memory = self.memory();
                 memory.loads = snapshot.nodes.iter().filter_map(|n| Some((n.id, n.load.clone()?))).collect();
-                memory.uses = snapshot.vms.iter().filter_map(|vm| Some((vm.id, vm.measured.clone()?))).collect();
+                memory.uses =
+                    snapshot.vms.iter().filter_map(|vm| Some((vm.id, vm.measured.clone()?))).collect();
                 snapshot
             }
             Depth::Quick => {

@@ -7,7 +7,8 @@ use crate::{
     event::{Event, Events},
     model::{MigrationId, ProposalId},
     store::{
-        Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step, StepState, Store, StoreError,
+        Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step, StepState, Store,
+        StoreError,
     },
 };
 
@@ -146,7 +147,9 @@ impl Ledger {
     fn drop_steps(&self, id: ProposalId, why: &str, which: impl Fn(&Step) -> bool) -> Result<(), StoreError> {
         let at = self.clock.now();
         self.change(id, |proposal| {
-            for step in proposal.steps.iter_mut().filter(|step| step.state == StepState::Waiting && which(step)) {
+            for step in
+                proposal.steps.iter_mut().filter(|step| step.state == StepState::Waiting && which(step))
+            {
                 step.state = StepState::Ended { outcome: Outcome::Dropped, detail: Some(why.to_owned()), at };
             }
         })?;

@@ -65,6 +65,12 @@ impl Rules {
         Ok(policy)
     }
 
+    /// Returns how many migrations of one cluster may run at one time.
+    #[must_use]
+    pub fn parallel_max(&self) -> usize {
+        self.base.parallel_max.max(1)
+    }
+
     /// Returns the policy for the later steps of one plan: what that plan itself moved does not rest, for it
     /// may be moved on by it.
     ///
