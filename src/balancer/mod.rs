@@ -139,7 +139,7 @@ impl VmBalancer {
     pub async fn plan_on(&self, snapshot: Snapshot, policy: Policy) -> Result<Picture, CycleError> {
         let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
         let (of, under) = (Arc::clone(&snapshot), Arc::clone(&policy));
-        let plan = tokio::task::spawn_blocking(move || planner::plan(&of, &under))
+        let plan = tokio::task::spawn_blocking(move || checked_plan(&of, &under))
             .await
             .map_err(|error| CycleError::Planning(error.to_string()))?;
         Ok(Picture { snapshot, policy, plan: Arc::new(plan) })
@@ -216,4 +216,17 @@ impl Picture {
     pub fn plan_of(&self, cluster: ClusterId) -> Option<&ClusterPlan> {
         self.plan.clusters.iter().find(|plan| plan.cluster == cluster)
     }
+}
+
+/// Plans, and replays the plan: one that breaks a promise is said and not carried out.
+fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
+    let mut plan = planner::plan(snapshot, policy);
+    for cluster in &mut plan.clusters {
+        let broken = planner::check(snapshot, policy, cluster);
+        let Some(first) = broken.first() else { continue };
+        tracing::error!(cluster.id = %cluster.cluster, violations = broken.len(), %first, "a plan breaks a rule");
+        cluster.migrations.clear();
+        cluster.incomplete.push(format!("the plan was wrong: {first}"));
+    }
+    plan
 }

@@ -95,7 +95,7 @@ impl Executor {
         match self.intend(proposal, step).await? {
             Ok(entry) => self.order(entry).await,
             Err(No::Drop(why)) => {
-                ledger.dropped(proposal.id, number, &why)?;
+                ledger.drop_step(proposal.id, number, &why)?;
                 Ok(Begun::Not)
             }
             Err(No::Halt(why)) => Ok(Begun::Halt(Some(why))),

@@ -115,8 +115,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Records that one step was not ordered, and why.
-    pub(super) fn dropped(&self, id: ProposalId, step: u32, why: &str) -> Result<(), StoreError> {
+    /// Records that one step is not ordered, and why.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn drop_step(&self, id: ProposalId, step: u32, why: &str) -> Result<(), StoreError> {
         tracing::info!(proposal = %id, step, why, "a step is dropped");
         self.drop_steps(id, why, |known| known.migration.step == step)
     }

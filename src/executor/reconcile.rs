@@ -7,6 +7,7 @@
 use super::Watcher;
 use crate::{
     event::Event,
+    model::ProposalId,
     store::{HistoryFilter, JournalEntry, Proposal, ProposalState, StepState, StoreError},
 };
 
@@ -49,6 +50,21 @@ impl Watcher {
             self.ledger.events.say(Event::Proposal(proposal));
         }
         Ok(())
+    }
+
+    /// Ends a proposal that is not carried out any further: its open migrations are followed, what waits is
+    /// dropped for this reason. Goes on until that is written, or everything stops.
+    pub async fn abandon(&self, id: ProposalId, why: &str) {
+        if self.recorded(|| self.ledger.drop_waiting(id, why)).await.is_none() {
+            return;
+        }
+        let Some(open) = self.recorded(|| self.ledger.store.open_entries()).await else { return };
+        for entry in open.into_iter().filter(|entry| entry.proposal == id) {
+            if self.follow(entry).await.is_none() {
+                return;
+            }
+        }
+        self.recorded(|| self.ledger.finish(id)).await;
     }
 
     fn adopt(&self, proposal: &Proposal) -> Result<(), StoreError> {

@@ -173,7 +173,7 @@ impl Watcher {
     }
 
     /// Writes until it is written: with a full disk the entry stays open, and the VM in flight.
-    async fn recorded<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Option<T> {
+    pub(super) async fn recorded<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Option<T> {
         let mut pause = Pause::new(&self.settings);
         let mut said = false;
         loop {
