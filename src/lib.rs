@@ -1,8 +1,12 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+pub mod balancer;
 pub mod clock;
 pub mod event;
+pub mod executor;
 pub mod model;
 pub mod planner;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod scheduler;
 pub mod ssh;
 pub mod store;
