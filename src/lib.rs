@@ -1,5 +1,6 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod model;
 pub mod planner;
