@@ -6,3 +6,4 @@ pub mod model;
 pub mod planner;
 pub mod scheduler;
 pub mod store;
+pub mod vmmanager;

@@ -1,8 +1,97 @@
 //! Remembers, over sled: proposals, the journal of migrations, history, audit, settings changed by chat.
+//!
+//! Knows the records and how they may change, never why: time and people come as arguments.
+//! Every write that something outside depends on is on disk before its function returns.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use vm_balancer::store::Store;
+//!
+//! let store = Store::open(Path::new("./data"))?;
+//! let running = store.open_entries()?;
+//! # Ok::<(), vm_balancer::store::StoreError>(())
+//! ```
 
+mod error;
+mod export;
+mod journal;
+mod kept;
+mod open;
+mod proposals;
 mod records;
+mod shelf;
+mod sidecar;
+#[cfg(test)]
+mod tests;
 
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub use error::StoreError;
+pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
+pub use kept::Keep;
+pub use open::Restored;
+pub use proposals::{Draft, Proposed, Vote};
 pub use records::{
     Approval, Approver, AuditEntry, JournalEntry, JournalState, Mode, Origin, Outcome, Pause, Proposal,
     ProposalState, ReplyTo, Settings, Step, StepState,
 };
+use shelf::{Shelf, guarded};
+
+/// The version of the records that this program writes, and the newest it reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The one owner of what is remembered; cheap to clone, shared by all rooms of a process.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// `DATA_DIR`: sled, the export and the list of open migrations are inside.
+    dir: PathBuf,
+    db: sled::Db,
+    meta: Shelf<serde_json::Value>,
+    proposals: Shelf<Proposal>,
+    /// Ids of the proposals that can still change.
+    live: sled::Tree,
+    journal: Shelf<JournalEntry>,
+    /// Ids of the journal's open entries.
+    open: sled::Tree,
+    audit: Shelf<AuditEntry>,
+    updates: Shelf<kept::SeenUpdate>,
+    outbox: sled::Tree,
+    chats: sled::Tree,
+    /// Held over each read-change-write, so that two changes never start from the same record.
+    writer: Mutex<()>,
+}
+
+impl Store {
+    /// Returns the folder that the store was opened in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Puts everything on disk.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        guarded(|| self.shared.db.flush().map(|_| ()))
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        // A panic while writing leaves no half record: sled has the old one or the new one.
+        self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.shared.dir).finish_non_exhaustive()
+    }
+}

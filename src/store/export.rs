@@ -1,0 +1,151 @@
+//! Everything in the store as JSON lines: written beside the old file and renamed, read back after damage.
+//!
+//! sled has no repair tool, so this file is what a damaged store is restored from.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, Write as _},
+    path::Path,
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    SCHEMA_VERSION, Store, StoreError,
+    kept::{UPDATES_KEPT, row},
+    shelf::guarded,
+    sidecar,
+};
+
+/// The export's name in `DATA_DIR`.
+pub(super) const NAME: &str = "export.jsonl";
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    v: u32,
+    exported_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    tree: String,
+    /// Hex digits.
+    key: String,
+    /// JSON text; the index trees have none.
+    value: Option<Box<RawValue>>,
+}
+
+/// The last line: a file without it was cut off.
+#[derive(Serialize, Deserialize)]
+struct End {
+    lines: u64,
+}
+
+impl Store {
+    /// Writes everything to `DATA_DIR/export.jsonl`, by rename, after forgetting what is too old to matter.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said; the older export stays then.
+    pub fn export(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.forget_updates(now - UPDATES_KEPT)?;
+        self.forget_proposals(now - Self::PROPOSALS_KEPT)?;
+        let mut trouble = None;
+        let written = sidecar::replace(&self.shared.dir.join(NAME), |file| {
+            self.write_export(file, now).or_else(|error| match error {
+                StoreError::Io { source, .. } => Err(source),
+                other => {
+                    let said = io::Error::other(other.to_string());
+                    trouble = Some(other);
+                    Err(said)
+                }
+            })
+        });
+        trouble.map_or(written, Err)
+    }
+
+    fn write_export(&self, file: &mut impl io::Write, now: DateTime<Utc>) -> Result<(), StoreError> {
+        // No change may fall between two trees of one export.
+        let _writing = self.writing();
+        write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now })?;
+        let mut lines = 0;
+        for (name, tree) in self.trees() {
+            for row in tree.iter() {
+                let (key, bytes) = guarded(|| row)?;
+                write_line(file, &to_line(name, &key, &bytes)?)?;
+                lines += 1;
+            }
+        }
+        write_line(file, &End { lines })
+    }
+
+    /// Puts the rows of an export into this store, which is empty; returns when it was made.
+    /// The schema is left out: only a finished restore has one.
+    pub(super) fn import(&self, path: &Path) -> Result<DateTime<Utc>, StoreError> {
+        let bad = |why: String| StoreError::Export { path: path.to_owned(), why };
+        let file = File::open(path).map_err(StoreError::io("read", path))?;
+        let lines: io::Result<Vec<String>> = io::BufReader::new(file).lines().collect();
+        let lines = lines.map_err(StoreError::io("read", path))?;
+        let [first, rows @ .., last] = lines.as_slice() else { return Err(bad("it is cut off".into())) };
+        let header: Header = serde_json::from_str(first).map_err(|error| bad(error.to_string()))?;
+        if header.v > SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema { found: header.v, known: SCHEMA_VERSION });
+        }
+        let end: End = serde_json::from_str(last).map_err(|_| bad("it is cut off".into()))?;
+        if end.lines != rows.len() as u64 {
+            return Err(bad(format!("it has {} records and says {}", rows.len(), end.lines)));
+        }
+        for text in rows {
+            let line: Line = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+            let key = unhex(&line.key).ok_or_else(|| bad(format!("{} is not a key", line.key)))?;
+            let is_schema = line.tree == "meta" && key == row::SCHEMA.to_be_bytes();
+            let tree = self.trees().into_iter().find(|(name, _)| *name == line.tree && !is_schema);
+            let Some((_, tree)) = tree else { continue };
+            let value = line.value.as_ref().map_or("", |value| value.get());
+            guarded(|| tree.insert(key, value).map(|_| ()))?;
+        }
+        Ok(header.exported_at)
+    }
+
+    fn trees(&self) -> [(&'static str, &sled::Tree); 9] {
+        let shared = &*self.shared;
+        [
+            ("meta", &shared.meta.tree),
+            ("proposals", &shared.proposals.tree),
+            ("live", &shared.live),
+            ("journal", &shared.journal.tree),
+            ("open", &shared.open),
+            ("audit", &shared.audit.tree),
+            ("updates", &shared.updates.tree),
+            ("outbox", &shared.outbox),
+            ("chats", &shared.chats),
+        ]
+    }
+}
+
+fn to_line(tree: &'static str, key: &[u8], bytes: &[u8]) -> Result<Line, StoreError> {
+    let broken = |source| StoreError::Record { tree, key: hex(key), source };
+    let value = match bytes {
+        [] => None,
+        bytes => Some(serde_json::from_slice::<&RawValue>(bytes).map_err(broken)?.to_owned()),
+    };
+    Ok(Line { tree: tree.into(), key: hex(key), value })
+}
+
+fn write_line(file: &mut impl io::Write, line: &impl Serialize) -> Result<(), StoreError> {
+    let mut text =
+        serde_json::to_vec(line).map_err(|source| StoreError::Unwritable { tree: "export", source })?;
+    text.push(b'\n');
+    file.write_all(&text).map_err(StoreError::io("write", NAME))
+}
+
+fn hex(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}

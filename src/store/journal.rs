@@ -1,0 +1,348 @@
+//! The journal: intended → ordered → closed, each on disk before the next outside step.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sled::Transactional as _;
+
+use super::{
+    Approver, JournalEntry, JournalState, Outcome, Store, StoreError,
+    kept::SCHEMA_FLOORS,
+    proposals::plain,
+    shelf::{guarded, ids},
+};
+use crate::{
+    model::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId},
+    planner::{PlanId, Rest, RestWhy},
+};
+
+/// What is about to be ordered; the store adds id and state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    pub proposal: ProposalId,
+    pub plan: PlanId,
+    pub cluster: ClusterId,
+    pub cluster_name: String,
+    pub vm: VmId,
+    pub vm_name: String,
+    pub source: NodeId,
+    pub source_name: String,
+    pub target: NodeId,
+    pub target_name: String,
+    pub vcpus: u32,
+    pub ram: Mib,
+    pub why: String,
+    pub approver: Approver,
+    pub history_before: Option<u64>,
+    pub intended_at: DateTime<Utc>,
+}
+
+/// Which part of the history; empty for all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    pub vm: Option<VmId>,
+    /// As source or as target.
+    pub node: Option<NodeId>,
+    pub cluster: Option<ClusterId>,
+    /// Only entries older than this one: the next page.
+    pub before: Option<MigrationId>,
+}
+
+impl HistoryFilter {
+    fn takes(&self, entry: &JournalEntry) -> bool {
+        let Self { vm, node, cluster, before } = self;
+        vm.is_none_or(|vm| entry.vm == vm)
+            && node.is_none_or(|node| entry.source == node || entry.target == node)
+            && cluster.is_none_or(|cluster| entry.cluster == cluster)
+            && before.is_none_or(|before| entry.id < before)
+    }
+}
+
+/// A node that too many migrations failed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingNode {
+    pub node: NodeId,
+    pub name: String,
+    pub cluster: ClusterId,
+    pub failures: u32,
+    pub until: DateTime<Utc>,
+}
+
+impl Store {
+    /// A migration that ended within a cool-down was intended at most this much before it; with local disks
+    /// one may take days.
+    const LONGEST_MIGRATION: TimeDelta = TimeDelta::days(14);
+
+    /// An open migration has no end yet; its VM rests at least this long from any look.
+    const IN_FLIGHT_REST: TimeDelta = TimeDelta::days(1);
+
+    /// Records an intent, on disk when this returns. Only then may the order be sent.
+    ///
+    /// # Errors
+    ///
+    /// Says that the VM has an open migration, or what the disk said; then nothing may be ordered.
+    pub fn intend(&self, intent: Intent) -> Result<JournalEntry, StoreError> {
+        let _writing = self.writing();
+        if let Some(open) = self.open_entries()?.iter().find(|entry| entry.vm == intent.vm) {
+            return Err(StoreError::InFlight { vm: open.vm, entry: open.id });
+        }
+        let entry =
+            from_intent(MigrationId(self.next_id(&self.shared.journal, SCHEMA_FLOORS.journal)?), intent);
+        self.write_entry(&entry)?;
+        Ok(entry)
+    }
+
+    /// Records that VMmanager took the order, or its task once that is found.
+    ///
+    /// # Errors
+    ///
+    /// Says that there is no such entry, that it is closed, or what the disk said.
+    pub fn ordered(
+        &self,
+        id: MigrationId,
+        consul_id: Option<u64>,
+        task_id: Option<u64>,
+        now: DateTime<Utc>,
+    ) -> Result<JournalEntry, StoreError> {
+        self.change_entry(id, |entry| {
+            let (at, consul_before, task_before) = match entry.state {
+                JournalState::Ordered { at, consul_id, task_id } => (at, consul_id, task_id),
+                JournalState::Intended | JournalState::Closed { .. } => (now, None, None),
+            };
+            // What was learned once is not unlearned.
+            let (consul_id, task_id) = (consul_id.or(consul_before), task_id.or(task_before));
+            entry.state = JournalState::Ordered { at, consul_id, task_id };
+        })
+    }
+
+    /// Records how it ended.
+    ///
+    /// # Errors
+    ///
+    /// Says that there is no such entry, that it is closed already, or what the disk said.
+    pub fn close(
+        &self,
+        id: MigrationId,
+        outcome: Outcome,
+        detail: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<JournalEntry, StoreError> {
+        self.change_entry(id, |entry| {
+            let ordered = matches!(entry.state, JournalState::Ordered { .. });
+            entry.state = JournalState::Closed { outcome, detail, at: now, ordered };
+        })
+    }
+
+    /// Returns an entry.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn entry(&self, id: MigrationId) -> Result<Option<JournalEntry>, StoreError> {
+        self.shared.journal.get(id.0)
+    }
+
+    /// Returns the entries without an end, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn open_entries(&self) -> Result<Vec<JournalEntry>, StoreError> {
+        let found: Result<Vec<_>, _> =
+            ids(&self.shared.open)?.into_iter().map(|id| self.shared.journal.get(id)).collect();
+        Ok(found?.into_iter().flatten().collect())
+    }
+
+    /// Returns closed entries, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn history(&self, filter: &HistoryFilter, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
+        let wanted = |row: &Result<JournalEntry, StoreError>| {
+            row.as_ref().map_or(true, |entry| entry.outcome().is_some() && filter.takes(entry))
+        };
+        self.shared.journal.newest().filter(wanted).take(limit).collect()
+    }
+
+    /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
+    ///
+    /// A done migration rests for `cooldown`, a failed one for `failure_cooldown`; what was lost or dropped
+    /// does not rest.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn rests(
+        &self,
+        now: DateTime<Utc>,
+        cooldown: TimeDelta,
+        failure_cooldown: TimeDelta,
+    ) -> Result<BTreeMap<VmId, Rest>, StoreError> {
+        let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
+        for entry in self.since(now - cooldown.max(failure_cooldown))? {
+            let Some(rest) = rest(&entry, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
+                continue;
+            };
+            let known = rests.entry(entry.vm).or_insert_with(|| rest.clone());
+            if known.until < rest.until {
+                *known = rest;
+            }
+        }
+        for entry in self.open_entries()? {
+            let until = now + Self::IN_FLIGHT_REST;
+            rests.insert(entry.vm, Rest { until, why: RestWhy::InFlight });
+        }
+        Ok(rests)
+    }
+
+    /// Returns the migrations that failed after `since`, oldest first. Only an outcome `failed` counts.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn failures_since(&self, since: DateTime<Utc>) -> Result<Vec<JournalEntry>, StoreError> {
+        let mut failed: Vec<_> = self
+            .since(since)?
+            .into_iter()
+            .filter(|entry| entry.outcome().is_some_and(|(how, at)| how == Outcome::Failed && at > since))
+            .collect();
+        failed.sort_by_key(|entry| (entry.outcome().map(|(_, at)| at), entry.id));
+        Ok(failed)
+    }
+
+    /// Closed entries that may have ended after `since`; a few older ones are among them.
+    fn since(&self, since: DateTime<Utc>) -> Result<Vec<JournalEntry>, StoreError> {
+        let horizon = since - Self::LONGEST_MIGRATION;
+        let recent = |row: &Result<JournalEntry, StoreError>| {
+            row.as_ref().map_or(true, |entry| entry.intended_at >= horizon)
+        };
+        let rows: Result<Vec<_>, _> = self.shared.journal.newest().take_while(recent).collect();
+        Ok(rows?.into_iter().filter(|entry| entry.outcome().is_some()).collect())
+    }
+
+    fn change_entry(
+        &self,
+        id: MigrationId,
+        change: impl FnOnce(&mut JournalEntry),
+    ) -> Result<JournalEntry, StoreError> {
+        let _writing = self.writing();
+        let mut entry = self.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?;
+        if entry.outcome().is_some() {
+            return Err(StoreError::Closed(id));
+        }
+        change(&mut entry);
+        self.write_entry(&entry)?;
+        Ok(entry)
+    }
+
+    /// First the small file beside sled, which a full disk refuses before sled is touched; then sled.
+    pub(super) fn write_entry(&self, entry: &JournalEntry) -> Result<(), StoreError> {
+        let mut open = self.open_entries()?;
+        open.retain(|other| other.id != entry.id);
+        if entry.outcome().is_none() {
+            open.push(entry.clone());
+        }
+        super::sidecar::write(&self.shared.dir, &open)?;
+        self.write_entry_to_sled(entry)?;
+        self.flush()
+    }
+
+    fn write_entry_to_sled(&self, entry: &JournalEntry) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let key = entry.id.0.to_be_bytes();
+        let bytes = shared.journal.bytes(entry)?;
+        guarded(|| {
+            let done = (&shared.journal.tree, &shared.open).transaction(|(journal, open)| {
+                journal.insert(&key, bytes.as_slice())?;
+                match entry.outcome() {
+                    Some(_) => open.remove(&key)?,
+                    None => open.insert(&key, &[])?,
+                };
+                Ok(())
+            });
+            done.map_err(plain)
+        })
+    }
+}
+
+/// Finds the nodes that `failures` (oldest first) take out at `now`: `enough` of them within `window`, onto
+/// the node or off it. Such a node is out for one `window` more.
+#[must_use]
+pub fn failing_nodes(
+    failures: &[JournalEntry],
+    enough: usize,
+    window: TimeDelta,
+    now: DateTime<Utc>,
+) -> Vec<FailingNode> {
+    let mut by_node: BTreeMap<NodeId, (String, ClusterId, Vec<DateTime<Utc>>)> = BTreeMap::new();
+    for entry in failures {
+        let Some((_, at)) = entry.outcome() else { continue };
+        for (node, name) in [(entry.source, &entry.source_name), (entry.target, &entry.target_name)] {
+            let known = by_node.entry(node).or_insert_with(|| (name.clone(), entry.cluster, Vec::new()));
+            known.2.push(at);
+        }
+    }
+    let mut failing = Vec::new();
+    for (node, (name, cluster, times)) in by_node {
+        let last_run = times.windows(enough.max(1)).rev().find(|run| run[run.len() - 1] - run[0] <= window);
+        let Some(until) = last_run.map(|run| run[run.len() - 1] + window).filter(|until| *until > now) else {
+            continue;
+        };
+        let count = times.iter().filter(|at| **at > until - window - window).count();
+        let failures = count.try_into().unwrap_or(u32::MAX);
+        failing.push(FailingNode { node, name, cluster, failures, until });
+    }
+    failing
+}
+
+fn rest(entry: &JournalEntry, cooldown: TimeDelta, failure_cooldown: TimeDelta) -> Option<Rest> {
+    let (outcome, at) = entry.outcome()?;
+    match outcome {
+        Outcome::Done => Some(Rest { until: at + cooldown, why: RestWhy::Moved }),
+        Outcome::Failed => Some(Rest { until: at + failure_cooldown, why: RestWhy::Failed }),
+        Outcome::Lost | Outcome::Dropped => None,
+    }
+}
+
+fn from_intent(id: MigrationId, intent: Intent) -> JournalEntry {
+    let Intent {
+        proposal,
+        plan,
+        cluster,
+        cluster_name,
+        vm,
+        vm_name,
+        source,
+        source_name,
+        target,
+        target_name,
+        vcpus,
+        ram,
+        why,
+        approver,
+        history_before,
+        intended_at,
+    } = intent;
+    JournalEntry {
+        v: 1,
+        id,
+        proposal,
+        plan,
+        cluster,
+        cluster_name,
+        vm,
+        vm_name,
+        source,
+        source_name,
+        target,
+        target_name,
+        vcpus,
+        ram,
+        why,
+        approver,
+        history_before,
+        intended_at,
+        state: JournalState::Intended,
+    }
+}

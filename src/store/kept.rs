@@ -1,0 +1,244 @@
+//! The smaller things: settings changed by chat, the audit, processed updates, and what the chat keeps for itself.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    AuditEntry, Settings, Store, StoreError,
+    shelf::{Shelf, guarded},
+};
+use crate::model::Person;
+
+const SETTINGS: &str = "settings";
+
+/// Keys in `meta` of the smallest ids that may be given out.
+pub(super) struct Floors {
+    pub(super) proposals: u64,
+    pub(super) journal: u64,
+}
+
+/// Numbers of the floors' rows in `meta`.
+pub(super) const SCHEMA_FLOORS: Floors = Floors { proposals: 10, journal: 11 };
+
+/// Numbers of the other rows in `meta`.
+pub(super) mod row {
+    pub(in crate::store) const SCHEMA: u64 = 1;
+    pub(in crate::store) const SETTINGS: u64 = 2;
+    pub(in crate::store) const RESTORED: u64 = 3;
+}
+
+/// A processed update of the Bot API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SeenUpdate {
+    pub(super) v: u32,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// How long processed updates are remembered: the Bot API itself gives them again for a day at most.
+pub(super) const UPDATES_KEPT: TimeDelta = TimeDelta::days(2);
+
+impl AuditEntry {
+    /// An entry that no chat in particular belongs to.
+    #[must_use]
+    pub fn new(
+        at: DateTime<Utc>,
+        by: Option<Person>,
+        what: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { v: 1, at, by, chat: None, what: what.into(), detail: detail.into() }
+    }
+}
+
+impl Store {
+    /// Returns what the chat changed; the defaults where it changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn settings(&self) -> Result<Settings, StoreError> {
+        let Some(value) = self.shared.meta.get(row::SETTINGS)? else { return Ok(Settings::default()) };
+        serde_json::from_value(value).map_err(|source| StoreError::Record {
+            tree: "meta",
+            key: SETTINGS.into(),
+            source,
+        })
+    }
+
+    /// Changes the settings; on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said; nothing is changed then.
+    pub fn update_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<Settings, StoreError> {
+        let _writing = self.writing();
+        let mut settings = self.settings()?;
+        change(&mut settings);
+        settings.v = 1;
+        self.put_meta(row::SETTINGS, &settings)?;
+        self.flush()?;
+        Ok(settings)
+    }
+
+    /// Adds to the audit.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let _writing = self.writing();
+        let id = self.next_id(&self.shared.audit, 0)?;
+        self.shared.audit.put(id, entry)?;
+        self.flush()
+    }
+
+    /// Returns the newest entries of the audit, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn audit_log(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.shared.audit.newest().take(limit).collect()
+    }
+
+    /// Remembers that an update of the Bot API is being handled; false where it was remembered before.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn claim_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let _writing = self.writing();
+        if self.shared.updates.get(update)?.is_some() {
+            return Ok(false);
+        }
+        self.shared.updates.put(update, &SeenUpdate { v: 1, at: now })?;
+        self.flush()?;
+        Ok(true)
+    }
+
+    /// Messages that wait to be sent, by the key of their matter.
+    #[must_use]
+    pub fn outbox(&self) -> Keep<'_> {
+        Keep { store: self, tree: &self.shared.outbox, name: "outbox" }
+    }
+
+    /// What the chat keeps of chats, people and messages.
+    #[must_use]
+    pub fn chats(&self) -> Keep<'_> {
+        Keep { store: self, tree: &self.shared.chats, name: "chats" }
+    }
+
+    pub(super) fn forget_updates(&self, before: DateTime<Utc>) -> Result<usize, StoreError> {
+        let shelf = &self.shared.updates;
+        let mut forgotten = 0;
+        for row in shelf.tree.iter() {
+            let (key, bytes) = guarded(|| row)?;
+            let seen: SeenUpdate = serde_json::from_slice(&bytes).map_err(|source| StoreError::Record {
+                tree: shelf.name,
+                key: format!("{key:?}"),
+                source,
+            })?;
+            if seen.at < before {
+                guarded(|| shelf.tree.remove(key))?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// The number after the newest one, and never below the floor that a restore left in `meta`.
+    pub(super) fn next_id<T: Serialize + DeserializeOwned>(
+        &self,
+        shelf: &Shelf<T>,
+        floor_row: u64,
+    ) -> Result<u64, StoreError> {
+        let floor = self.shared.meta.get(floor_row)?.and_then(|value| value.as_u64()).unwrap_or(1);
+        Ok(shelf.last_key()?.map_or(1, |last| last + 1).max(floor))
+    }
+
+    pub(super) fn put_meta(&self, row: u64, value: &impl Serialize) -> Result<(), StoreError> {
+        let value =
+            serde_json::to_value(value).map_err(|source| StoreError::Unwritable { tree: "meta", source })?;
+        self.shared.meta.put(row, &value)
+    }
+}
+
+/// A tree of somebody else's records by name: the store keeps them and does not look inside.
+#[derive(Clone, Copy)]
+pub struct Keep<'a> {
+    store: &'a Store,
+    tree: &'a sled::Tree,
+    name: &'static str,
+}
+
+/// What is written around a record of somebody else's.
+#[derive(Serialize, Deserialize)]
+struct Wrapped<T> {
+    v: u32,
+    record: T,
+}
+
+impl Keep<'_> {
+    /// Keeps a record in place of the one of that key; on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn put<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(&Wrapped { v: 1, record })
+            .map_err(|source| StoreError::Unwritable { tree: self.name, source })?;
+        guarded(|| self.tree.insert(key, bytes).map(|_| ()))?;
+        self.store.flush()
+    }
+
+    /// Returns the record of that key.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said, or that the record is of another kind.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        let bytes = guarded(|| self.tree.get(key))?;
+        bytes.map(|bytes| self.read(key.as_bytes(), &bytes)).transpose()
+    }
+
+    /// Returns every record with its key, in the order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said, or that a record is of another kind.
+    pub fn all<T: DeserializeOwned>(&self) -> Result<Vec<(String, T)>, StoreError> {
+        self.with_prefix("")
+    }
+
+    /// Returns the records whose keys begin with `prefix`, in the order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said, or that a record is of another kind.
+    pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
+        let rows = guarded(|| self.tree.scan_prefix(prefix).collect::<sled::Result<Vec<_>>>())?;
+        rows.into_iter()
+            .map(|(key, bytes)| Ok((String::from_utf8_lossy(&key).into_owned(), self.read(&key, &bytes)?)))
+            .collect()
+    }
+
+    /// Forgets the record of that key; true where there was one.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn remove(&self, key: &str) -> Result<bool, StoreError> {
+        let before = guarded(|| self.tree.remove(key))?;
+        self.store.flush()?;
+        Ok(before.is_some())
+    }
+
+    fn read<T: DeserializeOwned>(&self, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+        let wrapped: Result<Wrapped<T>, _> = serde_json::from_slice(bytes);
+        wrapped.map(|wrapped| wrapped.record).map_err(|source| StoreError::Record {
+            tree: self.name,
+            key: String::from_utf8_lossy(key).into_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! Opening: the lock, the schema, a look at every record; and the way back from damage.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export,
+    kept::{SCHEMA_FLOORS, row},
+    shelf::{guarded, panic_text},
+    sidecar,
+};
+
+/// sled's folder in `DATA_DIR`.
+const FOLDER: &str = "store";
+
+/// sled may hold its lock a moment longer than its owner lives.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// After a restore ids go on this far above the newest known one: what was made after the export had ids too,
+/// and an old button must never name a newer proposal.
+const RESTORE_ID_GAP: u64 = 1000;
+
+/// The store was damaged, and this is what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    pub v: u32,
+    pub at: DateTime<Utc>,
+    /// When the export was made that it was restored from; `None` where there was none that could be read.
+    pub exported_at: Option<DateTime<Utc>>,
+    /// Where the damaged folder is.
+    pub moved_to: PathBuf,
+    pub why: String,
+}
+
+impl Store {
+    /// Opens the store in `dir` (`DATA_DIR`), or makes one.
+    ///
+    /// # Errors
+    ///
+    /// Says that another process holds it, that it is damaged, that it is of a newer program, or what the disk said.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(FOLDER);
+        fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
+        let is_first = !path.exists() && !dir.join(export::NAME).exists();
+        let store = Self::open_files(dir).map_err(|error| damage(&path, error))?;
+        let opened = match store.schema()? {
+            None if is_first || store.is_untouched() => store.begin(),
+            None => Err(corrupt(&path, "it is empty, yet there was one before")),
+            Some(found) if found > SCHEMA_VERSION => {
+                Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION })
+            }
+            Some(_) => store.look_at_everything().and_then(|()| store.compare_with_sidecar()),
+        };
+        opened.map_err(|error| damage(&path, error))?;
+        Ok(store)
+    }
+
+    /// Opens the store; a damaged one is moved aside and restored from its last export and from the list of open
+    /// migrations. The settings then say `restored_unconfirmed`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`], but for damage.
+    pub fn open_or_restore(dir: &Path, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        match Self::open(dir) {
+            Err(error) if error.is_damage() => Self::restore(dir, &error, now),
+            opened => opened,
+        }
+    }
+
+    /// Returns what became of a damaged store, until an admin confirms.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn restored(&self) -> Result<Option<Restored>, StoreError> {
+        if !self.settings()?.restored_unconfirmed {
+            return Ok(None);
+        }
+        let note = self.shared.meta.get(row::RESTORED)?;
+        Ok(note.and_then(|note| serde_json::from_value(note).ok()))
+    }
+
+    fn restore(dir: &Path, damage: &StoreError, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        let why = damage.chain();
+        tracing::error!(error = %why, "the store is damaged; it is moved aside and restored from the last export");
+        let in_flight = sidecar::read(dir);
+        let moved_to = move_aside(dir, now)?;
+        let (store, exported_at) = Self::from_export(dir)?;
+        for entry in &in_flight {
+            if store.entry(entry.id)?.is_none_or(|known| known.outcome().is_none()) {
+                store.write_entry(entry)?;
+            }
+        }
+        store.raise_ids(&in_flight)?;
+        store.put_meta(row::RESTORED, &Restored { v: 1, at: now, exported_at, moved_to, why })?;
+        store.update_settings(|settings| settings.restored_unconfirmed = true)?;
+        // Only a store with a schema counts as whole: a crash before this line restores again.
+        store.begin()?;
+        Ok(store)
+    }
+
+    /// An empty store, filled from the export where that can be read whole.
+    fn from_export(dir: &Path) -> Result<(Self, Option<DateTime<Utc>>), StoreError> {
+        let path = dir.join(export::NAME);
+        let store = Self::open_files(dir)?;
+        if !path.exists() {
+            return Ok((store, None));
+        }
+        match store.import(&path) {
+            Ok(exported_at) => match store.look_at_everything() {
+                Ok(()) => return Ok((store, Some(exported_at))),
+                Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
+            },
+            Err(error @ StoreError::NewerSchema { .. }) => return Err(error),
+            Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
+        }
+        drop(store);
+        let folder = dir.join(FOLDER);
+        fs::remove_dir_all(&folder).map_err(StoreError::io("remove", &folder))?;
+        Ok((Self::open_files(dir)?, None))
+    }
+
+    fn open_files(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(FOLDER);
+        let db = open_patiently(&path)?;
+        let tree = |name: &'static str| guarded(|| db.open_tree(name));
+        let shared = Shared {
+            dir: dir.to_owned(),
+            meta: Shelf::open(&db, "meta")?,
+            proposals: Shelf::open(&db, "proposals")?,
+            live: tree("live")?,
+            journal: Shelf::open(&db, "journal")?,
+            open: tree("open")?,
+            audit: Shelf::open(&db, "audit")?,
+            updates: Shelf::open(&db, "updates")?,
+            outbox: tree("outbox")?,
+            chats: tree("chats")?,
+            writer: Mutex::new(()),
+            db,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn schema(&self) -> Result<Option<u32>, StoreError> {
+        let value = self.shared.meta.get(row::SCHEMA)?;
+        Ok(value.and_then(|value| value.as_u64()).map(|found| u32::try_from(found).unwrap_or(u32::MAX)))
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        self.put_meta(row::SCHEMA, &SCHEMA_VERSION)?;
+        self.flush()
+    }
+
+    /// Tells whether nothing was ever begun here: the process died before its first record.
+    fn is_untouched(&self) -> bool {
+        !self.shared.dir.join(export::NAME).exists()
+            && sidecar::read(&self.shared.dir).is_empty()
+            && self.shared.journal.tree.is_empty()
+            && self.shared.proposals.tree.is_empty()
+    }
+
+    /// Reads every record once: better now than in the middle of a migration.
+    fn look_at_everything(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        self.settings()?;
+        shared.proposals.newest().try_for_each(|row| row.map(|_| ()))?;
+        shared.journal.newest().try_for_each(|row| row.map(|_| ()))?;
+        shared.audit.newest().try_for_each(|row| row.map(|_| ()))?;
+        self.outbox().all::<serde_json::Value>()?;
+        self.chats().all::<serde_json::Value>()?;
+        Ok(())
+    }
+
+    /// sled forgets a torn end in silence; the list of open migrations tells.
+    fn compare_with_sidecar(&self) -> Result<(), StoreError> {
+        for entry in sidecar::read(&self.shared.dir) {
+            if self.entry(entry.id)?.is_some() {
+                continue;
+            }
+            match entry.state {
+                // The process died between the two writes of an intent: nothing was ordered yet.
+                JournalState::Intended => self.write_entry(&entry)?,
+                JournalState::Ordered { .. } | JournalState::Closed { .. } => {
+                    let why = format!("migration {} of vm {} is missing in the journal", entry.id, entry.vm);
+                    return Err(corrupt(&self.shared.dir.join(FOLDER), why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn raise_ids(&self, in_flight: &[JournalEntry]) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let newest_of = |ids: &mut dyn Iterator<Item = u64>| ids.max().unwrap_or(0);
+        let entries = shared.journal.last_key()?.unwrap_or(0);
+        let entries = entries.max(newest_of(&mut in_flight.iter().map(|entry| entry.id.0)));
+        let proposals = shared.proposals.last_key()?.unwrap_or(0);
+        let proposals = proposals.max(newest_of(&mut in_flight.iter().map(|entry| entry.proposal.0)));
+        self.put_meta(SCHEMA_FLOORS.journal, &(entries + RESTORE_ID_GAP))?;
+        self.put_meta(SCHEMA_FLOORS.proposals, &(proposals + RESTORE_ID_GAP))
+    }
+}
+
+/// sled panics on some broken files; a thread of its own contains that.
+fn open_patiently(path: &Path) -> Result<sled::Db, StoreError> {
+    for attempt in 1.. {
+        let config = sled::Config::new().path(path).mode(sled::Mode::LowSpace);
+        let opened = thread::Builder::new()
+            .name("store-open".into())
+            .spawn(move || config.open())
+            .map_err(StoreError::io("open", path))?
+            .join();
+        match opened {
+            Ok(Ok(db)) => return Ok(db),
+            Ok(Err(error)) if is_lock(&error) && attempt < LOCK_TRIES => thread::sleep(LOCK_PAUSE),
+            Ok(Err(error)) if is_lock(&error) => return Err(StoreError::Locked { path: path.to_owned() }),
+            Ok(Err(error)) => return Err(StoreError::Sled(error)),
+            Err(panic) => return Err(StoreError::Broken(panic_text(panic.as_ref()))),
+        }
+    }
+    Err(StoreError::Locked { path: path.to_owned() })
+}
+
+/// sled has no kind of its own for it, only a text.
+fn is_lock(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
+}
+
+fn damage(path: &Path, error: StoreError) -> StoreError {
+    match error.is_damage() {
+        true => StoreError::Corrupt { path: path.to_owned(), why: error.chain() },
+        false => error,
+    }
+}
+
+fn corrupt(path: &Path, why: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { path: path.to_owned(), why: why.into() }
+}
+
+fn move_aside(dir: &Path, now: DateTime<Utc>) -> Result<PathBuf, StoreError> {
+    let from = dir.join(FOLDER);
+    let stamp = now.format("%Y%m%dT%H%M%SZ");
+    let taken: BTreeSet<_> = fs::read_dir(dir)
+        .and_then(|names| names.map(|name| Ok(name?.file_name())).collect::<io::Result<_>>())
+        .map_err(StoreError::io("read", dir))?;
+    let free = (1..)
+        .map(|n| format!("store-damaged-{stamp}-{n}"))
+        .find(|name| !taken.contains(name.as_ref() as &std::ffi::OsStr));
+    let to = dir.join(free.unwrap_or_else(|| "store-damaged".into()));
+    fs::rename(&from, &to).map_err(StoreError::io("move aside", &from))?;
+    Ok(to)
+}

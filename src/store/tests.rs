@@ -1,0 +1,373 @@
+//! What the store promises, tried on real files.
+
+use std::{fs, thread};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
+    planner::{ClusterPlan, Figures, PlanId, RestWhy},
+};
+
+#[test]
+fn what_was_written_is_there_after_reopening() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let proposal = proposed(&store, draft(1));
+    let entry = store.intend(intent(proposal.id, 1000)).unwrap();
+    store.ordered(entry.id, Some(90417), None, at(1)).unwrap();
+    store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+    store.outbox().put("alert", &"text".to_owned()).unwrap();
+    drop(store);
+
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.proposal(proposal.id).unwrap().unwrap(), proposal);
+    let open = store.open_entries().unwrap();
+    let ordered = JournalState::Ordered { at: at(1), consul_id: Some(90417), task_id: None };
+    assert_eq!(open.iter().map(|e| (e.vm, &e.state)).collect::<Vec<_>>(), [(VmId(1000), &ordered)]);
+    assert_eq!(store.settings().unwrap().dry_run, Some(true));
+    assert_eq!(store.outbox().get::<String>("alert").unwrap().as_deref(), Some("text"));
+}
+
+#[test]
+fn a_second_owner_is_told_who_is_in_the_way() {
+    let dir = TempDir::new().unwrap();
+    let _first = Store::open(dir.path()).unwrap();
+    let refused = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(refused, StoreError::Locked { .. }));
+    assert_eq!(
+        refused.to_string(),
+        format!("another instance is using {}", dir.path().join("store").display())
+    );
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.put_meta(kept::row::SCHEMA, &(SCHEMA_VERSION + 1)).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let refused = Store::open_or_restore(dir.path(), at(0)).unwrap_err();
+    assert!(matches!(refused, StoreError::NewerSchema { found: 2, known: 1 }), "{refused}");
+    assert!(dir.path().join("store").exists());
+}
+
+#[test]
+fn of_many_presses_at_once_exactly_one_starts_the_plan() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let proposal = proposed(&store, draft(1));
+    let votes: Vec<Vote> = thread::scope(|scope| {
+        let presses: Vec<_> = (0..8)
+            .map(|id| {
+                let store = store.clone();
+                scope.spawn(move || store.approve(proposal.id, &person(id), at(1)).unwrap())
+            })
+            .collect();
+        presses.into_iter().map(|press| press.join().unwrap()).collect()
+    });
+    assert_eq!(votes.iter().filter(|vote| matches!(vote, Vote::Started(_))).count(), 1);
+    assert_eq!(votes.iter().filter(|vote| matches!(vote, Vote::NotPending)).count(), 7);
+    let stored = store.proposal(proposal.id).unwrap().unwrap();
+    assert_eq!(stored.approvals.len(), 1);
+    assert_eq!(store.audit_log(10).unwrap().len(), 1);
+}
+
+#[test]
+fn two_people_must_press_and_the_asker_is_not_one_of_them() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let asked = Draft { approvals_needed: 2, origin: Origin::Person(person(1)), ..draft(1) };
+    let first = proposed(&store, asked.clone());
+    // A refresh by somebody else does not make the asker a stranger to the plan.
+    let refreshed = proposed(&store, Draft { origin: Origin::Replaces(first.id), ..asked });
+    let press = |who| store.approve(refreshed.id, &person(who), at(1)).unwrap();
+    assert_eq!(press(1), Vote::OwnProposal { have: 0, need: 2 });
+    assert_eq!(press(2), Vote::Counted { have: 1, need: 2 });
+    assert_eq!(press(2), Vote::AlreadyCounted { have: 1, need: 2 });
+    assert!(matches!(press(3), Vote::Started(_)));
+    assert_eq!(press(4), Vote::NotPending);
+}
+
+#[test]
+fn an_expired_or_dry_proposal_is_never_started() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let dry = proposed(&store, Draft { dry_run: true, ..draft(1) });
+    assert_eq!(store.approve(dry.id, &person(1), at(1)).unwrap(), Vote::DryRun);
+    let late = proposed(&store, draft(2));
+    assert_eq!(store.approve(late.id, &person(1), late.expires_at).unwrap(), Vote::Expired);
+    let stored = store.proposal(late.id).unwrap().unwrap();
+    assert!(matches!(stored.state, ProposalState::Expired { .. }));
+    assert_eq!(store.approve(ProposalId(99), &person(1), at(1)).unwrap(), Vote::NoSuchProposal);
+}
+
+#[test]
+fn a_newer_proposal_takes_the_place_of_the_pending_one_of_its_cluster_alone() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (older, other) = (proposed(&store, draft(1)), proposed(&store, draft(2)));
+    let Proposed::Recorded { proposal: newer, superseded } = store.propose(draft(1)).unwrap() else {
+        panic!("nothing runs in this cluster");
+    };
+    assert_eq!(superseded, [older.id]);
+    let stored = store.proposal(older.id).unwrap().unwrap();
+    assert_eq!(stored.state, ProposalState::Superseded { by: newer.id, at: newer.created_at });
+    assert_eq!(stored.revision, older.revision + 1);
+    assert_eq!(store.pending_of(ClusterId(1)).unwrap().unwrap().id, newer.id);
+    assert_eq!(store.pending_of(ClusterId(2)).unwrap().unwrap().id, other.id);
+}
+
+#[test]
+fn nothing_is_proposed_where_a_plan_is_approved_already() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let running = proposed(&store, draft(1));
+    store.approve(running.id, &person(1), at(1)).unwrap();
+    assert_eq!(store.propose(draft(1)).unwrap(), Proposed::Busy(running.id));
+}
+
+#[test]
+fn a_vm_has_one_open_migration_at_most() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let first = store.intend(intent(ProposalId(1), 1000)).unwrap();
+    let refused = store.intend(intent(ProposalId(2), 1000)).unwrap_err();
+    assert!(matches!(refused, StoreError::InFlight { vm: VmId(1000), entry } if entry == first.id));
+    store.close(first.id, Outcome::Dropped, None, at(1)).unwrap();
+    assert!(store.intend(intent(ProposalId(2), 1000)).is_ok());
+    assert!(matches!(store.close(first.id, Outcome::Done, None, at(2)), Err(StoreError::Closed(_))));
+}
+
+#[test]
+fn only_done_and_failed_rest_and_open_ones_are_in_flight() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for (vm, outcome) in [(1, Outcome::Done), (2, Outcome::Failed), (3, Outcome::Lost), (4, Outcome::Dropped)]
+    {
+        ended(&store, vm, outcome, at(0));
+    }
+    store.intend(intent(ProposalId(1), 5)).unwrap();
+    let rests = |minutes| {
+        let rests = store.rests(at(minutes), TimeDelta::hours(1), TimeDelta::days(1)).unwrap();
+        rests.into_iter().map(|(vm, rest)| (vm.0, rest.why)).collect::<Vec<_>>()
+    };
+    assert_eq!(rests(59), [(1, RestWhy::Moved), (2, RestWhy::Failed), (5, RestWhy::InFlight)]);
+    assert_eq!(rests(60), [(2, RestWhy::Failed), (5, RestWhy::InFlight)]);
+    assert_eq!(rests(24 * 60), [(5, RestWhy::InFlight)]);
+}
+
+#[test]
+fn three_failures_within_an_hour_take_a_node_out_for_an_hour() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let failing = |minutes| {
+        let failures = store.failures_since(at(minutes) - TimeDelta::hours(2)).unwrap();
+        let nodes = failing_nodes(&failures, 3, TimeDelta::hours(1), at(minutes));
+        nodes.into_iter().map(|node| (node.node, node.failures, node.until)).collect::<Vec<_>>()
+    };
+    ended(&store, 1, Outcome::Failed, at(0));
+    ended(&store, 2, Outcome::Failed, at(10));
+    ended(&store, 3, Outcome::Lost, at(20));
+    assert_eq!(failing(20), [], "what was lost does not count");
+    ended(&store, 4, Outcome::Failed, at(30));
+    let out = [(NodeId(10), 3, at(90)), (NodeId(21), 3, at(90))];
+    assert_eq!(failing(30), out);
+    assert_eq!(failing(89), out);
+    assert_eq!(failing(90), []);
+}
+
+#[test]
+fn history_is_newest_first_and_can_be_asked_by_vm_and_node_and_page() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for vm in 1..=4 {
+        ended(&store, vm, Outcome::Done, at(0));
+    }
+    store.intend(intent(ProposalId(1), 5)).unwrap();
+    let vms = |filter: HistoryFilter, limit| {
+        let found = store.history(&filter, limit).unwrap();
+        found.into_iter().map(|entry| entry.vm.0).collect::<Vec<_>>()
+    };
+    let all = HistoryFilter::default;
+    assert_eq!(vms(all(), 10), [4, 3, 2, 1], "the open one is no history");
+    assert_eq!(vms(all(), 2), [4, 3]);
+    assert_eq!(vms(HistoryFilter { before: Some(MigrationId(3)), ..all() }, 10), [2, 1]);
+    assert_eq!(vms(HistoryFilter { vm: Some(VmId(2)), ..all() }, 10), [2]);
+    assert_eq!(vms(HistoryFilter { node: Some(NodeId(21)), ..all() }, 1), [4]);
+    assert_eq!(vms(HistoryFilter { node: Some(NodeId(99)), ..all() }, 10), [0; 0]);
+}
+
+#[test]
+fn an_update_is_claimed_once() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert!(store.claim_update(7, at(0)).unwrap());
+    assert!(!store.claim_update(7, at(1)).unwrap());
+    store.export(at(0) + TimeDelta::days(3)).unwrap();
+    assert!(store.claim_update(7, at(2)).unwrap(), "after days it may be another update of that number");
+}
+
+#[test]
+fn a_damaged_store_comes_back_from_its_export_with_what_was_in_flight_since() {
+    for damage in [cut_short, overwritten, emptied, removed] {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let proposal = proposed(&store, draft(1));
+        ended(&store, 1, Outcome::Done, at(0));
+        store.chats().put("lang", &"ru".to_owned()).unwrap();
+        store.export(at(1)).unwrap();
+        let running = store.intend(intent(proposal.id, 77)).unwrap();
+        store.ordered(running.id, Some(5), None, at(2)).unwrap();
+        drop(store);
+        damage(dir.path());
+
+        let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+        let restored = store.restored().unwrap().expect("the settings say so until somebody confirms");
+        assert_eq!(restored.exported_at, Some(at(1)));
+        assert!(restored.moved_to.exists());
+        assert!(store.settings().unwrap().restored_unconfirmed);
+        assert_eq!(store.history(&HistoryFilter::default(), 10).unwrap().len(), 1);
+        assert_eq!(store.open_entries().unwrap().iter().map(|e| e.vm).collect::<Vec<_>>(), [VmId(77)]);
+        assert_eq!(store.chats().get::<String>("lang").unwrap().as_deref(), Some("ru"));
+        let next = proposed(&store, draft(2));
+        assert!(next.id.0 > proposal.id.0 + 500, "an old button must not name a newer proposal");
+        drop(store);
+        Store::open(dir.path()).expect("the restored store is whole");
+    }
+}
+
+#[test]
+fn a_damaged_store_without_an_export_starts_empty_and_unconfirmed() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let entry = store.intend(intent(ProposalId(1), 77)).unwrap();
+    store.ordered(entry.id, None, None, at(1)).unwrap();
+    drop(store);
+    overwritten(dir.path());
+    let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+    assert_eq!(store.restored().unwrap().unwrap().exported_at, None);
+    assert_eq!(store.open_entries().unwrap().len(), 1);
+}
+
+#[test]
+fn an_export_that_was_cut_off_is_not_used() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    ended(&store, 1, Outcome::Done, at(0));
+    store.export(at(1)).unwrap();
+    drop(store);
+    let path = dir.path().join("export.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &text[..text.len() / 2]).unwrap();
+    overwritten(dir.path());
+    let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+    assert_eq!(store.restored().unwrap().unwrap().exported_at, None);
+    assert_eq!(store.history(&HistoryFilter::default(), 10).unwrap(), []);
+}
+
+#[test]
+fn an_intent_that_only_reached_the_small_file_is_taken_in_again() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    ended(&store, 1, Outcome::Done, at(0));
+    let mut entry = store.intend(intent(ProposalId(1), 77)).unwrap();
+    store.close(entry.id, Outcome::Dropped, None, at(1)).unwrap();
+    entry.id = MigrationId(entry.id.0 + 1);
+    sidecar::write(dir.path(), &[entry.clone()]).unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.open_entries().unwrap(), [entry]);
+}
+
+fn db_file(dir: &std::path::Path) -> std::path::PathBuf {
+    dir.join("store").join("db")
+}
+
+fn cut_short(dir: &std::path::Path) {
+    let len = fs::metadata(db_file(dir)).unwrap().len();
+    fs::OpenOptions::new().write(true).open(db_file(dir)).unwrap().set_len(len / 100).unwrap();
+}
+
+fn overwritten(dir: &std::path::Path) {
+    let len = fs::metadata(db_file(dir)).unwrap().len();
+    fs::write(db_file(dir), vec![0xA5; usize::try_from(len).unwrap()]).unwrap();
+}
+
+fn emptied(dir: &std::path::Path) {
+    fs::write(db_file(dir), "").unwrap();
+}
+
+fn removed(dir: &std::path::Path) {
+    fs::remove_dir_all(dir.join("store")).unwrap();
+}
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_464_900, 0).unwrap() + TimeDelta::minutes(minutes)
+}
+
+fn person(id: i64) -> Person {
+    Person { id, name: format!("person {id}") }
+}
+
+fn proposed(store: &Store, draft: Draft) -> Proposal {
+    match store.propose(draft).unwrap() {
+        Proposed::Recorded { proposal, .. } => *proposal,
+        Proposed::Busy(id) => panic!("busy with {id}"),
+    }
+}
+
+fn ended(store: &Store, vm: u64, outcome: Outcome, when: DateTime<Utc>) {
+    let entry = store.intend(intent(ProposalId(1), vm)).unwrap();
+    store.close(entry.id, outcome, None, when).unwrap();
+}
+
+fn draft(cluster: u64) -> Draft {
+    Draft {
+        plan: ClusterPlan {
+            id: PlanId("abc".into()),
+            cluster: ClusterId(cluster),
+            name: format!("cluster {cluster}"),
+            incomplete: Vec::new(),
+            overloaded: Vec::new(),
+            migrations: Vec::new(),
+            still_overloaded: Vec::new(),
+            skipped: Vec::new(),
+            notes: Vec::new(),
+            before: Figures::default(),
+            after: Figures::default(),
+        },
+        taken_at: at(0),
+        origin: Origin::Schedule,
+        dry_run: false,
+        approvals_needed: 1,
+        state: ProposalState::Pending,
+        created_at: at(0),
+        expires_at: at(30),
+        reply_to: None,
+    }
+}
+
+fn intent(proposal: ProposalId, vm: u64) -> Intent {
+    Intent {
+        proposal,
+        plan: PlanId("abc".into()),
+        cluster: ClusterId(1),
+        cluster_name: "msk".into(),
+        vm: VmId(vm),
+        vm_name: format!("vm-{vm}"),
+        source: NodeId(10),
+        source_name: "node-010".into(),
+        target: NodeId(21),
+        target_name: "node-021".into(),
+        vcpus: 4,
+        ram: Mib(8192),
+        why: "memory 83.1 % > 70 %".into(),
+        approver: Approver::Auto,
+        history_before: Some(7004),
+        intended_at: at(0),
+    }
+}
