@@ -1,4 +1,5 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;

@@ -23,6 +23,7 @@ use url::Url;
 
 pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file, read as read_env_file};
 pub use problem::{Found, Problem, Problems, Warning};
+pub use settings::UnreadableFile;
 pub use sources::{Source, Sources};
 pub use values::{ChatTarget, SshHost};
 pub use variables::{VARIABLES, Variable};
@@ -265,7 +266,7 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<VmManager> {
     let ca_file = reader.given("VMMANAGER_CA_FILE").map(PathBuf::from);
     if let Some(url) = base_url.as_ref().filter(|url| url.scheme() == "http") {
         if !allow_http && !values::is_loopback(url) {
-            let found = url.to_string();
+            let found = reader.given("VMMANAGER_HOST").unwrap_or_default();
             reader.refuse(
                 "VMMANAGER_HOST",
                 &found,
@@ -291,12 +292,11 @@ fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
     }
     let username = reader.given("VMMANAGER_USERNAME");
     let password = reader.optional("VMMANAGER_PASSWORD", values::secret);
-    for (name, given) in
-        [("VMMANAGER_USERNAME", username.is_some()), ("VMMANAGER_PASSWORD", password.is_some())]
-    {
-        if needed && !given {
-            reader.missing(name, "it, unless VMMANAGER_TOKEN is set");
-        }
+    if needed && username.is_none() {
+        reader.missing("VMMANAGER_USERNAME", "a user's name (or VMMANAGER_TOKEN instead)");
+    }
+    if needed && password.is_none() {
+        reader.missing("VMMANAGER_PASSWORD", "the user's password (or VMMANAGER_TOKEN instead)");
     }
     Some(Credentials::Password { username: username?, password: password? })
 }

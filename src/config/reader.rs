@@ -2,7 +2,7 @@
 
 use super::{
     problem::{Found, Problem},
-    variables,
+    variables::{self, VARIABLES},
 };
 
 /// Why a text is not the value, as the words behind "expected".
@@ -65,7 +65,10 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { name, found, expected: expected.into() });
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    /// Returns the problems in the order of the table.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems
+            .sort_by_key(|problem| VARIABLES.iter().position(|variable| variable.name == problem.name));
         self.problems
     }
 

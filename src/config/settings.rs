@@ -1,26 +1,25 @@
 //! From the configuration to each room's own settings.
 
-use crate::planner::{Direction, Exclusion, ExclusionWhy, Policy, Selector};
+use std::{collections::BTreeMap, path::Path};
 
-use super::Config;
+use chrono::TimeDelta;
 
-/// A measurement is fresh for two cycles at least this long: shorter intervals would only make SSH flap.
-const MEASUREMENT_MAX_AGE_LEAST: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+use super::{Config, Credentials, VmManager};
+use crate::{
+    planner::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
+    vmmanager,
+};
+
+/// A measurement counts for two cycles, and at least so long: with a short interval one slow node would
+/// otherwise jump between measured load and allocation.
+const MEASUREMENT_MAX_AGE_LEAST: TimeDelta = TimeDelta::minutes(5);
 
 impl Config {
     /// Returns what the planner obeys; cool-downs and exclusions of the chat are added from the store.
     #[must_use]
     pub fn policy(&self) -> Policy {
         let planning = self.planner.clone();
-        let excluded = |nodes: Vec<Selector>, direction| {
-            nodes.into_iter().map(move |node| Exclusion {
-                node,
-                direction,
-                until: None,
-                why: ExclusionWhy::Configured,
-            })
-        };
-        let two_cycles = chrono::TimeDelta::from_std(self.balance.interval * 2).unwrap_or_default();
+        let two_cycles = TimeDelta::from_std(self.balance.interval * 2).unwrap_or(TimeDelta::MAX);
         Policy {
             cpu: planning.cpu,
             load: planning.load,
@@ -30,15 +29,113 @@ impl Config {
             migrations_max: planning.migrations_max,
             parallel_max: planning.parallel_max,
             clusters: planning.clusters,
-            exclusions: excluded(planning.exclude_sources, Direction::Source)
-                .chain(excluded(planning.exclude_targets, Direction::Target))
+            exclusions: configured(planning.exclude_sources, Direction::Source)
+                .chain(configured(planning.exclude_targets, Direction::Target))
                 .collect(),
             pinned: planning.pinned,
             anti_affinity: planning.anti_affinity,
             respect_balancer_mode: planning.respect_balancer_mode,
-            resting: std::collections::BTreeMap::new(),
+            resting: BTreeMap::new(),
             measurement_max_age: two_cycles.max(MEASUREMENT_MAX_AGE_LEAST),
             load_readings: 1,
         }
+    }
+}
+
+fn configured(nodes: Vec<Selector>, direction: Direction) -> impl Iterator<Item = Exclusion> {
+    nodes.into_iter().map(move |node| Exclusion {
+        node,
+        direction,
+        until: None,
+        why: ExclusionWhy::Configured,
+    })
+}
+
+impl VmManager {
+    /// Returns the client's settings.
+    ///
+    /// # Errors
+    ///
+    /// Where `read` cannot read `VMMANAGER_CA_FILE`; says which file that is.
+    pub fn settings(
+        &self,
+        read: impl FnOnce(&Path) -> std::io::Result<Vec<u8>>,
+    ) -> Result<vmmanager::Settings, UnreadableFile> {
+        let Self { base_url, credentials, path_prefix, verify_tls, ca_file } = self;
+        let ca_pem = ca_file.as_deref().map(|path| {
+            read(path).map_err(|source| UnreadableFile {
+                name: "VMMANAGER_CA_FILE",
+                path: path.display().to_string(),
+                source,
+            })
+        });
+        // A path in the base URL is the front part of the prefix.
+        let path_prefix = format!("{}{path_prefix}", base_url.path().trim_end_matches('/'));
+        let mut base_url = base_url.clone();
+        base_url.set_path("");
+        let credentials = match credentials.clone() {
+            Credentials::Password { username, password } => {
+                vmmanager::Credentials::Password { username, password }
+            }
+            Credentials::Token(token) => vmmanager::Credentials::Token(token),
+        };
+        Ok(vmmanager::Settings {
+            path_prefix,
+            verify_tls: *verify_tls,
+            ca_pem: ca_pem.transpose()?,
+            ..vmmanager::Settings::new(base_url, credentials)
+        })
+    }
+}
+
+/// A file that a variable names and that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: cannot read {path}")]
+pub struct UnreadableFile {
+    pub name: &'static str,
+    pub path: String,
+    #[source]
+    pub source: std::io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::config::Purpose;
+
+    const REQUIRED: &[(&str, &str)] =
+        &[("VMMANAGER_HOST", "https://vm.example.com/panel/"), ("VMMANAGER_TOKEN", "t")];
+
+    #[test]
+    fn exclusions_of_the_configuration_are_the_policys() {
+        let config = config(&[("EXCLUDE_SOURCE_NODES", "a, 2"), ("EXCLUDE_TARGET_NODES", "b")]);
+        let told: Vec<_> = config.policy().exclusions.into_iter().map(|e| (e.node.0, e.direction)).collect();
+        let expected = [("a", Direction::Source), ("2", Direction::Source), ("b", Direction::Target)]
+            .map(|(n, d)| (n.into(), d));
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_path_in_the_base_url_stands_before_the_prefix() {
+        let config = config(&[("VMMANAGER_PATH_PREFIX", "api/")]);
+        let settings = config.vmmanager.unwrap().settings(|_| Err(io::ErrorKind::NotFound.into())).unwrap();
+        assert_eq!(settings.base_url.as_str(), "https://vm.example.com/");
+        assert_eq!(settings.path_prefix, "/panel/api");
+    }
+
+    #[test]
+    fn an_unreadable_ca_file_is_named() {
+        let config = config(&[("VMMANAGER_CA_FILE", "/nowhere/ca.pem")]);
+        let error = config.vmmanager.unwrap().settings(|_| Err(io::ErrorKind::NotFound.into())).unwrap_err();
+        assert_eq!(error.to_string(), "VMMANAGER_CA_FILE: cannot read /nowhere/ca.pem");
+    }
+
+    fn config(more: &[(&str, &str)]) -> Config {
+        let lookup = |key: &str| {
+            REQUIRED.iter().chain(more).find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+        };
+        Config::for_purpose(Purpose::Live, lookup).unwrap().config
     }
 }

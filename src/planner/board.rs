@@ -311,11 +311,7 @@ impl<'a> Node<'a> {
 
     pub fn fullness(&self, used: Amounts) -> Fullness {
         let share = |r: usize| load::share(used[r], self.capacity[r]) * load::SCALE[r];
-        Fullness {
-            cpu: share(CPU),
-            load: self.by_load.then(|| share(LOAD)),
-            memory_percent: share(MEMORY),
-        }
+        Fullness { cpu: share(CPU), load: self.by_load.then(|| share(LOAD)), memory_percent: share(MEMORY) }
     }
 
     /// The resource that a dimension stands for, with its threshold.

@@ -19,15 +19,20 @@ impl Rates {
             let unit = threshold / SCALE[r];
             if total > 0.0 && unit > 0.0 { 0.5 / (total * unit * unit) } else { 0.0 }
         };
-        Self {
-            weight: [rate(MEMORY, board.policy.memory.overload), rate(CPU, board.policy.cpu.overload)],
-        }
+        Self { weight: [rate(MEMORY, board.policy.memory.overload), rate(CPU, board.policy.cpu.overload)] }
     }
 
     /// By how much the imbalance squared falls when these needs go from one node to another.
     ///
     /// Exact as long as both take part: the capacity-weighted mean does not change.
-    pub fn gain(&self, board: &Board<'_>, used: &[load::Amounts], needs: load::Amounts, from: usize, to: usize) -> f64 {
+    pub fn gain(
+        &self,
+        board: &Board<'_>,
+        used: &[load::Amounts],
+        needs: load::Amounts,
+        from: usize,
+        to: usize,
+    ) -> f64 {
         if !load::takes_part(board, from) || !load::takes_part(board, to) {
             return 0.0;
         }

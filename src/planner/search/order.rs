@@ -112,8 +112,7 @@ impl Urgency {
         let (node, used) = (&board.nodes[source], placement.used[source]);
         let overload = node.overload(&used);
         let needs = board.vms[step.vm].needs;
-        let relief =
-            if overload > 0.0 { overload - node.overload(&load::minus(used, needs)) } else { 0.0 };
+        let relief = if overload > 0.0 { overload - node.overload(&load::minus(used, needs)) } else { 0.0 };
         let gain = match step.purpose {
             Purpose::Level => super::level::gain(board, placement, step.vm, step.target),
             _ => 0.0,
