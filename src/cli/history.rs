@@ -95,8 +95,11 @@ pub fn text(rows: &[Row]) -> String {
 ///
 /// Where the CSV writer refuses, which rows in memory give no reason for.
 pub fn csv(rows: &[Row]) -> Result<String, csv::Error> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
+    // The writer takes the header from the rows' fields, so without a row it must be told.
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if rows.is_empty() {
+        writer.write_record(COLUMNS)?;
+    }
     for row in rows {
         writer.serialize(unarmed(row.clone()))?;
     }
@@ -104,7 +107,7 @@ pub fn csv(rows: &[Row]) -> Result<String, csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The header stands there even where no row follows.
+/// The fields of a row in their order.
 const COLUMNS: [&str; 20] = [
     "id",
     "started_at",

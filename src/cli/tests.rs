@@ -136,18 +136,11 @@ fn the_history_is_told_to_people() {
 fn the_history_is_told_to_spreadsheets() {
     let text = history_csv(&rows()).unwrap();
     insta::assert_snapshot!(text);
-    let header = text.lines().next().unwrap();
-    assert_eq!(history_csv(&[]).unwrap().trim_end(), header);
-    // The header is written by hand, the rows by their fields: both must have the same order.
-    let object: Vec<String> = serde_json::to_string(&rows()[0])
-        .unwrap()
-        .split("\",\"")
-        .flat_map(|part| part.split(",\""))
-        .map(|part| part.trim_start_matches(['{', '"']).split('"').next().unwrap().to_owned())
-        .collect();
-    for name in header.split(',') {
-        assert!(object.iter().any(|key| key == name), "{name}");
-    }
+    assert_eq!(
+        history_csv(&[]).unwrap().lines().next(),
+        text.lines().next(),
+        "the header is always the same"
+    );
 }
 
 #[test]

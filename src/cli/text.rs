@@ -37,12 +37,13 @@ pub fn report(report: &Report<'_>) -> String {
 fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>) {
     let ClusterPlan { cluster, name, overloaded, migrations, .. } = plan;
     let counts = match (overloaded.len(), migrations.len()) {
+        _ if !plan.incomplete.is_empty() => "the picture is incomplete, nothing is done here".into(),
         (0, 0) => "no node is overloaded, nothing to do".into(),
         (nodes, steps) => format!("overloaded nodes: {nodes}, migrations: {steps}"),
     };
     line(text, format_args!("cluster {} ({cluster}): {counts}", printable(name)));
     for reason in &plan.incomplete {
-        line(text, format_args!("  incomplete, nothing is done here: {}", printable(reason)));
+        line(text, format_args!("  {}", printable(reason)));
     }
     section(text, "overloaded", overloaded_nodes(plan));
     section(text, "migrations", steps(plan, report));
