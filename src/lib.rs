@@ -1,4 +1,12 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+//!
+//! ```text
+//! VMmanager API ─┐                                       ┌─> store: plans, journal, history, settings
+//! SSH to nodes ──┴─> Snapshot ──> plan() ──> Plan ──> executor ──> VMmanager API
+//!                                   pure       │          │
+//!                                              │          └─ Event ─> notifier ─> chat
+//!                     chat ─> Command ─> Handle ─> scheduler / balancer
+//! ```
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -7,5 +15,6 @@ pub mod event;
 pub mod model;
 pub mod planner;
 pub mod scheduler;
+pub mod ssh;
 pub mod store;
 pub mod vmmanager;

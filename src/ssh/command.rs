@@ -1,0 +1,82 @@
+//! The one command that a node answers with its reading. Runs in any POSIX `sh` as an unprivileged user.
+//!
+//! Written for every login shell: inside single quotes there is neither a quote, nor `!`, nor a line end,
+//! which csh and fish would understand in their own way. `timeout` ends what outlives our patience;
+//! closing the channel alone would not.
+
+use std::time::Duration;
+
+/// The first line of an answer; what stands before it (a banner of a login script) is passed over.
+pub(super) const HEAD: &str = "@vm-balancer 1";
+
+/// The last line of an answer; without it the text is cut off.
+pub(super) const END: &str = "@end";
+
+/// The pause between two samples of one command.
+///
+/// A second is a hundred ticks of the kernel's clock: one percent of a core can be seen.
+pub(super) const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many samples of CPU time one command takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Samples {
+    /// The difference to an earlier reading tells the use.
+    One,
+    /// There is no earlier reading to compare with.
+    Two,
+}
+
+/// Load, memory and pressure, then who runs QEMU and under which name.
+///
+/// CPUs are counted in `/proc/stat`: `nproc` obeys the affinity of the login session, load averages do not.
+/// Only QEMU's processes are looked at closely; reading every process would cost a second on a busy node.
+const PREPARE: &str = concat!(
+    r#"echo "@vm-balancer 1"; "#,
+    r#"echo @loadavg; cat /proc/loadavg; "#,
+    r#"echo @cpus; grep -c "^cpu[0-9]" /proc/stat; "#,
+    r#"echo @nproc; nproc 2>/dev/null; "#,
+    r#"echo @ticks; getconf CLK_TCK 2>/dev/null; "#,
+    r#"echo @meminfo; grep -E "^(MemTotal|MemFree|MemAvailable|Buffers|Cached):" /proc/meminfo; "#,
+    r#"for r in cpu memory io; do echo "@pressure $r"; cat /proc/pressure/$r 2>/dev/null; done; "#,
+    r#"pids=; stats=; "#,
+    r#"for f in $(grep -lE "^(qemu-system|qemu-kvm|kvm$)" /proc/[0-9]*/comm 2>/dev/null); do "#,
+    r#"p=${f%/comm}; pids="$pids ${p#/proc/}"; stats="$stats $p/stat"; done; "#,
+    r#"echo @names; for p in $pids; do echo "pid $p"; tr "\0" "\n" 2>/dev/null </proc/$p/cmdline; done 2>/dev/null | "#,
+    r#"sed -n -e "/^pid [0-9]*$/p" -e "/^-name$/{n;s/^/name /;p;}" -e "/^-uuid$/{n;s/^/uuid /;p;}"; "#,
+);
+
+/// Where the kernel hides other users' processes, libvirt's read-only socket may still tell.
+const SAMPLE: &str = concat!(
+    r#"echo @sample; cat /proc/uptime; grep "^cpu " /proc/stat; "#,
+    r#"if [ -n "$pids" ]; then cat $stats 2>/dev/null; "#,
+    r#"elif command -v virsh >/dev/null 2>&1; then echo @domstats; "#,
+    r#"timeout VIRSH virsh -r -c qemu:///system domstats --cpu-total 2>/dev/null | grep -E "^Domain:|cpu\.time="; fi; "#,
+);
+
+/// Writes the command; `timeout` is how long the caller waits for it.
+pub(super) fn reading(samples: Samples, timeout: Duration) -> String {
+    let patience = timeout.as_secs().max(1);
+    let sample = SAMPLE.replace("VIRSH", &(patience / 3).clamp(1, 5).to_string());
+    let samples = match samples {
+        Samples::One => sample,
+        Samples::Two => format!("{sample}sleep 1; {sample}"),
+    };
+    // One second more than we wait: the answer that comes in time is never cut off by the node.
+    let killed_after = patience + 1 + SAMPLE_PAUSE.as_secs();
+    format!("env LC_ALL=C timeout {killed_after} sh -c '{PREPARE}{samples}echo {END}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_passes_through_any_login_shell() {
+        let command = reading(Samples::Two, Duration::from_secs(10));
+        let script = command.split('\'').nth(1).unwrap();
+        assert_eq!(command.matches('\'').count(), 2);
+        assert!(!script.contains(['!', '\n']) && !script.contains(r"\\") && !script.contains("VIRSH"));
+        assert!(script.starts_with(&format!("echo \"{HEAD}\"; ")));
+        assert!(command.starts_with("env LC_ALL=C timeout 12 sh -c "));
+    }
+}

@@ -1,0 +1,316 @@
+//! One connection to one node: opening it, running a command on it, and cutting it off for good.
+//!
+//! Knows nothing of readings.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use russh::{
+    ChannelMsg, client,
+    keys::{PrivateKey, PublicKey, PublicKeyOrCertificate},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+
+use super::{
+    Phase, Settings, SshFailure, auth,
+    failure::excerpt,
+    host_keys::{Known, Trust, fingerprint},
+    settings::Target,
+};
+
+/// A dead node is noticed between two rounds: three of these without an answer, as OpenSSH's
+/// `ServerAliveInterval` and `ServerAliveCountMax` are often set.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVES_MAX: usize = 3;
+
+/// The most of an answer that is kept, both streams together.
+///
+/// A node with a thousand VMs answers with about 500 KiB; what is longer is no reading.
+pub(super) const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
+
+/// An open, authenticated connection. Dropping it ends it, whatever is going on.
+pub(super) struct Connection {
+    handle: client::Handle<Gate>,
+    pub target: Target,
+    pub host_key: PublicKey,
+    /// How the login went through.
+    pub login: String,
+    _cut: DropGuard,
+}
+
+/// Until when something may last, and how long that was in words for the failure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub at: Instant,
+    pub patience: Duration,
+}
+
+impl Deadline {
+    pub fn after(patience: Duration) -> Self {
+        Self { at: Instant::now() + patience, patience }
+    }
+
+    /// The earlier of this one and one that begins at this moment.
+    pub fn or_after(self, patience: Duration) -> Self {
+        let other = Self::after(patience);
+        if other.at < self.at { other } else { self }
+    }
+
+    /// Waits for `step`, no longer than the deadline.
+    pub async fn bound<T>(self, phase: Phase, step: impl Future<Output = T>) -> Result<T, SshFailure> {
+        let late = SshFailure::Timeout { phase, after: self.patience };
+        timeout_at(self.at, step).await.map_err(|_| late)
+    }
+}
+
+/// What a server showed of itself, kept outside russh's errors, which do not tell why a key was refused.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<Mutex<Option<SeenKey>>>);
+
+#[derive(Clone, Debug)]
+pub(super) struct SeenKey {
+    pub key: PublicKey,
+    pub known: Known,
+    refused: Option<SshFailure>,
+}
+
+impl Seen {
+    pub fn get(&self) -> Option<SeenKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, seen: SeenKey) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+}
+
+impl Connection {
+    /// Connects, checks the host key and logs in.
+    ///
+    /// # Errors
+    ///
+    /// Says which of these failed; `seen` holds the host key if it came that far.
+    pub async fn open(
+        target: &Target,
+        settings: &Settings,
+        key: Option<&Arc<PrivateKey>>,
+        trust: &Arc<Trust>,
+        seen: &Seen,
+        deadline: Deadline,
+    ) -> Result<Self, SshFailure> {
+        let stream = connect(target, deadline).await?;
+        let token = CancellationToken::new();
+        let cut = token.clone().drop_guard();
+        let stream = Cuttable { stream, cut: Box::pin(token.cancelled_owned()) };
+        let gate = Gate { target: target.clone(), trust: Arc::clone(trust), seen: seen.clone() };
+        let handshake = client::connect_stream(Arc::new(config(target, trust)), stream, gate);
+        let mut handle = match deadline.bound(Phase::Handshake, handshake).await? {
+            Ok(handle) => handle,
+            Err(error) => return Err(handshake_failure(target, seen, &error)),
+        };
+        let login = deadline.bound(Phase::Auth, auth::log_in(&mut handle, settings, key)).await??;
+        let Some(SeenKey { key: host_key, .. }) = seen.get() else {
+            let why = "the server showed no host key".into();
+            return Err(SshFailure::Handshake { host: target.to_string(), why });
+        };
+        Ok(Self { handle, target: target.clone(), host_key, login, _cut: cut })
+    }
+
+    /// Tells whether the other side is gone.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// Runs one command and returns what it wrote to standard output.
+    ///
+    /// # Errors
+    ///
+    /// Everything but a status of zero after a whole answer.
+    pub async fn run(&self, command: &str, deadline: Deadline) -> Result<String, SshFailure> {
+        deadline.bound(Phase::Command, self.run_unbounded(command)).await?
+    }
+
+    async fn run_unbounded(&self, command: &str) -> Result<String, SshFailure> {
+        let dropped = || SshFailure::Dropped { phase: Phase::Command };
+        let mut channel = match self.handle.channel_open_session().await {
+            Ok(channel) => channel,
+            Err(russh::Error::ChannelOpenFailure(why)) => {
+                return Err(SshFailure::SessionRefused { why: format!("{why:?}") });
+            }
+            Err(_) => return Err(dropped()),
+        };
+        channel.exec(true, command).await.map_err(|_| dropped())?;
+        let mut heard = Heard::default();
+        // To the end, not to the exit status: data may follow it.
+        while let Some(message) = channel.wait().await {
+            heard.hear(message)?;
+        }
+        heard.result()
+    }
+}
+
+/// What a command has said so far.
+#[derive(Default)]
+struct Heard {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    status: Option<u32>,
+    signal: Option<String>,
+}
+
+impl Heard {
+    fn hear(&mut self, message: ChannelMsg) -> Result<(), SshFailure> {
+        match message {
+            ChannelMsg::Data { data } => self.stdout.extend_from_slice(&data),
+            ChannelMsg::ExtendedData { data, .. } => self.stderr.extend_from_slice(&data),
+            ChannelMsg::ExitStatus { exit_status } => self.status = Some(exit_status),
+            ChannelMsg::ExitSignal { signal_name, .. } => self.signal = Some(format!("{signal_name:?}")),
+            ChannelMsg::Failure => {
+                return Err(SshFailure::SessionRefused { why: "commands are not allowed".into() });
+            }
+            _ => {}
+        }
+        if self.stdout.len() + self.stderr.len() > OUTPUT_MAX_BYTES {
+            return Err(SshFailure::TooMuchOutput { limit_bytes: OUTPUT_MAX_BYTES });
+        }
+        Ok(())
+    }
+
+    fn result(self) -> Result<String, SshFailure> {
+        let stderr = excerpt(&self.stderr);
+        match (self.status, self.signal) {
+            (_, Some(signal)) => Err(SshFailure::Killed { signal, stderr }),
+            (Some(0), None) => Ok(String::from_utf8_lossy(&self.stdout).into_owned()),
+            (Some(code), None) => Err(SshFailure::ExitStatus { code, stderr }),
+            (None, None) => Err(SshFailure::Dropped { phase: Phase::Command }),
+        }
+    }
+}
+
+async fn connect(target: &Target, deadline: Deadline) -> Result<TcpStream, SshFailure> {
+    let opening = TcpStream::connect((target.host.as_str(), target.port));
+    let stream = deadline.bound(Phase::Connect, opening).await?.map_err(|error| {
+        let host = target.to_string();
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => SshFailure::Refused { host },
+            _ => SshFailure::Unreachable { host, why: error.to_string() },
+        }
+    })?;
+    // Only slower without it.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// No inactivity timeout: keepalives find a dead peer after the login, the deadline before it.
+fn config(target: &Target, trust: &Trust) -> client::Config {
+    let mut config = client::Config {
+        keepalive_interval: Some(KEEPALIVE_INTERVAL),
+        keepalive_max: KEEPALIVES_MAX,
+        ..client::Config::default()
+    };
+    config.preferred.key = trust.preferred(target, &config.preferred.key).into();
+    config
+}
+
+fn handshake_failure(target: &Target, seen: &Seen, error: &russh::Error) -> SshFailure {
+    if let Some(refused) = seen.get().and_then(|seen| seen.refused) {
+        return refused;
+    }
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_) | russh::Error::RecvError => {
+            SshFailure::Dropped { phase: Phase::Handshake }
+        }
+        other => {
+            SshFailure::Handshake { host: target.to_string(), why: excerpt(other.to_string().as_bytes()) }
+        }
+    }
+}
+
+/// Stands at the door: asks [`Trust`] about the host key.
+pub(super) struct Gate {
+    target: Target,
+    trust: Arc<Trust>,
+    seen: Seen,
+}
+
+impl client::Handler for Gate {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        let key = shown.public_key();
+        if let Some(before) = self.seen.get() {
+            // A later key exchange on the same connection: the key must not have become another one.
+            return Ok(before.refused.is_none() && before.key.key_data() == key.key_data());
+        }
+        let known = self.trust.verdict(&self.target, &key);
+        let (trust, target, asked) = (Arc::clone(&self.trust), self.target.clone(), key.clone());
+        // Learning writes a file.
+        let judged = tokio::task::spawn_blocking(move || trust.judge(&target, &asked)).await;
+        let refused = match judged {
+            Ok(judged) => judged.err(),
+            Err(error) => Some(SshFailure::HostKeyUnchecked { why: error.to_string() }),
+        };
+        let accepted = refused.is_none();
+        tracing::debug!(host = %self.target, key = fingerprint(&key), accepted, "host key");
+        self.seen.set(SeenKey { key, known, refused });
+        Ok(accepted)
+    }
+}
+
+/// A stream that ends when told so.
+///
+/// russh runs each session in a task of its own, which outlives a handshake that is given up and would wait
+/// for a silent server for ever.
+struct Cuttable {
+    stream: TcpStream,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Cuttable {
+    /// Once per poll: the token wakes whoever waits for the stream.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        // A peer that does not read must not hold a cut connection either.
+        self.check(cx)?;
+        Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,32 @@
+//! What nodes measure of themselves, over SSH: load, memory, pressure, and each VM's share.
+//!
+//! [`SshMonitor::measure`] asks, [`Round::apply_to`] puts the answers into a snapshot. Host keys are checked
+//! here and by nobody else. Knows the nouns and the clock; not what the numbers are used for.
+
+mod auth;
+mod command;
+mod connection;
+mod credentials;
+mod failure;
+mod host_keys;
+mod monitor;
+mod parse;
+mod reading;
+mod settings;
+#[cfg(test)]
+mod testing;
+
+pub use failure::{Phase, SshError, SshFailure};
+pub use host_keys::Known;
+pub use monitor::{HostKeyAlarm, Probe, Round, SshMonitor};
+pub use parse::Unreadable;
+pub use reading::{DomainUse, Reading};
+pub use settings::{BadHostPort, HostKeyCheck, HostPort, KeyFile, PARALLEL_MAX, Settings};
+
+use crate::model::NodeInfo;
+
+/// Looks at every node for `vm-balancer check`: its fingerprint, whether that is known, whether the login and
+/// the reading work. Keeps no connection and learns no key.
+pub async fn probe(monitor: &SshMonitor, nodes: &[NodeInfo]) -> Vec<Probe> {
+    monitor.probe(nodes).await
+}

@@ -1,0 +1,360 @@
+//! Asks all nodes side by side, keeps one connection to each, and never lets one node wait for another.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt, stream};
+use russh::keys::PrivateKey;
+
+use super::{
+    Reading, Settings, SshError, SshFailure,
+    command::{self, SAMPLE_PAUSE, Samples},
+    connection::{Connection, Deadline, Seen},
+    credentials,
+    host_keys::{Known, Learn, Learner, Trust, fingerprint},
+    parse::{self, Sample},
+    reading,
+    settings::Target,
+};
+use crate::{
+    clock::Clock,
+    model::{NodeId, NodeInfo, Snapshot},
+};
+
+/// An earlier sample that is younger than this says too little about CPU use: two new ones are taken.
+const EARLIER_SAMPLE_MIN_AGE: TimeDelta = TimeDelta::seconds(5);
+
+/// An earlier sample that is older than this says too much about the past: two new ones are taken.
+const EARLIER_SAMPLE_MAX_AGE: TimeDelta = TimeDelta::hours(2);
+
+/// Measures nodes over SSH.
+pub struct SshMonitor {
+    settings: Settings,
+    clock: Clock,
+    key: Option<Arc<PrivateKey>>,
+    learner: Arc<Learner>,
+    peers: Mutex<BTreeMap<NodeId, Arc<tokio::sync::Mutex<Peer>>>>,
+}
+
+/// What one round gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Round {
+    /// The newest reading of each node; for a node that failed now, an earlier one with its own `at`.
+    pub readings: BTreeMap<NodeId, Reading>,
+    /// Nodes without a reading in this round.
+    pub failures: BTreeMap<NodeId, SshFailure>,
+    /// Nodes that showed a changed or revoked host key; in every round until it is resolved.
+    pub alarms: Vec<HostKeyAlarm>,
+}
+
+/// A node that does not show the host key it should.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostKeyAlarm {
+    pub node: NodeId,
+    /// Where it was asked, `host:port`.
+    pub host: String,
+    /// Fingerprints of the keys that are known; empty for a revoked key.
+    pub expected: Vec<String>,
+    pub found: String,
+}
+
+/// What is kept of one node between rounds.
+#[derive(Default)]
+struct Peer {
+    target: Option<Target>,
+    connection: Option<Connection>,
+    last: Option<Last>,
+}
+
+struct Last {
+    reading: Reading,
+    sample: Option<Sample>,
+}
+
+impl SshMonitor {
+    /// Makes a monitor and loads its key; connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// A private key that cannot be used, known hosts that cannot be read, or no way to log in at all.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, SshError> {
+        let key = credentials::load(&settings)?;
+        Trust::load(&settings, Learn::Nothing)?;
+        let learner = Arc::new(Learner::new(settings.learned_hosts.clone()));
+        Ok(Self { settings, clock, key, learner, peers: Mutex::default() })
+    }
+
+    /// Asks all nodes side by side; returns when each has answered or had its time.
+    ///
+    /// `nodes` are all there are: connections to others are closed. A node takes at most the timeout and
+    /// one second more (for two samples), so a round takes no longer than that as long as there are not
+    /// more nodes than [`Settings::parallel_max`].
+    pub async fn measure(&self, nodes: &[NodeInfo]) -> Round {
+        self.forget_all_but(nodes);
+        let trust = match Trust::load(&self.settings, Learn::Into(Arc::clone(&self.learner))) {
+            Ok(trust) => Arc::new(trust),
+            Err(error) => return self.unchecked(nodes, &error),
+        };
+        stream::iter(nodes)
+            .map(|node| self.turn(node, &trust))
+            .buffer_unordered(self.settings.parallel_max.max(1))
+            .fold(Round::default(), async |round, turn| round.with(turn))
+            .await
+            .in_order()
+    }
+
+    /// Puts a round's readings into a snapshot: [`NodeInfo::load`] and the measured use of each VM.
+    ///
+    /// Pure. Earlier readings keep their own time, so that the planner can tell what is too old.
+    pub fn apply(&self, snapshot: &mut Snapshot, round: &Round) {
+        round.apply_to(snapshot);
+    }
+
+    /// Connects to each node afresh and tells what it shows and whether it lets us in; learns no key.
+    pub async fn probe(&self, nodes: &[NodeInfo]) -> Vec<Probe> {
+        let trust = match Trust::load(&self.settings, Learn::Nothing) {
+            Ok(trust) => Arc::new(trust),
+            Err(error) => {
+                let failed = unchecked(&error);
+                return nodes
+                    .iter()
+                    .map(|node| Probe::failed(node, &self.settings, failed.clone()))
+                    .collect();
+            }
+        };
+        let mut probes: Vec<Probe> = stream::iter(nodes)
+            .map(|node| self.probe_one(node, &trust))
+            .buffer_unordered(self.settings.parallel_max.max(1))
+            .collect()
+            .await;
+        probes.sort_by_key(|probe| probe.node);
+        probes
+    }
+
+    fn forget_all_but(&self, nodes: &[NodeInfo]) {
+        let present: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).collect();
+        self.lock_peers().retain(|id, _| present.contains(id));
+    }
+
+    fn peer(&self, node: NodeId) -> Arc<tokio::sync::Mutex<Peer>> {
+        Arc::clone(self.lock_peers().entry(node).or_default())
+    }
+
+    fn lock_peers(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Arc<tokio::sync::Mutex<Peer>>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Without known hosts nobody can be believed, not even on an open connection.
+    fn unchecked(&self, nodes: &[NodeInfo], error: &SshError) -> Round {
+        let failures = nodes.iter().map(|node| (node.id, unchecked(error))).collect();
+        Round { failures, ..Round::default() }
+    }
+
+    async fn turn(&self, node: &NodeInfo, trust: &Arc<Trust>) -> Turn {
+        let peer = self.peer(node.id);
+        let deadline = Deadline::after(self.settings.timeout);
+        let deadline = Deadline { at: deadline.at + SAMPLE_PAUSE, ..deadline };
+        let mut peer = match deadline.bound(super::Phase::Queue, peer.lock()).await {
+            Ok(peer) => peer,
+            Err(failure) => return Turn { node: node.id, reading: None, failure: Some(failure) },
+        };
+        let target = Target::of(node, &self.settings);
+        peer.move_to(&target);
+        let failure = self.read(&mut peer, &target, trust, deadline).await.err();
+        if failure.as_ref().is_some_and(SshFailure::is_host_key) {
+            // Whoever answered before may not have been the node.
+            peer.last = None;
+        }
+        Turn { node: node.id, reading: peer.last.as_ref().map(|last| last.reading.clone()), failure }
+    }
+
+    async fn read(
+        &self,
+        peer: &mut Peer,
+        target: &Target,
+        trust: &Arc<Trust>,
+        deadline: Deadline,
+    ) -> Result<(), SshFailure> {
+        let samples = peer.samples_needed(self.clock.now());
+        let text = self.ask(peer, target, trust, samples, deadline).await?;
+        let mut answer = parse::answer(&text).map_err(SshFailure::Unreadable)?;
+        let last = peer.last.take();
+        let earlier = last.as_ref().and_then(|last| last.sample.as_ref());
+        let previous_five = last.as_ref().map(|last| last.reading.load[1]);
+        let reading = Reading::new(&answer, earlier, previous_five, self.clock.now());
+        peer.last = Some(Last { reading, sample: answer.samples.pop() });
+        Ok(())
+    }
+
+    /// Asks over the kept connection, or over a fresh one where that is gone.
+    ///
+    /// A connection goes back to its place only after a command that ended by itself: after anything else
+    /// nobody knows what is still on its way.
+    async fn ask(
+        &self,
+        peer: &mut Peer,
+        target: &Target,
+        trust: &Arc<Trust>,
+        samples: Samples,
+        deadline: Deadline,
+    ) -> Result<String, SshFailure> {
+        let command = command::reading(samples, self.settings.timeout);
+        let patience = match samples {
+            Samples::One => self.settings.timeout,
+            Samples::Two => self.settings.timeout + SAMPLE_PAUSE,
+        };
+        if let Some(kept) = peer.connection.take()
+            && !kept.is_closed()
+            && trust.still_accepts(target, &kept.host_key)
+        {
+            match kept.run(&command, deadline.or_after(patience)).await {
+                Err(SshFailure::Dropped { .. }) => {}
+                said => return peer.keep(kept, said),
+            }
+        }
+        let opening = deadline.or_after(self.settings.timeout);
+        let key = self.key.as_ref();
+        let fresh = Connection::open(target, &self.settings, key, trust, &Seen::default(), opening).await?;
+        let said = fresh.run(&command, deadline.or_after(patience)).await;
+        peer.keep(fresh, said)
+    }
+
+    async fn probe_one(&self, node: &NodeInfo, trust: &Arc<Trust>) -> Probe {
+        let target = Target::of(node, &self.settings);
+        let seen = Seen::default();
+        let deadline = Deadline::after(self.settings.timeout);
+        let key = self.key.as_ref();
+        let opened = Connection::open(&target, &self.settings, key, trust, &seen, deadline).await;
+        let mut probe = match opened {
+            Err(failure) => Probe::failed(node, &self.settings, failure),
+            Ok(connection) => {
+                let command = command::reading(Samples::Two, self.settings.timeout);
+                let deadline = Deadline::after(self.settings.timeout + SAMPLE_PAUSE);
+                let said = connection.run(&command, deadline).await;
+                let answer = said.and_then(|text| parse::answer(&text).map_err(SshFailure::Unreadable));
+                let reading = answer.map(|answer| Reading::new(&answer, None, None, self.clock.now()));
+                Probe { auth: Ok(connection.login.clone()), reading, ..Probe::new(node, &target) }
+            }
+        };
+        if let Some(seen) = seen.get() {
+            probe.fingerprint = Some(fingerprint(&seen.key));
+            probe.known = Some(seen.known);
+        }
+        probe
+    }
+}
+
+impl Round {
+    /// Puts the readings into a snapshot, as [`SshMonitor::apply`] does.
+    pub fn apply_to(&self, snapshot: &mut Snapshot) {
+        reading::apply(snapshot, &self.readings);
+    }
+
+    fn with(mut self, turn: Turn) -> Self {
+        let Turn { node, reading, failure } = turn;
+        self.readings.extend(reading.map(|reading| (node, reading)));
+        self.alarms.extend(failure.as_ref().and_then(|failure| HostKeyAlarm::of(node, failure)));
+        self.failures.extend(failure.map(|failure| (node, failure)));
+        self
+    }
+
+    fn in_order(mut self) -> Self {
+        self.alarms.sort();
+        self
+    }
+}
+
+impl HostKeyAlarm {
+    fn of(node: NodeId, failure: &SshFailure) -> Option<Self> {
+        match failure.clone() {
+            SshFailure::HostKeyChanged { host, expected, found } => {
+                Some(Self { node, host, expected, found })
+            }
+            SshFailure::HostKeyRevoked { host, found } => {
+                Some(Self { node, host, expected: Vec::new(), found })
+            }
+            _ => None,
+        }
+    }
+}
+
+struct Turn {
+    node: NodeId,
+    reading: Option<Reading>,
+    failure: Option<SshFailure>,
+}
+
+impl Peer {
+    /// Another address is another machine until it shows what it is.
+    fn move_to(&mut self, target: &Target) {
+        if self.target.as_ref() != Some(target) {
+            *self = Self { target: Some(target.clone()), ..Self::default() };
+        }
+    }
+
+    fn samples_needed(&self, now: DateTime<Utc>) -> Samples {
+        let age = self.last.as_ref().filter(|last| last.sample.is_some()).map(|last| now - last.reading.at);
+        match age {
+            Some(age) if (EARLIER_SAMPLE_MIN_AGE..=EARLIER_SAMPLE_MAX_AGE).contains(&age) => Samples::One,
+            _ => Samples::Two,
+        }
+    }
+
+    fn keep(
+        &mut self,
+        connection: Connection,
+        said: Result<String, SshFailure>,
+    ) -> Result<String, SshFailure> {
+        let ended_by_itself =
+            matches!(said, Ok(_) | Err(SshFailure::ExitStatus { .. } | SshFailure::Killed { .. }));
+        if ended_by_itself {
+            debug_assert!(self.target.as_ref() == Some(&connection.target));
+            self.connection = Some(connection);
+        }
+        said
+    }
+}
+
+/// What a look at one node found, for `vm-balancer check`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    pub node: NodeId,
+    pub node_name: String,
+    /// Where it was asked, `host:port`.
+    pub host: String,
+    /// The host key that it showed, if it came that far.
+    pub fingerprint: Option<String>,
+    pub known: Option<Known>,
+    /// How the login went through; or the first thing that failed.
+    pub auth: Result<String, SshFailure>,
+    /// The reading; where the login failed, its failure again.
+    pub reading: Result<Reading, SshFailure>,
+}
+
+impl Probe {
+    fn new(node: &NodeInfo, target: &Target) -> Self {
+        let nothing = SshFailure::Dropped { phase: super::Phase::Connect };
+        Self {
+            node: node.id,
+            node_name: node.name.clone(),
+            host: target.to_string(),
+            fingerprint: None,
+            known: None,
+            auth: Err(nothing.clone()),
+            reading: Err(nothing),
+        }
+    }
+
+    fn failed(node: &NodeInfo, settings: &Settings, failure: SshFailure) -> Self {
+        let target = Target::of(node, settings);
+        Self { auth: Err(failure.clone()), reading: Err(failure), ..Self::new(node, &target) }
+    }
+}
+
+fn unchecked(error: &SshError) -> SshFailure {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    SshFailure::HostKeyUnchecked { why: format!("{error}{source}") }
+}
