@@ -25,12 +25,13 @@ pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file,
 pub use problem::{Found, Problem, Problems, Warning};
 pub use settings::UnreadableFile;
 pub use sources::{Source, Sources};
-pub use values::{ChatTarget, SshHost};
+pub use values::ChatTarget;
 pub use variables::{VARIABLES, Variable};
 
 use crate::{
     model::ClusterId,
     planner::{AntiAffinity, Selector, Strategy, Threshold},
+    ssh::{HostKeyCheck, HostPort},
     store::Mode,
 };
 use reader::Reader;
@@ -127,26 +128,19 @@ pub struct Planning {
 #[derive(Clone, Debug)]
 pub struct Ssh {
     pub enabled: bool,
-    /// Empty for what VMmanager says, or `root`.
+    /// Empty for `root`.
     pub username: String,
     pub private_key: Option<PathBuf>,
     pub private_key_passphrase: Option<SecretString>,
     pub password: Option<SecretString>,
     /// The socket of the SSH agent that the environment names.
     pub agent: Option<PathBuf>,
+    /// Where a person's own keys are: `~/.ssh`.
+    pub own_keys: Option<PathBuf>,
     pub timeout: Duration,
-    pub hosts: BTreeMap<String, SshHost>,
+    pub hosts: BTreeMap<String, HostPort>,
     pub known_hosts: PathBuf,
     pub host_key_check: HostKeyCheck,
-}
-
-/// What is done about a host key that nobody knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HostKeyCheck {
-    #[default]
-    Strict,
-    AcceptNew,
-    Off,
 }
 
 /// The chat.
@@ -352,6 +346,7 @@ fn ssh(reader: &mut Reader<'_>, home: Option<String>, agent: Option<String>) -> 
         private_key: reader.given("SSH_PRIVATE_KEY_PATH").map(in_home),
         private_key_passphrase: reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret),
         password: reader.optional("SSH_PASSWORD", values::secret),
+        own_keys: home.as_ref().map(|home| PathBuf::from(home).join(".ssh")),
         agent: agent.filter(|socket| !socket.is_empty()).map(PathBuf::from),
         timeout: reader.value("SSH_TIMEOUT", values::seconds(1)),
         hosts: reader.optional("SSH_HOSTS_MAPPING", values::hosts).unwrap_or_default(),

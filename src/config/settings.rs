@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use chrono::TimeDelta;
 
-use super::{Config, Credentials, VmManager};
+use super::{Config, Credentials, Ssh, VmManager};
 use crate::{
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
-    vmmanager,
+    ssh, vmmanager,
 };
 
 /// A measurement counts for two cycles, and at least so long: with a short interval one slow node would
@@ -88,6 +88,43 @@ impl VmManager {
     }
 }
 
+/// The keys that OpenSSH tries by itself, and the Python tool with it.
+const OWN_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/// Where `accept-new` keeps what it learned, in `DATA_DIR`.
+const LEARNED_HOSTS: &str = "known_hosts";
+
+impl Ssh {
+    /// Returns the monitor's settings; `None` where SSH is off.
+    ///
+    /// Without a key and without a password a person's own key is taken, the first that `exists`.
+    #[must_use]
+    pub fn settings(&self, data_dir: &Path, exists: impl Fn(&Path) -> bool) -> Option<ssh::Settings> {
+        let own_keys = self.own_keys.iter().flat_map(|dir| OWN_KEYS.map(|name| dir.join(name)));
+        let own_key = || match self.password {
+            Some(_) => None,
+            None => own_keys.into_iter().find(|path| exists(path)),
+        };
+        let username = if self.username.is_empty() { "root" } else { &self.username };
+        self.enabled.then(|| ssh::Settings {
+            username: username.to_owned(),
+            private_key: self
+                .private_key
+                .clone()
+                .or_else(own_key)
+                .map(|path| ssh::KeyFile { path, passphrase: self.private_key_passphrase.clone() }),
+            password: self.password.clone(),
+            agent: self.agent.clone(),
+            timeout: self.timeout,
+            hosts: self.hosts.clone(),
+            known_hosts: self.known_hosts.clone(),
+            learned_hosts: data_dir.join(LEARNED_HOSTS),
+            host_key_check: self.host_key_check,
+            parallel_max: ssh::PARALLEL_MAX,
+        })
+    }
+}
+
 /// A file that a variable names and that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: cannot read {path}")]
@@ -130,6 +167,22 @@ mod tests {
         let config = config(&[("VMMANAGER_CA_FILE", "/nowhere/ca.pem")]);
         let error = config.vmmanager.unwrap().settings(|_| Err(io::ErrorKind::NotFound.into())).unwrap_err();
         assert_eq!(error.to_string(), "VMMANAGER_CA_FILE: cannot read /nowhere/ca.pem");
+    }
+
+    #[test]
+    fn without_key_and_password_a_persons_own_key_is_tried() {
+        let own = |more: &[(&str, &str)]| {
+            let given = [&[("SSH_ENABLED", "true"), ("HOME", "/home/op")], more].concat();
+            let ssh = config(&given).ssh;
+            let settings = ssh.settings(Path::new("/data"), |path| path.ends_with("id_rsa")).unwrap();
+            assert_eq!(settings.username, "root");
+            assert_eq!(settings.learned_hosts, Path::new("/data/known_hosts"));
+            settings.private_key.map(|key| key.path.display().to_string())
+        };
+        assert_eq!(own(&[]).as_deref(), Some("/home/op/.ssh/id_rsa"));
+        assert_eq!(own(&[("SSH_PASSWORD", "x")]), None);
+        assert_eq!(own(&[("SSH_PRIVATE_KEY_PATH", "~/k")]).as_deref(), Some("/home/op/k"));
+        assert!(config(&[]).ssh.settings(Path::new("/data"), |_| true).is_none(), "off by default");
     }
 
     fn config(more: &[(&str, &str)]) -> Config {

@@ -15,6 +15,7 @@ use super::reader::Expected;
 use crate::{
     model::ClusterId,
     planner::{AntiAffinity, Selector, Strategy},
+    ssh::HostPort,
     store::Mode,
 };
 
@@ -215,31 +216,11 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Expected> {
 }
 
 /// A node's name or id to where SSH reaches it.
-pub(super) fn hosts(text: &str) -> Result<BTreeMap<String, SshHost>, Expected> {
+pub(super) fn hosts(text: &str) -> Result<BTreeMap<String, HostPort>, Expected> {
     const EXPECTED: &str = r#"a JSON object of node to host or host:port, such as {"node-1": "10.0.0.1", "12": "10.0.0.2:2222"}"#;
     let raw: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| EXPECTED.to_owned())?;
     raw.into_iter()
-        .map(|(node, host)| ssh_host(host.trim()).map(|host| (node, host)))
+        .map(|(node, host)| host.parse().ok().map(|host| (node, host)))
         .collect::<Option<_>>()
         .ok_or_else(|| EXPECTED.into())
-}
-
-/// Where SSH reaches a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SshHost {
-    pub host: String,
-    /// `None` for the port that VMmanager gives, or 22.
-    pub port: Option<u16>,
-}
-
-fn ssh_host(text: &str) -> Option<SshHost> {
-    let (host, port) = match text.rsplit_once(':') {
-        // More than one colon without brackets is an IPv6 address.
-        Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
-        Some((host, port)) => (host, Some(port.parse().ok().filter(|port: &u16| *port > 0)?)),
-        None => (text, None),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let named = !host.is_empty() && !host.contains(char::is_whitespace);
-    named.then(|| SshHost { host: host.to_owned(), port })
 }

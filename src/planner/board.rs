@@ -13,6 +13,7 @@ use super::{
 use crate::model::{Block, ClusterInfo, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
 
 /// A cluster, prepared.
+#[derive(Clone)]
 pub(super) struct Board<'a> {
     pub snapshot: &'a Snapshot,
     pub policy: &'a Policy,
@@ -25,10 +26,13 @@ pub(super) struct Board<'a> {
     pub vms_on: Vec<Vec<usize>>,
     /// How many anti-affinity groups there are.
     pub groups: usize,
+    /// The mean load of a vCPU on the measured nodes, in millionths of a core.
+    pub load_per_vcpu: f64,
     node_index: HashMap<NodeId, usize>,
 }
 
 /// A node with its limits in the board's units.
+#[derive(Clone)]
 pub(super) struct Node<'a> {
     pub info: &'a NodeInfo,
     /// What the node has; 0 where it is not known or does not count.
@@ -43,6 +47,8 @@ pub(super) struct Node<'a> {
     pub ceiling: Amounts,
     /// One over (capacity × overload threshold); 0 where overload is not counted.
     pub per_threshold: [f64; RESOURCES],
+    /// One over (capacity × threshold) as the imbalance counts it; 0 for a node that takes no part in it.
+    pub per_capacity: [f64; RESOURCES],
     /// The most memory outside the reserve.
     pub outside_reserve: i64,
     pub room: i64,
@@ -55,6 +61,7 @@ pub(super) struct Node<'a> {
 }
 
 /// A VM with its needs in the board's units.
+#[derive(Clone)]
 pub(super) struct Vm<'a> {
     pub info: &'a VmInfo,
     pub node: usize,
@@ -135,7 +142,17 @@ impl<'a> Board<'a> {
                 Node::new(node, snapshot, policy, (sums, listed), loads.of_node(i), ranks[i])
             })
             .collect();
-        Self { snapshot, policy, info, nodes, vms, vms_on, groups: policy.anti_affinity.len(), node_index }
+        Self {
+            snapshot,
+            policy,
+            info,
+            nodes,
+            vms,
+            vms_on,
+            groups: policy.anti_affinity.len(),
+            load_per_vcpu: loads.mean_per_vcpu,
+            node_index,
+        }
     }
 
     pub fn node_of(&self, id: NodeId) -> Option<usize> {
@@ -160,6 +177,25 @@ impl<'a> Board<'a> {
             count: self.nodes.iter().map(|node| node.start_count).collect(),
             in_group,
         }
+    }
+
+    /// The same cluster as it will be after these steps.
+    pub fn after(&self, steps: &[super::search::Step]) -> Self {
+        let mut end = self.start();
+        for step in steps {
+            self.apply(&mut end, step.vm, step.target);
+        }
+        let mut after = self.clone();
+        for (node, facts) in after.nodes.iter_mut().enumerate() {
+            facts.start = end.used[node];
+            facts.start_count = end.count[node];
+        }
+        after.vms_on.iter_mut().for_each(Vec::clear);
+        for (vm, node) in end.at.into_iter().enumerate() {
+            after.vms[vm].node = node;
+            after.vms_on[node].push(vm);
+        }
+        after
     }
 
     /// Tells whether the VM may leave the node where it starts.
@@ -190,11 +226,16 @@ impl<'a> Board<'a> {
         if placement.count[target] >= to.room {
             return Some(TargetRefusal::VmLimit);
         }
-        let crowded = |group: &u16| placement.in_group[target * self.groups + usize::from(*group)] > 0;
-        if what.groups.iter().any(crowded) {
+        if self.crowded(placement, vm, target) {
             return Some(TargetRefusal::AntiAffinity);
         }
         to.overfilled_by(load::plus(placement.used[target], what.needs))
+    }
+
+    /// Tells whether a VM of one of its anti-affinity groups is on the target.
+    pub fn crowded(&self, placement: &Placement, vm: usize, target: usize) -> bool {
+        let on_target = |group: &u16| placement.in_group[target * self.groups + usize::from(*group)] > 0;
+        self.vms[vm].groups.iter().any(on_target)
     }
 
     /// Carries out one migration.
@@ -259,6 +300,8 @@ impl<'a> Node<'a> {
             i64::MAX => 0.0,
             _ => load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE),
         });
+        let even = |r: usize| load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE);
+        let per_capacity = std::array::from_fn(|r| if known && !info.maintenance && r != LOAD { even(r) } else { 0.0 });
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
         Self {
             info,
@@ -272,6 +315,7 @@ impl<'a> Node<'a> {
             over,
             ceiling,
             per_threshold,
+            per_capacity,
             outside_reserve,
             room: info.vm_limit.map_or(i64::MAX, i64::from),
             qemu,
@@ -311,7 +355,11 @@ impl<'a> Node<'a> {
 
     pub fn fullness(&self, used: Amounts) -> Fullness {
         let share = |r: usize| load::share(used[r], self.capacity[r]) * load::SCALE[r];
-        Fullness { cpu: share(CPU), load: self.by_load.then(|| share(LOAD)), memory_percent: share(MEMORY) }
+        Fullness {
+            cpu: share(CPU),
+            load: self.by_load.then(|| share(LOAD)),
+            memory_percent: share(MEMORY),
+        }
     }
 
     /// The resource that a dimension stands for, with its threshold.

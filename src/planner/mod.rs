@@ -5,9 +5,11 @@
 
 mod board;
 mod check;
+mod curve;
 mod drain;
 mod explain;
 mod fit;
+mod forecast;
 mod load;
 mod narrate;
 mod plan;
@@ -20,9 +22,11 @@ use sha2::{Digest, Sha256};
 use crate::model::{ClusterInfo, Snapshot};
 
 pub use check::{Violation, check};
+pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
 pub use drain::{Drain, drain};
 pub use explain::{NodeExplained, NodeOverview, Overview, VmExplained, explain_node, explain_vm, overview};
 pub use fit::{Revalidated, Unfit, fit, revalidate};
+pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
     ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeState, Note, Obstacle, Overloaded, Plan,
     PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,

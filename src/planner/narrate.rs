@@ -69,18 +69,18 @@ pub(super) fn cluster_plan(board: &Board<'_>, steps: &[Step], steps_max: usize) 
 }
 
 /// Numbers the waves: steps that share no node, as many as may run at one time.
-struct Waves {
+pub(super) struct Waves {
     parallel_max: usize,
     number: u32,
     nodes: Vec<usize>,
 }
 
 impl Waves {
-    fn new(parallel_max: usize) -> Self {
+    pub fn new(parallel_max: usize) -> Self {
         Self { parallel_max: parallel_max.max(1), number: 1, nodes: Vec::new() }
     }
 
-    fn take(&mut self, source: usize, target: usize) -> u32 {
+    pub fn take(&mut self, source: usize, target: usize) -> u32 {
         let shared = self.nodes.contains(&source) || self.nodes.contains(&target);
         if shared || self.nodes.len() >= 2 * self.parallel_max {
             self.number += 1;
@@ -91,7 +91,13 @@ impl Waves {
     }
 }
 
-fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize, wave: u32) -> Migration {
+fn migration(
+    board: &Board<'_>,
+    placement: &Placement,
+    steps: &[Step],
+    index: usize,
+    wave: u32,
+) -> Migration {
     let Step { vm, target, .. } = steps[index];
     let source = placement.at[vm];
     let (what, from, to) = (&board.vms[vm], &board.nodes[source], &board.nodes[target]);
@@ -231,8 +237,7 @@ fn obstacles(
         Err(SourceClosed::Excluded) => return vec![Obstacle::ExcludedSource],
         Err(closed) => return vec![Obstacle::State(closed.word().to_owned())],
     }
-    let mut because: Vec<_> =
-        limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
+    let mut because: Vec<_> = limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
     let why_not: Vec<_> = here.iter().filter_map(|vm| board.movable(*vm, false).err()).collect();
     let movable: Vec<_> = here.iter().copied().filter(|vm| board.movable(*vm, false).is_ok()).collect();
     let mut refusals = BTreeMap::new();
@@ -273,11 +278,7 @@ fn grouped(reasons: Vec<SkipWhy>) -> impl Iterator<Item = Obstacle> {
 }
 
 /// Of these VMs, those that no node would take, with the reason that most nodes give.
-fn refused_everywhere(
-    board: &Board<'_>,
-    placement: &Placement,
-    vms: &[usize],
-) -> Vec<(usize, TargetRefusal)> {
+fn refused_everywhere(board: &Board<'_>, placement: &Placement, vms: &[usize]) -> Vec<(usize, TargetRefusal)> {
     let mut known: Vec<(usize, Option<TargetRefusal>)> = Vec::new();
     let alike = |a: usize, b: usize| {
         let (a_vm, b_vm) = (&board.vms[a], &board.vms[b]);
@@ -300,12 +301,18 @@ fn refused_everywhere(
 
 /// The reason that most nodes give against a VM; `None` where one would take it.
 pub(super) fn main_refusal(board: &Board<'_>, placement: &Placement, vm: usize) -> Option<TargetRefusal> {
+    let others = (0..board.nodes.len()).filter(|node| *node != placement.at[vm]);
+    let refusals: Option<Vec<_>> = others.map(|node| board.refusal(placement, vm, node)).collect();
+    Some(most_frequent(refusals?.into_iter()).unwrap_or(TargetRefusal::SameNode))
+}
+
+/// The refusal that occurs most often, the first of its kind where two do.
+pub(super) fn most_frequent(refusals: impl Iterator<Item = TargetRefusal>) -> Option<TargetRefusal> {
     let mut counts = BTreeMap::new();
-    for node in (0..board.nodes.len()).filter(|node| *node != placement.at[vm]) {
-        *counts.entry(board.refusal(placement, vm, node)?).or_insert(0usize) += 1;
+    for refusal in refusals {
+        *counts.entry(refusal).or_insert(0usize) += 1;
     }
-    let most = counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
-    Some(most.map_or(TargetRefusal::SameNode, |(refusal, _)| refusal))
+    counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0))).map(|(refusal, _)| refusal)
 }
 
 fn skipped(board: &Board<'_>, start: &Placement, end: &Placement) -> Vec<Skip> {

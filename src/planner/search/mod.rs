@@ -4,17 +4,20 @@
 //! (`pack`), and, where that does not work out, a search over whole sets of moves (`flow`). Then an order in which
 //! every rule holds at every step (`order`).
 
+mod anneal;
 mod cover;
+mod dice;
 mod flow;
 mod level;
 mod order;
 mod pack;
 mod pool;
+mod relief;
 
 use flow::Flow;
 use pool::Pool;
 
-use super::board::Board;
+use super::{Strategy, board::Board, load};
 
 /// One migration of the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +36,80 @@ pub(super) enum Purpose {
     Drain,
 }
 
+/// Rounds of search at most. A second round goes on from where the first leads to, so that planning again finds
+/// nothing; each one has to gain something, and more than three were never seen.
+const ROUNDS_MAX: usize = 8;
+
+/// Less than this is rounding, not a gain.
+const NOTHING: f64 = 1e-9;
+
 /// Returns the best steps, at most so many, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let mut all = round(board, steps_max);
+    for _ in 1..ROUNDS_MAX {
+        if all.is_empty() || all.len() >= steps_max {
+            break;
+        }
+        let more = round(&board.after(&all), steps_max - all.len());
+        if more.is_empty() {
+            break;
+        }
+        all.extend(more);
+    }
+    all
+}
+
+/// One search from where the board stands; nothing where nothing is gained.
+fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    if steps_max == 0 {
+        return Vec::new();
+    }
     let pool = Pool::new(board, None);
-    let flow = relieved(board, &pool, steps_max);
-    order::ordered(board, &concrete(&flow), steps_max)
+    let relief = relief::relieved(board, &pool, steps_max);
+    let relieving = order::ordered(board, &concrete(&relief), steps_max);
+    let relieving = Outcome::of(board, relieving);
+    let best = match board.policy.strategy {
+        Strategy::Relieve => relieving,
+        Strategy::Level => {
+            let even = level::evened(relief, steps_max);
+            even.map(|flow| Outcome::of(board, order::ordered(board, &concrete(&flow), steps_max)))
+                .fold(relieving, Outcome::better)
+        }
+    };
+    let nothing = Outcome::of(board, Vec::new());
+    if best.beats(&nothing) { best.steps } else { Vec::new() }
+}
+
+/// Steps with what they reach.
+struct Outcome {
+    steps: Vec<Step>,
+    overload: f64,
+    /// What is compared where the overload is the same: cost, or imbalance with cost at its exchange rate.
+    rest: f64,
+}
+
+impl Outcome {
+    fn of(board: &Board<'_>, steps: Vec<Step>) -> Self {
+        let mut end = board.start();
+        for step in &steps {
+            board.apply(&mut end, step.vm, step.target);
+        }
+        let cost: f64 = steps.iter().map(|step| board.cost(step.vm)).sum();
+        let rest = match board.policy.strategy {
+            Strategy::Relieve => cost,
+            Strategy::Level => load::imbalance_squared(board, &end.used) + level::gain_min(board) * cost,
+        };
+        Self { overload: load::overload(board, &end), rest, steps }
+    }
+
+    fn beats(&self, other: &Self) -> bool {
+        let overload = self.overload - other.overload;
+        overload < -NOTHING || (overload < NOTHING && self.rest < other.rest - NOTHING)
+    }
+
+    fn better(self, other: Self) -> Self {
+        if other.beats(&self) { other } else { self }
+    }
 }
 
 /// Returns steps that empty a node as far as it can be, in the order of execution.
@@ -60,51 +132,22 @@ pub(super) fn drain_steps(board: &Board<'_>, node: usize) -> Vec<Step> {
     order::ordered(board, &concrete(&flow).into_iter().map(drained).collect::<Vec<_>>(), usize::MAX)
 }
 
-/// Prices of a move that are tried one after the other while a plan has too many of them; in units of cost.
-const PRICES: [f64; 6] = [0.0, 2.0, 8.0, 32.0, 128.0, 1e4];
-
-fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Flow<'a, 'b> {
-    let mut flow = Flow::new(board, pool);
-    for price in PRICES {
-        flow = constructed(board, pool, cover::Price { per_move: price });
-        if flow.moves.len() <= moves_max {
-            break;
-        }
-    }
-    flow
-}
-
-fn constructed<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, price: cover::Price) -> Flow<'a, 'b> {
-    let start = Flow::new(board, pool);
-    let leaving: Vec<usize> =
-        (0..board.nodes.len()).flat_map(|node| cover::cover(&start, node, price)).collect();
-    let mut best: Option<(usize, Flow<'_, '_>)> = None;
-    for taste in [pack::Taste::Emptiest, pack::Taste::Fullest] {
-        let mut flow = start.clone();
-        let homeless = pack::pack(&mut flow, leaving.clone(), taste).len();
-        if best.as_ref().is_none_or(|(least, _)| homeless < *least) {
-            best = Some((homeless, flow));
-        }
-        if homeless == 0 {
-            break;
-        }
-    }
-    best.map_or(start, |(_, flow)| flow)
-}
-
 /// Names the VMs of a set of moves.
 fn concrete(flow: &Flow<'_, '_>) -> Vec<Step> {
     let mut next = vec![0; flow.pool.slots.len()];
     let mut moves = flow.moves.clone();
     moves.sort_by_key(|mv| (mv.slot, mv.target));
-    moves
-        .iter()
-        .map(|mv| {
-            let slot = &flow.pool.slots[mv.slot];
-            let vm = slot.vms[next[mv.slot]];
-            next[mv.slot] += 1;
-            let over = flow.board.nodes[slot.node].is_over(&flow.board.nodes[slot.node].start);
-            Step { vm, target: mv.target, purpose: if over { Purpose::Relieve } else { Purpose::MakeRoom } }
-        })
-        .collect()
+    let named = moves.iter().map(|mv| {
+        let slot = &flow.pool.slots[mv.slot];
+        let vm = slot.vms[next[mv.slot]];
+        next[mv.slot] += 1;
+        let over = flow.board.nodes[slot.node].is_over(&flow.board.nodes[slot.node].start);
+        let purpose = match flow.board.policy.strategy {
+            Strategy::Level => Purpose::Level,
+            Strategy::Relieve if over => Purpose::Relieve,
+            Strategy::Relieve => Purpose::MakeRoom,
+        };
+        Step { vm, target: mv.target, purpose }
+    });
+    named.collect()
 }

@@ -1,6 +1,6 @@
 //! In which order moves run: the worst overload first, every rule held at every step, those side by side that may.
 
-use super::{Purpose, Step};
+use super::{Purpose, Step, level::Rates};
 use crate::planner::{
     board::{Board, Placement, qemu_allows},
     load,
@@ -17,6 +17,7 @@ pub fn ordered(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Vec<Step
         steps: Vec::new(),
         steps_max,
         wave: Vec::new(),
+        rates: Rates::new(board),
     };
     while run.steps.len() < steps_max && !run.left.is_empty() {
         if !run.advance() && !run.park() {
@@ -35,6 +36,7 @@ struct Run<'a, 'b> {
     steps_max: usize,
     /// Nodes that the current wave uses.
     wave: Vec<usize>,
+    rates: Rates,
 }
 
 impl Run<'_, '_> {
@@ -60,13 +62,30 @@ impl Run<'_, '_> {
             if busy.contains(&source) || busy.contains(&step.target) {
                 continue;
             }
-            let urgency = Urgency::of(self.board, &self.placement, step);
+            let urgency = self.urgency(step);
+            // Evening out never makes things worse, not even for one step.
+            if step.purpose == Purpose::Level && urgency.relief <= 0.0 && urgency.gain <= 0.0 {
+                continue;
+            }
             let more = best.as_ref().is_none_or(|(best, _)| urgency.before(best));
             if more && self.board.refusal(&self.placement, step.vm, step.target).is_none() {
                 best = Some((urgency, index));
             }
         }
         best.map(|(_, index)| index)
+    }
+
+    fn urgency(&self, step: &Step) -> Urgency {
+        let source = self.placement.at[step.vm];
+        let (node, used) = (&self.board.nodes[source], self.placement.used[source]);
+        let needs = self.board.vms[step.vm].needs;
+        let overload = node.overload(&used);
+        let relief = if overload > 0.0 { overload - node.overload(&load::minus(used, needs)) } else { 0.0 };
+        let gain = match step.purpose {
+            Purpose::Level => self.rates.gain(self.board, &self.placement.used, needs, source, step.target),
+            _ => 0.0,
+        };
+        Urgency { overload, relief, gain, vm: step.vm }
     }
 
     /// Moves a VM that waits for its target to a third node, once for each VM.
@@ -107,19 +126,6 @@ struct Urgency {
 }
 
 impl Urgency {
-    fn of(board: &Board<'_>, placement: &Placement, step: &Step) -> Self {
-        let source = placement.at[step.vm];
-        let (node, used) = (&board.nodes[source], placement.used[source]);
-        let overload = node.overload(&used);
-        let needs = board.vms[step.vm].needs;
-        let relief = if overload > 0.0 { overload - node.overload(&load::minus(used, needs)) } else { 0.0 };
-        let gain = match step.purpose {
-            Purpose::Level => super::level::gain(board, placement, step.vm, step.target),
-            _ => 0.0,
-        };
-        Self { overload, relief, gain, vm: step.vm }
-    }
-
     fn before(&self, other: &Self) -> bool {
         let by = other.overload.total_cmp(&self.overload).then(other.relief.total_cmp(&self.relief));
         by.then(other.gain.total_cmp(&self.gain)).then(self.vm.cmp(&other.vm)).is_lt()

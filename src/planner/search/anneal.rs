@@ -1,0 +1,304 @@
+//! Improves a set of moves as a whole: simulated annealing over exchanges of its members.
+//!
+//! The work is a number of trials; seed and cooling are fixed, so the same cluster gives the same plan.
+
+use super::{dice::Dice, flow::Flow, level::Rates, pool::Move};
+use crate::planner::load::{self, CPU, MEMORY};
+
+/// What a set of moves is judged by; the sum is made small.
+#[derive(Clone)]
+pub struct Aim {
+    pub overload: f64,
+    pub cost: f64,
+    /// The weight of the imbalance squared.
+    pub imbalance: f64,
+}
+
+/// How long and how boldly to search.
+#[derive(Clone, Copy)]
+pub struct Cooling {
+    pub trials: usize,
+    pub start: f64,
+    pub end: f64,
+}
+
+/// Returns the best set found; never more than `moves_max` moves.
+pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
+    let hot = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
+    let givers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
+    let takers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].target.is_ok()).collect();
+    let hot: Vec<usize> = hot.filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
+    if givers.is_empty() || takers.is_empty() {
+        return flow;
+    }
+    let mut search = Search {
+        rates: Rates::new(flow.board),
+        dice: Dice::new(SEED),
+        hot,
+        givers,
+        takers,
+        aim,
+        moves_max,
+        best: flow.moves.clone(),
+        start: flow.clone(),
+        energy: 0.0,
+        best_energy: 0.0,
+        unsaved: 0,
+        done: Vec::new(),
+        flow,
+    };
+    search.run(cooling);
+    search.finish()
+}
+
+/// Any number does; this one is written down so that plans can be repeated.
+const SEED: u64 = 2026;
+
+struct Search<'a, 'b> {
+    flow: Flow<'a, 'b>,
+    start: Flow<'a, 'b>,
+    rates: Rates,
+    dice: Dice,
+    aim: Aim,
+    moves_max: usize,
+    /// Nodes that are overloaded at the start.
+    hot: Vec<usize>,
+    givers: Vec<usize>,
+    takers: Vec<usize>,
+    /// Relative to the start.
+    energy: f64,
+    best_energy: f64,
+    best: Vec<Move>,
+    /// Trials since the best set was copied.
+    unsaved: usize,
+    /// What the trial at hand did, to take it back.
+    done: Vec<Change>,
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Added,
+    Removed(Move),
+}
+
+impl<'a, 'b> Search<'a, 'b> {
+    fn run(&mut self, cooling: Cooling) {
+        let factor = (cooling.end / cooling.start).powf(1.0 / cooling.trials.max(1) as f64 * STRETCH as f64);
+        let mut temperature = cooling.start;
+        for trial in 0..cooling.trials {
+            if trial % STRETCH == 0 {
+                temperature *= factor;
+            }
+            self.trial(temperature);
+        }
+        self.save_if_best(0);
+    }
+
+    fn trial(&mut self, temperature: f64) {
+        self.done.clear();
+        let change = match self.dice.below(16) {
+            0..=4 => self.retarget(),
+            5..=7 => self.other_vm(),
+            8..=9 => self.swap_targets(),
+            10..=12 => self.replace(),
+            13 => self.add_one(),
+            14 => self.remove_one(),
+            _ => self.make_room(),
+        };
+        let accepted = match change {
+            None => false,
+            Some(change) if change <= 0.0 => {
+                self.energy += change;
+                true
+            }
+            Some(change) => {
+                let lucky = change < 40.0 * temperature && self.dice.unit() < (-change / temperature).exp();
+                if lucky {
+                    self.energy += change;
+                }
+                lucky
+            }
+        };
+        if accepted {
+            self.save_if_best(self.flow.moves.len());
+        } else {
+            self.undo();
+        }
+        self.unsaved += 1;
+    }
+
+    /// Copying a large set at every improvement would cost more than the search.
+    fn save_if_best(&mut self, patience: usize) {
+        if self.energy < self.best_energy - 1e-12 && self.unsaved >= patience {
+            self.best_energy = self.energy;
+            self.best.clone_from(&self.flow.moves);
+            self.unsaved = 0;
+        }
+    }
+
+    fn finish(self) -> Flow<'a, 'b> {
+        let mut flow = Flow::new(self.flow.board, self.flow.pool);
+        for mv in &self.best {
+            flow.add(*mv);
+        }
+        // Sums of small changes drift; the sets themselves are compared.
+        let judged = |flow: &Flow<'_, '_>| {
+            let imbalance = load::imbalance_squared(flow.board, &flow.used);
+            flow.overload() * self.aim.overload + flow.cost * self.aim.cost + imbalance * self.aim.imbalance
+        };
+        if judged(&flow) < judged(&self.start) { flow } else { self.start }
+    }
+
+    /// Sends a move elsewhere.
+    fn retarget(&mut self) -> Option<f64> {
+        let (index, mv) = self.any_move()?;
+        let target = self.cool_target();
+        if target == mv.target || !self.flow.fits(mv.slot, target) {
+            return None;
+        }
+        Some(self.remove(index) + self.add(Move { target, ..mv }))
+    }
+
+    /// Sends another VM of the same node.
+    fn other_vm(&mut self) -> Option<f64> {
+        let (index, mv) = self.any_move()?;
+        let source = self.flow.pool.slots[mv.slot].node;
+        let slot = *self.dice.one_of(&self.flow.pool.slots_on[source])?;
+        if slot == mv.slot || !self.flow.available(slot) {
+            return None;
+        }
+        let change = self.take_back(index)?;
+        Some(change + self.try_add(Move { slot, target: mv.target })?)
+    }
+
+    /// Two VMs change their targets.
+    fn swap_targets(&mut self) -> Option<f64> {
+        let (a, first) = self.any_move()?;
+        let (b, second) = self.any_move()?;
+        if first.target == second.target || first.slot == second.slot {
+            return None;
+        }
+        // The later one first: taking it out does not move the other.
+        let mut change = self.remove(a.max(b)) + self.remove(a.min(b));
+        change += self.try_add(Move { target: second.target, ..first })?;
+        Some(change + self.try_add(Move { target: first.target, ..second })?)
+    }
+
+    /// One VM stays, another goes.
+    fn replace(&mut self) -> Option<f64> {
+        let (index, _) = self.any_move()?;
+        let change = self.take_back(index)?;
+        let (slot, target) = (self.any_slot()?, self.cool_target());
+        Some(change + self.try_add(Move { slot, target })?)
+    }
+
+    fn add_one(&mut self) -> Option<f64> {
+        if self.flow.moves.len() >= self.moves_max {
+            return None;
+        }
+        let (slot, target) = (self.any_slot()?, self.cool_target());
+        self.try_add(Move { slot, target })
+    }
+
+    fn remove_one(&mut self) -> Option<f64> {
+        let (index, _) = self.any_move()?;
+        self.take_back(index)
+    }
+
+    /// A VM leaves a target so that a larger one may come.
+    fn make_room(&mut self) -> Option<f64> {
+        if self.flow.moves.len() + 2 > self.moves_max {
+            return None;
+        }
+        let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
+        let leaving = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
+        let elsewhere = self.cool_target();
+        let change = self.try_add(Move { slot: leaving, target: elsewhere })?;
+        Some(change + self.try_add(Move { slot, target })?)
+    }
+
+    fn any_move(&mut self) -> Option<(usize, Move)> {
+        let index = self.dice.below(self.flow.moves.len());
+        Some((index, *self.flow.moves.get(index)?))
+    }
+
+    /// A VM of a node that wants to give: an overloaded one, or the fuller of two.
+    fn any_slot(&mut self) -> Option<usize> {
+        let node = if !self.hot.is_empty() && self.dice.below(8) > 0 && self.aim.imbalance == 0.0 {
+            *self.dice.one_of(&self.hot)?
+        } else {
+            let (a, b) = (*self.dice.one_of(&self.givers)?, *self.dice.one_of(&self.givers)?);
+            if self.fullness(a) > self.fullness(b) { a } else { b }
+        };
+        let slot = *self.dice.one_of(&self.flow.pool.slots_on[node])?;
+        self.flow.available(slot).then_some(slot)
+    }
+
+    /// The emptier of two nodes.
+    fn cool_target(&mut self) -> usize {
+        let a = self.takers[self.dice.below(self.takers.len())];
+        let b = self.takers[self.dice.below(self.takers.len())];
+        if self.fullness(a) < self.fullness(b) { a } else { b }
+    }
+
+    fn fullness(&self, node: usize) -> f64 {
+        let (facts, used) = (&self.flow.board.nodes[node], &self.flow.used[node]);
+        let of = |r: usize| used[r] as f64 * facts.per_capacity[r];
+        of(MEMORY) + of(CPU)
+    }
+
+    fn try_add(&mut self, mv: Move) -> Option<f64> {
+        (self.flow.available(mv.slot) && self.flow.fits(mv.slot, mv.target)).then(|| self.add(mv))
+    }
+
+    fn take_back(&mut self, index: usize) -> Option<f64> {
+        self.flow.may_return(index).then(|| self.remove(index))
+    }
+
+    fn add(&mut self, mv: Move) -> f64 {
+        let source = self.flow.pool.slots[mv.slot].node;
+        let change = self.shift_energy(mv.slot, source, mv.target);
+        self.flow.add(mv);
+        self.done.push(Change::Added);
+        change + self.aim.cost * self.flow.pool.class(mv.slot).cost
+    }
+
+    fn remove(&mut self, index: usize) -> f64 {
+        let mv = self.flow.moves[index];
+        let source = self.flow.pool.slots[mv.slot].node;
+        let change = self.shift_energy(mv.slot, mv.target, source);
+        self.flow.remove(index);
+        self.done.push(Change::Removed(mv));
+        change - self.aim.cost * self.flow.pool.class(mv.slot).cost
+    }
+
+    fn undo(&mut self) {
+        while let Some(change) = self.done.pop() {
+            match change {
+                Change::Added => {
+                    self.flow.remove(self.flow.moves.len() - 1);
+                }
+                Change::Removed(mv) => self.flow.add(mv),
+            }
+        }
+    }
+
+    /// What a VM's way from one node to another changes, before it goes.
+    fn shift_energy(&self, slot: usize, from: usize, to: usize) -> f64 {
+        let (flow, needs) = (&self.flow, self.flow.pool.class(slot).needs);
+        let mut change = 0.0;
+        if self.aim.overload > 0.0 {
+            let of = |node: usize, used: &load::Amounts| flow.board.nodes[node].overload(used);
+            let (a, b) = (flow.used[from], flow.used[to]);
+            let after = of(from, &load::minus(a, needs)) + of(to, &load::plus(b, needs));
+            change += self.aim.overload * (after - of(from, &a) - of(to, &b));
+        }
+        if self.aim.imbalance > 0.0 {
+            change -= self.aim.imbalance * self.rates.gain(flow.board, &flow.used, needs, from, to);
+        }
+        change
+    }
+}
+
+/// Trials between two steps of the temperature.
+const STRETCH: usize = 64;

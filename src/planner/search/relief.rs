@@ -1,0 +1,123 @@
+//! Moves that take overloaded nodes under their thresholds at the least cost.
+
+use super::{
+    anneal::{self, Aim, Cooling},
+    cover::{self, Price},
+    flow::Flow,
+    pack::{self, Taste},
+    pool::{Move, Pool},
+};
+use crate::planner::board::Board;
+
+/// Prices of a move that are tried one after the other while a plan has too many of them; in units of cost.
+const PRICES: [f64; 6] = [0.0, 2.0, 8.0, 32.0, 128.0, 1e4];
+
+/// Overload is so many times dearer than what it costs to remove it, so that removing it always pays.
+const OVERLOAD_PRICE: f64 = 20.0;
+
+/// Returns the best set of at most so many moves.
+pub fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Flow<'a, 'b> {
+    let start = Flow::new(board, pool);
+    let overload = start.overload();
+    if overload <= 0.0 {
+        return start;
+    }
+    let mut best = None;
+    for price in PRICES {
+        let built = constructed(&start, Price { per_move: price });
+        let enough = built.flow.moves.len() <= moves_max;
+        if enough && built.is_best() && price == 0.0 {
+            return built.flow;
+        }
+        best = Some(built.flow);
+        if enough {
+            break;
+        }
+    }
+    let mut flow = best.unwrap_or_else(|| start.clone());
+    let dearest = flow.cost.max(1.0) / overload * OVERLOAD_PRICE;
+    cut(&mut flow, moves_max);
+    extend(&mut flow, moves_max);
+    let mean = flow.cost / flow.moves.len().max(1) as f64;
+    let trials = trials(&flow);
+    let tight = flow.moves.len() >= moves_max;
+    let scale = if tight { dearest * overload / flow.moves.len().max(1) as f64 } else { mean };
+    let aim = Aim { overload: dearest, cost: 1.0, imbalance: 0.0 };
+    anneal::anneal(flow, aim, Cooling { trials, start: 0.3 * scale, end: 0.003 * scale }, moves_max)
+}
+
+/// Work for the search: enough for small clusters to be solved, and bounded for large ones.
+fn trials(flow: &Flow<'_, '_>) -> usize {
+    (flow.moves.len() * 4000).clamp(50_000, 1_000_000)
+}
+
+/// A first set of moves.
+struct Built<'a, 'b> {
+    flow: Flow<'a, 'b>,
+    homeless: usize,
+    covered: bool,
+}
+
+impl Built<'_, '_> {
+    /// Each node sheds what it must at the least cost, and all found a place: nothing can be cheaper.
+    fn is_best(&self) -> bool {
+        self.homeless == 0 && self.covered
+    }
+}
+
+/// For each overloaded node the cheapest cover, and a place for every VM of it.
+fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> Built<'a, 'b> {
+    let nodes = 0..start.board.nodes.len();
+    let leaving: Vec<usize> = nodes.flat_map(|node| cover::cover(start, node, price)).collect();
+    let mut best: Option<Built<'_, '_>> = None;
+    for taste in [Taste::Emptiest, Taste::Fullest] {
+        let mut flow = start.clone();
+        let homeless = pack::pack(&mut flow, leaving.clone(), taste).len();
+        if best.as_ref().is_none_or(|best| homeless < best.homeless) {
+            let covered = flow.overload() <= 0.0;
+            best = Some(Built { flow, homeless, covered });
+        }
+        if homeless == 0 {
+            break;
+        }
+    }
+    best.unwrap_or_else(|| Built { flow: start.clone(), homeless: 0, covered: false })
+}
+
+/// Takes moves back, the least useful first, until the set is small enough.
+fn cut(flow: &mut Flow<'_, '_>, moves_max: usize) {
+    while flow.moves.len() > moves_max {
+        let loss = |index: usize| {
+            let Move { slot, .. } = flow.moves[index];
+            let (node, needs) = (flow.pool.slots[slot].node, flow.pool.class(slot).needs);
+            let with = crate::planner::load::plus(flow.used[node], needs);
+            flow.board.nodes[node].overload(&with) - flow.overload_of(node)
+        };
+        let least = (0..flow.moves.len()).min_by(|a, b| loss(*a).total_cmp(&loss(*b)));
+        let Some(least) = least else { break };
+        flow.remove(least);
+    }
+}
+
+/// Adds the move that takes off the most, as long as one takes off anything.
+fn extend(flow: &mut Flow<'_, '_>, moves_max: usize) {
+    while flow.moves.len() < moves_max {
+        let mut best: Option<(f64, f64, Move)> = None;
+        for node in (0..flow.board.nodes.len()).filter(|node| flow.overload_of(*node) > 0.0) {
+            for &slot in flow.pool.slots_on[node].iter().filter(|slot| flow.available(**slot)) {
+                let class = flow.pool.class(slot);
+                let left = crate::planner::load::minus(flow.used[node], class.needs);
+                let relief = flow.overload_of(node) - flow.board.nodes[node].overload(&left);
+                let more = best.is_none_or(|(most, cost, _)| (relief, -class.cost) > (most, -cost));
+                if relief <= super::NOTHING || !more {
+                    continue;
+                }
+                if let Some(target) = pack::best_target(flow, slot, Taste::Emptiest) {
+                    best = Some((relief, class.cost, Move { slot, target }));
+                }
+            }
+        }
+        let Some((_, _, mv)) = best else { break };
+        flow.add(mv);
+    }
+}
