@@ -1,4 +1,5 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+<<<<<<< HEAD
 //!
 //! ```text
 //! VMmanager API ─┐                                       ┌─> store: plans, journal, history, settings
@@ -8,10 +9,14 @@
 //!                     chat ─> Command ─> Handle ─> scheduler / balancer
 //! ```
 pub mod cli;
+=======
+pub mod balancer;
+>>>>>>> store
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod event;
+pub mod executor;
 pub mod model;
 pub mod planner;
 pub mod scheduler;

@@ -1,13 +1,12 @@
 //! What others may ask of the scheduler. Every answer is data; words are made by whoever asked.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{ClusterId, NodeId, Person, ProposalId, Snapshot, VmId},
-    planner::{Direction, Exclusion, Plan, Policy},
+    balancer::Picture,
+    model::{ClusterId, NodeId, Person, ProposalId, VmId},
+    planner::{Direction, Exclusion},
     store::{JournalEntry, Mode, Pause, ReplyTo},
 };
 
@@ -33,14 +32,6 @@ pub struct Status {
     pub restored_unconfirmed: bool,
 }
 
-/// A snapshot with what the planner makes of it.
-#[derive(Clone, Debug)]
-pub struct Picture {
-    pub snapshot: Arc<Snapshot>,
-    pub policy: Arc<Policy>,
-    pub plan: Arc<Plan>,
-}
-
 /// The last cycle in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastCycle {
@@ -56,7 +47,7 @@ pub enum Refused {
     NoSuchCluster { found: String, known: Vec<(ClusterId, String)> },
     #[error("there are several clusters; say which: {}", names(.known))]
     WhichCluster { known: Vec<(ClusterId, String)> },
-    #[error("there is no node {found}; did you mean {}", .similar.join(", "))]
+    #[error("there is no node {found}{}", did_you_mean(.similar))]
     NoSuchNode { found: String, similar: Vec<String> },
     #[error("several nodes are called {found}; say the id: {}", .ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     AmbiguousNode { found: String, ids: Vec<NodeId> },
@@ -84,6 +75,8 @@ pub enum Refused {
     VmManager(String),
     #[error("the store cannot be used: {0}")]
     Store(String),
+    #[error("planning broke: {0}")]
+    Planning(String),
     #[error("nothing is running")]
     NothingRunning,
     #[error("the bot is stopping")]
@@ -221,6 +214,13 @@ impl Handle {
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.requests.send(request(answer)).await.map_err(|_| Refused::Stopping)?;
         answered.await.map_err(|_| Refused::Stopping)?
+    }
+}
+
+fn did_you_mean(similar: &[String]) -> String {
+    match similar {
+        [] => String::new(),
+        similar => format!("; did you mean {}", similar.join(", ")),
     }
 }
 

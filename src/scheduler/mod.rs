@@ -1,5 +1,182 @@
-//! When cycles run. Owns the balancer; others reach it through a [`Handle`].
+//! When cycles run, and who may start what. Owns the balancer; others reach it through a [`Handle`].
+//!
+//! The loop in [`Scheduler::run`] only hands out work: requests are answered while cycles and plans run.
+//! Knows no chat: what it did is in the store, and said as [`Event`](crate::event::Event)s.
 
+mod changes;
+mod core;
+mod cycle;
 mod handle;
+mod requests;
+mod windows;
 
-pub use handle::{Approved, Balanced, Change, Changed, Handle, LastCycle, Picture, Refused, Status};
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinSet},
+    time::{Interval, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::core::Core;
+pub use crate::balancer::Picture;
+use crate::{balancer::VmBalancer, model::ProposalId, store::Mode};
+use handle::Request;
+pub use handle::{Approved, Balanced, Change, Changed, Handle, LastCycle, Refused, Status};
+pub use windows::{NotAWindow, Windows};
+
+/// Requests that wait while the loop hands out another; people type slower.
+const REQUESTS_MAX: usize = 64;
+
+/// How often proposals are looked at for their end: a press is checked by itself, this is for the message.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often everything is exported besides the ends of plans.
+const EXPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+/// How long running work may take to leave when everything stops; the whole stop has 10 s.
+const STOP_PATIENCE: Duration = Duration::from_secs(7);
+
+/// When cycles run and what they do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// From the start of one cycle to the start of the next; a slow cycle delays the next.
+    pub interval: Duration,
+    /// `BALANCE_MODE`; the chat may change it.
+    pub mode: Mode,
+    /// `BALANCE_WINDOW`.
+    pub windows: Windows,
+    /// The zone of the windows.
+    pub timezone: chrono_tz::Tz,
+}
+
+/// The loop.
+pub struct Scheduler {
+    core: Arc<Core>,
+    requests: mpsc::Receiver<Request>,
+    stop: CancellationToken,
+}
+
+/// What a task that ended leaves to be done.
+#[derive(Default)]
+struct Left {
+    /// Approved proposals to be carried out.
+    carry_out: Vec<ProposalId>,
+}
+
+impl Scheduler {
+    /// Makes the loop and the way to it; nothing runs yet.
+    #[must_use]
+    pub fn new(settings: Settings, balancer: VmBalancer) -> (Self, Handle) {
+        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let stop = CancellationToken::new();
+        let core = Arc::new(Core::new(settings, balancer, stop.clone()));
+        (Self { core, requests, stop }, Handle::new(sender))
+    }
+
+    /// Runs until `shutdown`: then nothing new is ordered, running tasks are left to VMmanager and to the next
+    /// start, and the store is flushed.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut work: JoinSet<Left> = JoinSet::new();
+        self.take_over(&mut work);
+        let mut cycles = ticking(self.core.settings.interval);
+        let mut expiry = ticking(EXPIRY_INTERVAL);
+        let mut exports = ticking(EXPORT_INTERVAL);
+        let mut cycle: Option<Id> = None;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = cycles.tick(), if cycle.is_none() => {
+                    self.core.next_cycle_in(self.core.settings.interval);
+                    let core = Arc::clone(&self.core);
+                    cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await } }).id());
+                }
+                Some(request) = self.requests.recv() => self.answer(&mut work, request),
+                Some(ended) = work.join_next_with_id(), if !work.is_empty() => {
+                    let id = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+                    if cycle == Some(id) {
+                        cycle = None;
+                    }
+                    match ended {
+                        Ok((_, left)) => self.carry_out(&mut work, left),
+                        Err(error) => tracing::error!(%error, "work of the scheduler broke"),
+                    }
+                }
+                _ = expiry.tick() => self.core.expire(),
+                _ = exports.tick() => self.export(&mut work),
+            }
+        }
+        self.leave(work).await;
+    }
+
+    fn take_over(&self, work: &mut JoinSet<Left>) {
+        self.core.tell_of_restore();
+        let watcher = self.core.balancer.watcher(&self.stop);
+        match watcher.take_over() {
+            Ok(open) => {
+                for entry in open {
+                    let watcher = watcher.clone();
+                    work.spawn(async move {
+                        if let Err(error) = watcher.follow_up(entry).await {
+                            tracing::error!(error = %error.chain(), "an open migration cannot be recorded");
+                        }
+                        Left::default()
+                    });
+                }
+            }
+            Err(error) => tracing::error!(error = %error.chain(), "what was left open cannot be read"),
+        }
+    }
+
+    fn answer(&self, work: &mut JoinSet<Left>, request: Request) {
+        let core = Arc::clone(&self.core);
+        work.spawn(async move {
+            core.answer(request).await;
+            Left::default()
+        });
+    }
+
+    fn carry_out(&self, work: &mut JoinSet<Left>, left: Left) {
+        for proposal in left.carry_out {
+            let core = Arc::clone(&self.core);
+            work.spawn(async move {
+                core.carry_out(proposal).await;
+                Left::default()
+            });
+        }
+    }
+
+    fn export(&self, work: &mut JoinSet<Left>) {
+        let core = Arc::clone(&self.core);
+        work.spawn_blocking(move || {
+            core.export();
+            Left::default()
+        });
+    }
+
+    async fn leave(mut self, mut work: JoinSet<Left>) {
+        self.requests.close();
+        self.stop.cancel();
+        let all_left = timeout(STOP_PATIENCE, async { while work.join_next().await.is_some() {} }).await;
+        if all_left.is_err() {
+            tracing::warn!("some work did not leave in time; the journal has what it was doing");
+            work.shutdown().await;
+        }
+        if let Err(error) = self.core.store().flush() {
+            tracing::error!(error = %error.chain(), "the store cannot be flushed");
+        }
+    }
+}
+
+fn ticking(every: Duration) -> Interval {
+    let mut ticks = interval(every.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A duration of the runtime as one of the calendar; what does not fit counts as for ever.
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}

@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, Write as _},
+    io::{self, BufRead as _},
     path::Path,
 };
 

@@ -181,6 +181,15 @@ impl VmManagerApi {
         self.parsed(what, &body, wire::history)
     }
 
+    /// Reads every migration that waits or runs, and why they cannot all be told, if so.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<String>), ApiError> {
+        self.unfinished_tasks().await
+    }
+
     /// Looks for the migration task with this queue number; `None` while it has not appeared.
     ///
     /// # Errors

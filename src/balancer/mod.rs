@@ -1,0 +1,232 @@
+//! One cycle: look, plan, and what is needed to carry a plan out. Knows no schedule and no chat.
+
+mod once;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+pub use once::CycleReport;
+
+use crate::{
+    clock::Clock,
+    event::Events,
+    executor::{self, Cooldowns, Depth, Executor, Eyes, Ledger, LookError, Measure, Rules, Watcher},
+    model::{ClusterId, Snapshot},
+    planner::{self, ClusterPlan, Plan, Policy, Revalidated},
+    store::{Draft, Origin, Proposal, ProposalState, ReplyTo, StepState, Store, StoreError},
+    vmmanager::VmManagerApi,
+};
+
+/// What the operator configured for cycles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Thresholds, limits, exclusions, pins: everything that the configuration says to the planner.
+    pub policy: Policy,
+    /// How long a moved VM rests.
+    pub migration_cooldown: TimeDelta,
+    /// How long a VM rests after a failed migration.
+    pub failure_cooldown: TimeDelta,
+    /// `DRY_RUN`; the chat may change it.
+    pub dry_run: bool,
+    /// `--dry-run`: nobody can change it.
+    pub dry_run_forced: bool,
+    pub proposal_ttl: TimeDelta,
+    pub approvals_needed: u32,
+    pub execution: executor::Settings,
+}
+
+/// The parts that a balancer works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub api: VmManagerApi,
+    pub store: Store,
+    pub events: Events,
+    pub clock: Clock,
+    /// Asks the nodes themselves; `None` without SSH.
+    pub measure: Option<Measure>,
+}
+
+/// A snapshot with what the planner makes of it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub snapshot: Arc<Snapshot>,
+    pub policy: Arc<Policy>,
+    pub plan: Arc<Plan>,
+}
+
+/// Why a cycle could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum CycleError {
+    #[error("{0}")]
+    Look(#[from] LookError),
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    #[error("planning broke: {0}")]
+    Planning(String),
+}
+
+/// Looks, plans and carries out.
+pub struct VmBalancer {
+    settings: Settings,
+    parts: Parts,
+    eyes: Arc<Eyes>,
+    rules: Rules,
+    ledger: Ledger,
+}
+
+impl VmBalancer {
+    /// Joins the parts; nothing is asked yet.
+    #[must_use]
+    pub fn new(settings: Settings, parts: Parts) -> Self {
+        let Parts { api, store, events, clock, measure } = parts.clone();
+        let cooldowns =
+            Cooldowns { migration: settings.migration_cooldown, failure: settings.failure_cooldown };
+        let rules = Rules::new(settings.policy.clone(), cooldowns, store.clone(), events.clone());
+        let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
+        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure));
+        Self { settings, parts, eyes, rules, ledger }
+    }
+
+    /// Returns what was configured.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the parts.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Tells whether nothing may be ordered: by `--dry-run`, by the chat, or else by the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn dry_run(&self) -> Result<bool, StoreError> {
+        let by_chat = self.parts.store.settings()?.dry_run;
+        Ok(self.settings.dry_run_forced || by_chat.unwrap_or(self.settings.dry_run))
+    }
+
+    /// Returns the policy in force.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn policy(&self) -> Result<Policy, StoreError> {
+        self.rules.policy(self.parts.clock.now())
+    }
+
+    /// Reads the platform and computes what would be done; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Says that VmManager or the store cannot be read.
+    pub async fn look(&self) -> Result<Picture, CycleError> {
+        let snapshot = self.eyes.look(Depth::Measured).await?;
+        let policy = self.rules.policy(snapshot.taken_at)?;
+        self.plan_on(snapshot, policy).await
+    }
+
+    /// Computes a plan on a snapshot, on a thread of its own: thousands of VMs take seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`CycleError::Planning`] where the planner broke.
+    pub async fn plan_on(&self, snapshot: Snapshot, policy: Policy) -> Result<Picture, CycleError> {
+        let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
+        let (of, under) = (Arc::clone(&snapshot), Arc::clone(&policy));
+        let plan = tokio::task::spawn_blocking(move || checked_plan(&of, &under))
+            .await
+            .map_err(|error| CycleError::Planning(error.to_string()))?;
+        Ok(Picture { snapshot, policy, plan: Arc::new(plan) })
+    }
+
+    /// Asks what is left of a proposal in the world of this picture; left-out steps do not count.
+    #[must_use]
+    pub fn revalidate(&self, picture: &Picture, proposal: &Proposal) -> Revalidated {
+        let waiting = proposal.steps.iter().filter(|step| step.state == StepState::Waiting);
+        let migrations: Vec<_> = waiting.map(|step| step.migration.clone()).collect();
+        planner::revalidate(&picture.snapshot, &picture.policy, &migrations)
+    }
+
+    /// Makes a proposal of a cluster's plan, to be recorded.
+    #[must_use]
+    pub fn draft(
+        &self,
+        plan: &ClusterPlan,
+        taken_at: DateTime<Utc>,
+        origin: Origin,
+        state: ProposalState,
+        reply_to: Option<ReplyTo>,
+    ) -> Draft {
+        let created_at = self.parts.clock.now();
+        Draft {
+            plan: plan.clone(),
+            taken_at,
+            origin,
+            dry_run: matches!(state, ProposalState::Shown { .. }),
+            approvals_needed: self.settings.approvals_needed.max(1),
+            state,
+            created_at,
+            expires_at: created_at + self.settings.proposal_ttl,
+            reply_to,
+        }
+    }
+
+    /// Returns the right to carry out proposals; `None` in a dry run, where nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said: who cannot read the settings orders nothing.
+    pub fn executor(&self, stop: &CancellationToken) -> Result<Option<Executor>, StoreError> {
+        if self.dry_run()? {
+            return Ok(None);
+        }
+        let watcher = self.watcher(stop);
+        let orders = self.parts.api.orders();
+        Ok(Some(Executor::new(orders, watcher, Arc::clone(&self.eyes), self.rules.clone(), stop.clone())))
+    }
+
+    /// Returns who follows migrations that were ordered, in a dry run too.
+    #[must_use]
+    pub fn watcher(&self, stop: &CancellationToken) -> Watcher {
+        Watcher::new(
+            self.parts.api.clone(),
+            self.ledger.clone(),
+            self.rules.clone(),
+            self.settings.execution.clone(),
+            stop.clone(),
+        )
+    }
+
+    /// Returns who records what becomes of proposals.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Picture {
+    /// Returns the plan of a cluster.
+    #[must_use]
+    pub fn plan_of(&self, cluster: ClusterId) -> Option<&ClusterPlan> {
+        self.plan.clusters.iter().find(|plan| plan.cluster == cluster)
+    }
+}
+
+/// Plans, and replays the plan: one that breaks a promise is said and not carried out.
+fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
+    let mut plan = planner::plan(snapshot, policy);
+    for cluster in &mut plan.clusters {
+        let broken = planner::check(snapshot, policy, cluster);
+        let Some(first) = broken.first() else { continue };
+        tracing::error!(cluster.id = %cluster.cluster, violations = broken.len(), %first, "a plan breaks a rule");
+        cluster.migrations.clear();
+        cluster.incomplete.push(format!("the plan was wrong: {first}"));
+    }
+    plan
+}

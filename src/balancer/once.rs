@@ -1,0 +1,102 @@
+//! One cycle from the command line: `--once`.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::{CycleError, VmBalancer};
+use crate::{
+    executor::Executor,
+    model::{ClusterId, ProposalId},
+    planner::Plan,
+    store::{Approver, Origin, Outcome, ProposalState, Proposed, Step, StepState, StoreError},
+};
+
+/// What a single cycle did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CycleReport {
+    pub dry_run: bool,
+    /// The store was restored and nobody confirmed: planned only, whatever else was asked.
+    pub restored_unconfirmed: bool,
+    pub plan: Plan,
+    /// How each migration of each cluster ended, in the order of the plan; empty where nothing was carried out.
+    pub outcomes: BTreeMap<ClusterId, Vec<Step>>,
+    /// Why a cluster's plan was not carried out, where it was not.
+    pub not_carried_out: BTreeMap<ClusterId, String>,
+}
+
+impl CycleReport {
+    /// Tells whether a migration failed or was lost: exit status 1.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.outcomes.values().flatten().any(|step| match step.state {
+            StepState::Ended { outcome, .. } => match outcome {
+                Outcome::Failed | Outcome::Lost => true,
+                Outcome::Done | Outcome::Dropped => false,
+            },
+            StepState::Waiting | StepState::Running { .. } | StepState::LeftOut { .. } => false,
+        })
+    }
+}
+
+impl VmBalancer {
+    /// Runs one cycle and waits for its end: in a dry run it plans only, else it carries the plan out, whatever
+    /// mode, window or a pause say. What an earlier run left open is waited for first.
+    ///
+    /// # Errors
+    ///
+    /// Says that VMmanager or the store cannot be used.
+    pub async fn run_once(&self, stop: &CancellationToken) -> Result<CycleReport, CycleError> {
+        let restored_unconfirmed = self.parts.store.settings()?.restored_unconfirmed;
+        let executor = match restored_unconfirmed {
+            true => None,
+            false => self.executor(stop)?,
+        };
+        if executor.is_some() {
+            self.clear_up(stop).await?;
+        }
+        let picture = self.look().await?;
+        let mut report = CycleReport {
+            dry_run: executor.is_none(),
+            restored_unconfirmed,
+            plan: picture.plan.as_ref().clone(),
+            outcomes: BTreeMap::new(),
+            not_carried_out: BTreeMap::new(),
+        };
+        if let Some(executor) = executor {
+            self.carry_out_all(&executor, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn clear_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let watcher = self.watcher(stop);
+        let open = watcher.take_over()?;
+        join_all(open.into_iter().map(|entry| watcher.follow_up(entry))).await.into_iter().collect()
+    }
+
+    /// Clusters side by side: they share no node.
+    async fn carry_out_all(&self, executor: &Executor, report: &mut CycleReport) -> Result<(), CycleError> {
+        let mut begun: Vec<(ClusterId, ProposalId)> = Vec::new();
+        for plan in report.plan.clusters.iter().filter(|plan| !plan.migrations.is_empty()) {
+            let approved = ProposalState::Approved { by: Approver::CommandLine, at: self.parts.clock.now() };
+            let draft = self.draft(plan, report.plan.taken_at, Origin::Once, approved, None);
+            match self.parts.store.propose(draft)? {
+                Proposed::Recorded { proposal, .. } => begun.push((plan.cluster, proposal.id)),
+                Proposed::Busy(other) => {
+                    let why = format!("proposal {other} of this cluster is being carried out");
+                    report.not_carried_out.insert(plan.cluster, why);
+                }
+            }
+        }
+        let ended = join_all(begun.iter().map(|(_, proposal)| executor.carry_out(*proposal))).await;
+        for ((cluster, proposal), carried_out) in begun.iter().zip(ended) {
+            carried_out?;
+            if let Some(proposal) = self.parts.store.proposal(*proposal)? {
+                report.outcomes.insert(*cluster, proposal.steps);
+            }
+        }
+        Ok(())
+    }
+}

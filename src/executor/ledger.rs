@@ -1,0 +1,213 @@
+//! The three writes of each change, always in this order: the journal, the proposal's step, the event.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    clock::Clock,
+    event::{Event, Events},
+    model::{MigrationId, ProposalId},
+    store::{
+        Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step, StepState, Store,
+        StoreError,
+    },
+};
+
+/// Records what happens to migrations and says so.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub(super) store: Store,
+    pub(super) events: Events,
+    pub(super) clock: Clock,
+}
+
+impl Ledger {
+    /// Joins the store with whoever listens.
+    #[must_use]
+    pub fn new(store: Store, events: Events, clock: Clock) -> Self {
+        Self { store, events, clock }
+    }
+
+    /// Moves an approved proposal to running; `None` where it is not approved.
+    pub(super) fn start(&self, id: ProposalId) -> Result<Option<Proposal>, StoreError> {
+        let now = self.clock.now();
+        let mut started = false;
+        let proposal = self.change(id, |proposal| {
+            if let ProposalState::Approved { by, .. } = &proposal.state {
+                proposal.state = ProposalState::Running { by: by.clone(), since: now };
+                started = true;
+            }
+        })?;
+        Ok(started.then_some(proposal))
+    }
+
+    /// Records an intent, in the journal and at its step. After this the order may be sent.
+    pub(super) fn intend(&self, intent: Intent, step: u32) -> Result<JournalEntry, StoreError> {
+        let entry = self.store.intend(intent)?;
+        let since = entry.intended_at;
+        let marked = self.change(entry.proposal, |proposal| {
+            for known in proposal.steps.iter_mut().filter(|known| known.migration.step == step) {
+                known.journal = Some(entry.id);
+                known.state = StepState::Running { since, slow: false };
+            }
+        });
+        match marked {
+            Ok(_) => Ok(entry),
+            Err(error) => {
+                // Nothing was ordered; if this cannot be written either, the next start finds the intent.
+                let why = Some("the store could not be written".to_owned());
+                let _ = self.store.close(entry.id, Outcome::Dropped, why, self.clock.now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Records that VMmanager took the order, or the number of its task.
+    pub(super) fn ordered(
+        &self,
+        id: MigrationId,
+        consul_id: Option<u64>,
+        task_id: Option<u64>,
+    ) -> Result<JournalEntry, StoreError> {
+        self.store.ordered(id, consul_id, task_id, self.clock.now())
+    }
+
+    /// Records the end of a migration.
+    pub(super) fn ended(
+        &self,
+        entry: &JournalEntry,
+        outcome: Outcome,
+        detail: Option<String>,
+    ) -> Result<JournalEntry, StoreError> {
+        let closed = match self.store.close(entry.id, outcome, detail, self.clock.now()) {
+            // Closed just before, and the proposal was not told: only that is missing.
+            Err(StoreError::Closed(id)) => self.store.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?,
+            other => other?,
+        };
+        self.tell_step(&closed)?;
+        log_end(&closed);
+        Ok(closed)
+    }
+
+    /// Brings the step of a journal entry to what the entry says.
+    pub(super) fn tell_step(&self, entry: &JournalEntry) -> Result<(), StoreError> {
+        if self.store.proposal(entry.proposal)?.is_none() {
+            return Ok(());
+        }
+        self.change(entry.proposal, |proposal| {
+            let step = proposal.steps.iter_mut().find(|step| belongs(step, entry));
+            if let Some(step) = step {
+                step.journal = Some(entry.id);
+                step.state = step_state(entry, &step.state);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Marks a running migration as slow.
+    pub(super) fn slow(&self, entry: &JournalEntry) -> Result<(), StoreError> {
+        self.change(entry.proposal, |proposal| {
+            for step in proposal.steps.iter_mut().filter(|step| step.journal == Some(entry.id)) {
+                if let StepState::Running { slow, .. } = &mut step.state {
+                    *slow = true;
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Records that one step is not ordered, and why.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn drop_step(&self, id: ProposalId, step: u32, why: &str) -> Result<(), StoreError> {
+        tracing::info!(proposal = %id, step, why, "a step is dropped");
+        self.drop_steps(id, why, |known| known.migration.step == step)
+    }
+
+    /// Drops every step that waits.
+    pub(super) fn drop_waiting(&self, id: ProposalId, why: &str) -> Result<(), StoreError> {
+        self.drop_steps(id, why, |_| true)
+    }
+
+    /// Ends a proposal whose steps have all ended; returns it as it is then.
+    pub(super) fn finish(&self, id: ProposalId) -> Result<Proposal, StoreError> {
+        let now = self.clock.now();
+        self.change(id, |proposal| {
+            let by = match &proposal.state {
+                ProposalState::Running { by, .. } | ProposalState::Approved { by, .. } => by.clone(),
+                _ => return,
+            };
+            let is_over = |step: &Step| match step.state {
+                StepState::Ended { .. } | StepState::LeftOut { .. } => true,
+                StepState::Waiting | StepState::Running { .. } => false,
+            };
+            if proposal.steps.iter().all(is_over) {
+                proposal.state = ProposalState::Done { by, at: now };
+            }
+        })
+    }
+
+    fn drop_steps(&self, id: ProposalId, why: &str, which: impl Fn(&Step) -> bool) -> Result<(), StoreError> {
+        let at = self.clock.now();
+        self.change(id, |proposal| {
+            for step in
+                proposal.steps.iter_mut().filter(|step| step.state == StepState::Waiting && which(step))
+            {
+                step.state = StepState::Ended { outcome: Outcome::Dropped, detail: Some(why.to_owned()), at };
+            }
+        })?;
+        Ok(())
+    }
+
+    fn change(&self, id: ProposalId, change: impl FnOnce(&mut Proposal)) -> Result<Proposal, StoreError> {
+        let before = self.store.proposal(id)?.map(|proposal| proposal.revision);
+        let after = self.store.update_proposal(id, change)?;
+        if before != Some(after.revision) {
+            self.events.say(Event::Proposal(id));
+        }
+        Ok(after)
+    }
+}
+
+/// A step without its number in the journal was intended just before the process died.
+fn belongs(step: &Step, entry: &JournalEntry) -> bool {
+    match step.journal {
+        Some(id) => id == entry.id,
+        None => {
+            step.state == StepState::Waiting
+                && step.migration.vm == entry.vm
+                && step.migration.source == entry.source
+                && step.migration.target == entry.target
+        }
+    }
+}
+
+fn step_state(entry: &JournalEntry, before: &StepState) -> StepState {
+    match &entry.state {
+        JournalState::Closed { outcome, detail, at, .. } => {
+            StepState::Ended { outcome: *outcome, detail: detail.clone(), at: *at }
+        }
+        JournalState::Intended | JournalState::Ordered { .. } => match before {
+            StepState::Running { .. } => before.clone(),
+            _ => StepState::Running { since: started(entry), slow: false },
+        },
+    }
+}
+
+fn started(entry: &JournalEntry) -> DateTime<Utc> {
+    match &entry.state {
+        JournalState::Ordered { at, .. } => *at,
+        JournalState::Intended | JournalState::Closed { .. } => entry.intended_at,
+    }
+}
+
+fn log_end(entry: &JournalEntry) {
+    if let JournalState::Closed { outcome, detail, .. } = &entry.state {
+        let detail = detail.as_deref().unwrap_or_default();
+        tracing::info!(
+            vm.id = %entry.vm, source = %entry.source, target = %entry.target, ?outcome, detail,
+            "a migration has ended"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! The policy in force: the configuration's, what the chat changed, and what the journal remembers.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    event::{Alert, Event, Events},
+    model::VmId,
+    planner::{Direction, Exclusion, ExclusionWhy, Policy, RestWhy, Selector},
+    store::{JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
+};
+
+/// So many failures onto or off one node within [`NODE_WINDOW`] take it out: one may be the VM's fault, two may
+/// be chance.
+pub const NODE_FAILURES: usize = 3;
+
+/// Within an hour, and then for an hour: a node that was repaired comes back by itself.
+pub const NODE_WINDOW: TimeDelta = TimeDelta::hours(1);
+
+/// So many failures in one cluster within [`CLUSTER_WINDOW`] stop automatic runs there: more than one bad node
+/// can explain.
+pub const CLUSTER_FAILURES: usize = 5;
+
+/// A day: a cluster of slow disks never fails five times in an hour.
+pub const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
+
+/// How long VMs rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cooldowns {
+    /// After a migration (`MIGRATION_COOLDOWN`).
+    pub migration: TimeDelta,
+    /// After a failed one (`FAILURE_COOLDOWN`).
+    pub failure: TimeDelta,
+}
+
+/// Puts the policy in force together.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    base: Policy,
+    cooldowns: Cooldowns,
+    store: Store,
+    events: Events,
+}
+
+impl Rules {
+    /// `base` is the configuration's policy.
+    #[must_use]
+    pub fn new(base: Policy, cooldowns: Cooldowns, store: Store, events: Events) -> Self {
+        Self { base, cooldowns, store, events }
+    }
+
+    /// Returns the policy in force at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said: without the journal nobody knows who rests.
+    pub fn policy(&self, now: DateTime<Utc>) -> Result<Policy, StoreError> {
+        let settings = self.store.settings()?;
+        let mut policy = self.base.clone();
+        let in_force = |exclusion: &Exclusion| exclusion.until.is_none_or(|until| now < until);
+        policy.exclusions.extend(settings.exclusions.iter().filter(|e| in_force(e)).cloned());
+        policy.exclusions.extend(self.failing(&settings, now)?);
+        policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
+        Ok(policy)
+    }
+
+    /// Returns how many migrations of one cluster may run at one time.
+    #[must_use]
+    pub fn parallel_max(&self) -> usize {
+        self.base.parallel_max.max(1)
+    }
+
+    /// Returns the policy for the later steps of one plan: what that plan itself moved does not rest, for it
+    /// may be moved on by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rules::policy`].
+    pub fn policy_within(&self, now: DateTime<Utc>, moved: &BTreeSet<VmId>) -> Result<Policy, StoreError> {
+        let mut policy = self.policy(now)?;
+        policy.resting.retain(|vm, rest| rest.why != RestWhy::Moved || !moved.contains(vm));
+        Ok(policy)
+    }
+
+    /// Looks at what a migration's end means for its nodes and its cluster, and says so once.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn after(&self, entry: &JournalEntry, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if !entry.outcome().is_some_and(|(outcome, _)| outcome == Outcome::Failed) {
+            return Ok(());
+        }
+        let settings = self.store.settings()?;
+        self.after_failure_on_nodes(entry, &settings, now)?;
+        self.after_failure_in_cluster(entry, &settings, now)
+    }
+
+    fn after_failure_on_nodes(
+        &self,
+        entry: &JournalEntry,
+        settings: &ChatSettings,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let failures = self.store.failures_since(counted_from(settings, now - NODE_WINDOW * 2))?;
+        let before: Vec<_> = failures.iter().filter(|failed| failed.id != entry.id).cloned().collect();
+        let was_out: BTreeSet<_> = failing(&before, now).into_iter().map(|node| node.node).collect();
+        for node in failing(&failures, now).into_iter().filter(|node| !was_out.contains(&node.node)) {
+            tracing::warn!(node.id = %node.node, failures = node.failures, "a node is taken out after failures");
+            self.events.say(Event::Alert(Alert::NodeTakenOut {
+                cluster: node.cluster,
+                node: node.node,
+                name: node.name,
+                failures: node.failures,
+                until: node.until,
+            }));
+        }
+        Ok(())
+    }
+
+    fn after_failure_in_cluster(
+        &self,
+        entry: &JournalEntry,
+        settings: &ChatSettings,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let failures = self.store.failures_since(counted_from(settings, now - CLUSTER_WINDOW))?;
+        let here = failures.iter().filter(|failed| failed.cluster == entry.cluster).count();
+        if here < CLUSTER_FAILURES || settings.stopped_clusters.contains(&entry.cluster) {
+            return Ok(());
+        }
+        self.store.update_settings(|settings| {
+            settings.stopped_clusters.insert(entry.cluster);
+        })?;
+        tracing::warn!(cluster.id = %entry.cluster, failures = here, "automatic runs stop in a cluster after failures");
+        self.events.say(Event::Alert(Alert::ClusterStopped {
+            cluster: entry.cluster,
+            name: entry.cluster_name.clone(),
+            failures: here.try_into().unwrap_or(u32::MAX),
+        }));
+        Ok(())
+    }
+
+    fn failing(&self, settings: &ChatSettings, now: DateTime<Utc>) -> Result<Vec<Exclusion>, StoreError> {
+        let failures = self.store.failures_since(counted_from(settings, now - NODE_WINDOW * 2))?;
+        Ok(failing(&failures, now)
+            .into_iter()
+            .map(|node| Exclusion {
+                node: Selector(node.node.to_string()),
+                direction: Direction::Both,
+                until: Some(node.until),
+                why: ExclusionWhy::Failures { count: node.failures },
+            })
+            .collect())
+    }
+}
+
+fn failing(failures: &[JournalEntry], now: DateTime<Utc>) -> Vec<crate::store::FailingNode> {
+    failing_nodes(failures, NODE_FAILURES, NODE_WINDOW, now)
+}
+
+/// What was forgiven does not count.
+fn counted_from(settings: &ChatSettings, since: DateTime<Utc>) -> DateTime<Utc> {
+    settings.failures_forgiven_at.map_or(since, |forgiven| forgiven.max(since))
+}

@@ -1,0 +1,219 @@
+//! What the scheduler's tasks share: the balancer, the newest picture, and how things stand.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::{LastCycle, Picture, Refused, Settings, delta};
+use crate::{
+    balancer::{CycleError, VmBalancer},
+    event::{Alert, Event, Events},
+    executor::LookError,
+    model::{Person, ProposalId},
+    planner::ClusterPlan,
+    store::{
+        AuditEntry, Mode, Origin, Pause, ProposalState, Proposed, ReplyTo, Settings as ChatSettings, Store,
+        StoreError,
+    },
+};
+
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) balancer: VmBalancer,
+    /// Cancelled when nothing more may be ordered.
+    pub(super) stop: CancellationToken,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) picture: Option<Picture>,
+    pub(super) next_cycle: Option<DateTime<Utc>>,
+    pub(super) last_cycle: Option<LastCycle>,
+    pub(super) away: Option<Away>,
+}
+
+/// Since when and why VMmanager cannot be used.
+#[derive(Clone, Debug)]
+pub(super) struct Away {
+    since: DateTime<Utc>,
+    pub(super) why: String,
+}
+
+impl Core {
+    pub(super) fn new(settings: Settings, balancer: VmBalancer, stop: CancellationToken) -> Self {
+        Self { settings, balancer, stop, state: Mutex::default() }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.balancer.parts().store
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.balancer.parts().events
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.balancer.parts().clock.now()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn next_cycle_in(&self, wait: Duration) {
+        self.state().next_cycle = self.now().checked_add_signed(delta(wait));
+    }
+
+    pub(super) fn mode(&self, chat: &ChatSettings) -> Mode {
+        chat.mode.unwrap_or(self.settings.mode)
+    }
+
+    pub(super) fn window_open(&self, now: DateTime<Utc>) -> bool {
+        self.settings.windows.is_open(now.with_timezone(&self.settings.timezone).naive_local())
+    }
+
+    /// Looks and plans; says once when VMmanager goes away, and once when it is back.
+    pub(super) async fn look(&self) -> Result<Picture, CycleError> {
+        let looked = self.balancer.look().await;
+        match &looked {
+            Ok(picture) => self.is_back(picture),
+            Err(CycleError::Look(LookError::VmManager(error))) => self.is_away(error.to_string()),
+            Err(_) => {}
+        }
+        looked
+    }
+
+    fn is_back(&self, picture: &Picture) {
+        let mut state = self.state();
+        state.picture = Some(picture.clone());
+        let Some(away) = state.away.take() else { return };
+        drop(state);
+        tracing::info!("vmmanager answers again");
+        self.events().say(Event::Alert(Alert::VmManagerBack { since: away.since, until: self.now() }));
+    }
+
+    fn is_away(&self, why: String) {
+        let now = self.now();
+        let mut state = self.state();
+        match &mut state.away {
+            Some(away) => away.why = why,
+            None => {
+                state.away = Some(Away { since: now, why: why.clone() });
+                drop(state);
+                tracing::warn!(why, "vmmanager cannot be used");
+                self.events().say(Event::Alert(Alert::VmManagerAway { since: now, why }));
+            }
+        }
+    }
+
+    /// Records a proposal and tells of it and of those that gave way to it. In a dry run it is only shown.
+    pub(super) fn propose(
+        &self,
+        plan: &ClusterPlan,
+        taken_at: DateTime<Utc>,
+        origin: Origin,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Proposed, StoreError> {
+        let state = match self.balancer.dry_run()? {
+            true => ProposalState::Shown { at: self.now() },
+            false => ProposalState::Pending,
+        };
+        self.record(plan, taken_at, origin, state, reply_to)
+    }
+
+    pub(super) fn record(
+        &self,
+        plan: &ClusterPlan,
+        taken_at: DateTime<Utc>,
+        origin: Origin,
+        state: ProposalState,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Proposed, StoreError> {
+        let draft = self.balancer.draft(plan, taken_at, origin, state, reply_to);
+        let proposed = self.store().propose(draft)?;
+        if let Proposed::Recorded { proposal, superseded } = &proposed {
+            tracing::info!(proposal = %proposal.id, cluster.id = %plan.cluster, plan.id = %plan.id, "a plan is recorded");
+            for older in superseded {
+                self.events().say(Event::Proposal(*older));
+            }
+            self.events().say(Event::Proposal(proposal.id));
+        }
+        Ok(proposed)
+    }
+
+    /// Carries out an approved proposal; whatever breaks, its record ends.
+    pub(super) async fn carry_out(&self, id: ProposalId) {
+        let why = match self.balancer.executor(&self.stop) {
+            Ok(Some(executor)) => match AssertUnwindSafe(executor.carry_out(id)).catch_unwind().await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => format!("the store cannot be used: {}", error.chain()),
+                Err(_) => "carrying out broke".to_owned(),
+            },
+            Ok(None) => "this is a dry run".to_owned(),
+            Err(error) => format!("the store cannot be used: {}", error.chain()),
+        };
+        tracing::error!(proposal = %id, why, "a plan is not carried out to its end");
+        self.balancer.watcher(&self.stop).abandon(id, &why).await;
+    }
+
+    /// Ends proposals whose time is over.
+    pub(super) fn expire(&self) {
+        match self.store().expire_proposals(self.now()) {
+            Ok(expired) => {
+                for id in expired {
+                    self.events().say(Event::Proposal(id));
+                }
+            }
+            Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be looked at"),
+        }
+    }
+
+    pub(super) fn export(&self) {
+        if let Err(error) = self.store().export(self.now()) {
+            tracing::error!(error = %error.chain(), "the store cannot be exported");
+        }
+    }
+
+    pub(super) fn tell_of_restore(&self) {
+        if let Ok(Some(restored)) = self.store().restored() {
+            let moved_to = restored.moved_to.display().to_string();
+            let exported_at = restored.exported_at;
+            self.events().say(Event::Alert(Alert::StoreRestored { exported_at, moved_to }));
+        }
+    }
+
+    pub(super) fn audit(&self, by: &Person, what: &str, detail: String) {
+        let entry = AuditEntry::new(self.now(), Some(by.clone()), what, detail);
+        if let Err(error) = self.store().audit(&entry) {
+            tracing::error!(error = %error.chain(), "the audit cannot be written");
+        }
+    }
+}
+
+/// Tells whether automatic cycles rest at `now`.
+pub(super) fn is_paused(pause: Option<&Pause>, now: DateTime<Utc>) -> bool {
+    pause.is_some_and(|pause| pause.until.is_none_or(|until| now < until))
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.chain())
+    }
+}
+
+impl From<CycleError> for Refused {
+    fn from(error: CycleError) -> Self {
+        match error {
+            CycleError::Look(LookError::VmManager(error)) => Self::VmManager(error.to_string()),
+            CycleError::Look(LookError::Store(error)) | CycleError::Store(error) => Self::from(error),
+            CycleError::Planning(why) => Self::Planning(why),
+        }
+    }
+}
