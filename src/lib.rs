@@ -1,5 +1,4 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
-<<<<<<< HEAD
 //!
 //! ```text
 //! VMmanager API ─┐                                       ┌─> store: plans, journal, history, settings
@@ -8,10 +7,8 @@
 //!                                              │          └─ Event ─> notifier ─> chat
 //!                     chat ─> Command ─> Handle ─> scheduler / balancer
 //! ```
-pub mod cli;
-=======
 pub mod balancer;
->>>>>>> store
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -12,6 +12,96 @@ const FUNCTION_LINES_MAX: usize = 80;
 /// Marks of work that is not done, put together here so that this file does not hold them itself.
 const UNFINISHED: [(&str, &str); 4] =
     [("todo", "!"), ("unimplemented", "!"), ("#[ign", "ore"), ("FIX", "ME")];
+
+#[test]
+fn rooms_name_only_rooms_that_they_may() {
+    let allowed = table(&read("docs/ARCHITECTURE.md"));
+    assert!(allowed.contains_key("planner") && allowed.contains_key("app"), "the table is there");
+    expect_none(broken_layers(&rust_files(&["src"]), &allowed));
+}
+
+#[test]
+fn rooms_stand_in_rows_without_circles() {
+    expect_none(misplaced(&read("docs/ARCHITECTURE.md")));
+}
+
+#[test]
+fn functions_are_short() {
+    expect_none(long_functions(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    expect_none(unfinished(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    expect_none(wordless(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    expect_none(allowed_lints(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn a_room_that_knows_too_much_is_found() {
+    let allowed =
+        table("| 1 | model | |\n| 1 | clock | |\n| 2 | planner | model |\n| 3 | main | planner |\n");
+    let found = |path: &str, text: &str| broken_layers(&[File::of(path, text)], &allowed);
+    assert_eq!(found("src/planner/fit.rs", "use crate::model::VmId;\nuse super::plan;").len(), 0);
+    assert_eq!(found("src/planner/fit.rs", "//! See crate::clock.\n// crate::clock\n").len(), 0);
+    for text in [
+        "use crate::clock::Clock;",
+        "use crate::{model::VmId, clock::Clock};",
+        "use crate::{\n    model::{self, VmId},\n    clock,\n};",
+        "fn f() { crate::clock::now() }",
+        "use crate::stranger::X;",
+    ] {
+        assert_eq!(found("src/planner/fit.rs", text).len(), 1, "{text}");
+    }
+    assert_eq!(found("src/model.rs", "use crate::planner::Plan;").len(), 1);
+    assert_eq!(found("src/unlisted/mod.rs", "").len(), 1);
+    assert_eq!(found("src/main.rs", "use vm_balancer::{planner, model};").len(), 1);
+}
+
+#[test]
+fn a_row_that_knows_its_own_is_found() {
+    assert_eq!(misplaced("| 1 | model | |\n| 1 | clock | model |\n").len(), 1);
+    assert_eq!(misplaced("| 1 | model | planner |\n| 2 | planner | |\n").len(), 1);
+    assert_eq!(misplaced("| 1 | model | nobody |\n").len(), 1);
+    assert_eq!(misplaced("| 1 | model | |\n| 2 | planner | model |\n").len(), 0);
+}
+
+#[test]
+fn a_long_function_is_found() {
+    let body =
+        |lines: usize| format!("impl A {{\n    fn long() {{\n{}    }}\n}}\n", "        x();\n".repeat(lines));
+    let found = |text: String| long_functions(&[File::of("src/a.rs", &text)]);
+    assert_eq!(found(body(FUNCTION_LINES_MAX - 2)).len(), 0);
+    assert_eq!(found(body(FUNCTION_LINES_MAX - 1)).len(), 1);
+    let braces_in_texts = body(5).replacen("x();", "let s = \"{\"; let c = '{'; // {", 1);
+    assert_eq!(found(braces_in_texts + &body(5)).len(), 0);
+}
+
+#[test]
+fn unfinished_work_is_found() {
+    for (head, tail) in UNFINISHED {
+        let file = File::of("src/a.rs", &format!("fn f() {{ {head}{tail}() }}"));
+        assert_eq!(unfinished(&[file]).len(), 1, "{head}{tail}");
+    }
+}
+
+#[test]
+fn a_wordless_file_is_found() {
+    assert_eq!(wordless(&[File::of("src/a.rs", "use std::fmt;\n")]).len(), 1);
+    assert_eq!(wordless(&[File::of("src/a.rs", "//! Words.\n")]).len(), 0);
+}
+
+#[test]
+fn a_silenced_lint_is_found() {
+    let allow = ["#[al", "low(dead_code)]"].concat();
     assert_eq!(allowed_lints(&[File::of("src/a.rs", &allow)]).len(), 1);
     assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code)]")]).len(), 1);
     assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code, reason = \"x\")]")]).len(), 0);
