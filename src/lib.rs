@@ -1,6 +1,18 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
+//!
+//! ```text
+//! VMmanager API ─┐                                       ┌─> store: plans, journal, history, settings
+//! SSH to nodes ──┴─> Snapshot ──> plan() ──> Plan ──> executor ──> VMmanager API
+//!                                   pure       │          │
+//!                                              │          └─ Event ─> notifier ─> chat
+//!                     chat ─> Command ─> Handle ─> scheduler / balancer
+//! ```
+
 pub mod balancer;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod control;
 pub mod event;
 pub mod executor;
 pub mod model;

@@ -1,0 +1,19 @@
+//! The command line: its arguments, and its results as text, JSON and CSV.
+//!
+//! Results go to standard output, everything else to standard error. Every text here is made by a pure function.
+
+mod args;
+mod history;
+mod json;
+mod report;
+mod table;
+mod text;
+
+pub use args::{Args, Command};
+pub use history::{Row, csv as history_csv, text as history_text};
+pub use json::{history as history_json, report as report_json};
+pub use report::{Ending, Outcomes, Report};
+pub use text::report as report_text;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! A plan with what became of it: what the command line prints, as data.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    model::ClusterId,
+    planner::Plan,
+    store::{Outcome, Proposal, StepState},
+};
+
+/// A plan with what became of it.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    pub plan: &'a Plan,
+    /// Whether nothing was to be changed.
+    pub dry_run: bool,
+    /// Empty where the plan was only computed.
+    pub outcomes: Outcomes,
+}
+
+/// How each migration of a plan ended, by cluster and step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes(BTreeMap<(ClusterId, u32), Ending>);
+
+/// How one migration ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub outcome: Outcome,
+    pub detail: Option<String>,
+}
+
+impl Outcomes {
+    /// Collects the endings that are recorded in proposals.
+    #[must_use]
+    pub fn of<'a>(proposals: impl IntoIterator<Item = &'a Proposal>) -> Self {
+        let mut outcomes = Self::default();
+        for proposal in proposals {
+            for step in &proposal.steps {
+                match &step.state {
+                    StepState::Ended { outcome, detail, at: _ } => {
+                        outcomes.set(proposal.cluster, step.migration.step, *outcome, detail.clone());
+                    }
+                    StepState::Waiting | StepState::LeftOut { .. } | StepState::Running { .. } => {}
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Notes how a step ended.
+    pub fn set(&mut self, cluster: ClusterId, step: u32, outcome: Outcome, detail: Option<String>) {
+        self.0.insert((cluster, step), Ending { outcome, detail });
+    }
+
+    /// Returns how a step ended.
+    #[must_use]
+    pub fn get(&self, cluster: ClusterId, step: u32) -> Option<&Ending> {
+        self.0.get(&(cluster, step))
+    }
+
+    /// Returns how many ended so.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.0.values().filter(|ending| ending.outcome == outcome).count()
+    }
+
+    /// Tells whether a migration failed, or nobody knows what became of it.
+    #[must_use]
+    pub fn any_trouble(&self) -> bool {
+        self.0.values().any(|ending| match ending.outcome {
+            Outcome::Failed | Outcome::Lost => true,
+            Outcome::Done | Outcome::Dropped => false,
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! A plan for people at a terminal.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::{
+    history::word,
+    json::moment,
+    report::Report,
+    table::{Table, printable},
+};
+use crate::{
+    planner::{ClusterPlan, Figures, Fullness},
+    store::Outcome,
+};
+
+/// Writes a plan with what became of it.
+#[must_use]
+pub fn report(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    if report.dry_run {
+        text.push_str("DRY RUN: nothing is changed\n");
+    }
+    line(&mut text, format_args!("plan {} of {}", report.plan.id, moment(report.plan.taken_at)));
+    if report.plan.clusters.is_empty() {
+        text.push_str("\nno cluster to plan for\n");
+    }
+    for plan in &report.plan.clusters {
+        text.push('\n');
+        cluster(&mut text, plan, report);
+    }
+    if let Some(summary) = summary(report) {
+        line(&mut text, format_args!("\n{summary}"));
+    }
+    text
+}
+
+fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>) {
+    let ClusterPlan { cluster, name, overloaded, migrations, .. } = plan;
+    let counts = match (overloaded.len(), migrations.len()) {
+        _ if !plan.incomplete.is_empty() => "the picture is incomplete, nothing is done here".into(),
+        (0, 0) => "no node is overloaded, nothing to do".into(),
+        (nodes, steps) => format!("overloaded nodes: {nodes}, migrations: {steps}"),
+    };
+    line(text, format_args!("cluster {} ({cluster}): {counts}", printable(name)));
+    for reason in &plan.incomplete {
+        line(text, format_args!("  {}", printable(reason)));
+    }
+    section(text, "overloaded", overloaded_nodes(plan));
+    section(text, "migrations", steps(plan, report));
+    section(text, "still overloaded afterwards", still_overloaded(plan));
+    section(text, "left alone", left_alone(plan));
+    section(text, "notes", notes(plan));
+    let mut figures = Table::indented(2);
+    figures.row(numbers("before", &plan.before));
+    if !migrations.is_empty() {
+        figures.row(numbers("after", &plan.after));
+    }
+    text.push_str(&figures.to_string());
+}
+
+fn section(text: &mut String, title: &str, table: Table) {
+    let body = table.to_string();
+    if !body.is_empty() {
+        line(text, format_args!("  {title}:"));
+        text.push_str(&body);
+    }
+}
+
+fn overloaded_nodes(plan: &ClusterPlan) -> Table {
+    let mut table = Table::indented(4);
+    for node in &plan.overloaded {
+        let why: Vec<_> = node.over.iter().map(ToString::to_string).collect();
+        let Fullness { cpu, load, memory_percent } = node.at;
+        table.row([
+            format!("{} ({})", node.name, node.node),
+            format!("memory {memory_percent:.1} %"),
+            format!("cpu {cpu:.2}"),
+            load.map(|load| format!("load {load:.2}")).unwrap_or_default(),
+            why.join(", "),
+        ]);
+    }
+    table
+}
+
+fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
+    let mut table = Table::indented(4);
+    for step in &plan.migrations {
+        let ending = report.outcomes.get(plan.cluster, step.step).map(|ending| {
+            let detail = ending.detail.as_deref().unwrap_or_default();
+            format!("{} {detail}", word(ending.outcome).to_uppercase())
+        });
+        table.row([
+            format!("{}.", step.step),
+            format!("{} ({})", step.vm_name, step.vm),
+            format!("{} -> {}", step.source_name, step.target_name),
+            format!("{} vCPU", step.vcpus),
+            step.ram.to_string(),
+            step.why.to_string(),
+            ending.unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn still_overloaded(plan: &ClusterPlan) -> Table {
+    let mut table = Table::indented(4);
+    for node in &plan.still_overloaded {
+        table.row([format!("{} ({})", node.name, node.node), node.to_string()]);
+    }
+    table
+}
+
+/// So many names stand behind each reason; the JSON has them all.
+const NAMES_MAX: usize = 5;
+
+fn left_alone(plan: &ClusterPlan) -> Table {
+    let mut by_reason: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for skip in &plan.skipped {
+        by_reason.entry(skip.why.to_string()).or_default().push(&skip.name);
+    }
+    let mut table = Table::indented(4);
+    for (reason, names) in by_reason {
+        let shown = names.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(NAMES_MAX);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        table.row([reason, names.len().to_string(), format!("{shown}{rest}")]);
+    }
+    table
+}
+
+fn notes(plan: &ClusterPlan) -> Table {
+    let mut table = Table::indented(4);
+    for note in &plan.notes {
+        table.row([note.to_string()]);
+    }
+    table
+}
+
+fn numbers(when: &str, figures: &Figures) -> [String; 5] {
+    let Figures { overloaded, memory_percent_max, cpu_max, imbalance } = figures;
+    [
+        format!("{when}:"),
+        format!("overloaded {overloaded}"),
+        format!("memory up to {memory_percent_max:.1} %"),
+        format!("cpu up to {cpu_max:.2}"),
+        format!("imbalance {imbalance:.4}"),
+    ]
+}
+
+fn summary(report: &Report<'_>) -> Option<String> {
+    let ended = [Outcome::Done, Outcome::Failed, Outcome::Lost, Outcome::Dropped]
+        .map(|outcome| (report.outcomes.count(outcome), word(outcome)));
+    let told: Vec<_> =
+        ended.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{words}");
+}

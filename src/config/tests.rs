@@ -1,0 +1,228 @@
+//! What a configuration says, what it refuses, what it warns about.
+
+use super::*;
+use secrecy::ExposeSecret as _;
+
+/// The settings without which nothing starts.
+const REQUIRED: &str = "VMMANAGER_HOST=https://vm.example.com\nVMMANAGER_USERNAME=admin\nVMMANAGER_PASSWORD=deep\nDRY_RUN=true\n";
+
+/// The Python tool's file as it came with 2.0.1, filled in as its README tells.
+const PYTHON: &str = include_str!("testdata/python-2.0.1.env");
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let problems = refused(
+        "VMMANAGER_HOST=http://vm.example.com\nBALANCE_INTERVAL=0\nBALANCE_MODE=always\nCLUSTER_IDS=1,two\n\
+         CPU_OVERLOAD_THRESHOLD=7,0\nMEMORY_TARGET_THRESHOLD=-1\nNODE_MEMORY_RESERVE=100\nDRY_RUN=maybe\n\
+         TIMEZONE=Europe/Moskow\nSSH_HOSTS_MAPPING={broken\nSSH_TIMEOUT=1.5\nSSH_HOST_KEY_CHECK=no\n\
+         TELEGRAM_CHAT_ID=@ops\nTELEGRAM_ADMIN_IDS=1,-5\nTELEGRAM_APPROVALS=0\nTELEGRAM_BOT_TOKEN=12:AB/CD\n\
+         TELEGRAM_API_URL=ftp://x\nHTTP_LISTEN=9464\nLOG_LEVEL=loud\nLOG_FORMAT=xml\nVM_BALANCER_LANG=de\n\
+         VMMANAGER_PATH_PREFIX=/a b\nMAX_PARALLEL_MIGRATIONS=0\nMIGRATION_COOLDOWN=99999999999\n",
+    );
+    insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn no_problem_shows_a_secret() {
+    let problems = refused(
+        "VMMANAGER_HOST=https://admin:deep@vm.example.com\nVMMANAGER_TOKEN=deep deep\n\
+         TELEGRAM_BOT_TOKEN=12:deep/\nTELEGRAM_API_URL=ftp://deep@x\n",
+    );
+    assert!(!problems.contains("deep"), "{problems}");
+    assert!(problems.contains("4 problems"), "{problems}");
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let loaded =
+        read_as(Purpose::Daemon, &format!("{REQUIRED}TELEGRAM_BOT_TOKEN=12:deep\nSSH_PASSWORD=deep\n"));
+    let debug = format!("{:?}", loaded.unwrap());
+    assert!(!debug.contains("deep"), "{debug}");
+}
+
+#[test]
+fn a_file_of_the_python_tool_works_unchanged() {
+    let Loaded { config, warnings } = read_as(Purpose::Live, PYTHON).unwrap();
+    let vmmanager = config.vmmanager.clone().unwrap();
+    assert_eq!(vmmanager.base_url.as_str(), "https://your-vmmanager-host.com/");
+    assert!(!vmmanager.verify_tls);
+    assert_eq!(config.planner.clusters, Some([1, 2, 3].map(ClusterId).into()));
+    assert_eq!(config.balance.interval, Duration::from_secs(600));
+    assert_eq!(config.balance.migration_timeout, Duration::from_secs(3600));
+    assert_eq!(config.planner.cpu, Threshold { overload: 7.0, target: 6.0 });
+    assert!(config.planner.exclude_sources.is_empty() && config.planner.exclude_targets.is_empty());
+    assert!(!config.ssh.enabled && config.ssh.username.is_empty() && config.ssh.password.is_none());
+    let mapped: Vec<_> =
+        config.ssh.hosts.iter().map(|(node, at)| (node.as_str(), at.host.as_str())).collect();
+    assert_eq!(mapped, [("node-1", "10.0.0.1"), ("node-2", "10.0.0.2")]);
+    assert_eq!(warnings, [Warning::TlsNotVerified]);
+}
+
+#[test]
+fn the_defaults_are_those_of_the_planner() {
+    let Loaded { config, warnings } = read_as(Purpose::Daemon, REQUIRED).unwrap();
+    let policy = config.policy();
+    assert_eq!(
+        policy,
+        crate::planner::Policy { measurement_max_age: policy.measurement_max_age, ..Default::default() }
+    );
+    assert_eq!(config.balance.mode, Mode::Propose);
+    assert_eq!(config.data_dir, PathBuf::from("./data"));
+    assert_eq!(config.ssh.known_hosts, PathBuf::from("/home/op/.ssh/known_hosts"));
+    assert!(config.telegram.is_none());
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn the_example_names_every_variable_and_its_default() {
+    let example = include_str!("../../config.env.example");
+    let file = read_env_file(example).unwrap();
+    assert_eq!(file.unreadable_lines, Vec::<usize>::new());
+    let names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+    let mut known = names.clone();
+    known.sort_unstable();
+    assert_eq!(file.values.keys().collect::<Vec<_>>(), known, "nothing missing, nothing unknown");
+    let required = ["VMMANAGER_HOST", "VMMANAGER_USERNAME", "VMMANAGER_PASSWORD"];
+    for variable in VARIABLES.iter().filter(|variable| !required.contains(&variable.name)) {
+        assert_eq!(file.values[variable.name], variable.default, "{}", variable.name);
+    }
+    let bare = "VMMANAGER_HOST=https://vmmanager.example.com\nVMMANAGER_USERNAME=admin\nVMMANAGER_PASSWORD=change-me";
+    let from_example = read_as(Purpose::Live, example).unwrap();
+    assert_eq!(format!("{from_example:?}"), format!("{:?}", read_as(Purpose::Live, bare).unwrap()));
+}
+
+#[test]
+fn the_example_says_one_line_about_each_variable() {
+    let example = include_str!("../../config.env.example");
+    for variable in VARIABLES {
+        let line = example.lines().find(|line| line.starts_with(&format!("{}=", variable.name))).unwrap();
+        assert!(line.split_once("  # ").is_some_and(|(_, about)| about.len() > 10), "{line}");
+    }
+}
+
+#[test]
+fn plain_http_is_for_loopback_or_for_those_who_insist() {
+    let host = |url: &str| format!("{REQUIRED}VMMANAGER_HOST={url}\n");
+    for url in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:9", "http://127.8.9.1/"] {
+        assert!(read_as(Purpose::Live, &host(url)).is_ok(), "{url}");
+    }
+    for url in
+        ["http://10.0.0.1", "http://127.0.0.1.example.com", "http://localhost.example.com", "vm.example.com"]
+    {
+        assert!(read_as(Purpose::Live, &host(url)).is_err(), "{url}");
+    }
+    let insisted = format!("{}VMMANAGER_ALLOW_HTTP=yes\n", host("http://10.0.0.1"));
+    assert_eq!(read_as(Purpose::Live, &insisted).unwrap().warnings, [Warning::PlainHttp]);
+}
+
+#[test]
+fn booleans_are_written_in_many_ways() {
+    for (text, expected) in [
+        ("TRUE", true),
+        ("1", true),
+        ("Yes", true),
+        ("on", true),
+        ("0", false),
+        ("No", false),
+        ("OFF", false),
+    ] {
+        assert_eq!(values::boolean(text), Ok(expected), "{text}");
+    }
+    assert!(values::boolean("y").is_err());
+}
+
+#[test]
+fn a_proposal_without_a_chat_is_refused_for_the_bot_only() {
+    let file = REQUIRED.replace("DRY_RUN=true\n", "");
+    assert!(refused(&file).contains("BALANCE_MODE: found \"propose\""));
+    assert!(read_as(Purpose::Live, &file).is_ok());
+    for cure in [
+        "DRY_RUN=true",
+        "BALANCE_MODE=auto",
+        "BALANCE_MODE=off",
+        "TELEGRAM_BOT_TOKEN=1:a\nTELEGRAM_CHAT_ID=5",
+    ] {
+        assert!(read_as(Purpose::Daemon, &format!("{file}{cure}\n")).is_ok(), "{cure}");
+    }
+}
+
+#[test]
+fn working_on_files_needs_no_vmmanager() {
+    assert!(read_as(Purpose::Offline, "").unwrap().config.vmmanager.is_none());
+    assert!(read_as(Purpose::Offline, "CPU_TARGET_THRESHOLD=x").is_err());
+    let told = read_as(Purpose::Live, "").unwrap_err().to_string();
+    for name in ["VMMANAGER_HOST", "VMMANAGER_USERNAME", "VMMANAGER_PASSWORD"] {
+        assert!(told.contains(&format!("{name}: not set")), "{told}");
+    }
+}
+
+#[test]
+fn a_token_stands_in_for_a_password() {
+    let file = "VMMANAGER_HOST=https://vm.example.com\nVMMANAGER_TOKEN=abc\n";
+    let credentials = read_as(Purpose::Live, file).unwrap().config.vmmanager.unwrap().credentials;
+    assert!(matches!(credentials, Credentials::Token(token) if token.expose_secret() == "abc"));
+}
+
+#[test]
+fn a_password_keeps_its_odd_characters() {
+    let file = "VMMANAGER_HOST=https://vm.example.com\nVMMANAGER_USERNAME=admin\nVMMANAGER_PASSWORD=a$b#c\"d'e\\f # it\n";
+    let credentials = read_as(Purpose::Live, file).unwrap().config.vmmanager.unwrap().credentials;
+    let Credentials::Password { password, .. } = credentials else { panic!("no password") };
+    assert_eq!(password.expose_secret(), "a$b#c\"d'e\\f");
+}
+
+#[test]
+fn a_chat_may_have_a_topic() {
+    assert_eq!(values::chat("-1001"), Ok(ChatTarget { chat: -1001, thread: None }));
+    assert_eq!(values::chat("-1001:7"), Ok(ChatTarget { chat: -1001, thread: Some(7) }));
+    assert_eq!(values::chat("42"), Ok(ChatTarget { chat: 42, thread: None }));
+    for text in ["@ops", "0", "-1001:", "-1001:x", "-1001:0", ":7"] {
+        assert!(values::chat(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn ssh_reaches_nodes_where_the_mapping_says() {
+    let text = r#"{"a": "10.0.0.1", "12": "gw:2201", "c": "[2001:db8::5]:22", "d": "2001:db8::5"}"#;
+    let hosts: Vec<_> = values::hosts(text).unwrap().into_values().map(|at| (at.host, at.port)).collect();
+    let v6 = "2001:db8::5";
+    let expected = [("gw", Some(2201)), ("10.0.0.1", None), (v6, Some(22)), (v6, None)];
+    assert_eq!(hosts, expected.map(|(host, port)| (host.to_owned(), port)));
+    for text in [r#"{"a": "host:0"}"#, r#"{"a": ""}"#, r#"{"a": 5}"#, "[]", r#"{"a": "x y"}"#] {
+        assert!(values::hosts(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn dangerous_settings_warn_at_every_start() {
+    let file = format!(
+        "{REQUIRED}VERIFY_SSL=no\nSSH_ENABLED=1\nSSH_HOST_KEY_CHECK=off\nCPU_TARGET_THRESHOLD=9\n\
+         MAX_MIGRATIONS_PER_CYCLE=0\nTELEGRAM_CHAT_ID=5\n"
+    );
+    let said: Vec<_> =
+        read_as(Purpose::Daemon, &file).unwrap().warnings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn groups_and_names_are_lists() {
+    let groups = values::anti_affinity(" db-*, web-? ;; cache-* ");
+    assert_eq!(
+        groups,
+        [vec!["db-*", "web-?"], vec!["cache-*"]]
+            .map(|g| AntiAffinity(g.into_iter().map(Into::into).collect()))
+    );
+    assert_eq!(values::selectors(" node-1 ,, 12,"), ["node-1", "12"].map(|s| Selector(s.into())));
+}
+
+fn refused(file: &str) -> String {
+    read_as(Purpose::Daemon, file).unwrap_err().to_string()
+}
+
+fn read_as(purpose: Purpose, file: &str) -> Result<Loaded, Problems> {
+    let file = read_env_file(file).unwrap();
+    Config::for_purpose(purpose, |key| match key {
+        "HOME" => Some("/home/op".into()),
+        _ => file.values.get(key).cloned(),
+    })
+}

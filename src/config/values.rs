@@ -1,0 +1,226 @@
+//! How the values of variables are written: from text to types, with the words for what was expected.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use super::reader::Expected;
+use crate::{
+    model::ClusterId,
+    planner::{AntiAffinity, Selector, Strategy},
+    ssh::HostPort,
+    store::Mode,
+};
+
+pub(super) fn boolean(text: &str) -> Result<bool, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("true or false".into()),
+    }
+}
+
+/// A whole number that is at least `least`.
+pub(super) fn whole<T: FromStr + PartialOrd + std::fmt::Display>(
+    least: T,
+    unit: &'static str,
+) -> impl FnOnce(&str) -> Result<T, Expected> {
+    move |text| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(format!("a whole number{unit}, {least} or more")),
+    }
+}
+
+/// The longest time that may be configured, a year: anything above is a slip, and sums of times stay in range.
+const SECONDS_MAX: u64 = 366 * 24 * 3600;
+
+pub(super) fn seconds(least: u64) -> impl FnOnce(&str) -> Result<Duration, Expected> {
+    move |text| match text.parse() {
+        Ok(number) if (least..=SECONDS_MAX).contains(&number) => Ok(Duration::from_secs(number)),
+        Ok(number) if number > SECONDS_MAX => Err(format!("seconds, at most {SECONDS_MAX} (a year)")),
+        _ => Err(format!("a whole number of seconds, {least} or more")),
+    }
+}
+
+/// vCPU or load per core.
+pub(super) fn per_core(text: &str) -> Result<f64, Expected> {
+    number(text).filter(|ratio| *ratio > 0.0).ok_or_else(|| "a number above 0, such as 7.0".into())
+}
+
+/// Allocation can go over 100 %, but nobody means a hundredfold.
+const PERCENT_MAX: f64 = 1000.0;
+
+pub(super) fn memory_percent(text: &str) -> Result<f64, Expected> {
+    number(text)
+        .filter(|percent| *percent > 0.0 && *percent <= PERCENT_MAX)
+        .ok_or_else(|| "a percentage above 0, such as 70".into())
+}
+
+pub(super) fn reserve_percent(text: &str) -> Result<f64, Expected> {
+    number(text)
+        .filter(|percent| (0.0..100.0).contains(percent))
+        .ok_or_else(|| "a percentage from 0 to below 100".into())
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+pub(super) fn cluster_ids(text: &str) -> Result<Option<BTreeSet<ClusterId>>, Expected> {
+    let ids: Option<BTreeSet<_>> = items(text).map(|id| id.parse().ok().map(ClusterId)).collect();
+    let ids = ids.ok_or("cluster ids (numbers) with commas between, such as 1,2,3")?;
+    Ok(Some(ids).filter(|ids| !ids.is_empty()))
+}
+
+pub(super) fn user_ids(text: &str) -> Result<BTreeSet<i64>, Expected> {
+    items(text)
+        .map(|id| id.parse().ok().filter(|id| *id > 0))
+        .collect::<Option<_>>()
+        .ok_or_else(|| "numeric user ids with commas between; /whoami tells a person's id".into())
+}
+
+pub(super) fn selectors(text: &str) -> Vec<Selector> {
+    items(text).map(|item| Selector(item.to_owned())).collect()
+}
+
+pub(super) fn anti_affinity(text: &str) -> Vec<AntiAffinity> {
+    text.split(';')
+        .map(|group| AntiAffinity(items(group).map(str::to_owned).collect()))
+        .filter(|group| !group.0.is_empty())
+        .collect()
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+pub(super) fn mode(text: &str) -> Result<Mode, Expected> {
+    one_of(text, &[("propose", Mode::Propose), ("auto", Mode::Auto), ("off", Mode::Off)])
+}
+
+pub(super) fn strategy(text: &str) -> Result<Strategy, Expected> {
+    one_of(text, &[("relieve", Strategy::Relieve), ("level", Strategy::Level)])
+}
+
+pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
+    let lower = text.to_ascii_lowercase();
+    choices.iter().find(|(word, _)| *word == lower).map(|(_, choice)| *choice).ok_or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        format!("one of {}", words.join(", "))
+    })
+}
+
+pub(super) fn time_zone(text: &str) -> Result<Tz, Expected> {
+    let lower = text.to_ascii_lowercase();
+    if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().to_ascii_lowercase() == lower) {
+        return Ok(*zone);
+    }
+    let closest = chrono_tz::TZ_VARIANTS
+        .iter()
+        .map(|zone| (strsim::jaro_winkler(zone.name(), text), zone.name()))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(alike, _)| *alike >= ZONE_ALIKE_MIN);
+    Err(match closest {
+        Some((_, zone)) => format!("an IANA time zone; did you mean {zone}?"),
+        None => "an IANA time zone, such as Europe/Moscow".into(),
+    })
+}
+
+/// Below this no zone is worth a did-you-mean (Jaro-Winkler, 1 is equal).
+const ZONE_ALIKE_MIN: f64 = 0.8;
+
+/// The base URL of VMmanager.
+pub(super) fn base_url(text: &str) -> Result<Url, Expected> {
+    let expected = || Expected::from("a base URL, such as https://vm.example.com");
+    if !text.contains("://") {
+        return Err(format!("{}, with https:// in front", expected()));
+    }
+    let url = Url::parse(text).map_err(|_| expected())?;
+    let plain = url.query().is_none() && url.fragment().is_none();
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("{} without a name and a password in it", expected()));
+    }
+    let http = matches!(url.scheme(), "https" | "http");
+    if http && plain && url.has_host() { Ok(url) } else { Err(expected()) }
+}
+
+/// The address of a Bot API server, without the token.
+pub(super) fn api_url(text: &str) -> Result<Url, Expected> {
+    base_url(text).map_err(|_| "the base URL of a Bot API server, such as https://api.telegram.org".into())
+}
+
+/// Tells whether an address never leaves the machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+/// Comes back with one `/` in front and none behind; empty for none.
+pub(super) fn path_prefix(text: &str) -> Result<String, Expected> {
+    let path = text.trim_matches('/');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~' | '%');
+    match (path.is_empty(), path.chars().all(allowed)) {
+        (true, _) => Ok(String::new()),
+        (false, true) => Ok(format!("/{path}")),
+        (false, false) => Err("a path, such as /api".into()),
+    }
+}
+
+/// A chat and, in a group with topics, the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChatTarget {
+    pub chat: i64,
+    pub thread: Option<i32>,
+}
+
+pub(super) fn chat(text: &str) -> Result<ChatTarget, Expected> {
+    let (chat, thread) = match text.split_once(':') {
+        Some((chat, thread)) => (chat, thread.parse().ok().filter(|thread| *thread > 0).map(Some)),
+        None => (text, Some(None)),
+    };
+    match (chat.trim().parse(), thread) {
+        (Ok(chat), Some(thread)) if chat != 0 => Ok(ChatTarget { chat, thread }),
+        _ => Err("a numeric chat id, such as -1001234567890 or -1001234567890:THREAD".into()),
+    }
+}
+
+/// The Bot API puts the token into a path, so it must be one piece of it.
+pub(super) fn token(text: &str) -> Result<SecretString, Expected> {
+    let text = text.trim();
+    let in_a_path = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#');
+    match text.chars().all(in_a_path) {
+        true => Ok(SecretString::from(text)),
+        false => Err("a bot token as BotFather gives it, such as 123456:ABC-DEF".into()),
+    }
+}
+
+pub(super) fn secret(text: &str) -> Result<SecretString, Expected> {
+    Ok(SecretString::from(text))
+}
+
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Expected> {
+    text.replacen("localhost:", "127.0.0.1:", 1)
+        .parse()
+        .map_err(|_| "an address and a port, such as 127.0.0.1:9464".into())
+}
+
+/// A node's name or id to where SSH reaches it.
+pub(super) fn hosts(text: &str) -> Result<BTreeMap<String, HostPort>, Expected> {
+    const EXPECTED: &str = r#"a JSON object of node to host or host:port, such as {"node-1": "10.0.0.1", "12": "10.0.0.2:2222"}"#;
+    let raw: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| EXPECTED.to_owned())?;
+    raw.into_iter()
+        .map(|(node, host)| host.parse().ok().map(|host| (node, host)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| EXPECTED.into())
+}

@@ -1,0 +1,194 @@
+//! The table of variables: each name with its default, and what a name nobody knows may have meant.
+
+/// One variable of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// The default as it would be written in the file; empty for none.
+    pub default: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+const fn plain(name: &'static str, default: &'static str) -> Variable {
+    Variable { name, default, secret: false }
+}
+
+const fn secret(name: &'static str) -> Variable {
+    Variable { name, default: "", secret: true }
+}
+
+/// Every variable, in the order of the example file.
+pub const VARIABLES: &[Variable] = &[
+    plain("VMMANAGER_HOST", ""),
+    plain("VMMANAGER_USERNAME", ""),
+    secret("VMMANAGER_PASSWORD"),
+    secret("VMMANAGER_TOKEN"),
+    plain("VMMANAGER_PATH_PREFIX", ""),
+    plain("VMMANAGER_ALLOW_HTTP", "false"),
+    plain("VERIFY_SSL", "true"),
+    plain("VMMANAGER_CA_FILE", ""),
+    plain("BALANCE_INTERVAL", "600"),
+    plain("BALANCE_MODE", "propose"),
+    plain("BALANCE_WINDOW", ""),
+    plain("TIMEZONE", "UTC"),
+    plain("BALANCE_STRATEGY", "relieve"),
+    plain("DRY_RUN", "false"),
+    plain("CLUSTER_IDS", ""),
+    plain("MAX_MIGRATIONS_PER_CYCLE", "1"),
+    plain("MAX_PARALLEL_MIGRATIONS", "1"),
+    plain("MIGRATION_TIMEOUT", "3600"),
+    plain("MIGRATION_COOLDOWN", "3600"),
+    plain("FAILURE_COOLDOWN", "86400"),
+    plain("CPU_OVERLOAD_THRESHOLD", "7.0"),
+    plain("CPU_TARGET_THRESHOLD", "6.0"),
+    plain("LOAD_OVERLOAD_THRESHOLD", "1.0"),
+    plain("LOAD_TARGET_THRESHOLD", "0.8"),
+    plain("MEMORY_OVERLOAD_THRESHOLD", "70"),
+    plain("MEMORY_TARGET_THRESHOLD", "80"),
+    plain("EXCLUDE_SOURCE_NODES", ""),
+    plain("EXCLUDE_TARGET_NODES", ""),
+    plain("NODE_MEMORY_RESERVE", "0"),
+    plain("RESPECT_BALANCER_MODE", "true"),
+    plain("ANTI_AFFINITY", ""),
+    plain("PIN_VMS", ""),
+    plain("SSH_ENABLED", "false"),
+    plain("SSH_USERNAME", ""),
+    plain("SSH_PRIVATE_KEY_PATH", ""),
+    secret("SSH_PRIVATE_KEY_PASSPHRASE"),
+    secret("SSH_PASSWORD"),
+    plain("SSH_TIMEOUT", "10"),
+    plain("SSH_HOSTS_MAPPING", ""),
+    plain("SSH_KNOWN_HOSTS", "~/.ssh/known_hosts"),
+    plain("SSH_HOST_KEY_CHECK", "strict"),
+    secret("TELEGRAM_BOT_TOKEN"),
+    plain("TELEGRAM_CHAT_ID", ""),
+    plain("TELEGRAM_API_URL", ""),
+    plain("TELEGRAM_ADMIN_IDS", ""),
+    plain("TELEGRAM_OPERATOR_IDS", ""),
+    plain("TELEGRAM_VIEWER_IDS", ""),
+    plain("TELEGRAM_APPROVALS", "1"),
+    plain("PROPOSAL_TTL", "1800"),
+    plain("DATA_DIR", "./data"),
+    plain("HTTP_LISTEN", ""),
+    plain("LOG_LEVEL", "INFO"),
+    plain("LOG_FORMAT", "text"),
+    plain("VM_BALANCER_LANG", "en"),
+];
+
+/// Names that begin so are meant for this program, wherever they stand.
+const OUR_PREFIXES: [&str; 4] = ["VMMANAGER_", "BALANCE_", "SSH_", "TELEGRAM_"];
+
+/// OpenSSH's own names in the environment of a login or of a hook.
+const OPENSSH: [&str; 11] = [
+    "SSH_AUTH_SOCK",
+    "SSH_AGENT_PID",
+    "SSH_CONNECTION",
+    "SSH_CLIENT",
+    "SSH_TTY",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "SSH_ORIGINAL_COMMAND",
+    "SSH_USER_AUTH",
+    "SSH_AGENT_LAUNCHER",
+    "SSH_SK_PROVIDER",
+];
+
+/// A name this alike to a known one is taken for a slip of the pen (Jaro-Winkler, 1 is equal).
+const ALIKE_MIN: f64 = 0.88;
+
+/// A name without one of our prefixes must be closer than that: the file may serve other programs too.
+const STRAY_ALIKE_MIN: f64 = 0.95;
+
+/// Returns the variable of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// Where a name was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    File,
+    Environment,
+}
+
+/// A name that is not known and looks as if it was meant to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    pub name: String,
+    pub meant: Option<&'static str>,
+}
+
+/// Judges a name: `None` where it is known or plainly somebody else's.
+#[must_use]
+pub fn judge(name: &str, place: Place) -> Option<Unknown> {
+    let foreign = place == Place::Environment && OPENSSH.contains(&name);
+    if find(name).is_some() || foreign {
+        return None;
+    }
+    let unknown = |least| Unknown { name: name.to_owned(), meant: closest(name, least) };
+    if OUR_PREFIXES.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix)) {
+        return Some(unknown(ALIKE_MIN));
+    }
+    // Other names of an environment are none of our business; in our file a near miss is a slip.
+    match place {
+        Place::Environment => None,
+        Place::File => Some(unknown(STRAY_ALIKE_MIN)).filter(|stray| stray.meant.is_some()),
+    }
+}
+
+fn closest(name: &str, least: f64) -> Option<&'static str> {
+    let name = name.to_ascii_uppercase();
+    VARIABLES
+        .iter()
+        .map(|variable| (strsim::jaro_winkler(variable.name, &name), variable.name))
+        .filter(|(alike, _)| *alike >= least)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_recognised() {
+        assert_eq!(meant("VMMANAGER_PASWORD"), Some("VMMANAGER_PASSWORD"));
+        assert_eq!(meant("TELEGRAM_CHAT"), Some("TELEGRAM_CHAT_ID"));
+        assert_eq!(meant("CLUSTER_ID"), Some("CLUSTER_IDS"));
+        assert_eq!(meant("balance_interval"), Some("BALANCE_INTERVAL"));
+    }
+
+    #[test]
+    fn an_unknown_name_of_ours_is_named_even_where_nothing_is_like_it() {
+        let unknown = judge("SSH_QUX", Place::File);
+        assert_eq!(unknown, Some(Unknown { name: "SSH_QUX".into(), meant: None }));
+    }
+
+    #[test]
+    fn openssh_keeps_its_names_in_the_environment_only() {
+        assert_eq!(judge("SSH_AUTH_SOCK", Place::Environment), None);
+        assert!(judge("SSH_AUTH_SOCK", Place::File).is_some());
+    }
+
+    #[test]
+    fn other_programs_may_share_the_file_and_the_environment() {
+        for place in [Place::File, Place::Environment] {
+            assert_eq!(judge("COMPOSE_PROJECT_NAME", place), None);
+            assert_eq!(judge("PATH", place), None);
+        }
+    }
+
+    #[test]
+    fn no_name_is_in_the_table_twice() {
+        let mut names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), VARIABLES.len());
+    }
+
+    fn meant(name: &str) -> Option<&'static str> {
+        judge(name, Place::File).and_then(|unknown| unknown.meant)
+    }
+}

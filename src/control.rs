@@ -1,0 +1,415 @@
+//! A socket in `DATA_DIR`: how the command line asks a running bot. One line of JSON each way.
+//!
+//! Only the bot's own user may open it. Knows what may be asked, not what is printed.
+
+use std::{
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    model::Snapshot,
+    planner::Policy,
+    scheduler::Handle,
+    store::{HistoryFilter, JournalEntry, Store},
+};
+
+/// The socket's name in `DATA_DIR`.
+const NAME: &str = "control.sock";
+
+/// The kernel takes 107 bytes for a socket's path; a longer one goes by way of the open folder.
+const PATH_MAX: usize = 100;
+
+/// The longest request is a history's limit: a kilobyte is plenty, and whoever sends more is not our client.
+const REQUEST_BYTES_MAX: u64 = 1024;
+
+/// A snapshot of 50 000 VMs is some 20 MB.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+/// Our client sends its line at once.
+const REQUEST_WAIT: Duration = Duration::from_secs(5);
+
+/// A look may wait for a VMmanager that restarts (60 s) and for slow lists behind that.
+const ANSWER_WAIT: Duration = Duration::from_secs(180);
+
+/// A person has a few terminals, not more.
+const CONNECTIONS_MAX: usize = 8;
+
+/// The most of the history that is told at once.
+pub const HISTORY_MAX: usize = 10_000;
+
+/// What may be asked of a running bot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Whether somebody is there.
+    Ping,
+    /// The platform as it is now, with the policy in force: enough to plan.
+    Look,
+    /// What was done, newest first.
+    History { limit: usize },
+}
+
+/// What a running bot answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Pong {
+        pid: u32,
+    },
+    Look {
+        snapshot: Box<Snapshot>,
+        policy: Box<Policy>,
+    },
+    History {
+        entries: Vec<JournalEntry>,
+    },
+    /// The bot could not, or did not understand.
+    Refused {
+        why: String,
+    },
+}
+
+/// Why the socket cannot be opened or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("another vm-balancer listens on {}", .0.display())]
+    Taken(PathBuf),
+    #[error("failed to {doing} {}", .path.display())]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the running vm-balancer gave no answer")]
+    NoAnswer,
+    #[error("the running vm-balancer is of another version and was not understood")]
+    NotUnderstood(#[source] serde_json::Error),
+}
+
+/// The open socket of a bot; it goes away with it.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Makes `DATA_DIR` where it is missing, for its owner alone. One that is there keeps its mode.
+///
+/// # Errors
+///
+/// Says what the disk said.
+pub fn make_data_dir(dir: &Path) -> Result<(), ControlError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed_to("create", dir))
+}
+
+impl Control {
+    /// Opens the socket in `dir`; one that a killed bot left behind is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Says that another bot listens, or what the disk said.
+    pub async fn open(dir: &Path) -> Result<Self, ControlError> {
+        make_data_dir(dir)?;
+        let path = dir.join(NAME);
+        let address = Address::of(dir)?;
+        if UnixStream::connect(&address.path).await.is_ok() {
+            return Err(ControlError::Taken(path));
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed_to("remove", &path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&address.path).map_err(failed_to("open", &path))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed_to("close off", &path))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers until the shutdown, several clients side by side.
+    pub async fn serve(self, handle: Handle, store: Store, shutdown: CancellationToken) {
+        self.serve_with(shutdown, move |request| answer(request, handle.clone(), store.clone())).await;
+    }
+
+    async fn serve_with<F, A>(self, shutdown: CancellationToken, answer: F)
+    where
+        F: Fn(Request) -> A + Clone + Send + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        let mut clients = JoinSet::new();
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = shutdown.cancelled() => break,
+            };
+            while clients.try_join_next().is_some() {}
+            match (accepted, Arc::clone(&places).try_acquire_owned()) {
+                (Ok((stream, _)), Ok(place)) => {
+                    let answer = answer.clone();
+                    clients.spawn(async move {
+                        let _place = place;
+                        serve_one(stream, answer).await;
+                    });
+                }
+                // Too many at once: the connection is dropped, and the client says so.
+                (Ok(_), Err(_)) => {}
+                (Err(error), _) => {
+                    tracing::warn!(%error, "a client of the control socket was lost");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        clients.shutdown().await;
+    }
+}
+
+/// Out of file descriptors, accepting fails at once and again: without a pause that would be a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Left behind, it would be replaced at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Asks the bot that runs on `dir`; `None` where there is none.
+///
+/// # Errors
+///
+/// Says that there is one and that it cannot be asked.
+pub async fn ask(dir: &Path, request: &Request) -> Result<Option<Answer>, ControlError> {
+    let path = dir.join(NAME);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let address = Address::of(dir)?;
+    let stream = match UnixStream::connect(&address.path).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(failed_to("ask", &path)(error)),
+    };
+    let line = timeout(ANSWER_WAIT, exchange(stream, request))
+        .await
+        .map_err(|_| ControlError::NoAnswer)?
+        .map_err(failed_to("ask", &path))?;
+    if line.is_empty() {
+        return Err(ControlError::NoAnswer);
+    }
+    serde_json::from_str(&line).map(Some).map_err(ControlError::NotUnderstood)
+}
+
+async fn exchange(stream: UnixStream, request: &Request) -> io::Result<String> {
+    let (reading, mut writing) = stream.into_split();
+    send(&mut writing, request).await?;
+    let mut line = String::new();
+    BufReader::new(reading).take(ANSWER_BYTES_MAX).read_line(&mut line).await?;
+    Ok(line)
+}
+
+async fn serve_one<A: Future<Output = Answer>>(stream: UnixStream, answer: impl FnOnce(Request) -> A) {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = String::new();
+    let mut reading = BufReader::new(reading).take(REQUEST_BYTES_MAX);
+    let request = match timeout(REQUEST_WAIT, reading.read_line(&mut line)).await {
+        Ok(Ok(_)) => serde_json::from_str(&line),
+        // Whoever says nothing needs no answer.
+        Ok(Err(_)) | Err(_) => return,
+    };
+    let answer = match request {
+        Ok(request) => answer(request).await,
+        Err(error) => Answer::Refused { why: format!("the request was not understood: {error}") },
+    };
+    // A client that went away needs no answer either.
+    let _ = send(&mut writing, &answer).await;
+}
+
+async fn send(writing: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    writing.write_all(&line).await?;
+    writing.flush().await
+}
+
+async fn answer(request: Request, handle: Handle, store: Store) -> Answer {
+    match request {
+        Request::Ping => Answer::Pong { pid: std::process::id() },
+        Request::Look => match handle.look().await {
+            Ok(picture) => Answer::Look {
+                snapshot: Box::new(Arc::unwrap_or_clone(picture.snapshot)),
+                policy: Box::new(Arc::unwrap_or_clone(picture.policy)),
+            },
+            Err(refused) => Answer::Refused { why: refused.to_string() },
+        },
+        Request::History { limit } => {
+            let limit = limit.min(HISTORY_MAX);
+            let read =
+                tokio::task::spawn_blocking(move || store.history(&HistoryFilter::default(), limit)).await;
+            match read {
+                Ok(Ok(entries)) => Answer::History { entries },
+                Ok(Err(error)) => Answer::Refused { why: error.chain() },
+                Err(_) => Answer::Refused { why: "the history could not be read".into() },
+            }
+        }
+    }
+}
+
+/// Where the kernel finds the socket.
+struct Address {
+    path: PathBuf,
+    /// Keeps the folder open while the path goes through it.
+    _dir: Option<File>,
+}
+
+impl Address {
+    fn of(dir: &Path) -> Result<Self, ControlError> {
+        let path = dir.join(NAME);
+        if path.as_os_str().len() <= PATH_MAX {
+            return Ok(Self { path, _dir: None });
+        }
+        let dir = File::open(dir).map_err(failed_to("open", dir))?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", dir.as_raw_fd()));
+        Ok(Self { path, _dir: Some(dir) })
+    }
+}
+
+fn failed_to(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ControlError {
+    let path = path.to_owned();
+    move |source| ControlError::Io { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::{
+        model::VmId,
+        planner::{Rest, RestWhy},
+    };
+
+    #[tokio::test]
+    async fn nobody_answers_where_no_bot_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None);
+        assert_eq!(ask(&dir.path().join("missing"), &Request::Ping).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_question_comes_back_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let bot = Bot::in_dir(dir.path()).await;
+        let asked = ask(dir.path(), &Request::History { limit: 3 }).await.unwrap();
+        assert_eq!(asked, Some(Answer::Refused { why: "History { limit: 3 }".into() }));
+        bot.stop().await;
+        assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None);
+        assert!(!dir.path().join(NAME).exists(), "the socket goes away with the bot");
+    }
+
+    #[tokio::test]
+    async fn a_picture_survives_the_way() {
+        let policy = Policy {
+            resting: [(VmId(7), Rest { until: DateTime::UNIX_EPOCH, why: RestWhy::Moved })].into(),
+            measurement_max_age: TimeDelta::milliseconds(1500),
+            ..Policy::default()
+        };
+        let answer = Answer::Look {
+            snapshot: Box::new(Snapshot::empty(DateTime::UNIX_EPOCH)),
+            policy: Box::new(policy),
+        };
+        let text = serde_json::to_string(&answer).unwrap();
+        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_may_ask() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("data");
+        let bot = Bot::in_dir(&dir).await;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&dir.join(NAME))), (0o700, 0o600));
+        bot.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(std::os::unix::net::UnixListener::bind(dir.path().join(NAME)).unwrap());
+        assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None, "nobody listens behind it");
+        let bot = Bot::in_dir(dir.path()).await;
+        assert!(matches!(Control::open(dir.path()).await, Err(ControlError::Taken(_))));
+        assert!(ask(dir.path(), &Request::Ping).await.unwrap().is_some(), "the first one goes on");
+        bot.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_deep_folder_is_no_hindrance() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("d".repeat(60)).join("e".repeat(60));
+        let bot = Bot::in_dir(&dir).await;
+        assert!(ask(&dir, &Request::Ping).await.unwrap().is_some());
+        bot.stop().await;
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_answered_and_ends_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let bot = Bot::in_dir(dir.path()).await;
+        let long = "x".repeat(5000);
+        for nonsense in ["{}\n", "\"shutdown\"\n", long.as_str(), "\n"] {
+            let mut stream = UnixStream::connect(dir.path().join(NAME)).await.unwrap();
+            stream.write_all(nonsense.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut told = String::new();
+            // Whoever is still sending may be cut off before the answer can be read.
+            if stream.read_to_string(&mut told).await.is_ok() {
+                assert!(told.contains("not understood"), "{told}");
+            }
+        }
+        assert!(ask(dir.path(), &Request::Ping).await.unwrap().is_some());
+        bot.stop().await;
+    }
+
+    /// A control socket that refuses everything with the request in its own words.
+    struct Bot {
+        shutdown: CancellationToken,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Bot {
+        async fn in_dir(dir: &Path) -> Self {
+            let control = Control::open(dir).await.unwrap();
+            let shutdown = CancellationToken::new();
+            let answer = |request| async move { Answer::Refused { why: format!("{request:?}") } };
+            let task = tokio::spawn(control.serve_with(shutdown.clone(), answer));
+            Self { shutdown, task }
+        }
+
+        async fn stop(self) {
+            self.shutdown.cancel();
+            self.task.await.unwrap();
+        }
+    }
+}

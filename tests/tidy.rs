@@ -1,0 +1,309 @@
+//! The house rules that no compiler holds: who may know whom, how long a function is, what a file begins with.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A function that is longer does more than one thing.
+const FUNCTION_LINES_MAX: usize = 80;
+
+/// Marks of work that is not done, put together here so that this file does not hold them itself.
+const UNFINISHED: [(&str, &str); 4] =
+    [("todo", "!"), ("unimplemented", "!"), ("#[ign", "ore"), ("FIX", "ME")];
+
+#[test]
+fn rooms_name_only_rooms_that_they_may() {
+    let allowed = table(&read("docs/ARCHITECTURE.md"));
+    assert!(allowed.contains_key("planner") && allowed.contains_key("app"), "the table is there");
+    expect_none(broken_layers(&rust_files(&["src"]), &allowed));
+}
+
+#[test]
+fn rooms_stand_in_rows_without_circles() {
+    expect_none(misplaced(&read("docs/ARCHITECTURE.md")));
+}
+
+#[test]
+fn functions_are_short() {
+    expect_none(long_functions(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    expect_none(unfinished(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    expect_none(wordless(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    expect_none(allowed_lints(&rust_files(&["src", "tests", "benches"])));
+}
+
+#[test]
+fn a_room_that_knows_too_much_is_found() {
+    let allowed =
+        table("| 1 | model | |\n| 1 | clock | |\n| 2 | planner | model |\n| 3 | main | planner |\n");
+    let found = |path: &str, text: &str| broken_layers(&[File::of(path, text)], &allowed);
+    assert_eq!(found("src/planner/fit.rs", "use crate::model::VmId;\nuse super::plan;").len(), 0);
+    assert_eq!(found("src/planner/fit.rs", "//! See crate::clock.\n// crate::clock\n").len(), 0);
+    for text in [
+        "use crate::clock::Clock;",
+        "use crate::{model::VmId, clock::Clock};",
+        "use crate::{\n    model::{self, VmId},\n    clock,\n};",
+        "fn f() { crate::clock::now() }",
+        "use crate::stranger::X;",
+    ] {
+        assert_eq!(found("src/planner/fit.rs", text).len(), 1, "{text}");
+    }
+    assert_eq!(found("src/model.rs", "use crate::planner::Plan;").len(), 1);
+    assert_eq!(found("src/unlisted/mod.rs", "").len(), 1);
+    assert_eq!(found("src/main.rs", "use vm_balancer::{planner, model};").len(), 1);
+}
+
+#[test]
+fn a_row_that_knows_its_own_is_found() {
+    assert_eq!(misplaced("| 1 | model | |\n| 1 | clock | model |\n").len(), 1);
+    assert_eq!(misplaced("| 1 | model | planner |\n| 2 | planner | |\n").len(), 1);
+    assert_eq!(misplaced("| 1 | model | nobody |\n").len(), 1);
+    assert_eq!(misplaced("| 1 | model | |\n| 2 | planner | model |\n").len(), 0);
+}
+
+#[test]
+fn a_long_function_is_found() {
+    let body =
+        |lines: usize| format!("impl A {{\n    fn long() {{\n{}    }}\n}}\n", "        x();\n".repeat(lines));
+    let found = |text: String| long_functions(&[File::of("src/a.rs", &text)]);
+    assert_eq!(found(body(FUNCTION_LINES_MAX - 2)).len(), 0);
+    assert_eq!(found(body(FUNCTION_LINES_MAX - 1)).len(), 1);
+    let braces_in_texts = body(5).replacen("x();", "let s = \"{\"; let c = '{'; // {", 1);
+    assert_eq!(found(braces_in_texts + &body(5)).len(), 0);
+}
+
+#[test]
+fn unfinished_work_is_found() {
+    for (head, tail) in UNFINISHED {
+        let file = File::of("src/a.rs", &format!("fn f() {{ {head}{tail}() }}"));
+        assert_eq!(unfinished(&[file]).len(), 1, "{head}{tail}");
+    }
+}
+
+#[test]
+fn a_wordless_file_is_found() {
+    assert_eq!(wordless(&[File::of("src/a.rs", "use std::fmt;\n")]).len(), 1);
+    assert_eq!(wordless(&[File::of("src/a.rs", "//! Words.\n")]).len(), 0);
+}
+
+#[test]
+fn a_silenced_lint_is_found() {
+    let allow = ["#[al", "low(dead_code)]"].concat();
+    assert_eq!(allowed_lints(&[File::of("src/a.rs", &allow)]).len(), 1);
+    assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code)]")]).len(), 1);
+    assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code, reason = \"x\")]")]).len(), 0);
+}
+
+struct File {
+    path: String,
+    text: String,
+}
+
+impl File {
+    fn of(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// The room that a file of `src` belongs to: its folder, or its own name.
+    fn room(&self) -> &str {
+        let inside = self.path.trim_start_matches("src/");
+        inside.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+}
+
+/// Reads the rows `| number | room | names |`: each room with its row and what it may name.
+fn rows(text: &str) -> Vec<(u32, String, Vec<String>)> {
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let (number, room, names) = (cells.get(1)?, cells.get(2)?, cells.get(3)?);
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        Some((number.parse().ok()?, (*room).to_owned(), names.collect()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+fn table(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    rows(text).into_iter().map(|(_, room, names)| (room, names.into_iter().collect())).collect()
+}
+
+fn misplaced(text: &str) -> Vec<String> {
+    let rows = rows(text);
+    let row_of = |room: &str| rows.iter().find(|(_, name, _)| name == room).map(|(row, _, _)| *row);
+    let mut found = Vec::new();
+    for (row, room, names) in &rows {
+        for name in names {
+            if row_of(name).is_none_or(|other| other >= *row) {
+                found.push(format!("{room} in row {row} may not name {name}, which is not above it"));
+            }
+        }
+    }
+    found
+}
+
+fn broken_layers(files: &[File], allowed: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| file.path != "src/lib.rs") {
+        let room = file.room();
+        let Some(may) = allowed.get(room) else {
+            found.push(format!("{}: the room {room} is not in the table", file.path));
+            continue;
+        };
+        let library = if room == "main" { "vm_balancer::" } else { "crate::" };
+        for named in named_rooms(&code(&file.text), library) {
+            if named != room && !may.contains(&named) {
+                found.push(format!("{}: {room} may not name {named}", file.path));
+            }
+        }
+    }
+    found
+}
+
+/// The rooms that a text names: what follows each `crate::`, or stands at the top of the braces behind it.
+/// Names that begin with a capital are the crate's own public names, not rooms.
+fn named_rooms(text: &str, library: &str) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (at, _) in text.match_indices(library) {
+        let behind = &text[at + library.len()..];
+        match behind.strip_prefix('{') {
+            Some(list) => named.extend(top_names(list)),
+            None => named.extend(first_word(behind)),
+        }
+    }
+    named
+}
+
+fn top_names(list: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut names = Vec::new();
+    let mut start = 0;
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' if depth == 0 => {
+                names.extend(first_word(&list[start..at]));
+                start = at + 1;
+            }
+            '}' if depth == 0 => {
+                names.extend(first_word(&list[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> Option<String> {
+    let word: String = text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    word.starts_with(|c: char| c.is_ascii_lowercase()).then_some(word)
+}
+
+/// Lines of code alone: comments and documentation may speak of anything.
+fn code(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// rustfmt puts a function's closing brace under its first column, which is all that has to be known of Rust.
+fn long_functions(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        let lines: Vec<_> = file.text.lines().collect();
+        for (start, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+            let indent = line.len() - line.trim_start().len();
+            let close = format!("{}}}", " ".repeat(indent));
+            let length = lines[start..].iter().position(|line| *line == close).map_or(1, |end| end + 1);
+            if length > FUNCTION_LINES_MAX {
+                found.push(format!("{}:{}: a function of {length} lines", file.path, start + 1));
+            }
+        }
+    }
+    found
+}
+
+fn begins_function(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let marks = ["pub", "async", "const", "unsafe", "extern"];
+    let first = words.find(|word| !marks.contains(word) && !word.starts_with("pub("));
+    let is_one_line = line.ends_with(';') || (line.contains('{') && line.ends_with('}'));
+    first == Some("fn") && !is_one_line
+}
+
+fn unfinished(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        for (number, line) in file.text.lines().enumerate() {
+            for (head, tail) in UNFINISHED {
+                if line.contains(&format!("{head}{tail}")) {
+                    found.push(format!("{}:{}: {head}{tail}", file.path, number + 1));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn wordless(files: &[File]) -> Vec<String> {
+    let silent = |file: &&File| !file.text.starts_with("//! ");
+    files.iter().filter(silent).map(|file| format!("{}: does not begin with `//!`", file.path)).collect()
+}
+
+fn allowed_lints(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        for (number, line) in file.text.lines().enumerate() {
+            let line = line.trim_start();
+            let allows = line.starts_with("#[allow(") || line.starts_with("#![allow(");
+            let no_reason = line.starts_with("#[expect(") && line.ends_with(")]") && !line.contains("reason");
+            if allows || no_reason {
+                found.push(format!("{}:{}: {line}", file.path, number + 1));
+            }
+        }
+    }
+    found
+}
+
+fn rust_files(folders: &[&str]) -> Vec<File> {
+    let mut files = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inside = path.strip_prefix(root()).unwrap().display().to_string();
+                files.push(File { text: fs::read_to_string(&path).unwrap(), path: inside });
+            }
+        }
+    }
+    assert!(files.len() > 3, "files are found");
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[track_caller]
+fn expect_none(found: Vec<String>) {
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
