@@ -3,5 +3,7 @@ pub mod clock;
 pub mod event;
 pub mod model;
 pub mod planner;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod scheduler;
 pub mod store;
