@@ -7,3 +7,4 @@ pub mod planner;
 pub mod sandbox;
 pub mod scheduler;
 pub mod store;
+pub mod vmmanager;

@@ -1,3 +1,4 @@
-//! Everything simulated, so that the bot can be tried and tested without VMmanager, Telegram or a network.
+//! Everything simulated: servers that stand for the real ones and check what they are asked as strictly.
 
 pub mod telegram;
+pub mod vmmanager;

@@ -1,0 +1,438 @@
+//! Questions to VMmanager: one method for each.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    error::ApiError,
+    look::{self, Answers, Listed, Look, RunningMigration},
+    orders::Orders,
+    settings::{Settings, Timing},
+    task::{FormTarget, History, TaskInfo},
+    transport::{Ask, Transport},
+    wire::{self, ClusterRow, HostRow, NodeRow, Row, TaskRow},
+};
+use crate::model::{NodeId, NodeInfo, VmId, VmInfo};
+
+/// Rows asked for at once where the server does not give all of them; a page is then about 1 MB.
+const PAGE_ROWS: usize = 500;
+
+/// More pages than any platform fills (half a million rows): a server that never ends must not keep us.
+const PAGES_MAX: usize = 1000;
+
+const CLUSTERS: &str = "/vm/v3/cluster";
+const NODES: &str = "/vm/v3/node";
+const HOSTS: &str = "/vm/v3/host";
+const TASKS: &str = "/vm/v3/task";
+const MIGRATION: &str = "host_migrate";
+const UNFINISHED: &str = "(status EQ 'running' OR status EQ 'created')";
+
+/// Reads a VMmanager 6 platform. Cheap to clone; all clones share one session.
+#[derive(Clone)]
+pub struct VmManagerApi(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    lacks: Lacks,
+}
+
+/// What this server turned out not to do; kept until a restart, so that it is found out once.
+#[derive(Default)]
+struct Lacks {
+    node_filter: AtomicBool,
+    host_filter: AtomicBool,
+    task_filter: AtomicBool,
+    migrate_form: AtomicBool,
+}
+
+/// Where a VM is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmPlace {
+    pub node: NodeId,
+    /// VMmanager's word, e.g. `active`.
+    pub state: String,
+}
+
+/// Whom the server takes us for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    pub email: Option<String>,
+    /// E.g. `@admin`.
+    pub roles: Vec<String>,
+}
+
+impl VmManagerApi {
+    /// Prepares a client; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Settings`] where the certificates or the address cannot be used.
+    pub fn new(settings: Settings) -> Result<Self, ApiError> {
+        let transport = Transport::new(settings)?;
+        Ok(Self(Arc::new(Inner { transport, lacks: Lacks::default() })))
+    }
+
+    /// Returns the right to order migrations.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders(self.clone())
+    }
+
+    /// Returns how long this client waits for what.
+    #[must_use]
+    pub fn timing(&self) -> &Timing {
+        &self.transport().timing
+    }
+
+    /// Looks at the whole platform: clusters, nodes, VMs and unfinished migrations, side by side.
+    ///
+    /// A picture with something missing is returned with the reason in [`crate::model::ClusterInfo::incomplete`].
+    ///
+    /// # Errors
+    ///
+    /// The first of the requests that failed.
+    pub async fn look(&self, now: DateTime<Utc>) -> Result<Look, ApiError> {
+        let (clusters, nodes, hosts, tasks) = tokio::try_join!(
+            self.list::<ClusterRow>(CLUSTERS, None),
+            self.list::<NodeRow>(NODES, None),
+            self.list::<HostRow>(HOSTS, None),
+            self.unfinished_tasks(),
+        )?;
+        let (migrations, tasks_unknown) = tasks;
+        let answers = Answers { clusters, nodes, hosts, tasks_unknown, migrations };
+        // Putting 50,000 VMs together is too long a step for the threads that everything else waits on.
+        aside("look", move || look::assemble(now, answers)).await
+    }
+
+    /// Reads one node; `None` where there is no such node, or it does not say its cluster.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn node(&self, id: NodeId) -> Result<Option<NodeInfo>, ApiError> {
+        let row: Option<NodeRow> = self.one(NODES, id.0, &self.0.lacks.node_filter).await?;
+        Ok(row.and_then(|row| look::single_node(id.0, &row)))
+    }
+
+    /// Reads one VM; `None` where there is no such VM.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`]; [`ApiError::Unreadable`] where the VM does not say its node.
+    pub async fn vm(&self, id: VmId) -> Result<Option<VmInfo>, ApiError> {
+        let row: Option<HostRow> = self.one(HOSTS, id.0, &self.0.lacks.host_filter).await?;
+        row.map(|row| {
+            look::single_vm(id.0, &row).ok_or_else(|| ApiError::Unreadable {
+                what: format!("GET {HOSTS}"),
+                detail: format!("vm {id} does not say its node"),
+            })
+        })
+        .transpose()
+    }
+
+    /// Reads where a VM is: the last word on how a migration ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`VmManagerApi::vm`].
+    pub async fn vm_place(&self, id: VmId) -> Result<Option<VmPlace>, ApiError> {
+        Ok(self.vm(id).await?.map(|vm| VmPlace { node: vm.node, state: vm.state }))
+    }
+
+    /// Asks for the targets that VMmanager itself offers for a VM; `None` on servers without that form.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`]; [`ApiError::NotFound`] where there is no such VM.
+    pub async fn migrate_form(&self, vm: VmId) -> Result<Option<Vec<FormTarget>>, ApiError> {
+        let lacks = &self.0.lacks.migrate_form;
+        if lacks.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let ask = Ask::get(format!("{HOSTS}/{vm}/migrate"));
+        let what = ask.what();
+        match self.transport().read(ask).await {
+            Ok(body) => self.parsed(what, &body, wire::migrate_form).map(Some),
+            Err(error) if error.is_missing_function() => {
+                tracing::info!("this vmmanager has no migrate form; going on without");
+                lacks.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads what was done with a VM.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn history(&self, vm: VmId) -> Result<History, ApiError> {
+        let ask = Ask::get(format!("{HOSTS}/{vm}/history"));
+        let what = ask.what();
+        let body = self.transport().read(ask).await?;
+        self.parsed(what, &body, wire::history)
+    }
+
+    /// Looks for the migration task with this queue number; `None` while it has not appeared.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn find_task(&self, consul_id: u64) -> Result<Option<TaskInfo>, ApiError> {
+        let filter = format!("((consul_id EQ {consul_id}) AND (name EQ '{MIGRATION}'))");
+        let rows = self.tasks(&filter).await?.rows;
+        let ours = rows.into_iter().filter(|(_, row)| row.consul_id() == Some(consul_id));
+        let migrations = ours.filter(|(_, row)| row.name().is_none_or(|name| name == MIGRATION));
+        Ok(migrations.max_by_key(|(id, _)| *id).and_then(|(_, row)| row.into_task()))
+    }
+
+    /// Reads the task with this number of the task manager; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn task(&self, task_id: u64) -> Result<Option<TaskInfo>, ApiError> {
+        let ask = Ask::get(format!("{TASKS}/{task_id}"));
+        let what = ask.what();
+        match self.transport().read(ask).await {
+            Ok(body) => self.parsed(what, &body, wire::task),
+            Err(ApiError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks whom the server takes us for; `None` on versions that do not say.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`] but a missing function.
+    pub async fn whoami(&self) -> Result<Option<Who>, ApiError> {
+        let Some(body) = self.optional("/auth/v4/whoami").await? else { return Ok(None) };
+        let email = wire::texts(&body, &["email"]).and_then(|mut texts| texts.remove("email"));
+        Ok(Some(Who { email, roles: wire::roles(&body) }))
+    }
+
+    /// Asks for the version of the platform; `None` on versions that do not say.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`] but a missing function.
+    pub async fn version(&self) -> Result<Option<String>, ApiError> {
+        let Some(body) = self.optional("/vm/v3/version").await? else { return Ok(None) };
+        let texts = wire::texts(&body, &["version", "current_version", "platform_version"]);
+        Ok(texts.and_then(|texts| texts.into_values().next()))
+    }
+
+    /// Ends the session; a long-lived token is left alone. Never fails: sessions also end by themselves.
+    pub async fn log_out(&self) {
+        self.transport().log_out().await;
+    }
+
+    pub(super) fn transport(&self) -> &Transport {
+        &self.0.transport
+    }
+
+    async fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, ApiError> {
+        match self.transport().read(Ask::get(path)).await {
+            Ok(body) => Ok(Some(body)),
+            Err(error) if error.is_missing_function() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads one row by its id, from the list form: the form by id lacks what belongs to the row.
+    async fn one<T: Row>(
+        &self,
+        path: &'static str,
+        id: u64,
+        lacks: &AtomicBool,
+    ) -> Result<Option<T>, ApiError> {
+        let listed = match lacks.load(Ordering::Relaxed) {
+            true => self.list(path, None).await?,
+            false => match self.list(path, Some(&format!("(id EQ {id})"))).await {
+                Err(error) if error.may_be_the_filter() => {
+                    let whole = self.list(path, None).await?;
+                    remember(lacks, path, &error);
+                    whole
+                }
+                other => other?,
+            },
+        };
+        Ok(listed.rows.into_iter().find(|(found, _)| *found == id).map(|(_, row)| row))
+    }
+
+    /// Reads the unfinished migrations, and why they cannot be told, if so.
+    async fn unfinished_tasks(&self) -> Result<(Vec<RunningMigration>, Option<String>), ApiError> {
+        let listed = match self.tasks(UNFINISHED).await {
+            Ok(listed) => listed,
+            Err(
+                error @ (ApiError::Refused { .. } | ApiError::NotFound { .. } | ApiError::Forbidden { .. }),
+            ) => {
+                return Ok((Vec::new(), Some(error.to_string())));
+            }
+            Err(error) => return Err(error),
+        };
+        let unknown = match (listed.promised, listed.broken.len()) {
+            (Some(promised), _) => Some(format!("the task list has {} of {promised} rows", listed.len())),
+            (None, 0) => None,
+            (None, broken) => Some(format!("the task list has {broken} unreadable rows")),
+        };
+        Ok((
+            listed.rows.into_iter().filter_map(|(id, row)| unfinished_migration(id, &row)).collect(),
+            unknown,
+        ))
+    }
+
+    /// Reads tasks by a filter, or the newest ones where the server cannot filter.
+    async fn tasks(&self, filter: &str) -> Result<Listed<TaskRow>, ApiError> {
+        let lacks = &self.0.lacks.task_filter;
+        if lacks.load(Ordering::Relaxed) {
+            return self.newest_tasks().await;
+        }
+        match self.list(TASKS, Some(filter)).await {
+            Err(error) if error.may_be_the_filter() => {
+                let newest = self.newest_tasks().await?;
+                remember(lacks, TASKS, &error);
+                Ok(newest)
+            }
+            other => other,
+        }
+    }
+
+    async fn newest_tasks(&self) -> Result<Listed<TaskRow>, ApiError> {
+        let ask = Ask::get(TASKS).with("limit", format!("0,{PAGE_ROWS}")).with("orderby", "id desc");
+        let page = self.page(ask).await?;
+        let mut gathered = Gathered::default();
+        gathered.take(page);
+        Ok(gathered.listed())
+    }
+
+    /// Reads a whole list, page after page where one answer does not hold it.
+    async fn list<T: Row>(&self, path: &'static str, filter: Option<&str>) -> Result<Listed<T>, ApiError> {
+        let ask = || filter.into_iter().fold(Ask::get(path), |ask, filter| ask.with("where", filter));
+        let mut gathered = Gathered::default();
+        gathered.take(self.page(ask()).await?);
+        // The first answer may be in another order than the pages: what is missing then is found from the start.
+        for start in [gathered.count(), 0] {
+            let mut offset = start;
+            for _ in 0..PAGES_MAX {
+                if !gathered.is_short() {
+                    return Ok(gathered.listed());
+                }
+                let next = ask().with("limit", format!("{offset},{PAGE_ROWS}")).with("orderby", "id asc");
+                let rows = match self.page(next).await {
+                    Ok(page) => gathered.take(page),
+                    // A server that cannot page leaves us with a picture that is marked as short.
+                    Err(error) if error.may_be_the_filter() => return Ok(gathered.listed()),
+                    Err(error) => return Err(error),
+                };
+                if rows == 0 {
+                    break;
+                }
+                offset += rows;
+            }
+        }
+        Ok(gathered.listed())
+    }
+
+    async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T>, ApiError> {
+        let what = ask.what();
+        let body = self.transport().read(ask).await?;
+        let (read, body) = aside(&what, move || (wire::page::<T>(&body), body)).await?;
+        read.map_err(|error| ApiError::Unreadable {
+            what,
+            detail: self.transport().unreadable(&error, &body),
+        })
+    }
+
+    fn parsed<T>(
+        &self,
+        what: String,
+        body: &[u8],
+        parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<T, ApiError> {
+        parse(body)
+            .map_err(|error| ApiError::Unreadable { what, detail: self.transport().unreadable(&error, body) })
+    }
+}
+
+/// Rows from several pages, each once.
+struct Gathered<T> {
+    listed: Listed<T>,
+    seen: HashSet<u64>,
+    size: Option<u64>,
+    pages: usize,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { listed: Listed::default(), seen: HashSet::new(), size: None, pages: 0 }
+    }
+}
+
+impl<T: Row> Gathered<T> {
+    /// Takes a page and returns how many rows it had.
+    fn take(&mut self, page: wire::Page<T>) -> usize {
+        let rows = page.rows.len();
+        // Things come and go between two pages: the last word on the size counts.
+        self.size = page.size.or(self.size);
+        self.pages += 1;
+        for row in page.rows {
+            match row.as_ref().and_then(Row::id) {
+                None => self.listed.broken.push(row),
+                Some(id) => match row {
+                    Some(row) if self.seen.insert(id) => self.listed.rows.push((id, row)),
+                    // Pages may overlap; one answer must not.
+                    _ if self.pages == 1 => self.listed.doubled += 1,
+                    _ => {}
+                },
+            }
+        }
+        rows
+    }
+
+    fn count(&self) -> usize {
+        self.listed.len()
+    }
+
+    fn is_short(&self) -> bool {
+        self.size.is_some_and(|size| (self.count() as u64) < size)
+    }
+
+    fn listed(mut self) -> Listed<T> {
+        self.listed.promised = self.size.filter(|_| self.is_short());
+        self.listed
+    }
+}
+
+fn unfinished_migration(id: u64, row: &TaskRow) -> Option<RunningMigration> {
+    let status = row.status().unwrap_or_default();
+    // A filter may have been ignored, and a task without a name may be anything.
+    if row.name().is_some_and(|name| name != MIGRATION) || super::TaskStatus::from_word(&status).has_ended() {
+        return None;
+    }
+    Some(RunningMigration { task_id: id, consul_id: row.consul_id(), status, vm: row.vm().map(VmId) })
+}
+
+fn remember(lacks: &AtomicBool, path: &str, error: &ApiError) {
+    tracing::warn!(path, %error, "this vmmanager does not filter here; reading without a filter from now on");
+    lacks.store(true, Ordering::Relaxed);
+}
+
+/// Does long work beside the threads that everything else waits on.
+async fn aside<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::Unreadable { what: what.to_owned(), detail: error.to_string() })
+}

@@ -1,0 +1,335 @@
+//! From rows to a picture of the platform, with what is missing in it said. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, Plain, Row};
+use crate::model::{
+    Block, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo,
+};
+
+/// What one look at the platform gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// `foreign` is empty: which migrations are ours, only the journal knows.
+    pub snapshot: Snapshot,
+    /// Every migration that waits or runs, whoever ordered it.
+    pub migrations: Vec<RunningMigration>,
+    /// What was odd in the answers, one line each, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// A `host_migrate` task that waits or runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningMigration {
+    /// The task manager's number.
+    pub task_id: u64,
+    /// The queue's number, the one an order is answered with.
+    pub consul_id: Option<u64>,
+    pub status: String,
+    /// `None` where the server does not say, which is the rule.
+    pub vm: Option<VmId>,
+}
+
+/// All rows of one list, over all its pages.
+#[derive(Debug)]
+pub(super) struct Listed<T> {
+    pub rows: Vec<(u64, T)>,
+    /// Rows without a usable id; `None` for what is no object at all.
+    pub broken: Vec<Option<T>>,
+    /// How many rows were promised, where fewer came.
+    pub promised: Option<u64>,
+    /// How many rows came twice.
+    pub doubled: usize,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), broken: Vec::new(), promised: None, doubled: 0 }
+    }
+}
+
+impl<T: Row> Listed<T> {
+    /// How many rows came, usable or not.
+    pub fn len(&self) -> usize {
+        self.rows.len() + self.broken.len()
+    }
+}
+
+/// Everything a look asked for.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub clusters: Listed<ClusterRow>,
+    pub nodes: Listed<NodeRow>,
+    pub hosts: Listed<HostRow>,
+    /// Why it cannot be told which migrations run, if so.
+    pub tasks_unknown: Option<String>,
+    pub migrations: Vec<RunningMigration>,
+}
+
+/// Puts the lists together.
+pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
+    let Answers { clusters, nodes, hosts, tasks_unknown, migrations } = answers;
+    let mut doubts = Doubts::default();
+    doubts.of_list("cluster", &clusters, |_| None);
+    doubts.of_list("node", &nodes, |row| row.cluster.id());
+    doubts.of_list("vm", &hosts, |row| row.cluster.id());
+    if let Some(why) = tasks_unknown {
+        doubts.everywhere(format!("cannot tell which migrations run: {why}"));
+    }
+    let mut known = known_clusters(&clusters, &nodes, &mut doubts);
+    let sums = Sums::of(&hosts);
+    let nodes: Vec<_> =
+        nodes.rows.iter().filter_map(|(id, row)| node(*id, row, &sums, &mut doubts)).collect();
+    let vms = vms(&hosts, &nodes, &mut doubts);
+    doubts.settle(&mut known);
+    let snapshot = Snapshot { clusters: known, nodes, vms, ..Snapshot::empty(taken_at) };
+    Look { snapshot, migrations, warnings: doubts.warnings }
+}
+
+/// Reads one node row on its own, without the sums of its VMs.
+pub(super) fn single_node(id: u64, row: &NodeRow) -> Option<NodeInfo> {
+    node(id, row, &Sums::default(), &mut Doubts::default())
+}
+
+/// Reads one VM row; `None` where the server does not say on which node it is.
+pub(super) fn single_vm(id: u64, row: &HostRow) -> Option<VmInfo> {
+    Some(vm(id, row, NodeId(row.node.id()?)))
+}
+
+/// Reasons not to act on a picture, by cluster.
+#[derive(Default)]
+struct Doubts {
+    all: Vec<String>,
+    some: BTreeMap<ClusterId, Vec<String>>,
+    warnings: Vec<String>,
+}
+
+impl Doubts {
+    fn everywhere(&mut self, why: String) {
+        self.warnings.push(why.clone());
+        self.all.push(why);
+    }
+
+    /// Doubts one cluster, or all of them where it cannot be told which.
+    fn about(&mut self, cluster: Option<u64>, why: String) {
+        match cluster.map(ClusterId) {
+            None => self.everywhere(why),
+            Some(cluster) => {
+                self.warnings.push(format!("cluster {cluster}: {why}"));
+                self.some.entry(cluster).or_default().push(why);
+            }
+        }
+    }
+
+    fn of_list<T: Row>(&mut self, what: &str, list: &Listed<T>, cluster: impl Fn(&T) -> Option<u64>) {
+        if let Some(promised) = list.promised {
+            self.everywhere(format!("the {what} list has {} of {promised} rows", list.len()));
+        }
+        if list.doubled > 0 {
+            self.warnings.push(format!("the {what} list names {} rows twice", list.doubled));
+        }
+        let mut broken: BTreeMap<Option<u64>, usize> = BTreeMap::new();
+        for row in &list.broken {
+            *broken.entry(row.as_ref().and_then(&cluster)).or_default() += 1;
+        }
+        for (cluster, count) in broken {
+            self.about(cluster, format!("the {what} list has {count} unreadable rows"));
+        }
+    }
+
+    fn settle(&mut self, clusters: &mut [ClusterInfo]) {
+        for (id, why) in std::mem::take(&mut self.some) {
+            match clusters.iter_mut().find(|cluster| cluster.id == id) {
+                Some(cluster) => cluster.incomplete.extend(why),
+                // A cluster that nobody knows has no nodes to act on, but the row may belong anywhere.
+                None => self.all.extend(why),
+            }
+        }
+        for cluster in clusters {
+            cluster.incomplete.extend(self.all.iter().cloned());
+        }
+    }
+}
+
+fn known_clusters(
+    list: &Listed<ClusterRow>,
+    nodes: &Listed<NodeRow>,
+    doubts: &mut Doubts,
+) -> Vec<ClusterInfo> {
+    let mut known: Vec<_> = list.rows.iter().map(|(id, row)| cluster(*id, row)).collect();
+    let mut ids: BTreeSet<_> = known.iter().map(|cluster| cluster.id).collect();
+    for (_, row) in &nodes.rows {
+        let Some(id) = row.cluster.id().map(ClusterId) else { continue };
+        if ids.insert(id) {
+            let name = row.cluster.name().unwrap_or_else(|| format!("cluster {id}"));
+            let virtualization = row.cluster.virtualization();
+            known.push(ClusterInfo { virtualization, ..ClusterInfo::new(id, name) });
+            doubts.about(Some(id.0), "it has nodes but is not in the cluster list".into());
+        }
+    }
+    known.sort_by_key(|cluster| cluster.id);
+    known
+}
+
+fn cluster(id: u64, row: &ClusterRow) -> ClusterInfo {
+    let id = ClusterId(id);
+    let signs = row.balancer_signs();
+    ClusterInfo {
+        id,
+        name: row.plain("name").text().unwrap_or_else(|| format!("cluster {id}")),
+        virtualization: row.plain("virtualization_type").text(),
+        local_storage: row.local_storage(),
+        incomplete: Vec::new(),
+        builtin_balancer: Some(signs.join(", ")).filter(|signs| !signs.is_empty()),
+    }
+}
+
+/// What the VMs of each node add up to, and what their rows say of the node.
+#[derive(Default)]
+struct Sums(HashMap<u64, NodeSum>);
+
+#[derive(Clone, Copy, Default)]
+struct NodeSum {
+    vcpus: u64,
+    memory: Mib,
+    vms: u32,
+    maintenance: bool,
+}
+
+impl Sums {
+    fn of(hosts: &Listed<HostRow>) -> Self {
+        let mut sums: HashMap<u64, NodeSum> = HashMap::new();
+        for (_, row) in &hosts.rows {
+            let Some(node) = row.node.id() else { continue };
+            let sum = sums.entry(node).or_default();
+            sum.vcpus += u64::from(vcpus(row).unwrap_or(0));
+            sum.memory += memory(row).unwrap_or_default();
+            sum.vms += 1;
+            sum.maintenance |= row.node.maintenance() == Some(true);
+        }
+        Self(sums)
+    }
+}
+
+fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<NodeInfo> {
+    let Some(cluster) = row.cluster.id().map(ClusterId) else {
+        doubts.everywhere(format!("node {id} does not say its cluster"));
+        return None;
+    };
+    let sum = sums.0.get(&id).copied().unwrap_or_default();
+    let cpu_total = first([number(&row.cpu), number(&row.cpu_number)]).filter(|cores| *cores > 0);
+    let cpu_used = first([used(&row.cpu), used(&row.cpu_number)]).or_else(|| u32::try_from(sum.vcpus).ok());
+    let memory_total = number_wide(&row.ram_mib).filter(|mib| *mib > 0).map(Mib);
+    let memory_used = used_wide(&row.ram_mib).map_or(sum.memory, Mib);
+    let vm_count = row.vm.object.as_ref().and_then(|vm| vm.total.small()).or_else(|| row.host_count.small());
+    let maintenance = row.maintenance_mode.truth().or_else(|| row.maintenance.truth());
+    Some(NodeInfo {
+        id: NodeId(id),
+        name: row.name.text().unwrap_or_else(|| format!("node {id}")),
+        cluster,
+        cpu_total,
+        cpu_used: cpu_total.and(cpu_used),
+        memory_total,
+        memory_used: memory_total.and(Some(memory_used)),
+        vm_count: vm_count.unwrap_or(sum.vms),
+        vm_limit: row.host_limit.small().filter(|limit| *limit > 0),
+        maintenance: maintenance.unwrap_or(sum.maintenance),
+        vm_creation_allowed: !row.host_creation_blocked.is_true(),
+        qemu_version: row.qemu_version.text().map(QemuVersion::new),
+        load: None,
+        state: row.state.text().unwrap_or_else(|| "unknown".into()),
+        address: row.ip.text().or_else(|| row.ip_addr.text()),
+        ssh_port: first([port(&row.port), port(&row.ssh_port)]),
+    })
+}
+
+fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<VmInfo> {
+    let known: BTreeSet<_> = nodes.iter().map(|node| node.id.0).collect();
+    let mut homeless: BTreeMap<Option<u64>, (u64, usize)> = BTreeMap::new();
+    let mut vms = Vec::with_capacity(hosts.rows.len());
+    for (id, row) in &hosts.rows {
+        let node = row.node.id();
+        if node.is_none_or(|node| !known.contains(&node)) {
+            homeless.entry(row.cluster.id()).or_insert((*id, 0)).1 += 1;
+        }
+        vms.extend(node.map(|node| vm(*id, row, NodeId(node))));
+    }
+    for (cluster, (example, count)) in homeless {
+        doubts.about(cluster, format!("{count} VMs are on no known node, e.g. vm {example}"));
+    }
+    vms
+}
+
+fn vm(id: u64, row: &HostRow, node: NodeId) -> VmInfo {
+    VmInfo {
+        id: VmId(id),
+        name: row.name.text().unwrap_or_else(|| format!("vm {id}")),
+        node,
+        cpu_cores: vcpus(row).unwrap_or(0),
+        memory: memory(row).unwrap_or_default(),
+        state: row.state.text().unwrap_or_else(|| "unknown".into()),
+        blocked_by: blocks(row),
+        disk: row.disk.object.as_ref().and_then(|disk| disk.disk_mib.whole()).map(Mib),
+        measured: None,
+        host_passthrough: row
+            .cpu_mode
+            .text()
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("host-passthrough")),
+    }
+}
+
+fn blocks(row: &HostRow) -> Vec<Block> {
+    let vm5 = row.vm5_restrictions.object.as_ref();
+    let restricted = vm5.is_some_and(|all| all.values().any(Plain::is_true));
+    // A size that is not known cannot be made room for.
+    let sized = vcpus(row).is_some() && memory(row).is_some();
+    let held = row.node.live_migration_allowed() == Some(false);
+    let checks = [
+        (row.iso_mounted.is_true(), Block::Iso),
+        (row.snapshot_count.whole().is_some_and(|count| count > 0), Block::Snapshots),
+        (row.balancer_mode.truth() == Some(false), Block::BalancerMode),
+        (row.rescue_mode.is_true(), Block::Rescue),
+        (restricted || row.vm5_restrictions.plain.is_true(), Block::Vm5Restrictions),
+        (held, Block::Other("its node does not allow live migration".into())),
+        (!sized, Block::Other("its size is unknown".into())),
+    ];
+    checks.into_iter().filter_map(|(holds, block)| holds.then_some(block)).collect()
+}
+
+fn vcpus(row: &HostRow) -> Option<u32> {
+    first([number(&row.cpu_number), number(&row.cpu)]).filter(|vcpus| *vcpus > 0)
+}
+
+fn memory(row: &HostRow) -> Option<Mib> {
+    number_wide(&row.ram_mib).filter(|mib| *mib > 0).map(Mib)
+}
+
+fn number(amounts: &Mixed<Amounts>) -> Option<u32> {
+    number_wide(amounts).and_then(|number| u32::try_from(number).ok())
+}
+
+fn number_wide(amounts: &Mixed<Amounts>) -> Option<u64> {
+    match &amounts.object {
+        Some(object) => object.number.whole().or_else(|| object.total.whole()),
+        None => amounts.plain.whole(),
+    }
+}
+
+fn used(amounts: &Mixed<Amounts>) -> Option<u32> {
+    used_wide(amounts).and_then(|number| u32::try_from(number).ok())
+}
+
+fn used_wide(amounts: &Mixed<Amounts>) -> Option<u64> {
+    let object = amounts.object.as_ref()?;
+    object.allocated.whole().or_else(|| object.used.whole())
+}
+
+fn port(plain: &Plain) -> Option<u16> {
+    plain.whole().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
+fn first<T, const N: usize>(choices: [Option<T>; N]) -> Option<T> {
+    choices.into_iter().flatten().next()
+}

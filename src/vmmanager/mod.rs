@@ -1,0 +1,20 @@
+//! The client of VMmanager 6: questions in [`VmManagerApi`], changes in [`Orders`].
+//!
+//! Speaks HTTP and JSON so that nobody else has to: what leaves this room is the model's. The server's JSON as it
+//! is stays in `wire`. Must not know what is planned, why, or for whom.
+
+mod client;
+mod error;
+mod look;
+mod orders;
+mod settings;
+mod task;
+mod transport;
+mod wire;
+
+pub use client::{VmManagerApi, VmPlace, Who};
+pub use error::{ApiError, OrderError};
+pub use look::{Look, RunningMigration};
+pub use orders::{Ordered, Orders};
+pub use settings::{Credentials, Settings, Timing};
+pub use task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};

@@ -1,0 +1,666 @@
+//! VMmanager's JSON as it is, read leniently: any field may be missing, null or of another type.
+//!
+//! Pure: bytes in, rows out. A row is typed from the start, so that 50,000 VMs are read in one pass.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor,
+        value::MapAccessDeserializer,
+    },
+};
+use serde_json::{Map, Value};
+
+use super::task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
+use crate::model::NodeId;
+
+/// Task outputs hold whole libvirt logs at times; a person reads a screenful.
+const OUTPUT_CHARS_MAX: usize = 4000;
+
+/// A number, a word, a truth or nothing, however the server wrote it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Plain {
+    #[default]
+    Nothing,
+    Truth(bool),
+    Whole(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl Plain {
+    /// Returns a usable id: a whole number above zero.
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Self::Float(float) if float.fract() != 0.0 => None,
+            _ => self.whole().filter(|id| *id > 0),
+        }
+    }
+
+    pub fn whole(&self) -> Option<u64> {
+        self.signed().and_then(|number| u64::try_from(number).ok())
+    }
+
+    fn signed(&self) -> Option<i64> {
+        match self {
+            Self::Nothing | Self::Truth(_) => None,
+            Self::Whole(number) => Some(*number),
+            Self::Float(float) => floor(*float),
+            Self::Text(text) => {
+                let text = text.trim();
+                text.parse().ok().or_else(|| floor(text.parse().ok()?))
+            }
+        }
+    }
+
+    pub fn small(&self) -> Option<u32> {
+        self.whole().and_then(|number| u32::try_from(number).ok())
+    }
+
+    pub fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Nothing => None,
+            Self::Truth(truth) => Some(*truth),
+            Self::Whole(number) => Some(*number != 0),
+            Self::Float(float) => Some(*float != 0.0),
+            Self::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" | "enabled" => Some(true),
+                "false" | "0" | "no" | "off" | "disabled" => Some(false),
+                _ => None,
+            },
+        }
+    }
+
+    pub fn is_true(&self) -> bool {
+        self.truth() == Some(true)
+    }
+
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Nothing | Self::Truth(_) => None,
+            Self::Whole(number) => Some(number.to_string()),
+            Self::Float(float) => Some(float.to_string()),
+            Self::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned),
+        }
+    }
+}
+
+/// Either plain or an object of a known shape; a list or anything else counts as nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Mixed<T> {
+    pub plain: Plain,
+    pub object: Option<T>,
+}
+
+impl<T> Default for Mixed<T> {
+    fn default() -> Self {
+        Self { plain: Plain::Nothing, object: None }
+    }
+}
+
+/// A reference to another object: its id, or the object.
+pub(super) type Reference = Mixed<Named>;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Named {
+    id: Plain,
+    name: Plain,
+    virtualization_type: Plain,
+    maintenance_mode: Plain,
+    live_migration_allowed: Plain,
+}
+
+impl Reference {
+    pub fn id(&self) -> Option<u64> {
+        self.object.as_ref().map_or_else(|| self.plain.id(), |object| object.id.id())
+    }
+
+    pub fn name(&self) -> Option<String> {
+        self.object.as_ref()?.name.text()
+    }
+
+    pub fn virtualization(&self) -> Option<String> {
+        self.object.as_ref()?.virtualization_type.text()
+    }
+
+    pub fn maintenance(&self) -> Option<bool> {
+        self.object.as_ref()?.maintenance_mode.truth()
+    }
+
+    pub fn live_migration_allowed(&self) -> Option<bool> {
+        self.object.as_ref()?.live_migration_allowed.truth()
+    }
+}
+
+/// Numbers that one version writes as an object and another as one number.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Amounts {
+    pub number: Plain,
+    pub total: Plain,
+    pub used: Plain,
+    pub allocated: Plain,
+}
+
+/// What a list holds.
+pub(super) trait Row: DeserializeOwned + Send + 'static {
+    fn id(&self) -> Option<u64>;
+}
+
+/// Clusters are few, and keys nobody documented matter, so the row is kept whole.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct ClusterRow(pub Map<String, Value>);
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NodeRow {
+    pub id: Plain,
+    pub name: Plain,
+    pub cluster: Reference,
+    pub state: Plain,
+    pub ip: Plain,
+    pub ip_addr: Plain,
+    pub port: Plain,
+    pub ssh_port: Plain,
+    pub cpu: Mixed<Amounts>,
+    pub cpu_number: Mixed<Amounts>,
+    pub ram_mib: Mixed<Amounts>,
+    pub vm: Mixed<Amounts>,
+    pub host_count: Plain,
+    pub host_limit: Plain,
+    pub host_creation_blocked: Plain,
+    pub maintenance_mode: Plain,
+    pub maintenance: Plain,
+    pub qemu_version: Plain,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct HostRow {
+    pub id: Plain,
+    pub name: Plain,
+    pub state: Plain,
+    pub node: Reference,
+    pub cluster: Reference,
+    pub cpu_number: Mixed<Amounts>,
+    pub cpu: Mixed<Amounts>,
+    pub ram_mib: Mixed<Amounts>,
+    pub disk: Mixed<Disk>,
+    pub snapshot_count: Plain,
+    pub iso_mounted: Plain,
+    pub rescue_mode: Plain,
+    pub balancer_mode: Plain,
+    pub cpu_mode: Plain,
+    pub vm5_restrictions: Mixed<BTreeMap<String, Plain>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Disk {
+    pub disk_mib: Plain,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TaskRow {
+    id: Plain,
+    consul_id: Plain,
+    name: Plain,
+    status: Plain,
+    output: Value,
+    defer_reason: Plain,
+    running_time: Plain,
+    host: Reference,
+    host_id: Reference,
+    vm: Reference,
+    vm_id: Reference,
+    params: Mixed<TaskParams>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct TaskParams {
+    host: Reference,
+    host_id: Reference,
+    vm: Reference,
+    vm_id: Reference,
+}
+
+impl Row for ClusterRow {
+    fn id(&self) -> Option<u64> {
+        self.plain("id").id()
+    }
+}
+
+impl Row for NodeRow {
+    fn id(&self) -> Option<u64> {
+        self.id.id()
+    }
+}
+
+impl Row for HostRow {
+    fn id(&self) -> Option<u64> {
+        self.id.id()
+    }
+}
+
+impl Row for TaskRow {
+    fn id(&self) -> Option<u64> {
+        self.id.id()
+    }
+}
+
+impl ClusterRow {
+    pub fn plain(&self, key: &str) -> Plain {
+        self.0.get(key).map(plain).unwrap_or_default()
+    }
+
+    /// Returns every true value under a key with `balanc` in it, as `path = value`.
+    pub fn balancer_signs(&self) -> Vec<String> {
+        let mut signs = Vec::new();
+        for (key, value) in &self.0 {
+            true_values(key, value, key.to_ascii_lowercase().contains("balanc"), &mut signs);
+        }
+        signs
+    }
+
+    /// Tells whether the main storage copies disks with a VM; `None` for kinds of storage nobody knows.
+    pub fn local_storage(&self) -> Option<bool> {
+        let main = self.0.get("storages").and_then(Value::as_array).and_then(|storages| {
+            storages.iter().find(|storage| storage.get("is_main").map(plain).unwrap_or_default().is_true())
+        });
+        let storage = main.or_else(|| self.0.get("storage"))?;
+        if let Some(network) = storage.get("is_network").map(plain).unwrap_or_default().truth() {
+            return Some(!network);
+        }
+        match storage.get("type").map(plain)?.text()?.to_ascii_lowercase().as_str() {
+            "file" | "dir" | "lvm" | "zfs" => Some(true),
+            "ceph" | "rbd" | "nas" | "nfs" | "san" | "iscsi" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl TaskRow {
+    pub fn name(&self) -> Option<String> {
+        self.name.text()
+    }
+
+    pub fn status(&self) -> Option<String> {
+        self.status.text()
+    }
+
+    pub fn consul_id(&self) -> Option<u64> {
+        self.consul_id.id()
+    }
+
+    /// The VM, on servers that happen to name it; a documented field for it does not exist.
+    pub fn vm(&self) -> Option<u64> {
+        let own = [&self.host, &self.host_id, &self.vm, &self.vm_id];
+        let params = self.params.object.as_ref();
+        let inner = params.map(|p| [&p.host, &p.host_id, &p.vm, &p.vm_id]);
+        own.into_iter().chain(inner.into_iter().flatten()).find_map(Reference::id)
+    }
+
+    pub fn into_task(self) -> Option<TaskInfo> {
+        Some(TaskInfo {
+            id: self.id.id()?,
+            consul_id: self.consul_id.id(),
+            name: self.name.text().unwrap_or_default(),
+            status: TaskStatus::from_word(&self.status.text().unwrap_or_default()),
+            output: rendered(&self.output),
+            defer_reason: self.defer_reason.text(),
+            running_time: self.running_time.whole(),
+        })
+    }
+}
+
+/// One answer to a list request.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    /// As they came; a row that is no object is empty.
+    pub rows: Vec<Option<T>>,
+    /// How many there are in all, where the server says.
+    pub size: Option<u64>,
+}
+
+/// Reads a list: `{"list": […], "size": n}`, or a bare array.
+pub(super) fn page<T: DeserializeOwned>(body: &[u8]) -> Result<Page<T>, serde_json::Error> {
+    serde_json::from_slice(body)
+}
+
+/// Reads one task, wrapped in `task` or flat.
+pub(super) fn task(body: &[u8]) -> Result<Option<TaskInfo>, serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Wrapped {
+        task: Mixed<TaskRow>,
+    }
+    let row = match serde_json::from_slice::<Wrapped>(body)?.task.object {
+        Some(row) => row,
+        None => serde_json::from_slice(body)?,
+    };
+    Ok(row.into_task())
+}
+
+/// Reads the consul id out of the answer to an order.
+pub(super) fn ordered_task(body: &[u8]) -> Result<Option<u64>, serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Answer {
+        task: Reference,
+    }
+    Ok(serde_json::from_slice::<Answer>(body)?.task.id())
+}
+
+/// Reads a VM's history.
+pub(super) fn history(body: &[u8]) -> Result<History, serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Entry {
+        id: Plain,
+        task: Reference,
+        name: Plain,
+        state: Plain,
+        status: Plain,
+        date_create: Plain,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Top {
+        max_id: Plain,
+    }
+    let rows = page::<Entry>(body)?.rows;
+    let entries = rows.into_iter().flatten().map(|entry| HistoryEntry {
+        id: entry.id.id(),
+        task: entry.task.id(),
+        name: entry.name.text().unwrap_or_default(),
+        state: entry.state.text().or_else(|| entry.status.text()).unwrap_or_default(),
+        at: entry.date_create.text(),
+    });
+    let mut entries: Vec<_> = entries.collect();
+    if entries.iter().all(|entry| entry.id.is_some()) {
+        entries.sort_by_key(|entry| entry.id);
+    }
+    // A bare array has no `max_id` beside it.
+    let said = serde_json::from_slice::<Top>(body).ok().and_then(|top| top.max_id.id());
+    let max_id = entries.iter().filter_map(|entry| entry.id).max().max(said);
+    Ok(History { max_id, entries })
+}
+
+/// Reads the migrate form: the targets that VMmanager itself offers.
+pub(super) fn migrate_form(body: &[u8]) -> Result<Vec<FormTarget>, serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Target {
+        id: Plain,
+        suitable: Plain,
+    }
+    #[derive(Deserialize)]
+    struct Form {
+        nodes: Vec<Mixed<Target>>,
+    }
+    let targets = serde_json::from_slice::<Form>(body)?.nodes.into_iter().filter_map(|target| target.object);
+    Ok(targets
+        .filter_map(|target| {
+            let node = NodeId(target.id.id()?);
+            // A node in the list without a verdict is offered.
+            Some(FormTarget { node, suitable: target.suitable.truth().unwrap_or(true) })
+        })
+        .collect())
+}
+
+/// Reads the token out of a login's answer, and whether the login is done with it.
+pub(super) fn login(body: &[u8]) -> Result<(Option<String>, bool), serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Login {
+        token: Plain,
+        confirmed: Plain,
+    }
+    let login: Login = serde_json::from_slice(body)?;
+    Ok((login.token.text(), login.confirmed.truth().unwrap_or(true)))
+}
+
+/// An `error` object, or what stands for one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WireError {
+    pub code: Option<i64>,
+    pub msg: String,
+}
+
+/// Finds a top-level `error` in any body; `None` where there is none or it says nothing.
+pub(super) fn error(body: &[u8]) -> Option<WireError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Inner {
+        code: Plain,
+        msg: Plain,
+        message: Plain,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Envelope {
+        error: Mixed<Inner>,
+    }
+    const KEY: &[u8] = b"\"error\"";
+    // A list of 50,000 VMs is not read twice for a key that is not in it.
+    if !body.windows(KEY.len()).any(|window| window == KEY) {
+        return None;
+    }
+    let Mixed { plain, object } = serde_json::from_slice::<Envelope>(body).ok()?.error;
+    let found = match object {
+        Some(inner) => WireError {
+            code: inner.code.signed(),
+            msg: inner.msg.text().or_else(|| inner.message.text()).unwrap_or_default(),
+        },
+        None => WireError { code: None, msg: plain.text().filter(|text| text != "0").unwrap_or_default() },
+    };
+    (found.code.is_some_and(|code| code != 0) || !found.msg.is_empty()).then_some(found)
+}
+
+/// Reads any object's text fields that are asked for, for diagnostics.
+pub(super) fn texts(body: &[u8], keys: &[&str]) -> Option<BTreeMap<String, String>> {
+    let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let found = keys.iter().filter_map(|key| Some(((*key).to_owned(), plain(object.get(*key)?).text()?)));
+    Some(found.collect())
+}
+
+/// Reads role names, given as a list of words or of objects with a name.
+pub(super) fn roles(body: &[u8]) -> Vec<String> {
+    let Ok(object) = serde_json::from_slice::<Map<String, Value>>(body) else { return Vec::new() };
+    let roles = object.get("roles").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    roles.iter().filter_map(|role| plain(role.get("name").unwrap_or(role)).text()).collect()
+}
+
+fn floor(float: f64) -> Option<i64> {
+    // Beyond 2^53 a float is no exact number of anything.
+    (float.is_finite() && float.abs() < 9e15).then(|| float.floor() as i64)
+}
+
+fn plain(value: &Value) -> Plain {
+    match value {
+        Value::Null | Value::Array(_) | Value::Object(_) => Plain::Nothing,
+        Value::Bool(truth) => Plain::Truth(*truth),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => Plain::Whole(whole),
+            None => Plain::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Plain::Text(text.clone()),
+    }
+}
+
+fn true_values(path: &str, value: &Value, concerns_balancer: bool, signs: &mut Vec<String>) {
+    match value {
+        Value::Object(inner) => {
+            for (key, value) in inner {
+                let concerns = concerns_balancer || key.to_ascii_lowercase().contains("balanc");
+                true_values(&format!("{path}.{key}"), value, concerns, signs);
+            }
+        }
+        Value::Array(_) | Value::Null => {}
+        // A number other than 1 is an interval or a threshold, not a switch.
+        Value::Number(number) if number.as_i64() != Some(1) => {}
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            if concerns_balancer && plain(value).is_true() {
+                signs.push(format!("{path} = {value}"));
+            }
+        }
+    }
+}
+
+fn rendered(output: &Value) -> Option<String> {
+    let text = match output {
+        Value::Null => return None,
+        Value::String(text) => text.trim().to_owned(),
+        Value::Object(object) => match object.get("content") {
+            Some(content) => return rendered(content),
+            None => output.to_string(),
+        },
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => output.to_string(),
+    };
+    Some(text.chars().take(OUTPUT_CHARS_MAX).collect()).filter(|text: &String| !text.is_empty())
+}
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Mixed::<IgnoredAny>::deserialize(deserializer).map(|mixed| mixed.plain)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mixed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MixedVisitor(PhantomData))
+    }
+}
+
+struct MixedVisitor<T>(PhantomData<T>);
+
+impl<T> MixedVisitor<T> {
+    fn plain<E>(plain: Plain) -> Result<Mixed<T>, E> {
+        Ok(Mixed { plain, object: None })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MixedVisitor<T> {
+    type Value = Mixed<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Self::Value, E> {
+        Self::plain(Plain::Truth(truth))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Self::plain(Plain::Whole(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Self::plain(i64::try_from(number).map_or(Plain::Float(number as f64), Plain::Whole))
+    }
+
+    fn visit_f64<E>(self, float: f64) -> Result<Self::Value, E> {
+        Self::plain(Plain::Float(float))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Self::plain(Plain::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Self::plain(Plain::Text(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Self::plain(Plain::Nothing)
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Self::plain(Plain::Nothing)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Self::plain(Plain::Nothing)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let object = T::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Mixed { plain: Plain::Nothing, object: Some(object) })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PageVisitor(PhantomData))
+    }
+}
+
+struct PageVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for PageVisitor<T> {
+    type Value = Page<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Ok(Page { rows: Rows(PhantomData).visit_seq(list)?, size: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut page = Page { rows: Vec::new(), size: None };
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "list" => page.rows = map.next_value_seed(Rows(PhantomData))?,
+                "size" => page.size = map.next_value::<Plain>()?.whole(),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// The rows under `list`: an array, or null for none.
+struct Rows<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Rows<T> {
+    type Value = Vec<Option<T>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Rows<T> {
+    type Value = Vec<Option<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = list.next_element::<Mixed<T>>()? {
+            rows.push(row.object);
+        }
+        Ok(rows)
+    }
+}
