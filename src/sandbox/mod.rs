@@ -1,3 +1,6 @@
 //! Everything simulated: servers that stand for the real ones and check what they are asked as strictly.
 
+pub mod bot;
+pub mod scenario;
+pub mod telegram;
 pub mod vmmanager;

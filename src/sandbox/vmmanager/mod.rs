@@ -166,6 +166,17 @@ impl Running {
         self.state().engine.world.clone()
     }
 
+    /// Looks at the platform in place, without a copy.
+    pub fn look<R>(&self, look: impl FnOnce(&World) -> R) -> R {
+        look(&self.state().engine.world)
+    }
+
+    /// Returns a number that grows whenever the platform changes.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.state().engine.version
+    }
+
     /// Returns the node a VM is on.
     #[must_use]
     pub fn node_of(&self, vm: VmId) -> Option<NodeId> {
