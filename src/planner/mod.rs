@@ -1,10 +1,32 @@
 //! Decides which VMs migrate where. Pure: no HTTP, no SSH, no Telegram, no clock, no unseeded chance.
 //!
-//! Time is [`Snapshot::taken_at`](crate::model::Snapshot::taken_at).
+//! Time is [`Snapshot::taken_at`](crate::model::Snapshot::taken_at). [`plan`] finds the moves, [`check`] replays
+//! them without knowing how they were found, [`fit`] and [`revalidate`] ask again on a world that moved on.
 
+mod board;
+mod check;
+mod curve;
+mod drain;
+mod explain;
+mod fit;
+mod forecast;
+mod load;
+mod narrate;
 mod plan;
 mod policy;
+mod search;
+mod text;
 
+use sha2::{Digest, Sha256};
+
+use crate::model::{ClusterInfo, Snapshot};
+
+pub use check::{Violation, check};
+pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
+pub use drain::{Drain, drain};
+pub use explain::{NodeExplained, NodeOverview, Overview, VmExplained, explain_node, explain_vm, overview};
+pub use fit::{Revalidated, Unfit, fit, revalidate};
+pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
     ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeState, Note, Obstacle, Overloaded, Plan,
     PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,
@@ -12,3 +34,51 @@ pub use plan::{
 pub use policy::{
     AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector, Strategy, Threshold,
 };
+
+/// What a migration costs besides a unit for each GiB: starting one is work for people and machines too.
+const COST_PER_VM: f64 = 4.0;
+
+/// Plans for every cluster that the policy names, each by itself.
+///
+/// ```
+/// use chrono::DateTime;
+/// use vm_balancer::{model::Snapshot, planner::{self, Policy}};
+///
+/// let plan = planner::plan(&Snapshot::empty(DateTime::UNIX_EPOCH), &Policy::default());
+/// assert!(plan.is_empty());
+/// ```
+#[must_use]
+pub fn plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
+    let mut wanted: Vec<&ClusterInfo> = snapshot
+        .clusters
+        .iter()
+        .filter(|cluster| policy.clusters.as_ref().is_none_or(|only| only.contains(&cluster.id)))
+        .collect();
+    wanted.sort_by_key(|cluster| cluster.id);
+    let clusters: Vec<_> = wanted.into_iter().map(|info| plan_cluster(snapshot, policy, info)).collect();
+    let ids: String = clusters.iter().map(|cluster| format!("{}:{};", cluster.cluster, cluster.id)).collect();
+    Plan { id: PlanId(digest(ids.as_bytes())), taken_at: snapshot.taken_at, clusters }
+}
+
+fn plan_cluster(snapshot: &Snapshot, policy: &Policy, info: &ClusterInfo) -> ClusterPlan {
+    let board = board::Board::new(snapshot, policy, info);
+    let steps = match narrate::hold(&board) {
+        Some(_) => Vec::new(),
+        None => search::steps(&board, policy.migrations_max),
+    };
+    with_id(narrate::cluster_plan(&board, &steps, policy.migrations_max))
+}
+
+/// Names a plan by its content.
+fn with_id(mut plan: ClusterPlan) -> ClusterPlan {
+    plan.id = PlanId(String::new());
+    // The plan's types have string keys only, so writing them cannot fail.
+    let content = serde_json::to_vec(&plan).unwrap_or_default();
+    plan.id = PlanId(digest(&content));
+    plan
+}
+
+/// The first 16 hex digits of the SHA-256.
+fn digest(content: &[u8]) -> String {
+    Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -219,8 +219,12 @@ pub enum SkipWhy {
     Resting { until: DateTime<Utc>, why: RestWhy },
     /// Its node is closed as a source.
     ExcludedSource,
+    /// Its node is in a state in which nothing leaves by itself: `maintenance`, `failed`, …
+    NodeState(String),
     /// No node may take it; the reason that most of them gave.
     NoTarget(TargetRefusal),
+    /// Nothing may be done in its cluster: an incomplete picture, somebody else's migration, not KVM.
+    Held(String),
 }
 
 /// What an operator should know besides the plan.

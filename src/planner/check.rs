@@ -1,0 +1,389 @@
+//! Replays a plan on its snapshot, step by step, and lists broken promises.
+//!
+//! Knows nothing of how a plan is found: it has its own sums, in floating point, and its own reading of each rule,
+//! so that a mistake in the search does not hide itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    ClusterPlan, Direction, Migration, MoveWhy, Policy, Resource, SkipWhy, TargetRefusal,
+};
+use crate::model::{Block, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
+
+/// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
+const ROUNDING: f64 = 1e-6;
+
+/// A promise that a plan breaks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Violation {
+    /// More migrations than the policy allows.
+    TooMany { migrations: usize, migrations_max: usize },
+    /// Migrations where nothing may be done.
+    Held,
+    /// Steps must count 1, 2, 3, …; waves 1, 1, 2, ….
+    Numbering { step: u32 },
+    /// Steps of one wave share a node.
+    WaveSharesNode { wave: u32, node: NodeId },
+    /// A wave has more steps than may run at one time.
+    WaveTooLarge { wave: u32, steps: usize },
+    /// The VM is not in the snapshot.
+    UnknownVm { step: u32, vm: VmId },
+    /// Source or target is not a node of the cluster.
+    UnknownNode { step: u32, node: NodeId },
+    /// The VM is not on the source at that step.
+    NotThere { step: u32, vm: VmId, really: NodeId },
+    /// The VM must not be moved.
+    Immovable { step: u32, vm: VmId, why: SkipWhy },
+    /// The target must not take the VM at that step.
+    Refused { step: u32, target: NodeId, why: TargetRefusal },
+    /// The step leaves more overload than there was before it.
+    Worse { step: u32, before: f64, after: f64 },
+    /// A figure that the plan gives is not what the replay finds.
+    WrongFigure { what: &'static str, said: f64, found: f64 },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany { migrations, migrations_max } => {
+                write!(f, "{migrations} migrations, {migrations_max} are allowed")
+            }
+            Self::Held => f.write_str("migrations in a cluster where nothing may be done"),
+            Self::Numbering { step } => write!(f, "step {step} has the wrong number or wave"),
+            Self::WaveSharesNode { wave, node } => write!(f, "node {node} is used twice in wave {wave}"),
+            Self::WaveTooLarge { wave, steps } => write!(f, "wave {wave} has {steps} steps"),
+            Self::UnknownVm { step, vm } => write!(f, "step {step}: no VM {vm}"),
+            Self::UnknownNode { step, node } => write!(f, "step {step}: no node {node} in the cluster"),
+            Self::NotThere { step, vm, really } => write!(f, "step {step}: VM {vm} is on node {really}"),
+            Self::Immovable { step, vm, why } => write!(f, "step {step}: VM {vm} stays: {why}"),
+            Self::Refused { step, target, why } => write!(f, "step {step}: node {target} refuses: {why}"),
+            Self::Worse { step, before, after } => {
+                write!(f, "step {step} makes the overload worse: {before:.6} -> {after:.6}")
+            }
+            Self::WrongFigure { what, said, found } => write!(f, "{what} is {found}, not {said}"),
+        }
+    }
+}
+
+/// Replays a plan and returns every promise it breaks; empty for a sound plan.
+#[must_use]
+pub fn check(snapshot: &Snapshot, policy: &Policy, plan: &ClusterPlan) -> Vec<Violation> {
+    let mut replay = Replay::new(snapshot, policy, plan);
+    replay.frame();
+    for migration in &plan.migrations {
+        replay.step(migration);
+    }
+    replay.figures();
+    replay.broken
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    memory: f64,
+    vcpus: f64,
+    load: f64,
+    vms: u64,
+}
+
+struct Replay<'a> {
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    plan: &'a ClusterPlan,
+    nodes: BTreeMap<NodeId, &'a NodeInfo>,
+    vms: BTreeMap<VmId, &'a VmInfo>,
+    at: BTreeMap<VmId, NodeId>,
+    sums: BTreeMap<NodeId, Sums>,
+    vm_loads: BTreeMap<VmId, f64>,
+    broken: Vec<Violation>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(snapshot: &'a Snapshot, policy: &'a Policy, plan: &'a ClusterPlan) -> Self {
+        let nodes: BTreeMap<_, _> = snapshot.nodes_of(plan.cluster).map(|node| (node.id, node)).collect();
+        let vms: BTreeMap<_, _> =
+            snapshot.vms.iter().filter(|vm| nodes.contains_key(&vm.node)).map(|vm| (vm.id, vm)).collect();
+        let mut listed: BTreeMap<NodeId, Sums> = BTreeMap::new();
+        for vm in vms.values() {
+            let sums = listed.entry(vm.node).or_default();
+            sums.memory += vm.memory.0 as f64;
+            sums.vcpus += f64::from(vm.cpu_cores);
+            sums.vms += 1;
+        }
+        let now = snapshot.taken_at;
+        let sums = nodes.values().map(|node| {
+            let own = listed.get(&node.id).copied().unwrap_or_default();
+            let base = Sums {
+                memory: node.memory_used.map_or(own.memory, |memory| memory.0 as f64),
+                vcpus: node.cpu_used.map_or(own.vcpus, f64::from),
+                load: measured(node, now, policy).map_or(0.0, |(five, _)| five),
+                vms: own.vms.max(u64::from(node.vm_count)),
+            };
+            (node.id, base)
+        });
+        let sums = sums.collect();
+        let vm_loads = vm_loads(&nodes, &vms, &listed, now, policy);
+        let at = vms.values().map(|vm| (vm.id, vm.node)).collect();
+        Self { snapshot, policy, plan, nodes, vms, at, sums, vm_loads, broken: Vec::new() }
+    }
+
+    /// What concerns the plan as a whole.
+    fn frame(&mut self) {
+        let steps = &self.plan.migrations;
+        let draining = steps.iter().any(|step| step.why == MoveWhy::Drain);
+        if steps.len() > self.policy.migrations_max && !draining {
+            let migrations_max = self.policy.migrations_max;
+            self.broken.push(Violation::TooMany { migrations: steps.len(), migrations_max });
+        }
+        let cluster = self.snapshot.cluster(self.plan.cluster);
+        let held = cluster.is_none_or(|cluster| {
+            let kvm = cluster.virtualization.as_deref().unwrap_or("kvm").eq_ignore_ascii_case("kvm");
+            !cluster.incomplete.is_empty() || !kvm
+        });
+        let here = self.plan.cluster;
+        let foreign = self.snapshot.foreign.iter().any(|f| f.cluster.is_none_or(|cluster| cluster == here));
+        if !steps.is_empty() && (held || foreign) {
+            self.broken.push(Violation::Held);
+        }
+        self.waves();
+    }
+
+    fn waves(&mut self) {
+        let mut last = 1;
+        let mut waves: BTreeMap<u32, Vec<&Migration>> = BTreeMap::new();
+        for (step, expected) in self.plan.migrations.iter().zip(1..) {
+            if step.step != expected || step.wave < last || step.wave > last + 1 {
+                self.broken.push(Violation::Numbering { step: step.step });
+            }
+            last = step.wave;
+            waves.entry(step.wave).or_default().push(step);
+        }
+        for (wave, steps) in waves {
+            if steps.len() > self.policy.parallel_max.max(1) {
+                self.broken.push(Violation::WaveTooLarge { wave, steps: steps.len() });
+            }
+            let mut seen = BTreeSet::new();
+            for node in steps.iter().flat_map(|step| [step.source, step.target]) {
+                if !seen.insert(node) {
+                    self.broken.push(Violation::WaveSharesNode { wave, node });
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Migration) {
+        let number = step.step;
+        let Some(vm) = self.vms.get(&step.vm).copied() else {
+            return self.broken.push(Violation::UnknownVm { step: number, vm: step.vm });
+        };
+        for node in [step.source, step.target] {
+            if !self.nodes.contains_key(&node) {
+                return self.broken.push(Violation::UnknownNode { step: number, node });
+            }
+        }
+        let really = self.at[&vm.id];
+        if really != step.source {
+            self.broken.push(Violation::NotThere { step: number, vm: vm.id, really });
+        }
+        if let Some(why) = self.immovable(vm, really, step) {
+            self.broken.push(Violation::Immovable { step: number, vm: vm.id, why });
+        }
+        let before = self.overload();
+        let refusals = self.refusals(vm, really, step.target);
+        self.carry_out(vm, really, step.target);
+        let full = self.overfilled(step.target);
+        let refused = refusals.into_iter().chain(full);
+        self.broken.extend(refused.map(|why| Violation::Refused { step: number, target: step.target, why }));
+        let after = self.overload();
+        if after > before + ROUNDING {
+            self.broken.push(Violation::Worse { step: number, before, after });
+        }
+    }
+
+    fn immovable(&self, vm: &VmInfo, really: NodeId, step: &Migration) -> Option<SkipWhy> {
+        let now = self.snapshot.taken_at;
+        let node = self.nodes.get(&really)?;
+        let kept = |block: &&Block| self.policy.respect_balancer_mode || **block != Block::BalancerMode;
+        let rest = self.policy.resting.get(&vm.id).filter(|rest| rest.until > now);
+        let unknown = node.memory_total.is_none_or(|m| m.0 == 0) || node.cpu_total.is_none_or(|c| c == 0);
+        if vm.state != "active" {
+            Some(SkipWhy::State(vm.state.clone()))
+        } else if let Some(block) = vm.blocked_by.iter().find(kept) {
+            Some(SkipWhy::Blocked(block.clone()))
+        } else if self.policy.pinned.iter().any(|pin| pin.matches(vm.id.0, &vm.name)) {
+            Some(SkipWhy::Pinned)
+        } else if let Some(rest) = rest {
+            Some(SkipWhy::Resting { until: rest.until, why: rest.why })
+        } else if self.excluded(node, Direction::Source) {
+            Some(SkipWhy::ExcludedSource)
+        } else if node.maintenance && step.why != MoveWhy::Drain {
+            Some(SkipWhy::NodeState("maintenance".into()))
+        } else if node.state != "active" && !node.maintenance {
+            Some(SkipWhy::NodeState(node.state.clone()))
+        } else {
+            (unknown && !node.maintenance).then(|| SkipWhy::NodeState("capacity unknown".into()))
+        }
+    }
+
+    /// Every reason against a target but its fullness.
+    fn refusals(&self, vm: &VmInfo, source: NodeId, target: NodeId) -> Vec<TargetRefusal> {
+        let (Some(from), Some(to)) = (self.nodes.get(&source), self.nodes.get(&target)) else {
+            return Vec::new();
+        };
+        let older = match (&to.qemu_version, &from.qemu_version) {
+            (Some(target), Some(source)) => target.is_older_than(source),
+            _ => false,
+        };
+        let crowded = self.policy.anti_affinity.iter().filter(|group| group.matches(&vm.name)).any(|group| {
+            let mut there = self.at.iter().filter(|(other, node)| **node == target && **other != vm.id);
+            there.any(|(other, _)| group.matches(&self.vms[other].name))
+        });
+        let full = to.vm_limit.is_some_and(|limit| self.sums[&target].vms >= u64::from(limit));
+        let unknown = to.memory_total.is_none_or(|m| m.0 == 0) || to.cpu_total.is_none_or(|c| c == 0);
+        [
+            (source == target, TargetRefusal::SameNode),
+            (to.maintenance, TargetRefusal::Maintenance),
+            (to.state != "active", TargetRefusal::NotActive),
+            (!to.vm_creation_allowed, TargetRefusal::CreationBlocked),
+            (unknown, TargetRefusal::UnknownCapacity),
+            (self.excluded(to, Direction::Target), TargetRefusal::Excluded),
+            (older, TargetRefusal::OlderQemu),
+            (crowded, TargetRefusal::AntiAffinity),
+            (full, TargetRefusal::VmLimit),
+        ]
+        .into_iter()
+        .filter_map(|(broken, refusal)| broken.then_some(refusal))
+        .collect()
+    }
+
+    fn excluded(&self, node: &NodeInfo, direction: Direction) -> bool {
+        self.policy.exclusions.iter().any(|exclusion| {
+            let open_again = exclusion.until.is_some_and(|until| until <= self.snapshot.taken_at);
+            let closes = exclusion.direction == direction || exclusion.direction == Direction::Both;
+            !open_again && closes && exclusion.node.matches(node.id.0, &node.name)
+        })
+    }
+
+    fn carry_out(&mut self, vm: &VmInfo, source: NodeId, target: NodeId) {
+        let load = self.vm_loads.get(&vm.id).copied().unwrap_or(0.0);
+        let (memory, vcpus) = (vm.memory.0 as f64, f64::from(vm.cpu_cores));
+        if let Some(sums) = self.sums.get_mut(&source) {
+            let vms = sums.vms.saturating_sub(1);
+            *sums = Sums { memory: sums.memory - memory, vcpus: sums.vcpus - vcpus, load: sums.load - load, vms };
+        }
+        if let Some(sums) = self.sums.get_mut(&target) {
+            let vms = sums.vms + 1;
+            *sums = Sums { memory: sums.memory + memory, vcpus: sums.vcpus + vcpus, load: sums.load + load, vms };
+        }
+        self.at.insert(vm.id, target);
+    }
+
+    /// Which of its limits a target exceeds.
+    fn overfilled(&self, target: NodeId) -> Option<TargetRefusal> {
+        let (node, sums) = (self.nodes.get(&target)?, self.sums[&target]);
+        let total = node.memory_total?.0 as f64;
+        let beyond = |value: f64, limit: f64| value > limit * (1.0 + ROUNDING);
+        if beyond(sums.memory, total * (1.0 - self.policy.memory_reserve_percent / 100.0)) {
+            return Some(TargetRefusal::Reserve);
+        }
+        self.ratios(node).into_iter().find_map(|(resource, value)| {
+            let (threshold, refusal) = match resource {
+                Resource::Memory => (self.policy.memory, TargetRefusal::Memory),
+                Resource::Cpu => (self.policy.cpu, TargetRefusal::Cpu),
+                Resource::Load => (self.policy.load, TargetRefusal::Load),
+            };
+            beyond(value, threshold.target.min(threshold.overload)).then_some(refusal)
+        })
+    }
+
+    /// What a node is judged by: memory in percent, and load per core or else vCPUs per core.
+    fn ratios(&self, node: &NodeInfo) -> Vec<(Resource, f64)> {
+        let (Some(memory), Some(cores)) = (node.memory_total, node.cpu_total) else { return Vec::new() };
+        if memory.0 == 0 || cores == 0 {
+            return Vec::new();
+        }
+        let sums = self.sums[&node.id];
+        let cpu = match measured(node, self.snapshot.taken_at, self.policy) {
+            Some((_, cpus)) => (Resource::Load, sums.load / cpus),
+            None => (Resource::Cpu, sums.vcpus / f64::from(cores)),
+        };
+        vec![(Resource::Memory, sums.memory * 100.0 / memory.0 as f64), cpu]
+    }
+
+    fn overload(&self) -> f64 {
+        let of = |node: &NodeInfo| -> f64 {
+            let over = |(resource, value): (Resource, f64)| match resource {
+                Resource::Memory => (value / self.policy.memory.overload - 1.0).max(0.0),
+                Resource::Cpu => (value / self.policy.cpu.overload - 1.0).max(0.0),
+                Resource::Load if !self.load_counts(node) => 0.0,
+                Resource::Load => (value / self.policy.load.overload - 1.0).max(0.0),
+            };
+            self.ratios(node).into_iter().map(over).sum()
+        };
+        self.nodes.values().map(|node| of(node)).sum()
+    }
+
+    /// Whether enough readings running were over the load threshold.
+    fn load_counts(&self, node: &NodeInfo) -> bool {
+        let Some(load) = &node.load else { return false };
+        let cpus = load.cpus.or(node.cpu_total).map_or(1.0, f64::from);
+        self.policy.load_readings < 2
+            || load.previous_five.is_some_and(|five| five / cpus > self.policy.load.overload)
+    }
+
+    /// What the plan says comes out of it.
+    fn figures(&mut self) {
+        let worst = |resource: Resource| {
+            let ratios = self.nodes.values().flat_map(|node| self.ratios(node));
+            ratios.filter(|(own, _)| *own == resource).map(|(_, value)| value).fold(0.0, f64::max)
+        };
+        let found = worst(Resource::Memory);
+        let said = self.plan.after.memory_percent_max;
+        if (found - said).abs() > ROUNDING * found.max(1.0) {
+            self.broken.push(Violation::WrongFigure { what: "memory_percent_max", said, found });
+        }
+    }
+}
+
+/// A node's fresh five-minute load and the CPUs it is for.
+fn measured(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<(f64, f64)> {
+    let load = node.load.as_ref().filter(|load| now - load.at <= policy.measurement_max_age)?;
+    let cpus = load.cpus.filter(|cpus| *cpus > 0).or(node.cpu_total).filter(|cpus| *cpus > 0)?;
+    let usable = load.five.is_finite() && node.memory_total.is_some_and(|m| m.0 > 0) && node.cpu_total? > 0;
+    usable.then(|| (load.five.max(0.0), f64::from(cpus)))
+}
+
+/// What each VM adds to a measured node.
+fn vm_loads(
+    nodes: &BTreeMap<NodeId, &NodeInfo>,
+    vms: &BTreeMap<VmId, &VmInfo>,
+    listed: &BTreeMap<NodeId, Sums>,
+    now: DateTime<Utc>,
+    policy: &Policy,
+) -> BTreeMap<VmId, f64> {
+    let loads: BTreeMap<_, _> =
+        nodes.values().filter_map(|node| Some((node.id, measured(node, now, policy)?.0))).collect();
+    if loads.is_empty() {
+        return BTreeMap::new();
+    }
+    let vcpus_on = |node: &NodeId| listed.get(node).map_or(0.0, |sums| sums.vcpus);
+    let all_vcpus: f64 = loads.keys().map(vcpus_on).sum();
+    let mean = if all_vcpus > 0.0 { loads.values().sum::<f64>() / all_vcpus } else { 0.0 };
+    let of = |vm: &VmInfo| {
+        let own = vm.measured.as_ref().filter(|own| now - own.at <= policy.measurement_max_age);
+        if let Some(own) = own.filter(|own| own.cores.is_finite()) {
+            return own.cores.max(0.0);
+        }
+        let per_vcpu = match loads.get(&vm.node) {
+            Some(load) if vcpus_on(&vm.node) > 0.0 => load / vcpus_on(&vm.node),
+            Some(_) => 0.0,
+            None => mean,
+        };
+        per_vcpu * f64::from(vm.cpu_cores)
+    };
+    vms.values().map(|vm| (vm.id, of(vm))).collect()
+}

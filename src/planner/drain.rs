@@ -1,0 +1,61 @@
+//! Empties a node for maintenance under the rules of every plan, or says which VMs cannot leave and why.
+
+use super::{
+    ClusterPlan, Policy, Skip, SkipWhy,
+    board::{Board, Placement},
+    narrate, search, with_id,
+};
+use crate::model::{NodeId, Snapshot};
+
+/// A plan that empties a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drain {
+    pub node: NodeId,
+    pub node_name: String,
+    /// Its migrations, in the order of execution; not bounded by the migrations per cycle.
+    pub plan: ClusterPlan,
+    /// The VMs that stay on the node, and why.
+    pub stuck: Vec<Skip>,
+}
+
+impl Drain {
+    /// Tells whether the node is empty after the plan.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.stuck.is_empty()
+    }
+}
+
+/// Plans to empty a node; `None` for a node that the snapshot does not have.
+///
+/// The limit of migrations per cycle does not bind: half an empty node is of no use. A node in maintenance may be
+/// drained, one that is closed as a source may not.
+#[must_use]
+pub fn drain(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain> {
+    let info = snapshot.node(node)?;
+    let board = Board::new(snapshot, policy, snapshot.cluster(info.cluster)?);
+    let index = board.node_of(node)?;
+    let hold = narrate::hold(&board);
+    let steps = if hold.is_some() { Vec::new() } else { search::drain_steps(&board, index) };
+    let mut end = board.start();
+    for step in &steps {
+        board.apply(&mut end, step.vm, step.target);
+    }
+    let stuck = (0..board.vms.len())
+        .filter(|vm| end.at[*vm] == index)
+        .map(|vm| narrate::skip(&board, vm, why_stuck(&board, &end, vm, hold.as_deref())))
+        .collect();
+    let plan = with_id(narrate::cluster_plan(&board, &steps, usize::MAX));
+    Some(Drain { node, node_name: info.name.clone(), plan, stuck })
+}
+
+fn why_stuck(board: &Board<'_>, end: &Placement, vm: usize, hold: Option<&str>) -> SkipWhy {
+    match (board.movable(vm, true), hold) {
+        (Err(why), _) => why,
+        (Ok(()), Some(hold)) => SkipWhy::Held(hold.to_owned()),
+        (Ok(()), None) => {
+            let refusal = narrate::main_refusal(board, end, vm);
+            SkipWhy::NoTarget(refusal.unwrap_or(super::TargetRefusal::Memory))
+        }
+    }
+}

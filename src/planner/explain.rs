@@ -1,0 +1,154 @@
+//! Answers "why this, why not that" about one node, one VM or one cluster, under the rules the planner obeys.
+
+use super::{
+    Excess, Figures, Fullness, Policy, SkipWhy, TargetRefusal,
+    board::{Board, SourceClosed},
+    load, narrate,
+};
+use crate::model::{ClusterId, NodeId, Snapshot, VmId};
+
+/// A cluster as its nodes stand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overview {
+    pub cluster: ClusterId,
+    pub name: String,
+    /// By ascending node id.
+    pub nodes: Vec<NodeOverview>,
+    pub figures: Figures,
+    /// Why nothing may be done here; `None` where plans are made.
+    pub held: Option<String>,
+}
+
+/// A node as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeOverview {
+    pub node: NodeId,
+    pub name: String,
+    pub at: Fullness,
+    pub vms: usize,
+    /// Each resource over its threshold; empty for a node that is not overloaded.
+    pub over: Vec<Excess>,
+    /// Whether its capacity is known; where not, the fullness says nothing.
+    pub known: bool,
+}
+
+/// What there is to say of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeExplained {
+    pub overview: NodeOverview,
+    pub cluster: ClusterId,
+    /// Why nothing may be done in its cluster.
+    pub held: Option<String>,
+    /// Why no VM leaves it; `Ok` where VMs may.
+    pub source: Result<(), SkipWhy>,
+    /// Why it takes no VM; `Ok` where it takes those that fit.
+    pub target: Result<(), TargetRefusal>,
+    /// VMs on it that may be moved.
+    pub movable: usize,
+    /// Memory that moves may still fill; zero where it is full or closed.
+    pub memory_room: crate::model::Mib,
+}
+
+/// What there is to say of a VM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VmExplained {
+    pub vm: VmId,
+    pub name: String,
+    pub node: NodeId,
+    pub cluster: ClusterId,
+    /// Why nothing may be done in its cluster.
+    pub held: Option<String>,
+    /// Why it stays; `Ok` where it may be moved.
+    pub movable: Result<(), SkipWhy>,
+    /// Nodes of its cluster that would take it, with how full they would become.
+    pub targets: Vec<(NodeId, String, Fullness)>,
+    /// Nodes of its cluster that would not.
+    pub refusals: Vec<(NodeId, String, TargetRefusal)>,
+}
+
+/// Returns how a cluster stands; `None` for a cluster that the snapshot does not have.
+#[must_use]
+pub fn overview(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Option<Overview> {
+    let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?);
+    Some(Overview {
+        cluster,
+        name: board.info.name.clone(),
+        nodes: (0..board.nodes.len()).map(|node| node_overview(&board, node)).collect(),
+        figures: load::figures(&board, &board.start()),
+        held: narrate::hold(&board),
+    })
+}
+
+/// Returns what there is to say of a node; `None` for one that the snapshot does not have.
+#[must_use]
+pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<NodeExplained> {
+    let cluster = snapshot.node(node)?.cluster;
+    let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?);
+    let index = board.node_of(node)?;
+    let facts = &board.nodes[index];
+    let source = match &facts.source {
+        Ok(()) => Ok(()),
+        Err(SourceClosed::Excluded) => Err(SkipWhy::ExcludedSource),
+        Err(closed) => Err(SkipWhy::NodeState(closed.word().to_owned())),
+    };
+    let full = facts.overfilled_by(load::plus(facts.start, SMALLEST));
+    let crowded = (facts.start_count >= facts.room).then_some(TargetRefusal::VmLimit);
+    let target = facts.target.and_then(|()| crowded.or(full).map_or(Ok(()), Err));
+    let room = if target.is_ok() { facts.ceiling[0] - facts.start[0] } else { 0 };
+    Some(NodeExplained {
+        overview: node_overview(&board, index),
+        cluster,
+        held: narrate::hold(&board),
+        source,
+        target,
+        movable: board.vms_on[index].iter().filter(|vm| board.movable(**vm, false).is_ok()).count(),
+        memory_room: crate::model::Mib(u64::try_from(room).unwrap_or(0)),
+    })
+}
+
+/// The least that a VM can need: a node that cannot take this takes nothing.
+const SMALLEST: load::Amounts = [1, load::MICRO, 0];
+
+/// Returns what there is to say of a VM; `None` for one that the snapshot does not have on a known node.
+#[must_use]
+pub fn explain_vm(snapshot: &Snapshot, policy: &Policy, vm: VmId) -> Option<VmExplained> {
+    let info = snapshot.vm(vm)?;
+    let cluster = snapshot.node(info.node)?.cluster;
+    let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?);
+    let (index, placement) = (board.vm_of(vm)?, board.start());
+    let mut targets = Vec::new();
+    let mut refusals = Vec::new();
+    for (node, facts) in board.nodes.iter().enumerate() {
+        let (id, name) = (facts.info.id, facts.info.name.clone());
+        match board.refusal(&placement, index, node) {
+            Some(TargetRefusal::SameNode) => {}
+            Some(refusal) => refusals.push((id, name, refusal)),
+            None => {
+                let after = facts.fullness(load::plus(placement.used[node], board.vms[index].needs));
+                targets.push((id, name, after));
+            }
+        }
+    }
+    Some(VmExplained {
+        vm,
+        name: info.name.clone(),
+        node: info.node,
+        cluster,
+        held: narrate::hold(&board),
+        movable: board.movable(index, false),
+        targets,
+        refusals,
+    })
+}
+
+fn node_overview(board: &Board<'_>, node: usize) -> NodeOverview {
+    let facts = &board.nodes[node];
+    NodeOverview {
+        node: facts.info.id,
+        name: facts.info.name.clone(),
+        at: facts.fullness(facts.start),
+        vms: board.vms_on[node].len(),
+        over: load::excesses(board, node, &facts.start),
+        known: facts.known,
+    }
+}

@@ -1,0 +1,187 @@
+//! Asks again, on a world that may have moved on: may this step be ordered now, and what is left of this plan?
+//!
+//! Works on whatever the snapshot holds: a reduced one (a cluster's nodes and VMs alone) is enough.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Migration, MoveWhy, Policy, SkipWhy, TargetRefusal,
+    board::{Board, Placement},
+    load, narrate,
+};
+use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
+
+/// Why a planned step may not be ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// The VM is not there.
+    VmGone,
+    /// The source or the target is not there.
+    NodeGone(NodeId),
+    /// The VM is on another node than the plan says.
+    Moved { now: NodeId },
+    /// The VM is on the target.
+    AlreadyThere,
+    /// The VM may not be moved.
+    Vm(SkipWhy),
+    /// The target may not take it.
+    Target(TargetRefusal),
+    /// Nothing may be done in the cluster: an incomplete picture, somebody else's migration, not KVM.
+    Held(String),
+    /// It would not help any more.
+    NoRelief,
+}
+
+/// What is left of an approved plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Revalidated {
+    /// In the order of the plan, with the steps' own numbers.
+    pub kept: Vec<Migration>,
+    pub dropped: Vec<(Migration, Unfit)>,
+    /// Whether what is left still does what the plan was made for.
+    pub relieves: bool,
+}
+
+/// Tells whether one step of a plan may be ordered on this snapshot.
+///
+/// # Errors
+///
+/// Says which rule forbids it, or what has changed since the plan was made.
+pub fn fit(snapshot: &Snapshot, policy: &Policy, migration: &Migration) -> Result<(), Unfit> {
+    let cluster = cluster_of(snapshot, migration)?;
+    let board = Board::new(snapshot, policy, &cluster);
+    let placement = board.start();
+    fit_on(&board, &placement, migration)
+}
+
+/// Replays an approved plan on a newer snapshot and drops the steps that no longer fit or help.
+#[must_use]
+pub fn revalidate(snapshot: &Snapshot, policy: &Policy, migrations: &[Migration]) -> Revalidated {
+    let mut result = Revalidated::default();
+    let mut clusters: Vec<ClusterInfo> = Vec::new();
+    let mut of_cluster: Vec<(ClusterId, &Migration)> = Vec::new();
+    for migration in migrations {
+        match cluster_of(snapshot, migration) {
+            Ok(cluster) => {
+                of_cluster.push((cluster.id, migration));
+                if clusters.iter().all(|known| known.id != cluster.id) {
+                    clusters.push(cluster);
+                }
+            }
+            Err(unfit) => result.dropped.push((migration.clone(), unfit)),
+        }
+    }
+    for cluster in &clusters {
+        let own: Vec<_> = of_cluster.iter().filter(|(id, _)| *id == cluster.id).map(|(_, m)| *m).collect();
+        revalidate_cluster(&Board::new(snapshot, policy, cluster), &own, &mut result);
+    }
+    result.dropped.sort_by_key(|(migration, _)| migration.step);
+    result
+}
+
+fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut Revalidated) {
+    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    let mut useless = BTreeSet::new();
+    // Room is made for somebody: once that migration is dropped, making room is of no use, so begin again.
+    loop {
+        (kept, dropped) = replay(board, migrations, &useless, (kept, dropped));
+        let helps = |for_vm: VmId| kept.iter().any(|m: &Migration| m.vm == for_vm);
+        let idle = kept.iter().filter(|m| matches!(m.why, MoveWhy::MakeRoom { for_vm, .. } if !helps(for_vm)));
+        let idle: Vec<_> = idle.map(|m| m.step).collect();
+        if idle.is_empty() {
+            break;
+        }
+        useless.extend(idle);
+    }
+    let mut end = board.start();
+    for migration in &kept {
+        if let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target)) {
+            board.apply(&mut end, vm, target);
+        }
+    }
+    let start = board.start();
+    let by_itself = kept.iter().any(|m| matches!(m.why, MoveWhy::Drain | MoveWhy::Level { .. }));
+    result.relieves |= by_itself || load::overload(board, &end) < load::overload(board, &start);
+    result.kept.append(&mut kept);
+    result.dropped.append(&mut dropped);
+}
+
+type KeptAndDropped = (Vec<Migration>, Vec<(Migration, Unfit)>);
+
+fn replay(
+    board: &Board<'_>,
+    migrations: &[&Migration],
+    useless: &BTreeSet<u32>,
+    (mut kept, mut dropped): KeptAndDropped,
+) -> KeptAndDropped {
+    kept.clear();
+    dropped.clear();
+    let mut placement = board.start();
+    for migration in migrations {
+        let fits = match useless.contains(&migration.step) {
+            true => Err(Unfit::NoRelief),
+            false => fit_on(board, &placement, migration)
+                .and_then(|()| still_helps(board, &placement, migration)),
+        };
+        match fits {
+            Ok(()) => {
+                if let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target)) {
+                    board.apply(&mut placement, vm, target);
+                }
+                kept.push((*migration).clone());
+            }
+            Err(unfit) => dropped.push(((*migration).clone(), unfit)),
+        }
+    }
+    (kept, dropped)
+}
+
+/// A step that relieves must find its source overloaded, unless it is the second leg of a detour; one that evens
+/// out must lower the imbalance.
+fn still_helps(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Result<(), Unfit> {
+    let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target)) else {
+        return Err(Unfit::VmGone);
+    };
+    let source = placement.at[vm];
+    let second_leg = board.vms[vm].node != source;
+    let helps = match migration.why {
+        MoveWhy::Relieve(_) => second_leg || board.nodes[source].is_over(&placement.used[source]),
+        MoveWhy::Level { .. } => {
+            let mut after = placement.clone();
+            board.apply(&mut after, vm, target);
+            second_leg || load::imbalance(board, &after.used) < load::imbalance(board, &placement.used)
+        }
+        MoveWhy::MakeRoom { .. } | MoveWhy::Drain => true,
+    };
+    if helps { Ok(()) } else { Err(Unfit::NoRelief) }
+}
+
+fn cluster_of(snapshot: &Snapshot, migration: &Migration) -> Result<ClusterInfo, Unfit> {
+    let node = snapshot.node(migration.target).ok_or(Unfit::NodeGone(migration.target))?;
+    let unnamed = || ClusterInfo::new(node.cluster, node.cluster.to_string());
+    Ok(snapshot.cluster(node.cluster).cloned().unwrap_or_else(unnamed))
+}
+
+fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Result<(), Unfit> {
+    if let Some(hold) = narrate::hold(board) {
+        return Err(Unfit::Held(hold));
+    }
+    let target = board.node_of(migration.target).ok_or(Unfit::NodeGone(migration.target))?;
+    let vm = match (board.vm_of(migration.vm), board.snapshot.vm(migration.vm)) {
+        (Some(vm), _) => vm,
+        (None, Some(elsewhere)) => return Err(Unfit::Moved { now: elsewhere.node }),
+        (None, None) => return Err(Unfit::VmGone),
+    };
+    let now = board.nodes[placement.at[vm]].info.id;
+    if now == migration.target {
+        return Err(Unfit::AlreadyThere);
+    }
+    if now != migration.source {
+        return Err(Unfit::Moved { now });
+    }
+    board.movable(vm, migration.why == MoveWhy::Drain).map_err(Unfit::Vm)?;
+    match board.refusal(placement, vm, target) {
+        Some(refusal) => Err(Unfit::Target(refusal)),
+        None => Ok(()),
+    }
+}

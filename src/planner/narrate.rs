@@ -1,0 +1,386 @@
+//! Puts a plan into data that people can be told: why each VM moves, what each node becomes, what stays and why.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ClusterPlan, Excess, Migration, MoveWhy, NodeState, Note, Obstacle, Overloaded, PlanId, RunnerUp, Skip,
+    SkipWhy, StillOverloaded, TargetRefusal,
+    board::{Board, Placement, SourceClosed},
+    load::{self, CPU, LOAD, MEMORY, MICRO, RESOURCES},
+    search::{Purpose, Step},
+};
+use crate::model::Mib;
+
+/// A node's own memory figure and the sum over its VMs may differ by so much of the node's memory without a word:
+/// rounding, and VMs that come and go between two lists.
+const SUMS_DIFFER_PERCENT: i64 = 1;
+
+/// Returns why nothing may be done in this cluster.
+pub(super) fn hold(board: &Board<'_>) -> Option<String> {
+    if let Some(reason) = board.info.incomplete.first() {
+        return Some(format!("the picture is incomplete: {reason}"));
+    }
+    if let Some(kind) = not_kvm(board) {
+        return Some(format!("{kind} is not balanced, only KVM"));
+    }
+    let task = foreign_tasks(board).next()?;
+    Some(format!("a migration that this bot did not order is running (task {task})"))
+}
+
+fn not_kvm<'b>(board: &'b Board<'_>) -> Option<&'b str> {
+    board.info.virtualization.as_deref().filter(|kind| !kind.eq_ignore_ascii_case("kvm"))
+}
+
+fn foreign_tasks<'b>(board: &'b Board<'_>) -> impl Iterator<Item = u64> + 'b {
+    let here = |cluster: Option<_>| cluster.is_none_or(|cluster| cluster == board.info.id);
+    board.snapshot.foreign.iter().filter(move |foreign| here(foreign.cluster)).map(|foreign| foreign.task)
+}
+
+/// Tells the whole plan of a cluster.
+pub(super) fn cluster_plan(board: &Board<'_>, steps: &[Step], steps_max: usize) -> ClusterPlan {
+    let start = board.start();
+    let mut placement = board.start();
+    let mut waves = Waves::new(board.policy.parallel_max);
+    let migrations: Vec<Migration> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let wave = waves.take(placement.at[step.vm], step.target);
+            let migration = migration(board, &placement, steps, index, wave);
+            board.apply(&mut placement, step.vm, step.target);
+            migration
+        })
+        .collect();
+    let limit = (steps.len() >= steps_max).then_some(steps_max);
+    let still = still_overloaded(board, &placement, limit);
+    ClusterPlan {
+        id: PlanId(String::new()),
+        cluster: board.info.id,
+        name: board.info.name.clone(),
+        incomplete: board.info.incomplete.clone(),
+        overloaded: overloaded(board, &start),
+        skipped: skipped(board, &start, &placement),
+        migrations,
+        still_overloaded: still,
+        notes: notes(board),
+        before: load::figures(board, &start),
+        after: load::figures(board, &placement),
+    }
+}
+
+/// Numbers the waves: steps that share no node, as many as may run at one time.
+pub(super) struct Waves {
+    parallel_max: usize,
+    number: u32,
+    nodes: Vec<usize>,
+}
+
+impl Waves {
+    pub fn new(parallel_max: usize) -> Self {
+        Self { parallel_max: parallel_max.max(1), number: 1, nodes: Vec::new() }
+    }
+
+    pub fn take(&mut self, source: usize, target: usize) -> u32 {
+        let shared = self.nodes.contains(&source) || self.nodes.contains(&target);
+        if shared || self.nodes.len() >= 2 * self.parallel_max {
+            self.number += 1;
+            self.nodes.clear();
+        }
+        self.nodes.extend([source, target]);
+        self.number
+    }
+}
+
+fn migration(
+    board: &Board<'_>,
+    placement: &Placement,
+    steps: &[Step],
+    index: usize,
+    wave: u32,
+) -> Migration {
+    let Step { vm, target, .. } = steps[index];
+    let source = placement.at[vm];
+    let (what, from, to) = (&board.vms[vm], &board.nodes[source], &board.nodes[target]);
+    let without = load::minus(placement.used[source], what.needs);
+    let with = load::plus(placement.used[target], what.needs);
+    Migration {
+        step: u32::try_from(index + 1).unwrap_or(u32::MAX),
+        wave,
+        vm: what.info.id,
+        vm_name: what.info.name.clone(),
+        source: from.info.id,
+        source_name: from.info.name.clone(),
+        target: to.info.id,
+        target_name: to.info.name.clone(),
+        vcpus: what.info.cpu_cores,
+        ram: what.info.memory,
+        disk: board.disk(vm),
+        why: why(board, placement, steps, index),
+        runner_up: runner_up(board, placement, vm, target),
+        source_state: NodeState {
+            before: from.fullness(placement.used[source]),
+            after: from.fullness(without),
+        },
+        target_state: NodeState { before: to.fullness(placement.used[target]), after: to.fullness(with) },
+    }
+}
+
+fn why(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize) -> MoveWhy {
+    let Step { vm, target, purpose } = steps[index];
+    let source = placement.at[vm];
+    let helped = || steps[index + 1..].iter().find(|later| later.target == source && later.vm != vm);
+    let home = board.vms[vm].node;
+    let worst_at_home = || worst(&load::excesses(board, home, &board.nodes[home].start));
+    match (purpose, worst(&load::excesses(board, source, &placement.used[source]))) {
+        (Purpose::Drain, _) => MoveWhy::Drain,
+        (Purpose::Level, None) => leveling(board, placement, vm, target),
+        (_, Some(excess)) => MoveWhy::Relieve(excess),
+        (purpose, None) => match (purpose, helped(), worst_at_home()) {
+            (Purpose::MakeRoom, Some(helped), _) | (_, Some(helped), None) => {
+                let for_vm = board.vms[helped.vm].info;
+                MoveWhy::MakeRoom { for_vm: for_vm.id, for_vm_name: for_vm.name.clone() }
+            }
+            (_, _, Some(excess)) => MoveWhy::Relieve(excess),
+            (_, None, None) => leveling(board, placement, vm, target),
+        },
+    }
+}
+
+fn leveling(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) -> MoveWhy {
+    let mut after = placement.clone();
+    board.apply(&mut after, vm, target);
+    MoveWhy::Level {
+        imbalance_before: load::imbalance(board, &placement.used),
+        imbalance_after: load::imbalance(board, &after.used),
+    }
+}
+
+fn worst(excesses: &[Excess]) -> Option<Excess> {
+    let by = |excess: &Excess| excess.value / excess.threshold.max(f64::MIN_POSITIVE);
+    excesses.iter().copied().max_by(|a, b| by(a).total_cmp(&by(b)))
+}
+
+/// The other node that would have taken the VM with the most room left.
+fn runner_up(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) -> Option<RunnerUp> {
+    let needs = board.vms[vm].needs;
+    let fits = |node: &usize| *node != target && board.refusal(placement, vm, *node).is_none();
+    let rank = |node: &usize| {
+        let used = load::plus(placement.used[*node], needs);
+        let ceiling = &board.nodes[*node].ceiling;
+        let counts = (0..RESOURCES).filter(|r| ceiling[*r] != i64::MAX);
+        counts.map(|r| load::share(used[r], ceiling[r].max(1))).fold(0.0, f64::max)
+    };
+    let node = (0..board.nodes.len())
+        .filter(fits)
+        .map(|node| (rank(&node), node))
+        .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))?
+        .1;
+    let info = board.nodes[node].info;
+    let after = board.fullness(node, load::plus(placement.used[node], needs));
+    Some(RunnerUp { node: info.id, name: info.name.clone(), after })
+}
+
+pub(super) fn overloaded(board: &Board<'_>, placement: &Placement) -> Vec<Overloaded> {
+    over(board, placement)
+        .map(|node| Overloaded {
+            node: board.nodes[node].info.id,
+            name: board.nodes[node].info.name.clone(),
+            at: board.fullness(node, placement.used[node]),
+            over: load::excesses(board, node, &placement.used[node]),
+        })
+        .collect()
+}
+
+fn over<'b>(board: &'b Board<'_>, placement: &'b Placement) -> impl Iterator<Item = usize> + 'b {
+    (0..board.nodes.len()).filter(|n| board.nodes[*n].known && board.nodes[*n].is_over(&placement.used[*n]))
+}
+
+fn still_overloaded(board: &Board<'_>, placement: &Placement, limit: Option<usize>) -> Vec<StillOverloaded> {
+    let here = residents(board, placement);
+    over(board, placement)
+        .map(|node| {
+            let (facts, used) = (&board.nodes[node], placement.used[node]);
+            let beyond = |r: usize| (used[r] > facts.over[r]).then(|| used[r] - facts.over[r]);
+            let cpu = beyond(CPU).or(beyond(LOAD));
+            StillOverloaded {
+                node: facts.info.id,
+                name: facts.info.name.clone(),
+                over: load::excesses(board, node, &used),
+                needs_memory: beyond(MEMORY).map(|mib| Mib(mib.unsigned_abs())),
+                needs_cpu: cpu.map(|micro| micro as f64 / MICRO as f64),
+                because: obstacles(board, placement, node, &here[node], limit),
+            }
+        })
+        .collect()
+}
+
+fn residents(board: &Board<'_>, placement: &Placement) -> Vec<Vec<usize>> {
+    let mut here = vec![Vec::new(); board.nodes.len()];
+    for (vm, node) in placement.at.iter().enumerate() {
+        here[*node].push(vm);
+    }
+    here
+}
+
+fn obstacles(
+    board: &Board<'_>,
+    placement: &Placement,
+    node: usize,
+    here: &[usize],
+    limit: Option<usize>,
+) -> Vec<Obstacle> {
+    if let Some(hold) = hold(board) {
+        return vec![Obstacle::Held(hold)];
+    }
+    match &board.nodes[node].source {
+        Ok(()) => {}
+        Err(SourceClosed::Excluded) => return vec![Obstacle::ExcludedSource],
+        Err(closed) => return vec![Obstacle::State(closed.word().to_owned())],
+    }
+    let mut because: Vec<_> = limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
+    let why_not: Vec<_> = here.iter().filter_map(|vm| board.movable(*vm, false).err()).collect();
+    let movable: Vec<_> = here.iter().copied().filter(|vm| board.movable(*vm, false).is_ok()).collect();
+    let mut refusals = BTreeMap::new();
+    for refused in refused_everywhere(board, placement, &movable) {
+        *refusals.entry(refused.1).or_insert(0) += 1;
+    }
+    let homeless: usize = refusals.values().sum();
+    if limit.is_none() && (homeless < movable.len() || movable.is_empty()) {
+        because.push(Obstacle::NotEnough { movable: movable.len() });
+    } else if homeless == movable.len() && homeless > 0 {
+        let mut reasons: Vec<_> = refusals.into_iter().collect();
+        reasons.sort_by_key(|(refusal, count)| (std::cmp::Reverse(*count), *refusal));
+        because.push(Obstacle::NoTarget { movable: homeless, reasons });
+    }
+    because.extend(grouped(why_not));
+    because
+}
+
+/// Counts the reasons; VMs that rest for the same reason are one group, free when the last of them is.
+fn grouped(reasons: Vec<SkipWhy>) -> impl Iterator<Item = Obstacle> {
+    let mut groups: Vec<(SkipWhy, usize)> = Vec::new();
+    for why in reasons {
+        let same = groups.iter_mut().find(|(known, _)| match (known, &why) {
+            (SkipWhy::Resting { why: a, .. }, SkipWhy::Resting { why: b, .. }) => a == b,
+            (known, why) => known == why,
+        });
+        match (same, &why) {
+            (Some((SkipWhy::Resting { until, .. }, count)), SkipWhy::Resting { until: later, .. }) => {
+                *until = (*until).max(*later);
+                *count += 1;
+            }
+            (Some((_, count)), _) => *count += 1,
+            (None, _) => groups.push((why, 1)),
+        }
+    }
+    groups.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    groups.into_iter().map(|(why, count)| Obstacle::Immovable { why, count })
+}
+
+/// Of these VMs, those that no node would take, with the reason that most nodes give.
+fn refused_everywhere(board: &Board<'_>, placement: &Placement, vms: &[usize]) -> Vec<(usize, TargetRefusal)> {
+    let mut known: Vec<(usize, Option<TargetRefusal>)> = Vec::new();
+    let alike = |a: usize, b: usize| {
+        let (a_vm, b_vm) = (&board.vms[a], &board.vms[b]);
+        a_vm.needs == b_vm.needs && a_vm.groups == b_vm.groups && placement.at[a] == placement.at[b]
+    };
+    vms.iter()
+        .filter_map(|&vm| {
+            let refusal = match known.iter().find(|(other, _)| alike(*other, vm)) {
+                Some((_, refusal)) => *refusal,
+                None => {
+                    let refusal = main_refusal(board, placement, vm);
+                    known.push((vm, refusal));
+                    refusal
+                }
+            };
+            Some((vm, refusal?))
+        })
+        .collect()
+}
+
+/// The reason that most nodes give against a VM; `None` where one would take it.
+pub(super) fn main_refusal(board: &Board<'_>, placement: &Placement, vm: usize) -> Option<TargetRefusal> {
+    let others = (0..board.nodes.len()).filter(|node| *node != placement.at[vm]);
+    let refusals: Option<Vec<_>> = others.map(|node| board.refusal(placement, vm, node)).collect();
+    Some(most_frequent(refusals?.into_iter()).unwrap_or(TargetRefusal::SameNode))
+}
+
+/// The refusal that occurs most often, the first of its kind where two do.
+pub(super) fn most_frequent(refusals: impl Iterator<Item = TargetRefusal>) -> Option<TargetRefusal> {
+    let mut counts = BTreeMap::new();
+    for refusal in refusals {
+        *counts.entry(refusal).or_insert(0usize) += 1;
+    }
+    counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0))).map(|(refusal, _)| refusal)
+}
+
+fn skipped(board: &Board<'_>, start: &Placement, end: &Placement) -> Vec<Skip> {
+    let mut skips: Vec<(usize, SkipWhy)> = Vec::new();
+    for node in over(board, start) {
+        for &vm in &board.vms_on[node] {
+            skips.extend(board.movable(vm, false).err().map(|why| (vm, why)));
+        }
+    }
+    if hold(board).is_none() {
+        let here = residents(board, end);
+        for node in over(board, end) {
+            let movable: Vec<_> =
+                here[node].iter().copied().filter(|vm| board.movable(*vm, false).is_ok()).collect();
+            let refused = refused_everywhere(board, end, &movable);
+            skips.extend(refused.into_iter().map(|(vm, refusal)| (vm, SkipWhy::NoTarget(refusal))));
+        }
+    }
+    skips.sort_by_key(|(vm, _)| *vm);
+    skips.into_iter().map(|(vm, why)| skip(board, vm, why)).collect()
+}
+
+pub(super) fn skip(board: &Board<'_>, vm: usize, why: SkipWhy) -> Skip {
+    let info = board.vms[vm].info;
+    Skip { vm: info.id, name: info.name.clone(), node: info.node, why }
+}
+
+fn notes(board: &Board<'_>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let opted_out = |vm: &super::board::Vm<'_>| {
+        vm.info.blocked_by.contains(&crate::model::Block::BalancerMode) && board.policy.respect_balancer_mode
+    };
+    if !board.vms.is_empty() && board.vms.iter().all(opted_out) {
+        notes.push(Note::EveryVmOptedOut);
+    }
+    let unmeasured: Vec<_> = board.nodes.iter().filter(|node| node.known && !node.by_load).collect();
+    if !unmeasured.is_empty() && board.nodes.iter().any(|node| node.info.load.is_some()) {
+        let nodes = unmeasured.iter().map(|node| node.info.name.clone()).collect();
+        notes.push(Note::Unmeasured { nodes });
+    }
+    if let Some(kind) = not_kvm(board) {
+        notes.push(Note::NotKvm { virtualization: kind.to_owned() });
+    }
+    if let Some(key) = &board.info.builtin_balancer {
+        notes.push(Note::BuiltinBalancer { key: key.clone() });
+    }
+    notes.extend(foreign_tasks(board).map(|task| Note::ForeignMigration { task }));
+    notes.extend(unknown_selectors(board));
+    notes.extend((0..board.nodes.len()).filter_map(|node| sums_differ(board, node)));
+    notes
+}
+
+/// Names that match nothing on the whole platform.
+fn unknown_selectors(board: &Board<'_>) -> impl Iterator<Item = Note> {
+    let (snapshot, policy) = (board.snapshot, board.policy);
+    let is_node = |s: &super::Selector| snapshot.nodes.iter().any(|node| s.is_node(node.id, &node.name));
+    let is_vm = |s: &super::Selector| snapshot.vms.iter().any(|vm| s.matches(vm.id.0, &vm.name));
+    let nodes = policy.exclusions.iter().map(|exclusion| &exclusion.node).filter(|s| !is_node(s));
+    let unknown: std::collections::BTreeSet<_> =
+        nodes.chain(policy.pinned.iter().filter(|s| !is_vm(s))).map(|selector| selector.0.clone()).collect();
+    unknown.into_iter().map(|selector| Note::UnknownSelector { selector })
+}
+
+fn sums_differ(board: &Board<'_>, node: usize) -> Option<Note> {
+    let facts = &board.nodes[node];
+    let memory_node = facts.info.memory_used?;
+    let memory_vms: Mib = board.vms_on[node].iter().map(|vm| board.vms[*vm].info.memory).sum();
+    let differ = memory_node.0.abs_diff(memory_vms.0);
+    let tolerated = facts.capacity[MEMORY].unsigned_abs() * SUMS_DIFFER_PERCENT.unsigned_abs() / 100;
+    (differ > tolerated).then(|| Note::SumsDiffer { node: facts.info.name.clone(), memory_node, memory_vms })
+}

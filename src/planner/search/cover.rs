@@ -1,0 +1,150 @@
+//! Which VMs must leave one overloaded node: the cheapest set that takes it under its thresholds, by dynamic programming.
+
+use super::flow::Flow;
+use crate::planner::load::RESOURCES;
+
+/// Cells of the table at most: beyond it amounts are rounded (VMs down, needs up), so a cover stays a cover.
+/// 16 384 cells are 128 steps in each of two resources, finer than tariffs are.
+const CELLS_MAX: usize = 16_384;
+
+/// The price of a move besides its cost: a positive one asks for fewer, larger moves.
+#[derive(Clone, Copy)]
+pub struct Price {
+    pub per_move: f64,
+}
+
+/// One resource of the node that is over.
+struct Axis {
+    resource: usize,
+    /// Units that must leave.
+    need: usize,
+    unit: i64,
+    /// What one unit takes off the overload.
+    relief: f64,
+}
+
+/// Some VMs of a slot, as one choice of the table.
+struct Bundle {
+    slot: usize,
+    count: u32,
+    units: [usize; 2],
+    cost: f64,
+}
+
+/// Returns the slots of the VMs that should leave, a slot once for each VM; where nothing suffices, those that
+/// take off the most at the least cost.
+pub fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Vec<usize> {
+    let slots = &flow.pool.slots_on[node];
+    let axes = axes(flow, node, slots);
+    if axes.is_empty() {
+        return Vec::new();
+    }
+    let bundles = bundles(flow, slots, &axes, price);
+    let (came_from, least) = fill(&bundles, &axes);
+    pick(&bundles, &came_from, &least, &axes)
+}
+
+fn axes(flow: &Flow<'_, '_>, node: usize, slots: &[usize]) -> Vec<Axis> {
+    let facts = &flow.board.nodes[node];
+    let over: Vec<_> = (0..RESOURCES).filter(|r| flow.used[node][*r] > facts.over[*r]).collect();
+    // The table has two axes; a node is judged by memory and by one of CPU and load.
+    let per_axis = if over.len() > 1 { 127 } else { CELLS_MAX as i64 - 1 };
+    let axis = |&r: &usize| {
+        let excess = flow.used[node][r] - facts.over[r];
+        let sizes = slots.iter().map(|slot| flow.pool.class(*slot).needs[r]);
+        let grid = sizes.fold(0, gcd).max(1);
+        let unit = match units(excess, grid) <= per_axis {
+            true => grid,
+            false => units(excess, per_axis),
+        };
+        let relief = unit as f64 * facts.per_threshold[r];
+        Axis { resource: r, need: usize::try_from(units(excess, unit)).unwrap_or(0), unit, relief }
+    };
+    over.iter().take(2).map(axis).collect()
+}
+
+fn bundles(flow: &Flow<'_, '_>, slots: &[usize], axes: &[Axis], price: Price) -> Vec<Bundle> {
+    let mut bundles = Vec::new();
+    for &slot in slots {
+        let class = flow.pool.class(slot);
+        let units = |axis: Option<&Axis>| {
+            axis.map_or(0, |axis| usize::try_from(class.needs[axis.resource] / axis.unit).unwrap_or(0))
+        };
+        let each = [units(axes.first()), units(axes.get(1))];
+        let enough = axes.iter().zip(each).filter(|(_, each)| *each > 0).map(|(a, each)| a.need.div_ceil(each));
+        let mut left = enough.max().unwrap_or(0).min(flow.pool.slots[slot].vms.len() - flow.taken[slot] as usize);
+        // Powers of two and a rest make up every count with few choices.
+        let mut count = 1;
+        while left > 0 {
+            let now = count.min(left);
+            let cost = (class.cost + price.per_move) * now as f64;
+            let units = each.map(|each| each.saturating_mul(now));
+            bundles.push(Bundle { slot, count: u32::try_from(now).unwrap_or(u32::MAX), units, cost });
+            left -= now;
+            count *= 2;
+        }
+    }
+    bundles
+}
+
+/// A cell from which none was taken.
+const NONE: u32 = u32::MAX;
+
+/// The table: the least cost at which a cell is reached, and for each bundle from which cell it led there.
+fn fill(bundles: &[Bundle], axes: &[Axis]) -> (Vec<Vec<u32>>, Vec<f64>) {
+    let (rows, columns) = shape(axes);
+    let mut least = vec![f64::INFINITY; rows * columns];
+    least[0] = 0.0;
+    let mut came_from = Vec::with_capacity(bundles.len());
+    for bundle in bundles {
+        let mut from = vec![NONE; least.len()];
+        // From the far end, so that a bundle is not taken twice.
+        for i in (0..rows).rev() {
+            let row = (i + bundle.units[0]).min(rows - 1) * columns;
+            for j in (0..columns).rev() {
+                let cell = i * columns + j;
+                let cost = least[cell] + bundle.cost;
+                let to = row + (j + bundle.units[1]).min(columns - 1);
+                if cost < least[to] {
+                    least[to] = cost;
+                    from[to] = u32::try_from(cell).unwrap_or(NONE);
+                }
+            }
+        }
+        came_from.push(from);
+    }
+    (came_from, least)
+}
+
+fn shape(axes: &[Axis]) -> (usize, usize) {
+    (axes[0].need + 1, axes.get(1).map_or(1, |axis| axis.need + 1))
+}
+
+/// Walks back from the cell with the most relief at the least cost.
+fn pick(bundles: &[Bundle], came_from: &[Vec<u32>], least: &[f64], axes: &[Axis]) -> Vec<usize> {
+    let (_, columns) = shape(axes);
+    let relief = |cell: usize| {
+        let second = axes.get(1).map_or(0.0, |axis| (cell % columns) as f64 * axis.relief);
+        (cell / columns) as f64 * axes[0].relief + second
+    };
+    let reached = (0..least.len()).filter(|cell| least[*cell].is_finite());
+    let best = reached.max_by(|a, b| relief(*a).total_cmp(&relief(*b)).then(least[*b].total_cmp(&least[*a])));
+    let mut cell = best.unwrap_or(0);
+    let mut slots = Vec::new();
+    for (bundle, from) in bundles.iter().zip(came_from).rev() {
+        if from[cell] != NONE {
+            slots.extend(std::iter::repeat_n(bundle.slot, bundle.count as usize));
+            cell = from[cell] as usize;
+        }
+    }
+    slots
+}
+
+/// So many units are at least that amount.
+fn units(amount: i64, unit: i64) -> i64 {
+    (amount + unit - 1) / unit
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,122 @@
+//! A set of moves as a whole, without their order: what every node holds once all are done, kept up by small sums.
+//!
+//! A node that receives must end within its ceilings; a node that only gives may stay over. In which order the moves
+//! can run is asked in `order`.
+
+use super::pool::{Move, Pool};
+use crate::planner::{
+    board::{Board, qemu_allows},
+    load::{self, Amounts},
+};
+
+/// The state of a search.
+#[derive(Clone)]
+pub struct Flow<'a, 'b> {
+    pub board: &'a Board<'b>,
+    pub pool: &'a Pool,
+    pub moves: Vec<Move>,
+    pub used: Vec<Amounts>,
+    pub cost: f64,
+    /// How many VMs of each slot are on their way.
+    pub taken: Vec<u32>,
+    count: Vec<i64>,
+    arrivals: Vec<u32>,
+    in_group: Vec<u32>,
+}
+
+impl<'a, 'b> Flow<'a, 'b> {
+    pub fn new(board: &'a Board<'b>, pool: &'a Pool) -> Self {
+        let mut in_group = vec![0; board.nodes.len() * board.groups];
+        for vm in &board.vms {
+            for group in &vm.groups {
+                in_group[vm.node * board.groups + usize::from(*group)] += 1;
+            }
+        }
+        Self {
+            board,
+            pool,
+            moves: Vec::new(),
+            used: board.nodes.iter().map(|node| node.start).collect(),
+            cost: 0.0,
+            taken: vec![0; pool.slots.len()],
+            count: board.nodes.iter().map(|node| node.start_count).collect(),
+            arrivals: vec![0; board.nodes.len()],
+            in_group,
+        }
+    }
+
+    pub fn available(&self, slot: usize) -> bool {
+        (self.taken[slot] as usize) < self.pool.slots[slot].vms.len()
+    }
+
+    /// Tells whether a VM of the slot may end on the target.
+    pub fn fits(&self, slot: usize, target: usize) -> bool {
+        let source = self.pool.slots[slot].node;
+        let to = &self.board.nodes[target];
+        source != target
+            && to.target.is_ok()
+            && qemu_allows(self.board.nodes[source].qemu, to.qemu)
+            && self.holds(slot, target)
+    }
+
+    /// Tells whether a node has room for one more VM of the slot.
+    fn holds(&self, slot: usize, node: usize) -> bool {
+        let class = self.pool.class(slot);
+        let ceiling = &self.board.nodes[node].ceiling;
+        let used = load::plus(self.used[node], class.needs);
+        used[0] <= ceiling[0]
+            && used[1] <= ceiling[1]
+            && used[2] <= ceiling[2]
+            && self.count[node] < self.board.nodes[node].room
+            && class.groups.iter().all(|g| self.in_group[node * self.board.groups + usize::from(*g)] == 0)
+    }
+
+    /// Tells whether the VM of a move may stay at home after all.
+    pub fn may_return(&self, index: usize) -> bool {
+        let Move { slot, .. } = self.moves[index];
+        let source = self.pool.slots[slot].node;
+        self.arrivals[source] == 0 || self.holds(slot, source)
+    }
+
+    pub fn add(&mut self, mv: Move) {
+        let source = self.pool.slots[mv.slot].node;
+        self.shift(mv.slot, source, mv.target);
+        self.taken[mv.slot] += 1;
+        self.arrivals[mv.target] += 1;
+        self.cost += self.pool.class(mv.slot).cost;
+        self.moves.push(mv);
+    }
+
+    /// Takes a move back; the last one takes its place in the list.
+    pub fn remove(&mut self, index: usize) -> Move {
+        let mv = self.moves.swap_remove(index);
+        let source = self.pool.slots[mv.slot].node;
+        self.shift(mv.slot, mv.target, source);
+        self.taken[mv.slot] -= 1;
+        self.arrivals[mv.target] -= 1;
+        self.cost -= self.pool.class(mv.slot).cost;
+        mv
+    }
+
+    fn shift(&mut self, slot: usize, from: usize, to: usize) {
+        let class = &self.pool.classes[self.pool.slots[slot].class];
+        self.used[from] = load::minus(self.used[from], class.needs);
+        self.used[to] = load::plus(self.used[to], class.needs);
+        self.count[from] -= 1;
+        self.count[to] += 1;
+        for group in &class.groups {
+            self.in_group[from * self.board.groups + usize::from(*group)] -= 1;
+            self.in_group[to * self.board.groups + usize::from(*group)] += 1;
+        }
+    }
+
+    /// The overload that is left.
+    pub fn overload(&self) -> f64 {
+        self.board.nodes.iter().zip(&self.used).map(|(node, used)| node.overload(used)).sum()
+    }
+
+    /// The overload that is left on one node.
+    pub fn overload_of(&self, node: usize) -> f64 {
+        self.board.nodes[node].overload(&self.used[node])
+    }
+}

@@ -1,0 +1,157 @@
+//! In which order moves run: the worst overload first, every rule held at every step, those side by side that may.
+
+use super::{Purpose, Step};
+use crate::planner::{
+    board::{Board, Placement, qemu_allows},
+    load,
+};
+
+/// Orders moves of single VMs, parks a VM on a third node where nothing else lets the plan go on, and drops what
+/// cannot run. At most `steps_max` steps.
+pub fn ordered(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Vec<Step> {
+    let mut run = Run {
+        board,
+        placement: board.start(),
+        left: wanted.to_vec(),
+        parked: Vec::new(),
+        steps: Vec::new(),
+        steps_max,
+        wave: Vec::new(),
+    };
+    while run.steps.len() < steps_max && !run.left.is_empty() {
+        if !run.advance() && !run.park() {
+            break;
+        }
+    }
+    pruned(board, run.steps)
+}
+
+struct Run<'a, 'b> {
+    board: &'a Board<'b>,
+    placement: Placement,
+    left: Vec<Step>,
+    parked: Vec<usize>,
+    steps: Vec<Step>,
+    steps_max: usize,
+    /// Nodes that the current wave uses.
+    wave: Vec<usize>,
+}
+
+impl Run<'_, '_> {
+    /// Takes the most urgent step that may run, if possible beside those of the current wave.
+    fn advance(&mut self) -> bool {
+        if self.wave.len() >= 2 * self.board.policy.parallel_max.max(1) {
+            self.wave.clear();
+        }
+        let best = self.most_urgent(&self.wave).or_else(|| {
+            let new_wave = self.most_urgent(&[]);
+            new_wave.inspect(|_| self.wave.clear())
+        });
+        let Some(best) = best else { return false };
+        let step = self.left.swap_remove(best);
+        self.take(step);
+        true
+    }
+
+    fn most_urgent(&self, busy: &[usize]) -> Option<usize> {
+        let mut best: Option<(Urgency, usize)> = None;
+        for (index, step) in self.left.iter().enumerate() {
+            let source = self.placement.at[step.vm];
+            if busy.contains(&source) || busy.contains(&step.target) {
+                continue;
+            }
+            let urgency = Urgency::of(self.board, &self.placement, step);
+            let more = best.as_ref().is_none_or(|(best, _)| urgency.before(best));
+            if more && self.board.refusal(&self.placement, step.vm, step.target).is_none() {
+                best = Some((urgency, index));
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    /// Moves a VM that waits for its target to a third node, once for each VM.
+    fn park(&mut self) -> bool {
+        if self.steps.len() + self.left.len() >= self.steps_max {
+            return false;
+        }
+        let nodes = 0..self.board.nodes.len();
+        let found = self.left.iter().filter(|step| !self.parked.contains(&step.vm)).find_map(|step| {
+            let fits = |&node: &usize| self.board.refusal(&self.placement, step.vm, node).is_none();
+            let onward =
+                |&node: &usize| qemu_allows(self.board.nodes[node].qemu, self.board.nodes[step.target].qemu);
+            let node = nodes.clone().filter(|node| *node != step.target).filter(fits).find(onward)?;
+            Some(Step { vm: step.vm, target: node, purpose: step.purpose })
+        });
+        let Some(step) = found else { return false };
+        self.parked.push(step.vm);
+        self.wave.clear();
+        self.take(step);
+        true
+    }
+
+    fn take(&mut self, step: Step) {
+        self.wave.extend([self.placement.at[step.vm], step.target]);
+        self.board.apply(&mut self.placement, step.vm, step.target);
+        self.steps.push(step);
+    }
+}
+
+/// What makes one step more urgent than another.
+struct Urgency {
+    /// The overload of its source.
+    overload: f64,
+    /// What the step takes off it.
+    relief: f64,
+    gain: f64,
+    vm: usize,
+}
+
+impl Urgency {
+    fn of(board: &Board<'_>, placement: &Placement, step: &Step) -> Self {
+        let source = placement.at[step.vm];
+        let (node, used) = (&board.nodes[source], placement.used[source]);
+        let overload = node.overload(&used);
+        let needs = board.vms[step.vm].needs;
+        let relief =
+            if overload > 0.0 { overload - node.overload(&load::minus(used, needs)) } else { 0.0 };
+        let gain = match step.purpose {
+            Purpose::Level => super::level::gain(board, placement, step.vm, step.target),
+            _ => 0.0,
+        };
+        Self { overload, relief, gain, vm: step.vm }
+    }
+
+    fn before(&self, other: &Self) -> bool {
+        let by = other.overload.total_cmp(&self.overload).then(other.relief.total_cmp(&self.relief));
+        by.then(other.gain.total_cmp(&self.gain)).then(self.vm.cmp(&other.vm)).is_lt()
+    }
+}
+
+/// Leaves out steps that nothing needs: without them the rest still runs and leaves no more overload.
+fn pruned(board: &Board<'_>, mut steps: Vec<Step>) -> Vec<Step> {
+    let mut end = overload_after(board, &steps).unwrap_or(f64::INFINITY);
+    for index in (0..steps.len()).rev() {
+        if steps[index].purpose != Purpose::MakeRoom {
+            continue;
+        }
+        let mut without = steps.clone();
+        without.remove(index);
+        if let Some(overload) = overload_after(board, &without).filter(|overload| *overload <= end) {
+            steps = without;
+            end = overload;
+        }
+    }
+    steps
+}
+
+/// Replays steps; `None` where one breaks a rule.
+pub fn overload_after(board: &Board<'_>, steps: &[Step]) -> Option<f64> {
+    let mut placement = board.start();
+    for step in steps {
+        if board.refusal(&placement, step.vm, step.target).is_some() {
+            return None;
+        }
+        board.apply(&mut placement, step.vm, step.target);
+    }
+    Some(load::overload(board, &placement))
+}

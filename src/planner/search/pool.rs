@@ -1,0 +1,76 @@
+//! What can be moved, with identical VMs of a node merged: a search over kinds is far smaller than one over VMs.
+
+use std::collections::HashMap;
+
+use crate::planner::{board::Board, load::Amounts};
+
+/// VMs that are alike in everything a plan looks at.
+#[derive(Clone)]
+pub struct Class {
+    pub needs: Amounts,
+    pub cost: f64,
+    pub groups: Vec<u16>,
+}
+
+/// The movable VMs of one class on one node.
+pub struct Slot {
+    pub node: usize,
+    pub class: usize,
+    /// In the order in which they are taken: the idle first.
+    pub vms: Vec<usize>,
+}
+
+/// All that can be moved.
+pub struct Pool {
+    pub classes: Vec<Class>,
+    pub slots: Vec<Slot>,
+    pub slots_on: Vec<Vec<usize>>,
+}
+
+/// One VM of a slot goes to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub slot: usize,
+    pub target: usize,
+}
+
+impl Pool {
+    /// Collects what may leave its node; `drain` is the node that VMs may leave even in maintenance.
+    pub fn new(board: &Board<'_>, drain: Option<usize>) -> Self {
+        let mut pool =
+            Self { classes: Vec::new(), slots: Vec::new(), slots_on: vec![Vec::new(); board.nodes.len()] };
+        let mut classes: HashMap<(Amounts, u64, Vec<u16>), usize> = HashMap::new();
+        for node in 0..board.nodes.len() {
+            let mut on_node: HashMap<usize, usize> = HashMap::new();
+            for &vm in &board.vms_on[node] {
+                if board.movable(vm, drain == Some(node)).is_err() {
+                    continue;
+                }
+                let what = &board.vms[vm];
+                let key = (what.needs, board.disk(vm).map_or(0, |disk| disk.0), what.groups.clone());
+                let class = *classes.entry(key).or_insert_with(|| {
+                    let groups = what.groups.clone();
+                    pool.classes.push(Class { needs: what.needs, cost: board.cost(vm), groups });
+                    pool.classes.len() - 1
+                });
+                let slot = *on_node.entry(class).or_insert_with(|| {
+                    pool.slots.push(Slot { node, class, vms: Vec::new() });
+                    pool.slots_on[node].push(pool.slots.len() - 1);
+                    pool.slots.len() - 1
+                });
+                pool.slots[slot].vms.push(vm);
+            }
+        }
+        for slot in &mut pool.slots {
+            slot.vms.sort_by(|a, b| {
+                let busy = |vm: usize| board.vms[vm].info.measured.as_ref().map_or(0.0, |own| own.cores);
+                busy(*a).total_cmp(&busy(*b)).then(a.cmp(b))
+            });
+        }
+        pool
+    }
+
+    pub fn class(&self, slot: usize) -> &Class {
+        &self.classes[self.slots[slot].class]
+    }
+}

@@ -1,0 +1,265 @@
+//! Clusters for tests and benches: recorded ones, and a generator of many sizes, fills and skews.
+
+use chrono::{DateTime, Utc};
+use vm_balancer::{
+    model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo},
+    planner::{Policy, Strategy, Threshold},
+};
+
+/// The bench's cluster of 20 nodes and 300 VMs: `gen.py 20 300 1 c20`.
+pub const C20: &str = include_str!("../data/c20.txt");
+/// 100 unlike nodes and 3000 VMs: `gen.py 100 3000 1 c100 --hetero`.
+pub const C100: &str = include_str!("../data/c100.txt");
+/// 1000 unlike nodes and 50 000 VMs: `gen.py 1000 50000 1 c1000 --hetero`.
+pub const C1000: &str = include_str!("../data/c1000.txt");
+
+/// When every test's snapshot was taken.
+pub fn noon() -> DateTime<Utc> {
+    "2026-11-23T12:00:00Z".parse().expect("a date")
+}
+
+/// An empty node of cluster 1.
+pub fn node(id: u64, memory_mib: u64, cores: u32) -> NodeInfo {
+    NodeInfo {
+        id: NodeId(id),
+        name: format!("node-{id:04}"),
+        cluster: ClusterId(1),
+        cpu_total: Some(cores),
+        cpu_used: Some(0),
+        memory_total: Some(Mib(memory_mib)),
+        memory_used: Some(Mib(0)),
+        vm_count: 0,
+        vm_limit: None,
+        maintenance: false,
+        vm_creation_allowed: true,
+        qemu_version: Some(QemuVersion::new("7.2.0")),
+        load: None,
+        state: "active".into(),
+        address: None,
+        ssh_port: None,
+    }
+}
+
+/// An idle VM that may move.
+pub fn vm(id: u64, node: u64, vcpus: u32, memory_mib: u64) -> VmInfo {
+    VmInfo {
+        id: VmId(id),
+        name: format!("vm-{id:05}"),
+        node: NodeId(node),
+        cpu_cores: vcpus,
+        memory: Mib(memory_mib),
+        state: "active".into(),
+        blocked_by: Vec::new(),
+        disk: None,
+        measured: None,
+        host_passthrough: false,
+    }
+}
+
+/// One cluster of these nodes and VMs, the nodes' own sums filled in.
+pub fn cluster(nodes: Vec<NodeInfo>, vms: Vec<VmInfo>) -> Snapshot {
+    let mut snapshot = Snapshot::empty(noon());
+    snapshot.clusters.push(ClusterInfo::new(ClusterId(1), "msk"));
+    snapshot.nodes = nodes;
+    snapshot.vms = vms;
+    recount(&mut snapshot);
+    snapshot
+}
+
+/// Fills in what each node says of its VMs.
+pub fn recount(snapshot: &mut Snapshot) {
+    let by_node = snapshot.vms_by_node();
+    let sums: Vec<_> = snapshot
+        .nodes
+        .iter()
+        .map(|node| {
+            let here = &by_node[&node.id];
+            (here.iter().map(|vm| vm.memory).sum(), here.iter().map(|vm| vm.cpu_cores).sum(), here.len())
+        })
+        .collect();
+    for (node, (memory, vcpus, count)) in snapshot.nodes.iter_mut().zip(sums) {
+        node.memory_used = Some(memory);
+        node.cpu_used = Some(vcpus);
+        node.vm_count = u32::try_from(count).expect("few VMs");
+    }
+}
+
+/// Reads a cluster as `data/compact.py` writes it.
+pub fn compact(text: &str) -> Snapshot {
+    let (mut nodes, mut vms) = (Vec::new(), Vec::new());
+    for (line, node_id) in text.lines().zip(1..) {
+        let mut fields = line.split(' ');
+        let mut number = || fields.next().expect("a field").parse::<u64>().expect("a number");
+        let (memory, cores) = (number(), number());
+        nodes.push(node(node_id, memory, u32::try_from(cores).expect("few cores")));
+        for kind in fields.filter(|kind| !kind.is_empty()) {
+            let parts: Vec<u64> = kind.split('*').map(|part| part.parse().expect("a number")).collect();
+            for _ in 0..parts[2] {
+                let id = 100_000 + vms.len() as u64;
+                vms.push(vm(id, node_id, u32::try_from(parts[0]).expect("few vCPUs"), parts[1]));
+            }
+        }
+    }
+    cluster(nodes, vms)
+}
+
+/// Writes a cluster as `compact` reads it.
+pub fn to_compact(snapshot: &Snapshot) -> String {
+    let by_node = snapshot.vms_by_node();
+    let line = |node: &NodeInfo| {
+        let mut kinds = std::collections::BTreeMap::new();
+        for vm in &by_node[&node.id] {
+            *kinds.entry((vm.cpu_cores, vm.memory.0)).or_insert(0) += 1;
+        }
+        let kinds: Vec<_> = kinds.iter().map(|((c, m), n)| format!("{c}*{m}*{n}")).collect();
+        let memory = node.memory_total.unwrap_or_default().0;
+        format!("{memory} {} {}\n", node.cpu_total.unwrap_or_default(), kinds.join(" "))
+    };
+    snapshot.nodes.iter().map(line).collect()
+}
+
+/// A small generator of numbers (splitmix64): the same on every machine.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Evenly in 0..1.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// Bell-shaped around 0 with deviation 1, near enough: the sum of twelve even draws.
+    fn bell(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+
+    /// An index, drawn by weight.
+    fn weighted(&mut self, weights: &[f64]) -> usize {
+        let mut left = self.unit() * weights.iter().sum::<f64>();
+        for (index, weight) in weights.iter().enumerate() {
+            left -= weight;
+            if left < 0.0 {
+                return index;
+            }
+        }
+        weights.len() - 1
+    }
+}
+
+/// What a generated cluster is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub nodes: usize,
+    pub vms: usize,
+    pub seed: u64,
+    /// Nodes of three sizes instead of one.
+    pub unlike: bool,
+    /// Allocated memory of the whole cluster.
+    pub fill: f64,
+    /// How unevenly VMs were placed.
+    pub skew: f64,
+}
+
+/// A tariff grid as hosters sell it: vCPUs, MiB, how many of a hundred.
+const TARIFFS: [(u32, u64, f64); 10] = [
+    (1, 1024, 22.0),
+    (1, 2048, 18.0),
+    (2, 2048, 12.0),
+    (2, 4096, 18.0),
+    (4, 4096, 6.0),
+    (4, 8192, 12.0),
+    (6, 12288, 4.0),
+    (8, 16384, 5.0),
+    (8, 32768, 2.0),
+    (16, 32768, 1.0),
+];
+
+/// Makes a cluster: VMs by tariff, nodes sized for the fill, placement skewed but within capacity.
+pub fn generate(shape: Shape) -> Snapshot {
+    let mut dice = Dice(shape.seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ shape.nodes as u64);
+    let weights = TARIFFS.map(|tariff| tariff.2);
+    let kinds: Vec<_> = (0..shape.vms).map(|_| TARIFFS[dice.weighted(&weights)]).collect();
+    let sizes: Vec<f64> = (0..shape.nodes)
+        .map(|_| if shape.unlike { [1.0, 2.0, 3.0][dice.weighted(&[5.0, 4.0, 1.0])] } else { 1.0 })
+        .collect();
+    let memory: u64 = kinds.iter().map(|kind| kind.1).sum();
+    let per_size = memory as f64 / shape.fill / sizes.iter().sum::<f64>();
+    let nodes: Vec<_> = (1..)
+        .zip(&sizes)
+        .map(|(id, size)| {
+            let mib = (size * per_size / 8192.0).ceil() as u64 * 8192;
+            node(id, mib, ((size * per_size / 32768.0).round() as u32 * 4).max(8))
+        })
+        .collect();
+    let draw: Vec<f64> = sizes.iter().map(|size| (dice.bell() * shape.skew).exp() * size).collect();
+    let mut used = vec![(0u64, 0u32); nodes.len()];
+    let mut order: Vec<usize> = (0..kinds.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(kinds[*index].1));
+    let mut vms = Vec::new();
+    for index in order {
+        let (vcpus, mib, _) = kinds[index];
+        let capacity = |n: usize| (nodes[n].memory_total.unwrap_or_default().0, nodes[n].cpu_total.unwrap_or(0));
+        let fits = |n: usize, used: &[(u64, u32)]| {
+            let (memory, cores) = capacity(n);
+            (used[n].0 + mib) as f64 <= memory as f64 * 0.97 && used[n].1 + vcpus <= cores * 6
+        };
+        let emptiest = |used: &[(u64, u32)]| {
+            (0..nodes.len()).min_by_key(|n| used[*n].0 * 1000 / capacity(*n).0).unwrap_or(0)
+        };
+        let chosen = (0..200).map(|_| dice.weighted(&draw)).find(|n| fits(*n, &used));
+        let chosen = chosen.unwrap_or_else(|| emptiest(&used));
+        used[chosen] = (used[chosen].0 + mib, used[chosen].1 + vcpus);
+        vms.push(vm(100_000 + index as u64, chosen as u64 + 1, vcpus, mib));
+    }
+    cluster(nodes, vms)
+}
+
+/// A policy with both thresholds at these, and room for any plan.
+pub fn thresholds(memory_percent: f64, vcpus_per_core: f64) -> Policy {
+    let at = |value| Threshold { overload: value, target: value };
+    Policy { memory: at(memory_percent), cpu: at(vcpus_per_core), migrations_max: 1_000_000, ..Policy::default() }
+}
+
+/// The level figures' policy: nothing is overloaded, everything may be evened out.
+pub fn leveling(migrations_max: usize) -> Policy {
+    Policy { strategy: Strategy::Level, migrations_max, ..thresholds(100.0, 6.0) }
+}
+
+/// GiB moved and 4 for each migration.
+pub fn cost(plan: &vm_balancer::planner::ClusterPlan) -> f64 {
+    plan.migrations.iter().map(|migration| migration.ram.gib() + 4.0).sum()
+}
+
+/// The overload that a placement has: by how much of their thresholds its nodes exceed them.
+pub fn overload(snapshot: &Snapshot, policy: &Policy) -> f64 {
+    let of = |node: &NodeInfo| {
+        let (memory, cores) = (node.memory_total.unwrap_or_default(), f64::from(node.cpu_total.unwrap_or(1)));
+        let memory = node.memory_used.unwrap_or_default().percent_of(memory) / policy.memory.overload;
+        let cpu = f64::from(node.cpu_used.unwrap_or(0)) / cores / policy.cpu.overload;
+        (memory - 1.0).max(0.0) + (cpu - 1.0).max(0.0)
+    };
+    snapshot.nodes.iter().map(of).sum()
+}
+
+/// The snapshot after the first so many migrations.
+pub fn after(snapshot: &Snapshot, migrations: &[vm_balancer::planner::Migration]) -> Snapshot {
+    let mut moved = snapshot.clone();
+    let index: std::collections::HashMap<_, _> =
+        moved.vms.iter().enumerate().map(|(index, vm)| (vm.id, index)).collect();
+    for migration in migrations {
+        moved.vms[index[&migration.vm]].node = migration.target;
+    }
+    recount(&mut moved);
+    moved
+}
