@@ -5,4 +5,5 @@ pub mod model;
 pub mod planner;
 pub mod scheduler;
 pub mod store;
+pub mod telegram;
 pub mod vmmanager;
