@@ -6,4 +6,8 @@ pub mod planner;
 pub mod scheduler;
 pub mod store;
 pub mod telegram;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod scheduler;
+pub mod store;
 pub mod vmmanager;

@@ -146,10 +146,10 @@ step-left-out-by = left out by { $who }
 step-runs = running since { $since }
 step-slow = running since { $since }, slow
 
-button-approve = ✓ Approve
-button-reject = ✗ Reject
-button-refresh = ↻ Refresh
-button-cancel = ■ Stop after this migration
+button-approve = Approve
+button-reject = Reject
+button-refresh = Refresh
+button-cancel = Stop after this migration
 button-balance = Balance { $cluster }
 button-newer = ← newer
 button-older = older →

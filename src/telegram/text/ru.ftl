@@ -154,10 +154,10 @@ step-left-out-by = исключил { $who }
 step-runs = переносится с { $since }
 step-slow = переносится с { $since }, медленно
 
-button-approve = ✓ Подтвердить
-button-reject = ✗ Отклонить
-button-refresh = ↻ Обновить
-button-cancel = ■ Стоп после этого переноса
+button-approve = Подтвердить
+button-reject = Отклонить
+button-refresh = Обновить
+button-cancel = Стоп после этого переноса
 button-balance = Балансировать { $cluster }
 button-newer = ← новее
 button-older = старее →

@@ -42,12 +42,12 @@ pub enum Setting {
 impl View {
     /// Returns what this role can do.
     #[must_use]
-    pub fn help(&self, opening: Opening, role: Role, dry_run: bool) -> Page {
+    pub fn help(&self, opening: Opening, role: Role) -> Page {
         let opening = match opening {
             Opening::Start => self.say("start", args![]),
             Opening::Help => self.say("help", args![]),
         };
-        let mut lines = vec![self.marked(opening, dry_run)];
+        let mut lines = vec![opening];
         lines.push(self.say("your-role", args![role = Arg::Html(self.role(role))]));
         lines.push(String::new());
         lines.extend(
@@ -122,6 +122,12 @@ impl View {
         }
     }
 
+    /// Returns that a role does not suffice, as the answer to a press.
+    #[must_use]
+    pub fn needs_role_alert(&self, needed: Role, have: Role, admins_known: bool) -> String {
+        alert(&self.needs_role(needed, have, admins_known))
+    }
+
     /// Returns that a role does not suffice, as one line.
     #[must_use]
     pub fn needs_role(&self, needed: Role, have: Role, admins_known: bool) -> String {
@@ -161,16 +167,16 @@ impl View {
         self.page(lines)
     }
 
-    /// Returns one line as a message; its first line says when this is a dry run.
+    /// Returns one line as a message.
     #[must_use]
-    pub fn line(&self, html: String, dry_run: bool) -> Page {
-        self.page(vec![self.marked(html, dry_run)])
+    pub fn line(&self, html: String) -> Page {
+        self.page(vec![html])
     }
 
     /// Returns what a request that was refused gets for an answer.
     #[must_use]
-    pub fn refusal(&self, refused: &Refused, dry_run: bool) -> Page {
-        let mut page = self.line(self.refused(refused), dry_run);
+    pub fn refusal(&self, refused: &Refused) -> Page {
+        let mut page = self.line(self.refused(refused));
         match refused {
             Refused::WhichCluster { known } => page.buttons = self.balance_buttons(known),
             Refused::NoSuchCluster { known, .. } => page.buttons = self.balance_buttons(known),
@@ -187,9 +193,9 @@ impl View {
 
     /// Returns that a cluster needs nothing, and what it leaves as it is.
     #[must_use]
-    pub fn nothing_to_do(&self, plan: &ClusterPlan, dry_run: bool) -> Page {
+    pub fn nothing_to_do(&self, plan: &ClusterPlan) -> Page {
         let args = args![cluster = name(&plan.name), over = plan.overloaded.len()];
-        let mut lines = vec![self.marked(self.say("nothing-to-do", args), dry_run)];
+        let mut lines = vec![self.say("nothing-to-do", args)];
         lines.push(self.figures_line(&plan.before, &plan.after));
         lines.extend(self.plan_stays(plan));
         self.page(lines)

@@ -115,12 +115,27 @@ impl Page {
         plain(&self.html())
     }
 
+    /// Says in the first line that this is a dry run.
+    #[must_use]
+    pub fn in_dry_run(mut self) -> Self {
+        if let Some(first) = self.lines.first_mut().filter(|first| !first.contains(DRY_RUN)) {
+            *first = in_dry_run(first);
+        }
+        self
+    }
+
     /// Adds a row of buttons.
     #[must_use]
     pub fn with_row(mut self, row: Vec<Button>) -> Self {
         self.buttons.push(row);
         self
     }
+}
+
+const DRY_RUN: &str = "DRY RUN";
+
+fn in_dry_run(line: &str) -> String {
+    format!("<b>{DRY_RUN}</b> · {line}")
 }
 
 /// What is left of a message.

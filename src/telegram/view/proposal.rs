@@ -91,12 +91,7 @@ impl View {
                 n = proposal.steps.len(),
             ],
         );
-        self.marked(title, proposal.dry_run)
-    }
-
-    /// Puts the mark of a dry run before a first line.
-    pub(super) fn marked(&self, line: String, dry_run: bool) -> String {
-        if dry_run { format!("<b>DRY RUN</b> · {line}") } else { line }
+        if proposal.dry_run { super::in_dry_run(&title) } else { title }
     }
 
     fn state_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {

@@ -65,8 +65,7 @@ impl View {
     }
 
     fn headline(&self, status: &Status) -> String {
-        let mode = self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))]);
-        self.marked(mode, status.dry_run)
+        self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))])
     }
 
     fn schedule_lines(&self, status: &Status) -> Vec<String> {
@@ -303,10 +302,10 @@ impl View {
     #[must_use]
     pub fn running(&self, status: &Status) -> Page {
         if status.running.is_empty() {
-            return self.page(vec![self.marked(self.say("nothing-running", args![]), status.dry_run)]);
+            return self.page(vec![self.say("nothing-running", args![])]);
         }
         let mut lines =
-            vec![self.marked(self.say("running-title", args![n = status.running.len()]), status.dry_run)];
+            vec![self.say("running-title", args![n = status.running.len()])];
         lines.extend(status.running.iter().map(|entry| self.running_line(entry, status.now)));
         let cancel = self.button("button-cancel", Press::Cancel.data());
         self.page(lines).with_row(vec![cancel])
@@ -337,9 +336,9 @@ impl View {
         let open: Vec<_> =
             status.exclusions.iter().filter(|closed| closed.until.is_none_or(|until| until > now)).collect();
         if open.is_empty() {
-            return self.page(vec![self.marked(self.say("no-exclusions", args![]), status.dry_run)]);
+            return self.page(vec![self.say("no-exclusions", args![])]);
         }
-        let mut lines = vec![self.marked(self.say("exclusions-title", args![]), status.dry_run)];
+        let mut lines = vec![self.say("exclusions-title", args![])];
         lines.extend(open.into_iter().map(|closed| self.exclusion_line(closed, status)));
         self.page(lines)
     }
@@ -361,12 +360,12 @@ impl View {
 
     /// Returns one part of the history, newest first.
     #[must_use]
-    pub fn history(&self, part: &HistoryPage, dry_run: bool) -> Page {
+    pub fn history(&self, part: &HistoryPage) -> Page {
         let title = match &part.of {
             Some(of) => self.say("history-title-of", args![of = name(of)]),
             None => self.say("history-title", args![]),
         };
-        let mut lines = vec![self.marked(title, dry_run)];
+        let mut lines = vec![title];
         if part.rows.is_empty() {
             lines.push(self.say("history-empty", args![]));
         }

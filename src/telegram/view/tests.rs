@@ -149,7 +149,7 @@ fn help_grows_with_the_role() {
     in_both(
         |view| {
             [Role::Viewer, Role::Operator, Role::Admin]
-                .map(|role| view.help(Opening::Help, role, false).html())
+                .map(|role| view.help(Opening::Help, role).html())
                 .join("\n---\n")
         },
         "help",
@@ -208,7 +208,7 @@ fn refusals() {
     ];
     in_both(
         |view| {
-            let mut lines: Vec<_> = all.iter().map(|refused| view.refusal(refused, false).html()).collect();
+            let mut lines: Vec<_> = all.iter().map(|refused| view.refusal(refused).html()).collect();
             for stranger in [
                 Stranger::AnonymousAdmin,
                 Stranger::Channel(-100),

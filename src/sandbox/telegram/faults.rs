@@ -1,0 +1,82 @@
+//! What can be made to go wrong, while it runs.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Faults that are switched on; all off by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Faults {
+    /// Connections are dropped, running ones too.
+    pub away: bool,
+    /// How many sends and edits are answered with 429 from here on.
+    pub too_many_requests: u32,
+    /// The seconds a 429 asks to wait.
+    pub retry_after_seconds: u32,
+    /// How many requests of any method are answered with a 502 and a page of HTML.
+    pub server_errors: u32,
+    /// How many sends, edits and answers are carried out, and their connection dropped instead of an answer.
+    pub lost_answers: u32,
+    /// Each answer but those of `getUpdates` takes this much longer.
+    pub slow: Duration,
+    /// Every `getUpdates` is told that another one took its place.
+    pub conflict: bool,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Answered,
+    LostAnswer,
+    ServerError,
+    TooMany { retry_after_seconds: u32 },
+}
+
+impl Faults {
+    /// Says what becomes of a request with this method, and counts it.
+    pub(super) fn meet(&mut self, method: Kind) -> Fate {
+        if take_one(&mut self.server_errors) {
+            return Fate::ServerError;
+        }
+        if method == Kind::Post && take_one(&mut self.too_many_requests) {
+            return Fate::TooMany { retry_after_seconds: self.retry_after_seconds.max(1) };
+        }
+        if matches!(method, Kind::Post | Kind::Answer) && take_one(&mut self.lost_answers) {
+            return Fate::LostAnswer;
+        }
+        Fate::Answered
+    }
+}
+
+/// What a method does, as far as faults care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Puts something into a chat: sends and edits, which share Telegram's limit.
+    Post,
+    /// Answers a press.
+    Answer,
+    /// Waits for updates.
+    Poll,
+    /// All else.
+    Other,
+}
+
+impl Kind {
+    /// Tells by the method's name in lower case.
+    pub(super) fn of(method: &str) -> Self {
+        match method {
+            "getupdates" => Self::Poll,
+            "answercallbackquery" => Self::Answer,
+            "sendchataction" => Self::Other,
+            method if method.starts_with("send") || method.starts_with("edit") => Self::Post,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn take_one(left: &mut u32) -> bool {
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
+}
