@@ -22,4 +22,5 @@ pub mod sandbox;
 pub mod scheduler;
 pub mod ssh;
 pub mod store;
+pub mod telegram;
 pub mod vmmanager;

@@ -1,0 +1,326 @@
+# What the bot says in English. Arguments come escaped; numbers that do not choose a plural come as text.
+
+count-vms = { $n ->
+    [one] { $n } VM
+   *[other] { $n } VMs
+}
+count-nodes = { $n ->
+    [one] { $n } node
+   *[other] { $n } nodes
+}
+unit-seconds = { $n } s
+unit-minutes = { $n } min
+unit-hours = { $n } h
+unit-days = { $n } d
+until = until { $until }
+continued = { $title } (part { $n })
+more-lines = … and { $n } more
+
+resource-memory = memory
+resource-cpu = vCPU per core
+resource-load = load per core
+disk = disk { $size }
+
+role-viewer = viewer
+role-operator = operator
+role-admin = admin
+
+mode-off = off (only on command)
+mode-propose = propose (a cycle posts a plan with buttons)
+mode-auto = auto (a cycle carries its plan out)
+
+direction-source = not a source
+direction-target = not a target
+direction-both = neither source nor target
+
+by-auto = automatic mode
+by-command-line = the command line
+
+outcome-done = moved
+outcome-failed = failed
+outcome-lost = lost (VMmanager does not know)
+outcome-dropped = dropped
+
+why-relieve = { $excess }
+why-make-room = makes room for { $vm } ({ $id })
+why-level = evens out: imbalance { $before } → { $after }
+why-drain = its node is to be emptied
+
+skip-state = its state is { $state }
+skip-node-state = its node is in state { $state }
+skip-pinned = pinned
+skip-rests-moved = was moved, rests until { $until }
+skip-rests-failed = failed, rests until { $until }
+skip-in-flight = its migration is under way or unclear until { $until }
+skip-excluded-source = its node is closed as a source
+skip-no-target = no node may take it: { $why }
+kind-rests-moved = rest after a migration
+kind-rests-failed = rest after a failure
+kind-in-flight = migration under way
+
+block-iso = an ISO image is mounted
+block-snapshots = it has snapshots
+block-balancer-mode = its balancer_mode is off
+block-rescue = it is in rescue mode
+block-vm5 = VMmanager 5 restrictions
+block-other = { $text }
+
+refusal-memory = memory
+refusal-cpu = vCPU per core
+refusal-load = load per core
+refusal-reserve = memory reserve
+refusal-vm-limit = VM limit
+refusal-older-qemu = older QEMU
+refusal-anti-affinity = anti-affinity
+refusal-excluded = closed as a target
+refusal-maintenance = maintenance
+refusal-creation-blocked = closed for new VMs in VMmanager
+refusal-not-active = not active
+refusal-unknown-capacity = capacity unknown
+refusal-other-cluster = another cluster
+refusal-same-node = the same node
+
+obstacle-limit = { $n ->
+    [one] the limit of one migration is used up
+   *[other] the limit of { $n } migrations is used up
+}
+obstacle-excluded = the node is closed as a source
+obstacle-state = the node is in state { $state }
+obstacle-immovable = { $n ->
+    [one] { $n } VM stays: { $why }
+   *[other] { $n } VMs stay: { $why }
+}
+obstacle-no-target = { $n ->
+    [one] no node takes its { $n } movable VM: { $why }
+   *[other] no node takes any of its { $n } movable VMs: { $why }
+}
+obstacle-not-enough = { $n ->
+    [0] nothing on it can be moved
+    [one] the { $n } VM that can be moved does not suffice
+   *[other] the { $n } VMs that can be moved do not suffice
+}
+obstacle-held = nothing is done in this cluster: { $why }
+
+note-every-vm-opted-out = Every VM says balancer_mode off: nothing can be moved.
+note-unmeasured = No fresh measurement of { $nodes }: counted by allocation.
+note-not-kvm = { $kind } is not balanced, only KVM.
+note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
+note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
+note-unknown-selector = Nothing is called { $selector } (from the settings).
+note-sums-differ = { $node }: VMmanager says { $of_node } allocated, its VMs add up to { $of_vms }.
+
+plan-title = { $n ->
+    [one] Plan { $plan }, cluster { $cluster } ({ $id }): { $n } migration
+   *[other] Plan { $plan }, cluster { $cluster } ({ $id }): { $n } migrations
+}
+plan-pending = ⏳ Waits for approval until { $until }
+plan-pending-many = ⏳ Waits for approval ({ $have } of { $need }) until { $until }
+plan-approved = ▸ Approved by { $who }; checked against the present state
+plan-running = ▸ Running: { $ended } of { $of } ended; approved by { $who }, since { $since }
+plan-stops = ■ Stops after the running migration, as { $who } asked
+plan-done = done: { $moved } moved, { $failed } failed, { $dropped } dropped, { $lost } lost
+plan-done-by = Approved by { $who }, ended { $at }.
+plan-done-next = What VMmanager knows: see its task list; /history has the details.
+plan-left-out = { $n ->
+    [one] { $n } left out.
+   *[other] { $n } left out.
+}
+plan-rejected = ✗ Rejected by { $who } at { $at }
+plan-expired = ✗ Expired at { $at }; Refresh makes a new plan
+plan-superseded = ✗ Plan { $plan } took its place
+plan-stale = ✗ The cluster has moved on: this plan does not fit any more
+plan-shown = Only shown: nothing is carried out
+plan-buttons-cut = Only the first { $n } migrations have a button to leave them out.
+origin-schedule = By schedule at { $at }
+origin-person = Asked for by { $who } at { $at }
+origin-once = From the command line at { $at }
+origin-replaces = In place of plan { $plan } at { $at }
+figures = Overloaded nodes { $over_before } → { $over_after } · fullest memory { $memory_before } → { $memory_after } % · highest vCPU per core { $cpu_before } → { $cpu_after } · imbalance { $imbalance_before } → { $imbalance_after }
+effect = { $source } { $of_source }, { $target } { $of_target }
+incomplete = ⚠ The picture is incomplete: { $why }
+still-overloaded = ⚠ { $node } stays overloaded ({ $over }): { $why }
+left-alone = Left alone: { $vms }: { $why }
+step-waits = waits
+step-left-out = left out
+step-left-out-by = left out by { $who }
+step-runs = running since { $since }
+step-slow = running since { $since }, slow
+
+button-approve = Approve
+button-reject = Reject
+button-refresh = Refresh
+button-cancel = Stop after this migration
+button-balance = Balance { $cluster }
+button-newer = ← newer
+button-older = older →
+
+status-mode = Mode: { $mode }
+status-away = ⚠ VMmanager cannot be used: { $why }
+status-restored = ⚠ The store was restored from its export. An admin confirms with /resume; until then plans wait for approval.
+status-paused = ‖ Paused by { $who }
+status-paused-until = ‖ Paused by { $who } until { $until }
+status-next-cycle = Next cycle { $at }
+status-no-next-cycle = No cycle is due
+status-window-closed = Outside the balance window: automatic cycles migrate nothing
+status-last-cycle = Last cycle { $at }
+status-last-trouble = ⚠ Last cycle { $at }: { $why }
+status-no-picture = Nothing is known of the platform yet
+status-cluster = { $over ->
+    [0] { $cluster } ({ $id }): { $nodes }, { $vms }, none overloaded
+   *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, { $over } overloaded
+}
+status-figures = fullest memory { $memory } %, highest vCPU per core { $cpu }, imbalance { $imbalance }
+status-would-move = { $n ->
+    [one] A plan would move { $n } VM
+   *[other] A plan would move { $n } VMs
+}
+status-stopped = ⚠ Automatic runs stopped here after failures; /resume lets them go on
+status-as-of = As of { $at }
+held = ⚠ Nothing is done in this cluster: { $why }
+foreign = ⚠ Somebody else's migration runs (task { $task })
+foreign-of-vm = ⚠ Somebody else's migration runs: VM { $vm }, task { $task }
+
+node-title = Node { $node } ({ $id }), cluster { $cluster }
+node-unknown = capacity unknown
+node-not-overloaded = Not overloaded
+node-overloaded = ⚠ Overloaded: { $over }
+node-source = { $n ->
+    [0] Source: open, but no VM on it can be moved
+    [one] Source: { $n } VM may leave it
+   *[other] Source: { $n } VMs may leave it
+}
+node-no-source = Not a source: { $why }
+node-target = Target: room for { $room }
+node-no-target = Not a target: { $why }
+vm-title = VM { $vm } on { $node } ({ $id })
+vm-stays = Stays: { $why }
+vm-movable = { $n ->
+    [one] Movable; { $n } node would take it:
+   *[other] Movable; { $n } nodes would take it:
+}
+vm-no-target = Movable, but no node takes it: { $why }
+no-such = There is no { $found }.
+
+running-title = { $n ->
+    [one] { $n } migration is running
+   *[other] { $n } migrations are running
+}
+running-line = ▸ { $vm }: { $source } → { $target }, since { $since } ({ $lasts }), plan { $plan }
+nothing-running = Nothing is running.
+cancelled = Stops after the running migration. Plan: { $plans }
+no-exclusions = No node is closed.
+exclusions-title = Closed nodes
+excluded-configured = by the configuration
+excluded-by = by { $who } at { $at }
+excluded-failures = { $n ->
+    [one] after { $n } failed migration
+   *[other] after { $n } failed migrations
+}
+
+history-title = History, newest first
+history-title-of = History of { $of }, newest first
+history-empty = Nothing was moved yet.
+history-open = open
+history-line = { $at }, took { $lasts }, approved by { $who }; { $why }
+
+start = I keep the VMs of VMmanager clusters well spread over their nodes.
+help = What you can ask for:
+your-role = Your role: { $role }
+help-needs = Needs the role { $role }.
+help-start = who I am
+help-help = what you can do, or one command
+help-status = clusters, overloaded nodes, mode, what runs
+help-node = one node: why it is (not) a source or a target
+help-vm = one VM: why it can (not) be moved
+help-balance = makes a plan and posts it for approval
+help-history = what was moved, newest first
+help-running = what runs now
+help-cancel = stops after the running migration
+help-dryrun = dry run: nothing is carried out; an admin ends it
+help-mode = what a cycle does
+help-pause = automatic cycles rest
+help-resume = automatic cycles go on
+help-exclude = closes a node as source, target or both
+help-include = opens a closed node again
+help-exclusions = closed nodes
+help-whoami = your id and your role
+whoami = { $who }, id { $id }
+whoami-chat = This chat: { $chat }
+
+unknown-command = There is no command /{ $typed }.
+did-you-mean = Did you mean { $similar }?
+see-help = /help shows what you can ask for.
+usage = Usage: { $usage }
+problem-missing = Something is missing.
+problem-too-much = I do not understand “{ $word }”.
+problem-not-one-of = “{ $found }” is none of: { $expected }.
+problem-not-a-time = “{ $word }” is not a time. Write it like 30m, 2h or 1d.
+problem-open-quote = A quote is opened and never closed.
+too-old = { $command } from { $at } was read too late and is not carried out. Say it again if you still want it.
+needs-role = This needs the role { $needed }; yours is { $have }.
+admins-unknown = Telegram did not say who administers this chat; try again in a minute.
+stranger-anonymous = You write as an anonymous administrator ({ $id }), who could be anybody. Write as yourself; /whoami then tells your id.
+stranger-channel = You write as a channel or a chat ({ $id }). Write as yourself.
+stranger-not-listed = You are on no list of mine. Your id is { $id }: an administrator can add it to TELEGRAM_VIEWER_IDS, TELEGRAM_OPERATOR_IDS or TELEGRAM_ADMIN_IDS.
+stranger-other-chat = This chat is not configured. Your id is { $id }, this chat's is { $chat }: an administrator can set TELEGRAM_CHAT_ID or add your id to a list.
+
+refused-no-cluster = There is no cluster { $found }. Known: { $known }
+which-cluster = Which cluster?
+refused-no-node = There is no node { $found }.
+refused-no-node-similar = There is no node { $found }. Did you mean { $similar }?
+refused-ambiguous = Several are called { $found }. Say the id: { $ids }
+refused-busy = Plan { $plan } is running in this cluster; wait for it, or /cancel.
+refused-no-plan = There is no plan { $plan }.
+refused-not-pending = Plan { $plan } is not open any more: it was decided, or a newer one took its place.
+refused-expired = Plan { $plan } has expired; Refresh makes a new one.
+refused-already-counted = Your approval is counted already: { $have } of { $need }.
+refused-own = Whoever asked for a plan cannot approve it: { $have } of { $need }.
+refused-dry-run = This is a dry run: nothing is carried out.
+refused-vmmanager = VMmanager cannot be used: { $why }
+refused-store = My store cannot be used: { $why }
+refused-stopping = I am being stopped; try again in a minute.
+
+nothing-to-do = { $over ->
+    [0] Nothing to do in { $cluster }: no node is overloaded.
+   *[other] Nothing can be done in { $cluster }: { $over } overloaded, but no migration helps.
+}
+press-refreshed = Plan { $plan } takes its place.
+press-approved = Approved: the plan is on its way.
+press-counted = Counted: { $have } of { $need }.
+press-rejected = Rejected.
+press-left-out = The plan is changed; look at it again.
+press-taken = Taken; the message will tell.
+press-unknown = I do not know this button any more.
+press-changed = The plan was changed meanwhile. Look at the message again.
+broke = Something broke in me; it is in the log. Nothing else was done.
+
+setting-dry-run-on = Dry run is on: nothing is carried out.
+setting-dry-run-off = Dry run is off: approved plans are carried out.
+setting-mode = Mode: { $mode }
+setting-paused = Paused: automatic cycles rest until /resume.
+setting-paused-until = Paused: automatic cycles rest until { $until }.
+setting-resumed = Automatic cycles go on.
+setting-excluded = { $node } is { $direction }.
+setting-excluded-until = { $node } is { $direction } until { $until }.
+setting-included = { $node } is open again.
+setting-already = It was so already. { $said }
+dry-run-is-on = Dry run is on: nothing is carried out.
+dry-run-is-off = Dry run is off.
+
+alert-away = ⚠ VMmanager cannot be used since { $since }: { $why }
+alert-back = ✓ VMmanager answers again since { $until }; it was away for { $lasts }.
+alert-shrank = ⚠ Cluster { $cluster }: { $before } VMs became { $after } from one look to the next. Nothing is done until three looks agree.
+alert-foreign = ⚠ Somebody else moves VM { $vm } in cluster { $cluster } (task { $task }). Nothing is ordered there until it ends.
+alert-foreign-anywhere = ⚠ Somebody else moves VM { $vm } (task { $task }); its cluster is unknown. Nothing is ordered anywhere until it ends.
+alert-node-out = { $n ->
+    [one] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migration failed. /include opens it.
+   *[other] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migrations failed. /include opens it.
+}
+alert-cluster-stopped = { $n ->
+    [one] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migration failed. Look into it, then /resume.
+   *[other] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migrations failed. Look into it, then /resume.
+}
+alert-host-key = ⚠ SSH host key of { $node } ({ $id }) is not the known one: expected { $expected }, found { $found }. The node is not measured.
+alert-restored = ⚠ My store was damaged and is restored from the export of { $at }; the damaged one is in { $dir }. Plans wait for approval until an admin says /resume.
+alert-second-poller = ⚠ A second program reads my updates since { $since }: commands may go to it instead. Stop one of the two.
+reports-missing = While Telegram was away, reports were too many to keep: { $quiet } without and { $troubled } with failures. /history has them.

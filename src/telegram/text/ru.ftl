@@ -1,0 +1,343 @@
+# Слова бота по-русски. Значения приходят экранированными; числа, не выбирающие форму слова, приходят текстом.
+
+count-vms = { $n ->
+    [one] { $n } машина
+    [few] { $n } машины
+   *[many] { $n } машин
+}
+count-nodes = { $n ->
+    [one] { $n } узел
+    [few] { $n } узла
+   *[many] { $n } узлов
+}
+unit-seconds = { $n } с
+unit-minutes = { $n } мин
+unit-hours = { $n } ч
+unit-days = { $n } д
+until = до { $until }
+continued = { $title } (часть { $n })
+more-lines = … и ещё { $n }
+
+resource-memory = память
+resource-cpu = vCPU на ядро
+resource-load = нагрузка на ядро
+disk = диск { $size }
+
+role-viewer = наблюдатель
+role-operator = оператор
+role-admin = администратор
+
+mode-off = off (только по команде)
+mode-propose = propose (цикл предлагает план с кнопками)
+mode-auto = auto (цикл сам выполняет план)
+
+direction-source = не источник
+direction-target = не цель
+direction-both = ни источник, ни цель
+
+by-auto = автоматический режим
+by-command-line = командная строка
+
+outcome-done = перенесена
+outcome-failed = не удалось
+outcome-lost = исход неизвестен (VMmanager не знает)
+outcome-dropped = отброшено
+
+why-relieve = { $excess }
+why-make-room = освобождает место для { $vm } ({ $id })
+why-level = выравнивание: неравномерность { $before } → { $after }
+why-drain = узел освобождается
+
+skip-state = состояние { $state }
+skip-node-state = узел в состоянии { $state }
+skip-pinned = закреплена
+skip-rests-moved = недавно перенесена, отдыхает до { $until }
+skip-rests-failed = перенос не удался, отдыхает до { $until }
+skip-in-flight = перенос идёт или неясен до { $until }
+skip-excluded-source = узел закрыт как источник
+skip-no-target = ни один узел её не примет: { $why }
+kind-rests-moved = отдых после переноса
+kind-rests-failed = отдых после неудачи
+kind-in-flight = перенос идёт
+
+block-iso = подключён ISO-образ
+block-snapshots = есть снимки
+block-balancer-mode = balancer_mode выключен
+block-rescue = режим восстановления
+block-vm5 = ограничения VMmanager 5
+block-other = { $text }
+
+refusal-memory = память
+refusal-cpu = vCPU на ядро
+refusal-load = нагрузка на ядро
+refusal-reserve = резерв памяти
+refusal-vm-limit = предел числа машин
+refusal-older-qemu = более старый QEMU
+refusal-anti-affinity = правило раздельного размещения
+refusal-excluded = закрыт как цель
+refusal-maintenance = обслуживание
+refusal-creation-blocked = закрыт в VMmanager для новых машин
+refusal-not-active = не активен
+refusal-unknown-capacity = ёмкость неизвестна
+refusal-other-cluster = другой кластер
+refusal-same-node = тот же узел
+
+obstacle-limit = { $n ->
+    [one] исчерпан предел: { $n } перенос
+    [few] исчерпан предел: { $n } переноса
+   *[many] исчерпан предел: { $n } переносов
+}
+obstacle-excluded = узел закрыт как источник
+obstacle-state = узел в состоянии { $state }
+obstacle-immovable = { $n ->
+    [one] { $n } машина остаётся: { $why }
+    [few] { $n } машины остаются: { $why }
+   *[many] { $n } машин остаются: { $why }
+}
+obstacle-no-target = { $n ->
+    [one] ни один узел не примет { $n } подвижную машину: { $why }
+    [few] ни один узел не примет ни одной из { $n } подвижных машин: { $why }
+   *[many] ни один узел не примет ни одной из { $n } подвижных машин: { $why }
+}
+obstacle-not-enough = { $n ->
+    [0] с него нечего перенести
+    [one] { $n } подвижной машины не хватает
+    [few] { $n } подвижных машин не хватает
+   *[many] { $n } подвижных машин не хватает
+}
+obstacle-held = в этом кластере ничего не делается: { $why }
+
+note-every-vm-opted-out = У всех машин balancer_mode выключен: переносить нечего.
+note-unmeasured = Нет свежих измерений { $nodes }: считается по выделению.
+note-not-kvm = { $kind } не балансируется, только KVM.
+note-builtin-balancer = Возможно, включён собственный балансировщик VMmanager ({ $key }).
+note-foreign = Идёт чужой перенос (задача { $task }): ничего не заказывается.
+note-unknown-selector = Ничто не называется { $selector } (из настроек).
+note-sums-differ = { $node }: VMmanager считает выделенным { $of_node }, а сумма по машинам { $of_vms }.
+
+plan-title = { $n ->
+    [one] План { $plan }, кластер { $cluster } ({ $id }): { $n } перенос
+    [few] План { $plan }, кластер { $cluster } ({ $id }): { $n } переноса
+   *[many] План { $plan }, кластер { $cluster } ({ $id }): { $n } переносов
+}
+plan-pending = ⏳ Ждёт подтверждения до { $until }
+plan-pending-many = ⏳ Ждёт подтверждения ({ $have } из { $need }) до { $until }
+plan-approved = ▸ Подтвердил: { $who }; сверяется с тем, что сейчас
+plan-running = ▸ Выполняется: завершено { $ended } из { $of }; подтвердил: { $who }, с { $since }
+plan-stops = ■ Остановится после текущего переноса: попросил { $who }
+plan-done = готово (done): перенесено { $moved }, не удалось { $failed }, отброшено { $dropped }, потеряно { $lost }
+plan-done-by = Подтвердил: { $who }, окончено { $at }.
+plan-done-next = Что знает VMmanager: смотрите его задачи; подробности в /history.
+plan-left-out = { $n ->
+    [one] Исключён { $n } перенос.
+    [few] Исключено { $n } переноса.
+   *[many] Исключено { $n } переносов.
+}
+plan-rejected = ✗ Отклонил { $who } в { $at }
+plan-expired = ✗ Срок вышел в { $at }; «Обновить» составит новый план
+plan-superseded = ✗ Его место занял план { $plan }
+plan-stale = ✗ Кластер изменился: этот план больше не подходит
+plan-shown = Только показ: ничего не выполняется
+plan-buttons-cut = Кнопки исключения есть только у первых { $n } переносов.
+origin-schedule = По расписанию в { $at }
+origin-person = Попросил { $who } в { $at }
+origin-once = Из командной строки в { $at }
+origin-replaces = Вместо плана { $plan } в { $at }
+figures = Перегружено узлов { $over_before } → { $over_after } · наибольшая память { $memory_before } → { $memory_after } % · наибольшее vCPU на ядро { $cpu_before } → { $cpu_after } · неравномерность { $imbalance_before } → { $imbalance_after }
+effect = { $source } { $of_source }, { $target } { $of_target }
+incomplete = ⚠ Картина неполна: { $why }
+still-overloaded = ⚠ { $node } останется перегружен ({ $over }): { $why }
+left-alone = Не трогаем: { $vms }: { $why }
+step-waits = ждёт
+step-left-out = исключена
+step-left-out-by = исключил { $who }
+step-runs = переносится с { $since }
+step-slow = переносится с { $since }, медленно
+
+button-approve = Подтвердить
+button-reject = Отклонить
+button-refresh = Обновить
+button-cancel = Стоп после этого переноса
+button-balance = Балансировать { $cluster }
+button-newer = ← новее
+button-older = старее →
+
+status-mode = Режим: { $mode }
+status-away = ⚠ VMmanager недоступен: { $why }
+status-restored = ⚠ Хранилище восстановлено из выгрузки. Администратор подтверждает командой /resume; до того планы ждут подтверждения.
+status-paused = ‖ Пауза: { $who }
+status-paused-until = ‖ Пауза: { $who }, до { $until }
+status-next-cycle = Следующий цикл { $at }
+status-no-next-cycle = Цикл не назначен
+status-window-closed = Вне окна балансировки: автоматические циклы ничего не переносят
+status-last-cycle = Последний цикл { $at }
+status-last-trouble = ⚠ Последний цикл { $at }: { $why }
+status-no-picture = О платформе пока ничего не известно
+status-cluster = { $over ->
+    [0] { $cluster } ({ $id }): { $nodes }, { $vms }, перегруженных нет
+   *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, перегружено { $over }
+}
+status-figures = наибольшая память { $memory } %, наибольшее vCPU на ядро { $cpu }, неравномерность { $imbalance }
+status-would-move = { $n ->
+    [one] План перенёс бы { $n } машину
+    [few] План перенёс бы { $n } машины
+   *[many] План перенёс бы { $n } машин
+}
+status-stopped = ⚠ Автоматика здесь остановлена после неудач; /resume пустит её дальше
+status-as-of = По состоянию на { $at }
+held = ⚠ В этом кластере ничего не делается: { $why }
+foreign = ⚠ Идёт чужой перенос (задача { $task })
+foreign-of-vm = ⚠ Идёт чужой перенос: машина { $vm }, задача { $task }
+
+node-title = Узел { $node } ({ $id }), кластер { $cluster }
+node-unknown = ёмкость неизвестна
+node-not-overloaded = Не перегружен
+node-overloaded = ⚠ Перегружен: { $over }
+node-source = { $n ->
+    [0] Источник: открыт, но переносить с него нечего
+    [one] Источник: уйти может { $n } машина
+    [few] Источник: уйти могут { $n } машины
+   *[many] Источник: уйти могут { $n } машин
+}
+node-no-source = Не источник: { $why }
+node-target = Цель: есть место для { $room }
+node-no-target = Не цель: { $why }
+vm-title = Машина { $vm } на { $node } ({ $id })
+vm-stays = Остаётся: { $why }
+vm-movable = { $n ->
+    [one] Подвижна; её примет { $n } узел:
+    [few] Подвижна; её примут { $n } узла:
+   *[many] Подвижна; её примут { $n } узлов:
+}
+vm-no-target = Подвижна, но ни один узел её не примет: { $why }
+no-such = { $found } не существует.
+
+running-title = { $n ->
+    [one] Идёт { $n } перенос
+    [few] Идут { $n } переноса
+   *[many] Идут { $n } переносов
+}
+running-line = ▸ { $vm }: { $source } → { $target }, с { $since } ({ $lasts }), план { $plan }
+nothing-running = Ничего не выполняется.
+cancelled = Остановится после текущего переноса. План: { $plans }
+no-exclusions = Закрытых узлов нет.
+exclusions-title = Закрытые узлы
+excluded-configured = из настроек
+excluded-by = закрыл { $who } в { $at }
+excluded-failures = { $n ->
+    [one] после { $n } неудачного переноса
+    [few] после { $n } неудачных переносов
+   *[many] после { $n } неудачных переносов
+}
+
+history-title = История, сначала новое
+history-title-of = История { $of }, сначала новое
+history-empty = Ещё ничего не переносилось.
+history-open = не завершено
+history-line = { $at }, заняло { $lasts }, подтвердил: { $who }; { $why }
+
+start = Я слежу, чтобы машины кластеров VMmanager были хорошо распределены по узлам.
+help = О чём можно попросить:
+your-role = Ваша роль: { $role }
+help-needs = Нужна роль: { $role }.
+help-start = кто я
+help-help = что вам можно, или одна команда
+help-status = кластеры, перегруженные узлы, режим, что выполняется
+help-node = один узел: почему он (не) источник или цель
+help-vm = одна машина: почему её можно (нельзя) перенести
+help-balance = составляет план и предлагает его
+help-history = что переносилось, сначала новое
+help-running = что выполняется сейчас
+help-cancel = остановиться после текущего переноса
+help-dryrun = пробный режим: ничего не выполняется; выключает администратор
+help-mode = что делает цикл
+help-pause = автоматические циклы отдыхают
+help-resume = автоматические циклы продолжаются
+help-exclude = закрывает узел как источник, цель или оба
+help-include = снова открывает узел
+help-exclusions = закрытые узлы
+help-whoami = ваш номер и ваша роль
+whoami = { $who }, номер { $id }
+whoami-chat = Этот чат: { $chat }
+
+unknown-command = Команды /{ $typed } нет.
+did-you-mean = Может быть, { $similar }?
+see-help = /help покажет, о чём можно попросить.
+usage = Пишется так: { $usage }
+problem-missing = Чего-то не хватает.
+problem-too-much = Не понимаю «{ $word }».
+problem-not-one-of = «{ $found }» — не одно из: { $expected }.
+problem-not-a-time = «{ $word }» — не срок. Пишите 30m, 2h или 1d.
+problem-open-quote = Кавычка открыта и не закрыта.
+too-old = { $command } от { $at } прочитана слишком поздно и не выполняется. Повторите, если ещё нужно.
+needs-role = Нужна роль: { $needed }; ваша: { $have }.
+admins-unknown = Telegram не сказал, кто администратор этого чата; повторите через минуту.
+stranger-anonymous = Вы пишете как анонимный администратор ({ $id }), а им может быть кто угодно. Пишите от своего имени; тогда /whoami скажет ваш номер.
+stranger-channel = Вы пишете от имени канала или чата ({ $id }). Пишите от своего имени.
+stranger-not-listed = Вас нет в моих списках. Ваш номер { $id }: администратор может добавить его в TELEGRAM_VIEWER_IDS, TELEGRAM_OPERATOR_IDS или TELEGRAM_ADMIN_IDS.
+stranger-other-chat = Этот чат не настроен. Ваш номер { $id }, номер чата { $chat }: администратор может задать TELEGRAM_CHAT_ID или добавить ваш номер в список.
+
+refused-no-cluster = Кластера { $found } нет. Есть: { $known }
+which-cluster = Какой кластер?
+refused-no-node = Узла { $found } нет.
+refused-no-node-similar = Узла { $found } нет. Может быть, { $similar }?
+refused-ambiguous = { $found } — имя не одно. Назовите номер: { $ids }
+refused-busy = В этом кластере выполняется план { $plan }; подождите его или /cancel.
+refused-no-plan = Плана { $plan } нет.
+refused-not-pending = План { $plan } уже закрыт: по нему решено, или его место занял новый.
+refused-expired = Срок плана { $plan } вышел; «Обновить» составит новый.
+refused-already-counted = Ваш голос уже учтён: { $have } из { $need }.
+refused-own = Кто попросил план, не может его подтвердить: { $have } из { $need }.
+refused-dry-run = Это пробный режим: ничего не выполняется.
+refused-vmmanager = VMmanager недоступен: { $why }
+refused-store = Моё хранилище недоступно: { $why }
+refused-stopping = Меня останавливают; повторите через минуту.
+
+nothing-to-do = { $over ->
+    [0] В { $cluster } делать нечего: перегруженных узлов нет.
+    [one] В { $cluster } ничего не сделать: перегружен { $over } узел, но ни один перенос не поможет.
+    [few] В { $cluster } ничего не сделать: перегружено { $over } узла, но ни один перенос не поможет.
+   *[many] В { $cluster } ничего не сделать: перегружено { $over } узлов, но ни один перенос не поможет.
+}
+press-refreshed = Его место занимает план { $plan }.
+press-approved = Подтверждено: план выполняется.
+press-counted = Учтено: { $have } из { $need }.
+press-rejected = Отклонено.
+press-left-out = План изменён; посмотрите на него снова.
+press-taken = Принято; сообщение покажет, что вышло.
+press-unknown = Этой кнопки я больше не знаю.
+press-changed = План тем временем изменился. Посмотрите на сообщение снова.
+broke = Во мне что-то сломалось; подробности в журнале. Больше ничего не сделано.
+
+setting-dry-run-on = Пробный режим включён: ничего не выполняется.
+setting-dry-run-off = Пробный режим выключен: подтверждённые планы выполняются.
+setting-mode = Режим: { $mode }
+setting-paused = Пауза: автоматические циклы отдыхают до /resume.
+setting-paused-until = Пауза: автоматические циклы отдыхают до { $until }.
+setting-resumed = Автоматические циклы продолжаются.
+setting-excluded = { $node }: { $direction }.
+setting-excluded-until = { $node }: { $direction } до { $until }.
+setting-included = { $node } снова открыт.
+setting-already = Так уже и было. { $said }
+dry-run-is-on = Пробный режим включён: ничего не выполняется.
+dry-run-is-off = Пробный режим выключен.
+
+alert-away = ⚠ VMmanager недоступен с { $since }: { $why }
+alert-back = ✓ VMmanager снова отвечает с { $until }; его не было { $lasts }.
+alert-shrank = ⚠ Кластер { $cluster }: машин было { $before }, стало { $after }. Ничего не делается, пока три взгляда не совпадут.
+alert-foreign = ⚠ Кто-то другой переносит машину { $vm } в кластере { $cluster } (задача { $task }). До конца там ничего не заказывается.
+alert-foreign-anywhere = ⚠ Кто-то другой переносит машину { $vm } (задача { $task }); кластер неизвестен. До конца нигде ничего не заказывается.
+alert-node-out = { $n ->
+    [one] ⚠ Узел { $node } ({ $id }, кластер { $cluster }) не участвует до { $until }: не удался { $n } перенос. /include откроет его.
+    [few] ⚠ Узел { $node } ({ $id }, кластер { $cluster }) не участвует до { $until }: не удалось { $n } переноса. /include откроет его.
+   *[many] ⚠ Узел { $node } ({ $id }, кластер { $cluster }) не участвует до { $until }: не удалось { $n } переносов. /include откроет его.
+}
+alert-cluster-stopped = { $n ->
+    [one] ⚠ Автоматика в кластере { $cluster } ({ $id }) остановлена: не удался { $n } перенос. Разберитесь, затем /resume.
+    [few] ⚠ Автоматика в кластере { $cluster } ({ $id }) остановлена: не удалось { $n } переноса. Разберитесь, затем /resume.
+   *[many] ⚠ Автоматика в кластере { $cluster } ({ $id }) остановлена: не удалось { $n } переносов. Разберитесь, затем /resume.
+}
+alert-host-key = ⚠ Ключ SSH узла { $node } ({ $id }) не тот, что известен: ожидался { $expected }, найден { $found }. Узел не измеряется.
+alert-restored = ⚠ Моё хранилище повредилось и восстановлено из выгрузки { $at }; повреждённое лежит в { $dir }. Планы ждут подтверждения, пока администратор не скажет /resume.
+alert-second-poller = ⚠ Мои обновления с { $since } читает вторая программа: команды могут уходить ей. Остановите одну из двух.
+reports-missing = Пока Telegram молчал, отчётов стало слишком много: без неудач { $quiet }, с неудачами { $troubled }. Они есть в /history.
