@@ -20,10 +20,11 @@ pub struct Cooling {
     pub trials: usize,
     pub start: f64,
     pub end: f64,
+    pub seed: u64,
 }
 
 /// Returns the best set found; never more than `moves_max` moves.
-pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
+pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
     let hot = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
     let givers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
     let takers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].target.is_ok()).collect();
@@ -33,7 +34,7 @@ pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: Aim, cooling: Cooling, moves_max:
     }
     let mut search = Search {
         rates: Rates::new(flow.board),
-        dice: Dice::new(SEED),
+        dice: Dice::new(cooling.seed),
         hot,
         givers,
         takers,
@@ -51,15 +52,12 @@ pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: Aim, cooling: Cooling, moves_max:
     search.finish()
 }
 
-/// Any number does; this one is written down so that plans can be repeated.
-const SEED: u64 = 2026;
-
-struct Search<'a, 'b> {
+struct Search<'a, 'b, 's> {
     flow: Flow<'a, 'b>,
     start: Flow<'a, 'b>,
     rates: Rates,
     dice: Dice,
-    aim: Aim,
+    aim: &'s Aim,
     moves_max: usize,
     /// Nodes that are overloaded at the start.
     hot: Vec<usize>,
@@ -81,7 +79,7 @@ enum Change {
     Removed(Move),
 }
 
-impl<'a, 'b> Search<'a, 'b> {
+impl<'a, 'b> Search<'a, 'b, '_> {
     fn run(&mut self, cooling: Cooling) {
         let factor = (cooling.end / cooling.start).powf(1.0 / cooling.trials.max(1) as f64 * STRETCH as f64);
         let mut temperature = cooling.start;
@@ -103,7 +101,8 @@ impl<'a, 'b> Search<'a, 'b> {
             10..=12 => self.replace(),
             13 => self.add_one(),
             14 => self.remove_one(),
-            _ => self.make_room(),
+            _ if self.dice.below(2) == 0 => self.make_room(),
+            _ => self.trade(),
         };
         let accepted = match change {
             None => false,
@@ -215,6 +214,22 @@ impl<'a, 'b> Search<'a, 'b> {
         let elsewhere = self.cool_target();
         let change = self.try_add(Move { slot: leaving, target: elsewhere })?;
         Some(change + self.try_add(Move { slot, target })?)
+    }
+
+    /// Two nodes exchange a VM each: what a tight cluster has left to do.
+    fn trade(&mut self) -> Option<f64> {
+        if self.flow.moves.len() + 2 > self.moves_max {
+            return None;
+        }
+        let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
+        let back = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
+        let source = self.flow.pool.slots[slot].node;
+        if source == target || !self.flow.available(back) || !self.flow.may_meet(back, source) {
+            return None;
+        }
+        let change = self.add(Move { slot: back, target: source });
+        let change = change + self.try_add(Move { slot, target })?;
+        self.flow.within(source).then_some(change)
     }
 
     fn any_move(&mut self) -> Option<(usize, Move)> {

@@ -51,12 +51,23 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     /// Tells whether a VM of the slot may end on the target.
     pub fn fits(&self, slot: usize, target: usize) -> bool {
+        self.may_meet(slot, target) && self.holds(slot, target)
+    }
+
+    /// Tells whether the target is open to VMs from the slot's node, full or not.
+    pub fn may_meet(&self, slot: usize, target: usize) -> bool {
         let source = self.pool.slots[slot].node;
         let to = &self.board.nodes[target];
-        source != target
-            && to.target.is_ok()
-            && qemu_allows(self.board.nodes[source].qemu, to.qemu)
-            && self.holds(slot, target)
+        source != target && to.target.is_ok() && qemu_allows(self.board.nodes[source].qemu, to.qemu)
+    }
+
+    /// Tells whether a node that received is within its ceilings.
+    pub fn within(&self, node: usize) -> bool {
+        let (facts, used) = (&self.board.nodes[node], &self.used[node]);
+        let crowded = |g: usize| self.in_group[node * self.board.groups + g] > 1;
+        facts.overfilled_by(*used).is_none()
+            && self.count[node] <= facts.room
+            && !(0..self.board.groups).any(crowded)
     }
 
     /// Tells whether a node has room for one more VM of the slot.

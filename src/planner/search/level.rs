@@ -86,8 +86,8 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator
         let scale = imbalance / moves as f64;
         let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0 };
         let trials = (moves * 5000).clamp(400_000, 500_000.max(flow.board.nodes.len() * 2000));
-        let cooling = Cooling { trials, start: START * scale, end: 1e-3 * scale };
-        anneal::anneal(flow.clone(), aim, cooling, moves_max)
+        let cooling = Cooling { trials, start: START * scale, end: 1e-3 * scale, seed: 0 };
+        anneal::anneal(flow.clone(), &aim, cooling, moves_max)
     });
     std::iter::once(flow).chain(searched)
 }
