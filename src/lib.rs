@@ -2,4 +2,6 @@
 pub mod clock;
 pub mod model;
 pub mod planner;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod ssh;

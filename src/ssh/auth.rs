@@ -31,7 +31,7 @@ pub(super) async fn log_in(
     settings: &Settings,
     key: Option<&Arc<PrivateKey>>,
 ) -> Result<String, SshFailure> {
-    let mut login = Login { handle, settings, tried: Vec::new(), offered: Vec::new() };
+    let mut login = Login { handle, settings, tried: Vec::new(), offered: Vec::new(), is_over: false };
     // Costs no try, and tells what the server offers.
     let first = login.handle.authenticate_none(&settings.username).await;
     if login.heard(first)? {
@@ -99,11 +99,13 @@ struct Login<'a> {
     tried: Vec<String>,
     /// What the server said last that it would take.
     offered: Vec<&'static str>,
+    /// The server takes nothing more.
+    is_over: bool,
 }
 
 impl Login<'_> {
     fn is_offered(&self, method: MethodKind) -> bool {
-        self.offered.contains(&<&str>::from(&method))
+        !self.is_over && self.offered.contains(&<&str>::from(&method))
     }
 
     async fn by(&mut self, way: Way, agent: &mut Agent) -> Result<bool, SshFailure> {
@@ -183,11 +185,11 @@ impl Login<'_> {
     fn heard(&mut self, said: Result<AuthResult, russh::Error>) -> Result<bool, SshFailure> {
         match said.map_err(|_| dropped())? {
             AuthResult::Success => Ok(true),
-            // russh reports a lost connection as a failure that offers nothing.
-            AuthResult::Failure { remaining_methods, .. }
-                if remaining_methods.is_empty() && self.handle.is_closed() =>
-            {
-                Err(dropped())
+            // russh reports a lost connection as a failure that offers nothing. After a try it is an answer
+            // too: servers hang up on those who fail too often.
+            AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() => {
+                self.is_over = true;
+                if self.tried.is_empty() { Err(dropped()) } else { Ok(false) }
             }
             AuthResult::Failure { remaining_methods, .. } => {
                 self.offered = names(&remaining_methods);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use russh::{
-    ChannelMsg, client,
+    ChannelMsg, ChannelOpenFailure, client,
     keys::{PrivateKey, PublicKey, PublicKeyOrCertificate},
 };
 use tokio::{
@@ -146,7 +146,7 @@ impl Connection {
         let mut channel = match self.handle.channel_open_session().await {
             Ok(channel) => channel,
             Err(russh::Error::ChannelOpenFailure(why)) => {
-                return Err(SshFailure::SessionRefused { why: format!("{why:?}") });
+                return Err(SshFailure::SessionRefused { why: session_refusal(why).into() });
             }
             Err(_) => return Err(dropped()),
         };
@@ -195,6 +195,17 @@ impl Heard {
             (Some(code), None) => Err(SshFailure::ExitStatus { code, stderr }),
             (None, None) => Err(SshFailure::Dropped { phase: Phase::Command }),
         }
+    }
+}
+
+/// OpenSSH answers `ConnectFailed` when `MaxSessions` are open.
+fn session_refusal(why: ChannelOpenFailure) -> &'static str {
+    match why {
+        ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited",
+        ChannelOpenFailure::ConnectFailed => "it allows no more of them (MaxSessions)",
+        ChannelOpenFailure::UnknownChannelType => "it knows no sessions",
+        ChannelOpenFailure::ResourceShortage => "it is short of resources",
+        _ => "it does not say why",
     }
 }
 
