@@ -2,5 +2,6 @@
 
 pub mod bot;
 pub mod scenario;
+pub mod ssh;
 pub mod telegram;
 pub mod vmmanager;

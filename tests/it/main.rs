@@ -1,5 +1,6 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
+#![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
-#[cfg(feature = "sandbox")]
 mod sim_telegram;
+mod ssh;
