@@ -277,6 +277,7 @@ refused-already-counted = Your approval is counted already: { $have } of { $need
 refused-own = Whoever asked for a plan cannot approve it: { $have } of { $need }.
 refused-dry-run = This is a dry run: nothing is carried out.
 refused-vmmanager = VMmanager cannot be used: { $why }
+refused-planning = ❌ The plan could not be computed: { $why }
 refused-store = My store cannot be used: { $why }
 refused-stopping = I am being stopped; try again in a minute.
 

@@ -290,6 +290,7 @@ refused-already-counted = Ваш голос уже учтён: { $have } из { 
 refused-own = Кто попросил план, не может его подтвердить: { $have } из { $need }.
 refused-dry-run = Это пробный режим: ничего не выполняется.
 refused-vmmanager = VMmanager недоступен: { $why }
+refused-planning = ❌ Не удалось посчитать план: { $why }
 refused-store = Моё хранилище недоступно: { $why }
 refused-stopping = Меня останавливают; повторите через минуту.
 
