@@ -1,0 +1,6 @@
+//! The whole service against simulated servers.
+#![cfg(feature = "sandbox")]
+
+mod executor;
+mod platform;
+mod scheduler;
