@@ -2,5 +2,6 @@
 #![cfg(feature = "sandbox")]
 
 mod executor;
+mod kill;
 mod platform;
 mod scheduler;
