@@ -1,6 +1,11 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
 #![cfg(feature = "sandbox")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
+mod executor;
+mod kill;
+mod platform;
+mod scheduler;
 mod sim_telegram;
 mod ssh;
+#[cfg(feature = "ci-sshd")]
+mod ssh_real;
