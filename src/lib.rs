@@ -7,6 +7,7 @@
 //!                                              │          └─ Event ─> notifier ─> chat
 //!                     chat ─> Command ─> Handle ─> scheduler / balancer
 //! ```
+pub mod app;
 pub mod balancer;
 pub mod cli;
 pub mod clock;
