@@ -17,6 +17,8 @@ pub mod event;
 pub mod executor;
 pub mod model;
 pub mod planner;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod scheduler;
 pub mod ssh;
 pub mod store;

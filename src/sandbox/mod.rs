@@ -1,0 +1,3 @@
+//! Everything simulated: servers that stand for the real ones, and check what they are asked as strictly.
+
+pub mod ssh;
