@@ -89,7 +89,7 @@ impl Rules {
     ///
     /// Says what the store said.
     pub fn after(&self, entry: &JournalEntry, now: DateTime<Utc>) -> Result<(), StoreError> {
-        if !entry.outcome().is_some_and(|(outcome, _)| outcome == Outcome::Failed) {
+        if entry.outcome().is_none_or(|(outcome, _)| outcome != Outcome::Failed) {
             return Ok(());
         }
         let settings = self.store.settings()?;

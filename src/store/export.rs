@@ -54,12 +54,12 @@ impl Store {
         self.forget_proposals(now - Self::PROPOSALS_KEPT)?;
         let mut trouble = None;
         let written = sidecar::replace(&self.shared.dir.join(NAME), |file| {
-            self.write_export(file, now).or_else(|error| match error {
-                StoreError::Io { source, .. } => Err(source),
+            self.write_export(file, now).map_err(|error| match error {
+                StoreError::Io { source, .. } => source,
                 other => {
                     let said = io::Error::other(other.to_string());
                     trouble = Some(other);
-                    Err(said)
+                    said
                 }
             })
         });

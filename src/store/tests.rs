@@ -111,7 +111,7 @@ fn a_newer_proposal_takes_the_place_of_the_pending_one_of_its_cluster_alone() {
     let store = Store::open(dir.path()).unwrap();
     let (older, other) = (proposed(&store, draft(1)), proposed(&store, draft(2)));
     let Proposed::Recorded { proposal: newer, superseded } = store.propose(draft(1)).unwrap() else {
-        panic!("nothing runs in this cluster");
+        unreachable!("nothing runs in this cluster");
     };
     assert_eq!(superseded, [older.id]);
     let stored = store.proposal(older.id).unwrap().unwrap();
@@ -316,7 +316,7 @@ fn person(id: i64) -> Person {
 fn proposed(store: &Store, draft: Draft) -> Proposal {
     match store.propose(draft).unwrap() {
         Proposed::Recorded { proposal, .. } => *proposal,
-        Proposed::Busy(id) => panic!("busy with {id}"),
+        Proposed::Busy(id) => unreachable!("busy with {id}"),
     }
 }
 

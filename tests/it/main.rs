@@ -1,4 +1,7 @@
-//! The whole service, and its rooms that speak to others, against the sandbox's servers.
+//! The whole service against simulated servers.
+#![cfg(feature = "sandbox")]
 
-#[cfg(feature = "sandbox")]
+mod executor;
+mod platform;
+mod scheduler;
 mod ssh;

@@ -1,0 +1,514 @@
+//! What happens inside the simulated platform: orders, tasks, histories, and the rules of physics.
+//!
+//! Time is an argument: how long the simulator has been running. Nothing happens between two calls; what was due
+//! is caught up with at the next.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::{
+    fault::{Fault, Faults},
+    world::{SimVm, World},
+};
+use crate::model::{Mib, NodeId, QemuVersion, VmId};
+
+/// How long a migration takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Always as long.
+    After(Duration),
+    /// Until somebody calls `finish`.
+    Manual,
+    /// As the memory (and with local storage the disk) takes over a line of 1 GB/s, so many times faster.
+    BySize { times_faster: f64 },
+}
+
+/// An order that was taken.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OrderSeen {
+    pub vm: VmId,
+    pub source: NodeId,
+    pub target: NodeId,
+    pub consul_id: u64,
+    pub at: DateTime<Utc>,
+}
+
+/// A broken promise: what no caller should ever have asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Violation {
+    /// With this VM the target's VMs need more memory than it has.
+    TargetMemoryExceeded { vm: VmId, target: NodeId, needs: Mib, total: Mib },
+    /// The VM was already on its way, by an earlier order.
+    AlreadyMigrating { vm: VmId },
+    /// The target was in maintenance.
+    TargetInMaintenance { vm: VmId, target: NodeId },
+    /// The target takes no more VMs.
+    VmLimitExceeded { vm: VmId, target: NodeId },
+    /// The target's QEMU is older than the source's.
+    TargetQemuOlder { vm: VmId, target: NodeId },
+    /// The VM cannot be migrated live.
+    NotMovable { vm: VmId, why: String },
+    /// Another ordered migration was using the node.
+    NodeShared { vm: VmId, node: NodeId },
+    /// The target is in another cluster.
+    OtherCluster { vm: VmId, target: NodeId },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TargetMemoryExceeded { vm, target, needs, total } => {
+                write!(f, "vm {vm} to node {target}: {needs} of {total} would be needed")
+            }
+            Self::AlreadyMigrating { vm } => write!(f, "vm {vm} was ordered twice"),
+            Self::TargetInMaintenance { vm, target } => write!(f, "vm {vm} to node {target} in maintenance"),
+            Self::VmLimitExceeded { vm, target } => write!(f, "vm {vm} to node {target} beyond its limit"),
+            Self::TargetQemuOlder { vm, target } => write!(f, "vm {vm} to node {target} with an older QEMU"),
+            Self::NotMovable { vm, why } => write!(f, "vm {vm} cannot be moved: {why}"),
+            Self::NodeShared { vm, node } => {
+                write!(f, "vm {vm}: node {node} was in use by another migration")
+            }
+            Self::OtherCluster { vm, target } => write!(f, "vm {vm} to node {target} of another cluster"),
+        }
+    }
+}
+
+/// A task as the simulator knows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskSeen {
+    /// The task manager's number.
+    pub id: u64,
+    pub consul_id: u64,
+    pub vm: VmId,
+    pub source: NodeId,
+    pub target: NodeId,
+    /// `created`, `running`, `complete` or `failed`.
+    pub status: String,
+    pub output: String,
+    /// Ordered by nobody who asked over HTTP.
+    pub foreign: bool,
+    /// Whether it is in the task list.
+    pub listed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub seen: TaskSeen,
+    pub defer_reason: Option<String>,
+    pub says_vm: bool,
+    pub accepted: Duration,
+    pub started: Option<Duration>,
+    pub ended: Option<Duration>,
+    script: Script,
+    /// When what is due next; in order.
+    due: Vec<(Duration, Step)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Shows,
+    Starts,
+    HalfWay,
+    Ends,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Script {
+    Moves,
+    NeverShows,
+    Lost { moves: bool },
+    Stays,
+    Fails(String),
+    VmVanishes,
+    TargetVanishes,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub id: u64,
+    pub consul_id: u64,
+    pub task: u64,
+    pub state: String,
+    pub at: DateTime<Utc>,
+}
+
+/// Why an order is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    NoSuchVm,
+    Invalid(String),
+    Busy,
+}
+
+pub(super) struct Engine {
+    pub world: World,
+    pub tasks: BTreeMap<u64, Task>,
+    pub history: BTreeMap<VmId, Vec<Entry>>,
+    pub orders: Vec<OrderSeen>,
+    pub violations: Vec<Violation>,
+    pub faults: Faults,
+    /// Counts changes of the world, for whoever keeps a rendering of it.
+    pub version: u64,
+    pace: Pace,
+    task_delay: Duration,
+    starts_at: DateTime<Utc>,
+    open: BTreeSet<u64>,
+    next_consul: u64,
+    next_task: u64,
+    next_entry: u64,
+}
+
+impl Engine {
+    pub fn new(world: World, pace: Pace, task_delay: Duration, starts_at: DateTime<Utc>) -> Self {
+        Self {
+            world: world.counted(),
+            tasks: BTreeMap::new(),
+            history: BTreeMap::new(),
+            orders: Vec::new(),
+            violations: Vec::new(),
+            faults: Faults::default(),
+            version: 1,
+            pace,
+            task_delay,
+            starts_at,
+            open: BTreeSet::new(),
+            // Far apart, so that one number taken for another is found out.
+            next_consul: 90_417,
+            next_task: 55_120,
+            next_entry: 7_004,
+        }
+    }
+
+    /// What the server's clock shows.
+    pub fn date(&self, now: Duration) -> DateTime<Utc> {
+        let skew = self.faults.0.iter().find_map(|rule| match rule.fault {
+            Fault::ClockSkew { seconds } => TimeDelta::try_seconds(seconds),
+            _ => None,
+        });
+        self.starts_at + TimeDelta::from_std(now).unwrap_or_default() + skew.unwrap_or_default()
+    }
+
+    /// Catches up with everything that was due.
+    pub fn catch_up(&mut self, now: Duration) {
+        while let Some((at, consul)) = self.next_due().filter(|(at, _)| *at <= now) {
+            self.step(consul, at);
+        }
+    }
+
+    /// Takes an order or says why not; what it breaks is written down either way.
+    pub fn order(&mut self, vm: VmId, target: NodeId, now: Duration) -> Result<u64, Refusal> {
+        let source = self.judged(vm, target)?;
+        let script = self.script(vm, source, target);
+        let consul = self.begin(vm, source, target, script, now);
+        let at = self.date(now);
+        self.orders.push(OrderSeen { vm, source, target, consul_id: consul, at });
+        Ok(consul)
+    }
+
+    /// Lets somebody else migrate a VM; nothing where there is no VM or no target.
+    pub fn foreign(
+        &mut self,
+        vm: Option<VmId>,
+        target: Option<NodeId>,
+        says_vm: bool,
+        now: Duration,
+    ) -> Option<u64> {
+        let vm = match vm {
+            Some(id) => self.world.vms.get(&id)?,
+            None => self.world.vms.values().find(|vm| vm.held_by().is_none() && !self.is_migrating(vm.id))?,
+        };
+        let (id, source) = (vm.id, vm.node);
+        let cluster = self.world.nodes.get(&source)?.cluster;
+        let others = self.world.nodes.values().filter(|node| node.cluster == cluster && node.id != source);
+        let roomiest =
+            others.max_by_key(|node| node.memory.saturating_sub(node.memory_used)).map(|node| node.id);
+        let consul = self.begin(id, source, target.or(roomiest)?, Script::Moves, now);
+        let task = self.tasks.get_mut(&consul)?;
+        (task.seen.foreign, task.says_vm) = (true, says_vm);
+        // Somebody else's task is there at once: it was ordered before we looked.
+        self.step(consul, now);
+        Some(consul)
+    }
+
+    /// Ends a task at once, as its script says.
+    pub fn finish(&mut self, consul: u64, now: Duration) {
+        while self.open.contains(&consul) {
+            if self.tasks.get(&consul).is_none_or(|task| task.due.is_empty()) {
+                self.half_way(consul);
+                self.end(consul, now);
+            } else {
+                self.step(consul, now);
+            }
+        }
+    }
+
+    /// Makes a task that has not ended fail at once.
+    pub fn fail(&mut self, consul: u64, output: &str, now: Duration) {
+        if let Some(task) = self.tasks.get_mut(&consul) {
+            task.script = Script::Fails(output.to_owned());
+        }
+        self.finish(consul, now);
+    }
+
+    /// Returns the queue's numbers of what has not ended.
+    pub fn open_tasks(&self) -> Vec<u64> {
+        self.open.iter().copied().collect()
+    }
+
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Changes the world by hand.
+    pub fn edit(&mut self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world);
+        self.world = std::mem::take(&mut self.world).counted();
+        self.version += 1;
+    }
+
+    fn is_migrating(&self, vm: VmId) -> bool {
+        self.open_ones().any(|task| task.seen.vm == vm)
+    }
+
+    fn open_ones(&self) -> impl Iterator<Item = &Task> {
+        self.open.iter().filter_map(|consul| self.tasks.get(consul))
+    }
+
+    fn next_due(&self) -> Option<(Duration, u64)> {
+        let due =
+            self.open.iter().filter_map(|consul| Some((self.tasks.get(consul)?.due.first()?.0, *consul)));
+        due.min()
+    }
+
+    /// Judges an order: what the server would not take is refused, what breaks a rule is written down.
+    fn judged(&mut self, id: VmId, target: NodeId) -> Result<NodeId, Refusal> {
+        let vm = self.world.vms.get(&id).ok_or(Refusal::NoSuchVm)?.clone();
+        let invalid = |why: &str| Err(Refusal::Invalid(why.to_owned()));
+        let Some(to) = self.world.nodes.get(&target) else { return invalid("unknown node") };
+        let Some(from) = self.world.nodes.get(&vm.node) else { return invalid("the host has no node") };
+        if to.id == from.id {
+            return invalid("the host is already on this node");
+        }
+        if to.cluster != from.cluster {
+            self.violations.push(Violation::OtherCluster { vm: id, target });
+            return invalid("the node belongs to another cluster");
+        }
+        let source = from.id;
+        let running = self.open_ones().find(|task| task.seen.vm == id).map(|task| task.seen.foreign);
+        if let Some(foreign) = running {
+            // Losing a race against somebody else is nobody's fault.
+            if !foreign {
+                self.violations.push(Violation::AlreadyMigrating { vm: id });
+            }
+            return Err(Refusal::Busy);
+        }
+        if to.maintenance {
+            self.violations.push(Violation::TargetInMaintenance { vm: id, target });
+            return invalid("the node is in maintenance mode");
+        }
+        let broken = self.broken_by(&vm, source, target);
+        self.violations.extend(broken);
+        Ok(source)
+    }
+
+    fn broken_by(&self, vm: &SimVm, source: NodeId, target: NodeId) -> Vec<Violation> {
+        let id = vm.id;
+        let mut broken = Vec::new();
+        let (Some(from), Some(to)) = (self.world.nodes.get(&source), self.world.nodes.get(&target)) else {
+            return broken;
+        };
+        let coming: Vec<_> = self.open_ones().filter(|task| task.seen.target == target).collect();
+        let memory_coming: Mib =
+            coming.iter().filter_map(|task| self.world.vms.get(&task.seen.vm)).map(|vm| vm.memory).sum();
+        let needs = to.memory_used + memory_coming + vm.memory;
+        if needs > to.memory {
+            broken.push(Violation::TargetMemoryExceeded { vm: id, target, needs, total: to.memory });
+        }
+        if to.vm_limit.is_some_and(|limit| to.vm_count as usize + coming.len() >= limit as usize) {
+            broken.push(Violation::VmLimitExceeded { vm: id, target });
+        }
+        let version = |text: &str| QemuVersion::new(text.to_owned());
+        if version(&to.qemu_version).is_older_than(&version(&from.qemu_version)) {
+            broken.push(Violation::TargetQemuOlder { vm: id, target });
+        }
+        let container = self.world.cluster_of(vm).is_some_and(|cluster| cluster.virtualization != "kvm");
+        if let Some(why) = vm.held_by().or(container.then_some("it is a container")) {
+            broken.push(Violation::NotMovable { vm: id, why: why.into() });
+        }
+        for node in [source, target] {
+            let shared =
+                |task: &Task| !task.seen.foreign && (task.seen.source == node || task.seen.target == node);
+            if self.open_ones().any(shared) {
+                broken.push(Violation::NodeShared { vm: id, node });
+            }
+        }
+        broken
+    }
+
+    /// Says how a migration that was taken will go: by the faults in force, else by physics.
+    fn script(&mut self, vm: VmId, source: NodeId, target: NodeId) -> Script {
+        let request = format!("POST /vm/v3/host/{vm}/migrate");
+        let forced = self.faults.take(&request, |fault| match fault {
+            Fault::TaskNeverShows => Some(Script::NeverShows),
+            Fault::TaskLost { moves } => Some(Script::Lost { moves: *moves }),
+            Fault::CompleteWithoutMove => Some(Script::Stays),
+            Fault::Fails { output } => Some(Script::Fails(output.clone())),
+            Fault::VmVanishes => Some(Script::VmVanishes),
+            Fault::TargetVanishes => Some(Script::TargetVanishes),
+            _ => None,
+        });
+        let broken = self.world.vms.get(&vm).map(|vm| self.broken_by(vm, source, target)).unwrap_or_default();
+        let failure = broken.iter().find_map(|violation| match violation {
+            Violation::NotMovable { why, .. } => {
+                Some(format!("error: Requested operation is not valid: {why}"))
+            }
+            Violation::TargetQemuOlder { .. } => {
+                Some("error: internal error: unsupported machine type on the destination".to_owned())
+            }
+            Violation::TargetMemoryExceeded { .. } => Some(
+                "error: internal error: qemu unexpectedly closed the monitor: Cannot allocate memory"
+                    .to_owned(),
+            ),
+            _ => None,
+        });
+        forced.or(failure.map(Script::Fails)).unwrap_or(Script::Moves)
+    }
+
+    fn begin(&mut self, vm: VmId, source: NodeId, target: NodeId, script: Script, now: Duration) -> u64 {
+        let (consul, id) = (self.next_consul, self.next_task);
+        self.next_consul += 1;
+        // The task manager has other things to do as well.
+        self.next_task += 3;
+        let request = format!("POST /vm/v3/host/{vm}/migrate");
+        let deferred = self.faults.take(&request, |fault| match fault {
+            Fault::Deferred { millis, reason } => Some((Duration::from_millis(*millis), reason.clone())),
+            _ => None,
+        });
+        let forever = self.faults.takes(&request, &Fault::RunsForever);
+        let shows = now + self.task_delay;
+        let starts = shows + deferred.as_ref().map_or(self.task_delay, |(wait, _)| *wait);
+        let mut due = vec![(shows, Step::Shows), (starts, Step::Starts)];
+        if let Some(takes) = self.takes(vm).filter(|_| !forever) {
+            due.extend([(starts + takes / 2, Step::HalfWay), (starts + takes, Step::Ends)]);
+        }
+        let status = "created".to_owned();
+        let (output, foreign, listed) = (String::new(), false, false);
+        let seen = TaskSeen { id, consul_id: consul, vm, source, target, status, output, foreign, listed };
+        let defer_reason = deferred.map(|(_, reason)| reason);
+        let (started, ended, says_vm) = (None, None, false);
+        let task = Task { seen, defer_reason, says_vm, accepted: now, started, ended, script, due };
+        self.tasks.insert(consul, task);
+        self.open.insert(consul);
+        consul
+    }
+
+    fn takes(&self, vm: VmId) -> Option<Duration> {
+        match self.pace {
+            Pace::Manual => None,
+            Pace::After(takes) => Some(takes),
+            Pace::BySize { times_faster } => {
+                let vm = self.world.vms.get(&vm)?;
+                let local = self.world.cluster_of(vm).is_some_and(|cluster| cluster.storage != "ceph");
+                let copied = if local { vm.memory + vm.disk } else { vm.memory };
+                // Two seconds to prepare, then a line of about 1 GB/s.
+                Some(Duration::from_secs_f64((2.0 + copied.gib()) / times_faster.max(0.001)))
+            }
+        }
+    }
+
+    fn step(&mut self, consul: u64, at: Duration) {
+        let Some(task) = self.tasks.get_mut(&consul) else { return };
+        let step = if task.due.is_empty() { Step::Ends } else { task.due.remove(0).1 };
+        match step {
+            Step::Shows => self.show(consul, at),
+            Step::Starts => {
+                task.seen.status = "running".into();
+                (task.started, task.defer_reason) = (Some(at), None);
+            }
+            Step::HalfWay => self.half_way(consul),
+            Step::Ends => self.end(consul, at),
+        }
+    }
+
+    fn show(&mut self, consul: u64, at: Duration) {
+        let date = self.date(at);
+        let Some(task) = self.tasks.get_mut(&consul) else { return };
+        if task.script == Script::NeverShows {
+            return;
+        }
+        task.seen.listed = true;
+        let entry = Entry {
+            id: self.next_entry,
+            consul_id: consul,
+            task: task.seen.id,
+            state: "running".into(),
+            at: date,
+        };
+        self.next_entry += 1;
+        self.history.entry(task.seen.vm).or_default().push(entry);
+    }
+
+    fn half_way(&mut self, consul: u64) {
+        let Some(task) = self.tasks.get_mut(&consul) else { return };
+        let (vm, target) = (task.seen.vm, task.seen.target);
+        match task.script {
+            Script::Lost { .. } => {
+                task.seen.listed = false;
+                self.history.entry(vm).or_default().retain(|entry| entry.consul_id != consul);
+            }
+            Script::VmVanishes => self.edit(|world| drop(world.vms.remove(&vm))),
+            Script::TargetVanishes => self.edit(|world| drop(world.nodes.remove(&target))),
+            Script::Moves | Script::NeverShows | Script::Stays | Script::Fails(_) => {}
+        }
+    }
+
+    fn end(&mut self, consul: u64, at: Duration) {
+        self.open.remove(&consul);
+        let Some(task) = self.tasks.get(&consul) else { return };
+        let (vm, target) = (task.seen.vm, task.seen.target);
+        let outcome = match task.script.clone() {
+            Script::Fails(output) => Err(output),
+            Script::Stays | Script::Lost { moves: false } => Ok(()),
+            Script::Moves
+            | Script::NeverShows
+            | Script::Lost { moves: true }
+            | Script::VmVanishes
+            | Script::TargetVanishes => self.moved(vm, target),
+        };
+        let (status, output) = match outcome {
+            Ok(()) => ("complete", String::new()),
+            Err(output) => ("failed", output),
+        };
+        for entry in self.history.entry(vm).or_default().iter_mut().filter(|entry| entry.consul_id == consul)
+        {
+            entry.state = status.into();
+        }
+        if let Some(task) = self.tasks.get_mut(&consul) {
+            (task.seen.status, task.seen.output, task.ended) = (status.into(), output, Some(at));
+            task.due.clear();
+        }
+    }
+
+    /// Moves a VM with both nodes' counters.
+    fn moved(&mut self, id: VmId, target: NodeId) -> Result<(), String> {
+        let World { nodes, vms, .. } = &mut self.world;
+        let Some(vm) = vms.get_mut(&id) else { return Err("error: Domain not found".into()) };
+        let Some(to) = nodes.get_mut(&target) else {
+            return Err("error: cannot reach the destination".into());
+        };
+        to.gain(vm);
+        if let Some(from) = nodes.get_mut(&vm.node) {
+            from.lose(vm);
+        }
+        vm.node = target;
+        self.version += 1;
+        Ok(())
+    }
+}

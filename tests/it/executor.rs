@@ -1,0 +1,550 @@
+//! Carrying out a plan: one test for every way in which VMmanager can disappoint.
+
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+use vm_balancer::{
+    balancer::VmBalancer,
+    event::Alert,
+    model::{ClusterId, Mib, NodeId, Person, ProposalId, VmId},
+    planner::{ExclusionWhy, PlanId, RestWhy},
+    sandbox::vmmanager::{Fault, Options, Pace, Rule, Scale, World},
+    store::{Approval, Approver, Intent, JournalEntry, JournalState, Outcome, ProposalState, StepState},
+};
+
+use crate::platform::{PATIENCE, Platform, noon, outcome, outcomes, person, until};
+
+// ---- the way it should be
+
+#[tokio::test]
+async fn a_plan_is_carried_out_and_remembered() {
+    let platform = Platform::start(World::small()).await;
+    let proposal = platform.carry_out(&platform.balancer()).await;
+    assert_eq!(outcome(&proposal), (Outcome::Done, String::new()));
+    assert!(matches!(proposal.state, ProposalState::Done { by: Approver::Auto, .. }));
+    let [entry] = platform.history().try_into().unwrap();
+    assert_eq!((entry.approver, entry.proposal), (Approver::Auto, proposal.id));
+    assert!(matches!(entry.state, JournalState::Closed { outcome: Outcome::Done, ordered: true, .. }));
+    assert_eq!(platform.sim.node_of(entry.vm), Some(entry.target));
+    assert_eq!(platform.sim.orders().len(), 1);
+    assert_eq!(platform.sim.violations(), []);
+    assert!(platform.dir.path().join("export.jsonl").exists(), "an export after each finished plan");
+}
+
+#[tokio::test]
+async fn a_long_plan_keeps_every_rule_with_several_migrations_side_by_side() {
+    let world = World::generate(&Scale { seed: 3, ..Scale::default() });
+    let platform = Platform::start(world).await;
+    let balancer = platform.balancer_with(|settings| {
+        settings.policy.migrations_max = 100;
+        settings.policy.parallel_max = 3;
+    });
+    let proposal = platform.carry_out(&balancer).await;
+    assert!(proposal.steps.len() > 5);
+    assert!(
+        outcomes(&proposal).iter().all(|(outcome, _)| *outcome == Outcome::Done),
+        "{:?}",
+        outcomes(&proposal)
+    );
+    assert_eq!(platform.sim.world().nodes_above(70.0), []);
+    assert_eq!(platform.sim.violations(), []);
+}
+
+#[tokio::test]
+async fn a_proposal_that_nobody_approved_is_not_carried_out() {
+    let platform = Platform::start(World::small()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    platform.store.update_proposal(proposal.id, |proposal| proposal.state = ProposalState::Pending).unwrap();
+    let proposal = platform.finish(&balancer, proposal.id).await;
+    assert_eq!(proposal.state, ProposalState::Pending);
+    assert_eq!(platform.sim.orders(), []);
+}
+
+#[tokio::test]
+async fn in_a_dry_run_there_is_no_executor() {
+    let platform = Platform::start(World::small()).await;
+    let stop = CancellationToken::new();
+    assert!(platform.balancer_with(|settings| settings.dry_run = true).executor(&stop).unwrap().is_none());
+    let balancer = platform.balancer();
+    platform.store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+    assert!(balancer.executor(&stop).unwrap().is_none());
+    platform.store.update_settings(|settings| settings.dry_run = Some(false)).unwrap();
+    let forced = platform.balancer_with(|settings| settings.dry_run_forced = true);
+    assert!(forced.executor(&stop).unwrap().is_none(), "--dry-run cannot be lifted by chat");
+}
+
+#[tokio::test]
+async fn a_single_cycle_carries_everything_out_and_reports() {
+    let platform = Platform::start(World::small()).await;
+    let report = platform.balancer().run_once(&CancellationToken::new()).await.unwrap();
+    assert_eq!(report.outcomes[&ClusterId(1)].len(), 1);
+    assert!(!report.dry_run && !report.has_failures());
+    let again = platform.balancer().run_once(&CancellationToken::new()).await.unwrap();
+    assert!(again.plan.is_empty());
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_single_dry_cycle_touches_nothing() {
+    let platform = Platform::start(World::small()).await;
+    let balancer = platform.balancer_with(|settings| settings.dry_run_forced = true);
+    let report = balancer.run_once(&CancellationToken::new()).await.unwrap();
+    assert!(report.dry_run && !report.plan.is_empty() && report.outcomes.is_empty());
+    assert_eq!(platform.sim.count_requests("POST /vm/"), 0);
+    assert_eq!(platform.store.open_proposals().unwrap(), []);
+}
+
+// ---- the order
+
+#[tokio::test]
+async fn an_order_whose_answer_never_came_is_looked_for_and_never_repeated() {
+    for fault in [Fault::OrderReset, Fault::OrderGateway { status: 502 }, Fault::OrderGateway { status: 504 }]
+    {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.switch_on(fault.clone());
+        let proposal = platform.carry_out(&platform.balancer()).await;
+        assert_eq!(outcome(&proposal).0, Outcome::Done, "{fault:?}");
+        assert_eq!(platform.sim.count_requests("POST /vm/"), 1, "{fault:?}");
+        assert_eq!(platform.sim.violations(), []);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_never_arrived_is_dropped_and_does_not_count_as_a_failure() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.rule(on_orders(Fault::Away));
+    let balancer = platform.balancer();
+    let proposal = platform.carry_out(&balancer).await;
+    assert_eq!(outcome(&proposal), (Outcome::Dropped, "no answer to the order, and nothing began".into()));
+    let [entry] = platform.history().try_into().unwrap();
+    assert!(matches!(entry.state, JournalState::Closed { ordered: false, .. }));
+    assert_eq!(balancer.policy().unwrap().resting.len(), 0);
+    assert_eq!(platform.sim.orders(), []);
+}
+
+#[tokio::test]
+async fn an_order_answered_without_a_task_number_is_followed_by_the_history() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::OrderWithoutTask);
+    let proposal = platform.carry_out(&platform.balancer()).await;
+    assert_eq!(outcome(&proposal).0, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_service_that_stays_suspended_took_nothing() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::OrderUnavailable);
+    let balancer = platform.balancer();
+    let proposal = platform.carry_out(&balancer).await;
+    assert_eq!(outcome(&proposal).0, Outcome::Dropped);
+    assert_eq!(balancer.policy().unwrap().resting.len(), 0);
+    platform.sim.heal();
+    assert_eq!(outcome(&platform.carry_out(&balancer).await).0, Outcome::Done);
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_is_suspended_for_a_moment_takes_the_order_once() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.arm_times(Fault::OrderUnavailable, 3);
+    let proposal = platform.carry_out(&platform.balancer()).await;
+    assert_eq!(outcome(&proposal).0, Outcome::Done);
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_permission_ends_the_plan_at_its_first_step() {
+    let platform = Platform::start(overloaded()).await;
+    platform.sim.switch_on(Fault::ReadOnlyAdmin);
+    let proposal = platform.carry_out(&many_migrations(&platform)).await;
+    let ended = outcomes(&proposal);
+    assert_eq!(ended[0].0, Outcome::Failed);
+    assert!(ended[0].1.contains("no permission"), "{}", ended[0].1);
+    assert!(ended[1..].iter().all(|(outcome, _)| *outcome == Outcome::Dropped) && ended.len() > 1);
+    assert_eq!(platform.sim.orders(), []);
+}
+
+#[tokio::test]
+async fn vmmanagers_own_form_has_a_say_where_it_exists() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::FormSaysNo);
+    let balancer = platform.balancer();
+    let refused = platform.carry_out(&balancer).await;
+    assert_eq!(outcome(&refused), (Outcome::Dropped, "VMmanager does not offer this target".into()));
+    platform.sim.heal();
+    platform.sim.switch_on(Fault::NoMigrateForm);
+    assert_eq!(outcome(&platform.carry_out(&platform.balancer()).await).0, Outcome::Done);
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+// ---- the world between the plan and the order
+
+#[tokio::test]
+async fn a_step_that_no_longer_fits_is_dropped_with_its_reason() {
+    let changes: [(&str, fn(&Platform, NodeId, VmId)); 4] = [
+        ("maintenance", |platform, target, _| platform.sim.set_maintenance(target, true)),
+        ("is gone", |platform, _, vm| platform.sim.remove_vm(vm)),
+        ("snapshots", |platform, _, vm| {
+            platform.sim.edit(|world| world.vms.get_mut(&vm).unwrap().snapshots = 1)
+        }),
+        ("is on node", |platform, target, vm| {
+            let other = if target == NodeId(11) { NodeId(12) } else { NodeId(11) };
+            platform.sim.edit(|world| world.vms.get_mut(&vm).unwrap().node = other);
+        }),
+    ];
+    for (said, change) in changes {
+        let platform = Platform::start(World::small()).await;
+        let balancer = platform.balancer();
+        let proposal = platform.approved(&balancer).await;
+        let step = &proposal.steps[0].migration;
+        change(&platform, step.target, step.vm);
+        let (outcome, why) = outcome(&platform.finish(&balancer, proposal.id).await);
+        assert_eq!(outcome, Outcome::Dropped, "{said}");
+        assert!(why.contains(said), "{said}: {why}");
+        assert_eq!(platform.sim.orders(), [], "{said}");
+        assert_eq!(platform.history(), [], "what was never intended is not in the journal");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_while_somebody_else_migrates() {
+    let mut platform = Platform::start_with(World::small(), manual()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    // No word which VM it is: no cluster is safe.
+    platform.sim.foreign_migration(VmId(1009), NodeId(11), false).unwrap();
+    until("the foreign task shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
+    let (outcome, why) = outcome(&platform.finish(&balancer, proposal.id).await);
+    assert_eq!(outcome, Outcome::Dropped, "{why}");
+    assert_eq!(platform.sim.orders(), []);
+    let alerts = platform.alerts();
+    assert!(matches!(alerts.as_slice(), [Alert::ForeignMigration { cluster: None, .. }]), "{alerts:?}");
+    let held = balancer.look().await.unwrap();
+    assert!(held.plan.is_empty() && held.snapshot.foreign.len() == 1);
+    assert_eq!(platform.alerts(), [], "said once");
+}
+
+#[tokio::test]
+async fn our_own_migrations_are_not_foreign() {
+    let mut platform = Platform::start_with(World::small(), manual()).await;
+    platform.sim.switch_on(Fault::OrderWithoutTask);
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let running = async {
+        until("the task shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
+        assert_eq!(balancer.look().await.unwrap().snapshot.foreign, []);
+        platform.sim.finish_all();
+    };
+    tokio::join!(platform.finish(&balancer, proposal.id), running);
+    assert_eq!(platform.alerts(), []);
+}
+
+#[tokio::test]
+async fn a_picture_that_lost_half_of_its_vms_is_not_acted_on_until_three_reads_agree() {
+    let mut platform = Platform::start(overloaded()).await;
+    let balancer = platform.balancer();
+    assert!(!balancer.look().await.unwrap().plan.is_empty());
+    platform.sim.switch_on(Fault::ShrunkList);
+    let incomplete = async || {
+        let picture = balancer.look().await.unwrap();
+        let cluster = &picture.plan.clusters[0];
+        (!cluster.incomplete.is_empty(), cluster.migrations.is_empty())
+    };
+    assert_eq!(incomplete().await, (true, true));
+    assert_eq!(incomplete().await, (true, true));
+    assert!(!incomplete().await.0, "three reads running agree");
+    let alerts = platform.alerts();
+    assert!(
+        matches!(alerts.as_slice(), [Alert::PictureShrank { vms_before: 10, vms_after: 5, .. }]),
+        "{alerts:?}"
+    );
+}
+
+// ---- the task
+
+#[tokio::test]
+async fn only_where_the_vm_is_decides_how_it_ended() {
+    for (fault, expected, said) in [
+        (Fault::TaskNeverShows, Outcome::Done, ""),
+        (Fault::TaskLost { moves: true }, Outcome::Done, ""),
+        (Fault::TaskLost { moves: false }, Outcome::Lost, "the task vanished; the VM is on its source"),
+        (Fault::CompleteWithoutMove, Outcome::Failed, "the task is complete, yet the VM is on its source"),
+        (Fault::libvirt_failure(), Outcome::Failed, "guest CPU doesn't match"),
+        (Fault::Deferred { millis: 50, reason: "busy".into() }, Outcome::Done, ""),
+        (Fault::VmVanishes, Outcome::Failed, ""),
+        (Fault::TargetVanishes, Outcome::Failed, ""),
+    ] {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.switch_on(fault.clone());
+        let (outcome, detail) = outcome(&platform.carry_out(&platform.balancer()).await);
+        assert_eq!(outcome, expected, "{fault:?}: {detail}");
+        assert!(detail.contains(said), "{fault:?}: {detail}");
+        assert_eq!(platform.sim.orders().len(), 1, "{fault:?}");
+        assert_eq!(platform.store.open_entries().unwrap(), [], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_vm_rests_and_a_lost_one_does_not() {
+    let platform = Platform::start(World::small()).await;
+    let balancer = platform.balancer();
+    platform.sim.arm(Fault::libvirt_failure());
+    let failed = platform.carry_out(&balancer).await.steps[0].migration.vm;
+    platform.sim.arm(Fault::TaskLost { moves: false });
+    let lost = platform.carry_out(&balancer).await.steps[0].migration.vm;
+    assert_ne!(failed, lost, "the failed one is left alone");
+    let resting = balancer.policy().unwrap().resting;
+    assert_eq!(
+        resting.into_iter().map(|(vm, rest)| (vm, rest.why)).collect::<Vec<_>>(),
+        [(failed, RestWhy::Failed)]
+    );
+    platform.minutes_pass(24 * 60);
+    assert_eq!(balancer.policy().unwrap().resting.len(), 0);
+}
+
+#[tokio::test]
+async fn a_migration_that_takes_too_long_is_said_to_be_slow_and_stays_watched() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::RunsForever);
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let watched = async {
+        let slow = || platform.proposal(proposal.id).steps[0].state.clone();
+        until("it runs", || async { matches!(slow(), StepState::Running { slow: false, .. }) }).await;
+        platform.minutes_pass(61);
+        until("it is slow", || async { matches!(slow(), StepState::Running { slow: true, .. }) }).await;
+        until("it is taken", || async { !platform.sim.orders().is_empty() }).await;
+        platform.sim.finish_all();
+    };
+    let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), watched);
+    assert_eq!(outcome(&proposal).0, Outcome::Done);
+}
+
+#[tokio::test]
+async fn vmmanager_may_go_away_and_forget_us_while_a_migration_runs() {
+    let platform = Platform::start_with(World::small(), manual()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let away = async {
+        until("it is ordered", || async { !platform.sim.orders().is_empty() }).await;
+        for fault in [
+            Fault::Away,
+            Fault::Status { status: 500 },
+            Fault::Html,
+            Fault::ErrorInOk { code: 5000, msg: "no".into() },
+            Fault::Unavailable,
+        ] {
+            platform.sim.switch_on(fault);
+            let before = platform.sim.requests().len();
+            until("it asked again", || async { platform.sim.requests().len() > before + 3 }).await;
+            platform.sim.heal();
+        }
+        platform.sim.end_sessions();
+        platform.sim.finish_all();
+    };
+    let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), away);
+    assert_eq!(outcome(&proposal).0, Outcome::Done);
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn vmmanager_away_before_the_order_drops_the_step() {
+    let platform = Platform::start(World::small()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    platform.sim.switch_on(Fault::Away);
+    let (outcome, why) = outcome(&platform.finish(&balancer, proposal.id).await);
+    assert_eq!(outcome, Outcome::Dropped);
+    assert!(why.contains("no answer from vmmanager"), "{why}");
+}
+
+// ---- people and the end of the process
+
+#[tokio::test]
+async fn cancel_lets_the_running_migration_end_and_drops_the_rest() {
+    let platform = Platform::start_with(overloaded(), manual()).await;
+    let balancer = many_migrations(&platform);
+    let proposal = platform.approved(&balancer).await;
+    let cancelled = async {
+        until("the first is ordered", || async { !platform.sim.orders().is_empty() }).await;
+        let cancel = Approval { by: person(7), at: noon() };
+        platform.store.update_proposal(proposal.id, |proposal| proposal.cancel = Some(cancel)).unwrap();
+        platform.sim.finish_all();
+    };
+    let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), cancelled);
+    let ended = outcomes(&proposal);
+    assert_eq!(ended[0].0, Outcome::Done);
+    assert_eq!(ended[1], (Outcome::Dropped, "cancelled by person 7 (7)".into()));
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dry_run_that_is_switched_on_stops_a_running_plan() {
+    let platform = Platform::start_with(overloaded(), manual()).await;
+    let balancer = many_migrations(&platform);
+    let proposal = platform.approved(&balancer).await;
+    let switched = async {
+        until("the first is ordered", || async { !platform.sim.orders().is_empty() }).await;
+        platform.store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+        platform.sim.finish_all();
+    };
+    tokio::join!(platform.finish(&balancer, proposal.id), switched);
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn what_runs_when_everything_stops_is_picked_up_at_the_next_start() {
+    let platform = Platform::start_with(overloaded(), manual()).await;
+    let balancer = many_migrations(&platform);
+    let proposal = platform.approved(&balancer).await;
+    let stop = CancellationToken::new();
+    let executor = balancer.executor(&stop).unwrap().unwrap();
+    let stopped = async {
+        until("the first is ordered", || async { !platform.store.open_entries().unwrap().is_empty() }).await;
+        until("it is taken", || async { !platform.sim.orders().is_empty() }).await;
+        stop.cancel();
+    };
+    let (carried, ()) =
+        tokio::join!(tokio::time::timeout(PATIENCE, executor.carry_out(proposal.id)), stopped);
+    carried.expect("it leaves at once").unwrap();
+    assert_eq!(platform.store.open_entries().unwrap().len(), 1, "left open");
+    drop((executor, balancer));
+
+    let platform = platform.restart();
+    let balancer = many_migrations(&platform);
+    let watcher = balancer.watcher(&CancellationToken::new());
+    let [open] = watcher.take_over().unwrap().try_into().unwrap();
+    platform.sim.finish_all();
+    tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
+    let ended = platform.proposal(proposal.id);
+    assert!(matches!(ended.state, ProposalState::Done { .. }));
+    assert_eq!(outcomes(&ended)[0].0, Outcome::Done);
+    assert_eq!(outcomes(&ended)[1], (Outcome::Dropped, "the bot was restarted".into()));
+    assert_eq!(platform.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn an_approved_plan_whose_process_died_is_reported_and_not_resumed() {
+    let platform = Platform::start(World::small()).await;
+    let proposal = platform.approved(&platform.balancer()).await;
+    let platform = platform.restart();
+    let watcher = platform.balancer().watcher(&CancellationToken::new());
+    assert_eq!(watcher.take_over().unwrap(), []);
+    let ended = platform.proposal(proposal.id);
+    assert!(matches!(ended.state, ProposalState::Done { .. }));
+    assert_eq!(outcome(&ended), (Outcome::Dropped, "the bot was restarted".into()));
+    assert_eq!(platform.sim.orders(), []);
+}
+
+#[tokio::test]
+async fn an_intent_of_a_dead_process_is_dropped_where_nothing_began() {
+    let platform = Platform::start(World::small()).await;
+    let entry = platform.store.intend(intent(VmId(1000), NodeId(11), None)).unwrap();
+    let closed = followed(&platform, entry).await;
+    assert!(
+        matches!(closed.state, JournalState::Closed { outcome: Outcome::Dropped, ordered: false, .. }),
+        "{closed:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_intent_of_a_dead_process_is_watched_on_where_the_order_got_through() {
+    let platform = Platform::start(World::small()).await;
+    let before = platform.api().history(VmId(1000)).await.unwrap().max_id;
+    let entry = platform.store.intend(intent(VmId(1000), NodeId(11), before)).unwrap();
+    platform.api().orders().migrate(VmId(1000), NodeId(11)).await.unwrap();
+    let closed = followed(&platform, entry).await;
+    assert!(
+        matches!(closed.state, JournalState::Closed { outcome: Outcome::Done, ordered: true, .. }),
+        "{closed:?}"
+    );
+}
+
+// ---- failures
+
+#[tokio::test]
+async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() {
+    let mut platform = Platform::start(overloaded()).await;
+    platform.sim.switch_on(Fault::libvirt_failure());
+    let balancer = many_migrations(&platform);
+    let mut failures = 0;
+    while failures < 3 {
+        failures += failed_in(&platform.carry_out(&balancer).await);
+    }
+    let out: Vec<_> = balancer
+        .policy()
+        .unwrap()
+        .exclusions
+        .into_iter()
+        .filter(|exclusion| matches!(exclusion.why, ExclusionWhy::Failures { .. }))
+        .map(|exclusion| exclusion.node.0)
+        .collect();
+    assert!(out.contains(&"10".to_owned()), "the source of all three: {out:?}");
+    assert!(balancer.look().await.unwrap().plan.is_empty(), "it is no source any more");
+    let alerts = platform.alerts();
+    assert!(
+        alerts.iter().any(|alert| matches!(alert, Alert::NodeTakenOut { node: NodeId(10), failures: 3, .. }))
+    );
+
+    platform.minutes_pass(61);
+    while failures < 5 {
+        failures += failed_in(&platform.carry_out(&balancer).await);
+    }
+    assert!(platform.store.settings().unwrap().stopped_clusters.contains(&ClusterId(1)));
+    let alerts = platform.alerts();
+    let stopped = |alert: &&Alert| matches!(alert, Alert::ClusterStopped { failures: 5, .. });
+    assert_eq!(alerts.iter().filter(stopped).count(), 1, "{alerts:?}");
+}
+
+fn failed_in(proposal: &vm_balancer::store::Proposal) -> usize {
+    outcomes(proposal).iter().filter(|(outcome, _)| *outcome == Outcome::Failed).count()
+}
+
+fn on_orders(fault: Fault) -> Rule {
+    Rule::always(fault).only("POST /vm/")
+}
+
+fn manual() -> Options {
+    Options { pace: Pace::Manual, ..Options::default() }
+}
+
+/// The first node needs two of its VMs moved away, and three more if those fail.
+fn overloaded() -> World {
+    let mut world = World::small();
+    for vm in world.vms.values_mut().filter(|vm| vm.node == NodeId(10)) {
+        vm.memory = Mib(10 * 1024);
+    }
+    world
+}
+
+fn many_migrations(platform: &Platform) -> VmBalancer {
+    platform.balancer_with(|settings| settings.policy.migrations_max = 10)
+}
+
+async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {
+    let watcher = platform.balancer().watcher(&CancellationToken::new());
+    let [open] = watcher.take_over().unwrap().try_into().unwrap();
+    tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
+    platform.store.entry(entry.id).unwrap().unwrap()
+}
+
+fn intent(vm: VmId, target: NodeId, history_before: Option<u64>) -> Intent {
+    Intent {
+        proposal: ProposalId(1),
+        plan: PlanId("abc".into()),
+        cluster: ClusterId(1),
+        cluster_name: "msk".into(),
+        vm,
+        vm_name: "web-1".into(),
+        source: NodeId(10),
+        source_name: "kvm-01".into(),
+        target,
+        target_name: "kvm-02".into(),
+        vcpus: 2,
+        ram: Mib(8192),
+        why: "memory".into(),
+        approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
+        history_before,
+        intended_at: noon() - TimeDelta::seconds(1),
+    }
+}

@@ -1,0 +1,187 @@
+//! A simulated platform with a store beside it: what the tests of executor and scheduler stand on.
+
+use std::{future::Future, path::Path, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use vm_balancer::{
+    balancer::{Parts, Settings, VmBalancer},
+    clock::{Clock, ManualClock},
+    event::{Alert, Event, Events},
+    executor,
+    model::{Person, ProposalId},
+    planner::Policy,
+    sandbox::vmmanager::{Options, Running, SimVmManager, World},
+    store::{
+        Approver, HistoryFilter, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed, StepState,
+        Store,
+    },
+    vmmanager::{self, Credentials, Timing, VmManagerApi},
+};
+
+/// Long enough for a busy machine; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Platform {
+    pub sim: Running,
+    pub dir: TempDir,
+    pub store: Store,
+    pub events: Events,
+    pub clock: ManualClock,
+    pub heard: tokio::sync::broadcast::Receiver<Event>,
+}
+
+impl Platform {
+    pub async fn start(world: World) -> Self {
+        Self::start_with(world, Options::default()).await
+    }
+
+    pub async fn start_with(world: World, options: Options) -> Self {
+        let sim = SimVmManager::start(world, options).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let events = Events::new();
+        let heard = events.listen();
+        Self { sim, dir, store, events, clock: ManualClock::at(noon()), heard }
+    }
+
+    /// As after the death of the process: everything in memory is gone.
+    pub fn restart(self) -> Self {
+        let Self { sim, dir, store, clock, .. } = self;
+        drop(store);
+        let store = reopened(dir.path());
+        let events = Events::new();
+        let heard = events.listen();
+        Self { sim, dir, store, events, clock, heard }
+    }
+
+    pub fn api(&self) -> VmManagerApi {
+        let options = self.sim.options();
+        let credentials =
+            Credentials::Password { username: options.username, password: options.password.into() };
+        let mut settings = vmmanager::Settings::new(self.sim.url().parse().unwrap(), credentials);
+        settings.timing = Timing::short();
+        VmManagerApi::new(settings).unwrap()
+    }
+
+    pub fn balancer(&self) -> VmBalancer {
+        self.balancer_with(|_| {})
+    }
+
+    pub fn balancer_with(&self, change: impl FnOnce(&mut Settings)) -> VmBalancer {
+        let mut settings = settings();
+        change(&mut settings);
+        let parts = Parts {
+            api: self.api(),
+            store: self.store.clone(),
+            events: self.events.clone(),
+            clock: Clock::from(self.clock.clone()),
+            measure: None,
+        };
+        VmBalancer::new(settings, parts)
+    }
+
+    /// Plans, and records the first cluster's plan as approved by the automatic mode.
+    pub async fn approved(&self, balancer: &VmBalancer) -> Proposal {
+        let picture = balancer.look().await.unwrap();
+        let plan = &picture.plan.clusters[0];
+        assert!(!plan.migrations.is_empty(), "there should be something to do: {plan:?}");
+        let state = ProposalState::Approved { by: Approver::Auto, at: noon() };
+        let draft = balancer.draft(plan, picture.plan.taken_at, Origin::Schedule, state, None);
+        match self.store.propose(draft).unwrap() {
+            Proposed::Recorded { proposal, .. } => *proposal,
+            Proposed::Busy(other) => unreachable!("busy with {other}"),
+        }
+    }
+
+    /// Plans, approves, carries out to the end.
+    pub async fn carry_out(&self, balancer: &VmBalancer) -> Proposal {
+        let proposal = self.approved(balancer).await;
+        self.finish(balancer, proposal.id).await
+    }
+
+    pub async fn finish(&self, balancer: &VmBalancer, proposal: ProposalId) -> Proposal {
+        let executor = balancer.executor(&CancellationToken::new()).unwrap().expect("no dry run");
+        let done = timeout(PATIENCE, executor.carry_out(proposal)).await;
+        done.expect("the plan should end").unwrap();
+        self.proposal(proposal)
+    }
+
+    pub fn proposal(&self, id: ProposalId) -> Proposal {
+        self.store.proposal(id).unwrap().unwrap()
+    }
+
+    pub fn history(&self) -> Vec<JournalEntry> {
+        self.store.history(&HistoryFilter::default(), 1000).unwrap()
+    }
+
+    /// Every alert so far, in order.
+    pub fn alerts(&mut self) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        while let Ok(event) = self.heard.try_recv() {
+            if let Event::Alert(alert) = event {
+                alerts.push(alert);
+            }
+        }
+        alerts
+    }
+
+    pub fn minutes_pass(&self, minutes: i64) {
+        self.clock.advance(TimeDelta::minutes(minutes));
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        policy: Policy::default(),
+        migration_cooldown: TimeDelta::hours(1),
+        failure_cooldown: TimeDelta::days(1),
+        dry_run: false,
+        dry_run_forced: false,
+        proposal_ttl: TimeDelta::minutes(30),
+        approvals_needed: 1,
+        execution: executor::Settings::short(),
+    }
+}
+
+/// The outcomes of a proposal's steps with what was said.
+pub fn outcomes(proposal: &Proposal) -> Vec<(Outcome, String)> {
+    proposal
+        .steps
+        .iter()
+        .map(|step| match &step.state {
+            StepState::Ended { outcome, detail, .. } => (*outcome, detail.clone().unwrap_or_default()),
+            other => unreachable!("step {} has not ended: {other:?}", step.migration.step),
+        })
+        .collect()
+}
+
+/// The one outcome of a plan of one step.
+pub fn outcome(proposal: &Proposal) -> (Outcome, String) {
+    let mut all = outcomes(proposal);
+    assert_eq!(all.len(), 1, "one step");
+    all.remove(0)
+}
+
+pub fn noon() -> DateTime<Utc> {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+pub fn person(id: i64) -> Person {
+    Person { id, name: format!("person {id}") }
+}
+
+/// Waits until something holds.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn reopened(dir: &Path) -> Store {
+    Store::open(dir).unwrap()
+}

@@ -1,0 +1,566 @@
+//! The schedule and what people may ask of it, with the real balancer over a simulated VMmanager.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use vm_balancer::{
+    event::Alert,
+    model::{ClusterId, Mib, NodeId, ProposalId, VmId},
+    planner::Direction,
+    sandbox::vmmanager::{Fault, Options, Pace, Running, Scale, SimNode, SimVm, World},
+    scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings},
+    store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, StepState, Store},
+};
+
+use crate::platform::{self, PATIENCE, Platform, outcomes, person, until};
+
+// ---- propose
+
+#[tokio::test]
+async fn the_schedule_keeps_one_live_proposal_and_leaves_it_alone() {
+    let bot = Bot::start(World::small(), Mode::Propose).await;
+    let proposal = bot.pending().await;
+    bot.cycles(3).await;
+    assert_eq!(bot.all(), [(proposal.id, ProposalState::Pending)]);
+    assert_eq!(bot.sim().orders(), []);
+}
+
+#[tokio::test]
+async fn a_changed_world_gives_a_newer_proposal_in_place_of_the_old_one() {
+    let bot = Bot::start(World::small(), Mode::Propose).await;
+    let older = bot.pending().await;
+    let vm = older.steps[0].migration.vm;
+    bot.sim().edit(|world| world.vms.get_mut(&vm).unwrap().snapshots = 1);
+    bot.until("a newer one is pending", |bot| bot.pending_now().is_some_and(|newer| newer.id != older.id))
+        .await;
+    let newer = bot.pending_now().unwrap();
+    let state = bot.platform.proposal(older.id).state;
+    assert!(matches!(state, ProposalState::Superseded { by, .. } if by == newer.id), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_proposal_that_is_needed_no_longer_goes_stale() {
+    let bot = Bot::start(World::small(), Mode::Propose).await;
+    let proposal = bot.pending().await;
+    bot.sim().remove_vm(proposal.steps[0].migration.vm);
+    bot.until_state(proposal.id, |state| matches!(state, ProposalState::Stale { .. })).await;
+}
+
+#[tokio::test]
+async fn a_proposal_expires_by_itself_and_at_the_press() {
+    let bot = Bot::start_with(World::small(), |settings| settings.interval = Duration::from_secs(3600)).await;
+    let proposal = bot.pending().await;
+    bot.platform.minutes_pass(30);
+    let refused = bot.handle.approve(proposal.id, person(1)).await;
+    assert_eq!(refused, Err(Refused::Expired { proposal: proposal.id }));
+    bot.until_state(proposal.id, |state| matches!(state, ProposalState::Expired { .. })).await;
+    let again = bot.handle.approve(proposal.id, person(1)).await;
+    assert_eq!(again, Err(Refused::Expired { proposal: proposal.id }));
+    assert!(matches!(bot.handle.refresh(proposal.id, person(1)).await, Ok(Balanced::Proposed(_))));
+}
+
+#[tokio::test]
+async fn what_was_rejected_is_not_proposed_again_by_the_schedule() {
+    let bot = Bot::start(World::small(), Mode::Propose).await;
+    let proposal = bot.pending().await;
+    bot.handle.reject(proposal.id, person(1)).await.unwrap();
+    bot.cycles(3).await;
+    assert_eq!(bot.all().len(), 1);
+    assert_eq!(
+        bot.handle.reject(proposal.id, person(1)).await,
+        Err(Refused::NotPending { proposal: proposal.id })
+    );
+    assert!(matches!(bot.balance(None).await, Ok(Balanced::Proposed(_))), "but on command");
+}
+
+// ---- approve
+
+#[tokio::test]
+async fn two_presses_run_a_plan_once() {
+    let bot = Bot::start(World::small(), Mode::Propose).await;
+    let proposal = bot.pending().await;
+    let (one, two) =
+        tokio::join!(bot.handle.approve(proposal.id, person(1)), bot.handle.approve(proposal.id, person(2)));
+    let mut answers = [one, two];
+    answers.sort_by_key(|answer| answer.is_err());
+    assert_eq!(answers, [Ok(Approved::Started), Err(Refused::NotPending { proposal: proposal.id })]);
+    let done = bot.done(proposal.id).await;
+    assert_eq!(outcomes(&done)[0].0, Outcome::Done);
+    assert_eq!(bot.sim().orders().len(), 1);
+    let [entry] = bot.platform.history().try_into().unwrap();
+    assert!(matches!(entry.approver, Approver::People(people) if people.len() == 1));
+}
+
+#[tokio::test]
+async fn an_approved_plan_that_no_longer_relieves_gives_a_fresh_one() {
+    let bot = Bot::start_with(World::small(), |settings| settings.interval = Duration::from_secs(3600)).await;
+    let proposal = bot.pending().await;
+    let vm = proposal.steps[0].migration.vm;
+    bot.sim().edit(|world| world.vms.get_mut(&vm).unwrap().iso_mounted = true);
+    assert_eq!(bot.handle.approve(proposal.id, person(1)).await, Ok(Approved::Started));
+    bot.until("a fresh one is pending", |bot| bot.pending_now().is_some()).await;
+    let stale = bot.platform.proposal(proposal.id);
+    assert!(matches!(stale.state, ProposalState::Stale { .. }));
+    let dropped = &stale.steps[0].state;
+    assert!(
+        matches!(dropped, StepState::Ended { outcome: Outcome::Dropped, detail: Some(why), .. } if why.contains("iso")),
+        "{dropped:?}"
+    );
+    assert_ne!(bot.pending_now().unwrap().steps[0].migration.vm, vm);
+    assert_eq!(bot.sim().orders(), []);
+}
+
+#[tokio::test]
+async fn steps_that_no_longer_fit_are_dropped_and_the_others_carried_out() {
+    let bot = Bot::start_all(
+        two_overloaded(),
+        |settings| settings.interval = Duration::from_secs(3600),
+        |balancer| {
+            balancer.policy.migrations_max = 10;
+        },
+    )
+    .await;
+    let proposal = bot.pending().await;
+    assert_eq!(proposal.steps.len(), 2);
+    let gone = proposal.steps[0].migration.vm;
+    bot.sim().remove_vm(gone);
+    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    let ended = outcomes(&bot.done(proposal.id).await);
+    assert_eq!((ended[0].0, ended[1].0), (Outcome::Dropped, Outcome::Done), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_vm_that_was_left_out_stays_where_it_is() {
+    let bot = Bot::start_all(
+        two_overloaded(),
+        |settings| settings.interval = Duration::from_secs(3600),
+        |balancer| {
+            balancer.policy.migrations_max = 10;
+        },
+    )
+    .await;
+    let proposal = bot.pending().await;
+    let vm = |step: usize| proposal.steps[step].migration.vm;
+    for left_out in [vm(0), vm(1), vm(0)] {
+        bot.handle.leave_out(proposal.id, left_out, person(1)).await.unwrap();
+    }
+    assert_eq!(bot.platform.proposal(proposal.id).left_out.into_iter().collect::<Vec<_>>(), [vm(1)]);
+    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    let done = bot.done(proposal.id).await;
+    assert!(matches!(done.steps[1].state, StepState::LeftOut { .. }));
+    assert_eq!(bot.sim().orders().iter().map(|order| order.vm).collect::<Vec<_>>(), [vm(0)]);
+    let late = bot.handle.leave_out(proposal.id, vm(0), person(1)).await;
+    assert_eq!(late, Err(Refused::NotPending { proposal: proposal.id }));
+}
+
+#[tokio::test]
+async fn two_approvals_are_two_people_other_than_the_asker() {
+    let bot = Bot::start_all(
+        World::small(),
+        |settings| settings.mode = Mode::Off,
+        |balancer| {
+            balancer.approvals_needed = 2;
+        },
+    )
+    .await;
+    let Ok(Balanced::Proposed(id)) = bot.balance(None).await else {
+        unreachable!("there is something to do")
+    };
+    let own = bot.handle.approve(id, asker()).await;
+    assert_eq!(own, Err(Refused::OwnProposal { have: 0, need: 2 }));
+    assert_eq!(bot.handle.approve(id, person(2)).await, Ok(Approved::Counted { have: 1, need: 2 }));
+    assert_eq!(bot.handle.approve(id, person(2)).await, Err(Refused::AlreadyCounted { have: 1, need: 2 }));
+    assert_eq!(bot.handle.approve(id, person(3)).await, Ok(Approved::Started));
+    bot.done(id).await;
+}
+
+// ---- balance
+
+#[tokio::test]
+async fn balance_says_what_it_cannot_do() {
+    let world = World::generate(&Scale { clusters: 2, nodes: 8, vms: 80, ..Scale::default() });
+    let bot = Bot::start(world, Mode::Off).await;
+    assert!(matches!(bot.balance(None).await, Err(Refused::WhichCluster { known }) if known.len() == 2));
+    assert!(
+        matches!(bot.balance(Some("spb")).await, Err(Refused::NoSuchCluster { known, .. }) if known.len() == 2)
+    );
+    let name = bot.handle.look().await.unwrap().plan.clusters[1].name.clone();
+    let by_name = bot.balance(Some(&name)).await.unwrap();
+    let by_id = bot.balance(Some("2")).await.unwrap();
+    let (Balanced::Proposed(older), Balanced::Proposed(newer)) = (by_name, by_id) else {
+        unreachable!("there is something to do")
+    };
+    assert!(
+        matches!(bot.platform.proposal(older).state, ProposalState::Superseded { by, .. } if by == newer)
+    );
+    assert_eq!(bot.platform.proposal(newer).cluster, ClusterId(2));
+    let nobody = bot.handle.approve(ProposalId(999), person(1)).await;
+    assert_eq!(nobody, Err(Refused::NoSuchProposal(ProposalId(999))));
+}
+
+#[tokio::test]
+async fn balance_tells_when_there_is_nothing_to_do() {
+    let mut world = World::small();
+    world.vms.retain(|id, _| *id != VmId(1000));
+    let bot = Bot::start(world, Mode::Off).await;
+    assert!(matches!(bot.balance(None).await, Ok(Balanced::NothingToDo(plan)) if plan.overloaded.is_empty()));
+}
+
+#[tokio::test]
+async fn everything_is_answered_while_a_plan_runs() {
+    let bot = Bot::start_paced(World::small(), Pace::Manual).await;
+    let proposal = bot.pending().await;
+    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
+    let status = bot.handle.status().await.unwrap();
+    assert_eq!(status.running.len(), 1);
+    assert_eq!(bot.balance(None).await, Err(Refused::Busy { proposal: proposal.id }));
+    assert_eq!(bot.handle.cancel(person(2)).await, Ok(vec![proposal.id]));
+    bot.sim().finish_all();
+    bot.done(proposal.id).await;
+    assert_eq!(bot.handle.cancel(person(2)).await, Err(Refused::NothingRunning));
+}
+
+// ---- auto
+
+#[tokio::test]
+async fn in_auto_mode_overload_goes_away_by_itself_and_idle_cycles_say_nothing() {
+    let bot = Bot::start_all(
+        World::generate(&Scale { seed: 5, ..Scale::default() }),
+        |settings| settings.mode = Mode::Auto,
+        |balancer| balancer.policy.migrations_max = 5,
+    )
+    .await;
+    bot.until("nobody is overloaded", |bot| bot.sim().world().nodes_above(70.0).is_empty()).await;
+    bot.until("nothing runs", |bot| bot.store().open_proposals().unwrap().is_empty()).await;
+    let proposals = bot.all();
+    bot.cycles(3).await;
+    assert_eq!(bot.all(), proposals);
+    assert!(bot.platform.history().iter().all(|entry| entry.approver == Approver::Auto));
+    assert_eq!(bot.sim().violations(), []);
+}
+
+#[tokio::test]
+async fn outside_the_window_in_a_pause_and_after_failures_nothing_is_done_by_itself() {
+    // It is noon on a Monday in November: 15:00 in Moscow.
+    let zone = chrono_tz::Europe::Moscow;
+    let closed = Bot::start_with(World::small(), |settings| {
+        settings.mode = Mode::Auto;
+        settings.windows = "Mon-Fri 01:00-12:30".parse().unwrap();
+        settings.timezone = zone;
+    })
+    .await;
+    closed.cycles(3).await;
+    assert!(!closed.handle.status().await.unwrap().window_open);
+    assert_eq!(closed.all(), []);
+
+    let stopped = Platform::start(World::small()).await;
+    stopped.store.update_settings(|settings| settings.stopped_clusters.extend([ClusterId(1)])).unwrap();
+    let stopped = Bot::on(stopped, |settings| settings.mode = Mode::Auto, |_| {}).await;
+    stopped.cycles(3).await;
+    assert_eq!(stopped.all(), []);
+    assert_eq!(stopped.handle.change(Change::Resume, person(1)).await, Ok(Changed::Done));
+    stopped.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_restored_store_only_proposes_until_somebody_confirms() {
+    let platform = Platform::start(World::small()).await;
+    platform.store.update_settings(|settings| settings.restored_unconfirmed = true).unwrap();
+    let bot = Bot::on(platform, |settings| settings.mode = Mode::Auto, |_| {}).await;
+    bot.pending().await;
+    bot.cycles(2).await;
+    assert_eq!(bot.sim().orders(), []);
+    assert!(bot.handle.status().await.unwrap().restored_unconfirmed);
+    bot.handle.change(Change::Resume, person(1)).await.unwrap();
+    bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_a_plan_once_and_orders_nothing() {
+    let bot = Bot::start_all(
+        World::small(),
+        |settings| settings.mode = Mode::Auto,
+        |balancer| {
+            balancer.dry_run = true;
+        },
+    )
+    .await;
+    bot.until("it is shown", |bot| !bot.all().is_empty()).await;
+    bot.cycles(3).await;
+    let [(id, ProposalState::Shown { .. })] = bot.all()[..] else {
+        unreachable!("shown once: {:?}", bot.all())
+    };
+    assert!(bot.platform.proposal(id).dry_run);
+    assert_eq!(bot.handle.approve(id, person(1)).await, Err(Refused::DryRun));
+    assert_eq!(bot.sim().count_requests("POST /vm/"), 0);
+    assert_eq!(bot.handle.change(Change::DryRun(false), person(1)).await, Ok(Changed::Done));
+    bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
+}
+
+// ---- the clockwork
+
+#[tokio::test]
+async fn a_second_cycle_waits_for_the_first() {
+    let bot = Bot::start_with(World::small(), |settings| {
+        settings.mode = Mode::Off;
+        settings.interval = Duration::from_millis(5);
+    })
+    .await;
+    bot.sim().switch_on(Fault::Slow { millis: 40 });
+    let before = bot.sim().count_requests("GET /vm/v3/host");
+    bot.cycles(4).await;
+    let after = bot.sim().count_requests("GET /vm/v3/host");
+    assert!(after - before <= 6, "four cycles, and one before and one after: {}", after - before);
+}
+
+#[tokio::test]
+async fn vmmanager_is_said_to_be_away_once_and_back_once() {
+    let mut bot = Bot::start(World::small(), Mode::Off).await;
+    bot.cycles(1).await;
+    bot.sim().switch_on(Fault::Away);
+    bot.until_status("it is away", |status| status.vmmanager_away.is_some()).await;
+    bot.cycles(2).await;
+    let status = bot.handle.status().await.unwrap();
+    assert!(status.last_cycle.unwrap().trouble.is_some());
+    assert!(status.picture.is_some(), "the last picture is still there");
+    assert!(matches!(bot.balance(None).await, Err(Refused::VmManager(_))));
+    bot.sim().heal();
+    bot.until_status("it is back", |status| status.vmmanager_away.is_none()).await;
+    bot.cycles(2).await;
+    let alerts = bot.platform.alerts();
+    assert!(
+        matches!(alerts.as_slice(), [Alert::VmManagerAway { .. }, Alert::VmManagerBack { .. }]),
+        "{alerts:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_hour_without_vmmanager_ends_no_proposal_and_orders_nothing_twice() {
+    let bot = Bot::start_paced(World::small(), Pace::Manual).await;
+    let proposal = bot.pending().await;
+    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
+    bot.sim().switch_on(Fault::Away);
+    bot.until_status("it is away", |status| status.vmmanager_away.is_some()).await;
+    bot.platform.minutes_pass(60);
+    bot.sim().finish_all();
+    bot.sim().heal();
+    let done = bot.done(proposal.id).await;
+    assert_eq!(outcomes(&done)[0].0, Outcome::Done);
+    assert_eq!(bot.sim().orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_leaves_the_running_migration_to_the_next_start() {
+    let bot = Bot::start_paced(World::small(), Pace::Manual).await;
+    let proposal = bot.pending().await;
+    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
+    let handle = bot.handle.clone();
+    let platform = bot.stop().await;
+    assert_eq!(handle.cancel(person(1)).await, Err(Refused::Stopping));
+    assert_eq!(platform.store.open_entries().unwrap().len(), 1);
+
+    let bot = Bot::on(platform.restart(), |_| {}, |_| {}).await;
+    bot.until("its step runs", |bot| {
+        matches!(bot.platform.proposal(proposal.id).steps[0].state, StepState::Running { .. })
+    })
+    .await;
+    assert_eq!(bot.balance(None).await, Err(Refused::Busy { proposal: proposal.id }));
+    bot.sim().finish_all();
+    let done = bot.done(proposal.id).await;
+    assert_eq!(outcomes(&done)[0].0, Outcome::Done);
+    assert_eq!(bot.sim().orders().len(), 1);
+}
+
+// ---- settings
+
+#[tokio::test]
+async fn what_people_set_outlives_a_restart() {
+    let bot = Bot::start(World::small(), Mode::Off).await;
+    let by = || person(1);
+    let until = platform::noon() + chrono::TimeDelta::hours(2);
+    let exclude = Change::Exclude { node: "kvm-01".into(), direction: Direction::Source, until: Some(until) };
+    assert_eq!(bot.handle.change(Change::DryRun(true), by()).await, Ok(Changed::Done));
+    assert_eq!(bot.handle.change(Change::DryRun(true), by()).await, Ok(Changed::Already));
+    assert_eq!(bot.handle.change(Change::Mode(Mode::Auto), by()).await, Ok(Changed::Done));
+    let pause = Change::Pause { until: None, reason: Some("works on the network".into()) };
+    assert_eq!(bot.handle.change(pause, by()).await, Ok(Changed::Done));
+    let excluded = bot.handle.change(exclude, by()).await;
+    assert_eq!(excluded, Ok(Changed::Node { id: NodeId(10), name: "kvm-01".into() }));
+
+    let bot = Bot::on(bot.stop().await.restart(), |settings| settings.mode = Mode::Off, |_| {}).await;
+    let status = bot.handle.status().await.unwrap();
+    assert!(status.dry_run && status.mode == Mode::Auto);
+    assert_eq!(status.pause.unwrap().reason.as_deref(), Some("works on the network"));
+    assert_eq!(status.exclusions.len(), 1);
+    assert!(status.picture.unwrap().plan.is_empty(), "the only source is closed");
+    bot.platform.minutes_pass(120);
+    assert_eq!(bot.handle.status().await.unwrap().exclusions, []);
+    assert_eq!(bot.handle.change(Change::Resume, by()).await, Ok(Changed::Done));
+    assert_eq!(bot.handle.change(Change::Resume, by()).await, Ok(Changed::Already));
+    let words: Vec<_> = bot.store().audit_log(10).unwrap().into_iter().map(|entry| entry.what).collect();
+    assert_eq!(words, ["change"; 7]);
+}
+
+#[tokio::test]
+async fn nodes_are_found_by_name_and_id_and_guessed_at() {
+    let world = World::builder()
+        .cluster("msk")
+        .node(SimNode::new("kvm-01"))
+        .node(SimNode::new("kvm-02"))
+        .cluster("spb")
+        .node(SimNode::new("kvm-02"))
+        .vm(SimVm::new("web"))
+        .build();
+    let bot = Bot::start(world, Mode::Off).await;
+    let exclude = async |node: &str| {
+        let change = Change::Exclude { node: node.into(), direction: Direction::Both, until: None };
+        bot.handle.change(change, person(1)).await
+    };
+    let include =
+        async |node: &str| bot.handle.change(Change::Include { node: node.into() }, person(1)).await;
+    let first = || Changed::Node { id: NodeId(10), name: "kvm-01".into() };
+    assert_eq!(exclude("10").await, Ok(first()));
+    assert_eq!(exclude("kvm-01").await, Ok(first()));
+    assert_eq!(bot.store().settings().unwrap().exclusions.len(), 1, "the newer in place of the older");
+    assert_eq!(include("kvm-01").await, Ok(first()));
+    assert_eq!(include("kvm-01").await, Ok(Changed::Already));
+    let ids = vec![NodeId(11), NodeId(12)];
+    assert_eq!(exclude("kvm-02").await, Err(Refused::AmbiguousNode { found: "kvm-02".into(), ids }));
+    let Err(Refused::NoSuchNode { similar, .. }) = exclude("KVM-1").await else {
+        unreachable!("no such node")
+    };
+    assert_eq!(similar.first().map(String::as_str), Some("kvm-01"));
+    let nothing = exclude("zzz").await.unwrap_err();
+    assert_eq!(nothing.to_string(), "there is no node zzz");
+}
+
+/// A running scheduler over a simulated platform.
+struct Bot {
+    platform: Platform,
+    handle: Handle,
+    shutdown: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Bot {
+    async fn start(world: World, mode: Mode) -> Self {
+        Self::start_with(world, |settings| settings.mode = mode).await
+    }
+
+    async fn start_with(world: World, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_all(world, change, |_| {}).await
+    }
+
+    async fn start_paced(world: World, pace: Pace) -> Self {
+        let platform = Platform::start_with(world, Options { pace, ..Options::default() }).await;
+        Self::on(platform, |_| {}, |_| {}).await
+    }
+
+    async fn start_all(
+        world: World,
+        schedule: impl FnOnce(&mut Settings),
+        balance: impl FnOnce(&mut vm_balancer::balancer::Settings),
+    ) -> Self {
+        Self::on(Platform::start(world).await, schedule, balance).await
+    }
+
+    async fn on(
+        platform: Platform,
+        schedule: impl FnOnce(&mut Settings),
+        balance: impl FnOnce(&mut vm_balancer::balancer::Settings),
+    ) -> Self {
+        let mut settings = Settings {
+            interval: Duration::from_millis(20),
+            mode: Mode::Propose,
+            windows: "".parse().unwrap(),
+            timezone: chrono_tz::UTC,
+        };
+        schedule(&mut settings);
+        let (scheduler, handle) = Scheduler::new(settings, platform.balancer_with(balance));
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(scheduler.run(shutdown.clone()));
+        Self { platform, handle, shutdown, running }
+    }
+
+    async fn stop(self) -> Platform {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("it stops in time").unwrap();
+        self.platform
+    }
+
+    fn sim(&self) -> &Running {
+        &self.platform.sim
+    }
+
+    fn store(&self) -> &Store {
+        &self.platform.store
+    }
+
+    /// Every proposal, oldest first.
+    fn all(&self) -> Vec<(ProposalId, ProposalState)> {
+        let recent = self.store().recent_proposals(1000).unwrap();
+        recent.into_iter().rev().map(|proposal| (proposal.id, proposal.state)).collect()
+    }
+
+    fn pending_now(&self) -> Option<Proposal> {
+        self.store().pending_of(ClusterId(1)).unwrap()
+    }
+
+    async fn pending(&self) -> Proposal {
+        self.until("a proposal is pending", |bot| bot.pending_now().is_some()).await;
+        self.pending_now().unwrap()
+    }
+
+    async fn done(&self, id: ProposalId) -> Proposal {
+        self.until_state(id, |state| matches!(state, ProposalState::Done { .. })).await;
+        self.platform.proposal(id)
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        until(what, || async { holds(self) }).await;
+    }
+
+    async fn until_state(&self, id: ProposalId, holds: impl Fn(&ProposalState) -> bool) {
+        self.until("the proposal gets there", |bot| holds(&bot.platform.proposal(id).state)).await;
+    }
+
+    async fn until_status(&self, what: &str, holds: impl Fn(&vm_balancer::scheduler::Status) -> bool) {
+        until(what, || async { holds(&self.handle.status().await.unwrap()) }).await;
+    }
+
+    /// Waits for so many whole cycles, by the lists of VMs that they read; their effects may take a moment more.
+    async fn cycles(&self, count: usize) {
+        let reads = || self.sim().count_requests("GET /vm/v3/host");
+        let before = reads();
+        self.until("cycles went by", |_| reads() > before + count).await;
+    }
+
+    async fn balance(&self, cluster: Option<&str>) -> Result<Balanced, Refused> {
+        let reply_to = ReplyTo { chat: -100, thread: None, message: Some(5) };
+        self.handle.balance(cluster.map(str::to_owned), asker(), reply_to).await
+    }
+}
+
+/// Whoever says `/balance` in these tests.
+fn asker() -> vm_balancer::model::Person {
+    person(1)
+}
+
+/// Two nodes that each need one VM moved away.
+fn two_overloaded() -> World {
+    let node = |name| SimNode::new(name).cores(16).gib(64);
+    let web = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(6, &web("web"))
+        .node(node("kvm-02"))
+        .vms(6, &web("db"))
+        .node(node("kvm-03"))
+        .node(node("kvm-04"))
+        .build()
+}
