@@ -8,6 +8,7 @@
 //!                     chat ─> Command ─> Handle ─> scheduler / balancer
 //! ```
 
+pub mod app;
 pub mod balancer;
 pub mod cli;
 pub mod clock;

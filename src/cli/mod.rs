@@ -5,7 +5,9 @@
 mod args;
 mod history;
 mod json;
+mod logging;
 mod report;
+mod run;
 mod table;
 mod text;
 
@@ -13,6 +15,7 @@ pub use args::{Args, Command};
 pub use history::{Row, csv as history_csv, text as history_text};
 pub use json::{history as history_json, report as report_json};
 pub use report::{Ending, Outcomes, Report};
+pub use run::{Exit, run};
 pub use text::report as report_text;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     model::ClusterId,
     planner::Plan,
-    store::{Outcome, Proposal, StepState},
+    store::{Outcome, Step, StepState},
 };
 
 /// A plan with what became of it.
@@ -30,15 +30,15 @@ pub struct Ending {
 }
 
 impl Outcomes {
-    /// Collects the endings that are recorded in proposals.
+    /// Collects the endings of steps that were carried out.
     #[must_use]
-    pub fn of<'a>(proposals: impl IntoIterator<Item = &'a Proposal>) -> Self {
+    pub fn of(carried_out: &BTreeMap<ClusterId, Vec<Step>>) -> Self {
         let mut outcomes = Self::default();
-        for proposal in proposals {
-            for step in &proposal.steps {
+        for (cluster, steps) in carried_out {
+            for step in steps {
                 match &step.state {
                     StepState::Ended { outcome, detail, at: _ } => {
-                        outcomes.set(proposal.cluster, step.migration.step, *outcome, detail.clone());
+                        outcomes.set(*cluster, step.migration.step, *outcome, detail.clone());
                     }
                     StepState::Waiting | StepState::LeftOut { .. } | StepState::Running { .. } => {}
                 }

@@ -31,6 +31,7 @@ pub use variables::{VARIABLES, Variable};
 use crate::{
     model::ClusterId,
     planner::{AntiAffinity, Selector, Strategy, Threshold},
+    scheduler::Windows,
     ssh::{HostKeyCheck, HostPort},
     store::Mode,
 };
@@ -97,9 +98,11 @@ pub enum Credentials {
 pub struct Balance {
     pub interval: Duration,
     pub mode: Mode,
-    pub window: String,
+    pub windows: Windows,
     pub time_zone: Tz,
     pub dry_run: bool,
+    /// `--dry-run` on the command line: nobody in the chat can switch it off.
+    pub dry_run_forced: bool,
     /// From when on a running migration is reported as slow.
     pub migration_timeout: Duration,
     pub migration_cooldown: Duration,
@@ -299,9 +302,10 @@ fn balance(reader: &mut Reader<'_>) -> Balance {
     Balance {
         interval: reader.value("BALANCE_INTERVAL", values::seconds(1)),
         mode: reader.value("BALANCE_MODE", values::mode),
-        window: reader.text("BALANCE_WINDOW"),
+        windows: reader.value("BALANCE_WINDOW", values::windows),
         time_zone: reader.value("TIMEZONE", |text| values::time_zone(text).map(Some)).unwrap_or(Tz::UTC),
         dry_run: reader.value("DRY_RUN", values::boolean),
+        dry_run_forced: false,
         migration_timeout: reader.value("MIGRATION_TIMEOUT", values::seconds(1)),
         migration_cooldown: reader.value("MIGRATION_COOLDOWN", values::seconds(0)),
         failure_cooldown: reader.value("FAILURE_COOLDOWN", values::seconds(0)),

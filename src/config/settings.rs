@@ -1,13 +1,14 @@
 //! From the configuration to each room's own settings.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chrono::TimeDelta;
 
-use super::{Config, Credentials, Ssh, VmManager};
+use super::{Balance, Config, Credentials, Ssh, VmManager};
 use crate::{
+    balancer, executor,
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
-    ssh, vmmanager,
+    scheduler, ssh, vmmanager,
 };
 
 /// A measurement counts for two cycles, and at least so long: with a short interval one slow node would
@@ -19,7 +20,7 @@ impl Config {
     #[must_use]
     pub fn policy(&self) -> Policy {
         let planning = self.planner.clone();
-        let two_cycles = TimeDelta::from_std(self.balance.interval * 2).unwrap_or(TimeDelta::MAX);
+        let two_cycles = delta(self.balance.interval * 2);
         Policy {
             cpu: planning.cpu,
             load: planning.load,
@@ -40,6 +41,42 @@ impl Config {
             load_readings: 1,
         }
     }
+}
+
+impl Config {
+    /// Returns what cycles obey.
+    #[must_use]
+    pub fn balancer_settings(&self) -> balancer::Settings {
+        let Balance {
+            migration_timeout, migration_cooldown, failure_cooldown, dry_run, dry_run_forced, ..
+        } = self.balance;
+        balancer::Settings {
+            policy: self.policy(),
+            migration_cooldown: delta(migration_cooldown),
+            failure_cooldown: delta(failure_cooldown),
+            dry_run,
+            dry_run_forced,
+            proposal_ttl: delta(self.proposal_ttl),
+            approvals_needed: self.telegram.as_ref().map_or(1, |telegram| telegram.approvals),
+            execution: executor::Settings { slow_after: migration_timeout, ..executor::Settings::default() },
+        }
+    }
+
+    /// Returns when cycles run.
+    #[must_use]
+    pub fn scheduler_settings(&self) -> scheduler::Settings {
+        scheduler::Settings {
+            interval: self.balance.interval,
+            mode: self.balance.mode,
+            windows: self.balance.windows.clone(),
+            timezone: self.balance.time_zone,
+        }
+    }
+}
+
+/// Configured times are a year at most, so none is out of range.
+fn delta(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }
 
 fn configured(nodes: Vec<Selector>, direction: Direction) -> impl Iterator<Item = Exclusion> {

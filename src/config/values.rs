@@ -15,6 +15,7 @@ use super::reader::Expected;
 use crate::{
     model::ClusterId,
     planner::{AntiAffinity, Selector, Strategy},
+    scheduler::Windows,
     ssh::HostPort,
     store::Mode,
 };
@@ -135,6 +136,10 @@ pub(super) fn time_zone(text: &str) -> Result<Tz, Expected> {
 
 /// Below this no zone is worth a did-you-mean (Jaro-Winkler, 1 is equal).
 const ZONE_ALIKE_MIN: f64 = 0.8;
+
+pub(super) fn windows(text: &str) -> Result<Windows, Expected> {
+    text.parse().map_err(|_| "times such as 22:00-06:00 or Mon-Fri 01:00-05:00, several with a comma".into())
+}
 
 /// The base URL of VMmanager.
 pub(super) fn base_url(text: &str) -> Result<Url, Expected> {

@@ -98,8 +98,9 @@ impl SshMonitor {
             Ok(trust) => Arc::new(trust),
             Err(error) => return self.unchecked(nodes, &error),
         };
-        stream::iter(nodes)
-            .map(|node| self.turn(node, &trust))
+        // Made before the stream: a closure in it would keep the whole future from being sent between threads.
+        let turns: Vec<_> = nodes.iter().map(|node| self.turn(node, &trust)).collect();
+        stream::iter(turns)
             .buffer_unordered(self.settings.parallel_max.max(1))
             .fold(Round::default(), async |round, turn| round.with(turn))
             .await
@@ -125,8 +126,8 @@ impl SshMonitor {
                     .collect();
             }
         };
-        let mut probes: Vec<Probe> = stream::iter(nodes)
-            .map(|node| self.probe_one(node, &trust))
+        let asked: Vec<_> = nodes.iter().map(|node| self.probe_one(node, &trust)).collect();
+        let mut probes: Vec<Probe> = stream::iter(asked)
             .buffer_unordered(self.settings.parallel_max.max(1))
             .collect()
             .await;

@@ -1,0 +1,174 @@
+//! The one composition root: builds all parts from the configuration and joins them.
+//!
+//! [`App`] is the bot; [`balancer`] is what the command line needs for one look or one cycle.
+
+mod measure;
+
+use std::{path::Path, sync::Arc};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    balancer::{Parts, VmBalancer},
+    clock::Clock,
+    config::{Config, UnreadableFile},
+    control::{Control, ControlError, make_data_dir},
+    event::Events,
+    executor,
+    scheduler::{Handle, Scheduler},
+    ssh::{SshError, SshMonitor},
+    store::{Store, StoreError},
+    vmmanager::{ApiError, Timing, VmManagerApi},
+};
+
+/// With a measured load, a node counts as overloaded after so many readings over the threshold running: one
+/// peak of five minutes is no reason to move anything.
+const LOAD_READINGS: u32 = 2;
+
+/// How long the parts wait for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// For servers of the real world.
+    #[default]
+    Usual,
+    /// For simulated servers on the same machine.
+    Short,
+}
+
+/// Why the parts cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("VMmanager is not configured")]
+    NoVmManager,
+    #[error(transparent)]
+    File(#[from] UnreadableFile),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("SSH monitoring cannot begin")]
+    Ssh(#[from] SshError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+impl AppError {
+    /// Tells whether another vm-balancer works in the same `DATA_DIR`.
+    #[must_use]
+    pub fn is_another_running(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Locked { .. }) | Self::Control(ControlError::Taken(_)))
+    }
+
+    /// Tells whether the configuration is what is wrong.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::NoVmManager | Self::File(_) | Self::Ssh(_) | Self::Api(ApiError::Settings(_)) => true,
+            Self::Api(_) | Self::Store(_) | Self::Control(_) => false,
+        }
+    }
+}
+
+/// The bot: the scheduler, the chat and the control socket.
+pub struct App {
+    scheduler: Scheduler,
+    handle: Handle,
+    control: Control,
+    store: Store,
+    clock: Clock,
+    events: Events,
+}
+
+impl App {
+    /// Builds all parts; nothing is asked of VMmanager yet.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be built, first of all that another vm-balancer works in the same `DATA_DIR`.
+    pub async fn build(config: &Config, clock: Clock, pace: Pace) -> Result<Self, AppError> {
+        make_data_dir(&config.data_dir)?;
+        // The store has one owner, so whoever has it may replace a socket that is left behind.
+        let store = Store::open_or_restore(&config.data_dir, clock.now())?;
+        let control = Control::open(&config.data_dir).await?;
+        let events = Events::new();
+        let balancer = balancer(config, store.clone(), events.clone(), clock.clone(), pace)?;
+        let (scheduler, handle) = Scheduler::new(config.scheduler_settings(), balancer);
+        Ok(Self { scheduler, handle, control, store, clock, events })
+    }
+
+    /// Returns the way to the scheduler.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Returns the store that all parts share.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns where parts say what happens.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Returns the clock that all parts share.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Runs until the shutdown and until all parts have ended after it.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { scheduler, handle, control, store, clock: _, events: _ } = self;
+        let mut parts = JoinSet::new();
+        parts.spawn(scheduler.run(shutdown.clone()));
+        parts.spawn(control.serve(handle, store, shutdown.clone()));
+        while let Some(ended) = parts.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part broke; everything stops");
+            }
+            // No part ends by itself: without one of them the rest is no bot.
+            shutdown.cancel();
+        }
+    }
+}
+
+/// Builds what looks, plans and carries out, over an open store.
+///
+/// # Errors
+///
+/// What of the configuration cannot be used.
+pub fn balancer(
+    config: &Config,
+    store: Store,
+    events: Events,
+    clock: Clock,
+    pace: Pace,
+) -> Result<VmBalancer, AppError> {
+    let mut api_settings = config
+        .vmmanager
+        .as_ref()
+        .ok_or(AppError::NoVmManager)?
+        .settings(|path: &Path| std::fs::read(path))?;
+    let mut settings = config.balancer_settings();
+    if pace == Pace::Short {
+        api_settings.timing = Timing::short();
+        settings.execution =
+            executor::Settings { slow_after: settings.execution.slow_after, ..executor::Settings::short() };
+    }
+    let monitor = match config.ssh.settings(&config.data_dir, Path::exists) {
+        Some(ssh) => Some(SshMonitor::new(ssh, clock.clone())?),
+        None => None,
+    };
+    if monitor.is_some() {
+        settings.policy.load_readings = LOAD_READINGS;
+    }
+    let wanted = config.planner.clusters.clone();
+    let measure = measure::measure(monitor.map(Arc::new), wanted, events.clone());
+    let parts = Parts { api: VmManagerApi::new(api_settings)?, store, events, clock, measure: Some(measure) };
+    Ok(VmBalancer::new(settings, parts))
+}

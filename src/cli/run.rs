@@ -1,0 +1,404 @@
+//! Carries out what the command line asks for: one function per command.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::{Read as _, Write},
+    path::{Path, PathBuf},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Args, Command, Outcomes, Report, Row, history_csv, history_json, history_text, logging, report_json,
+    report_text,
+};
+use crate::{
+    app::{self, App, AppError, Pace},
+    balancer::CycleError,
+    clock::Clock,
+    config::{Config, EnvFile, Purpose, Sources, read_env_file},
+    control::{self, Answer, ControlError, Request},
+    event::Events,
+    model::Snapshot,
+    planner::{self, Policy},
+    store::{HistoryFilter, JournalEntry, Store, StoreError},
+};
+
+/// The file that is read where `--config` names none.
+const CONFIG_FILE: &str = ".env";
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing to do, or all done.
+    Fine = 0,
+    /// A migration failed, or VMmanager could not be used.
+    Trouble = 1,
+    /// The configuration or the arguments are wrong.
+    BadUsage = 2,
+}
+
+/// Why a command gave up, in words for whoever called it.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    told: String,
+}
+
+/// Carries out a command line; results go to `out`, everything else to standard error.
+pub async fn run(
+    args: &Args,
+    environment: BTreeMap<String, String>,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Exit {
+    let ended = match args.check() {
+        Ok(()) => carry_out(args, environment, clock, out).await,
+        Err(told) => Err(Failure::usage(told)),
+    };
+    match ended {
+        Ok(exit) => exit,
+        Err(Failure { exit, told }) => {
+            // Nobody may read standard error; the status says it too.
+            let _ = writeln!(io::stderr(), "vm-balancer: {told}");
+            exit
+        }
+    }
+}
+
+async fn carry_out(
+    args: &Args,
+    environment: BTreeMap<String, String>,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    let setup = Setup::new(args, environment)?;
+    match &args.command {
+        Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup, file, out),
+        Some(Command::Plan { snapshot: None }) => plan_live(args, &setup, clock, out).await,
+        Some(Command::Snapshot) => snapshot(&setup, clock, out).await,
+        Some(Command::History { csv, limit }) => history(args, &setup, *csv, *limit, out).await,
+        None if args.once => once(args, &setup, clock, out).await,
+        None => bot(&setup, clock).await,
+    }
+}
+
+/// The values that were given, before they are judged.
+struct Setup {
+    sources: Sources,
+    dry_run_forced: bool,
+}
+
+impl Setup {
+    fn new(args: &Args, environment: BTreeMap<String, String>) -> Result<Self, Failure> {
+        let (file_name, file) = match &args.config {
+            Some(path) => (path.display().to_string(), named_file(path)?),
+            None => (CONFIG_FILE.to_owned(), default_file()?),
+        };
+        let sources = Sources { command_line: args.overrides(), environment, file, file_name };
+        Ok(Self { sources, dry_run_forced: args.dry_run })
+    }
+
+    /// Judges the values, starts the log and tells what is worth a warning.
+    fn config(&self, purpose: Purpose) -> Result<Config, Failure> {
+        let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
+            .map_err(|problems| Failure::usage(problems.to_string()))?;
+        let mut config = loaded.config;
+        config.balance.dry_run_forced = self.dry_run_forced;
+        // Where two purposes are tried one after the other, the second finds the log started.
+        if logging::start(config.log_level, config.log_format) {
+            for warning in self.sources.warnings().into_iter().chain(loaded.warnings) {
+                tracing::warn!("{warning}");
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn named_file(path: &Path) -> Result<EnvFile, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!("cannot read {}, which --config names: {error}", path.display()))
+    })?;
+    read_env_file(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Without a file the environment may say all that is needed.
+fn default_file() -> Result<EnvFile, Failure> {
+    match Path::new(CONFIG_FILE).exists() {
+        true => named_file(Path::new(CONFIG_FILE)),
+        false => Ok(EnvFile::default()),
+    }
+}
+
+fn plan_file(args: &Args, setup: &Setup, file: &Path, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let config = setup.config(Purpose::Offline)?;
+    let text = read_text(file)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    let snapshot = Snapshot::from_json(&text)
+        .map_err(|error| Failure::usage(format!("{}: {}", file.display(), chain(&error))))?;
+    print_plan(args, &snapshot, &config.policy(), out)
+}
+
+async fn plan_live(
+    args: &Args,
+    setup: &Setup,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    let (snapshot, mut policy) = picture(setup, clock).await?;
+    if args.cluster_ids.is_some() {
+        policy.clusters = setup.config(Purpose::Offline)?.planner.clusters;
+    }
+    print_plan(args, &snapshot, &policy, out)
+}
+
+async fn snapshot(setup: &Setup, clock: &Clock, out: &mut (dyn Write + Send)) -> Result<Exit, Failure> {
+    let (snapshot, _) = picture(setup, clock).await?;
+    print(out, serde_json::to_string_pretty(&snapshot).map(|text| text + "\n"))
+}
+
+async fn history(
+    args: &Args,
+    setup: &Setup,
+    csv: bool,
+    limit: usize,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    let config = setup.config(Purpose::Offline)?;
+    let limit = limit.min(control::HISTORY_MAX);
+    let entries = match control::ask(&config.data_dir, &Request::History { limit }).await? {
+        Some(Answer::History { entries }) => entries,
+        Some(other) => return Err(unexpected(other)),
+        None => history_of_store(&config.data_dir, limit)?,
+    };
+    let rows: Vec<_> = entries.iter().map(Row::from).collect();
+    match (csv, args.json) {
+        (true, _) => print(out, history_csv(&rows)),
+        (false, true) => print(out, history_json(&rows).map(|text| text + "\n")),
+        (false, false) => print(out, Ok::<_, StoreError>(history_text(&rows))),
+    }
+}
+
+fn history_of_store(dir: &Path, limit: usize) -> Result<Vec<JournalEntry>, Failure> {
+    // Asking what was done must not leave a store behind where there was none.
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(Store::open(dir)?.history(&HistoryFilter::default(), limit)?)
+}
+
+async fn once(
+    args: &Args,
+    setup: &Setup,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    let config = setup.config(Purpose::Live)?;
+    if control::ask(&config.data_dir, &Request::Ping).await?.is_some() {
+        return Err(Failure::another_running(&config.data_dir));
+    }
+    control::make_data_dir(&config.data_dir)?;
+    let store = Store::open_or_restore(&config.data_dir, clock.now())?;
+    let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
+    let stop = stop_at_signals()?;
+    let cycle = balancer.run_once(&stop).await?;
+    for (cluster, why) in &cycle.not_carried_out {
+        tracing::warn!(cluster.id = %cluster, %why, "the plan was not carried out");
+    }
+    if cycle.restored_unconfirmed {
+        tracing::warn!("the store was restored from an export: plans only, until an admin says /resume");
+    }
+    let outcomes = Outcomes::of(&cycle.outcomes);
+    let trouble = cycle.has_failures() || !cycle.not_carried_out.is_empty();
+    let report = Report { plan: &cycle.plan, dry_run: cycle.dry_run, outcomes };
+    print_report(args, &report, out)?;
+    Ok(if trouble { Exit::Trouble } else { Exit::Fine })
+}
+
+async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
+    let config = setup.config(Purpose::Daemon)?;
+    let app = App::build(&config, clock.clone(), Pace::Usual).await?;
+    let shutdown = stop_at_signals()?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        mode = ?config.balance.mode,
+        dry_run = config.balance.dry_run,
+        interval_s = config.balance.interval.as_secs(),
+        "vm-balancer begins"
+    );
+    app.run(shutdown).await;
+    tracing::info!("vm-balancer has ended");
+    Ok(Exit::Fine)
+}
+
+/// The platform with the policy in force: from the bot that runs, or else by a look of our own.
+async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Failure> {
+    let data_dir = setup.config(Purpose::Offline)?.data_dir;
+    match control::ask(&data_dir, &Request::Look).await? {
+        Some(Answer::Look { snapshot, policy }) => return Ok((*snapshot, *policy)),
+        Some(other) => return Err(unexpected(other)),
+        None => {}
+    }
+    let config = setup.config(Purpose::Live)?;
+    let scratch = Scratch::beside(&data_dir)?;
+    let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
+    let mut balancer_config = config;
+    // A single look has one reading.
+    let balancer = app::balancer(&balancer_config, store, Events::new(), clock.clone(), Pace::Usual)?;
+    balancer_config.balance.dry_run = true;
+    let picture = balancer.look().await?;
+    Ok((Snapshot::clone(&picture.snapshot), Policy { load_readings: 1, ..Policy::clone(&picture.policy) }))
+}
+
+/// A folder for a store that nobody needs afterwards: a look must not leave one where there was none.
+struct Scratch {
+    dir: Option<PathBuf>,
+}
+
+impl Scratch {
+    fn beside(data_dir: &Path) -> Result<Self, Failure> {
+        if data_dir.exists() {
+            return Ok(Self { dir: None });
+        }
+        let dir = std::env::temp_dir().join(format!("vm-balancer-look-{}", std::process::id()));
+        control::make_data_dir(&dir)?;
+        Ok(Self { dir: Some(dir) })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.dir {
+            // What is left behind is in the folder for such things.
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
+}
+
+fn print_plan(
+    args: &Args,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let plan = planner::plan(snapshot, policy);
+    // A plan that is only told changes nothing, whatever is configured.
+    print_report(args, &Report { plan: &plan, dry_run: true, outcomes: Outcomes::default() }, out)
+}
+
+fn print_report(args: &Args, report: &Report<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {
+    match args.json {
+        true => print(out, report_json(report).map(|text| text + "\n")),
+        false => print(out, Ok::<_, StoreError>(report_text(report))),
+    }
+}
+
+fn print<E: std::error::Error>(out: &mut dyn Write, text: Result<String, E>) -> Result<Exit, Failure> {
+    let text = text.map_err(|error| Failure::trouble(chain(&error)))?;
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Exit::Fine),
+        // Whoever reads only the beginning, as `head` does, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Fine),
+        Err(error) => Err(Failure::trouble(format!("cannot write the result: {error}"))),
+    }
+}
+
+/// Reads a file, or standard input for `-`.
+fn read_text(file: &Path) -> io::Result<String> {
+    if file != Path::new("-") {
+        return fs::read_to_string(file);
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A token that is cancelled by SIGTERM and by SIGINT.
+fn stop_at_signals() -> Result<CancellationToken, Failure> {
+    let failed = |error| Failure::trouble(format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    // Ends with the process: it waits for nothing but a signal.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: nothing new is ordered");
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+fn unexpected(answer: Answer) -> Failure {
+    match answer {
+        Answer::Refused { why } => Failure::trouble(format!("the running vm-balancer says: {why}")),
+        Answer::Pong { .. } | Answer::Look { .. } | Answer::History { .. } => {
+            Failure::trouble("the running vm-balancer answered something else".into())
+        }
+    }
+}
+
+impl Failure {
+    fn usage(told: String) -> Self {
+        Self { exit: Exit::BadUsage, told }
+    }
+
+    fn trouble(told: String) -> Self {
+        Self { exit: Exit::Trouble, told }
+    }
+
+    fn another_running(dir: &Path) -> Self {
+        Self::trouble(format!(
+            "another vm-balancer is running with this DATA_DIR ({}); stop it, or use plan, or ask it in the chat",
+            dir.display()
+        ))
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        let told = match error.is_another_running() {
+            true => format!("another vm-balancer is running with this DATA_DIR: {}", chain(&error)),
+            false => chain(&error),
+        };
+        let exit = if error.is_configuration() { Exit::BadUsage } else { Exit::Trouble };
+        Self { exit, told }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        AppError::from(error).into()
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        AppError::from(error).into()
+    }
+}
+
+impl From<CycleError> for Failure {
+    fn from(error: CycleError) -> Self {
+        Self::trouble(chain(&error))
+    }
+}
+
+/// An error with all its causes on one line, none of them twice.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !told.ends_with(&words) {
+            told = format!("{told}: {words}");
+        }
+        source = cause.source();
+    }
+    told
+}
