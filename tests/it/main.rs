@@ -2,3 +2,5 @@
 
 #[cfg(feature = "sandbox")]
 mod ssh;
+#[cfg(feature = "ci-sshd")]
+mod ssh_real;
