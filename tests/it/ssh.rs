@@ -1,4 +1,5 @@
 //! The SSH monitor against simulated nodes: every fault, every way in, and many nodes at once.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
 use std::{
     collections::BTreeMap,
@@ -452,6 +453,7 @@ async fn a_probe_shows_fingerprints_tries_the_login_and_learns_nothing() {
 
 /// The figure; the same with optimised code: `cargo test --release --test it -- two_hundred --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "the figure is what one runs it for")]
 async fn two_hundred_nodes_answer_in_one_round_though_ten_of_them_hang() {
     let world = World::new();
     let mut nodes = Vec::new();

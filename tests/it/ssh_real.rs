@@ -2,6 +2,7 @@
 //!
 //! Three instances: `quiet` (ed25519 host key) and `busy` (RSA) answer with a recorded text whatever they are
 //! asked, `real` (ECDSA, PAM) runs the command as a user without rights.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
 use std::{
     collections::BTreeMap,
