@@ -42,7 +42,7 @@ const PREPARE: &str = concat!(
     r#"for f in $(grep -lE "^(qemu-system|qemu-kvm|kvm$)" /proc/[0-9]*/comm 2>/dev/null); do "#,
     r#"p=${f%/comm}; pids="$pids ${p#/proc/}"; stats="$stats $p/stat"; done; "#,
     r#"echo @names; for p in $pids; do echo "pid $p"; tr "\0" "\n" 2>/dev/null </proc/$p/cmdline; done 2>/dev/null | "#,
-    r#"sed -n -e "/^pid [0-9]*$/p" -e "/^-name$/{n;s/^/name /;p;}" -e "/^-uuid$/{n;s/^/uuid /;p;}"; "#,
+    r#"sed -n -e "/^pid [0-9]*$/p" -e "/^-name$/{n;s/^/name /;p;}"; "#,
 );
 
 /// Where the kernel hides other users' processes, libvirt's read-only socket may still tell.
