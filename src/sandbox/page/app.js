@@ -1,0 +1,911 @@
+// The sandbox's page: a chat on the left, the simulated clusters on the right.
+// Text from messages only ever becomes text nodes and the elements its entities name.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const MESSAGES_KEPT = 400;
+const TABLE_ROWS = 100;
+const TABLE_EVERY_MS = 2000;
+const TOAST_MS = 5000;
+const FLIGHT_MS = 2500;
+const LANDING_MS = 350;
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (value !== undefined && value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+async function post(path, body) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
+// ---- what is known
+
+const state = {
+  about: {}, bot: null, users: new Map(), chats: new Map(),
+  messages: new Map(), // chat -> Map(id -> message)
+  unread: new Map(), // room key -> count
+  who: 1001, room: null, reply: null,
+};
+const rooms = () => {
+  const list = [];
+  for (const chat of state.chats.values()) {
+    if (chat.migrated_to) continue;
+    if (chat.kind === "private") {
+      if (chat.id === state.who) list.push({ key: `${chat.id}`, chat: chat.id, thread: null, title: "Private" });
+    } else if (chat.topics.length) {
+      list.push({ key: `${chat.id}`, chat: chat.id, thread: null, title: `${chat.title} › General` });
+      for (const [thread, title] of chat.topics) {
+        list.push({ key: `${chat.id}/${thread}`, chat: chat.id, thread, title: `${chat.title} › ${title}` });
+      }
+    } else list.push({ key: `${chat.id}`, chat: chat.id, thread: null, title: chat.title });
+  }
+  const order = (room) => (room.key === state.about.room ? 0 : state.chats.get(room.chat).kind === "private" ? 1 : 2);
+  return list.sort((a, b) => order(a) - order(b));
+};
+const keyOf = (message) => (message.thread ? `${message.chat}/${message.thread}` : `${message.chat}`);
+
+// ---- text with entities
+
+function elementFor(entity, text) {
+  switch (entity.type) {
+    case "bold": return make("b");
+    case "italic": return make("i");
+    case "underline": return make("u");
+    case "strikethrough": return make("s");
+    case "spoiler": return make("span", {
+      class: "spoiler", tabindex: 0, role: "button", "aria-label": "Show the hidden text",
+      onclick: (event) => event.currentTarget.classList.add("open"),
+      onkeydown: (event) => event.key === "Enter" && event.currentTarget.classList.add("open"),
+    });
+    case "code": return make("code", { title: "Click to copy", onclick: () => copy(text) });
+    case "pre": return make("pre");
+    case "blockquote": return make("blockquote");
+    case "expandable_blockquote": return make("blockquote", {
+      class: "long", onclick: (event) => event.currentTarget.classList.toggle("open"),
+    });
+    case "text_link": {
+      const safe = /^(https?|tg|mailto):/i.test(entity.url);
+      return safe ? make("a", { href: entity.url, target: "_blank", rel: "noopener noreferrer" }) : make("span");
+    }
+    case "bot_command": return make("button", { type: "button", class: "command", onclick: () => say(text) });
+    default: return make("span");
+  }
+}
+
+function fill(parent, text, entities, start, end) {
+  let at = start;
+  while (entities.length && entities[0].offset < end) {
+    const entity = entities.shift();
+    const stop = Math.min(end, entity.offset + entity.length);
+    if (entity.offset < at || stop <= entity.offset) continue;
+    if (entity.offset > at) parent.append(text.slice(at, entity.offset));
+    const element = elementFor(entity, text.slice(entity.offset, stop));
+    fill(element, text, entities, entity.offset, stop);
+    parent.append(element);
+    at = stop;
+  }
+  if (at < end) parent.append(text.slice(at, end));
+}
+
+function formatted(message) {
+  const body = make("div", { class: "body" });
+  fill(body, message.text, message.entities.slice(), 0, message.text.length);
+  return body;
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("Copied");
+  } catch {
+    toast("Copying is not allowed here");
+  }
+}
+
+// ---- messages
+
+const log = $("log");
+
+function isMine(message) {
+  const user = state.users.get(state.who);
+  if (message.from.id === state.who) return true;
+  if (user.appears === "anonymous") return message.from.id === 1087968824;
+  return user.appears === "channel" && message.from.id === 136817688;
+}
+
+function serviceText(service) {
+  if (service.migrated_to) return "The group became a supergroup";
+  if (service.migrated_from) return "This was a basic group";
+  return `pinned message ${service.pinned}`;
+}
+
+function mediaElement(media) {
+  const href = `api/file/${encodeURIComponent(media.file_id)}`;
+  if (media.kind === "photo") {
+    const [width, height] = media.size || [undefined, undefined];
+    return make("img", { src: href, alt: media.file_name || "Photo", width, height, loading: "lazy" });
+  }
+  return make("a", { class: "file", href, download: media.file_name }, "📄 ", media.file_name || "file");
+}
+
+function keysElement(message) {
+  const keys = make("div", { class: "keys" });
+  for (const row of message.buttons) {
+    const line = make("div");
+    for (const button of row) {
+      const press = (event) => pressed(event.currentTarget, message, button);
+      line.append(make("button", { type: "button", class: button.style || "", onclick: press },
+        button.text + (button.url ? " ↗" : "")));
+    }
+    keys.append(line);
+  }
+  return keys;
+}
+
+function messageContent(message) {
+  if (message.service) return [make("div", { class: "service" }, serviceText(message.service))];
+  const time = new Date(message.date).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const meta = `${message.pinned ? "📌 " : ""}${message.edited ? "edited " : ""}${time}`;
+  const original = message.reply_to && state.messages.get(message.chat)?.get(message.reply_to);
+  const quote = message.reply_to ? make("button", {
+    type: "button", class: "quote", "aria-label": "The message this answers",
+    onclick: () => document.getElementById(`m${message.chat}-${message.reply_to}`)?.scrollIntoView({ block: "center" }),
+  }, original ? `${original.from.name}: ${original.text.slice(0, 80)}` : "a deleted message") : null;
+  const bubble = make("div", { class: "bubble" },
+    make("div", { class: "author" }, message.from.name + (message.from.is_bot && message.from.id === state.bot.id ? " (bot)" : "")),
+    quote, message.media ? mediaElement(message.media) : null, formatted(message),
+    message.reactions.length ? make("span", { class: "reactions" }, message.reactions.join(" ")) : null,
+    make("span", { class: "meta" }, meta));
+  const answer = make("button", { type: "button", class: "answer", "aria-label": "Reply", onclick: () => replyTo(message) }, "↩");
+  return message.buttons.length ? [bubble, keysElement(message), answer] : [bubble, answer];
+}
+
+function showMessage(message) {
+  const id = `m${message.chat}-${message.id}`;
+  let element = document.getElementById(id);
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  const content = messageContent(message);
+  if (element) {
+    const focused = [...element.querySelectorAll("button")].indexOf(document.activeElement);
+    element.replaceChildren(...content);
+    element.querySelectorAll("button")[focused]?.focus();
+    element.classList.remove("changed");
+    void element.offsetWidth; // restarts the animation
+    element.classList.add("changed");
+  } else {
+    element = make("li", { id, class: isMine(message) ? "message own" : "message", "data-id": message.id }, ...content);
+    log.append(element);
+    if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
+  }
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+function showRoom() {
+  state.unread.delete(state.room.key);
+  log.setAttribute("aria-busy", "true");
+  log.replaceChildren();
+  for (const message of state.messages.get(state.room.chat)?.values() || []) {
+    if (keyOf(message) === state.room.key) showMessage(message);
+  }
+  log.removeAttribute("aria-busy");
+  log.scrollTop = log.scrollHeight;
+  showRooms();
+  loadMenu();
+}
+
+function showRooms() {
+  const buttons = rooms().map((room) => {
+    const count = state.unread.get(room.key);
+    return make("button", {
+      type: "button", "aria-current": room.key === state.room.key ? "true" : "false", "data-room": room.key,
+      onclick: () => { state.room = room; unreply(); showRoom(); },
+    }, room.title, count ? make("span", { class: "new", "aria-label": `${count} new` }, String(count)) : null);
+  });
+  $("chats").replaceChildren(...buttons);
+}
+
+function takeMessage(message, isNew = true) {
+  if (!state.messages.has(message.chat)) state.messages.set(message.chat, new Map());
+  const chat = state.messages.get(message.chat);
+  const known = chat.has(message.id);
+  chat.set(message.id, message);
+  if (!isNew) return;
+  if (keyOf(message) === state.room.key) showMessage(message);
+  else if (!known && rooms().some((room) => room.key === keyOf(message))) {
+    state.unread.set(keyOf(message), (state.unread.get(keyOf(message)) || 0) + 1);
+    showRooms();
+  }
+}
+
+function chatChanged(change) {
+  switch (change.change) {
+    case "message": $("action").hidden = true; return takeMessage(change.message);
+    case "deleted":
+      state.messages.get(change.chat)?.delete(change.id);
+      return document.getElementById(`m${change.chat}-${change.id}`)?.remove();
+    case "commands": return loadMenu();
+    case "action":
+      if (change.chat !== state.room.chat) return;
+      $("action").textContent = change.action === "typing" ? "the bot is typing…" : "the bot is sending a file…";
+      $("action").hidden = false;
+      return setTimeout(() => { $("action").hidden = true; }, TOAST_MS);
+    case "chat": return load();
+  }
+}
+
+async function say(text) {
+  const { chat, thread } = state.room;
+  const body = { user: state.who, chat, thread, text, reply_to: state.reply };
+  unreply();
+  try {
+    await post("api/say", body);
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+async function pressed(element, message, button) {
+  if (button.url) return window.open(button.url, "_blank", "noopener");
+  if (button.copy_text) return copy(button.copy_text);
+  element.classList.add("busy");
+  element.setAttribute("aria-busy", "true");
+  try {
+    const press = { user: state.who, chat: message.chat, message: message.id, button: button.data };
+    const answer = await post("api/press", press);
+    if (answer.text && answer.alert) alertBox(answer.text);
+    else if (answer.text) toast(answer.text);
+  } catch (error) {
+    toast(`The bot did not answer: ${error.message}`);
+  }
+  element.classList.remove("busy");
+  element.removeAttribute("aria-busy");
+}
+
+let toastTimer;
+function toast(text) {
+  clearTimeout(toastTimer);
+  $("toast").textContent = text;
+  toastTimer = setTimeout(() => { $("toast").textContent = ""; }, TOAST_MS);
+}
+
+function alertBox(text) {
+  $("alert").querySelector("p").textContent = text;
+  if (!$("alert").open) $("alert").showModal();
+}
+
+function replyTo(message) {
+  state.reply = message.id;
+  $("reply").hidden = false;
+  $("reply").querySelector("span").textContent = `Reply to ${message.from.name}: ${message.text.slice(0, 80)}`;
+  $("text").focus();
+}
+
+function unreply() {
+  state.reply = null;
+  $("reply").hidden = true;
+}
+
+// ---- the menu of commands
+
+const menu = { all: [], shown: [], at: -1 };
+
+async function loadMenu() {
+  const response = await fetch(`api/menu?user=${state.who}&chat=${state.room.chat}`);
+  menu.all = response.ok ? await response.json() : [];
+  if (!$("menu").hidden) showMenu(menuWord());
+}
+
+const menuWord = () => /^\/(\w*)$/.exec($("text").value)?.[1];
+
+function showMenu(word) {
+  menu.shown = word === undefined ? [] : menu.all.filter(({ command }) => command.startsWith(word.toLowerCase()));
+  menu.at = Math.min(menu.at, menu.shown.length - 1);
+  const options = menu.shown.map(({ command, description }, n) => make("div", {
+    role: "option", id: `option-${n}`, "aria-selected": n === menu.at ? "true" : "false",
+    onmousedown: (event) => { event.preventDefault(); choose(n); },
+  }, make("b", {}, `/${command}`), make("span", {}, description)));
+  $("menu").replaceChildren(...options);
+  $("menu").hidden = options.length === 0;
+  $("commands").setAttribute("aria-expanded", String(options.length > 0));
+  if (menu.at >= 0) {
+    $("text").setAttribute("aria-activedescendant", `option-${menu.at}`);
+    $(`option-${menu.at}`).scrollIntoView({ block: "nearest" });
+  } else $("text").removeAttribute("aria-activedescendant");
+}
+
+function choose(n) {
+  const { command } = menu.shown[n];
+  hideMenu();
+  $("text").value = "";
+  say(`/${command}`);
+}
+
+function hideMenu() {
+  menu.at = -1;
+  $("menu").hidden = true;
+  $("commands").setAttribute("aria-expanded", "false");
+  $("text").removeAttribute("aria-activedescendant");
+}
+
+function grow() {
+  $("text").style.height = "auto";
+  $("text").style.height = `${$("text").scrollHeight + 2}px`;
+}
+
+$("text").addEventListener("input", () => { grow(); menu.at = -1; showMenu(menuWord()); });
+$("text").addEventListener("keydown", (event) => {
+  const open = !$("menu").hidden;
+  if (open && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+    event.preventDefault();
+    const step = event.key === "ArrowDown" ? 1 : -1;
+    menu.at = (menu.at + step + menu.shown.length) % menu.shown.length;
+    showMenu(menuWord() ?? "");
+  } else if (event.key === "Escape") {
+    hideMenu();
+    unreply();
+  } else if (event.key === "Tab" && open && menu.at >= 0) {
+    event.preventDefault();
+    $("text").value = `/${menu.shown[menu.at].command} `;
+    hideMenu();
+  } else if (event.key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    if (open && menu.at >= 0) choose(menu.at);
+    else $("composer").requestSubmit();
+  }
+});
+$("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("text").value.trim();
+  $("text").value = "";
+  grow();
+  hideMenu();
+  if (text) say(text);
+});
+$("commands").addEventListener("click", () => {
+  if ($("menu").hidden) showMenu(menuWord() ?? "");
+  else hideMenu();
+  $("text").focus();
+});
+$("reply").querySelector("button").addEventListener("click", unreply);
+
+$("who").addEventListener("change", () => {
+  const wasPrivate = state.chats.get(state.room.chat)?.kind === "private";
+  state.who = Number($("who").value);
+  const list = rooms();
+  state.room = (wasPrivate && list.find((room) => room.chat === state.who)) || list.find((room) => room.key === state.room.key) || list[0];
+  showRoom();
+});
+
+// ---- the clusters
+
+const world = { nodes: new Map(), vms: new Map(), clusters: new Map(), order: [], tasks: [], hour: 0 };
+const map = { cells: new Map(), dirty: new Set(), all: true, chosen: null, scale: 1, width: 0, height: 0, colors: {} };
+const flights = new Map(); // task -> flight
+const limits = () => ({ memory: state.about.memory_threshold ?? 70, cpu: state.about.cpu_threshold ?? 7, load: state.about.load_threshold ?? 1 });
+const percent = (node) => (node.mib ? (node.used * 100) / node.mib : 0);
+const isOver = (node) => percent(node) > limits().memory || node.vcpus / node.cores > limits().cpu;
+const gib = (mib) => (mib / 1024).toFixed(mib % 1024 ? 1 : 0);
+
+function takeWorld(delta, fresh) {
+  if (fresh) { world.nodes.clear(); world.vms.clear(); world.clusters.clear(); flights.clear(); map.all = true; }
+  world.hour = delta.hour;
+  for (const [id, name] of delta.clusters) world.clusters.set(id, name);
+  let shape = delta.clusters.length > 0 || delta.nodes_gone.length > 0;
+  for (const [id, name, cluster, cores, mib, vcpus, used, count, maintenance, load] of delta.nodes) {
+    const known = world.nodes.get(id);
+    if (!known) shape = true;
+    world.nodes.set(id, { id, name, cluster, cores, mib, vcpus, used, count, maintenance, load: load / 100, vms: known ? known.vms : new Set() });
+    map.dirty.add(id);
+  }
+  for (const id of delta.nodes_gone) world.nodes.delete(id);
+  for (const [id, name, node, cores, mib] of delta.vms) {
+    leave(id);
+    world.vms.set(id, { id, name, node, cores, mib, hue: hueOf(name) });
+    world.nodes.get(node)?.vms.add(id);
+    map.dirty.add(node);
+  }
+  for (const id of delta.vms_gone) { leave(id); world.vms.delete(id); }
+  if (delta.tasks) takeTasks(delta.tasks, fresh);
+  if (shape) layOut();
+  showSummary();
+  draw();
+}
+
+function leave(id) {
+  const vm = world.vms.get(id);
+  if (!vm) return;
+  world.nodes.get(vm.node)?.vms.delete(id);
+  map.dirty.add(vm.node);
+}
+
+function hueOf(name) {
+  let hash = 0;
+  for (const letter of name.replace(/-?\d+$/, "")) hash = (hash * 31 + letter.codePointAt(0)) % 360;
+  return hash;
+}
+
+function showSummary() {
+  const over = [...world.nodes.values()].filter(isOver);
+  const words = `${world.nodes.size} nodes · ${world.vms.size} VMs · `;
+  const news = over.length ? make("b", {}, `${over.length} overloaded`) : "none overloaded";
+  const before = $("summary").textContent;
+  if (before !== words + (over.length ? `${over.length} overloaded` : "none overloaded")) $("summary").replaceChildren(words, news);
+  $("summary").dataset.over = over.length;
+  const minutes = Math.floor(world.hour * 60);
+  $("clock").textContent = `🕑 ${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+  if (map.chosen) showDetail();
+  showTable();
+}
+
+const SIZES = [
+  { upto: 24, width: 190, height: 84, memory: 30, cpu: 9, load: 5, text: 15, gap: 12 },
+  { upto: 160, width: 96, height: 44, memory: 15, cpu: 5, load: 3, text: 11, gap: 8 },
+  { upto: Infinity, width: 40, height: 22, memory: 9, cpu: 4, load: 2, text: 0, gap: 5 },
+];
+
+function layOut() {
+  const nodes = [...world.nodes.values()].sort((a, b) => a.cluster - b.cluster || a.name.localeCompare(b.name, undefined, { numeric: true }));
+  world.order = nodes.map((node) => node.id);
+  const size = SIZES.find(({ upto }) => nodes.length <= upto);
+  const width = Math.max(200, $("map").clientWidth);
+  const columns = Math.max(1, Math.floor((width + size.gap) / (size.width + size.gap)));
+  const cell = (width - size.gap * (columns - 1)) / columns;
+  map.cells.clear();
+  let column = 0, top = 0, cluster = null;
+  for (const node of nodes) {
+    if (node.cluster !== cluster) {
+      if (column > 0) { top += size.height + size.gap; column = 0; }
+      cluster = node.cluster;
+      map.cells.set(`c${cluster}`, { title: true, x: 0, y: top, w: width, h: 18 });
+      top += 22;
+    } else if (column === columns) { top += size.height + size.gap; column = 0; }
+    map.cells.set(node.id, { x: column * (cell + size.gap), y: top, w: cell, h: size.height, size });
+    column += 1;
+  }
+  map.width = width;
+  map.height = top + size.height + 4;
+  map.scale = Math.min(window.devicePixelRatio || 1, 2);
+  for (const canvas of [$("base"), $("fly")]) {
+    canvas.width = Math.round(map.width * map.scale);
+    canvas.height = Math.round(map.height * map.scale);
+    canvas.style.width = `${map.width}px`;
+    canvas.style.height = `${map.height}px`;
+  }
+  map.all = true;
+}
+
+function readColors() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["ink", "faint", "panel", "page", "line", "track", "cpu", "load", "over", "limit", "maintenance", "accent", "vm-light"]) {
+    map.colors[name] = style.getPropertyValue(`--${name}`).trim();
+  }
+  map.all = true;
+}
+
+// A bar's full length stands for this much more than its threshold, where that is not 100 %.
+const HEADROOM = 1.4;
+const travelling = new Set();
+
+function drawNode(context, node, cell) {
+  const { colors } = map;
+  const { size, x, y, w, h } = cell;
+  context.fillStyle = colors.page;
+  context.fillRect(x - size.gap / 2, y - 2, w + size.gap, h + 4);
+  const over = isOver(node);
+  let top = y;
+  if (size.text) {
+    context.font = `${size.text > 12 ? 600 : 400} ${size.text - 2}px system-ui, "DejaVu Sans", sans-serif`;
+    context.textBaseline = "top";
+    context.fillStyle = over ? colors.over : node.maintenance ? colors.maintenance : colors.ink;
+    const right = `${percent(node).toFixed(0)} %`;
+    const room = w - context.measureText(right).width - 4;
+    const name = (node.maintenance ? "🔧" : over ? "▲ " : "") + node.name;
+    context.save();
+    context.beginPath();
+    context.rect(x, y, room, size.text + 2);
+    context.clip();
+    context.fillText(name, x, y);
+    context.restore();
+    context.textAlign = "right";
+    context.fillText(right, x + w, y);
+    context.textAlign = "left";
+    top += size.text + 2;
+  }
+  drawMemory(context, node, x, top, w, size.memory);
+  top += size.memory + 2;
+  drawBar(context, x, top, w, size.cpu, node.vcpus / node.cores / limits().cpu, colors.cpu);
+  top += size.cpu + 1;
+  drawBar(context, x, top, w, size.load, node.load / limits().load, colors.load);
+  if (node.maintenance || over || map.chosen === node.id) {
+    context.strokeStyle = map.chosen === node.id ? colors.accent : over ? colors.over : colors.maintenance;
+    context.lineWidth = map.chosen === node.id ? 3 : 1.5;
+    context.strokeRect(x - 1.5, y - 1, w + 3, h);
+  }
+}
+
+function drawMemory(context, node, x, y, w, h) {
+  const { colors } = map;
+  context.fillStyle = colors.track;
+  context.fillRect(x, y, w, h);
+  let at = x;
+  for (const id of node.vms) {
+    const vm = world.vms.get(id);
+    const length = (vm.mib / node.mib) * w;
+    vm.x = at; vm.y = y; vm.w = length; vm.h = h;
+    context.fillStyle = `hsl(${vm.hue} 55% ${colors["vm-light"]})`;
+    context.globalAlpha = travelling.has(id) ? 0.25 : 1;
+    context.fillRect(at, y, Math.max(0.4, length - (length > 3 ? 1 : 0)), h);
+    at += length;
+  }
+  context.globalAlpha = 1;
+  drawLimit(context, x + (w * limits().memory) / 100, y, h);
+}
+
+function drawBar(context, x, y, w, h, part, color) {
+  context.fillStyle = map.colors.track;
+  context.fillRect(x, y, w, h);
+  context.fillStyle = part > 1 ? map.colors.over : color;
+  context.fillRect(x, y, w * Math.min(1, part / HEADROOM), h);
+  drawLimit(context, x + w / HEADROOM, y, h);
+}
+
+function drawLimit(context, x, y, h) {
+  context.fillStyle = map.colors.limit;
+  context.fillRect(Math.round(x) - 0.5, y - 1, 1.2, h + 2);
+}
+
+let framed = false;
+function draw() {
+  if (framed) return;
+  framed = true;
+  requestAnimationFrame((now) => {
+    framed = false;
+    drawBase();
+    if (drawFlights(now)) draw();
+  });
+}
+
+function drawBase() {
+  const context = $("base").getContext("2d");
+  context.setTransform(map.scale, 0, 0, map.scale, 0, 0);
+  if (map.all) {
+    context.clearRect(0, 0, map.width, map.height);
+    for (const [key, cell] of map.cells) {
+      if (!cell.title) { map.dirty.add(key); continue; }
+      context.fillStyle = map.colors.faint;
+      context.font = '600 13px system-ui, "DejaVu Sans", sans-serif';
+      context.textBaseline = "top";
+      context.fillText(world.clusters.get(Number(key.slice(1))) || "", cell.x, cell.y + 2);
+    }
+    map.all = false;
+  }
+  for (const id of map.dirty) {
+    const node = world.nodes.get(id), cell = map.cells.get(id);
+    if (node && cell) drawNode(context, node, cell);
+  }
+  map.dirty.clear();
+}
+
+// ---- VMs on their way
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+function takeTasks(tasks, fresh) {
+  world.tasks = tasks;
+  const open = new Set();
+  for (const task of tasks) {
+    const runs = task.status === "running" || task.status === "created";
+    if (runs) open.add(task.consul_id);
+    if (runs && !flights.has(task.consul_id)) {
+      flights.set(task.consul_id, { task, vm: { ...(world.vms.get(task.vm) || {}) }, began: null, landing: null });
+      travelling.add(task.vm);
+      map.dirty.add(task.source);
+    }
+    const flight = flights.get(task.consul_id);
+    if (flight) flight.task = task;
+  }
+  for (const [id, flight] of flights) {
+    if (!open.has(id) && !flight.landing) flight.landing = fresh ? 0 : performance.now();
+  }
+  showTasks();
+}
+
+function drawFlights(now) {
+  const context = $("fly").getContext("2d");
+  context.setTransform(map.scale, 0, 0, map.scale, 0, 0);
+  context.clearRect(0, 0, map.width, map.height);
+  for (const [id, flight] of flights) {
+    const landed = flight.landing !== null && now - flight.landing > LANDING_MS;
+    if (landed) {
+      flights.delete(id);
+      travelling.delete(flight.task.vm);
+      map.dirty.add(flight.task.source).add(flight.task.target);
+      draw();
+      continue;
+    }
+    drawFlight(context, flight, now);
+  }
+  return flights.size > 0 && !still.matches;
+}
+
+function drawFlight(context, flight, now) {
+  const from = map.cells.get(flight.task.source), to = map.cells.get(flight.task.target);
+  if (!from || !to) return;
+  if (flight.task.status !== "created" && flight.began === null) flight.began = now;
+  // How far the copying is, nobody knows; it slows down towards the target and jumps in when it is done.
+  const age = flight.began === null ? 0 : now - flight.began;
+  flight.far = still.matches ? 0.5 : Math.min(0.94, 1 - Math.exp(-age / FLIGHT_MS));
+  const left = 1 - (flight.left ?? flight.far);
+  let far = flight.far;
+  if (flight.landing !== null) {
+    flight.left ??= far;
+    const part = Math.min(1, (now - flight.landing) / LANDING_MS);
+    far = flight.task.status === "failed" ? flight.left * (1 - part) : flight.left + left * part;
+  }
+  const w = Math.min(Math.max(6, flight.vm.w || 10), 60), h = Math.max(7, from.size.memory);
+  const a = { x: from.x + from.w * 0.6, y: from.y + from.h / 2 }, b = { x: to.x + to.w * 0.6, y: to.y + to.h / 2 };
+  const lift = Math.min(60, Math.hypot(b.x - a.x, b.y - a.y) / 4);
+  const x = a.x + (b.x - a.x) * far, y = a.y + (b.y - a.y) * far - Math.sin(far * Math.PI) * lift;
+  context.strokeStyle = map.colors.accent;
+  context.setLineDash([4, 4]);
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(a.x, a.y);
+  context.quadraticCurveTo((a.x + b.x) / 2, (a.y + b.y) / 2 - lift * 2, b.x, b.y);
+  context.stroke();
+  context.setLineDash([]);
+  context.fillStyle = `hsl(${flight.vm.hue ?? 200} 70% ${map.colors["vm-light"]})`;
+  context.strokeStyle = map.colors.ink;
+  context.fillRect(x - w / 2, y - h / 2, w, h);
+  context.strokeRect(x - w / 2, y - h / 2, w, h);
+  if (flight.vm.name && from.size.text > 12) {
+    context.fillStyle = map.colors.ink;
+    context.font = '12px system-ui, "DejaVu Sans", sans-serif';
+    context.textBaseline = "bottom";
+    context.fillText(flight.vm.name, x - w / 2, y - h / 2 - 2);
+  }
+}
+
+function nodeName(id) { return world.nodes.get(id)?.name ?? `node ${id}`; }
+
+function showTasks() {
+  const rows = world.tasks.slice().reverse().map((task) => make("li", { class: task.status },
+    make("span", { class: "status" }, task.status),
+    make("span", {}, `${world.vms.get(task.vm)?.name ?? `VM ${task.vm}`}: ${nodeName(task.source)} → ${nodeName(task.target)}${task.foreign ? " (somebody else's)" : ""}`,
+      task.output ? make("pre", {}, task.output) : null)));
+  $("tasks").replaceChildren(...(rows.length ? rows : [make("li", { class: "none" }, "none yet")]));
+}
+
+// ---- one node, and all of them as a table
+
+function nodeAt(event) {
+  const box = $("map").getBoundingClientRect();
+  const x = event.clientX - box.left, y = event.clientY - box.top;
+  for (const [id, cell] of map.cells) {
+    if (!cell.title && x >= cell.x && x <= cell.x + cell.w && y >= cell.y && y <= cell.y + cell.h) return id;
+  }
+  return null;
+}
+
+function chooseNode(id) {
+  if (map.chosen) map.dirty.add(map.chosen);
+  map.chosen = id === map.chosen ? null : id;
+  if (id) map.dirty.add(id);
+  map.all = true;
+  detailShown = null;
+  $("maintenance").textContent = "Node into maintenance";
+  if (map.chosen) showDetail();
+  else $("detail").replaceChildren();
+  draw();
+}
+
+let detailShown = null;
+function showDetail() {
+  const node = world.nodes.get(map.chosen);
+  if (!node) { map.chosen = null; $("detail").replaceChildren(); return; }
+  const row = JSON.stringify([node.name, node.used, node.vcpus, node.count, node.maintenance]);
+  if (row === detailShown) return;
+  detailShown = row;
+  const vms = [...node.vms].map((id) => world.vms.get(id)).sort((a, b) => b.mib - a.mib);
+  const text = `memory ${gib(node.used)} of ${gib(node.mib)} GiB (${percent(node).toFixed(1)} %) · ` +
+    `${(node.vcpus / node.cores).toFixed(2)} vCPU per core · load ${node.load.toFixed(2)} per core · ${node.count} VMs`;
+  const name = `${node.name}${isOver(node) ? " – overloaded" : ""}${node.maintenance ? " – in maintenance" : ""}`;
+  const focused = document.activeElement?.dataset?.act;
+  $("detail").replaceChildren(
+    make("p", {}, make("b", {}, name)), make("p", {}, text),
+    make("p", { class: "vms" }, vms.slice(0, 40).map((vm) => `${vm.name} ${gib(vm.mib)} GiB`).join(", ") + (vms.length > 40 ? ", …" : "")),
+    make("button", { type: "button", "data-act": "maintenance", onclick: () => flip({ name: "maintenance", node: node.id, on: !node.maintenance }) },
+      node.maintenance ? "Out of maintenance" : "Into maintenance"),
+    make("button", { type: "button", "data-act": "rush", onclick: () => flip({ name: "rush", node: node.id }) }, "Fill it up"));
+  if (focused) $("detail").querySelector(`[data-act="${focused}"]`)?.focus();
+  $("maintenance").textContent = node.maintenance ? `${node.name} out of maintenance` : `${node.name} into maintenance`;
+}
+
+$("map").addEventListener("click", (event) => { const id = nodeAt(event); if (id) chooseNode(id); });
+$("map").addEventListener("mousemove", (event) => {
+  const node = world.nodes.get(nodeAt(event));
+  $("map").title = node ? `${node.name}: memory ${percent(node).toFixed(1)} %, ${(node.vcpus / node.cores).toFixed(2)} vCPU per core, ${node.count} VMs` : "";
+});
+$("map").addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 0, ArrowUp: 0 }[event.key];
+  if (step === undefined || !world.order.length) return;
+  event.preventDefault();
+  const here = world.order.indexOf(map.chosen);
+  let next = here + step;
+  if (step === 0 && here >= 0) {
+    const cell = map.cells.get(map.chosen), down = event.key === "ArrowDown";
+    const lies = (id) => { const other = map.cells.get(id); return Math.abs(other.x - cell.x) < 2 && (down ? other.y > cell.y : other.y < cell.y); };
+    const found = down ? world.order.find(lies) : world.order.findLast(lies);
+    next = found === undefined ? here : world.order.indexOf(found);
+  }
+  const id = world.order[Math.max(0, Math.min(world.order.length - 1, next))];
+  if (id !== map.chosen) chooseNode(id);
+});
+
+let tableTimer = null;
+function showTable() {
+  if (!$("table").open || tableTimer) return;
+  tableTimer = setTimeout(() => { tableTimer = null; showTable(); }, TABLE_EVERY_MS);
+  const nodes = [...world.nodes.values()].sort((a, b) => percent(b) - percent(a)).slice(0, TABLE_ROWS);
+  const focused = document.activeElement?.dataset?.node;
+  const rows = nodes.map((node) => make("tr", { class: isOver(node) ? "over" : "" },
+    make("td", {}, make("button", { type: "button", "data-node": node.id, onclick: () => chooseNode(node.id) }, node.name)),
+    ...[world.clusters.get(node.cluster), `${percent(node).toFixed(1)} %`, (node.vcpus / node.cores).toFixed(2), node.load.toFixed(2), node.count,
+      node.maintenance ? "maintenance" : isOver(node) ? "overloaded" : "fine"].map((text) => make("td", {}, String(text)))));
+  $("table").querySelector("tbody").replaceChildren(...rows);
+  if (focused) $("table").querySelector(`[data-node="${focused}"]`)?.focus();
+}
+$("table").addEventListener("toggle", showTable);
+
+let resizeTimer;
+new ResizeObserver(() => {
+  clearTimeout(resizeTimer);
+  resizeTimer = setTimeout(() => { if ($("map").clientWidth && $("map").clientWidth !== map.width) { layOut(); draw(); } }, 60);
+}).observe($("map"));
+
+// ---- faults, the bot, the theme, tabs
+
+async function flip(what) {
+  try {
+    takeSwitches(await post("api/switch", what));
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+function takeSwitches(switches) {
+  for (const button of document.querySelectorAll("[data-switch]")) {
+    button.setAttribute("aria-pressed", String(Boolean(switches[button.dataset.switch])));
+  }
+}
+
+for (const button of document.querySelectorAll("[data-switch]")) {
+  button.addEventListener("click", () => flip({ name: button.dataset.switch, on: button.getAttribute("aria-pressed") !== "true" }));
+}
+for (const button of document.querySelectorAll("[data-once]")) {
+  button.addEventListener("click", () => flip({ name: button.dataset.once, ...(button.dataset.once === "rush" ? { node: map.chosen } : {}) }));
+}
+$("maintenance").addEventListener("click", () => {
+  const fullest = [...world.nodes.values()].filter((node) => !node.maintenance).sort((a, b) => percent(a) - percent(b))[0];
+  const node = world.nodes.get(map.chosen) || fullest;
+  if (node) flip({ name: "maintenance", node: node.id, on: !node.maintenance });
+});
+
+function takeBot(status) {
+  const words = { running: "bot is running", killed: "bot is not running", ended: `bot ended: ${status.why}` };
+  $("bot").textContent = words[status.state];
+  $("bot").title = words[status.state];
+  $("bot").classList.toggle("down", status.state !== "running");
+}
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let theme = "auto";
+try { theme = localStorage.getItem("theme") || "auto"; } catch { /* storage may be forbidden */ }
+function applyTheme() {
+  document.documentElement.dataset.theme = theme === "auto" ? (dark.matches ? "dark" : "light") : theme;
+  $("theme").textContent = `Theme: ${theme}`;
+  readColors();
+  draw();
+}
+dark.addEventListener("change", applyTheme);
+$("theme").addEventListener("click", () => {
+  theme = { auto: "light", light: "dark", dark: "auto" }[theme];
+  try { localStorage.setItem("theme", theme); } catch { /* then it lasts as long as the page */ }
+  applyTheme();
+});
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+function openTab(tab) {
+  for (const other of tabs) {
+    other.setAttribute("aria-selected", String(other === tab));
+    other.tabIndex = other === tab ? 0 : -1;
+  }
+  document.querySelector("main").dataset.tab = tab.getAttribute("aria-controls");
+  log.scrollTop = log.scrollHeight;
+}
+for (const tab of tabs) {
+  tab.addEventListener("click", () => openTab(tab));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+    openTab(next);
+    next.focus();
+  });
+}
+
+// ---- from the server
+
+async function load() {
+  const response = await fetch("api/state");
+  if (!response.ok) throw new Error(`the sandbox answered ${response.status}`);
+  const everything = await response.json();
+  state.about = everything.about;
+  state.bot = everything.me;
+  state.users = new Map(everything.users.map((user) => [user.id, user]));
+  state.chats = new Map(everything.chats.map((chat) => [chat.id, chat]));
+  state.messages = new Map();
+  const people = everything.users.filter((user) => !user.is_bot);
+  const label = (user) => `${user.name} – ${state.about.roles?.[user.id] ?? "nobody"}`;
+  $("who").replaceChildren(...people.map((user) => make("option", { value: user.id, selected: user.id === state.who }, label(user))));
+  const list = rooms();
+  state.room = list.find((room) => room.key === state.room?.key) || list[0];
+  for (const messages of Object.values(everything.messages)) messages.forEach((message) => takeMessage(message, false));
+  showRoom();
+  takeWorld(everything.world, true);
+  takeSwitches(everything.switches);
+  takeBot(everything.bot);
+  document.body.dataset.ready = "true";
+}
+
+function listen() {
+  const events = new EventSource("api/events");
+  // What comes while everything is being read waits: nothing may be overtaken by an older picture.
+  let waiting = [];
+  const take = { chat: chatChanged, world: (delta) => takeWorld(delta, false), switches: takeSwitches, bot: takeBot, tour: takeTour };
+  const reload = async () => {
+    waiting = [];
+    try {
+      await load();
+    } catch (error) {
+      toast(`The sandbox does not answer: ${error.message}`);
+    }
+    const late = waiting;
+    waiting = null;
+    late.forEach(([kind, what]) => take[kind](what));
+  };
+  events.addEventListener("hello", reload);
+  events.addEventListener("reload", reload);
+  for (const kind of Object.keys(take)) {
+    events.addEventListener(kind, (event) => {
+      const what = JSON.parse(event.data);
+      if (waiting) waiting.push([kind, what]);
+      else take[kind](what);
+    });
+  }
+  events.addEventListener("error", () => {
+    $("bot").textContent = "the sandbox is gone";
+    $("bot").classList.add("down");
+  });
+}
+
+function takeTour({ step, steps, text }) {
+  $("tour").hidden = !text;
+  $("tour").textContent = text ? `${step}/${steps} ${text}` : "";
+}
+
+applyTheme();
+listen();

@@ -1,0 +1,345 @@
+//! The chat page: a chat on one side, the simulated clusters on the other, and the switches for faults.
+//!
+//! Everything it serves is in the program; it talks to the sandbox's servers and to nothing else.
+
+mod switches;
+mod world;
+
+use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::{get, post},
+};
+use futures::{Stream, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, broadcast},
+    task::JoinHandle,
+};
+
+pub use switches::Switch;
+
+use super::{
+    bot::{BotStatus, BotSwitch},
+    scenario::Life,
+    telegram::{Change, ChatKind, Place, SimError, SimTelegram},
+    vmmanager,
+};
+use crate::model::VmId;
+use world::{Told, shown};
+
+/// How often life goes on and the page is told; smooth enough for bars, and cheap at 1000 nodes.
+const TICK: Duration = Duration::from_millis(500);
+/// News that a slow page may be behind by; one that is further behind reads everything again.
+const NEWS_BACKLOG: usize = 512;
+/// Messages of one chat that a page is given at first.
+const MESSAGES_SHOWN: usize = 200;
+
+const INDEX: &str = include_str!("index.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("app.js");
+/// Nothing from elsewhere, no script inside the page: what a message says can do nothing.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// All that the page shows and switches; cheap to clone.
+#[derive(Clone)]
+pub struct Stage {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    telegram: SimTelegram,
+    vmmanager: vmmanager::Running,
+    life: Mutex<Life>,
+    bot: BotSwitch,
+    /// What the page is told at first about this sandbox: the configured chat, the thresholds.
+    about: Value,
+    told: Mutex<Told>,
+    news: broadcast::Sender<(&'static str, Arc<str>)>,
+}
+
+/// A page that is served until it is dropped.
+pub struct Served {
+    address: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Returns where the page is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Stage {
+    /// Puts together what the page shows; `about` is handed to it as it is.
+    #[must_use]
+    pub fn new(
+        telegram: SimTelegram,
+        vmmanager: vmmanager::Running,
+        life: Life,
+        bot: BotSwitch,
+        about: Value,
+    ) -> Self {
+        let life = Mutex::new(life);
+        let (told, news) = (Mutex::new(Told::default()), broadcast::Sender::new(NEWS_BACKLOG));
+        Self { shared: Arc::new(Shared { telegram, vmmanager, life, bot, about, told, news }) }
+    }
+
+    /// Serves the page on a listener, and lets life go on.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn serve(&self, listener: TcpListener) -> std::io::Result<Served> {
+        let address = listener.local_addr()?;
+        let router = router(self.clone());
+        let server = tokio::spawn(async move {
+            // Ends only with its task: axum retries what fails in accepting.
+            let _ = axum::serve(listener, router).await;
+        });
+        let tasks = vec![
+            server,
+            tokio::spawn(self.clone().go_on()),
+            tokio::spawn(self.clone().tell_changes()),
+            tokio::spawn(self.clone().tell_bot()),
+        ];
+        Ok(Served { address, tasks })
+    }
+
+    /// Tells the page which step of the tour it sees.
+    pub fn caption(&self, step: usize, steps: usize, text: &str) {
+        self.tell("tour", &json!({ "step": step, "steps": steps, "text": text }));
+    }
+
+    /// Switches something, as the page's buttons do.
+    pub async fn switch(&self, switch: Switch) {
+        switches::throw(&self.shared, switch).await;
+        self.tell("switches", &self.shared.switches());
+    }
+
+    fn tell(&self, kind: &'static str, what: &Value) {
+        // Nobody looks: fine.
+        let _ = self.shared.news.send((kind, Arc::from(what.to_string())));
+    }
+
+    /// Lets time pass in the clusters and tells what changed.
+    async fn go_on(self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut switches = Value::Null;
+        loop {
+            ticks.tick().await;
+            self.live().await;
+            let delta = self.shared.delta(&mut *self.shared.told.lock().await).await;
+            if delta.is_news() {
+                self.tell("world", &json!(delta));
+            }
+            // Armed faults go off by themselves.
+            let now = self.shared.switches();
+            if switches != now {
+                self.tell("switches", &now);
+                switches = now;
+            }
+        }
+    }
+
+    async fn live(&self) {
+        let Shared { vmmanager, life, .. } = &*self.shared;
+        let open = |task: &vmmanager::TaskSeen| task.status == "created" || task.status == "running";
+        let busy: BTreeSet<VmId> =
+            vmmanager.tasks().iter().filter(|task| open(task)).map(|task| task.vm).collect();
+        let mut life = life.lock().await;
+        vmmanager.edit(|world| life.live(world, &busy, TICK));
+    }
+
+    async fn tell_changes(self) {
+        let mut changes = self.shared.telegram.changes();
+        loop {
+            match changes.recv().await {
+                Ok(Change::Faults) => self.tell("switches", &self.shared.switches()),
+                Ok(change) => self.tell("chat", &json!(change)),
+                Err(broadcast::error::RecvError::Lagged(_)) => self.tell("reload", &Value::Null),
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn tell_bot(self) {
+        let mut status = self.shared.bot.status();
+        while status.changed().await.is_ok() {
+            let now: BotStatus = status.borrow_and_update().clone();
+            self.tell("bot", &json!(now));
+        }
+    }
+}
+
+impl Shared {
+    async fn delta(&self, told: &mut Told) -> world::Delta {
+        let tasks = shown(self.vmmanager.tasks());
+        let life = self.life.lock().await;
+        self.vmmanager.look(|world| told.delta(world, &life.loads(world), &tasks, life.hour()))
+    }
+
+    fn switches(&self) -> Value {
+        switches::state(&self.telegram, &self.vmmanager)
+    }
+
+    /// Everything, for a page that was just opened.
+    async fn everything(&self) -> Value {
+        let telegram = &self.telegram;
+        let messages = |chat: i64| {
+            let messages = telegram.messages(chat);
+            json!(messages[messages.len().saturating_sub(MESSAGES_SHOWN)..])
+        };
+        let chats: Vec<_> =
+            telegram.chats().into_iter().filter(|chat| chat.kind != ChatKind::Channel).collect();
+        let messages: serde_json::Map<_, _> =
+            chats.iter().map(|chat| (chat.id.to_string(), messages(chat.id))).collect();
+        let bot: BotStatus = self.bot.status().borrow().clone();
+        json!({
+            "about": self.about,
+            "me": telegram.bot(),
+            "users": telegram.users(),
+            "chats": chats,
+            "messages": messages,
+            "world": self.delta(&mut Told::default()).await,
+            "switches": self.switches(),
+            "bot": bot,
+        })
+    }
+}
+
+fn router(stage: Stage) -> Router {
+    let file = |content: &'static str, kind: &'static str| {
+        get(async move || ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], content))
+    };
+    Router::new()
+        .route("/", file(INDEX, "text/html; charset=utf-8"))
+        .route("/style.css", file(STYLE, "text/css; charset=utf-8"))
+        .route("/app.js", file(SCRIPT, "text/javascript; charset=utf-8"))
+        .route("/api/state", get(state))
+        .route("/api/events", get(events))
+        .route("/api/menu", get(menu))
+        .route("/api/file/{id}", get(media))
+        .route("/api/say", post(say))
+        .route("/api/press", post(press))
+        .route("/api/switch", post(switch))
+        .layer(axum::middleware::map_response(with_policy))
+        .with_state(stage)
+}
+
+async fn with_policy(mut response: Response) -> Response {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn state(State(stage): State<Stage>) -> Json<Value> {
+    Json(stage.shared.everything().await)
+}
+
+async fn events(State(stage): State<Stage>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let news = stage.shared.news.subscribe();
+    // The page reads everything once it hears this: nothing is lost between the two.
+    let hello = stream::once(async { Ok(Event::default().event("hello").data("{}")) });
+    let rest = stream::unfold(news, async |mut news| {
+        let event = match news.recv().await {
+            Ok((kind, what)) => Event::default().event(kind).data(&*what),
+            Err(broadcast::error::RecvError::Lagged(_)) => Event::default().event("reload").data("null"),
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((Ok(event), news))
+    });
+    Sse::new(stream::StreamExt::chain(hello, rest)).keep_alive(KeepAlive::default())
+}
+
+#[derive(Deserialize)]
+struct MenuFor {
+    user: i64,
+    chat: i64,
+}
+
+async fn menu(State(stage): State<Stage>, Query(MenuFor { user, chat }): Query<MenuFor>) -> Json<Value> {
+    Json(json!(stage.shared.telegram.menu(user, chat)))
+}
+
+async fn media(State(stage): State<Stage>, Path(id): Path<String>) -> Response {
+    let Some(media) = stage.shared.telegram.file(&id) else { return StatusCode::NOT_FOUND.into_response() };
+    // Only pictures are shown; all else is saved, whatever it says it is.
+    let kind = match media.mime.as_str() {
+        kind @ ("image/png" | "image/jpeg") => kind.to_owned(),
+        _ if media.bytes.starts_with(b"\x89PNG") => "image/png".to_owned(),
+        _ => "application/octet-stream".to_owned(),
+    };
+    ([(header::CONTENT_TYPE, kind)], media.bytes.to_vec()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Said {
+    user: i64,
+    chat: i64,
+    thread: Option<i64>,
+    text: String,
+    reply_to: Option<i64>,
+}
+
+async fn say(State(stage): State<Stage>, Json(said): Json<Said>) -> Response {
+    let Said { user, chat, thread, text, reply_to } = said;
+    let place = Place { chat, thread };
+    let telegram = &stage.shared.telegram;
+    answered(match reply_to {
+        Some(message) => telegram.reply(user, place, message, &text),
+        None => telegram.say(user, place, &text),
+    })
+}
+
+#[derive(Deserialize)]
+struct Pressed {
+    user: i64,
+    chat: i64,
+    message: i64,
+    button: String,
+}
+
+async fn press(State(stage): State<Stage>, Json(pressed): Json<Pressed>) -> Response {
+    let Pressed { user, chat, message, button } = pressed;
+    answered(stage.shared.telegram.press(user, chat, message, &button).await)
+}
+
+async fn switch(State(stage): State<Stage>, Json(switch): Json<Switch>) -> Json<Value> {
+    stage.switch(switch).await;
+    Json(stage.shared.switches())
+}
+
+fn answered<T: serde::Serialize>(result: Result<T, SimError>) -> Response {
+    match result {
+        Ok(done) => Json(done).into_response(),
+        Err(error @ SimError::NothingCame { .. }) => {
+            (StatusCode::GATEWAY_TIMEOUT, error.to_string()).into_response()
+        }
+        Err(error) => (StatusCode::NOT_FOUND, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,77 @@
+//! A short story that plays by itself: overload, proposal, approval, done, history, fault, recovery.
+
+use std::time::Duration;
+
+use super::{
+    page::{Stage, Switch},
+    telegram::{OPERATOR, SUPERGROUP, SimError, SimTelegram},
+};
+
+/// So long a caption stands before the story goes on: as one reads it.
+const READING: Duration = Duration::from_secs(4);
+/// So long VMmanager stays away in the story: the bot tries again meanwhile, and is seen to notice.
+const OUTAGE: Duration = Duration::from_secs(12);
+const STEPS: usize = 7;
+
+/// Plays it once, and says so where it gets stuck.
+pub(super) async fn play(telegram: SimTelegram, stage: Stage) {
+    if let Err(error) = story(&telegram, &stage).await {
+        tracing::warn!(%error, "the tour got stuck");
+        stage.caption(STEPS, STEPS, "The tour got stuck; everything else goes on.");
+    }
+}
+
+async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
+    telegram.wait_for_poll(0).await?;
+    stage.caption(1, STEPS, "A node fills up: many VMs are born on it.");
+    stage.switch(Switch::Rush { node: None }).await;
+    tokio::time::sleep(READING).await;
+
+    stage.caption(2, STEPS, "The bot sees it and proposes a plan, with a reason for each migration.");
+    with_button(telegram, "approve").await?;
+    tokio::time::sleep(READING).await;
+
+    stage.caption(3, STEPS, "An operator approves. Nothing moves before somebody does.");
+    // A newer proposal may have taken the place of the first while it was read.
+    let proposal = with_button(telegram, "approve").await?;
+    telegram.press(OPERATOR, SUPERGROUP, proposal.0, &proposal.1).await?;
+
+    stage.caption(4, STEPS, "The VMs move while they run; the message shows how far it is.");
+    let done = |text: &str| text.to_lowercase().contains("done");
+    telegram
+        .wait_for(SUPERGROUP, "the end of the plan", |messages| {
+            messages.iter().find(|message| message.id == proposal.0 && done(message.text())).map(|_| ())
+        })
+        .await?;
+    tokio::time::sleep(READING).await;
+
+    stage.caption(5, STEPS, "The history says what was moved, from where to where, and who approved it.");
+    telegram.say(OPERATOR, SUPERGROUP, "/history")?;
+    tokio::time::sleep(READING * 2).await;
+
+    stage.caption(6, STEPS, "VMmanager goes away: the chat still answers, and nothing is done blindly.");
+    stage.switch(Switch::VmmanagerAway { on: true }).await;
+    telegram.say(OPERATOR, SUPERGROUP, "/status")?;
+    tokio::time::sleep(OUTAGE).await;
+
+    stage.caption(7, STEPS, "VMmanager is back, and so is everything else. Now it is your turn.");
+    stage.switch(Switch::VmmanagerAway { on: false }).await;
+    telegram.say(OPERATOR, SUPERGROUP, "/status")?;
+    tokio::time::sleep(READING * 2).await;
+    stage.caption(0, 0, "");
+    Ok(())
+}
+
+/// Waits for a message of the bot with such a button, and returns its number and the button's data.
+async fn with_button(telegram: &SimTelegram, label: &str) -> Result<(i64, String), SimError> {
+    let bot = telegram.bot().id;
+    telegram
+        .wait_for(SUPERGROUP, &format!("a message with a button {label:?}"), |messages| {
+            messages.iter().rev().filter(|message| message.from.id == bot).find_map(|message| {
+                let mut buttons = message.buttons.iter().flatten();
+                let button = buttons.find(|button| button.text.to_lowercase().contains(label))?;
+                Some((message.id, button.data.clone()?))
+            })
+        })
+        .await
+}
