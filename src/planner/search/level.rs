@@ -1,7 +1,7 @@
 //! Evening out: what a move does to the imbalance, and moves that lower it.
 
 use super::{
-    anneal::{self, Aim, Cooling},
+    anneal::{self, Aim, Ceilings, Cooling},
     flow::Flow,
     pool::Move,
 };
@@ -84,7 +84,7 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator
         let moves = flow.moves.len();
         let imbalance = load::imbalance_squared(flow.board, &flow.used);
         let scale = imbalance / moves as f64;
-        let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0 };
+        let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
         let trials = (moves * 5000).clamp(400_000, 500_000.max(flow.board.nodes.len() * 2000));
         let cooling = Cooling { trials, start: START * scale, end: 1e-3 * scale, seed: 0 };
         anneal::anneal(flow.clone(), &aim, cooling, moves_max)

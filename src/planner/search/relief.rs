@@ -1,7 +1,7 @@
 //! Moves that take overloaded nodes under their thresholds at the least cost.
 
 use super::{
-    anneal::{self, Aim, Cooling},
+    anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
     flow::Flow,
     pack::{self, Taste},
@@ -10,7 +10,7 @@ use super::{
 use crate::planner::board::Board;
 
 /// Prices of a move that are tried one after the other while a plan has too many of them; in units of cost.
-const PRICES: [f64; 6] = [0.0, 2.0, 8.0, 32.0, 128.0, 1e4];
+const PRICES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e4];
 
 /// Overload is so many times dearer than what it costs to remove it, so that removing it always pays.
 const OVERLOAD_PRICE: f64 = 20.0;
@@ -22,35 +22,45 @@ pub fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) 
     if overload <= 0.0 {
         return start;
     }
-    let mut bound = 0.0;
-    let mut best = None;
-    for price in PRICES {
-        let built = constructed(&start, Price { per_move: price });
-        let enough = built.flow.moves.len() <= moves_max;
-        if price == 0.0 {
-            bound = built.bound;
-            if enough && built.is_best() {
-                return built.flow;
-            }
-        }
-        best = Some(built.flow);
-        if enough {
-            break;
-        }
+    let hot = (0..board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0).count();
+    if moves_max < hot {
+        // Not even one move for each: clearing all is out of reach, the largest relief is wanted.
+        let mut flow = start;
+        extend(&mut flow, moves_max);
+        return searched(flow, overload, 0.0, moves_max);
     }
-    let mut flow = best.unwrap_or_else(|| start.clone());
+    let (mut flow, bound) = covered(&start, moves_max);
+    if flow.cost <= bound && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
+        return flow;
+    }
     cut(&mut flow, moves_max);
     extend(&mut flow, moves_max);
     searched(flow, overload, bound, moves_max)
 }
 
+/// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
+fn covered<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) {
+    let (mut flow, bound) = constructed(start, Price { per_move: 0.0 });
+    for per_move in PRICES {
+        if flow.moves.len() <= moves_max {
+            break;
+        }
+        flow = constructed(start, Price { per_move }).0;
+    }
+    (flow, bound)
+}
+
 /// Searches from a first set of moves, several times over where that does not lead close to what is possible.
 fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max: usize) -> Flow<'a, 'b> {
+    if moves_max == 1 {
+        // The best single move is what `extend` begins with.
+        return flow;
+    }
     let mean = flow.cost.max(1.0) / flow.moves.len().max(1) as f64;
     let dearest = flow.cost.max(bound).max(1.0) / overload * OVERLOAD_PRICE;
-    let aim = Aim { overload: dearest, cost: 1.0, imbalance: 0.0 };
-    let trials = trials(&flow);
-    for seed in 0..RUNS {
+    let aim = Aim { overload: dearest, cost: 1.0, imbalance: 0.0, ceilings: Ceilings::Soft };
+    let (trials, runs) = work(&flow, moves_max);
+    for seed in 0..runs {
         let cooling = Cooling { trials, start: START * mean, end: END * mean, seed };
         flow = anneal::anneal(flow, &aim, cooling, moves_max);
         if flow.overload() <= 0.0 && flow.cost <= bound * NEAR {
@@ -58,6 +68,15 @@ fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max
         }
     }
     flow
+}
+
+/// Trials of a run, and runs: the fewer moves there may be, the fewer sets there are to look at.
+fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
+    let moves = flow.moves.len();
+    match moves >= moves_max {
+        true => ((moves * 5000).clamp(100_000, 300_000), 3),
+        false => ((moves * 2000).clamp(300_000, 1_000_000), RUNS),
+    }
 }
 
 /// Temperatures, in mean costs of a move. The search begins so hot that a node may become overloaded again for a
@@ -71,45 +90,20 @@ const RUNS: u64 = 6;
 /// Within a percent of what is possible at best, another run is not worth its time.
 const NEAR: f64 = 1.01;
 
-/// Work for the search: enough for small clusters to be solved, and bounded for large ones.
-fn trials(flow: &Flow<'_, '_>) -> usize {
-    (flow.moves.len() * 2000).clamp(300_000, 1_000_000)
-}
-
-/// A first set of moves.
-struct Built<'a, 'b> {
-    flow: Flow<'a, 'b>,
-    homeless: usize,
-    covered: bool,
-    /// What the covers cost together: no set that clears the overload costs less.
-    bound: f64,
-}
-
-impl Built<'_, '_> {
-    /// Each node sheds what it must at the least cost, and all found a place: nothing can be cheaper.
-    fn is_best(&self) -> bool {
-        self.homeless == 0 && self.covered
-    }
-}
-
-/// For each overloaded node the cheapest cover, and a place for every VM of it.
-fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> Built<'a, 'b> {
+/// For each overloaded node the cheapest cover, and a place for every VM of it as far as there is one; with what the
+/// covers cost together, which no set that clears the overload undercuts.
+fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64) {
     let nodes = 0..start.board.nodes.len();
     let leaving: Vec<usize> = nodes.flat_map(|node| cover::cover(start, node, price)).collect();
     let bound = leaving.iter().map(|slot| start.pool.class(*slot).cost).sum();
-    let mut best: Option<Built<'_, '_>> = None;
-    for taste in [Taste::Emptiest, Taste::Fullest] {
-        let mut flow = start.clone();
-        let homeless = pack::pack(&mut flow, leaving.clone(), taste).len();
-        if best.as_ref().is_none_or(|best| homeless < best.homeless) {
-            let covered = flow.overload() <= 0.0;
-            best = Some(Built { flow, homeless, covered, bound });
-        }
-        if homeless == 0 {
-            break;
-        }
+    let mut even = start.clone();
+    let homeless = pack::pack(&mut even, leaving.clone(), Taste::Emptiest).len();
+    if homeless == 0 {
+        return (even, bound);
     }
-    best.unwrap_or_else(|| Built { flow: start.clone(), homeless: 0, covered: false, bound })
+    let mut tight = start.clone();
+    let still = pack::pack(&mut tight, leaving, Taste::Fullest).len();
+    (if still < homeless { tight } else { even }, bound)
 }
 
 /// Takes moves back, the least useful first, until the set is small enough.
