@@ -37,7 +37,7 @@ pub struct Args {
 }
 
 /// A job other than the main one.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
     /// Tell what would be done, and change nothing
     Plan {
@@ -56,6 +56,9 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
     },
+    /// Try it: everything simulated, VMmanager and Telegram too, with a chat page
+    #[cfg(feature = "sandbox")]
+    Sandbox(super::SandboxArgs),
 }
 
 impl Args {

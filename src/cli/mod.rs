@@ -8,6 +8,8 @@ mod json;
 mod logging;
 mod report;
 mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod table;
 mod text;
 
@@ -16,6 +18,8 @@ pub use history::{Row, csv as history_csv, text as history_text};
 pub use json::{history as history_json, report as report_json};
 pub use report::{Ending, Outcomes, Report};
 pub use run::{Exit, run};
+#[cfg(feature = "sandbox")]
+pub use sandbox::{SandboxArgs, real_bot};
 pub use text::report as report_text;
 
 #[cfg(test)]

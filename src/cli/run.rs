@@ -74,14 +74,16 @@ async fn carry_out(
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
-    let setup = Setup::new(args, environment)?;
+    let setup = || Setup::new(args, environment);
     match &args.command {
-        Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup, file, out),
-        Some(Command::Plan { snapshot: None }) => plan_live(args, &setup, clock, out).await,
-        Some(Command::Snapshot) => snapshot(&setup, clock, out).await,
-        Some(Command::History { csv, limit }) => history(args, &setup, *csv, *limit, out).await,
-        None if args.once => once(args, &setup, clock, out).await,
-        None => bot(&setup, clock).await,
+        Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup()?, file, out),
+        Some(Command::Plan { snapshot: None }) => plan_live(args, &setup()?, clock, out).await,
+        Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
+        Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
+        #[cfg(feature = "sandbox")]
+        Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), clock).await,
+        None if args.once => once(args, &setup()?, clock, out).await,
+        None => bot(&setup()?, clock).await,
     }
 }
 
@@ -230,6 +232,18 @@ async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
     );
     app.run(shutdown).await;
     tracing::info!("vm-balancer has ended");
+    Ok(Exit::Fine)
+}
+
+/// The sandbox reads no configuration: it is the same world everywhere.
+#[cfg(feature = "sandbox")]
+async fn sandbox(args: &Args, wanted: super::SandboxArgs, clock: &Clock) -> Result<Exit, Failure> {
+    // The terminal shows the chat; what the log says below a warning would stand between its lines.
+    use crate::config::{LogFormat, LogLevel};
+    let level = if args.verbose { LogLevel::Debug } else { LogLevel::Warn };
+    logging::start(level, LogFormat::Text);
+    let shutdown = stop_at_signals()?;
+    super::sandbox::run(wanted, clock, shutdown).await.map_err(|error| Failure::trouble(chain(&error)))?;
     Ok(Exit::Fine)
 }
 

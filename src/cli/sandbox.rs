@@ -1,0 +1,106 @@
+//! `vm-balancer sandbox`: the real bot among simulated servers.
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use clap::{Args, value_parser};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{App, Pace},
+    clock::Clock,
+    config::{Config, Purpose},
+    sandbox::{self, BotEnvironment, LISTEN, Options, SandboxError, StartBot},
+};
+
+/// How the sandbox is started.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct SandboxArgs {
+    /// Address of the chat page; the next free port is taken where it is in use
+    #[arg(long, value_name = "ADDRESS", default_value_t = LISTEN)]
+    listen: SocketAddr,
+    /// What the simulated world and its life are made of: the same number, the same world
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Nodes of the simulated world
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = count(2, 2000))]
+    nodes: usize,
+    /// VMs of the simulated world [default: 25 for each node]
+    #[arg(long, value_name = "N", value_parser = count(1, 100_000))]
+    vms: Option<usize>,
+    /// Simulated seconds for one real second
+    #[arg(long, value_name = "TIMES", default_value_t = 60, value_parser = value_parser!(u32).range(1..=100_000))]
+    speed: u32,
+    /// Begin with a world that `vm-balancer snapshot` saved
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    /// Play a short story by itself: overload, proposal, approval, a fault and the recovery
+    #[arg(long)]
+    tour: bool,
+    /// Keep the bot's store in this folder; without it the store goes when the sandbox ends
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// VMs for each node where nobody says how many.
+const VMS_PER_NODE: usize = 25;
+
+impl From<SandboxArgs> for Options {
+    fn from(args: SandboxArgs) -> Self {
+        let SandboxArgs { listen, seed, nodes, vms, speed, snapshot, tour, data_dir } = args;
+        Self {
+            listen,
+            seed,
+            nodes,
+            vms: vms.unwrap_or(nodes * VMS_PER_NODE),
+            speed: f64::from(speed),
+            snapshot,
+            tour,
+            data_dir,
+            ..Self::default()
+        }
+    }
+}
+
+/// Runs the sandbox until `shutdown`.
+///
+/// # Errors
+///
+/// Why it did not start.
+pub(super) async fn run(
+    args: SandboxArgs,
+    clock: &Clock,
+    shutdown: CancellationToken,
+) -> Result<(), SandboxError> {
+    let print = |text: &str| {
+        // Whoever closed the terminal does not read; the page goes on.
+        let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    };
+    let input = tokio::io::BufReader::new(tokio::io::stdin());
+    sandbox::run(args.into(), real_bot(clock.clone()), input, print, shutdown).await
+}
+
+/// Returns what starts the real bot in a sandbox.
+#[must_use]
+pub fn real_bot(clock: Clock) -> StartBot {
+    sandbox::bot(move |environment: BotEnvironment| {
+        let clock = clock.clone();
+        async move {
+            let BotEnvironment { variables, shutdown } = environment;
+            let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned())
+                .map_err(|problems| problems.to_string())?;
+            let app =
+                App::build(&loaded.config, clock, Pace::Short).await.map_err(|error| error.to_string())?;
+            app.run(shutdown).await;
+            Ok(())
+        }
+    })
+}
+
+fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser as _;
+    value_parser!(u64).range(least..=most).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
