@@ -1,11 +1,17 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
 #![cfg(feature = "sandbox")]
 
+#[cfg(feature = "ci-browser")]
+mod browser;
+mod cli;
 mod executor;
+mod fake_bot;
 mod kill;
 mod platform;
+mod sandbox_page;
 mod scheduler;
 mod sim_telegram;
 mod ssh;
 #[cfg(feature = "ci-sshd")]
 mod ssh_real;
+mod vmmanager;
