@@ -199,8 +199,17 @@ async fn once(
     if control::ask(&config.data_dir, &Request::Ping).await?.is_some() {
         return Err(Failure::another_running(&config.data_dir));
     }
-    control::make_data_dir(&config.data_dir)?;
-    let store = Store::open_or_restore(&config.data_dir, clock.now())?;
+    let (_scratch, store) = match config.balance.dry_run_forced {
+        true => {
+            let scratch = Scratch::beside(&config.data_dir)?;
+            let store = Store::open(scratch.dir.as_deref().unwrap_or(&config.data_dir))?;
+            (Some(scratch), store)
+        }
+        false => {
+            control::make_data_dir(&config.data_dir)?;
+            (None, Store::open_or_restore(&config.data_dir, clock.now())?)
+        }
+    };
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
@@ -244,12 +253,11 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
     let config = setup.config(Purpose::Live)?;
     let scratch = Scratch::beside(&data_dir)?;
     let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
-    let mut balancer_config = config;
-    // A single look has one reading.
-    let balancer = app::balancer(&balancer_config, store, Events::new(), clock.clone(), Pace::Usual)?;
-    balancer_config.balance.dry_run = true;
+    let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let picture = balancer.look().await?;
-    Ok((Snapshot::clone(&picture.snapshot), Policy { load_readings: 1, ..Policy::clone(&picture.policy) }))
+    // A single look has one reading, so one must do.
+    let policy = Policy { load_readings: 1, ..Policy::clone(&picture.policy) };
+    Ok((Snapshot::clone(&picture.snapshot), policy))
 }
 
 /// A folder for a store that nobody needs afterwards: a look must not leave one where there was none.

@@ -1,6 +1,8 @@
 //! The whole service against simulated servers.
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+mod cli;
 mod executor;
 mod platform;
 mod scheduler;
