@@ -4,6 +4,7 @@
 
 mod cli;
 mod executor;
+mod kill;
 mod platform;
 mod scheduler;
 mod ssh;

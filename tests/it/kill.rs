@@ -1,0 +1,230 @@
+//! The process is killed again and again in the middle of an automatic run, and nothing is lost or done twice.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use futures::{StreamExt as _, stream};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use vm_balancer::{
+    balancer::{Parts, VmBalancer},
+    clock::Clock,
+    event::Events,
+    model::{Mib, VmId},
+    sandbox::vmmanager::{Options, Pace, Running, Scale, SimNode, SimVm, SimVmManager, World},
+    scheduler::{Scheduler, Settings},
+    store::{HistoryFilter, JournalEntry, JournalState, Mode, Outcome, Store},
+    vmmanager::{self, Credentials, Timing, VmManagerApi},
+};
+
+use crate::platform;
+
+const WORLDS: u64 = 10;
+const KILLS_PER_WORLD: u64 = 20;
+
+/// Tells the child its folder and VMmanager's address; without it the child's test has nothing to do.
+const CHILD: &str = "VM_BALANCER_TEST_CHILD";
+
+/// Side by side, since each mostly waits.
+const AT_ONE_TIME: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_two_hundred_points_nothing_is_lost_and_nothing_done_twice() {
+    let mid_migration: usize = stream::iter(0..WORLDS)
+        .map(killed_again_and_again)
+        .buffer_unordered(AT_ONE_TIME)
+        .collect::<Vec<_>>()
+        .await
+        .iter()
+        .sum();
+    assert!(mid_migration > 50, "only {mid_migration} kills were in the middle of a migration");
+}
+
+/// Returns how many of the kills were in the middle of a migration.
+async fn killed_again_and_again(world: u64) -> usize {
+    let sim = start(world).await;
+    let dir = TempDir::new().unwrap();
+    let mut dice = Dice(world + 1);
+    let mut mid_migration = 0;
+    for _ in 0..KILLS_PER_WORLD {
+        // A point in what the outside sees, and a moment more: within a request, between two writes.
+        let requests = dice.below(50);
+        let more = Duration::from_micros(dice.below(6000));
+        if nothing_runs(&sim) && sim.world().nodes_above(70.0).is_empty() && nothing_is_open(dir.path()) {
+            overload_again(&sim);
+        }
+        let mut child = spawn(dir.path(), &sim);
+        after_requests(&sim, requests, &mut child).await;
+        sleep(more).await;
+        mid_migration += usize::from(!nothing_runs(&sim));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let mut child = spawn(dir.path(), &sim);
+    relieved(&sim, &mut child).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    all_is_well(&sim, dir.path(), world);
+    mid_migration
+}
+
+/// Not a test by itself: the process that is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_child_that_is_killed() {
+    let Some(told) = std::env::var_os(CHILD) else { return };
+    let told = told.into_string().unwrap();
+    let (dir, url) = told.split_once('|').unwrap();
+    let settings = Settings {
+        interval: Duration::from_millis(200),
+        mode: Mode::Auto,
+        windows: "".parse().unwrap(),
+        timezone: chrono_tz::UTC,
+    };
+    let store = Store::open_or_restore(Path::new(dir), Clock::system().now()).unwrap();
+    let (scheduler, _handle) = Scheduler::new(settings, balancer(store, url));
+    scheduler.run(CancellationToken::new()).await;
+}
+
+fn balancer(store: Store, url: &str) -> VmBalancer {
+    let options = Options::default();
+    let mut api = vmmanager::Settings::new(url.parse().unwrap(), Credentials::Token(options.token.into()));
+    api.timing = Timing::short();
+    let mut settings = platform::settings();
+    settings.migration_cooldown = TimeDelta::zero();
+    settings.policy.migrations_max = 4;
+    settings.policy.parallel_max = 2;
+    let parts = Parts {
+        api: VmManagerApi::new(api).unwrap(),
+        store,
+        events: Events::new(),
+        clock: Clock::system(),
+        measure: None,
+    };
+    VmBalancer::new(settings, parts)
+}
+
+/// A world with work for a while.
+async fn start(seed: u64) -> Running {
+    let scale =
+        Scale { seed, clusters: 2, nodes: 24, vms: 400, fill_percent: 50.0, overloaded_percent: 45.0 };
+    let options = Options { pace: Pace::After(Duration::from_millis(60)), ..Options::default() };
+    SimVmManager::start(World::generate(&scale), options).await.unwrap()
+}
+
+/// Puts small VMs on three nodes of each cluster until these are overloaded.
+fn overload_again(sim: &Running) {
+    let world = sim.world();
+    for cluster in world.clusters.keys() {
+        let nodes: Vec<_> =
+            world.nodes.values().filter(|node| node.cluster == *cluster && is_open(node)).collect();
+        for node in nodes.iter().take(3) {
+            let mut used = node.memory_used.0;
+            let elsewhere = |vm: &&SimVm| {
+                vm.memory <= Mib(16 * 1024)
+                    && nodes[3..].iter().any(|other| other.id == vm.node)
+                    && is_movable(vm)
+            };
+            for vm in world.vms.values().filter(elsewhere).filter(|vm| sim.node_of(vm.id) == Some(vm.node)) {
+                if used * 100 > node.memory.0 * 80 {
+                    break;
+                }
+                used += vm.memory.0;
+                sim.edit(|world| world.vms.get_mut(&vm.id).unwrap().node = node.id);
+            }
+        }
+    }
+}
+
+/// What has ended and is not recorded yet would be taken for somebody else's work.
+fn nothing_is_open(dir: &Path) -> bool {
+    Store::open(dir).unwrap().open_entries().unwrap().is_empty()
+}
+
+fn is_open(node: &SimNode) -> bool {
+    !node.maintenance && !node.creation_blocked && node.state == "active" && node.vm_limit.is_none()
+}
+
+fn is_movable(vm: &SimVm) -> bool {
+    vm.state == "active" && !vm.iso_mounted && vm.snapshots == 0 && vm.balancer_mode != "off"
+}
+
+fn spawn(dir: &Path, sim: &Running) -> Child {
+    let told = format!("{}|{}", dir.display(), sim.url());
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kill::the_child_that_is_killed"])
+        .env(CHILD, told)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn after_requests(sim: &Running, requests: u64, child: &mut Child) {
+    let before = sim.requests().len() as u64;
+    alive_until(child, || sim.requests().len() as u64 >= before + requests).await;
+}
+
+async fn relieved(sim: &Running, child: &mut Child) {
+    alive_until(child, || sim.world().nodes_above(70.0).is_empty() && nothing_runs(sim)).await;
+    // It has yet to record what it sees.
+    after_requests(sim, 20, child).await;
+}
+
+fn nothing_runs(sim: &Running) -> bool {
+    sim.tasks().iter().all(|task| ["complete", "failed"].contains(&task.status.as_str()))
+}
+
+async fn alive_until(child: &mut Child, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert_eq!(child.try_wait().unwrap(), None, "the child ended by itself");
+        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for the child");
+        sleep(Duration::from_micros(300)).await;
+    }
+}
+
+fn all_is_well(sim: &Running, dir: &Path, world: u64) {
+    let store = Store::open(dir).unwrap();
+    assert!(!store.settings().unwrap().restored_unconfirmed, "world {world}: a kill is no damage");
+    assert_eq!(sim.violations(), [], "world {world}");
+    assert_eq!(store.open_entries().unwrap(), [], "world {world}");
+    assert_eq!(store.open_proposals().unwrap(), [], "world {world}");
+    let history = store.history(&HistoryFilter::default(), usize::MAX).unwrap();
+    let mut recorded: BTreeMap<VmId, usize> = BTreeMap::new();
+    for entry in history.iter().filter(|entry| was_ordered(entry)) {
+        *recorded.entry(entry.vm).or_default() += 1;
+    }
+    let mut ordered: BTreeMap<VmId, usize> = BTreeMap::new();
+    for order in sim.orders() {
+        *ordered.entry(order.vm).or_default() += 1;
+    }
+    assert!(ordered.len() > 5, "world {world}: there was work");
+    assert_eq!(recorded, ordered, "world {world}: each order is in the history, and each is there once");
+    let outcomes =
+        |wanted| history.iter().filter(|entry| entry.outcome().is_some_and(|(o, _)| o == wanted)).count();
+    assert_eq!(outcomes(Outcome::Done), sim.orders().len(), "world {world}");
+    assert_eq!(outcomes(Outcome::Failed) + outcomes(Outcome::Lost), 0, "world {world}");
+}
+
+fn was_ordered(entry: &JournalEntry) -> bool {
+    matches!(entry.state, JournalState::Closed { ordered: true, .. })
+}
+
+/// SplitMix64: the same seed kills at the same points.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
