@@ -42,7 +42,7 @@ const PREPARE: &str = concat!(
     r#"for f in $(grep -lE "^(qemu-system|qemu-kvm|kvm$)" /proc/[0-9]*/comm 2>/dev/null); do "#,
     r#"p=${f%/comm}; pids="$pids ${p#/proc/}"; stats="$stats $p/stat"; done; "#,
     r#"echo @names; for p in $pids; do echo "pid $p"; tr "\0" "\n" 2>/dev/null </proc/$p/cmdline; done 2>/dev/null | "#,
-    r#"sed -n -e "/^pid [0-9]*$/p" -e "/^-name$/{n;s/^/name /;p;}" -e "/^-uuid$/{n;s/^/uuid /;p;}"; "#,
+    r#"sed -n -e "/^pid [0-9]*$/p" -e "/^-name$/{n;s/^/name /;p;}"; "#,
 );
 
 /// Where the kernel hides other users' processes, libvirt's read-only socket may still tell.
@@ -68,7 +68,14 @@ pub(super) fn reading(samples: Samples, timeout: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs,
+        path::Path,
+        process::{Child, Command, Stdio},
+    };
+
     use super::*;
+    use crate::ssh::{Reading, parse, testing};
 
     #[test]
     fn the_command_passes_through_any_login_shell() {
@@ -78,5 +85,50 @@ mod tests {
         assert!(!script.contains(['!', '\n']) && !script.contains(r"\\") && !script.contains("VIRSH"));
         assert!(script.starts_with(&format!("echo \"{HEAD}\"; ")));
         assert!(command.starts_with("env LC_ALL=C timeout 12 sh -c "));
+    }
+
+    /// On whatever machine the tests run: its own numbers, and two processes that call themselves QEMU.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_real_shell_finds_the_vm_that_burns_cpu() {
+        let folder = tempfile::tempdir().unwrap();
+        let _burner = qemu(folder.path(), "311_web-1", "while :; do :; done");
+        let _sleeper = qemu(folder.path(), "312_db-1", "read line");
+        for shell in ["sh", "bash"] {
+            let command = reading(Samples::Two, Duration::from_secs(60));
+            let said = Command::new(shell).args(["-c", &command]).output().unwrap();
+            assert!(said.status.success(), "{shell}: {}", String::from_utf8_lossy(&said.stderr));
+            let answer = parse::answer(&String::from_utf8_lossy(&said.stdout)).unwrap();
+            let reading = Reading::new(&answer, None, None, testing::now());
+
+            let cpus = fs::read_to_string("/proc/cpuinfo").unwrap().matches("processor\t").count();
+            assert_eq!(reading.cpus.map(|cpus| cpus as usize), Some(cpus));
+            assert!(reading.memory_total > reading.memory_used && reading.memory_used.is_some());
+            let cores = |name: &str| reading.domains.iter().find(|d| d.name == name).unwrap().cores.unwrap();
+            assert!(cores("311_web-1") > cores("312_db-1"), "{shell}: {:?}", reading.domains);
+        }
+    }
+
+    /// Ends with the test.
+    struct Killed(Child);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
+    /// A shell under QEMU's name and with QEMU's options; it waits for its standard input or burns CPU.
+    ///
+    /// A link, for a copy could still be open for writing in a process that another test just forked.
+    fn qemu(folder: &Path, name: &str, what: &str) -> Killed {
+        let program = folder.join("qemu-kvm");
+        if !program.exists() {
+            std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+        }
+        let named = format!("guest={name},debug-threads=on");
+        let options = ["-c", what, "-name", &named, "-uuid", "5B3F0C56-0A31-4C37-9D0E-0E61A3C1F001"];
+        Killed(Command::new(program).args(options).stdin(Stdio::piped()).spawn().unwrap())
     }
 }

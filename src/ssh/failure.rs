@@ -71,7 +71,7 @@ pub enum SshFailure {
         "host key of {host} is unknown: {found}; add it to the known hosts after comparing it on the node"
     )]
     HostKeyUnknown { host: String, found: String },
-    #[error("HOST KEY OF {host} HAS CHANGED: expected {}, found {found}", expected.join(" or "))]
+    #[error("host key of {host} has changed: expected {}, found {found}", expected.join(" or "))]
     HostKeyChanged { host: String, expected: Vec<String>, found: String },
     #[error("host key of {host} is revoked: {found}")]
     HostKeyRevoked { host: String, found: String },

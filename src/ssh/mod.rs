@@ -2,6 +2,11 @@
 //!
 //! [`SshMonitor::measure`] asks, [`Round::apply_to`] puts the answers into a snapshot. Host keys are checked
 //! here and by nobody else. Knows the nouns and the clock; not what the numbers are used for.
+//!
+//! On the node nothing is installed and no right is needed but to log in and run `sh`: load, memory and
+//! pressure are world-readable, and so are the CPU times of other users' processes. Where `/proc` is mounted
+//! with `hidepid`, libvirt's read-only socket is asked with `virsh`; where that is closed too, the node has a
+//! load but its VMs have no share of it.
 
 mod auth;
 mod command;

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use russh::keys::PrivateKey;
 
 use super::{
-    Reading, Settings, SshError, SshFailure,
+    HostKeyCheck, Reading, Settings, SshError, SshFailure,
     command::{self, SAMPLE_PAUSE, Samples},
     connection::{Connection, Deadline, Seen},
     credentials,
@@ -83,6 +83,9 @@ impl SshMonitor {
     pub fn new(settings: Settings, clock: Clock) -> Result<Self, SshError> {
         let key = credentials::load(&settings)?;
         Trust::load(&settings, Learn::Nothing)?;
+        if settings.host_key_check == HostKeyCheck::Off {
+            tracing::warn!("SSH_HOST_KEY_CHECK is off: anybody on the way to a node can pose as it");
+        }
         let learner = Arc::new(Learner::new(settings.learned_hosts.clone()));
         Ok(Self { settings, clock, key, learner, peers: Mutex::default() })
     }

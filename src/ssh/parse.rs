@@ -28,8 +28,8 @@ pub(super) struct Answer {
     pub memory: Option<Memory>,
     pub pressure: Pressure,
     pub ticks_per_second: f64,
-    /// Process id to the QEMU command line's name and UUID.
-    pub names: BTreeMap<u32, DomainName>,
+    /// Process id to the domain's name on the QEMU command line.
+    pub names: BTreeMap<u32, String>,
     /// At least one, in the order they were taken.
     pub samples: Vec<Sample>,
 }
@@ -47,12 +47,6 @@ pub(super) struct Pressure {
     pub cpu: Option<f64>,
     pub memory: Option<f64>,
     pub io: Option<f64>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct DomainName {
-    pub name: Option<String>,
-    pub uuid: Option<String>,
 }
 
 /// CPU time consumed up to one moment.
@@ -163,17 +157,14 @@ fn pressure(lines: &[&str]) -> Option<f64> {
     amount(average).filter(|percent| *percent <= 100.0)
 }
 
-fn names(lines: &[&str]) -> BTreeMap<u32, DomainName> {
-    let mut names: BTreeMap<u32, DomainName> = BTreeMap::new();
+fn names(lines: &[&str]) -> BTreeMap<u32, String> {
+    let mut names = BTreeMap::new();
     let mut current = None;
     for line in lines {
         match (line.split_once(' '), current) {
             (Some(("pid", pid)), _) => current = pid.parse().ok(),
             (Some(("name", option)), Some(pid)) => {
-                names.entry(pid).or_default().name.get_or_insert_with(|| guest_name(option));
-            }
-            (Some(("uuid", uuid)), Some(pid)) => {
-                names.entry(pid).or_default().uuid.get_or_insert_with(|| uuid.to_ascii_lowercase());
+                names.entry(pid).or_insert_with(|| guest_name(option));
             }
             _ => {}
         }
@@ -274,7 +265,7 @@ mod tests {
         let alma = answer(ALMA).unwrap();
         assert_eq!(alma.pressure, Pressure::default());
         assert_eq!(alma.cpus, Some(64));
-        assert_eq!(alma.names[&4711].name.as_deref(), Some("1024_shop,eu"));
+        assert_eq!(alma.names[&4711], "1024_shop,eu");
         assert_eq!(alma.samples.len(), 2);
         insta::assert_debug_snapshot!(alma);
     }

@@ -43,7 +43,6 @@ pub struct Reading {
 pub struct DomainUse {
     /// libvirt's name, e.g. `311_web-1`; empty where the process does not say.
     pub name: String,
-    pub uuid: Option<String>,
     /// In cores; `None` where there is nothing to compare with yet.
     pub cores: Option<f64>,
 }
@@ -196,12 +195,12 @@ fn domains(answer: &Answer, window: Option<&Window<'_>>) -> Vec<DomainUse> {
     let processes = last.processes.iter().map(|(pid, process)| {
         let name = answer.names.get(pid).cloned().unwrap_or_default();
         let cores = window.and_then(|w| w.process(*pid, process)).or_else(|| life(last.uptime, process));
-        DomainUse { name: name.name.unwrap_or_default(), uuid: name.uuid, cores }
+        DomainUse { name, cores }
     });
     let domains = last.domains.iter().flatten().map(|(name, cpu)| {
         let before = window.and_then(|w| w.first.domains.as_ref()?.get(name));
         let cores = before.and_then(|before| window?.rate(*before, *cpu));
-        DomainUse { name: name.clone(), uuid: None, cores }
+        DomainUse { name: name.clone(), cores }
     });
     let mut all: Vec<DomainUse> = processes.chain(domains).collect();
     all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -298,7 +297,7 @@ mod tests {
     fn the_surest_of_two_claims_counts() {
         let mut reading = read(DEBIAN, None);
         reading.domains = [("311_copy", 9.0), ("311_web-1", 1.0), ("311", 5.0)]
-            .map(|(name, cores)| DomainUse { name: name.into(), uuid: None, cores: Some(cores) })
+            .map(|(name, cores)| DomainUse { name: name.into(), cores: Some(cores) })
             .into();
         let snapshot = applied(&reading, vec![testing::vm(311, "web-1", 10)]);
         assert_eq!(snapshot.vms[0].measured.as_ref().unwrap().cores, 1.0);

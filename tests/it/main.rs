@@ -8,3 +8,5 @@ mod kill;
 mod platform;
 mod scheduler;
 mod ssh;
+#[cfg(feature = "ci-sshd")]
+mod ssh_real;
