@@ -1,6 +1,6 @@
 //! The whole service against simulated servers.
 #![cfg(feature = "sandbox")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
 mod cli;
 mod executor;
