@@ -18,7 +18,7 @@ use crate::{
     app::{self, App, AppError, Pace},
     balancer::CycleError,
     clock::Clock,
-    config::{Config, EnvFile, Purpose, Sources, read_env_file},
+    config::{Config, EnvFile, Problems, Purpose, Sources, read_env_file},
     control::{self, Answer, ControlError, Request},
     event::Events,
     model::Snapshot,
@@ -104,7 +104,7 @@ impl Setup {
     /// Judges the values, starts the log and tells what is worth a warning.
     fn config(&self, purpose: Purpose) -> Result<Config, Failure> {
         let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
-            .map_err(|problems| Failure::usage(problems.to_string()))?;
+            .map_err(|problems| Failure::usage(self.refused(&problems)))?;
         let mut config = loaded.config;
         config.balance.dry_run_forced = self.dry_run_forced;
         // Where two purposes are tried one after the other, the second finds the log started.
@@ -114,6 +114,15 @@ impl Setup {
             }
         }
         Ok(config)
+    }
+}
+
+impl Setup {
+    /// A name that is not known often is why another one is not set.
+    fn refused(&self, problems: &Problems) -> String {
+        let warnings = self.sources.warnings();
+        let said: Vec<_> = warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect();
+        format!("{problems}{}", said.concat())
     }
 }
 
@@ -244,7 +253,9 @@ async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
 
 /// The platform with the policy in force: from the bot that runs, or else by a look of our own.
 async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Failure> {
-    let data_dir = setup.config(Purpose::Offline)?.data_dir;
+    // What is wrong is told whole, with what only a look of our own needs.
+    let offline = setup.config(Purpose::Offline).or_else(|_| setup.config(Purpose::Live));
+    let data_dir = offline?.data_dir;
     match control::ask(&data_dir, &Request::Look).await? {
         Some(Answer::Look { snapshot, policy }) => return Ok((*snapshot, *policy)),
         Some(other) => return Err(unexpected(other)),

@@ -84,14 +84,20 @@ async fn a_wrong_password_is_trouble_and_never_shown() {
 async fn a_bad_configuration_is_told_at_once_and_whole() {
     let place = Place::bare();
     place.write(".env", "BALANCE_INTERVAL=often\nVMMANAGER_PASWORD=deep\n");
-    let told = place.run("--once").await;
-    assert_eq!((told.status, told.out.as_str()), (2, ""), "{told:?}");
-    for part in
-        ["BALANCE_INTERVAL: found \"often\"", "VMMANAGER_HOST: not set", "VMMANAGER_PASSWORD: not set"]
-    {
-        assert!(told.err.contains(part), "{part}: {told:?}");
+    let parts = [
+        "BALANCE_INTERVAL: found \"often\"",
+        "VMMANAGER_HOST: not set",
+        "VMMANAGER_PASSWORD: not set",
+        "did you mean VMMANAGER_PASSWORD?",
+    ];
+    for line in ["", "--once", "plan", "snapshot"] {
+        let told = place.run(line).await;
+        assert_eq!((told.status, told.out.as_str()), (2, ""), "{line}: {told:?}");
+        for part in parts {
+            assert!(told.err.contains(part), "{line}: {part}: {told:?}");
+        }
+        assert!(!told.err.contains("deep"), "{told:?}");
     }
-    assert!(!told.err.contains("deep"), "{told:?}");
 }
 
 #[tokio::test]
