@@ -18,7 +18,7 @@ use crate::{
     app::{self, App, AppError, Pace},
     balancer::CycleError,
     clock::Clock,
-    config::{Config, EnvFile, Purpose, Sources, read_env_file},
+    config::{Config, EnvFile, Problems, Purpose, Sources, read_env_file},
     control::{self, Answer, ControlError, Request},
     event::Events,
     model::Snapshot,
@@ -106,7 +106,7 @@ impl Setup {
     /// Judges the values, starts the log and tells what is worth a warning.
     fn config(&self, purpose: Purpose) -> Result<Config, Failure> {
         let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
-            .map_err(|problems| Failure::usage(problems.to_string()))?;
+            .map_err(|problems| Failure::usage(self.refused(&problems)))?;
         let mut config = loaded.config;
         config.balance.dry_run_forced = self.dry_run_forced;
         // Where two purposes are tried one after the other, the second finds the log started.
@@ -116,6 +116,15 @@ impl Setup {
             }
         }
         Ok(config)
+    }
+}
+
+impl Setup {
+    /// A name that is not known often is why another one is not set.
+    fn refused(&self, problems: &Problems) -> String {
+        let warnings = self.sources.warnings();
+        let said: Vec<_> = warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect();
+        format!("{problems}{}", said.concat())
     }
 }
 
@@ -201,8 +210,17 @@ async fn once(
     if control::ask(&config.data_dir, &Request::Ping).await?.is_some() {
         return Err(Failure::another_running(&config.data_dir));
     }
-    control::make_data_dir(&config.data_dir)?;
-    let store = Store::open_or_restore(&config.data_dir, clock.now())?;
+    let (_scratch, store) = match config.balance.dry_run_forced {
+        true => {
+            let scratch = Scratch::beside(&config.data_dir)?;
+            let store = Store::open(scratch.dir.as_deref().unwrap_or(&config.data_dir))?;
+            (Some(scratch), store)
+        }
+        false => {
+            control::make_data_dir(&config.data_dir)?;
+            (None, Store::open_or_restore(&config.data_dir, clock.now())?)
+        }
+    };
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
@@ -249,7 +267,9 @@ async fn sandbox(args: &Args, wanted: super::SandboxArgs, clock: &Clock) -> Resu
 
 /// The platform with the policy in force: from the bot that runs, or else by a look of our own.
 async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Failure> {
-    let data_dir = setup.config(Purpose::Offline)?.data_dir;
+    // What is wrong is told whole, with what only a look of our own needs.
+    let offline = setup.config(Purpose::Offline).or_else(|_| setup.config(Purpose::Live));
+    let data_dir = offline?.data_dir;
     match control::ask(&data_dir, &Request::Look).await? {
         Some(Answer::Look { snapshot, policy }) => return Ok((*snapshot, *policy)),
         Some(other) => return Err(unexpected(other)),
@@ -258,12 +278,11 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
     let config = setup.config(Purpose::Live)?;
     let scratch = Scratch::beside(&data_dir)?;
     let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
-    let mut balancer_config = config;
-    // A single look has one reading.
-    let balancer = app::balancer(&balancer_config, store, Events::new(), clock.clone(), Pace::Usual)?;
-    balancer_config.balance.dry_run = true;
+    let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let picture = balancer.look().await?;
-    Ok((Snapshot::clone(&picture.snapshot), Policy { load_readings: 1, ..Policy::clone(&picture.policy) }))
+    // A single look has one reading, so one must do.
+    let policy = Policy { load_readings: 1, ..Policy::clone(&picture.policy) };
+    Ok((Snapshot::clone(&picture.snapshot), policy))
 }
 
 /// A folder for a store that nobody needs afterwards: a look must not leave one where there was none.

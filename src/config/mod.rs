@@ -261,15 +261,14 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<VmManager> {
     let path_prefix = reader.value("VMMANAGER_PATH_PREFIX", values::path_prefix);
     let verify_tls = reader.value("VERIFY_SSL", values::boolean);
     let ca_file = reader.given("VMMANAGER_CA_FILE").map(PathBuf::from);
-    if let Some(url) = base_url.as_ref().filter(|url| url.scheme() == "http") {
-        if !allow_http && !values::is_loopback(url) {
-            let found = reader.given("VMMANAGER_HOST").unwrap_or_default();
-            reader.refuse(
-                "VMMANAGER_HOST",
-                &found,
-                "https://, or VMMANAGER_ALLOW_HTTP=true: the password would travel unencrypted",
-            );
-        }
+    let unencrypted = |url: &&Url| url.scheme() == "http" && !values::is_loopback(url);
+    if base_url.as_ref().filter(unencrypted).is_some() && !allow_http {
+        let found = reader.given("VMMANAGER_HOST").unwrap_or_default();
+        reader.refuse(
+            "VMMANAGER_HOST",
+            &found,
+            "https://, or VMMANAGER_ALLOW_HTTP=true: the password would travel unencrypted",
+        );
     }
     let needed = purpose != Purpose::Offline;
     if needed && reader.given("VMMANAGER_HOST").is_none() {

@@ -1,0 +1,294 @@
+//! The program as a person calls it, over a simulated VMmanager: what it prints and how it ends.
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+use vm_balancer::{
+    control::{self, Answer, Request},
+    sandbox::vmmanager::{Fault, Options, Running, SimVmManager, World},
+};
+
+use crate::platform::{PATIENCE, until};
+
+#[tokio::test]
+async fn a_dry_run_tells_a_plan_and_touches_nothing() {
+    let place = Place::with_vmmanager().await;
+    let told = place.run("--config .env --dry-run --once").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    assert!(told.out.starts_with("DRY RUN"), "{told:?}");
+    assert!(told.out.contains("migrations:"), "{told:?}");
+    assert!(!place.dir.path().join("data").exists(), "not even a store is made");
+    assert!(place.sim().orders().is_empty());
+}
+
+#[tokio::test]
+async fn one_cycle_is_carried_out_and_remembered() {
+    let place = Place::with_vmmanager().await;
+    let told = place.run("--once --json").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(object["dry_run"], false);
+    let step = &object["clusters"][0]["migrations"][0];
+    assert_eq!(step["outcome"], "done", "{object}");
+    assert!(step["detail"].is_string());
+    assert_eq!(place.sim().orders().len(), 1);
+
+    let history: Value = serde_json::from_str(&place.run("history --json").await.out).unwrap();
+    assert_eq!(history[0]["vm"], step["vm"]);
+    assert_eq!(history[0]["approver"], "command line");
+    assert!(place.run("history").await.out.contains("done"));
+    assert!(place.run("history --csv").await.out.contains(",command line,done,"));
+}
+
+#[tokio::test]
+async fn a_failed_migration_is_an_exit_status_and_a_detail() {
+    let place = Place::with_vmmanager().await;
+    place.sim().arm(Fault::libvirt_failure());
+    let told = place.run("--once --json").await;
+    assert_eq!(told.status, 1, "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    let step = &object["clusters"][0]["migrations"][0];
+    assert_eq!(step["outcome"], "failed");
+    assert!(!step["detail"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_vmmanager_that_is_not_there_is_trouble() {
+    let place = Place::bare();
+    place.write(".env", "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\n");
+    for line in ["--once --dry-run", "plan", "snapshot"] {
+        let told = place.run(line).await;
+        assert_eq!((told.status, told.out.as_str()), (1, ""), "{line}: {told:?}");
+        assert!(told.err.contains("no answer from vmmanager"), "{line}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_trouble_and_never_shown() {
+    let place = Place::with_vmmanager().await;
+    let told = place.run_with("--once --dry-run -v", &[("VMMANAGER_PASSWORD", "not-the-password")]).await;
+    assert_eq!(told.status, 1, "{told:?}");
+    assert!(told.err.contains("credentials"), "{told:?}");
+    assert!(!told.err.contains("not-the-password"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_told_at_once_and_whole() {
+    let place = Place::bare();
+    place.write(".env", "BALANCE_INTERVAL=often\nVMMANAGER_PASWORD=deep\n");
+    let parts = [
+        "BALANCE_INTERVAL: found \"often\"",
+        "VMMANAGER_HOST: not set",
+        "VMMANAGER_PASSWORD: not set",
+        "did you mean VMMANAGER_PASSWORD?",
+    ];
+    for line in ["", "--once", "plan", "snapshot"] {
+        let told = place.run(line).await;
+        assert_eq!((told.status, told.out.as_str()), (2, ""), "{line}: {told:?}");
+        for part in parts {
+            assert!(told.err.contains(part), "{line}: {part}: {told:?}");
+        }
+        assert!(!told.err.contains("deep"), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_named_must_be_there() {
+    let place = Place::bare();
+    let told = place.run("--config missing.env --once").await;
+    assert_eq!(told.status, 2);
+    assert!(told.err.contains("cannot read missing.env, which --config names"), "{told:?}");
+    let told = place.run("plan --snapshot missing.json").await;
+    assert_eq!(told.status, 2);
+    assert!(told.err.contains("missing.json"), "{told:?}");
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_a_status_of_their_own() {
+    let place = Place::bare();
+    for line in ["--frobnicate", "--interval 0", "--once plan", "history --limit -1"] {
+        assert_eq!(place.run(line).await.status, 2, "{line}");
+    }
+    assert_eq!(place.run("--version").await.out, format!("vm-balancer {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_saved_snapshot_gives_the_live_systems_plan_without_any_settings() {
+    let place = Place::with_vmmanager().await;
+    let saved = place.run("snapshot").await;
+    assert_eq!(saved.status, 0, "{saved:?}");
+    let live: Value = serde_json::from_str(&place.run("plan --json").await.out).unwrap();
+
+    let elsewhere = Place::bare();
+    let mut snapshot: Value = serde_json::from_str(&saved.out).unwrap();
+    snapshot["taken_at"] = "2020-01-01T00:00:00Z".into();
+    elsewhere.write("saved.json", &snapshot.to_string());
+    let told = elsewhere.run("plan --snapshot saved.json --json").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let offline: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(offline["plan_id"], live["plan_id"], "the id does not depend on the time");
+    assert_eq!(offline["clusters"][0]["migrations"], live["clusters"][0]["migrations"]);
+    assert!(!elsewhere.dir.path().join("data").exists(), "planning a file leaves nothing behind");
+    assert!(!place.dir.path().join("data").exists(), "a look leaves nothing behind");
+    assert!(place.sim().orders().is_empty());
+}
+
+#[tokio::test]
+async fn only_the_clusters_that_are_named_are_planned() {
+    let place = Place::with_vmmanager().await;
+    let told = place.run("plan --json --cluster-ids 777").await;
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(object["clusters"], Value::Array(Vec::new()));
+    assert!(told.err.contains("CLUSTER_IDS names a cluster that VMmanager does not have"), "{told:?}");
+}
+
+#[tokio::test]
+async fn beside_a_running_bot_everything_can_be_asked_and_nothing_carried_out() {
+    let place = Place::with_vmmanager().await;
+    let mut bot = place.bot("BALANCE_MODE=off\nPIN_VMS=*\nMEMORY_OVERLOAD_THRESHOLD=99\n").await;
+
+    let plan = place.run("plan --json").await;
+    assert_eq!(plan.status, 0, "{plan:?}");
+    let object: Value = serde_json::from_str(&plan.out).unwrap();
+    assert_eq!(
+        object["clusters"][0]["overloaded"],
+        Value::Array(Vec::new()),
+        "the bot's own thresholds count"
+    );
+    assert!(place.run("snapshot").await.out.contains("\"vms\""));
+    assert_eq!(place.run("history --json").await.out, "[]\n");
+
+    let refused = place.run("--once").await;
+    assert_eq!((refused.status, refused.out.as_str()), (1, ""), "{refused:?}");
+    assert!(refused.err.contains("another vm-balancer is running with this DATA_DIR"), "{refused:?}");
+    let refused = place.run_with("", &[("BALANCE_MODE", "off")]).await;
+    assert_eq!(refused.status, 1, "a second bot: {refused:?}");
+    assert!(refused.err.contains("another vm-balancer is running with this DATA_DIR"), "{refused:?}");
+    assert!(place.sim().orders().is_empty());
+    stop(&mut bot).await;
+}
+
+#[tokio::test]
+async fn the_bot_ends_well_when_it_is_asked_to() {
+    let place = Place::with_vmmanager().await;
+    for name in ["TERM", "INT"] {
+        let mut bot = place.bot("BALANCE_MODE=off\n").await;
+        signal(&bot, name).await;
+        let status = timeout(PATIENCE, bot.wait()).await.expect("it should end").unwrap();
+        assert_eq!(status.code(), Some(0), "{name}");
+        assert!(!place.dir.path().join("data/control.sock").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_bot_that_was_killed_leaves_nothing_in_the_way() {
+    let place = Place::with_vmmanager().await;
+    let mut bot = place.bot("BALANCE_MODE=off\n").await;
+    bot.kill().await.unwrap();
+    assert!(place.dir.path().join("data/control.sock").exists(), "a killed bot cannot clear up");
+    assert_eq!(place.run("history").await.status, 0);
+    assert_eq!(place.run("plan").await.status, 0);
+    let mut bot = place.bot("BALANCE_MODE=off\n").await;
+    stop(&mut bot).await;
+}
+
+#[tokio::test]
+async fn proposals_without_a_chat_are_refused_for_the_bot() {
+    let place = Place::with_vmmanager().await;
+    let told = place.run("").await;
+    assert_eq!(told.status, 2, "{told:?}");
+    assert!(told.err.contains("BALANCE_MODE: found \"propose\""), "{told:?}");
+}
+
+/// A folder to call the program in, with a VMmanager where one is wanted.
+struct Place {
+    dir: TempDir,
+    sim: Option<Running>,
+}
+
+/// What a call printed and how it ended.
+#[derive(Debug)]
+struct Told {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn bare() -> Self {
+        Self { dir: TempDir::new().unwrap(), sim: None }
+    }
+
+    async fn with_vmmanager() -> Self {
+        let sim = SimVmManager::start(World::small(), Options::default()).await.unwrap();
+        let options = sim.options();
+        let place = Self { sim: Some(sim), ..Self::bare() };
+        let file = format!(
+            "VMMANAGER_HOST={}  # simulated\nVMMANAGER_USERNAME={}\nVMMANAGER_PASSWORD='{}'\n",
+            place.sim().url(),
+            options.username,
+            options.password
+        );
+        place.write(".env", &file);
+        place
+    }
+
+    fn sim(&self) -> &Running {
+        self.sim.as_ref().unwrap()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    async fn run(&self, line: &str) -> Told {
+        self.run_with(line, &[]).await
+    }
+
+    async fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Told {
+        let mut command = program(self.dir.path());
+        command.args(line.split_whitespace()).envs(environment.iter().copied());
+        let Output { status, stdout, stderr } =
+            timeout(PATIENCE, command.output()).await.expect("it should end").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Told { status: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+    }
+
+    /// Starts a bot with more settings and waits until it can be asked.
+    async fn bot(&self, more: &str) -> Child {
+        let file = std::fs::read_to_string(self.dir.path().join(".env")).unwrap();
+        self.write("bot.env", &(file + more));
+        let mut command = program(self.dir.path());
+        let bot = command.args(["--config", "bot.env"]).kill_on_drop(true).stderr(Stdio::null()).spawn();
+        let data = self.dir.path().join("data");
+        let asked = async || control::ask(&data, &Request::Ping).await;
+        until("the bot answers", async || matches!(asked().await, Ok(Some(Answer::Pong { .. })))).await;
+        bot.unwrap()
+    }
+}
+
+async fn stop(bot: &mut Child) {
+    signal(bot, "TERM").await;
+    timeout(PATIENCE, bot.wait()).await.expect("it should end").unwrap();
+}
+
+async fn signal(bot: &Child, name: &str) {
+    let pid = bot.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+    assert!(sent.success());
+}
+
+/// The program with nothing of the caller's environment but what it needs to run.
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vm-balancer"));
+    command.current_dir(dir).env_clear().env("HOME", dir).stdin(Stdio::null());
+    command
+}
