@@ -1,5 +1,11 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
+#[cfg(feature = "ci-browser")]
+mod browser;
+#[cfg(feature = "sandbox")]
+mod fake_bot;
+#[cfg(feature = "sandbox")]
+mod sandbox_page;
 #[cfg(feature = "sandbox")]
 mod sim_telegram;
