@@ -271,10 +271,10 @@ async fn driver() -> (Child, u16) {
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("chromedriver is needed; see .ci/browser");
+        .unwrap_or_else(|error| panic!("chromedriver is needed, see .ci/browser: {error}"));
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     loop {
-        let line = lines.next_line().await.unwrap().expect("chromedriver says its port");
+        let line = lines.next_line().await.unwrap().unwrap();
         if let Some((_, port)) = line.split_once("successfully on port ") {
             return (driver, port.trim_end_matches('.').parse().unwrap());
         }

@@ -118,6 +118,11 @@ async function copy(text) {
 // ---- messages
 
 const log = $("log");
+// Whether the newest message is in sight; then it stays so, whatever comes or grows.
+let following = true;
+log.addEventListener("scroll", () => { following = log.scrollHeight - log.scrollTop - log.clientHeight < 80; });
+function stay() { if (following) log.scrollTop = log.scrollHeight; }
+function follow() { following = true; stay(); }
 
 function isMine(message) {
   const user = state.users.get(state.who);
@@ -136,9 +141,9 @@ function mediaElement(media) {
   const href = `api/file/${encodeURIComponent(media.file_id)}`;
   if (media.kind === "photo") {
     const [width, height] = media.size || [undefined, undefined];
-    return make("img", { src: href, alt: media.file_name || "Photo", width, height, loading: "lazy" });
+    return make("img", { src: href, alt: media.file_name || "Photo", width, height, onload: stay });
   }
-  return make("a", { class: "file", href, download: media.file_name }, "📄 ", media.file_name || "file");
+  return make("a", { class: "file", href, download: media.file_name }, "⬇ ", media.file_name || "file");
 }
 
 function keysElement(message) {
@@ -176,7 +181,6 @@ function messageContent(message) {
 function showMessage(message) {
   const id = `m${message.chat}-${message.id}`;
   let element = document.getElementById(id);
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   const content = messageContent(message);
   if (element) {
     const focused = [...element.querySelectorAll("button")].indexOf(document.activeElement);
@@ -191,7 +195,8 @@ function showMessage(message) {
     log.append(element);
     if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
   }
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (isMine(message) && !message.edited) follow();
+  else stay();
 }
 
 function showRoom() {
@@ -203,7 +208,7 @@ function showRoom() {
   }
   if (!log.childElementCount) log.append(emptyHint());
   log.removeAttribute("aria-busy");
-  log.scrollTop = log.scrollHeight;
+  follow();
   showRooms();
   loadMenu();
 }
@@ -845,7 +850,7 @@ function openTab(tab) {
     other.tabIndex = other === tab ? 0 : -1;
   }
   document.querySelector("main").dataset.tab = tab.getAttribute("aria-controls");
-  log.scrollTop = log.scrollHeight;
+  stay();
 }
 for (const tab of tabs) {
   tab.addEventListener("click", () => openTab(tab));
