@@ -39,7 +39,7 @@ pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ip
 /// Ports that are tried after the wanted one, when another program has it.
 const PORTS_TRIED: u16 = 20;
 /// Migrations go by so much less than life: at 60 times, a VM of some GiB is seen travelling for seconds.
-const MIGRATION_SLOWER: f64 = 6.0;
+const MIGRATION_SLOWER: f64 = 4.0;
 
 /// How the sandbox is started.
 #[derive(Clone, Debug)]

@@ -118,6 +118,11 @@ async function copy(text) {
 // ---- messages
 
 const log = $("log");
+// Whether the newest message is in sight; then it stays so, whatever comes or grows.
+let following = true;
+log.addEventListener("scroll", () => { following = log.scrollHeight - log.scrollTop - log.clientHeight < 80; });
+function stay() { if (following) log.scrollTop = log.scrollHeight; }
+function follow() { following = true; stay(); }
 
 function isMine(message) {
   const user = state.users.get(state.who);
@@ -136,9 +141,9 @@ function mediaElement(media) {
   const href = `api/file/${encodeURIComponent(media.file_id)}`;
   if (media.kind === "photo") {
     const [width, height] = media.size || [undefined, undefined];
-    return make("img", { src: href, alt: media.file_name || "Photo", width, height, loading: "lazy" });
+    return make("img", { src: href, alt: media.file_name || "Photo", width, height, onload: stay });
   }
-  return make("a", { class: "file", href, download: media.file_name }, "📄 ", media.file_name || "file");
+  return make("a", { class: "file", href, download: media.file_name }, "⬇ ", media.file_name || "file");
 }
 
 function keysElement(message) {
@@ -157,7 +162,7 @@ function keysElement(message) {
 
 function messageContent(message) {
   if (message.service) return [make("div", { class: "service" }, serviceText(message.service))];
-  const time = new Date(message.date).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = new Date(message.date).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
   const meta = `${message.pinned ? "📌 " : ""}${message.edited ? "edited " : ""}${time}`;
   const original = message.reply_to && state.messages.get(message.chat)?.get(message.reply_to);
   const quote = message.reply_to ? make("button", {
@@ -176,7 +181,6 @@ function messageContent(message) {
 function showMessage(message) {
   const id = `m${message.chat}-${message.id}`;
   let element = document.getElementById(id);
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   const content = messageContent(message);
   if (element) {
     const focused = [...element.querySelectorAll("button")].indexOf(document.activeElement);
@@ -187,10 +191,12 @@ function showMessage(message) {
     element.classList.add("changed");
   } else {
     element = make("li", { id, class: isMine(message) ? "message own" : "message", "data-id": message.id }, ...content);
+    log.querySelector(".empty")?.remove();
     log.append(element);
     if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
   }
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (isMine(message) && !message.edited) follow();
+  else stay();
 }
 
 function showRoom() {
@@ -200,10 +206,17 @@ function showRoom() {
   for (const message of state.messages.get(state.room.chat)?.values() || []) {
     if (keyOf(message) === state.room.key) showMessage(message);
   }
+  if (!log.childElementCount) log.append(emptyHint());
   log.removeAttribute("aria-busy");
-  log.scrollTop = log.scrollHeight;
+  follow();
   showRooms();
   loadMenu();
+}
+
+function emptyHint() {
+  const suggestion = (text) => make("button", { type: "button", onclick: () => say(text) }, text);
+  return make("li", { class: "empty" }, make("div", {}, "Nothing was said here yet. Try:"),
+    suggestion("/status"), suggestion("/balance"), suggestion("/help"));
 }
 
 function showRooms() {
@@ -445,22 +458,25 @@ function showSummary() {
   if (before !== words + (over.length ? `${over.length} overloaded` : "none overloaded")) $("summary").replaceChildren(words, news);
   $("summary").dataset.over = over.length;
   const minutes = Math.floor(world.hour * 60);
-  $("clock").textContent = `🕑 ${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+  $("clock").textContent = `day time ${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
   if (map.chosen) showDetail();
   showTable();
 }
 
 const SIZES = [
-  { upto: 24, width: 190, height: 84, memory: 30, cpu: 9, load: 5, text: 15, gap: 12 },
-  { upto: 160, width: 96, height: 44, memory: 15, cpu: 5, load: 3, text: 11, gap: 8 },
-  { upto: Infinity, width: 40, height: 22, memory: 9, cpu: 4, load: 2, text: 0, gap: 5 },
+  { upto: 24, width: 160, height: 68, memory: 30, cpu: 9, load: 5, text: 15, gap: 14 },
+  { upto: 160, width: 96, height: 41, memory: 15, cpu: 5, load: 3, text: 11, gap: 10 },
+  { upto: Infinity, width: 40, height: 20, memory: 9, cpu: 4, load: 2, text: 0, gap: 7 },
 ];
+
+// Room for the frame around the outermost nodes.
+const MARGIN = 4;
 
 function layOut() {
   const nodes = [...world.nodes.values()].sort((a, b) => a.cluster - b.cluster || a.name.localeCompare(b.name, undefined, { numeric: true }));
   world.order = nodes.map((node) => node.id);
   const size = SIZES.find(({ upto }) => nodes.length <= upto);
-  const width = Math.max(200, $("map").clientWidth);
+  const width = Math.max(200, $("map").clientWidth) - 2 * MARGIN;
   const columns = Math.max(1, Math.floor((width + size.gap) / (size.width + size.gap)));
   const cell = (width - size.gap * (columns - 1)) / columns;
   map.cells.clear();
@@ -469,13 +485,13 @@ function layOut() {
     if (node.cluster !== cluster) {
       if (column > 0) { top += size.height + size.gap; column = 0; }
       cluster = node.cluster;
-      map.cells.set(`c${cluster}`, { title: true, x: 0, y: top, w: width, h: 18 });
+      map.cells.set(`c${cluster}`, { title: true, x: MARGIN, y: top, w: width, h: 18 });
       top += 22;
     } else if (column === columns) { top += size.height + size.gap; column = 0; }
-    map.cells.set(node.id, { x: column * (cell + size.gap), y: top, w: cell, h: size.height, size });
+    map.cells.set(node.id, { x: MARGIN + column * (cell + size.gap), y: top, w: cell, h: size.height, size });
     column += 1;
   }
-  map.width = width;
+  map.width = width + 2 * MARGIN;
   map.height = top + size.height + 4;
   map.scale = Math.min(window.devicePixelRatio || 1, 2);
   for (const canvas of [$("base"), $("fly")]) {
@@ -503,7 +519,7 @@ function drawNode(context, node, cell) {
   const { colors } = map;
   const { size, x, y, w, h } = cell;
   context.fillStyle = colors.page;
-  context.fillRect(x - size.gap / 2, y - 2, w + size.gap, h + 4);
+  context.fillRect(x - 4, y - 3, w + 8, h + 6);
   const over = isOver(node);
   let top = y;
   if (size.text) {
@@ -512,10 +528,10 @@ function drawNode(context, node, cell) {
     context.fillStyle = over ? colors.over : node.maintenance ? colors.maintenance : colors.ink;
     const right = `${percent(node).toFixed(0)} %`;
     const room = w - context.measureText(right).width - 4;
-    const name = (node.maintenance ? "🔧" : over ? "▲ " : "") + node.name;
+    const name = (node.maintenance ? "⏸ " : over ? "▲ " : "") + node.name;
     context.save();
     context.beginPath();
-    context.rect(x, y, room, size.text + 2);
+    context.rect(x, y - 2, room, size.text + 4);
     context.clip();
     context.fillText(name, x, y);
     context.restore();
@@ -532,7 +548,7 @@ function drawNode(context, node, cell) {
   if (node.maintenance || over || map.chosen === node.id) {
     context.strokeStyle = map.chosen === node.id ? colors.accent : over ? colors.over : colors.maintenance;
     context.lineWidth = map.chosen === node.id ? 3 : 1.5;
-    context.strokeRect(x - 1.5, y - 1, w + 3, h);
+    context.strokeRect(x - 2.5, y - 2, w + 5, h + 3);
   }
 }
 
@@ -834,7 +850,7 @@ function openTab(tab) {
     other.tabIndex = other === tab ? 0 : -1;
   }
   document.querySelector("main").dataset.tab = tab.getAttribute("aria-controls");
-  log.scrollTop = log.scrollHeight;
+  stay();
 }
 for (const tab of tabs) {
   tab.addEventListener("click", () => openTab(tab));

@@ -1,0 +1,225 @@
+//! The sandbox as one: its page's API, its switches, and the bot that is killed and started again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use vm_balancer::sandbox::{
+    BotEnvironment, Options, Sandbox, bot,
+    telegram::{ADMIN, OPERATOR, SUPERGROUP},
+};
+
+use crate::fake_bot;
+
+/// Far longer than anything here takes.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn the_page_is_whole_and_loads_nothing_from_elsewhere() {
+    let sandbox = started(Options::default()).await;
+    for (path, kind) in [("", "text/html"), ("style.css", "text/css"), ("app.js", "text/javascript")] {
+        let answer = reqwest::get(url(&sandbox, path)).await.unwrap();
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with(kind));
+        assert!(
+            answer.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'")
+        );
+        let text = answer.text().await.unwrap();
+        assert!(!text.contains("://") || path == "app.js", "{path} names an address");
+        assert!(!text.contains("innerHTML"), "{path} writes raw HTML");
+    }
+}
+
+#[tokio::test]
+async fn the_state_has_all_that_the_page_shows() {
+    let sandbox = started(Options { nodes: 5, vms: 60, ..Options::default() }).await;
+    let state = get(&sandbox, "api/state").await;
+    assert_eq!(state["world"]["nodes"].as_array().unwrap().len(), 5);
+    assert!(state["world"]["vms"].as_array().unwrap().len() >= 59);
+    assert_eq!(state["about"]["roles"][ADMIN.to_string()], "admin");
+    assert_eq!(state["about"]["room"], SUPERGROUP.to_string());
+    assert_eq!(state["switches"]["vmmanager_away"], false);
+    assert_eq!(state["bot"]["state"], "running");
+}
+
+#[tokio::test]
+async fn what_is_said_and_pressed_on_the_page_reaches_the_bot_and_back() {
+    let sandbox = started(Options::default()).await;
+    let said = json!({ "user": OPERATOR, "chat": SUPERGROUP, "text": "/status" });
+    post(&sandbox, "api/say", said).await;
+    let status = sandbox.telegram.wait_for_text(SUPERGROUP, "Status").await.unwrap();
+    let press = json!({ "user": OPERATOR, "chat": SUPERGROUP, "message": status.id, "button": "balance" });
+    let answer = post(&sandbox, "api/press", press).await;
+    assert_eq!((&answer["text"], &answer["alert"]), (&json!("on it"), &json!(false)));
+    sandbox.telegram.wait_for_text(SUPERGROUP, "Nothing to do").await.unwrap();
+    let menu = get(&sandbox, &format!("api/menu?user={OPERATOR}&chat={SUPERGROUP}")).await;
+    assert_eq!(menu[0]["command"], "status");
+}
+
+#[tokio::test]
+async fn a_press_on_a_button_that_is_not_there_is_refused() {
+    let sandbox = started(Options::default()).await;
+    let press = json!({ "user": OPERATOR, "chat": SUPERGROUP, "message": 999, "button": "x" });
+    let http = reqwest::Client::new();
+    let refused = http.post(url(&sandbox, "api/press")).json(&press).send().await.unwrap();
+    assert_eq!(refused.status(), 404);
+}
+
+#[tokio::test]
+async fn changes_are_told_as_they_happen() {
+    let sandbox = started(Options::default()).await;
+    let events = reqwest::get(url(&sandbox, "api/events")).await.unwrap().bytes_stream();
+    let mut events = Box::pin(events);
+    let mut heard = String::new();
+    let mut asked = false;
+    let all = ["event: hello", "event: world", "event: switches", "event: chat", "event: bot"];
+    tokio::time::timeout(WAIT_MAX, async {
+        while !all.iter().all(|kind| heard.contains(kind)) {
+            heard.push_str(&String::from_utf8_lossy(&events.next().await.unwrap().unwrap()));
+            if !asked && heard.contains("event: hello") {
+                asked = true;
+                post(&sandbox, "api/say", json!({ "user": ADMIN, "chat": ADMIN, "text": "hello" })).await;
+                post(&sandbox, "api/switch", json!({ "name": "vmmanager_slow", "on": true })).await;
+                post(&sandbox, "api/switch", json!({ "name": "rush", "node": null })).await;
+                post(&sandbox, "api/switch", json!({ "name": "bot_kill" })).await;
+            }
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn every_switch_can_be_thrown() {
+    let sandbox = started(Options::default()).await;
+    let names = [
+        "vmmanager_away",
+        "vmmanager_slow",
+        "vmmanager_unavailable",
+        "next_fails",
+        "telegram_too_many",
+        "telegram_away",
+        "telegram_conflict",
+    ];
+    for name in names {
+        let on = post(&sandbox, "api/switch", json!({ "name": name, "on": true })).await;
+        assert_eq!(on[name], true, "{name}");
+        let off = post(&sandbox, "api/switch", json!({ "name": name, "on": false })).await;
+        assert_eq!(off[name], false, "{name}");
+    }
+    let node = sandbox.vmmanager.view().nodes[0].id.0;
+    post(&sandbox, "api/switch", json!({ "name": "maintenance", "node": node, "on": true })).await;
+    assert!(sandbox.vmmanager.view().nodes[0].maintenance);
+    post(&sandbox, "api/switch", json!({ "name": "foreign_migration" })).await;
+    assert!(sandbox.vmmanager.tasks().iter().any(|task| task.foreign));
+    post(&sandbox, "api/switch", json!({ "name": "token_dead" })).await;
+    assert_eq!(sandbox.vmmanager.session_count(), 0);
+}
+
+#[tokio::test]
+async fn the_bot_is_killed_and_started_again_with_the_same_store() {
+    let starts = Arc::new(AtomicU32::new(0));
+    let counted = starts.clone();
+    let start = bot(move |environment: BotEnvironment| {
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let note = std::path::Path::new(&environment.variables["DATA_DIR"]).join("starts");
+            let before = std::fs::read_to_string(&note).unwrap_or_default();
+            assert_eq!(before.len(), number as usize);
+            std::fs::write(note, before + "x").unwrap();
+            std::future::pending().await
+        }
+    });
+    let sandbox = Sandbox::start(on_any_port(Options::default()), start).await.unwrap();
+    let note = sandbox.data_dir().join("starts");
+    for round in 1..=3 {
+        tokio::time::timeout(WAIT_MAX, async {
+            while std::fs::read_to_string(&note).unwrap_or_default().len() != round {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
+        post(&sandbox, "api/switch", json!({ "name": "bot_kill" })).await;
+        assert_eq!(get(&sandbox, "api/state").await["bot"]["state"], "killed");
+        post(&sandbox, "api/switch", json!({ "name": "bot_restart" })).await;
+        assert_eq!(get(&sandbox, "api/state").await["bot"]["state"], "running");
+    }
+}
+
+#[tokio::test]
+async fn a_bot_that_ends_by_itself_says_why() {
+    let start = bot(|_| async { Err("no such token".to_owned()) });
+    let sandbox = Sandbox::start(on_any_port(Options::default()), start).await.unwrap();
+    let mut status = sandbox.bot.status();
+    let ended = |status: &vm_balancer::sandbox::BotStatus| {
+        *status == vm_balancer::sandbox::BotStatus::Ended { why: "no such token".to_owned() }
+    };
+    tokio::time::timeout(WAIT_MAX, status.wait_for(ended)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_next_free_port_is_taken_and_said() {
+    let first = started(Options::default()).await;
+    let options = Options { listen: first.address(), ..Options::default() };
+    let second = Sandbox::start(options, bot(fake_bot::run)).await.unwrap();
+    assert!(second.address().port() > first.address().port());
+    let said = format!("Port {} is in use", first.address().port());
+    assert!(second.welcome().starts_with(&said), "{}", second.welcome());
+    assert!(second.address().ip().is_loopback());
+}
+
+#[tokio::test]
+async fn a_world_comes_from_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("snapshot.json");
+    let snapshot = json!({
+        "version": 1, "taken_at": "2026-11-23T20:15:00Z",
+        "clusters": [{ "id": 4, "name": "ams" }],
+        "nodes": [{ "id": 40, "name": "ams-01", "cluster": 4, "cpu_total": 16, "cpu_used": 2,
+            "memory_total_mib": 65536, "memory_used_mib": 4096, "vm_count": 1, "vm_limit": null,
+            "maintenance": false, "vm_creation_allowed": true, "qemu_version": "7.2.0", "load": null }],
+        "vms": [{ "id": 400, "name": "web", "node": 40, "cpu_cores": 2, "memory_mib": 4096, "state": "active",
+            "can_migrate": true, "blocked_by": [] }],
+    });
+    std::fs::write(&file, snapshot.to_string()).unwrap();
+    let sandbox = started(Options { snapshot: Some(file), ..Options::default() }).await;
+    assert_eq!(sandbox.vmmanager.view().nodes[0].name, "ams-01");
+}
+
+#[tokio::test]
+async fn a_folder_made_for_the_bot_goes_with_the_sandbox() {
+    let sandbox = started(Options::default()).await;
+    let folder = sandbox.data_dir().to_owned();
+    assert!(folder.is_dir());
+    sandbox.stop().await;
+    assert!(!folder.exists());
+}
+
+async fn started(options: Options) -> Sandbox {
+    Sandbox::start(on_any_port(options), bot(fake_bot::run)).await.unwrap()
+}
+
+fn on_any_port(mut options: Options) -> Options {
+    options.listen.set_port(0);
+    options
+}
+
+fn url(sandbox: &Sandbox, path: &str) -> String {
+    format!("http://{}/{path}", sandbox.address())
+}
+
+async fn get(sandbox: &Sandbox, path: &str) -> Value {
+    reqwest::get(url(sandbox, path)).await.unwrap().json().await.unwrap()
+}
+
+async fn post(sandbox: &Sandbox, path: &str, body: Value) -> Value {
+    let answer = reqwest::Client::new().post(url(sandbox, path)).json(&body).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer.json().await.unwrap()
+}
