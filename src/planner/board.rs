@@ -306,8 +306,10 @@ impl<'a> Node<'a> {
             i64::MAX => 0.0,
             ceiling => 1.0 / ceiling.max(1) as f64,
         });
-        let even = |r: usize| load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE);
-        let per_capacity = std::array::from_fn(|r| if known && !info.maintenance && r != LOAD { even(r) } else { 0.0 });
+        let even =
+            |r: usize| load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE);
+        let per_capacity =
+            std::array::from_fn(|r| if known && !info.maintenance && r != LOAD { even(r) } else { 0.0 });
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
         Self {
             info,
@@ -371,11 +373,7 @@ impl<'a> Node<'a> {
 
     pub fn fullness(&self, used: Amounts) -> Fullness {
         let share = |r: usize| load::share(used[r], self.capacity[r]) * load::SCALE[r];
-        Fullness {
-            cpu: share(CPU),
-            load: self.by_load.then(|| share(LOAD)),
-            memory_percent: share(MEMORY),
-        }
+        Fullness { cpu: share(CPU), load: self.by_load.then(|| share(LOAD)), memory_percent: share(MEMORY) }
     }
 
     /// The resource that a dimension stands for, with its threshold.

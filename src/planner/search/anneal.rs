@@ -34,9 +34,12 @@ pub struct Cooling {
 
 /// Returns the best set found; never more than `moves_max` moves.
 pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
-    let hot = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
-    let givers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
-    let takers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].target.is_ok()).collect();
+    let hot =
+        (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
+    let givers: Vec<usize> =
+        (0..flow.board.nodes.len()).filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
+    let takers: Vec<usize> =
+        (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].target.is_ok()).collect();
     let hot: Vec<usize> = hot.filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
     if givers.is_empty() || takers.is_empty() {
         return flow;
@@ -217,27 +220,33 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         self.take_back(index)
     }
 
+    /// Takes moves back where two more would be too many.
+    fn leave_room_for_two(&mut self) -> Option<f64> {
+        let mut change = 0.0;
+        while self.flow.moves.len() + 2 > self.moves_max {
+            let (index, _) = self.any_move()?;
+            change += self.take_back(index)?;
+        }
+        Some(change)
+    }
+
     /// A VM leaves a target so that a larger one may come.
     fn make_room(&mut self) -> Option<f64> {
-        if self.flow.moves.len() + 2 > self.moves_max {
-            return None;
-        }
+        let change = self.leave_room_for_two()?;
         let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
         let leaving = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
         let elsewhere = self.cool_target();
-        let change = self.try_add(Move { slot: leaving, target: elsewhere })?;
+        let change = change + self.try_add(Move { slot: leaving, target: elsewhere })?;
         Some(change + self.try_add(Move { slot, target })?)
     }
 
     /// Two nodes exchange a VM each: what a tight cluster has left to do.
     fn trade(&mut self) -> Option<f64> {
-        if self.flow.moves.len() + 2 > self.moves_max {
-            return None;
-        }
+        let change = self.leave_room_for_two()?;
         let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
         let back = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
         let source = self.flow.pool.slots[slot].node;
-        let change = self.try_add(Move { slot: back, target: source })?;
+        let change = change + self.try_add(Move { slot: back, target: source })?;
         Some(change + self.try_add(Move { slot, target })?)
     }
 
@@ -250,7 +259,8 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         }
         let offset = self.dice.below(self.flow.moves.len());
         let count = self.flow.moves.len();
-        let other = (0..count).map(|i| (i + offset) % count).find(|i| self.flow.moves[*i].target == source)?;
+        let other =
+            (0..count).map(|i| (i + offset) % count).find(|i| self.flow.moves[*i].target == source)?;
         let arriving = self.flow.moves[other];
         let change = self.remove(index.max(other)) + self.remove(index.min(other));
         if !self.flow.may_be_home(mv.slot, self.aim.ceilings == Ceilings::Hard) {
@@ -304,7 +314,9 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         let Move { slot, .. } = self.flow.moves[index];
         let may = match self.aim.ceilings {
             Ceilings::Hard => self.flow.may_return(index),
-            Ceilings::Soft => self.flow.seats(slot, self.flow.pool.slots[slot].node) || self.flow.may_return(index),
+            Ceilings::Soft => {
+                self.flow.seats(slot, self.flow.pool.slots[slot].node) || self.flow.may_return(index)
+            }
         };
         may.then(|| self.remove(index))
     }

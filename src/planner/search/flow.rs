@@ -135,7 +135,9 @@ impl<'a, 'b> Flow<'a, 'b> {
     /// Tells whether every node that receives ends within its ceilings.
     pub fn is_sound(&self) -> bool {
         let receives = |n: &usize| self.arrivals[*n] > 0;
-        (0..self.used.len()).filter(receives).all(|n| self.board.nodes[n].overfilled_by(self.used[n]).is_none())
+        (0..self.used.len())
+            .filter(receives)
+            .all(|n| self.board.nodes[n].overfilled_by(self.used[n]).is_none())
     }
 
     /// The overload that is left.
