@@ -19,6 +19,7 @@ use crate::{
     scheduler::{Handle, Scheduler},
     ssh::{SshError, SshMonitor},
     store::{Store, StoreError},
+    telegram::{self, BotError},
     vmmanager::{ApiError, Timing, VmManagerApi},
 };
 
@@ -51,6 +52,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error("the chat cannot begin")]
+    Chat(#[from] BotError),
 }
 
 impl AppError {
@@ -65,7 +68,7 @@ impl AppError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::NoVmManager | Self::File(_) | Self::Ssh(_) | Self::Api(ApiError::Settings(_)) => true,
-            Self::Api(_) | Self::Store(_) | Self::Control(_) => false,
+            Self::Api(_) | Self::Store(_) | Self::Control(_) | Self::Chat(_) => false,
         }
     }
 }
@@ -73,6 +76,7 @@ impl AppError {
 /// The bot: the scheduler, the chat and the control socket.
 pub struct App {
     scheduler: Scheduler,
+    chat: Option<telegram::Bot>,
     handle: Handle,
     control: Control,
     store: Store,
@@ -94,7 +98,17 @@ impl App {
         let events = Events::new();
         let balancer = balancer(config, store.clone(), events.clone(), clock.clone(), pace)?;
         let (scheduler, handle) = Scheduler::new(config.scheduler_settings(), balancer);
-        Ok(Self { scheduler, handle, control, store, clock, events })
+        let chat = match config.telegram_settings() {
+            Some(settings) => Some(telegram::Bot::new(
+                settings,
+                handle.clone(),
+                store.clone(),
+                events.clone(),
+                clock.clone(),
+            )?),
+            None => None,
+        };
+        Ok(Self { scheduler, chat, handle, control, store, clock, events })
     }
 
     /// Returns the way to the scheduler.
@@ -123,9 +137,12 @@ impl App {
 
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { scheduler, handle, control, store, clock: _, events: _ } = self;
+        let Self { scheduler, chat, handle, control, store, clock: _, events: _ } = self;
         let mut parts = JoinSet::new();
         parts.spawn(scheduler.run(shutdown.clone()));
+        if let Some(chat) = chat {
+            parts.spawn(chat.run(shutdown.clone()));
+        }
         parts.spawn(control.serve(handle, store, shutdown.clone()));
         while let Some(ended) = parts.join_next().await {
             if let Err(error) = ended {

@@ -25,7 +25,6 @@ pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file,
 pub use problem::{Found, Problem, Problems, Warning};
 pub use settings::UnreadableFile;
 pub use sources::{Source, Sources};
-pub use values::ChatTarget;
 pub use variables::{VARIABLES, Variable};
 
 use crate::{
@@ -34,6 +33,7 @@ use crate::{
     scheduler::Windows,
     ssh::{HostKeyCheck, HostPort},
     store::Mode,
+    telegram::{ChatTarget, Language},
 };
 use reader::Reader;
 
@@ -177,14 +177,6 @@ pub enum LogFormat {
     #[default]
     Text,
     Json,
-}
-
-/// What the bot speaks where nobody chose otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    #[default]
-    En,
-    Ru,
 }
 
 impl Config {

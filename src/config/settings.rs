@@ -4,23 +4,18 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chrono::TimeDelta;
 
-use super::{Balance, Config, Credentials, Ssh, VmManager};
+use super::{Balance, Config, Credentials, Ssh, Telegram, VmManager};
 use crate::{
     balancer, executor,
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
-    scheduler, ssh, vmmanager,
+    scheduler, ssh, telegram, vmmanager,
 };
-
-/// A measurement counts for two cycles, and at least so long: with a short interval one slow node would
-/// otherwise jump between measured load and allocation.
-const MEASUREMENT_MAX_AGE_LEAST: TimeDelta = TimeDelta::minutes(5);
 
 impl Config {
     /// Returns what the planner obeys; cool-downs and exclusions of the chat are added from the store.
     #[must_use]
     pub fn policy(&self) -> Policy {
         let planning = self.planner.clone();
-        let two_cycles = delta(self.balance.interval * 2);
         Policy {
             cpu: planning.cpu,
             load: planning.load,
@@ -37,7 +32,7 @@ impl Config {
             anti_affinity: planning.anti_affinity,
             respect_balancer_mode: planning.respect_balancer_mode,
             resting: BTreeMap::new(),
-            measurement_max_age: two_cycles.max(MEASUREMENT_MAX_AGE_LEAST),
+            measurement_max_age: delta(self.balance.interval * 2),
             load_readings: 1,
         }
     }
@@ -71,6 +66,26 @@ impl Config {
             windows: self.balance.windows.clone(),
             timezone: self.balance.time_zone,
         }
+    }
+}
+
+impl Config {
+    /// Returns how the chat is reached and whom it obeys; `None` without a chat.
+    #[must_use]
+    pub fn telegram_settings(&self) -> Option<telegram::Settings> {
+        let Telegram { token, chat, api_url, admins, operators, viewers, approvals: _ } = self.telegram.clone()?;
+        Some(telegram::Settings {
+            token,
+            chat,
+            api_url,
+            admins,
+            operators,
+            viewers,
+            language: self.language,
+            timezone: self.balance.time_zone,
+            poll_timeout: telegram::POLL_TIMEOUT,
+            panics_at: None,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::reader::Expected;
+use crate::telegram::ChatTarget;
 use crate::{
     model::ClusterId,
     planner::{AntiAffinity, Selector, Strategy},
@@ -180,13 +181,6 @@ pub(super) fn path_prefix(text: &str) -> Result<String, Expected> {
         (false, true) => Ok(format!("/{path}")),
         (false, false) => Err("a path, such as /api".into()),
     }
-}
-
-/// A chat and, in a group with topics, the topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChatTarget {
-    pub chat: i64,
-    pub thread: Option<i32>,
 }
 
 pub(super) fn chat(text: &str) -> Result<ChatTarget, Expected> {

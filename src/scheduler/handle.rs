@@ -137,6 +137,7 @@ pub enum Changed {
 #[derive(Debug)]
 pub(super) enum Request {
     Status { answer: Answer<Status> },
+    DryRun { answer: Answer<bool> },
     Look { answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Approve { proposal: ProposalId, by: Person, answer: Answer<Approved> },
@@ -163,6 +164,11 @@ impl Handle {
     /// Returns how things stand, from what is known; asks VMmanager only where nothing is known yet.
     pub async fn status(&self) -> Result<Status, Refused> {
         self.ask(|answer| Request::Status { answer }).await
+    }
+
+    /// Tells whether nothing is carried out.
+    pub async fn dry_run(&self) -> Result<bool, Refused> {
+        self.ask(|answer| Request::DryRun { answer }).await
     }
 
     /// Reads the platform anew.

@@ -13,6 +13,7 @@ impl Core {
     pub(super) async fn answer(&self, request: Request) {
         match request {
             Request::Status { answer } => drop(answer.send(self.status().await)),
+            Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
             Request::Look { answer } => drop(answer.send(self.look().await.map_err(Refused::from))),
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));

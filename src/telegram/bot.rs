@@ -1,0 +1,652 @@
+//! Reads updates and does what [`super::dialog`] says: a thin shell over it.
+//!
+//! Updates are read with a loop of our own over teloxide's [`teloxide::Bot`] and types, not with its dispatcher: an
+//! update is recorded before it is handled, so that a replayed one does nothing; a panic in a handler ends nothing
+//! but that handler (teloxide's dispatcher dies of the next update of that chat); SIGTERM ends a poll at once; and
+//! a second poller, a 5xx and silence each have a wait of their own.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use teloxide::types::{CallbackQuery, ChatKind, Message, Update, UpdateKind, User};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    access::{ChatAdmins, Lists, Place, Sender},
+    api::{Address, Api, Failure},
+    chats::Chats,
+    dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
+    notifier::{ChatTarget, Note, Parts, TelegramNotifier},
+    outbox::Answer,
+    press::{Choice, Press},
+    text::{Language, escape},
+    view::{HistoryPage, HistoryRow, Page, View},
+};
+use crate::{
+    clock::Clock,
+    event::{Alert, Event, Events},
+    model::{NodeId, Person, VmId},
+    planner::MoveWhy,
+    scheduler::{Handle, Refused},
+    store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
+};
+
+/// Answers on their way to the writer; it takes them at once.
+const NOTES_MAX: usize = 256;
+
+/// Who is a group's administrator is asked again after this.
+const ADMINS_FRESH: TimeDelta = TimeDelta::minutes(5);
+
+/// A press waits no longer for its answer: Telegram forgets it after some seconds, and people press again.
+const PRESS_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Quick commands of one batch keep their order; a slow one holds up the others no longer than this.
+const ORDER_PATIENCE: Duration = Duration::from_millis(300);
+
+/// `/status` shows what is known when VMmanager takes longer than this.
+const LOOK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A stranger gets one answer in this time.
+const STRANGER_PAUSE: TimeDelta = TimeDelta::hours(1);
+
+/// Waits between polls that fail double up to this.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// Two pollers take turns in ending each other's polls; ours tries on at this pace.
+const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
+
+/// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
+const BAD_TOKEN_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long handlers may take to leave when everything stops; the whole stop has 10 s.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How deep a search of the history by name goes.
+const HISTORY_SEARCHED: usize = 5000;
+
+/// How the bot is reached and whom it obeys.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub token: SecretString,
+    /// The chat for reports; `None` for answers only.
+    pub chat: Option<ChatTarget>,
+    /// Another Bot API server than Telegram's.
+    pub api_url: Option<reqwest::Url>,
+    pub admins: std::collections::BTreeSet<i64>,
+    pub operators: std::collections::BTreeSet<i64>,
+    pub viewers: std::collections::BTreeSet<i64>,
+    pub language: Language,
+    pub timezone: chrono_tz::Tz,
+    /// How long one poll waits for updates.
+    pub poll_timeout: Duration,
+    /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
+    pub panics_at: Option<String>,
+}
+
+/// Long polls keep the number of requests low; Telegram allows 50 s.
+pub const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the chat cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum BotError {
+    #[error("failed to prepare the HTTP client for Telegram")]
+    Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The chat: reads updates, and writes through its [`TelegramNotifier`].
+pub struct Bot {
+    shared: Arc<Shared>,
+    notifier: TelegramNotifier,
+}
+
+/// What handlers share.
+struct Shared {
+    settings: Settings,
+    api: Api,
+    handle: Handle,
+    store: Store,
+    events: Events,
+    clock: Clock,
+    chats: Chats,
+    notes: mpsc::Sender<Note>,
+    /// The bot's user name.
+    name: Mutex<String>,
+    admins: Mutex<BTreeMap<i64, (ChatAdmins, DateTime<Utc>)>>,
+    strangers: Mutex<BTreeMap<i64, DateTime<Utc>>>,
+}
+
+impl Bot {
+    /// Joins the parts and starts to listen to events; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Says that the HTTP client or the store cannot be used.
+    pub fn new(
+        settings: Settings,
+        handle: Handle,
+        store: Store,
+        events: Events,
+        clock: Clock,
+    ) -> Result<Self, BotError> {
+        let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
+            .map_err(BotError::Client)?;
+        let chats = Chats::open(store.clone())?;
+        let (notes, noted) = mpsc::channel(NOTES_MAX);
+        let parts = Parts {
+            api: api.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            chats: chats.clone(),
+            view: View { language: settings.language, timezone: settings.timezone },
+            home: settings.chat,
+        };
+        let notifier = TelegramNotifier::new(parts, &events, noted)?;
+        let shared = Shared {
+            settings,
+            api,
+            handle,
+            store,
+            events,
+            clock,
+            chats,
+            notes,
+            name: Mutex::default(),
+            admins: Mutex::default(),
+            strangers: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared), notifier })
+    }
+
+    /// Reads and writes until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { shared, notifier } = self;
+        let mut parts = JoinSet::new();
+        parts.spawn(notifier.run(shutdown.clone()));
+        parts.spawn(shared.read(shutdown.clone()));
+        while let Some(ended) = parts.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part of the chat broke");
+                shutdown.cancel();
+            }
+        }
+    }
+}
+
+/// What a failed poll leads to.
+struct Polls {
+    failures: u32,
+    second_poller_said: bool,
+    bad_token_said: bool,
+}
+
+impl Shared {
+    async fn read(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut handlers: JoinSet<()> = JoinSet::new();
+        let mut polls = Polls { failures: 0, second_poller_said: false, bad_token_said: false };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.poll(&mut handlers, &mut polls) => {}
+        }
+        let all_left = timeout(STOP_PATIENCE, async { while handlers.join_next().await.is_some() {} }).await;
+        if all_left.is_err() {
+            handlers.shutdown().await;
+        }
+    }
+
+    async fn poll(self: &Arc<Self>, handlers: &mut JoinSet<()>, polls: &mut Polls) {
+        while let Err(failure) = self.introduce().await {
+            sleep(self.after_failure(&failure, polls)).await;
+        }
+        let mut offset = 0;
+        loop {
+            match self.api.updates(offset).await {
+                Ok(updates) => {
+                    polls.failures = 0;
+                    for update in updates {
+                        offset = offset.max(next_offset(&update));
+                        self.take(update, handlers).await;
+                    }
+                }
+                Err(failure) => sleep(self.after_failure(&failure, polls)).await,
+            }
+            while handlers.try_join_next().is_some() {}
+        }
+    }
+
+    /// Learns the bot's own name and fills the menu of commands.
+    async fn introduce(&self) -> Result<(), Failure> {
+        let me = self.api.me().await?;
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = me.username().to_owned();
+        tracing::info!(bot = me.username(), "Telegram knows this bot");
+        let view = |language| View { language, timezone: self.settings.timezone };
+        let menus = [
+            (view(self.settings.language), None),
+            (view(Language::En), Some(Language::En.code())),
+            (view(Language::Ru), Some(Language::Ru.code())),
+        ];
+        for (view, language) in menus {
+            if let Err(failure) = self.api.menu(view.menu(), language).await {
+                // The menu is a convenience: commands work without it.
+                tracing::warn!(%failure, "the menu of commands cannot be filled");
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what is to be said of a failed poll, and returns how long to wait.
+    fn after_failure(&self, failure: &Failure, polls: &mut Polls) -> Duration {
+        polls.failures = polls.failures.saturating_add(1);
+        match failure {
+            Failure::SecondPoller => {
+                if !std::mem::replace(&mut polls.second_poller_said, true) {
+                    tracing::error!("another program reads the updates of this bot; commands get lost");
+                    let since = self.clock.now();
+                    self.events.say(Event::Alert(Alert::SecondPoller { since }));
+                }
+                SECOND_POLLER_PAUSE
+            }
+            Failure::BadToken => {
+                if !std::mem::replace(&mut polls.bad_token_said, true) {
+                    tracing::error!("Telegram does not accept TELEGRAM_BOT_TOKEN; balancing goes on without the chat");
+                }
+                BAD_TOKEN_PAUSE
+            }
+            Failure::TooMany(wait) => *wait,
+            failure => {
+                if polls.failures == 1 {
+                    tracing::warn!(%failure, "Telegram cannot be read; trying on");
+                }
+                Duration::from_secs(1 << polls.failures.saturating_sub(1).min(5)).min(BACKOFF_MAX)
+            }
+        }
+    }
+
+    /// Records an update and hands it to a handler of its own.
+    async fn take(self: &Arc<Self>, update: Update, handlers: &mut JoinSet<()>) {
+        match self.store.claim_update(u64::from(update.id.0), self.clock.now()) {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(update = update.id.0, "an update came twice");
+                return;
+            }
+            Err(error) => {
+                // Whoever cannot note that it was done must not do it.
+                tracing::error!(error = %error.chain(), "an update cannot be recorded and is left alone");
+                return;
+            }
+        }
+        let Some(incoming) = self.incoming(update).await else { return };
+        let shared = Arc::clone(self);
+        let (done, wait) = tokio::sync::oneshot::channel::<()>();
+        handlers.spawn(async move {
+            let (place, message) = (incoming.place, incoming.message);
+            let thread = incoming.thread;
+            let handler = tokio::spawn({
+                let shared = Arc::clone(&shared);
+                async move { shared.handle(incoming).await }
+            });
+            if let Err(error) = handler.await {
+                tracing::error!(chat.id = place.chat, %error, "a handler broke");
+                let to = Address { chat: place.chat, thread, reply_to: Some(message) };
+                shared.answer(to, shared.view().broke(), None).await;
+            }
+            drop(done);
+        });
+        // An error is the end too.
+        let _ = timeout(ORDER_PATIENCE, wait).await;
+    }
+
+    /// Reads what matters of an update; `None` for what is not for us.
+    async fn incoming(&self, update: Update) -> Option<Incoming> {
+        match update.kind {
+            UpdateKind::Message(message) => self.message(message).await,
+            UpdateKind::CallbackQuery(query) => self.press(query).await,
+            UpdateKind::MyChatMember(change) => {
+                if change.new_chat_member.is_present() {
+                    self.heard(change.chat.id.0).await;
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    async fn message(&self, message: Message) -> Option<Incoming> {
+        let chat = message.chat.id.0;
+        if let Some(to) = message.migrate_to_chat_id() {
+            self.moved(chat, to.0).await;
+            return None;
+        }
+        if let Some(from) = message.migrate_from_chat_id() {
+            self.moved(from.0, chat).await;
+            return None;
+        }
+        self.heard(chat).await;
+        let text = message.text()?.to_owned();
+        let place = Place { chat, private: matches!(message.chat.kind, ChatKind::Private(_)) };
+        let speaks_for = message.sender_chat.as_ref().map(|chat| chat.id.0);
+        let sender = Sender::new(message.from.as_ref().map(person), speaks_for, chat);
+        let thread = message.is_topic_message.then_some(message.thread_id).flatten();
+        Some(Incoming {
+            place,
+            thread: thread.map(|thread| thread.0.0),
+            message: message.id.0,
+            sender,
+            what: What::Text { text, at: message.date },
+        })
+    }
+
+    async fn press(&self, query: CallbackQuery) -> Option<Incoming> {
+        let CallbackQuery { id, from, message, data, .. } = query;
+        let message = message?;
+        let (chat, number) = (message.chat(), message.id());
+        self.heard(chat.id.0).await;
+        let place = Place { chat: chat.id.0, private: matches!(chat.kind, ChatKind::Private(_)) };
+        let regular = message.regular_message();
+        let thread = regular.filter(|message| message.is_topic_message).and_then(|message| message.thread_id);
+        Some(Incoming {
+            place,
+            thread: thread.map(|thread| thread.0.0),
+            message: number.0,
+            sender: Sender::new(Some(person(&from)), None, chat.id.0),
+            what: What::Press { query: id.0, data: data.unwrap_or_default() },
+        })
+    }
+
+    /// Does what the dialog says.
+    async fn handle(self: Arc<Self>, incoming: Incoming) {
+        if let (What::Text { text, .. }, Some(panics_at)) = (&incoming.what, &self.settings.panics_at) {
+            assert!(text != panics_at, "a test wanted to see this");
+        }
+        let facts = self.facts(&incoming).await;
+        let effects = dialog::handle(&incoming, &facts.context(), self.clock.now());
+        let mut asked = None;
+        for effect in effects {
+            match effect {
+                Effect::Ask(question) => asked = Some(question),
+                effect => self.do_effect(effect, &incoming, Answered::No).await,
+            }
+        }
+        let Some(question) = asked else { return };
+        let asking = self.ask(&question, &incoming);
+        tokio::pin!(asking);
+        let (answer, answered) = match &incoming.what {
+            What::Text { .. } => (asking.await, Answered::No),
+            What::Press { query, .. } => match timeout(PRESS_PATIENCE, &mut asking).await {
+                Ok(answer) => (answer, Answered::No),
+                Err(_) => {
+                    self.answer_press(query, &PressAnswer::Passing(self.view().press_taken())).await;
+                    (asking.await, Answered::Already)
+                }
+            },
+        };
+        // What was true before the question may not be after it.
+        let facts = self.facts(&incoming).await;
+        for effect in dialog::answered(&question, answer, &incoming, &facts.context(), self.clock.now()) {
+            self.do_effect(effect, &incoming, answered).await;
+        }
+    }
+
+    async fn do_effect(&self, effect: Effect, incoming: &Incoming, answered: Answered) {
+        let Incoming { place, thread, message, sender, what } = incoming;
+        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
+        match (effect, what, answered) {
+            (Effect::Reply(page), ..) => self.answer(to, page, None).await,
+            (Effect::Rewrite(page), ..) => self.answer(to, page, Some(*message)).await,
+            (Effect::AnswerPress(words), What::Press { query, .. }, Answered::No) => {
+                self.answer_press(query, &words).await;
+            }
+            // The press has its answer; a refusal must reach the person all the same.
+            (Effect::AnswerPress(PressAnswer::Window(words)), _, Answered::Already) => {
+                self.answer(to, self.view().line(escape(&words)), None).await;
+            }
+            (Effect::AnswerPress(_), ..) => {}
+            (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
+            (Effect::StrangerAnswered, ..) => self.stranger_answered(sender.id()),
+            (Effect::Ask(_), ..) => {}
+        }
+    }
+
+    async fn answer(&self, to: Address, page: Page, rewrites: Option<i32>) {
+        let answer = Answer { to, page, rewrites, since: Instant::now() };
+        // A writer that has ended answers nobody.
+        let _ = self.notes.send(Note::Answer(answer)).await;
+    }
+
+    async fn answer_press(&self, query: &str, answer: &PressAnswer) {
+        let (words, window) = match answer {
+            PressAnswer::Silent => (None, false),
+            PressAnswer::Passing(words) => (Some(words.as_str()), false),
+            PressAnswer::Window(words) => (Some(words.as_str()), true),
+        };
+        if let Err(failure) = self.api.answer_press(query, words, window).await {
+            // Telegram forgets presses; what they did is shown in the message.
+            tracing::debug!(%failure, "a press cannot be answered");
+        }
+    }
+
+    async fn heard(&self, chat: i64) {
+        if self.chats.dead_chats().contains(&chat) {
+            let _ = self.notes.send(Note::Heard(chat)).await;
+        }
+    }
+
+    async fn moved(&self, from: i64, to: i64) {
+        let _ = self.notes.send(Note::Moved { from, to }).await;
+    }
+
+    fn view(&self) -> View {
+        View { language: self.settings.language, timezone: self.settings.timezone }
+    }
+
+    fn audit(&self, sender: &Sender, chat: i64, what: &str, detail: String) {
+        let by = match sender {
+            Sender::Person(person) => Some(person.clone()),
+            Sender::AnonymousAdmin | Sender::Channel(_) => None,
+        };
+        let entry = AuditEntry { chat: Some(chat), ..AuditEntry::new(self.clock.now(), by, what, detail) };
+        if let Err(error) = self.store.audit(&entry) {
+            tracing::error!(error = %error.chain(), "the audit cannot be written");
+        }
+    }
+
+    fn stranger_answered(&self, id: i64) {
+        let now = self.clock.now();
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.retain(|_, at| now - *at < STRANGER_PAUSE);
+        strangers.insert(id, now);
+    }
+
+    fn bot_name(&self) -> String {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stranger_told(&self, id: i64) -> Option<DateTime<Utc>> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+
+    /// Gathers what a decision rests on.
+    async fn facts(&self, incoming: &Incoming) -> Facts {
+        let lists = Lists {
+            admins: self.settings.admins.clone(),
+            operators: self.settings.operators.clone(),
+            viewers: self.settings.viewers.clone(),
+            chat: self.settings.chat.map(|home| self.chats.resolve(home.chat)),
+        };
+        let chat_admins = match lists.need_chat_admins(incoming.place) {
+            true => self.chat_admins(incoming.place.chat).await,
+            false => ChatAdmins::Unknown,
+        };
+        // A scheduler that does not answer carries nothing out either way.
+        let dry_run = self.handle.dry_run().await.unwrap_or(false);
+        let now = self.clock.now();
+        let told = self.stranger_told(incoming.sender.id());
+        let proposal = match &incoming.what {
+            What::Press { data, .. } => match Press::parse(data) {
+                Some(Press::Proposal { proposal, .. }) => self.store.proposal(proposal).ok().flatten(),
+                Some(Press::Status { .. } | Press::Balance { .. } | Press::Cancel | Press::History { .. })
+                | None => None,
+            },
+            What::Text { .. } => None,
+        };
+        Facts {
+            view: self.view(),
+            bot: self.bot_name(),
+            lists,
+            chat_admins,
+            dry_run,
+            stranger_answer_due: told.is_none_or(|at| now - at >= STRANGER_PAUSE),
+            proposal,
+        }
+    }
+
+    /// Asks Telegram who administers a group, unless that is known.
+    async fn chat_admins(&self, chat: i64) -> ChatAdmins {
+        let now = self.clock.now();
+        let known = self.admins.lock().unwrap_or_else(PoisonError::into_inner).get(&chat).cloned();
+        if let Some((admins, at)) = &known
+            && now - *at < ADMINS_FRESH
+        {
+            return admins.clone();
+        }
+        match self.api.administrators(chat).await {
+            Ok(ids) => {
+                let ids = ids.into_iter().filter_map(|id| i64::try_from(id.0).ok()).collect();
+                let admins = ChatAdmins::Known(ids);
+                let mut all = self.admins.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(chat, (admins.clone(), now));
+                admins
+            }
+            Err(failure) => {
+                tracing::warn!(chat.id = chat, %failure, "Telegram does not say who administers the group");
+                ChatAdmins::Unknown
+            }
+        }
+    }
+
+    async fn ask(&self, question: &Question, incoming: &Incoming) -> Reply {
+        match self.asked(question, incoming).await {
+            Ok(reply) => reply,
+            Err(refused) => Reply::Refused(refused),
+        }
+    }
+
+    async fn asked(&self, question: &Question, incoming: &Incoming) -> Result<Reply, Refused> {
+        let Sender::Person(person) = &incoming.sender else { return Err(Refused::Stopping) };
+        let by = person.clone();
+        let handle = &self.handle;
+        Ok(match question {
+            Question::Status { .. } | Question::StatusOf { .. } | Question::Node { .. } | Question::Vm { .. } => {
+                // Fresh where that is quick; else what is known, which says how old it is.
+                let _ = timeout(LOOK_PATIENCE, handle.look()).await;
+                Reply::Status(Box::new(handle.status().await?))
+            }
+            Question::Running | Question::Exclusions | Question::DryRun | Question::Mode => {
+                Reply::Status(Box::new(handle.status().await?))
+            }
+            Question::History { skip, count, of } => Reply::History(self.history(*skip, *count, of.as_deref())?),
+            Question::Balance { cluster } => {
+                let reply_to = ReplyTo {
+                    chat: incoming.place.chat,
+                    thread: incoming.thread,
+                    message: Some(incoming.message),
+                };
+                Reply::Balanced(handle.balance(cluster.clone(), by, reply_to).await?)
+            }
+            Question::Cancel => Reply::Cancelled(handle.cancel(by).await?),
+            Question::Approve(proposal) => Reply::Approved(handle.approve(*proposal, by).await?),
+            Question::Reject(proposal) => {
+                handle.reject(*proposal, by).await?;
+                Reply::Chosen(Choice::Reject)
+            }
+            Question::Refresh(proposal) => Reply::Balanced(handle.refresh(*proposal, by).await?),
+            Question::LeaveOut(proposal, vm) => {
+                handle.leave_out(*proposal, *vm, by).await?;
+                Reply::Chosen(Choice::LeaveOut(*vm))
+            }
+            Question::Change(change) => Reply::Changed(handle.change(change.clone(), by).await?),
+        })
+    }
+
+    /// Reads one part of the history, of all, or of the VM or node of that name or id.
+    fn history(&self, skip: usize, count: usize, of: Option<&str>) -> Result<HistoryPage, StoreError> {
+        let all = match of {
+            None => self.store.history(&HistoryFilter::default(), skip + count + 1)?,
+            Some(of) => {
+                let newest = self.store.history(&HistoryFilter::default(), HISTORY_SEARCHED)?;
+                newest.into_iter().filter(|entry| is_about(entry, of)).take(skip + count + 1).collect()
+            }
+        };
+        let older = all.len() > skip + count;
+        let rows = all.into_iter().skip(skip).take(count).map(|entry| self.row(entry)).collect();
+        Ok(HistoryPage { rows, skip, count, of: of.map(str::to_owned), older })
+    }
+
+    fn row(&self, entry: JournalEntry) -> HistoryRow {
+        HistoryRow { why: self.why(&entry), entry }
+    }
+
+    fn why(&self, entry: &JournalEntry) -> Option<MoveWhy> {
+        let proposal = self.store.proposal(entry.proposal).ok().flatten()?;
+        let step = proposal.steps.into_iter().find(|step| step.journal == Some(entry.id))?;
+        Some(step.migration.why)
+    }
+}
+
+/// Whether a press has had its one answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    No,
+    Already,
+}
+
+/// What a [`Context`] borrows from.
+struct Facts {
+    view: View,
+    bot: String,
+    lists: Lists,
+    chat_admins: ChatAdmins,
+    dry_run: bool,
+    stranger_answer_due: bool,
+    proposal: Option<crate::store::Proposal>,
+}
+
+impl Facts {
+    fn context(&self) -> Context<'_> {
+        Context {
+            view: self.view,
+            bot: &self.bot,
+            lists: &self.lists,
+            chat_admins: &self.chat_admins,
+            dry_run: self.dry_run,
+            stranger_answer_due: self.stranger_answer_due,
+            proposal: self.proposal.as_ref(),
+        }
+    }
+}
+
+fn next_offset(update: &Update) -> i32 {
+    i32::try_from(update.id.0).map_or(0, |id| id.saturating_add(1))
+}
+
+fn person(user: &User) -> Person {
+    Person { id: i64::try_from(user.id.0).unwrap_or(i64::MAX), name: user.full_name() }
+}
+
+fn is_about(entry: &JournalEntry, of: &str) -> bool {
+    let is = |id: u64, name: &str| of == name || of.parse() == Ok(id);
+    let (VmId(vm), NodeId(source), NodeId(target)) = (entry.vm, entry.source, entry.target);
+    is(vm, &entry.vm_name) || is(source, &entry.source_name) || is(target, &entry.target_name)
+}

@@ -1,0 +1,708 @@
+//! Shows people what the store knows: one message for each matter, edited as it goes on.
+//!
+//! [`TelegramNotifier`] carries out what [`super::outbox`] says is next, and reads the store when it does: what
+//! Telegram missed while it was away is never sent late, only how things stand. It holds up nobody: the balancer
+//! does not know that it exists.
+
+use std::collections::BTreeMap;
+
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    api::{Address, Api, Failure, Markup},
+    chats::Chats,
+    outbox::{Answer, Card, Job, Queue, Rank, Shown, Subject, WAITING_CARDS_MAX},
+    view::{Page, View},
+};
+use crate::{
+    clock::Clock,
+    event::{Alert, Event, Events},
+    model::ProposalId,
+    store::{Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError},
+};
+
+/// Where cards are in the store's outbox.
+const CARD: &str = "card:";
+
+/// After a start, or when events were missed, so many of the newest proposals are compared with what is shown;
+/// those that can still change are compared besides.
+const LOOKED_THROUGH: usize = 200;
+
+/// The same alert within this time is the same matter: its message is edited instead of ringing again.
+const SAME_MATTER: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+
+/// What ended before this is no news, whether it was shown or not; shorter than cards are kept.
+const NEWS: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+/// How long the last edits may take when everything stops; the whole stop has 10 s.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// What the reader of updates tells the writer.
+#[derive(Debug)]
+pub(super) enum Note {
+    Answer(Answer),
+    /// Something came from this chat, so it can be written to.
+    Heard(i64),
+    Moved {
+        from: i64,
+        to: i64,
+    },
+}
+
+/// The chat for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChatTarget {
+    pub chat: i64,
+    /// The topic, in a forum.
+    pub thread: Option<i32>,
+}
+
+/// Writes to chats.
+pub struct TelegramNotifier {
+    api: Api,
+    store: Store,
+    clock: Clock,
+    chats: Chats,
+    view: View,
+    home: Option<ChatTarget>,
+    heard: tokio::sync::broadcast::Receiver<Event>,
+    notes: mpsc::Receiver<Note>,
+    queue: Queue,
+    cards: BTreeMap<String, Card>,
+}
+
+/// What came of one job.
+enum Ended {
+    Answer { answer: Answer, result: Result<(), Failure> },
+    Card { key: String, chat: i64, step: Step, result: Result<Option<i32>, Failure> },
+}
+
+/// One call that brings a card nearer to what it should show.
+#[derive(Clone, Debug)]
+enum Step {
+    Send { index: usize, page: Page },
+    Edit { message: i32, page: Page },
+    Delete { message: i32 },
+}
+
+/// What a card should show.
+struct Wanted {
+    pages: Vec<Page>,
+    revision: u64,
+    settled: bool,
+    rank: Rank,
+}
+
+/// What [`TelegramNotifier`] is joined from.
+pub(super) struct Parts {
+    pub(super) api: Api,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) chats: Chats,
+    pub(super) view: View,
+    pub(super) home: Option<ChatTarget>,
+}
+
+impl TelegramNotifier {
+    /// Listens from here on; what was said before is found in the store.
+    pub(super) fn new(
+        parts: Parts,
+        events: &Events,
+        notes: mpsc::Receiver<Note>,
+    ) -> Result<Self, StoreError> {
+        let Parts { api, store, clock, chats, view, home } = parts;
+        let heard = events.listen();
+        let cards = store.outbox().with_prefix::<Card>(CARD)?.into_iter();
+        let cards = cards.map(|(_, card)| (card.key(), card)).collect();
+        let queue = Queue::default();
+        Ok(Self { api, store, clock, chats, view, home, heard, notes, queue, cards })
+    }
+
+    /// Writes until `shutdown`, and then for a moment what is ready.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let mut jobs: JoinSet<Ended> = JoinSet::new();
+        for chat in self.chats.dead_chats() {
+            self.queue.dead(chat);
+        }
+        self.catch_up();
+        loop {
+            self.begin(&mut jobs);
+            let wake = self.queue.wake_at(Instant::now());
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                event = self.heard.recv() => match event {
+                    Ok(event) => self.hear(event),
+                    Err(RecvError::Lagged(_)) => self.catch_up(),
+                    Err(RecvError::Closed) => break,
+                },
+                Some(note) = self.notes.recv() => self.note(note),
+                Some(ended) = jobs.join_next(), if !jobs.is_empty() => self.ended(ended),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+        let _ = timeout(LAST_WORDS, self.last_words(&mut jobs)).await;
+    }
+
+    async fn last_words(&mut self, jobs: &mut JoinSet<Ended>) {
+        while let Ok(event) = self.heard.try_recv() {
+            self.hear(event);
+        }
+        loop {
+            self.begin(jobs);
+            let Some(ended) = jobs.join_next().await else { return };
+            self.ended(ended);
+        }
+    }
+
+    /// Compares the store with what is shown.
+    fn catch_up(&mut self) {
+        let unsettled: Vec<_> =
+            self.cards.iter().filter(|(_, card)| !card.settled).map(|(key, _)| key.clone()).collect();
+        let now = self.clock.now();
+        match self.proposals() {
+            Ok(proposals) => {
+                for proposal in proposals {
+                    // What ended long ago was shown then, and its card is gone; it is no news.
+                    if !proposal.state.is_final() || now - proposal.created_at < NEWS {
+                        self.see(&proposal);
+                    }
+                }
+            }
+            Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be read"),
+        }
+        for key in unsettled {
+            self.want(&key);
+        }
+        let outdated: Vec<_> =
+            self.cards.iter().filter(|(_, card)| card.is_outdated(now)).map(|(key, _)| key.clone()).collect();
+        for key in outdated {
+            self.remove(&key);
+        }
+    }
+
+    fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
+        let mut all: BTreeMap<ProposalId, Proposal> = BTreeMap::new();
+        for proposal in self.store.recent_proposals(LOOKED_THROUGH)?.into_iter().chain(self.store.open_proposals()?) {
+            all.insert(proposal.id, proposal);
+        }
+        Ok(all.into_values().collect())
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Proposal(id) => self.see_number(id),
+            Event::Alert(alert) => self.see_alert(alert),
+        }
+    }
+
+    fn see_number(&mut self, id: ProposalId) {
+        match self.store.proposal(id) {
+            Ok(Some(proposal)) => self.see(&proposal),
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = %error.chain(), "a proposal cannot be read"),
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Answer(answer) => {
+                if !self.queue.answer(answer) {
+                    tracing::warn!("too many answers wait for Telegram; one is left out");
+                }
+            }
+            Note::Heard(chat) => {
+                self.chats.alive(chat);
+                self.queue.alive(chat);
+            }
+            Note::Moved { from, to } => self.moved(from, to),
+        }
+    }
+
+    /// Makes a card of a proposal, or of its newer state.
+    fn see(&mut self, proposal: &Proposal) {
+        let Some(to) = self.address(proposal) else { return };
+        let scheduled_for = (proposal.origin == Origin::Schedule).then_some(proposal.cluster);
+        let subject = Subject::Proposal { id: proposal.id, scheduled_for };
+        let fresh = Card::new(subject, to, self.clock.now());
+        let key = fresh.key();
+        match self.cards.get(&key) {
+            Some(card) if card.shown == Some(proposal.revision) => return,
+            Some(_) => {}
+            None => {
+                let mut card = fresh;
+                if takes_over(proposal) {
+                    self.adopt(proposal, &mut card);
+                }
+                if let (ProposalState::Superseded { by, .. }, true) = (&proposal.state, card.messages.is_empty()) {
+                    // Nobody saw it; what took its place is shown instead.
+                    self.see_number(*by);
+                    return;
+                }
+                self.keep(card);
+            }
+        }
+        if let ProposalState::Superseded { by, .. } = proposal.state
+            && let Ok(Some(newer)) = self.store.proposal(by)
+            && takes_over(&newer)
+        {
+            // The newer one goes on in this message.
+            self.see(&newer);
+            if !self.cards.contains_key(&key) {
+                return;
+            }
+        }
+        self.want(&key);
+    }
+
+    /// Takes over the messages of the proposal that gave way to this one.
+    fn adopt(&mut self, newer: &Proposal, card: &mut Card) {
+        let gave_way = |id: ProposalId| match self.store.proposal(id) {
+            Ok(Some(older)) => {
+                matches!(older.state, ProposalState::Superseded { by, .. } if by == newer.id)
+            }
+            Ok(None) | Err(_) => false,
+        };
+        let older = self.cards.iter().rev().find_map(|(key, older)| match older.subject {
+            Subject::Proposal { id, .. } if id < newer.id && older.chat == card.chat && gave_way(id) => {
+                Some(key.clone())
+            }
+            _ => None,
+        });
+        let Some(older) = older.and_then(|key| self.remove(&key)) else { return };
+        card.thread = older.thread;
+        card.reply_to = older.reply_to;
+        card.messages = older
+            .messages
+            .into_iter()
+            .map(|shown| Shown { hash: String::new(), ..shown })
+            .collect();
+    }
+
+    fn address(&self, proposal: &Proposal) -> Option<Address> {
+        let home = self.home.map(|home| Address { chat: home.chat, thread: home.thread, reply_to: None });
+        let to = match &proposal.reply_to {
+            Some(reply) => Some(Address { chat: reply.chat, thread: reply.thread, reply_to: reply.message }),
+            None => home,
+        }?;
+        Some(self.resolved(to))
+    }
+
+    /// The address in the group's present number; topics and messages of the old one mean nothing there.
+    fn resolved(&self, to: Address) -> Address {
+        match self.chats.resolve(to.chat) {
+            chat if chat == to.chat => to,
+            chat => Address { chat, thread: None, reply_to: None },
+        }
+    }
+
+    fn see_alert(&mut self, alert: Alert) {
+        let Some(home) = self.home else { return };
+        let to = self.resolved(Address { chat: home.chat, thread: home.thread, reply_to: None });
+        let now = self.clock.now();
+        let key = format!("a-{}", alert.key());
+        let mut card = match self.cards.remove(&key) {
+            Some(card) if goes_on(&card, &alert, now) => card,
+            Some(_) | None => Card::new(Subject::Alert { alert: alert.clone(), revision: 0 }, to, now),
+        };
+        let revision = match &card.subject {
+            Subject::Alert { alert: known, revision } if *known == alert && card.shown.is_some() => {
+                // Said already.
+                let revision = *revision;
+                card.subject = Subject::Alert { alert, revision };
+                self.cards.insert(key, card);
+                return;
+            }
+            Subject::Alert { revision, .. } => revision + 1,
+            Subject::Proposal { .. } | Subject::Missing { .. } => 1,
+        };
+        card.subject = Subject::Alert { alert, revision };
+        card.settled = false;
+        card.touched_at = now;
+        self.keep(card);
+        self.want(&key);
+    }
+
+    /// Queues a card that does not show what it should.
+    fn want(&mut self, key: &str) {
+        let Some(card) = self.cards.get(key) else { return };
+        let chat = card.chat;
+        match self.wanted(card) {
+            Some(wanted) if card.shown == Some(wanted.revision) => {}
+            Some(wanted) => {
+                self.queue.show(key, chat, wanted.rank);
+                self.bound();
+            }
+            None => {
+                self.remove(key);
+            }
+        }
+    }
+
+    /// What does not fit any more is counted and said, never just left out.
+    fn bound(&mut self) {
+        let waiting = self.queue.waiting();
+        if waiting.len() <= WAITING_CARDS_MAX {
+            return;
+        }
+        let is_report = |key: &&String| key.as_str() != "missing";
+        let Some(oldest) = waiting.iter().find(is_report).cloned() else { return };
+        let troubled = self.cards.get(&oldest).is_some_and(|card| self.is_trouble(card));
+        self.queue.forget(&oldest);
+        let left_out = self.remove(&oldest);
+        let to = left_out.map(|card| Address { chat: card.chat, thread: card.thread, reply_to: None });
+        let Some(to) = to else { return };
+        let (quiet_before, troubled_before) = match self.cards.get("missing").map(|card| &card.subject) {
+            Some(Subject::Missing { quiet, troubled }) => (*quiet, *troubled),
+            _ => (0, 0),
+        };
+        let subject = Subject::Missing {
+            quiet: quiet_before + u64::from(!troubled),
+            troubled: troubled_before + u64::from(troubled),
+        };
+        let mut card =
+            self.cards.remove("missing").unwrap_or_else(|| Card::new(subject.clone(), to, self.clock.now()));
+        card.subject = subject;
+        card.settled = false;
+        let chat = card.chat;
+        self.keep(card);
+        self.queue.show("missing", chat, Rank::Matter);
+    }
+
+    fn is_trouble(&self, card: &Card) -> bool {
+        let Subject::Proposal { id, .. } = card.subject else { return true };
+        let Ok(Some(proposal)) = self.store.proposal(id) else { return true };
+        proposal.steps.iter().any(|step| match &step.state {
+            StepState::Ended { outcome, .. } => matches!(outcome, Outcome::Failed | Outcome::Lost),
+            StepState::Waiting | StepState::LeftOut { .. } | StepState::Running { .. } => false,
+        })
+    }
+
+    /// What a card should show; `None` where there is nothing to show any more.
+    fn wanted(&self, card: &Card) -> Option<Wanted> {
+        let now = self.clock.now();
+        match &card.subject {
+            Subject::Proposal { id, .. } => match self.store.proposal(*id) {
+                Ok(Some(proposal)) => Some(Wanted {
+                    pages: self.view.proposal(&proposal, now),
+                    revision: proposal.revision,
+                    settled: proposal.state.is_final(),
+                    rank: match proposal.state {
+                        ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
+                        _ => Rank::Matter,
+                    },
+                }),
+                Ok(None) => None,
+                Err(error) => {
+                    tracing::error!(error = %error.chain(), "a proposal cannot be read");
+                    None
+                }
+            },
+            Subject::Alert { alert, revision } => Some(Wanted {
+                pages: vec![self.view.alert(alert, now)],
+                revision: *revision,
+                settled: true,
+                rank: Rank::Matter,
+            }),
+            Subject::Missing { quiet, troubled } => Some(Wanted {
+                pages: vec![self.view.reports_missing(*quiet, *troubled)],
+                revision: quiet + troubled,
+                settled: true,
+                rank: Rank::Matter,
+            }),
+        }
+    }
+
+    /// Begins what may be done now.
+    fn begin(&mut self, jobs: &mut JoinSet<Ended>) {
+        while let Some(job) = self.queue.next(Instant::now()) {
+            match job {
+                Job::Answer(answer) => {
+                    let api = self.api.clone();
+                    let to = self.resolved(answer.to);
+                    jobs.spawn(async move {
+                        let result = answered(&api, to, &answer).await;
+                        Ended::Answer { answer, result }
+                    });
+                }
+                Job::Card { key, chat } => match self.next_step(&key) {
+                    Some((step, to)) => {
+                        let api = self.api.clone();
+                        jobs.spawn(async move {
+                            let result = shown(&api, to, &step).await;
+                            Ended::Card { key, chat, step, result }
+                        });
+                    }
+                    None => self.queue.ended(chat, false, Instant::now()),
+                },
+            }
+        }
+    }
+
+    /// Returns the next call for a card; `None` where it shows what it should, and is noted so.
+    fn next_step(&mut self, key: &str) -> Option<(Step, Address)> {
+        let wanted = self.wanted(self.cards.get(key)?)?;
+        let card = self.cards.get_mut(key)?;
+        if let Some(step) = step_towards(card, &wanted.pages) {
+            let reply_to = match (&step, card.messages.first()) {
+                // Further parts answer the first, so that they stay together.
+                (Step::Send { index, .. }, Some(first)) if *index > 0 => Some(first.message),
+                _ => card.reply_to,
+            };
+            return Some((step, Address { chat: card.chat, thread: card.thread, reply_to }));
+        }
+        card.shown = Some(wanted.revision);
+        card.settled = wanted.settled;
+        card.touched_at = self.clock.now();
+        let card = card.clone();
+        self.keep(card);
+        None
+    }
+
+    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+        match ended {
+            Ok(Ended::Answer { answer, result }) => self.answer_ended(answer, result),
+            Ok(Ended::Card { key, chat, step, result }) => self.card_ended(&key, chat, step, result),
+            Err(error) => tracing::error!(%error, "writing to Telegram broke"),
+        }
+    }
+
+    fn answer_ended(&mut self, mut answer: Answer, result: Result<(), Failure>) {
+        let now = Instant::now();
+        let chat = answer.to.chat;
+        match result {
+            Ok(()) => self.queue.ended(chat, true, now),
+            Err(Failure::TooMany(wait)) => {
+                self.queue.failed(chat, Some(wait), now);
+                self.queue.answer_again(answer);
+            }
+            Err(Failure::NoAnswer(why)) => {
+                tracing::warn!(chat.id = chat, why, "Telegram does not answer; trying again");
+                self.queue.failed(chat, None, now);
+                self.queue.answer_again(answer);
+            }
+            Err(Failure::MessageGone) if answer.rewrites.is_some() => {
+                answer.rewrites = None;
+                self.queue.ended(chat, false, now);
+                self.queue.answer_again(answer);
+            }
+            Err(Failure::ThreadGone) if answer.to.thread.is_some() => {
+                answer.to.thread = None;
+                self.queue.ended(chat, false, now);
+                self.queue.answer_again(answer);
+            }
+            Err(Failure::Moved(to)) => {
+                self.queue.ended(chat, false, now);
+                self.queue.answer_again(answer);
+                self.moved(chat, to);
+            }
+            Err(Failure::ChatDead(why)) => self.is_dead(chat, &why),
+            Err(failure) => {
+                tracing::warn!(chat.id = chat, %failure, "an answer cannot be sent");
+                self.queue.ended(chat, false, now);
+            }
+        }
+    }
+
+    fn card_ended(&mut self, key: &str, chat: i64, step: Step, result: Result<Option<i32>, Failure>) {
+        let now = Instant::now();
+        let failure = match result {
+            Ok(sent) => {
+                self.queue.ended(chat, true, now);
+                self.took(key, step, sent);
+                self.want(key);
+                return;
+            }
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::TooMany(wait) => self.queue.failed(chat, Some(wait), now),
+            Failure::NoAnswer(why) => {
+                tracing::warn!(chat.id = chat, why, "Telegram does not answer; trying again");
+                self.queue.failed(chat, None, now);
+            }
+            Failure::MessageGone => {
+                self.queue.ended(chat, false, now);
+                self.lose_messages(key);
+            }
+            Failure::ThreadGone => {
+                self.queue.ended(chat, false, now);
+                if let Some(card) = self.cards.get_mut(key) {
+                    card.thread = None;
+                }
+            }
+            Failure::Moved(to) => {
+                self.queue.ended(chat, false, now);
+                self.moved(chat, to);
+            }
+            Failure::ChatDead(why) => self.is_dead(chat, &why),
+            failure => {
+                // Saying it again would be refused again; the next change is tried anew.
+                tracing::warn!(chat.id = chat, %failure, "a message cannot be shown");
+                self.queue.ended(chat, false, now);
+                self.give_up_revision(key);
+                return;
+            }
+        }
+        self.want(key);
+    }
+
+    fn took(&mut self, key: &str, step: Step, sent: Option<i32>) {
+        let Some(card) = self.cards.get_mut(key) else { return };
+        match (step, sent) {
+            (Step::Send { index, page }, Some(message)) => {
+                let shown = Shown { message, hash: hash(&page) };
+                card.messages.insert(index.min(card.messages.len()), shown);
+            }
+            (Step::Edit { message, page }, _) => {
+                if let Some(shown) = card.messages.iter_mut().find(|shown| shown.message == message) {
+                    shown.hash = hash(&page);
+                }
+            }
+            (Step::Delete { message }, _) => card.messages.retain(|shown| shown.message != message),
+            (Step::Send { .. }, None) => {}
+        }
+        let card = card.clone();
+        self.keep(card);
+    }
+
+    /// Somebody deleted a message: the matter goes on in new ones.
+    fn lose_messages(&mut self, key: &str) {
+        if let Some(card) = self.cards.get_mut(key) {
+            card.messages.clear();
+            let card = card.clone();
+            self.keep(card);
+        }
+    }
+
+    fn give_up_revision(&mut self, key: &str) {
+        let wanted = self.cards.get(key).and_then(|card| self.wanted(card));
+        if let (Some(card), Some(wanted)) = (self.cards.get_mut(key), wanted) {
+            card.shown = Some(wanted.revision);
+            card.settled = wanted.settled;
+            let card = card.clone();
+            self.keep(card);
+        }
+    }
+
+    fn is_dead(&mut self, chat: i64, why: &str) {
+        if self.chats.dead(chat, why) {
+            tracing::warn!(chat.id = chat, why, "nothing can be written to this chat until something comes from it");
+        }
+        self.queue.dead(chat);
+    }
+
+    fn moved(&mut self, from: i64, to: i64) {
+        if self.chats.moved(from, to) {
+            tracing::warn!(chat.id = from, supergroup.id = to, "the group is a supergroup now; put its number into TELEGRAM_CHAT_ID");
+        }
+        self.queue.moved(from, to);
+        let here: Vec<_> =
+            self.cards.iter().filter(|(_, card)| card.chat == from).map(|(key, _)| key.clone()).collect();
+        for key in here {
+            if let Some(card) = self.cards.get_mut(&key) {
+                card.moved(to);
+                let card = card.clone();
+                let settled = card.settled;
+                self.keep(card);
+                if !settled {
+                    self.want(&key);
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, card: Card) {
+        let key = card.key();
+        if let Err(error) = self.store.outbox().put(&format!("{CARD}{key}"), &card) {
+            // It is shown all the same; only a restart could show it twice.
+            tracing::error!(error = %error.chain(), "what is shown cannot be recorded");
+        }
+        self.cards.insert(key, card);
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Card> {
+        if let Err(error) = self.store.outbox().remove(&format!("{CARD}{key}")) {
+            tracing::error!(error = %error.chain(), "what was shown cannot be forgotten");
+        }
+        self.queue.forget(key);
+        self.cards.remove(key)
+    }
+}
+
+/// A plan of the schedule, or one by the Refresh button, goes on in the message of the one it replaces; one that
+/// somebody asked for with `/balance` answers that message.
+fn takes_over(proposal: &Proposal) -> bool {
+    match proposal.origin {
+        Origin::Schedule | Origin::Replaces(_) => true,
+        Origin::Person(_) | Origin::Once => false,
+    }
+}
+
+/// Tells whether an alert is the next word on what a card shows.
+fn goes_on(card: &Card, alert: &Alert, now: chrono::DateTime<chrono::Utc>) -> bool {
+    matches!(alert, Alert::VmManagerBack { .. }) || now - card.touched_at < SAME_MATTER
+}
+
+/// The first difference between what a card shows and what it should.
+fn step_towards(card: &Card, pages: &[Page]) -> Option<Step> {
+    for (index, page) in pages.iter().enumerate() {
+        match card.messages.get(index) {
+            None => return Some(Step::Send { index, page: page.clone() }),
+            Some(shown) if shown.hash != hash(page) => {
+                return Some(Step::Edit { message: shown.message, page: page.clone() });
+            }
+            Some(_) => {}
+        }
+    }
+    card.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message })
+}
+
+fn hash(page: &Page) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(page.html());
+    for button in page.buttons.iter().flatten() {
+        hash.update([0]);
+        hash.update(&button.label);
+        hash.update([0]);
+        hash.update(&button.data);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn shown(api: &Api, to: Address, step: &Step) -> Result<Option<i32>, Failure> {
+    match step {
+        Step::Send { page, .. } => plainly(|markup| api.send(to, page, markup)).await.map(Some),
+        Step::Edit { message, page } => {
+            plainly(|markup| api.edit(to.chat, *message, page, markup)).await.map(|()| None)
+        }
+        Step::Delete { message } => match api.delete(to.chat, *message).await {
+            // After two days a bot may not delete; the part says nothing wrong, it is only one too many.
+            Ok(()) | Err(Failure::MessageGone | Failure::Refused(_)) => Ok(None),
+            Err(failure) => Err(failure),
+        },
+    }
+}
+
+async fn answered(api: &Api, to: Address, answer: &Answer) -> Result<(), Failure> {
+    match answer.rewrites {
+        Some(message) => plainly(|markup| api.edit(to.chat, message, &answer.page, markup)).await,
+        None => plainly(|markup| api.send(to, &answer.page, markup)).await.map(|_| ()),
+    }
+}
+
+/// Where Telegram refuses the HTML: rather plain than never.
+async fn plainly<T, F: Future<Output = Result<T, Failure>>>(call: impl Fn(Markup) -> F) -> Result<T, Failure> {
+    match call(Markup::Html).await {
+        Err(Failure::BadText(why)) => {
+            tracing::error!(why, "Telegram refuses a text of ours; sending it plain");
+            call(Markup::Plain).await
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,491 @@
+//! What waits to be sent, and what may be sent when. Pure: told what happened and what time it is, it says what
+//! comes next; `notifier` carries it out.
+//!
+//! A *card* is one matter (a proposal, an alert) with the messages that show it. Only that something is to be shown
+//! is queued, never what: whoever sends reads the store then, so the newest state wins and nothing piles up.
+//! Cards are kept in the store and outlive a crash; answers to commands are not, they are worth nothing later.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{api::Address, view::Page};
+use crate::{
+    event::Alert,
+    model::{ClusterId, ProposalId},
+};
+
+/// Telegram's groups take 20 messages a minute, and edits count as messages.
+const GROUP_PER_MINUTE: usize = 20;
+
+/// Progress leaves room in the minute for answers and ends.
+const PROGRESS_PER_MINUTE: usize = 12;
+
+/// Nobody reads faster.
+const PROGRESS_SPACING: Duration = Duration::from_secs(3);
+
+/// Telegram likes about one message a second in a chat; short bursts of answers are taken.
+const CARD_SPACING: Duration = Duration::from_secs(1);
+
+/// Answers that wait for one Telegram that is away; more are not worth waiting for.
+const ANSWERS_MAX: usize = 100;
+
+/// An answer later than this answers nobody.
+const ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Matters that wait while Telegram is away; beyond this the oldest are counted instead.
+pub(super) const WAITING_CARDS_MAX: usize = 200;
+
+/// Cards of matters that are over are kept to be found again by what takes their place.
+const SETTLED_KEPT: TimeDelta = TimeDelta::days(2);
+
+/// The wait after the n-th failure doubles up to this.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// One matter and the messages that show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Card {
+    pub(super) v: u32,
+    pub(super) subject: Subject,
+    pub(super) chat: i64,
+    pub(super) thread: Option<i32>,
+    pub(super) reply_to: Option<i32>,
+    /// The messages in Telegram, in order, with a hash of what each shows.
+    pub(super) messages: Vec<Shown>,
+    /// The revision that is shown in full.
+    pub(super) shown: Option<u64>,
+    /// Nothing will change any more, and all of it is shown.
+    pub(super) settled: bool,
+    pub(super) touched_at: DateTime<Utc>,
+}
+
+/// What a card is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Subject {
+    Proposal {
+        id: ProposalId,
+        /// A plan of the schedule takes over the message of the one it replaces.
+        scheduled_for: Option<ClusterId>,
+    },
+    Alert {
+        alert: Alert,
+        revision: u64,
+    },
+    /// Reports that were too many to keep.
+    Missing {
+        quiet: u64,
+        troubled: u64,
+    },
+}
+
+/// A message and what it shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Shown {
+    pub(super) message: i32,
+    pub(super) hash: String,
+}
+
+/// What comes first: answers before ends before progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Answer,
+    /// A first message, an end, an alert.
+    Matter,
+    Progress,
+}
+
+/// An answer to a command or a press.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) to: Address,
+    pub(super) page: Page,
+    /// The message to write anew instead of sending one.
+    pub(super) rewrites: Option<i32>,
+    pub(super) since: Instant,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Job {
+    Answer(Answer),
+    /// One step of showing this card.
+    Card { key: String, chat: i64 },
+}
+
+/// What waits, and how fast each chat may be written to.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    answers: VecDeque<Answer>,
+    cards: BTreeMap<String, Waiting>,
+    chats: BTreeMap<i64, Pace>,
+    /// Grows with each card, so that the older comes first.
+    order: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    chat: i64,
+    rank: Rank,
+    order: u64,
+}
+
+#[derive(Debug, Default)]
+struct Pace {
+    /// Something is under way.
+    busy: bool,
+    /// Nothing is sent until something is heard from there.
+    dead: bool,
+    /// Within the last minute.
+    sent: VecDeque<Instant>,
+    last_progress: Option<Instant>,
+    not_before: Option<Instant>,
+    failures: u32,
+}
+
+impl Card {
+    pub(super) fn new(subject: Subject, to: Address, now: DateTime<Utc>) -> Self {
+        let Address { chat, thread, reply_to } = to;
+        Self {
+            v: 1,
+            subject,
+            chat,
+            thread,
+            reply_to,
+            messages: Vec::new(),
+            shown: None,
+            settled: false,
+            touched_at: now,
+        }
+    }
+
+    pub(super) fn key(&self) -> String {
+        match &self.subject {
+            // Numbers of one width, so that the order of keys is the order of time.
+            Subject::Proposal { id, .. } => format!("p{:020}", id.0),
+            Subject::Alert { alert, .. } => format!("a-{}", alert.key()),
+            Subject::Missing { .. } => "missing".into(),
+        }
+    }
+
+    /// The group has another number: what was shown there cannot be edited from here.
+    pub(super) fn moved(&mut self, chat: i64) {
+        self.chat = chat;
+        self.thread = None;
+        self.reply_to = None;
+        self.messages.clear();
+        if !self.settled {
+            self.shown = None;
+        }
+    }
+
+    pub(super) fn is_outdated(&self, now: DateTime<Utc>) -> bool {
+        self.settled && now - self.touched_at > SETTLED_KEPT
+    }
+}
+
+impl Queue {
+    /// Adds an answer; false where there are too many already.
+    pub(super) fn answer(&mut self, answer: Answer) -> bool {
+        if self.answers.len() >= ANSWERS_MAX || self.is_dead(answer.to.chat) {
+            return false;
+        }
+        self.answers.push_back(answer);
+        true
+    }
+
+    /// Puts an answer back that could not be sent yet; it stays the first.
+    pub(super) fn answer_again(&mut self, answer: Answer) {
+        self.answers.push_front(answer);
+    }
+
+    /// Notes that a card is to be shown; what waits already keeps its place and takes the better rank.
+    pub(super) fn show(&mut self, key: &str, chat: i64, rank: Rank) {
+        self.order += 1;
+        let order = self.order;
+        let waiting = self.cards.entry(key.to_owned()).or_insert(Waiting { chat, rank, order });
+        waiting.chat = chat;
+        waiting.rank = waiting.rank.min(rank);
+    }
+
+    pub(super) fn forget(&mut self, key: &str) {
+        self.cards.remove(key);
+    }
+
+    /// Returns cards that wait, oldest first.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.cards.iter().map(|(key, waiting)| (waiting.order, key.clone())).collect();
+        keys.sort();
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Takes what may be done now, and marks its chat as busy until [`Self::ended`].
+    pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
+        self.answers.retain(|answer| now - answer.since <= ANSWER_AGE_MAX);
+        let ready = |chat: i64, rank, chats: &BTreeMap<i64, Pace>| {
+            chats.get(&chat).is_none_or(|pace| pace.ready_at(chat, rank, now).is_some_and(|at| at <= now))
+        };
+        let answer = self.answers.iter().position(|answer| ready(answer.to.chat, Rank::Answer, &self.chats));
+        if let Some(answer) = answer.and_then(|index| self.answers.remove(index)) {
+            self.chats.entry(answer.to.chat).or_default().busy = true;
+            return Some(Job::Answer(answer));
+        }
+        let (key, chat) = self
+            .cards
+            .iter()
+            .filter(|(_, waiting)| ready(waiting.chat, waiting.rank, &self.chats))
+            .min_by_key(|(_, waiting)| (waiting.rank, waiting.order))
+            .map(|(key, waiting)| (key.clone(), waiting.chat))?;
+        let waiting = self.cards.remove(&key)?;
+        let pace = self.chats.entry(chat).or_default();
+        pace.busy = true;
+        if waiting.rank == Rank::Progress {
+            pace.last_progress = Some(now);
+        }
+        Some(Job::Card { key, chat })
+    }
+
+    /// Returns when something may be done that may not be done yet; `None` where only an event can bring work.
+    pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let answers = self.answers.iter().map(|answer| (answer.to.chat, Rank::Answer));
+        let cards = self.cards.values().map(|waiting| (waiting.chat, waiting.rank));
+        answers
+            .chain(cards)
+            .filter_map(|(chat, rank)| self.chats.get(&chat).map_or(Some(now), |p| p.ready_at(chat, rank, now)))
+            .min()
+    }
+
+    /// Notes that the chat is idle again; `wrote` tells whether something went out.
+    pub(super) fn ended(&mut self, chat: i64, wrote: bool, now: Instant) {
+        let pace = self.chats.entry(chat).or_default();
+        pace.busy = false;
+        pace.failures = 0;
+        if wrote {
+            pace.sent.push_back(now);
+            pace.sent.retain(|at| now - *at < MINUTE);
+        }
+    }
+
+    /// Notes that Telegram wants a pause, or that it did not answer.
+    pub(super) fn failed(&mut self, chat: i64, wait: Option<Duration>, now: Instant) {
+        let pace = self.chats.entry(chat).or_default();
+        pace.busy = false;
+        pace.failures = pace.failures.saturating_add(1);
+        let backoff = Duration::from_secs(1 << pace.failures.min(6).saturating_sub(1)).min(BACKOFF_MAX);
+        pace.not_before = Some(now + wait.unwrap_or(backoff));
+    }
+
+    /// Nothing more goes there until [`Self::alive`].
+    pub(super) fn dead(&mut self, chat: i64) {
+        let pace = self.chats.entry(chat).or_default();
+        pace.busy = false;
+        pace.dead = true;
+        self.answers.retain(|answer| answer.to.chat != chat);
+    }
+
+    /// Something was heard from there.
+    pub(super) fn alive(&mut self, chat: i64) {
+        if let Some(pace) = self.chats.get_mut(&chat) {
+            pace.dead = false;
+            pace.not_before = None;
+        }
+    }
+
+    fn is_dead(&self, chat: i64) -> bool {
+        self.chats.get(&chat).is_some_and(|pace| pace.dead)
+    }
+
+    /// The group has another number.
+    pub(super) fn moved(&mut self, from: i64, to: i64) {
+        self.chats.remove(&from);
+        for answer in self.answers.iter_mut().filter(|answer| answer.to.chat == from) {
+            answer.to = Address { chat: to, thread: None, reply_to: None };
+            answer.rewrites = None;
+        }
+        for waiting in self.cards.values_mut().filter(|waiting| waiting.chat == from) {
+            waiting.chat = to;
+        }
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Pace {
+    /// When something of this rank may go out; `None` while only an event can tell.
+    fn ready_at(&self, chat: i64, rank: Rank, now: Instant) -> Option<Instant> {
+        if self.busy || self.dead {
+            return None;
+        }
+        let per_minute = match rank {
+            Rank::Answer | Rank::Matter => GROUP_PER_MINUTE,
+            Rank::Progress => PROGRESS_PER_MINUTE,
+        };
+        let spacing = match rank {
+            Rank::Answer => Duration::ZERO,
+            Rank::Matter | Rank::Progress => CARD_SPACING,
+        };
+        let recent: Vec<_> = self.sent.iter().filter(|at| now - **at < MINUTE).collect();
+        // Groups have numbers below zero; with a person the limit is the spacing alone.
+        let minute_full = (chat < 0 && recent.len() >= per_minute)
+            .then(|| recent.get(recent.len() - per_minute).map(|at| **at + MINUTE))
+            .flatten();
+        let spaced = self.sent.back().map(|at| *at + spacing);
+        let progress = self.last_progress.filter(|_| rank == Rank::Progress).map(|at| at + PROGRESS_SPACING);
+        [self.not_before, minute_full, spaced, progress].into_iter().flatten().chain([now]).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: i64 = -1;
+
+    #[test]
+    fn answers_come_before_ends_and_ends_before_progress() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.show("progress", GROUP, Rank::Progress);
+        queue.show("end", GROUP, Rank::Matter);
+        queue.answer(answer(now));
+        assert!(matches!(queue.next(now), Some(Job::Answer(_))));
+        assert_eq!(queue.next(now), None, "one at a time in a chat");
+        queue.ended(GROUP, true, now);
+        let later = now + CARD_SPACING;
+        assert_eq!(key(queue.next(later)), "end");
+        queue.ended(GROUP, true, later);
+        assert_eq!(key(queue.next(later + CARD_SPACING)), "progress");
+    }
+
+    #[test]
+    fn a_card_waits_once_however_often_it_changes() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for _ in 0..50 {
+            queue.show("a", GROUP, Rank::Progress);
+        }
+        assert_eq!(queue.waiting(), ["a"]);
+        assert_eq!(key(queue.next(now)), "a");
+        queue.ended(GROUP, true, now);
+        assert_eq!(queue.next(now + MINUTE), None);
+    }
+
+    #[test]
+    fn progress_keeps_its_distance_and_the_end_does_not_wait_for_it() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.show("a", GROUP, Rank::Progress);
+        queue.next(now);
+        queue.ended(GROUP, true, now);
+        queue.show("a", GROUP, Rank::Progress);
+        assert_eq!(queue.next(now + Duration::from_secs(2)), None);
+        assert_eq!(queue.wake_at(now + Duration::from_secs(2)), Some(now + PROGRESS_SPACING));
+        queue.show("a", GROUP, Rank::Matter);
+        assert_eq!(key(queue.next(now + Duration::from_secs(2))), "a");
+    }
+
+    #[test]
+    fn a_group_never_gets_more_than_twenty_a_minute() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        let mut sent: Vec<Duration> = Vec::new();
+        for tick in 0..1800_u32 {
+            let now = start + Duration::from_millis(100) * tick;
+            queue.show("progress", GROUP, Rank::Progress);
+            queue.show("end", GROUP, Rank::Matter);
+            if tick % 7 == 0 {
+                queue.answer(answer(now));
+            }
+            if queue.next(now).is_some() {
+                queue.ended(GROUP, true, now);
+                sent.push(now - start);
+            }
+        }
+        for at in &sent {
+            let within = sent.iter().filter(|other| **other >= *at && **other - *at < MINUTE).count();
+            assert!(within <= GROUP_PER_MINUTE, "{within} within a minute of {at:?}");
+        }
+        assert!(sent.len() >= 55, "{}", sent.len());
+    }
+
+    #[test]
+    fn telegrams_pause_is_kept() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.show("a", GROUP, Rank::Matter);
+        queue.next(now);
+        queue.failed(GROUP, Some(Duration::from_secs(17)), now);
+        queue.show("a", GROUP, Rank::Matter);
+        assert_eq!(queue.next(now + Duration::from_secs(16)), None);
+        assert_eq!(queue.wake_at(now), Some(now + Duration::from_secs(17)));
+        assert_eq!(key(queue.next(now + Duration::from_secs(17))), "a");
+    }
+
+    #[test]
+    fn without_an_answer_the_wait_grows_to_a_minute() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        let waits: Vec<_> = (0..9)
+            .map(|_| {
+                queue.show("a", GROUP, Rank::Matter);
+                queue.failed(GROUP, None, now);
+                queue.wake_at(now).map(|at| (at - now).as_secs())
+            })
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 32, 32, 32].map(Some));
+    }
+
+    #[test]
+    fn a_dead_chat_gets_nothing_until_it_is_heard_of_and_another_chat_is_not_hindered() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.answer(answer(now));
+        queue.show("a", GROUP, Rank::Matter);
+        queue.dead(GROUP);
+        assert!(!queue.answer(answer(now)));
+        queue.show("b", 5, Rank::Progress);
+        assert_eq!(key(queue.next(now)), "b");
+        assert_eq!(queue.next(now), None);
+        assert_eq!(queue.wake_at(now), None);
+        queue.alive(GROUP);
+        assert_eq!(key(queue.next(now)), "a");
+    }
+
+    #[test]
+    fn answers_are_bounded_in_number_and_in_age() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        let taken = (0..500).filter(|_| queue.answer(answer(now))).count();
+        assert_eq!(taken, ANSWERS_MAX);
+        assert_eq!(queue.next(now + ANSWER_AGE_MAX + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn a_group_that_became_a_supergroup_keeps_what_waits() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.answer(answer(now));
+        queue.show("a", GROUP, Rank::Matter);
+        queue.moved(GROUP, -100);
+        assert!(matches!(queue.next(now), Some(Job::Answer(answer)) if answer.to.chat == -100));
+        queue.ended(-100, false, now);
+        assert_eq!(queue.next(now), Some(Job::Card { key: "a".into(), chat: -100 }));
+    }
+
+    fn answer(now: Instant) -> Answer {
+        let to = Address { chat: GROUP, thread: None, reply_to: None };
+        Answer { to, page: Page::default(), rewrites: None, since: now }
+    }
+
+    fn key(job: Option<Job>) -> String {
+        match job {
+            Some(Job::Card { key, .. }) => key,
+            other => panic!("{other:?}"),
+        }
+    }
+}
