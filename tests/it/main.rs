@@ -2,6 +2,7 @@
 #![cfg(feature = "sandbox")]
 
 mod executor;
+mod full_disk;
 mod kill;
 mod platform;
 mod scheduler;
