@@ -47,6 +47,8 @@ pub(super) struct Node<'a> {
     pub ceiling: Amounts,
     /// One over (capacity × overload threshold); 0 where overload is not counted.
     pub per_threshold: [f64; RESOURCES],
+    /// One over the ceiling; 0 where a resource does not count.
+    pub per_ceiling: [f64; RESOURCES],
     /// One over (capacity × threshold) as the imbalance counts it; 0 for a node that takes no part in it.
     pub per_capacity: [f64; RESOURCES],
     /// The most memory outside the reserve.
@@ -300,8 +302,14 @@ impl<'a> Node<'a> {
             i64::MAX => 0.0,
             _ => load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE),
         });
-        let even = |r: usize| load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE);
-        let per_capacity = std::array::from_fn(|r| if known && !info.maintenance && r != LOAD { even(r) } else { 0.0 });
+        let per_ceiling = std::array::from_fn(|r| match ceiling[r] {
+            i64::MAX => 0.0,
+            ceiling => 1.0 / ceiling.max(1) as f64,
+        });
+        let even =
+            |r: usize| load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE);
+        let per_capacity =
+            std::array::from_fn(|r| if known && !info.maintenance && r != LOAD { even(r) } else { 0.0 });
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
         Self {
             info,
@@ -315,6 +323,7 @@ impl<'a> Node<'a> {
             over,
             ceiling,
             per_threshold,
+            per_ceiling,
             per_capacity,
             outside_reserve,
             room: info.vm_limit.map_or(i64::MAX, i64::from),
@@ -348,6 +357,15 @@ impl<'a> Node<'a> {
         (0..RESOURCES).map(|r| self.overload_in(r, used[r])).sum()
     }
 
+    /// Returns by how much of its ceilings that use exceeds them, summed over the resources.
+    pub fn overfill(&self, used: &Amounts) -> f64 {
+        let of = |r: usize| {
+            let beyond = used[r].saturating_sub(self.ceiling[r]);
+            if beyond > 0 { beyond as f64 * self.per_ceiling[r] } else { 0.0 }
+        };
+        (0..RESOURCES).map(of).sum()
+    }
+
     /// Returns by how much of its threshold the use of one resource exceeds it.
     pub fn overload_in(&self, r: usize, used: i64) -> f64 {
         if used > self.over[r] { (used as f64 * self.per_threshold[r] - 1.0).max(0.0) } else { 0.0 }
@@ -355,11 +373,7 @@ impl<'a> Node<'a> {
 
     pub fn fullness(&self, used: Amounts) -> Fullness {
         let share = |r: usize| load::share(used[r], self.capacity[r]) * load::SCALE[r];
-        Fullness {
-            cpu: share(CPU),
-            load: self.by_load.then(|| share(LOAD)),
-            memory_percent: share(MEMORY),
-        }
+        Fullness { cpu: share(CPU), load: self.by_load.then(|| share(LOAD)), memory_percent: share(MEMORY) }
     }
 
     /// The resource that a dimension stands for, with its threshold.

@@ -10,9 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    ClusterPlan, Direction, Migration, MoveWhy, Policy, Resource, SkipWhy, TargetRefusal,
-};
+use super::{ClusterPlan, Direction, Migration, MoveWhy, Policy, Resource, SkipWhy, TargetRefusal};
 use crate::model::{Block, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
 
 /// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
@@ -273,11 +271,13 @@ impl<'a> Replay<'a> {
         let (memory, vcpus) = (vm.memory.0 as f64, f64::from(vm.cpu_cores));
         if let Some(sums) = self.sums.get_mut(&source) {
             let vms = sums.vms.saturating_sub(1);
-            *sums = Sums { memory: sums.memory - memory, vcpus: sums.vcpus - vcpus, load: sums.load - load, vms };
+            *sums =
+                Sums { memory: sums.memory - memory, vcpus: sums.vcpus - vcpus, load: sums.load - load, vms };
         }
         if let Some(sums) = self.sums.get_mut(&target) {
             let vms = sums.vms + 1;
-            *sums = Sums { memory: sums.memory + memory, vcpus: sums.vcpus + vcpus, load: sums.load + load, vms };
+            *sums =
+                Sums { memory: sums.memory + memory, vcpus: sums.vcpus + vcpus, load: sums.load + load, vms };
         }
         self.at.insert(vm.id, target);
     }

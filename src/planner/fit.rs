@@ -86,7 +86,8 @@ fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut
     loop {
         (kept, dropped) = replay(board, migrations, &useless, (kept, dropped));
         let helps = |for_vm: VmId| kept.iter().any(|m: &Migration| m.vm == for_vm);
-        let idle = kept.iter().filter(|m| matches!(m.why, MoveWhy::MakeRoom { for_vm, .. } if !helps(for_vm)));
+        let idle =
+            kept.iter().filter(|m| matches!(m.why, MoveWhy::MakeRoom { for_vm, .. } if !helps(for_vm)));
         let idle: Vec<_> = idle.map(|m| m.step).collect();
         if idle.is_empty() {
             break;
@@ -120,12 +121,14 @@ fn replay(
     for migration in migrations {
         let fits = match useless.contains(&migration.step) {
             true => Err(Unfit::NoRelief),
-            false => fit_on(board, &placement, migration)
-                .and_then(|()| still_helps(board, &placement, migration)),
+            false => {
+                fit_on(board, &placement, migration).and_then(|()| still_helps(board, &placement, migration))
+            }
         };
         match fits {
             Ok(()) => {
-                if let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target)) {
+                if let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target))
+                {
                     board.apply(&mut placement, vm, target);
                 }
                 kept.push((*migration).clone());

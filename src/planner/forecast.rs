@@ -42,7 +42,11 @@ fn loss(board: &Board<'_>, node: usize) -> NodeLoss {
         let gap = |to: &usize| board.nodes[*to].outside_reserve - placement.used[*to][MEMORY];
         match takers.min_by_key(gap) {
             Some(to) => board.apply(&mut placement, vm, to),
-            None => homeless.push(narrate::skip(board, vm, SkipWhy::NoTarget(main_refusal(board, &placement, vm)))),
+            None => homeless.push(narrate::skip(
+                board,
+                vm,
+                SkipWhy::NoTarget(main_refusal(board, &placement, vm)),
+            )),
         }
     }
     let info = board.nodes[node].info;

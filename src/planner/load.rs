@@ -84,7 +84,11 @@ impl Loads {
         let per = |load: i64, vcpus: u64| if vcpus == 0 { 0.0 } else { load as f64 / vcpus as f64 };
         let measured = || loads.iter().zip(&vcpus).filter_map(|(load, vcpus)| Some(((*load)?.five, *vcpus)));
         Self {
-            per_vcpu: loads.iter().zip(&vcpus).map(|(load, n)| load.map_or(0.0, |l| per(l.five, *n))).collect(),
+            per_vcpu: loads
+                .iter()
+                .zip(&vcpus)
+                .map(|(load, n)| load.map_or(0.0, |l| per(l.five, *n)))
+                .collect(),
             mean_per_vcpu: per(measured().map(|(five, _)| five).sum(), measured().map(|(_, n)| n).sum()),
             any: loads.iter().any(Option::is_some),
             nodes: loads,

@@ -91,13 +91,7 @@ impl Waves {
     }
 }
 
-fn migration(
-    board: &Board<'_>,
-    placement: &Placement,
-    steps: &[Step],
-    index: usize,
-    wave: u32,
-) -> Migration {
+fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize, wave: u32) -> Migration {
     let Step { vm, target, .. } = steps[index];
     let source = placement.at[vm];
     let (what, from, to) = (&board.vms[vm], &board.nodes[source], &board.nodes[target]);
@@ -237,7 +231,8 @@ fn obstacles(
         Err(SourceClosed::Excluded) => return vec![Obstacle::ExcludedSource],
         Err(closed) => return vec![Obstacle::State(closed.word().to_owned())],
     }
-    let mut because: Vec<_> = limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
+    let mut because: Vec<_> =
+        limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
     let why_not: Vec<_> = here.iter().filter_map(|vm| board.movable(*vm, false).err()).collect();
     let movable: Vec<_> = here.iter().copied().filter(|vm| board.movable(*vm, false).is_ok()).collect();
     let mut refusals = BTreeMap::new();
@@ -278,7 +273,11 @@ fn grouped(reasons: Vec<SkipWhy>) -> impl Iterator<Item = Obstacle> {
 }
 
 /// Of these VMs, those that no node would take, with the reason that most nodes give.
-fn refused_everywhere(board: &Board<'_>, placement: &Placement, vms: &[usize]) -> Vec<(usize, TargetRefusal)> {
+fn refused_everywhere(
+    board: &Board<'_>,
+    placement: &Placement,
+    vms: &[usize],
+) -> Vec<(usize, TargetRefusal)> {
     let mut known: Vec<(usize, Option<TargetRefusal>)> = Vec::new();
     let alike = |a: usize, b: usize| {
         let (a_vm, b_vm) = (&board.vms[a], &board.vms[b]);

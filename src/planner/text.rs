@@ -115,8 +115,7 @@ impl Display for StillOverloaded {
         let needs: Vec<_> = memory.into_iter().chain(cpu).collect();
         write!(f, "needs {} less", needs.join(" and "))?;
         let is_immovable = |obstacle: &&Obstacle| matches!(obstacle, Obstacle::Immovable { .. });
-        let none_movable =
-            |obstacle: &&Obstacle| matches!(obstacle, Obstacle::NotEnough { movable: 0 });
+        let none_movable = |obstacle: &&Obstacle| matches!(obstacle, Obstacle::NotEnough { movable: 0 });
         let others = self.because.iter().filter(|o| !is_immovable(o) && !none_movable(o));
         for obstacle in others {
             write!(f, "; {obstacle}")?;
@@ -150,7 +149,10 @@ impl Display for Note {
                 write!(f, "VMmanager's own balancer may be on ({key}); two balancers undo each other's work")
             }
             Self::ForeignMigration { task } => {
-                write!(f, "a migration that this bot did not order is running (task {task}); nothing is ordered")
+                write!(
+                    f,
+                    "a migration that this bot did not order is running (task {task}); nothing is ordered"
+                )
             }
             Self::UnknownSelector { selector } => write!(f, "nothing is called {selector}"),
             Self::SumsDiffer { node, memory_node, memory_vms } => {

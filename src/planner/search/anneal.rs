@@ -12,6 +12,15 @@ pub struct Aim {
     pub cost: f64,
     /// The weight of the imbalance squared.
     pub imbalance: f64,
+    pub ceilings: Ceilings,
+}
+
+/// Whether targets may be overfilled on the way to a better set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ceilings {
+    Hard,
+    /// At the price of overload; the set that is returned keeps them all the same.
+    Soft,
 }
 
 /// How long and how boldly to search.
@@ -20,20 +29,24 @@ pub struct Cooling {
     pub trials: usize,
     pub start: f64,
     pub end: f64,
+    pub seed: u64,
 }
 
 /// Returns the best set found; never more than `moves_max` moves.
-pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
-    let hot = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
-    let givers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
-    let takers: Vec<usize> = (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].target.is_ok()).collect();
+pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
+    let hot =
+        (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
+    let givers: Vec<usize> =
+        (0..flow.board.nodes.len()).filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
+    let takers: Vec<usize> =
+        (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].target.is_ok()).collect();
     let hot: Vec<usize> = hot.filter(|n| !flow.pool.slots_on[*n].is_empty()).collect();
     if givers.is_empty() || takers.is_empty() {
         return flow;
     }
     let mut search = Search {
         rates: Rates::new(flow.board),
-        dice: Dice::new(SEED),
+        dice: Dice::new(cooling.seed),
         hot,
         givers,
         takers,
@@ -51,15 +64,12 @@ pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: Aim, cooling: Cooling, moves_max:
     search.finish()
 }
 
-/// Any number does; this one is written down so that plans can be repeated.
-const SEED: u64 = 2026;
-
-struct Search<'a, 'b> {
+struct Search<'a, 'b, 's> {
     flow: Flow<'a, 'b>,
     start: Flow<'a, 'b>,
     rates: Rates,
     dice: Dice,
-    aim: Aim,
+    aim: &'s Aim,
     moves_max: usize,
     /// Nodes that are overloaded at the start.
     hot: Vec<usize>,
@@ -81,7 +91,7 @@ enum Change {
     Removed(Move),
 }
 
-impl<'a, 'b> Search<'a, 'b> {
+impl<'a, 'b> Search<'a, 'b, '_> {
     fn run(&mut self, cooling: Cooling) {
         let factor = (cooling.end / cooling.start).powf(1.0 / cooling.trials.max(1) as f64 * STRETCH as f64);
         let mut temperature = cooling.start;
@@ -103,7 +113,11 @@ impl<'a, 'b> Search<'a, 'b> {
             10..=12 => self.replace(),
             13 => self.add_one(),
             14 => self.remove_one(),
-            _ => self.make_room(),
+            _ => match self.dice.below(3) {
+                0 => self.make_room(),
+                1 => self.trade(),
+                _ => self.shortcut(),
+            },
         };
         let accepted = match change {
             None => false,
@@ -129,7 +143,8 @@ impl<'a, 'b> Search<'a, 'b> {
 
     /// Copying a large set at every improvement would cost more than the search.
     fn save_if_best(&mut self, patience: usize) {
-        if self.energy < self.best_energy - 1e-12 && self.unsaved >= patience {
+        let better = self.energy < self.best_energy - 1e-12 && self.unsaved >= patience;
+        if better && (self.aim.ceilings == Ceilings::Hard || self.flow.is_sound()) {
             self.best_energy = self.energy;
             self.best.clone_from(&self.flow.moves);
             self.unsaved = 0;
@@ -146,14 +161,14 @@ impl<'a, 'b> Search<'a, 'b> {
             let imbalance = load::imbalance_squared(flow.board, &flow.used);
             flow.overload() * self.aim.overload + flow.cost * self.aim.cost + imbalance * self.aim.imbalance
         };
-        if judged(&flow) < judged(&self.start) { flow } else { self.start }
+        if !self.start.is_sound() || judged(&flow) < judged(&self.start) { flow } else { self.start }
     }
 
     /// Sends a move elsewhere.
     fn retarget(&mut self) -> Option<f64> {
         let (index, mv) = self.any_move()?;
         let target = self.cool_target();
-        if target == mv.target || !self.flow.fits(mv.slot, target) {
+        if target == mv.target || !self.may_add(mv.slot, target) {
             return None;
         }
         Some(self.remove(index) + self.add(Move { target, ..mv }))
@@ -205,16 +220,53 @@ impl<'a, 'b> Search<'a, 'b> {
         self.take_back(index)
     }
 
+    /// Takes moves back where two more would be too many.
+    fn leave_room_for_two(&mut self) -> Option<f64> {
+        let mut change = 0.0;
+        while self.flow.moves.len() + 2 > self.moves_max {
+            let (index, _) = self.any_move()?;
+            change += self.take_back(index)?;
+        }
+        Some(change)
+    }
+
     /// A VM leaves a target so that a larger one may come.
     fn make_room(&mut self) -> Option<f64> {
-        if self.flow.moves.len() + 2 > self.moves_max {
-            return None;
-        }
+        let change = self.leave_room_for_two()?;
         let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
         let leaving = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
         let elsewhere = self.cool_target();
-        let change = self.try_add(Move { slot: leaving, target: elsewhere })?;
+        let change = change + self.try_add(Move { slot: leaving, target: elsewhere })?;
         Some(change + self.try_add(Move { slot, target })?)
+    }
+
+    /// Two nodes exchange a VM each: what a tight cluster has left to do.
+    fn trade(&mut self) -> Option<f64> {
+        let change = self.leave_room_for_two()?;
+        let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
+        let back = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
+        let source = self.flow.pool.slots[slot].node;
+        let change = change + self.try_add(Move { slot: back, target: source })?;
+        Some(change + self.try_add(Move { slot, target })?)
+    }
+
+    /// A node that gives one VM and takes another: the other goes on to where the first went.
+    fn shortcut(&mut self) -> Option<f64> {
+        let (index, mv) = self.any_move()?;
+        let source = self.flow.pool.slots[mv.slot].node;
+        if self.flow.arrivals[source] == 0 {
+            return None;
+        }
+        let offset = self.dice.below(self.flow.moves.len());
+        let count = self.flow.moves.len();
+        let other =
+            (0..count).map(|i| (i + offset) % count).find(|i| self.flow.moves[*i].target == source)?;
+        let arriving = self.flow.moves[other];
+        let change = self.remove(index.max(other)) + self.remove(index.min(other));
+        if !self.flow.may_be_home(mv.slot, self.aim.ceilings == Ceilings::Hard) {
+            return None;
+        }
+        Some(change + self.try_add(Move { target: mv.target, ..arriving })?)
     }
 
     fn any_move(&mut self) -> Option<(usize, Move)> {
@@ -247,17 +299,31 @@ impl<'a, 'b> Search<'a, 'b> {
         of(MEMORY) + of(CPU)
     }
 
+    fn may_add(&self, slot: usize, target: usize) -> bool {
+        match self.aim.ceilings {
+            Ceilings::Hard => self.flow.fits(slot, target),
+            Ceilings::Soft => self.flow.may_meet(slot, target) && self.flow.seats(slot, target),
+        }
+    }
+
     fn try_add(&mut self, mv: Move) -> Option<f64> {
-        (self.flow.available(mv.slot) && self.flow.fits(mv.slot, mv.target)).then(|| self.add(mv))
+        (self.flow.available(mv.slot) && self.may_add(mv.slot, mv.target)).then(|| self.add(mv))
     }
 
     fn take_back(&mut self, index: usize) -> Option<f64> {
-        self.flow.may_return(index).then(|| self.remove(index))
+        let Move { slot, .. } = self.flow.moves[index];
+        let may = match self.aim.ceilings {
+            Ceilings::Hard => self.flow.may_return(index),
+            Ceilings::Soft => {
+                self.flow.seats(slot, self.flow.pool.slots[slot].node) || self.flow.may_return(index)
+            }
+        };
+        may.then(|| self.remove(index))
     }
 
     fn add(&mut self, mv: Move) -> f64 {
         let source = self.flow.pool.slots[mv.slot].node;
-        let change = self.shift_energy(mv.slot, source, mv.target);
+        let change = self.shift_energy(mv.slot, (source, 0), (mv.target, 1));
         self.flow.add(mv);
         self.done.push(Change::Added);
         change + self.aim.cost * self.flow.pool.class(mv.slot).cost
@@ -266,7 +332,7 @@ impl<'a, 'b> Search<'a, 'b> {
     fn remove(&mut self, index: usize) -> f64 {
         let mv = self.flow.moves[index];
         let source = self.flow.pool.slots[mv.slot].node;
-        let change = self.shift_energy(mv.slot, mv.target, source);
+        let change = self.shift_energy(mv.slot, (mv.target, -1), (source, 0));
         self.flow.remove(index);
         self.done.push(Change::Removed(mv));
         change - self.aim.cost * self.flow.pool.class(mv.slot).cost
@@ -283,15 +349,16 @@ impl<'a, 'b> Search<'a, 'b> {
         }
     }
 
-    /// What a VM's way from one node to another changes, before it goes.
-    fn shift_energy(&self, slot: usize, from: usize, to: usize) -> f64 {
+    /// What a VM's way from one node to another changes, before it goes; with the change of each node's arrivals.
+    fn shift_energy(&self, slot: usize, (from, left): (usize, i32), (to, came): (usize, i32)) -> f64 {
         let (flow, needs) = (&self.flow, self.flow.pool.class(slot).needs);
         let mut change = 0.0;
         if self.aim.overload > 0.0 {
-            let of = |node: usize, used: &load::Amounts| flow.board.nodes[node].overload(used);
-            let (a, b) = (flow.used[from], flow.used[to]);
-            let after = of(from, &load::minus(a, needs)) + of(to, &load::plus(b, needs));
-            change += self.aim.overload * (after - of(from, &a) - of(to, &b));
+            let (a, b) = (&flow.used[from], &flow.used[to]);
+            let (here, there) = (flow.arrivals[from], flow.arrivals[to]);
+            let after = flow.wrong(from, &load::minus(*a, needs), here.saturating_add_signed(left))
+                + flow.wrong(to, &load::plus(*b, needs), there.saturating_add_signed(came));
+            change += self.aim.overload * (after - flow.wrong(from, a, here) - flow.wrong(to, b, there));
         }
         if self.aim.imbalance > 0.0 {
             change -= self.aim.imbalance * self.rates.gain(flow.board, &flow.used, needs, from, to);

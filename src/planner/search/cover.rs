@@ -71,8 +71,10 @@ fn bundles(flow: &Flow<'_, '_>, slots: &[usize], axes: &[Axis], price: Price) ->
             axis.map_or(0, |axis| usize::try_from(class.needs[axis.resource] / axis.unit).unwrap_or(0))
         };
         let each = [units(axes.first()), units(axes.get(1))];
-        let enough = axes.iter().zip(each).filter(|(_, each)| *each > 0).map(|(a, each)| a.need.div_ceil(each));
-        let mut left = enough.max().unwrap_or(0).min(flow.pool.slots[slot].vms.len() - flow.taken[slot] as usize);
+        let enough =
+            axes.iter().zip(each).filter(|(_, each)| *each > 0).map(|(a, each)| a.need.div_ceil(each));
+        let mut left =
+            enough.max().unwrap_or(0).min(flow.pool.slots[slot].vms.len() - flow.taken[slot] as usize);
         // Powers of two and a rest make up every count with few choices.
         let mut count = 1;
         while left > 0 {

@@ -20,7 +20,7 @@ pub struct Flow<'a, 'b> {
     /// How many VMs of each slot are on their way.
     pub taken: Vec<u32>,
     count: Vec<i64>,
-    arrivals: Vec<u32>,
+    pub arrivals: Vec<u32>,
     in_group: Vec<u32>,
 }
 
@@ -51,23 +51,28 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     /// Tells whether a VM of the slot may end on the target.
     pub fn fits(&self, slot: usize, target: usize) -> bool {
+        self.may_meet(slot, target) && self.holds(slot, target)
+    }
+
+    /// Tells whether the target is open to VMs from the slot's node, full or not.
+    pub fn may_meet(&self, slot: usize, target: usize) -> bool {
         let source = self.pool.slots[slot].node;
         let to = &self.board.nodes[target];
-        source != target
-            && to.target.is_ok()
-            && qemu_allows(self.board.nodes[source].qemu, to.qemu)
-            && self.holds(slot, target)
+        source != target && to.target.is_ok() && qemu_allows(self.board.nodes[source].qemu, to.qemu)
     }
 
     /// Tells whether a node has room for one more VM of the slot.
     fn holds(&self, slot: usize, node: usize) -> bool {
-        let class = self.pool.class(slot);
+        let needs = self.pool.class(slot).needs;
         let ceiling = &self.board.nodes[node].ceiling;
-        let used = load::plus(self.used[node], class.needs);
-        used[0] <= ceiling[0]
-            && used[1] <= ceiling[1]
-            && used[2] <= ceiling[2]
-            && self.count[node] < self.board.nodes[node].room
+        let used = load::plus(self.used[node], needs);
+        used[0] <= ceiling[0] && used[1] <= ceiling[1] && used[2] <= ceiling[2] && self.seats(slot, node)
+    }
+
+    /// Tells whether a node has room for one more VM of the slot as far as numbers and anti-affinity go.
+    pub fn seats(&self, slot: usize, node: usize) -> bool {
+        let class = self.pool.class(slot);
+        self.count[node] < self.board.nodes[node].room
             && class.groups.iter().all(|g| self.in_group[node * self.board.groups + usize::from(*g)] == 0)
     }
 
@@ -76,6 +81,17 @@ impl<'a, 'b> Flow<'a, 'b> {
         let Move { slot, .. } = self.moves[index];
         let source = self.pool.slots[slot].node;
         self.arrivals[source] == 0 || self.holds(slot, source)
+    }
+
+    /// Tells whether a VM that was just put back may be at home beside what arrived there.
+    pub fn may_be_home(&self, slot: usize, fullness_counts: bool) -> bool {
+        let home = self.pool.slots[slot].node;
+        let facts = &self.board.nodes[home];
+        let alone = |g: &u16| self.in_group[home * self.board.groups + usize::from(*g)] <= 1;
+        self.arrivals[home] == 0
+            || (self.count[home] <= facts.room
+                && self.pool.class(slot).groups.iter().all(alone)
+                && (!fullness_counts || facts.overfilled_by(self.used[home]).is_none()))
     }
 
     pub fn add(&mut self, mv: Move) {
@@ -108,6 +124,20 @@ impl<'a, 'b> Flow<'a, 'b> {
             self.in_group[from * self.board.groups + usize::from(*group)] -= 1;
             self.in_group[to * self.board.groups + usize::from(*group)] += 1;
         }
+    }
+
+    /// What a node contributes to what is wrong: beyond its ceilings where it receives, else beyond its thresholds.
+    pub fn wrong(&self, node: usize, used: &Amounts, arrivals: u32) -> f64 {
+        let facts = &self.board.nodes[node];
+        if arrivals > 0 { facts.overfill(used) } else { facts.overload(used) }
+    }
+
+    /// Tells whether every node that receives ends within its ceilings.
+    pub fn is_sound(&self) -> bool {
+        let receives = |n: &usize| self.arrivals[*n] > 0;
+        (0..self.used.len())
+            .filter(receives)
+            .all(|n| self.board.nodes[n].overfilled_by(self.used[n]).is_none())
     }
 
     /// The overload that is left.

@@ -1,7 +1,7 @@
 //! Evening out: what a move does to the imbalance, and moves that lower it.
 
 use super::{
-    anneal::{self, Aim, Cooling},
+    anneal::{self, Aim, Ceilings, Cooling},
     flow::Flow,
     pool::Move,
 };
@@ -24,9 +24,7 @@ impl Rates {
             let unit = threshold / SCALE[r];
             if total > 0.0 && unit > 0.0 { 0.5 / (total * unit) } else { 0.0 }
         };
-        Self {
-            weight: [rate(MEMORY, board.policy.memory.overload), rate(CPU, board.policy.cpu.overload)],
-        }
+        Self { weight: [rate(MEMORY, board.policy.memory.overload), rate(CPU, board.policy.cpu.overload)] }
     }
 
     /// By how much the imbalance squared falls when these needs go from one node to another.
@@ -84,10 +82,11 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator
         let moves = flow.moves.len();
         let imbalance = load::imbalance_squared(flow.board, &flow.used);
         let scale = imbalance / moves as f64;
-        let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0 };
+        let aim =
+            Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
         let trials = (moves * 5000).clamp(400_000, 500_000.max(flow.board.nodes.len() * 2000));
-        let cooling = Cooling { trials, start: START * scale, end: 1e-3 * scale };
-        anneal::anneal(flow.clone(), aim, cooling, moves_max)
+        let cooling = Cooling { trials, start: START * scale, end: 1e-3 * scale, seed: 0 };
+        anneal::anneal(flow.clone(), &aim, cooling, moves_max)
     });
     std::iter::once(flow).chain(searched)
 }
@@ -178,7 +177,8 @@ fn any_gain(flow: &Flow<'_, '_>, rates: &Rates, gain_min: f64) -> Option<Move> {
             let source = flow.pool.slots[slot].node;
             let leaving = rates.leaving(flow.board, &flow.used, needs, source);
             let floor = gain_min * flow.pool.class(slot).cost;
-            let wanted = |gain: f64, best: Option<(f64, Move)>| gain > best.map_or(floor, |(most, _)| most.max(floor));
+            let wanted =
+                |gain: f64, best: Option<(f64, Move)>| gain > best.map_or(floor, |(most, _)| most.max(floor));
             let fits = by_room
                 .iter()
                 .take_while(|(arriving, _)| wanted(leaving - arriving, best))

@@ -17,8 +17,13 @@ pub fn ordered(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Vec<Step
         steps: Vec::new(),
         steps_max,
         wave: Vec::new(),
+        work: vec![0; board.nodes.len()],
         rates: Rates::new(board),
     };
+    for step in wanted {
+        run.work[run.placement.at[step.vm]] += 1;
+        run.work[step.target] += 1;
+    }
     while run.steps.len() < steps_max && !run.left.is_empty() {
         if !run.advance() && !run.park() {
             break;
@@ -36,6 +41,8 @@ struct Run<'a, 'b> {
     steps_max: usize,
     /// Nodes that the current wave uses.
     wave: Vec<usize>,
+    /// Steps left on each node: the busiest go first, so that waves stay full to the end.
+    work: Vec<usize>,
     rates: Rates,
 }
 
@@ -85,7 +92,7 @@ impl Run<'_, '_> {
             Purpose::Level => self.rates.gain(self.board, &self.placement.used, needs, source, step.target),
             _ => 0.0,
         };
-        Urgency { overload, relief, gain, vm: step.vm }
+        Urgency { overload, relief, gain, work: self.work[step.target], vm: step.vm }
     }
 
     /// Moves a VM that waits for its target to a third node, once for each VM.
@@ -109,7 +116,11 @@ impl Run<'_, '_> {
     }
 
     fn take(&mut self, step: Step) {
-        self.wave.extend([self.placement.at[step.vm], step.target]);
+        let source = self.placement.at[step.vm];
+        self.wave.extend([source, step.target]);
+        for node in [source, step.target] {
+            self.work[node] = self.work[node].saturating_sub(1);
+        }
         self.board.apply(&mut self.placement, step.vm, step.target);
         self.steps.push(step);
     }
@@ -122,13 +133,18 @@ struct Urgency {
     /// What the step takes off it.
     relief: f64,
     gain: f64,
+    /// Steps left at its target.
+    work: usize,
     vm: usize,
 }
 
 impl Urgency {
     fn before(&self, other: &Self) -> bool {
         let by = other.overload.total_cmp(&self.overload).then(other.relief.total_cmp(&self.relief));
-        by.then(other.gain.total_cmp(&self.gain)).then(self.vm.cmp(&other.vm)).is_lt()
+        by.then(other.gain.total_cmp(&self.gain))
+            .then(other.work.cmp(&self.work))
+            .then(self.vm.cmp(&other.vm))
+            .is_lt()
     }
 }
 

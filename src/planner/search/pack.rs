@@ -61,7 +61,8 @@ fn fullness(flow: &Flow<'_, '_>, node: usize, more: load::Amounts) -> f64 {
 
 fn mean_ceiling(flow: &Flow<'_, '_>) -> [f64; RESOURCES] {
     std::array::from_fn(|r| {
-        let ceilings = flow.board.nodes.iter().map(|node| node.ceiling[r]).filter(|c| *c != i64::MAX && *c > 0);
+        let ceilings =
+            flow.board.nodes.iter().map(|node| node.ceiling[r]).filter(|c| *c != i64::MAX && *c > 0);
         let (sum, count) = ceilings.fold((0.0, 0.0), |(sum, count), c| (sum + c as f64, count + 1.0));
         if sum > 0.0 { count / sum } else { 0.0 }
     })

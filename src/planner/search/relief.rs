@@ -1,7 +1,7 @@
 //! Moves that take overloaded nodes under their thresholds at the least cost.
 
 use super::{
-    anneal::{self, Aim, Cooling},
+    anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
     flow::Flow,
     pack::{self, Taste},
@@ -10,7 +10,7 @@ use super::{
 use crate::planner::board::Board;
 
 /// Prices of a move that are tried one after the other while a plan has too many of them; in units of cost.
-const PRICES: [f64; 6] = [0.0, 2.0, 8.0, 32.0, 128.0, 1e4];
+const PRICES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e4];
 
 /// Overload is so many times dearer than what it costs to remove it, so that removing it always pays.
 const OVERLOAD_PRICE: f64 = 20.0;
@@ -22,66 +22,118 @@ pub fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) 
     if overload <= 0.0 {
         return start;
     }
-    let mut best = None;
-    for price in PRICES {
-        let built = constructed(&start, Price { per_move: price });
-        let enough = built.flow.moves.len() <= moves_max;
-        if enough && built.is_best() && price == 0.0 {
-            return built.flow;
-        }
-        best = Some(built.flow);
-        if enough {
-            break;
-        }
+    let hot = (0..board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0).count();
+    if moves_max < hot {
+        // Not even one move for each: clearing all is out of reach, the largest relief is wanted.
+        let mut flow = start;
+        extend(&mut flow, moves_max);
+        return searched(flow, overload, 0.0, moves_max);
     }
-    let mut flow = best.unwrap_or_else(|| start.clone());
-    let dearest = flow.cost.max(1.0) / overload * OVERLOAD_PRICE;
+    let (mut flow, bound) = covered(&start, moves_max);
+    if flow.cost <= bound && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
+        return flow;
+    }
     cut(&mut flow, moves_max);
     extend(&mut flow, moves_max);
-    let mean = flow.cost / flow.moves.len().max(1) as f64;
-    let trials = trials(&flow);
-    let tight = flow.moves.len() >= moves_max;
-    let scale = if tight { dearest * overload / flow.moves.len().max(1) as f64 } else { mean };
-    let aim = Aim { overload: dearest, cost: 1.0, imbalance: 0.0 };
-    anneal::anneal(flow, aim, Cooling { trials, start: 0.3 * scale, end: 0.003 * scale }, moves_max)
+    searched(flow, overload, bound, moves_max)
 }
 
-/// Work for the search: enough for small clusters to be solved, and bounded for large ones.
-fn trials(flow: &Flow<'_, '_>) -> usize {
-    (flow.moves.len() * 4000).clamp(50_000, 1_000_000)
-}
-
-/// A first set of moves.
-struct Built<'a, 'b> {
-    flow: Flow<'a, 'b>,
-    homeless: usize,
-    covered: bool,
-}
-
-impl Built<'_, '_> {
-    /// Each node sheds what it must at the least cost, and all found a place: nothing can be cheaper.
-    fn is_best(&self) -> bool {
-        self.homeless == 0 && self.covered
-    }
-}
-
-/// For each overloaded node the cheapest cover, and a place for every VM of it.
-fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> Built<'a, 'b> {
-    let nodes = 0..start.board.nodes.len();
-    let leaving: Vec<usize> = nodes.flat_map(|node| cover::cover(start, node, price)).collect();
-    let mut best: Option<Built<'_, '_>> = None;
-    for taste in [Taste::Emptiest, Taste::Fullest] {
-        let mut flow = start.clone();
-        let homeless = pack::pack(&mut flow, leaving.clone(), taste).len();
-        if best.as_ref().is_none_or(|best| homeless < best.homeless) {
-            let covered = flow.overload() <= 0.0;
-            best = Some(Built { flow, homeless, covered });
+/// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
+fn covered<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) {
+    let (mut flow, bound) = constructed(start, Price { per_move: 0.0 });
+    for per_move in PRICES {
+        if flow.moves.len() <= moves_max {
+            break;
         }
-        if homeless == 0 {
+        flow = constructed(start, Price { per_move }).0;
+    }
+    (flow, bound)
+}
+
+/// Searches from a first set of moves, several times over where that does not lead close to what is possible.
+fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max: usize) -> Flow<'a, 'b> {
+    if moves_max == 1 {
+        // The best single move is what `extend` begins with.
+        return flow;
+    }
+    let (aim, scale) = aim(&flow, overload, bound, moves_max);
+    let (trials, runs) = work(&flow, moves_max);
+    let mut best = flow.clone();
+    for seed in 0..runs {
+        let cooling = Cooling { trials, start: START * scale, end: END * scale, seed };
+        flow = anneal::anneal(flow, &aim, cooling, moves_max);
+        extend(&mut flow, moves_max);
+        if before(&flow, &best) {
+            best.clone_from(&flow);
+        }
+        if flow.overload() <= 0.0 && flow.cost <= bound * NEAR {
             break;
         }
     }
-    best.unwrap_or_else(|| Built { flow: start.clone(), homeless: 0, covered: false })
+    best
+}
+
+/// What the search weighs, and what a typical move weighs by it.
+fn aim(flow: &Flow<'_, '_>, overload: f64, bound: f64, moves_max: usize) -> (Aim, f64) {
+    let moves = flow.moves.len().max(1) as f64;
+    let (cost, imbalance, ceilings) = (flow.cost.max(bound).max(1.0), 0.0, Ceilings::Soft);
+    if flow.moves.len() >= moves_max {
+        // Every move counts: overload alone, and cost only between sets that leave the same.
+        let relief = (overload - flow.overload()).max(super::NOTHING);
+        return (
+            Aim { overload: 1.0, cost: 1e-4 * relief / cost, imbalance, ceilings },
+            LIMITED * relief / moves,
+        );
+    }
+    (
+        Aim { overload: cost / overload * OVERLOAD_PRICE, cost: 1.0, imbalance, ceilings },
+        flow.cost.max(1.0) / moves,
+    )
+}
+
+/// Tells whether one set of moves is better than another: less overload left, or as little at less cost.
+fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
+    let overload = one.overload() - other.overload();
+    overload < -super::NOTHING || (overload < super::NOTHING && one.cost < other.cost - super::NOTHING)
+}
+
+/// With a limit the search begins at this part of what a move relieves, for each unit of `START`.
+const LIMITED: f64 = 0.1;
+
+/// Trials of a run, and runs: the fewer moves there may be, the fewer sets there are to look at.
+fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
+    let moves = flow.moves.len();
+    match moves >= moves_max {
+        true => ((moves * 5000).clamp(100_000, 300_000), 3),
+        false => ((moves * 2000).clamp(300_000, 1_000_000), RUNS),
+    }
+}
+
+/// Temperatures, in mean costs of a move. The search begins so hot that a node may become overloaded again for a
+/// while: in a tight cluster room has to be made first.
+const START: f64 = 3.0;
+const END: f64 = 0.003;
+
+/// Runs of the search at most, each going on from the best of those before.
+const RUNS: u64 = 6;
+
+/// Within a percent of what is possible at best, another run is not worth its time.
+const NEAR: f64 = 1.01;
+
+/// For each overloaded node the cheapest cover, and a place for every VM of it as far as there is one; with what the
+/// covers cost together, which no set that clears the overload undercuts.
+fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64) {
+    let nodes = 0..start.board.nodes.len();
+    let leaving: Vec<usize> = nodes.flat_map(|node| cover::cover(start, node, price)).collect();
+    let bound = leaving.iter().map(|slot| start.pool.class(*slot).cost).sum();
+    let mut even = start.clone();
+    let homeless = pack::pack(&mut even, leaving.clone(), Taste::Emptiest).len();
+    if homeless == 0 {
+        return (even, bound);
+    }
+    let mut tight = start.clone();
+    let still = pack::pack(&mut tight, leaving, Taste::Fullest).len();
+    (if still < homeless { tight } else { even }, bound)
 }
 
 /// Takes moves back, the least useful first, until the set is small enough.

@@ -209,7 +209,8 @@ pub fn generate(shape: Shape) -> Snapshot {
     let mut vms = Vec::new();
     for index in order {
         let (vcpus, mib, _) = kinds[index];
-        let capacity = |n: usize| (nodes[n].memory_total.unwrap_or_default().0, nodes[n].cpu_total.unwrap_or(0));
+        let capacity =
+            |n: usize| (nodes[n].memory_total.unwrap_or_default().0, nodes[n].cpu_total.unwrap_or(0));
         let fits = |n: usize, used: &[(u64, u32)]| {
             let (memory, cores) = capacity(n);
             (used[n].0 + mib) as f64 <= memory as f64 * 0.97 && used[n].1 + vcpus <= cores * 6
@@ -228,7 +229,12 @@ pub fn generate(shape: Shape) -> Snapshot {
 /// A policy with both thresholds at these, and room for any plan.
 pub fn thresholds(memory_percent: f64, vcpus_per_core: f64) -> Policy {
     let at = |value| Threshold { overload: value, target: value };
-    Policy { memory: at(memory_percent), cpu: at(vcpus_per_core), migrations_max: 1_000_000, ..Policy::default() }
+    Policy {
+        memory: at(memory_percent),
+        cpu: at(vcpus_per_core),
+        migrations_max: 1_000_000,
+        ..Policy::default()
+    }
 }
 
 /// The level figures' policy: nothing is overloaded, everything may be evened out.

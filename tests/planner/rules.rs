@@ -1,0 +1,580 @@
+//! Every rule of the planner, one cluster each.
+
+use chrono::TimeDelta;
+use vm_balancer::{
+    model::{
+        Block, ClusterId, ClusterInfo, ForeignMigration, Measured, Mib, NodeId, QemuVersion, Snapshot, VmId,
+        VmUse,
+    },
+    planner::{
+        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy, Note,
+        Obstacle, Policy, Resource, Rest, RestWhy, Selector, SkipWhy, TargetRefusal, Threshold, Unfit,
+    },
+};
+
+use crate::support::{self, cluster, node, noon, vm};
+
+const GIB: u64 = 1024;
+
+#[test]
+fn a_node_at_its_threshold_is_not_overloaded() {
+    let at = cluster(vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32)], vec![vm(1, 1, 1, 70 * GIB)]);
+    assert!(planned(&at, &roomy()).overloaded.is_empty());
+
+    let above = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32)],
+        vec![vm(1, 1, 1, 70 * GIB), vm(2, 1, 1, 1)],
+    );
+    assert_eq!(planned(&above, &roomy()).overloaded[0].node, NodeId(1));
+}
+
+#[test]
+fn the_smallest_sufficient_vm_leaves_and_the_plan_says_why() {
+    let plan = planned(&crowded(), &roomy());
+    let migration = only(&plan);
+    assert_eq!((migration.vm, migration.source, migration.target), (VmId(3), NodeId(1), NodeId(2)));
+    assert!(matches!(migration.why, MoveWhy::Relieve(excess) if excess.resource == Resource::Memory));
+    assert_eq!(migration.source_state.before.memory_percent, 80.0);
+    assert_eq!(migration.source_state.after.memory_percent, 70.0);
+    assert_eq!(migration.target_state.after.memory_percent, 10.0);
+    assert_eq!(migration.runner_up.as_ref().map(|second| second.node), Some(NodeId(3)));
+    assert_eq!((plan.before.overloaded, plan.after.overloaded), (1, 0));
+}
+
+#[test]
+fn cpu_alone_is_a_reason_too() {
+    let snapshot = cluster(
+        vec![node(1, 1000 * GIB, 10), node(2, 1000 * GIB, 10)],
+        (0..9).map(|id| vm(id, 1, 8, GIB)).collect(),
+    );
+    let plan = planned(&snapshot, &roomy());
+    assert!(matches!(only(&plan).why, MoveWhy::Relieve(excess) if excess.resource == Resource::Cpu));
+}
+
+#[test]
+fn a_target_is_filled_to_the_smaller_of_its_thresholds() {
+    let mut policy = roomy();
+    policy.memory = Threshold { overload: 70.0, target: 30.0 };
+    let mut snapshot = crowded();
+    snapshot.vms.push(vm(50, 2, 1, 25 * GIB));
+    snapshot.vms.push(vm(51, 3, 1, 25 * GIB));
+    support::recount(&mut snapshot);
+    let plan = planned(&snapshot, &policy);
+    assert!(plan.migrations.is_empty());
+    let Obstacle::NoTarget { movable, reasons } = &plan.still_overloaded[0].because[0] else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((*movable, reasons[0].0), (4, TargetRefusal::Memory));
+}
+
+#[test]
+fn the_memory_reserve_is_never_filled() {
+    let mut policy = roomy();
+    policy.memory = Threshold { overload: 90.0, target: 95.0 };
+    policy.memory_reserve_percent = 20.0;
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32)],
+        vec![vm(1, 1, 1, 50 * GIB), vm(2, 1, 1, 45 * GIB), vm(3, 2, 1, 40 * GIB)],
+    );
+    let plan = planned(&snapshot, &policy);
+    assert!(plan.migrations.is_empty(), "40 + 45 GiB are over 80 %");
+    assert!(plan.skipped.iter().all(|skip| skip.why == SkipWhy::NoTarget(TargetRefusal::Reserve)));
+}
+
+#[test]
+fn closed_nodes_are_no_targets() {
+    type Close = fn(&mut vm_balancer::model::NodeInfo);
+    let cases: [(TargetRefusal, Close); 6] = [
+        (TargetRefusal::Maintenance, |node| node.maintenance = true),
+        (TargetRefusal::NotActive, |node| node.state = "failed".into()),
+        (TargetRefusal::CreationBlocked, |node| node.vm_creation_allowed = false),
+        (TargetRefusal::UnknownCapacity, |node| node.memory_total = None),
+        (TargetRefusal::VmLimit, |node| node.vm_limit = Some(1)),
+        (TargetRefusal::OlderQemu, |node| node.qemu_version = Some(QemuVersion::new("6.2.0"))),
+    ];
+    for (refusal, close) in cases {
+        let mut snapshot = crowded();
+        snapshot.vms.push(vm(60, 2, 1, 1));
+        support::recount(&mut snapshot);
+        close(&mut snapshot.nodes[1]);
+        let plan = planned(&snapshot, &roomy());
+        assert_eq!(only(&plan).target, NodeId(3), "{refusal:?}");
+        let explained = planner::explain_vm(&snapshot, &roomy(), VmId(3)).expect("the VM is there");
+        assert_eq!(explained.refusals[0].2, refusal);
+    }
+}
+
+#[test]
+fn an_unknown_qemu_is_allowed_but_comes_last() {
+    let mut snapshot = crowded();
+    snapshot.nodes[1].qemu_version = None;
+    snapshot.vms.push(vm(61, 3, 1, 20 * GIB));
+    support::recount(&mut snapshot);
+    assert_eq!(only(&planned(&snapshot, &roomy())).target, NodeId(3), "although it is fuller");
+    snapshot.nodes[2].maintenance = true;
+    assert_eq!(only(&planned(&snapshot, &roomy())).target, NodeId(2));
+}
+
+#[test]
+fn nodes_that_are_no_sources_stay_overloaded_and_say_so() {
+    type Close = fn(&mut Snapshot, &mut Policy);
+    let cases: [(Obstacle, Close); 4] = [
+        (Obstacle::State("maintenance".into()), |snapshot, _| snapshot.nodes[0].maintenance = true),
+        (Obstacle::State("failed".into()), |snapshot, _| snapshot.nodes[0].state = "failed".into()),
+        (Obstacle::ExcludedSource, |_, policy| {
+            policy.exclusions.push(exclusion("node-0001", Direction::Source))
+        }),
+        (Obstacle::ExcludedSource, |_, policy| policy.exclusions.push(exclusion("1", Direction::Both))),
+    ];
+    for (obstacle, close) in cases {
+        let (mut snapshot, mut policy) = (crowded(), roomy());
+        close(&mut snapshot, &mut policy);
+        let plan = planned(&snapshot, &policy);
+        assert!(plan.migrations.is_empty());
+        assert_eq!(plan.still_overloaded[0].because, [obstacle]);
+    }
+}
+
+#[test]
+fn an_exclusion_ends_when_it_says() {
+    let mut policy = roomy();
+    policy.exclusions = vec![Exclusion { until: Some(noon()), ..exclusion("node-0001", Direction::Source) }];
+    assert_eq!(planned(&crowded(), &policy).migrations.len(), 1);
+    policy.exclusions[0].until = Some(noon() + TimeDelta::seconds(1));
+    assert!(planned(&crowded(), &policy).migrations.is_empty());
+}
+
+#[test]
+fn an_excluded_target_is_not_used() {
+    let mut policy = roomy();
+    policy.exclusions = vec![exclusion("2", Direction::Target)];
+    assert_eq!(only(&planned(&crowded(), &policy)).target, NodeId(3));
+    policy.exclusions = vec![exclusion("2", Direction::Source)];
+    assert_eq!(only(&planned(&crowded(), &policy)).target, NodeId(2));
+}
+
+#[test]
+fn vms_that_must_stay_are_skipped_with_their_reason() {
+    let until = noon() + TimeDelta::minutes(30);
+    type Hold = fn(&mut Snapshot, &mut Policy);
+    let cases: [(SkipWhy, Hold); 6] = [
+        (SkipWhy::Blocked(Block::Snapshots), |s, _| s.vms[2].blocked_by = vec![Block::Snapshots]),
+        (SkipWhy::Blocked(Block::BalancerMode), |s, _| s.vms[2].blocked_by = vec![Block::BalancerMode]),
+        (SkipWhy::State("stopped".into()), |s, _| s.vms[2].state = "stopped".into()),
+        (SkipWhy::Pinned, |_, p| p.pinned = vec![Selector("vm-00003".into())]),
+        (SkipWhy::Pinned, |_, p| p.pinned = vec![Selector("3".into())]),
+        (SkipWhy::Resting { until, why: RestWhy::Failed }, |_, p| {
+            let until = noon() + TimeDelta::minutes(30);
+            p.resting.insert(VmId(3), Rest { until, why: RestWhy::Failed });
+        }),
+    ];
+    for (why, hold) in cases {
+        let (mut snapshot, mut policy) = (crowded(), roomy());
+        hold(&mut snapshot, &mut policy);
+        let plan = planned(&snapshot, &policy);
+        assert_ne!(only(&plan).vm, VmId(3), "{why:?}");
+        assert_eq!((plan.skipped[0].vm, &plan.skipped[0].why), (VmId(3), &why));
+    }
+}
+
+#[test]
+fn balancer_mode_binds_only_where_it_is_respected() {
+    let (mut snapshot, mut policy) = (crowded(), roomy());
+    for vm in &mut snapshot.vms {
+        vm.blocked_by = vec![Block::BalancerMode];
+    }
+    let plan = planned(&snapshot, &policy);
+    assert!(plan.migrations.is_empty());
+    assert!(plan.notes.contains(&Note::EveryVmOptedOut));
+    policy.respect_balancer_mode = false;
+    assert_eq!(planned(&snapshot, &policy).migrations.len(), 1);
+}
+
+#[test]
+fn a_rest_that_is_over_does_not_bind() {
+    let mut policy = roomy();
+    policy.resting.insert(VmId(3), Rest { until: noon(), why: RestWhy::Moved });
+    assert_eq!(only(&planned(&crowded(), &policy)).vm, VmId(3));
+}
+
+#[test]
+fn vms_of_one_group_never_come_to_share_a_node() {
+    let (mut snapshot, mut policy) = (crowded(), roomy());
+    policy.anti_affinity = vec![AntiAffinity(vec!["db-*".into()])];
+    snapshot.vms[2].name = "db-1".into();
+    snapshot.vms.push(support::vm(70, 2, 1, GIB));
+    snapshot.vms[4].name = "db-2".into();
+    support::recount(&mut snapshot);
+    assert_eq!(only(&planned(&snapshot, &policy)).target, NodeId(3));
+    // Both on one node already: one of them may leave, and does.
+    snapshot.vms[4].node = NodeId(1);
+    support::recount(&mut snapshot);
+    let plan = planned(&snapshot, &policy);
+    assert!(!plan.migrations.is_empty());
+    assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+}
+
+#[test]
+fn a_plan_holds_its_limit_and_names_it() {
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32), node(3, 100 * GIB, 32)],
+        (0..20).map(|id| vm(id, 1, 1, 5 * GIB)).collect(),
+    );
+    let plan = planned(&snapshot, &Policy { migrations_max: 2, ..roomy() });
+    assert_eq!(plan.migrations.len(), 2);
+    assert_eq!(plan.still_overloaded[0].because[0], Obstacle::Limit { migrations_max: 2 });
+    assert_eq!(plan.still_overloaded[0].needs_memory, Some(Mib(20 * GIB)));
+}
+
+#[test]
+fn what_may_not_be_touched_is_planned_for_but_not_acted_on() {
+    type Hold = fn(&mut Snapshot);
+    let cases: [Hold; 4] = [
+        |s| s.clusters[0].incomplete = vec!["2 of 3 nodes".into()],
+        |s| s.clusters[0].virtualization = Some("lxd".into()),
+        |s| s.foreign.push(foreign(Some(ClusterId(1)))),
+        |s| s.foreign.push(foreign(None)),
+    ];
+    for hold in cases {
+        let mut snapshot = crowded();
+        let free = only(&planned(&snapshot, &roomy())).clone();
+        hold(&mut snapshot);
+        let plan = planned(&snapshot, &roomy());
+        assert!(plan.migrations.is_empty());
+        assert!(matches!(plan.still_overloaded[0].because[0], Obstacle::Held(_)));
+        assert!(matches!(planner::fit(&snapshot, &roomy(), &free), Err(Unfit::Held(_))));
+    }
+    let mut elsewhere = crowded();
+    elsewhere.foreign.push(foreign(Some(ClusterId(2))));
+    assert_eq!(planned(&elsewhere, &roomy()).migrations.len(), 1);
+}
+
+#[test]
+fn nothing_crosses_clusters() {
+    let mut snapshot = crowded();
+    snapshot.clusters.push(ClusterInfo::new(ClusterId(2), "spb"));
+    for node in &mut snapshot.nodes[1..] {
+        node.cluster = ClusterId(2);
+    }
+    let plan = planner::plan(&snapshot, &roomy());
+    assert!(plan.is_empty());
+    assert_eq!(plan.clusters.len(), 2);
+    let only_second = Policy { clusters: Some([ClusterId(2)].into()), ..roomy() };
+    assert_eq!(planner::plan(&snapshot, &only_second).clusters.len(), 1);
+}
+
+#[test]
+fn measured_load_stands_in_for_the_ratio_and_the_busy_vm_leaves() {
+    let mut snapshot = busy();
+    let plan = planned(&snapshot, &roomy());
+    assert_eq!(plan.overloaded[0].over[0].resource, Resource::Load);
+    assert_eq!(only(&plan).vm, VmId(3), "the one whose own measurement relieves");
+    assert_eq!(only(&plan).source_state.after.load, Some(0.8));
+    assert_eq!(planner::check(&snapshot, &roomy(), &plan), []);
+
+    // An old measurement is none: the node counts by allocation, and says so where others are measured.
+    for node in &mut snapshot.nodes[..1] {
+        node.load.as_mut().expect("measured").at = noon() - TimeDelta::hours(1);
+    }
+    let plan = planned(&snapshot, &roomy());
+    assert!(plan.overloaded.is_empty());
+    assert!(plan.notes.contains(&Note::Unmeasured { nodes: vec!["node-0001".into()] }));
+}
+
+#[test]
+fn load_must_be_over_in_as_many_readings_as_asked() {
+    let mut snapshot = busy();
+    let patient = Policy { load_readings: 2, ..roomy() };
+    assert!(planned(&snapshot, &patient).overloaded.is_empty());
+    snapshot.nodes[0].load.as_mut().expect("measured").previous_five = Some(9.0);
+    assert!(planned(&snapshot, &patient).overloaded.is_empty());
+    snapshot.nodes[0].load.as_mut().expect("measured").previous_five = Some(10.5);
+    assert_eq!(planned(&snapshot, &patient).overloaded.len(), 1);
+}
+
+#[test]
+fn steps_of_one_wave_share_no_node() {
+    let vms = (0..40).map(|id| vm(id, 1 + id % 2, 1, 5 * GIB)).collect();
+    let snapshot = cluster((1..=6).map(|id| node(id, 100 * GIB, 32)).collect(), vms);
+    let policy = Policy { parallel_max: 3, ..roomy() };
+    let plan = planned(&snapshot, &policy);
+    assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+    let waves = plan.migrations.last().expect("a plan").wave;
+    assert_eq!((plan.migrations.len(), waves), (12, 6), "two sources give one each at a time");
+}
+
+#[test]
+fn room_is_made_where_a_vm_fits_nowhere_else() {
+    // The 40 GiB VM must leave node 1, and only node 2 is large enough once its own 20 GiB VM is gone.
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 60 * GIB, 32), node(3, 30 * GIB, 32)],
+        vec![vm(1, 1, 1, 40 * GIB), vm(2, 1, 1, 40 * GIB), vm(3, 2, 1, 20 * GIB)],
+    );
+    let plan = planned(&snapshot, &roomy());
+    assert_eq!(planner::check(&snapshot, &roomy(), &plan), []);
+    assert_eq!(plan.after.overloaded, 0, "{plan:?}");
+    assert!(matches!(&plan.migrations[0].why, MoveWhy::MakeRoom { for_vm: VmId(1 | 2), .. }));
+}
+
+#[test]
+fn a_large_vm_changes_places_with_small_ones_by_a_detour() {
+    // Node 1 holds 96 GiB of 100 and may keep 70. Its one movable VM of 60 GiB fits on node 2 only without the small
+    // ones there, which fit on node 1 only once the large one is gone: somebody has to wait on node 3.
+    let mut vms = vec![vm(1, 1, 1, 60 * GIB), vm(2, 1, 1, 36 * GIB)];
+    vms[1].blocked_by = vec![Block::Snapshots];
+    vms.extend((0..3).map(|id| vm(10 + id, 2, 1, 10 * GIB)));
+    vms.push(vm(20, 3, 1, 5 * GIB));
+    vms[5].blocked_by = vec![Block::Snapshots];
+    let snapshot = cluster(vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32), node(3, 50 * GIB, 32)], vms);
+    let plan = planned(&snapshot, &roomy());
+    assert_eq!(planner::check(&snapshot, &roomy(), &plan), []);
+    assert_eq!(plan.after.overloaded, 0, "{:#?}", plan.migrations);
+}
+
+#[test]
+fn disks_count_only_where_they_must_be_copied() {
+    let mut snapshot = crowded();
+    snapshot.vms[2].disk = Some(Mib(500 * GIB));
+    assert_eq!(only(&planned(&snapshot, &roomy())).disk, None);
+    snapshot.clusters[0].local_storage = Some(true);
+    let plan = planned(&snapshot, &roomy());
+    assert_ne!(only(&plan).vm, VmId(3), "20 GiB of RAM cost less than 10 GiB with 500 GiB of disk");
+}
+
+#[test]
+fn a_nodes_own_sum_is_the_base_and_a_difference_is_told() {
+    let mut snapshot = crowded();
+    snapshot.nodes[0].memory_used = Some(Mib(90 * GIB));
+    let plan = planned(&snapshot, &roomy());
+    assert_eq!(plan.overloaded[0].at.memory_percent, 90.0);
+    assert!(
+        plan.notes.iter().any(|note| matches!(note, Note::SumsDiffer { node, .. } if node == "node-0001"))
+    );
+}
+
+#[test]
+fn vms_on_unknown_nodes_and_names_nobody_has_do_no_harm() {
+    let mut snapshot = crowded();
+    snapshot.vms.push(vm(80, 99, 1, GIB));
+    let policy = Policy { pinned: vec![Selector("nobody".into())], ..roomy() };
+    let plan = planned(&snapshot, &policy);
+    assert_eq!(plan.migrations.len(), 1);
+    assert!(plan.notes.contains(&Note::UnknownSelector { selector: "nobody".into() }));
+}
+
+#[test]
+fn fit_says_what_has_changed() {
+    let snapshot = crowded();
+    let policy = roomy();
+    let step = only(&planned(&snapshot, &policy)).clone();
+    assert_eq!(planner::fit(&snapshot, &policy, &step), Ok(()));
+    type Change = fn(&mut Snapshot);
+    let cases: [(Unfit, Change); 7] = [
+        (Unfit::VmGone, |s| {
+            s.vms.remove(2);
+        }),
+        (Unfit::Moved { now: NodeId(3) }, |s| s.vms[2].node = NodeId(3)),
+        (Unfit::AlreadyThere, |s| s.vms[2].node = NodeId(2)),
+        (Unfit::Vm(SkipWhy::State("stopped".into())), |s| s.vms[2].state = "stopped".into()),
+        (Unfit::Target(TargetRefusal::Maintenance), |s| s.nodes[1].maintenance = true),
+        (Unfit::Target(TargetRefusal::Memory), |s| s.nodes[1].memory_used = Some(Mib(65 * GIB))),
+        (Unfit::NodeGone(NodeId(2)), |s| {
+            s.nodes.remove(1);
+        }),
+    ];
+    for (unfit, change) in cases {
+        let mut changed = snapshot.clone();
+        change(&mut changed);
+        assert_eq!(planner::fit(&changed, &policy, &step), Err(unfit));
+    }
+}
+
+#[test]
+fn fit_needs_no_more_than_the_two_lists() {
+    let mut snapshot = crowded();
+    let step = only(&planned(&snapshot, &roomy())).clone();
+    snapshot.clusters.clear();
+    assert_eq!(planner::fit(&snapshot, &roomy(), &step), Ok(()));
+}
+
+#[test]
+fn an_approved_plan_loses_what_no_longer_helps() {
+    let vms = (0..40).map(|id| vm(id, 1 + id % 2, 1, 5 * GIB)).collect();
+    let snapshot = cluster((1..=4).map(|id| node(id, 100 * GIB, 32)).collect(), vms);
+    let plan = planned(&snapshot, &roomy());
+    let same = planner::revalidate(&snapshot, &roomy(), &plan.migrations);
+    assert_eq!((same.kept.len(), same.dropped.len(), same.relieves), (12, 0, true));
+
+    // Node 1 has been emptied by hand meanwhile: only node 2 still wants relief.
+    let mut moved = snapshot.clone();
+    let planned_off: Vec<VmId> = plan.migrations.iter().map(|migration| migration.vm).collect();
+    for vm in moved.vms.iter_mut().filter(|vm| vm.node == NodeId(1) && !planned_off.contains(&vm.id)) {
+        vm.state = "stopped".into();
+        vm.memory = Mib(0);
+    }
+    support::recount(&mut moved);
+    let rest = planner::revalidate(&moved, &roomy(), &plan.migrations);
+    assert_eq!((rest.kept.len(), rest.dropped.len(), rest.relieves), (6, 6, true));
+    assert!(rest.dropped.iter().all(|(_, unfit)| *unfit == Unfit::NoRelief));
+
+    // All is well: nothing of the plan is left.
+    for vm in &mut moved.vms {
+        vm.memory = Mib(GIB);
+    }
+    support::recount(&mut moved);
+    let nothing = planner::revalidate(&moved, &roomy(), &plan.migrations);
+    assert_eq!((nothing.kept.len(), nothing.relieves), (0, false));
+}
+
+#[test]
+fn a_drain_empties_a_node_or_says_what_stays() {
+    let mut snapshot = crowded();
+    snapshot.nodes[0].maintenance = true;
+    let drain = planner::drain(&snapshot, &roomy(), NodeId(1)).expect("the node is there");
+    assert!(drain.is_complete());
+    assert_eq!(drain.plan.migrations.len(), 4);
+    assert!(drain.plan.migrations.iter().all(|step| step.why == MoveWhy::Drain));
+    assert_eq!(planner::check(&snapshot, &roomy(), &drain.plan), []);
+    for step in drain.plan.migrations.iter().take(1) {
+        assert_eq!(planner::fit(&snapshot, &roomy(), step), Ok(()));
+    }
+
+    snapshot.vms[0].blocked_by = vec![Block::Iso];
+    snapshot.vms[1].memory = Mib(90 * GIB);
+    let drain = planner::drain(&snapshot, &roomy(), NodeId(1)).expect("the node is there");
+    let stuck: Vec<_> = drain.stuck.iter().map(|skip| (skip.vm, skip.why.clone())).collect();
+    assert_eq!(
+        stuck,
+        [(VmId(1), SkipWhy::Blocked(Block::Iso)), (VmId(2), SkipWhy::NoTarget(TargetRefusal::Memory)),]
+    );
+}
+
+#[test]
+fn forecasts_count_places() {
+    let snapshot = crowded();
+    let losses = planner::node_losses(&snapshot, &roomy(), ClusterId(1));
+    assert!(losses.iter().all(|loss| loss.homeless.is_empty()));
+    let mut small = snapshot.clone();
+    small.nodes[1].memory_total = Some(Mib(30 * GIB));
+    small.nodes[2].memory_total = Some(Mib(25 * GIB));
+    let losses = planner::node_losses(&small, &roomy(), ClusterId(1));
+    assert_eq!(losses[0].homeless.iter().map(|skip| skip.vm).collect::<Vec<_>>(), [VmId(4), VmId(3)]);
+    // 70 GiB free under the threshold on each of the two empty nodes, none on the overloaded one.
+    assert_eq!(planner::capacity_for(&snapshot, &roomy(), ClusterId(1), 1, Mib(8 * GIB)), 16);
+}
+
+#[test]
+fn the_curve_rises_to_the_whole_plan() {
+    let snapshot = support::compact(support::C20);
+    let curve = planner::curve(&snapshot, &support::thresholds(70.0, 3.0), ClusterId(1));
+    let counts: Vec<_> = curve.iter().map(|point| point.migrations).collect();
+    assert_eq!(counts, [0, 1, 2, 4, 8, 15]);
+    assert!(curve.windows(2).all(|pair| pair[1].overload < pair[0].overload && pair[1].gain > pair[0].gain));
+    let last = curve.last().expect("points");
+    assert_eq!((last.overloaded, last.gain, last.gib), (0, 1.0, 213.0));
+}
+
+#[test]
+fn a_node_and_a_vm_explain_themselves() {
+    let snapshot = crowded();
+    let full = planner::explain_node(&snapshot, &roomy(), NodeId(1)).expect("the node is there");
+    assert_eq!((full.movable, full.source, full.target), (4, Ok(()), Err(TargetRefusal::Memory)));
+    let empty = planner::explain_node(&snapshot, &roomy(), NodeId(2)).expect("the node is there");
+    assert_eq!((empty.target, empty.memory_room), (Ok(()), Mib(70 * GIB)));
+    let vm = planner::explain_vm(&snapshot, &roomy(), VmId(3)).expect("the VM is there");
+    assert_eq!((vm.movable, vm.targets.len()), (Ok(()), 2));
+    assert!(planner::explain_node(&snapshot, &roomy(), NodeId(77)).is_none());
+}
+
+#[test]
+fn check_finds_what_a_plan_must_not_do() {
+    let snapshot = crowded();
+    let good = planned(&snapshot, &roomy());
+    type Spoil = fn(&mut Snapshot, &mut Policy, &mut ClusterPlan);
+    let cases: [Spoil; 11] = [
+        |_, policy, _| policy.migrations_max = 0,
+        |snapshot, _, _| snapshot.clusters[0].incomplete = vec!["a page is missing".into()],
+        |_, _, plan| plan.migrations[0].step = 2,
+        |_, _, plan| plan.migrations[0].vm = VmId(77),
+        |_, _, plan| plan.migrations[0].source = NodeId(3),
+        |_, _, plan| plan.migrations[0].target = NodeId(1),
+        |snapshot, _, _| snapshot.vms[2].blocked_by = vec![Block::Rescue],
+        |_, policy, _| policy.pinned = vec![Selector("3".into())],
+        |snapshot, _, _| snapshot.nodes[1].memory_used = Some(Mib(65 * GIB)),
+        |_, policy, _| policy.exclusions = vec![exclusion("node-0002", Direction::Target)],
+        |_, _, plan| plan.after.memory_percent_max = 12.0,
+    ];
+    assert_eq!(planner::check(&snapshot, &roomy(), &good), []);
+    for spoil in cases {
+        let (mut snapshot, mut policy, mut plan) = (snapshot.clone(), roomy(), good.clone());
+        spoil(&mut snapshot, &mut policy, &mut plan);
+        assert_ne!(planner::check(&snapshot, &policy, &plan), []);
+    }
+}
+
+#[test]
+fn the_plans_name_does_not_depend_on_the_time() {
+    let mut snapshot = crowded();
+    let first = planner::plan(&snapshot, &roomy());
+    snapshot.taken_at += TimeDelta::minutes(3);
+    let second = planner::plan(&snapshot, &roomy());
+    assert_eq!((&first.id, &first.clusters[0].id), (&second.id, &second.clusters[0].id));
+    assert_eq!(first.id.0.len(), 16);
+    snapshot.vms[2].blocked_by = vec![Block::Iso];
+    assert_ne!(planner::plan(&snapshot, &roomy()).id, first.id);
+}
+
+/// Node 1 with 80 of 100 GiB, nodes 2 and 3 empty.
+fn crowded() -> Snapshot {
+    cluster(
+        (1..=3).map(|id| node(id, 100 * GIB, 32)).collect(),
+        vec![vm(1, 1, 1, 20 * GIB), vm(2, 1, 1, 30 * GIB), vm(3, 1, 1, 10 * GIB), vm(4, 1, 1, 20 * GIB)],
+    )
+}
+
+/// Node 1 with a load of 11 on 10 cores, 3 of it by VM 3; node 2 idle. Both measured.
+fn busy() -> Snapshot {
+    let vms = (1..=4).map(|id| vm(id, 1, 2, 10 * GIB)).collect();
+    let mut snapshot = cluster(vec![node(1, 100 * GIB, 10), node(2, 100 * GIB, 10)], vms);
+    let measured = |five| {
+        let (one, fifteen, at) = (five, five, noon());
+        Some(Measured {
+            one,
+            five,
+            fifteen,
+            at,
+            cpus: None,
+            previous_five: None,
+            memory_used_mib: None,
+            cpu_pressure: None,
+            memory_pressure: None,
+        })
+    };
+    snapshot.nodes[0].load = measured(11.0);
+    snapshot.nodes[1].load = measured(1.0);
+    for (vm, cores) in snapshot.vms.iter_mut().zip([0.1, 0.2, 3.0, 0.5]) {
+        vm.measured = Some(VmUse { cores, at: noon() });
+    }
+    snapshot
+}
+
+fn roomy() -> Policy {
+    Policy { migrations_max: 100, ..Policy::default() }
+}
+
+fn exclusion(node: &str, direction: Direction) -> Exclusion {
+    Exclusion { node: Selector(node.into()), direction, until: None, why: ExclusionWhy::Configured }
+}
+
+fn foreign(cluster: Option<ClusterId>) -> ForeignMigration {
+    ForeignMigration { task: 5, cluster, vm: None, status: "running".into() }
+}
+
+fn planned(snapshot: &Snapshot, policy: &Policy) -> ClusterPlan {
+    planner::plan(snapshot, policy).clusters.swap_remove(0)
+}
+
+fn only(plan: &ClusterPlan) -> &Migration {
+    assert_eq!(plan.migrations.len(), 1, "{:#?}", plan.migrations);
+    &plan.migrations[0]
+}
