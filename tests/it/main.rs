@@ -4,6 +4,7 @@
 
 mod cli;
 mod executor;
+mod full_disk;
 mod kill;
 mod platform;
 mod scheduler;
