@@ -1,4 +1,4 @@
-//! The whole service against simulated servers.
+//! The whole service, and its simulated surroundings, over real protocols on loopback.
 #![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
@@ -11,3 +11,4 @@ mod scheduler;
 mod ssh;
 #[cfg(feature = "ci-sshd")]
 mod ssh_real;
+mod vmmanager;
