@@ -38,6 +38,8 @@ pub enum Alert {
     HostKeyChanged { node: NodeId, name: String, expected: String, found: String },
     /// The store was damaged and was restored from the last export.
     StoreRestored { exported_at: Option<DateTime<Utc>>, moved_to: String },
+    /// The store cannot be written, e.g. because the disk is full: nothing is ordered until it can.
+    StoreTrouble { since: DateTime<Utc>, why: String },
     /// A second program reads the updates of the same bot.
     SecondPoller { since: DateTime<Utc> },
 }
@@ -54,6 +56,7 @@ impl Alert {
             Self::ClusterStopped { cluster, .. } => format!("cluster-stopped-{cluster}"),
             Self::HostKeyChanged { node, .. } => format!("host-key-{node}"),
             Self::StoreRestored { .. } => "restored".into(),
+            Self::StoreTrouble { .. } => "store".into(),
             Self::SecondPoller { .. } => "second-poller".into(),
         }
     }

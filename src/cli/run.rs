@@ -117,9 +117,7 @@ impl Setup {
         }
         Ok(config)
     }
-}
 
-impl Setup {
     /// A name that is not known often is why another one is not set.
     fn refused(&self, problems: &Problems) -> String {
         let warnings = self.sources.warnings();

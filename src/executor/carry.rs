@@ -212,6 +212,7 @@ impl Executor {
             targets.iter().any(|target| target.node == migration.target && target.suitable)
         });
         if !offered {
+            self.rules.was_not_offered(migration.vm, self.watcher.ledger.clock.now());
             return Err(No::Drop("VMmanager does not offer this target".into()));
         }
         match api.history(migration.vm).await {

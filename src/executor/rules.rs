@@ -1,13 +1,16 @@
 //! The policy in force: the configuration's, what the chat changed, and what the journal remembers.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     event::{Alert, Event, Events},
     model::VmId,
-    planner::{Direction, Exclusion, ExclusionWhy, Policy, RestWhy, Selector},
+    planner::{Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
     store::{JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
 };
 
@@ -25,6 +28,9 @@ pub const CLUSTER_FAILURES: usize = 5;
 /// A day: a cluster of slow disks never fails five times in an hour.
 pub const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
 
+/// An hour: what keeps VMmanager from offering a target (space on a storage, a network) changes by people's hands.
+const NOT_OFFERED_REST: TimeDelta = TimeDelta::hours(1);
+
 /// How long VMs rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldowns {
@@ -41,13 +47,16 @@ pub struct Rules {
     cooldowns: Cooldowns,
     store: Store,
     events: Events,
+    /// VMs whose planned target VMmanager did not offer, and until when they are left alone. Forgotten with the
+    /// process: then VMmanager is asked once more.
+    not_offered: Arc<Mutex<BTreeMap<VmId, DateTime<Utc>>>>,
 }
 
 impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
     pub fn new(base: Policy, cooldowns: Cooldowns, store: Store, events: Events) -> Self {
-        Self { base, cooldowns, store, events }
+        Self { base, cooldowns, store, events, not_offered: Arc::default() }
     }
 
     /// Returns the policy in force at `now`.
@@ -61,6 +70,7 @@ impl Rules {
         let in_force = |exclusion: &Exclusion| exclusion.until.is_none_or(|until| now < until);
         policy.exclusions.extend(settings.exclusions.iter().filter(|e| in_force(e)).cloned());
         policy.exclusions.extend(self.failing(&settings, now)?);
+        policy.resting.extend(self.refused(now));
         policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
         Ok(policy)
     }
@@ -81,6 +91,17 @@ impl Rules {
         let mut policy = self.policy(now)?;
         policy.resting.retain(|vm, rest| rest.why != RestWhy::Moved || !moved.contains(vm));
         Ok(policy)
+    }
+
+    /// Lets a VM rest whose planned target VMmanager itself does not offer, so that not every cycle plans the same.
+    pub(super) fn was_not_offered(&self, vm: VmId, now: DateTime<Utc>) {
+        self.not_offered.lock().unwrap_or_else(PoisonError::into_inner).insert(vm, now + NOT_OFFERED_REST);
+    }
+
+    fn refused(&self, now: DateTime<Utc>) -> BTreeMap<VmId, Rest> {
+        let mut refused = self.not_offered.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|_, until| now < *until);
+        refused.iter().map(|(vm, until)| (*vm, Rest { until: *until, why: RestWhy::Failed })).collect()
     }
 
     /// Looks at what a migration's end means for its nodes and its cluster, and says so once.

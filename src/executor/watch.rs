@@ -95,7 +95,7 @@ impl Watcher {
                     let why = "no answer to the order, and nothing began".to_owned();
                     return self.close(&entry, Outcome::Dropped, Some(why)).await;
                 }
-                Ok(Found::Gone | Found::Elsewhere(_) | Found::OnSource) => {}
+                Ok(Found::Gone | Found::Elsewhere(_) | Found::OnSource | Found::Unclear) => {}
                 Err(error) => {
                     tracing::debug!(vm.id = %entry.vm, %error, "cannot look for an order; trying on")
                 }
@@ -242,20 +242,33 @@ impl Watcher {
     }
 
     async fn in_history(&self, entry: &JournalEntry) -> Result<Option<HistoryEntry>, ApiError> {
+        let history = self.history(entry).await?;
+        Ok(history.and_then(|history| newer(&history, entry.history_before).next().cloned()))
+    }
+
+    /// `None` for a VM that is gone, and on versions without histories.
+    async fn history(&self, entry: &JournalEntry) -> Result<Option<History>, ApiError> {
         match self.api.history(entry.vm).await {
-            Ok(history) => Ok(newer(&history, entry.history_before).next().cloned()),
+            Ok(history) => Ok(Some(history)),
             Err(ApiError::NotFound { .. } | ApiError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     async fn look_for(&self, entry: &JournalEntry) -> Result<Found, ApiError> {
-        if let Some(row) = self.in_history(entry).await? {
+        let history = self.history(entry).await?;
+        if let Some(row) = history.as_ref().and_then(|history| newer(history, entry.history_before).next()) {
             return Ok(Found::Task(row.task));
         }
         let (running, _) = self.api.unfinished_migrations().await?;
         if let Some(task) = running.iter().find(|task| task.vm == Some(entry.vm)) {
             return Ok(Found::Task(Some(task.task_id)));
+        }
+        // Without numbers in the history any task that does not say its VM may be this one.
+        if !history.is_some_and(|history| is_numbered(&history))
+            && running.iter().any(|task| task.vm.is_none())
+        {
+            return Ok(Found::Unclear);
         }
         Ok(match self.api.vm_place(entry.vm).await? {
             None => Found::Gone,
@@ -293,6 +306,8 @@ enum Found {
     OnSource,
     Elsewhere(NodeId),
     Gone,
+    /// Something runs that may be it.
+    Unclear,
 }
 
 /// A wait that grows.
@@ -321,6 +336,10 @@ pub(super) fn newer(history: &History, before: Option<u64>) -> impl Iterator<Ite
         history.entries.iter().filter(|row| row.name == MIGRATION).filter(is_newer).collect();
     rows.sort_by_key(|row| row.id);
     rows.into_iter()
+}
+
+fn is_numbered(history: &History) -> bool {
+    history.max_id.is_some() || history.entries.is_empty()
 }
 
 fn told(task: TaskInfo) -> Trace {

@@ -35,6 +35,8 @@ pub use policy::{
     AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector, Strategy, Threshold,
 };
 
+pub use search::LEVEL_GAIN_MIN;
+
 /// What a migration costs besides a unit for each GiB: starting one is work for people and machines too.
 const COST_PER_VM: f64 = 4.0;
 

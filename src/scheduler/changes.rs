@@ -69,7 +69,9 @@ impl Core {
     }
 
     fn exclude(&self, node: NodeInfo, exclusion: Exclusion) -> Result<Changed, Refused> {
+        let now = self.now();
         self.store().update_settings(|settings| {
+            settings.exclusions.retain(|known| known.until.is_none_or(|until| now < until));
             settings
                 .exclusions
                 .retain(|known| !known.node.is_node(node.id, &node.name) || !overlaps(known, &exclusion));

@@ -37,6 +37,7 @@ pub(super) struct State {
     pub(super) next_cycle: Option<DateTime<Utc>>,
     pub(super) last_cycle: Option<LastCycle>,
     pub(super) away: Option<Away>,
+    store_trouble: bool,
 }
 
 /// Since when and why VMmanager cannot be used.
@@ -172,6 +173,23 @@ impl Core {
                 }
             }
             Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be looked at"),
+        }
+    }
+
+    /// Says once that the store cannot be written, and lets it recover when it can.
+    pub(super) fn look_after_store(&self) {
+        let flushed = self.store().flush();
+        let mut state = self.state();
+        let was_trouble = std::mem::replace(&mut state.store_trouble, flushed.is_err());
+        drop(state);
+        match flushed {
+            Err(error) if !was_trouble => {
+                let (since, why) = (self.now(), error.chain());
+                tracing::error!(error = %why, "the store cannot be written; nothing is ordered until it can");
+                self.events().say(Event::Alert(Alert::StoreTrouble { since, why }));
+            }
+            Ok(()) if was_trouble => tracing::info!("the store can be written again"),
+            _ => {}
         }
     }
 

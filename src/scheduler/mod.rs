@@ -30,7 +30,8 @@ pub use windows::{NotAWindow, Windows};
 /// Requests that wait while the loop hands out another; people type slower.
 const REQUESTS_MAX: usize = 64;
 
-/// How often proposals are looked at for their end: a press is checked by itself, this is for the message.
+/// How often the store is looked after, and proposals for their end: a press is checked by itself, this is for
+/// the message.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often everything is exported besides the ends of plans.
@@ -104,7 +105,10 @@ impl Scheduler {
                         Err(error) => tracing::error!(%error, "work of the scheduler broke"),
                     }
                 }
-                _ = expiry.tick() => self.core.expire(),
+                _ = expiry.tick() => {
+                    self.core.look_after_store();
+                    self.core.expire();
+                }
                 _ = exports.tick() => self.export(&mut work),
             }
         }

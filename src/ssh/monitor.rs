@@ -130,10 +130,8 @@ impl SshMonitor {
             }
         };
         let asked: Vec<_> = nodes.iter().map(|node| self.probe_one(node, &trust)).collect();
-        let mut probes: Vec<Probe> = stream::iter(asked)
-            .buffer_unordered(self.settings.parallel_max.max(1))
-            .collect()
-            .await;
+        let mut probes: Vec<Probe> =
+            stream::iter(asked).buffer_unordered(self.settings.parallel_max.max(1)).collect().await;
         probes.sort_by_key(|probe| probe.node);
         probes
     }

@@ -25,6 +25,9 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// An earlier error closed it; it is opened again when the disk allows.
+    #[error("the store in {} is closed after an error: {why}", .path.display())]
+    Unusable { path: PathBuf, why: String },
     #[error("failed to use the store's files")]
     Sled(#[source] sled::Error),
     /// sled gave up in the middle of something.
@@ -88,6 +91,7 @@ impl StoreError {
             Self::Locked { .. }
             | Self::NewerSchema { .. }
             | Self::Io { .. }
+            | Self::Unusable { .. }
             | Self::Unwritable { .. }
             | Self::Export { .. }
             | Self::InFlight { .. }

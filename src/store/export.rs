@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    SCHEMA_VERSION, Store, StoreError,
+    Files, SCHEMA_VERSION, Store, StoreError,
     kept::{UPDATES_KEPT, row},
     shelf::guarded,
     sidecar,
@@ -68,10 +68,11 @@ impl Store {
 
     fn write_export(&self, file: &mut impl io::Write, now: DateTime<Utc>) -> Result<(), StoreError> {
         // No change may fall between two trees of one export.
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now })?;
         let mut lines = 0;
-        for (name, tree) in self.trees() {
+        let files = self.files()?;
+        for (name, tree) in files.trees() {
             for row in tree.iter() {
                 let (key, bytes) = guarded(|| row)?;
                 write_line(file, &to_line(name, &key, &bytes)?)?;
@@ -97,30 +98,32 @@ impl Store {
         if end.lines != rows.len() as u64 {
             return Err(bad(format!("it has {} records and says {}", rows.len(), end.lines)));
         }
+        let files = self.files()?;
         for text in rows {
             let line: Line = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
             let key = unhex(&line.key).ok_or_else(|| bad(format!("{} is not a key", line.key)))?;
             let is_schema = line.tree == "meta" && key == row::SCHEMA.to_be_bytes();
-            let tree = self.trees().into_iter().find(|(name, _)| *name == line.tree && !is_schema);
+            let tree = files.trees().into_iter().find(|(name, _)| *name == line.tree && !is_schema);
             let Some((_, tree)) = tree else { continue };
             let value = line.value.as_ref().map_or("", |value| value.get());
             guarded(|| tree.insert(key, value).map(|_| ()))?;
         }
         Ok(header.exported_at)
     }
+}
 
+impl Files {
     fn trees(&self) -> [(&'static str, &sled::Tree); 9] {
-        let shared = &*self.shared;
         [
-            ("meta", &shared.meta.tree),
-            ("proposals", &shared.proposals.tree),
-            ("live", &shared.live),
-            ("journal", &shared.journal.tree),
-            ("open", &shared.open),
-            ("audit", &shared.audit.tree),
-            ("updates", &shared.updates.tree),
-            ("outbox", &shared.outbox),
-            ("chats", &shared.chats),
+            ("meta", &self.meta.tree),
+            ("proposals", &self.proposals.tree),
+            ("live", &self.live),
+            ("journal", &self.journal.tree),
+            ("open", &self.open),
+            ("audit", &self.audit.tree),
+            ("updates", &self.updates.tree),
+            ("outbox", &self.outbox),
+            ("chats", &self.chats),
         ]
     }
 }

@@ -82,12 +82,12 @@ impl Store {
     ///
     /// Says that the VM has an open migration, or what the disk said; then nothing may be ordered.
     pub fn intend(&self, intent: Intent) -> Result<JournalEntry, StoreError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         if let Some(open) = self.open_entries()?.iter().find(|entry| entry.vm == intent.vm) {
             return Err(StoreError::InFlight { vm: open.vm, entry: open.id });
         }
         let entry =
-            from_intent(MigrationId(self.next_id(&self.shared.journal, SCHEMA_FLOORS.journal)?), intent);
+            from_intent(MigrationId(self.next_id(&self.files()?.journal, SCHEMA_FLOORS.journal)?), intent);
         self.write_entry(&entry)?;
         Ok(entry)
     }
@@ -139,7 +139,7 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn entry(&self, id: MigrationId) -> Result<Option<JournalEntry>, StoreError> {
-        self.shared.journal.get(id.0)
+        self.files()?.journal.get(id.0)
     }
 
     /// Returns the entries without an end, oldest first.
@@ -149,7 +149,7 @@ impl Store {
     /// Says what the disk said.
     pub fn open_entries(&self) -> Result<Vec<JournalEntry>, StoreError> {
         let found: Result<Vec<_>, _> =
-            ids(&self.shared.open)?.into_iter().map(|id| self.shared.journal.get(id)).collect();
+            ids(&self.files()?.open)?.into_iter().map(|id| self.files()?.journal.get(id)).collect();
         Ok(found?.into_iter().flatten().collect())
     }
 
@@ -162,7 +162,7 @@ impl Store {
         let wanted = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| entry.outcome().is_some() && filter.takes(entry))
         };
-        self.shared.journal.newest().filter(wanted).take(limit).collect()
+        self.files()?.journal.newest().filter(wanted).take(limit).collect()
     }
 
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
@@ -217,7 +217,7 @@ impl Store {
         let recent = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| entry.intended_at >= horizon)
         };
-        let rows: Result<Vec<_>, _> = self.shared.journal.newest().take_while(recent).collect();
+        let rows: Result<Vec<_>, _> = self.files()?.journal.newest().take_while(recent).collect();
         Ok(rows?.into_iter().filter(|entry| entry.outcome().is_some()).collect())
     }
 
@@ -226,7 +226,7 @@ impl Store {
         id: MigrationId,
         change: impl FnOnce(&mut JournalEntry),
     ) -> Result<JournalEntry, StoreError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let mut entry = self.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?;
         if entry.outcome().is_some() {
             return Err(StoreError::Closed(id));
@@ -245,15 +245,15 @@ impl Store {
         }
         super::sidecar::write(&self.shared.dir, &open)?;
         self.write_entry_to_sled(entry)?;
-        self.flush()
+        self.files()?.flush()
     }
 
-    fn write_entry_to_sled(&self, entry: &JournalEntry) -> Result<(), StoreError> {
-        let shared = &self.shared;
+    pub(super) fn write_entry_to_sled(&self, entry: &JournalEntry) -> Result<(), StoreError> {
+        let files = self.files()?;
         let key = entry.id.0.to_be_bytes();
-        let bytes = shared.journal.bytes(entry)?;
+        let bytes = files.journal.bytes(entry)?;
         guarded(|| {
-            let done = (&shared.journal.tree, &shared.open).transaction(|(journal, open)| {
+            let done = (&files.journal.tree, &files.open).transaction(|(journal, open)| {
                 journal.insert(&key, bytes.as_slice())?;
                 match entry.outcome() {
                     Some(_) => open.remove(&key)?,

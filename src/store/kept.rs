@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    AuditEntry, Settings, Store, StoreError,
+    AuditEntry, Files, Settings, Store, StoreError,
     shelf::{Shelf, guarded},
 };
 use crate::model::Person;
@@ -57,7 +57,7 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn settings(&self) -> Result<Settings, StoreError> {
-        let Some(value) = self.shared.meta.get(row::SETTINGS)? else { return Ok(Settings::default()) };
+        let Some(value) = self.files()?.meta.get(row::SETTINGS)? else { return Ok(Settings::default()) };
         serde_json::from_value(value).map_err(|source| StoreError::Record {
             tree: "meta",
             key: SETTINGS.into(),
@@ -71,12 +71,12 @@ impl Store {
     ///
     /// Says what the disk said; nothing is changed then.
     pub fn update_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<Settings, StoreError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let mut settings = self.settings()?;
         change(&mut settings);
         settings.v = 1;
         self.put_meta(row::SETTINGS, &settings)?;
-        self.flush()?;
+        self.files()?.flush()?;
         Ok(settings)
     }
 
@@ -86,10 +86,10 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let _writing = self.writing();
-        let id = self.next_id(&self.shared.audit, 0)?;
-        self.shared.audit.put(id, entry)?;
-        self.flush()
+        let _writing = self.writing()?;
+        let id = self.next_id(&self.files()?.audit, 0)?;
+        self.files()?.audit.put(id, entry)?;
+        self.files()?.flush()
     }
 
     /// Returns the newest entries of the audit, newest first.
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn audit_log(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        self.shared.audit.newest().take(limit).collect()
+        self.files()?.audit.newest().take(limit).collect()
     }
 
     /// Remembers that an update of the Bot API is being handled; false where it was remembered before.
@@ -107,29 +107,30 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn claim_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let _writing = self.writing();
-        if self.shared.updates.get(update)?.is_some() {
+        let _writing = self.writing()?;
+        if self.files()?.updates.get(update)?.is_some() {
             return Ok(false);
         }
-        self.shared.updates.put(update, &SeenUpdate { v: 1, at: now })?;
-        self.flush()?;
+        self.files()?.updates.put(update, &SeenUpdate { v: 1, at: now })?;
+        self.files()?.flush()?;
         Ok(true)
     }
 
     /// Messages that wait to be sent, by the key of their matter.
     #[must_use]
     pub fn outbox(&self) -> Keep<'_> {
-        Keep { store: self, tree: &self.shared.outbox, name: "outbox" }
+        Keep { store: self, tree: |files| &files.outbox, name: "outbox" }
     }
 
     /// What the chat keeps of chats, people and messages.
     #[must_use]
     pub fn chats(&self) -> Keep<'_> {
-        Keep { store: self, tree: &self.shared.chats, name: "chats" }
+        Keep { store: self, tree: |files| &files.chats, name: "chats" }
     }
 
     pub(super) fn forget_updates(&self, before: DateTime<Utc>) -> Result<usize, StoreError> {
-        let shelf = &self.shared.updates;
+        let files = self.files()?;
+        let shelf = &files.updates;
         let mut forgotten = 0;
         for row in shelf.tree.iter() {
             let (key, bytes) = guarded(|| row)?;
@@ -152,14 +153,14 @@ impl Store {
         shelf: &Shelf<T>,
         floor_row: u64,
     ) -> Result<u64, StoreError> {
-        let floor = self.shared.meta.get(floor_row)?.and_then(|value| value.as_u64()).unwrap_or(1);
+        let floor = self.files()?.meta.get(floor_row)?.and_then(|value| value.as_u64()).unwrap_or(1);
         Ok(shelf.last_key()?.map_or(1, |last| last + 1).max(floor))
     }
 
     pub(super) fn put_meta(&self, row: u64, value: &impl Serialize) -> Result<(), StoreError> {
         let value =
             serde_json::to_value(value).map_err(|source| StoreError::Unwritable { tree: "meta", source })?;
-        self.shared.meta.put(row, &value)
+        self.files()?.meta.put(row, &value)
     }
 }
 
@@ -167,7 +168,7 @@ impl Store {
 #[derive(Clone, Copy)]
 pub struct Keep<'a> {
     store: &'a Store,
-    tree: &'a sled::Tree,
+    tree: fn(&Files) -> &sled::Tree,
     name: &'static str,
 }
 
@@ -187,8 +188,10 @@ impl Keep<'_> {
     pub fn put<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(&Wrapped { v: 1, record })
             .map_err(|source| StoreError::Unwritable { tree: self.name, source })?;
-        guarded(|| self.tree.insert(key, bytes).map(|_| ()))?;
-        self.store.flush()
+        let _writing = self.store.writing()?;
+        let files = self.store.files()?;
+        guarded(|| (self.tree)(&files).insert(key, bytes).map(|_| ()))?;
+        files.flush()
     }
 
     /// Returns the record of that key.
@@ -197,7 +200,8 @@ impl Keep<'_> {
     ///
     /// Says what the disk said, or that the record is of another kind.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
-        let bytes = guarded(|| self.tree.get(key))?;
+        let files = self.store.files()?;
+        let bytes = guarded(|| (self.tree)(&files).get(key))?;
         bytes.map(|bytes| self.read(key.as_bytes(), &bytes)).transpose()
     }
 
@@ -216,7 +220,8 @@ impl Keep<'_> {
     ///
     /// Says what the disk said, or that a record is of another kind.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
-        let rows = guarded(|| self.tree.scan_prefix(prefix).collect::<sled::Result<Vec<_>>>())?;
+        let files = self.store.files()?;
+        let rows = guarded(|| (self.tree)(&files).scan_prefix(prefix).collect::<sled::Result<Vec<_>>>())?;
         rows.into_iter()
             .map(|(key, bytes)| Ok((String::from_utf8_lossy(&key).into_owned(), self.read(&key, &bytes)?)))
             .collect()
@@ -228,8 +233,10 @@ impl Keep<'_> {
     ///
     /// Says what the disk said.
     pub fn remove(&self, key: &str) -> Result<bool, StoreError> {
-        let before = guarded(|| self.tree.remove(key))?;
-        self.store.flush()?;
+        let _writing = self.store.writing()?;
+        let files = self.store.files()?;
+        let before = guarded(|| (self.tree)(&files).remove(key))?;
+        files.flush()?;
         Ok(before.is_some())
     }
 

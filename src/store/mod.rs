@@ -26,7 +26,7 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 pub use error::StoreError;
@@ -52,6 +52,14 @@ pub struct Store {
 struct Shared {
     /// `DATA_DIR`: sled, the export and the list of open migrations are inside.
     dir: PathBuf,
+    /// The error's text while sled, after an error, cannot be opened again.
+    files: RwLock<Result<Arc<Files>, String>>,
+    /// Held over each read-change-write, so that two changes never start from the same record.
+    writer: Mutex<()>,
+}
+
+/// sled and its trees.
+struct Files {
     db: sled::Db,
     meta: Shelf<serde_json::Value>,
     proposals: Shelf<Proposal>,
@@ -64,8 +72,6 @@ struct Shared {
     updates: Shelf<kept::SeenUpdate>,
     outbox: sled::Tree,
     chats: sled::Tree,
-    /// Held over each read-change-write, so that two changes never start from the same record.
-    writer: Mutex<()>,
 }
 
 impl Store {
@@ -75,18 +81,40 @@ impl Store {
         &self.shared.dir
     }
 
-    /// Puts everything on disk.
+    /// Puts everything on disk. Also the way back after a full disk: sled writes nothing more after an error, so
+    /// it is opened anew.
     ///
     /// # Errors
     ///
     /// Says what the disk said.
     pub fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.shared.db.flush().map(|_| ()))
+        let flushed = self.files().and_then(|files| files.flush());
+        match flushed {
+            Err(error) => {
+                tracing::debug!(error = %error.chain(), "the store's files are opened anew");
+                self.open_again()
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
-    fn writing(&self) -> MutexGuard<'_, ()> {
+    fn files(&self) -> Result<Arc<Files>, StoreError> {
+        let files = self.shared.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.clone().map_err(|why| StoreError::Unusable { path: self.shared.dir.clone(), why })
+    }
+
+    /// Lets one writer in, with files that can be written.
+    fn writing(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
         // A panic while writing leaves no half record: sled has the old one or the new one.
-        self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        let guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.flush()?;
+        Ok(guard)
+    }
+}
+
+impl Files {
+    fn flush(&self) -> Result<(), StoreError> {
+        guarded(|| self.db.flush().map(|_| ()))
     }
 }
 

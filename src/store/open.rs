@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     thread,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export,
+    Files, JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export,
     kept::{SCHEMA_FLOORS, row},
     shelf::{guarded, panic_text},
     sidecar,
@@ -54,7 +54,7 @@ impl Store {
         let is_first = !path.exists() && !dir.join(export::NAME).exists();
         let store = Self::open_files(dir).map_err(|error| damage(&path, error))?;
         let opened = match store.schema()? {
-            None if is_first || store.is_untouched() => store.begin(),
+            None if is_first || store.is_untouched()? => store.begin(),
             None => Err(corrupt(&path, "it is empty, yet there was one before")),
             Some(found) if found > SCHEMA_VERSION => {
                 Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION })
@@ -87,7 +87,7 @@ impl Store {
         if !self.settings()?.restored_unconfirmed {
             return Ok(None);
         }
-        let note = self.shared.meta.get(row::RESTORED)?;
+        let note = self.files()?.meta.get(row::RESTORED)?;
         Ok(note.and_then(|note| serde_json::from_value(note).ok()))
     }
 
@@ -99,7 +99,7 @@ impl Store {
         let (store, exported_at) = Self::from_export(dir)?;
         for entry in &in_flight {
             if store.entry(entry.id)?.is_none_or(|known| known.outcome().is_none()) {
-                store.write_entry(entry)?;
+                store.write_entry_to_sled(entry)?;
             }
         }
         store.raise_ids(&in_flight)?;
@@ -107,6 +107,7 @@ impl Store {
         store.update_settings(|settings| settings.restored_unconfirmed = true)?;
         // Only a store with a schema counts as whole: a crash before this line restores again.
         store.begin()?;
+        sidecar::write(dir, &store.open_entries()?)?;
         Ok(store)
     }
 
@@ -133,50 +134,67 @@ impl Store {
 
     fn open_files(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
-        let db = open_patiently(&path)?;
-        let tree = |name: &'static str| guarded(|| db.open_tree(name));
-        let shared = Shared {
-            dir: dir.to_owned(),
-            meta: Shelf::open(&db, "meta")?,
-            proposals: Shelf::open(&db, "proposals")?,
-            live: tree("live")?,
-            journal: Shelf::open(&db, "journal")?,
-            open: tree("open")?,
-            audit: Shelf::open(&db, "audit")?,
-            updates: Shelf::open(&db, "updates")?,
-            outbox: tree("outbox")?,
-            chats: tree("chats")?,
-            writer: Mutex::new(()),
-            db,
-        };
+        let files = Files::open(&path)?;
+        let shared =
+            Shared { dir: dir.to_owned(), files: RwLock::new(Ok(Arc::new(files))), writer: Mutex::new(()) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// Closes sled and opens it again, so that it forgets what never reached the disk and writes again.
+    pub(super) fn open_again(&self) -> Result<(), StoreError> {
+        let mut files = self.shared.files.write().unwrap_or_else(PoisonError::into_inner);
+        let unusable = Err("being opened again".to_owned());
+        if let Ok(old) = std::mem::replace(&mut *files, unusable) {
+            // Reads end within moments, and nobody begins one while this lock is held.
+            for _ in 0..LOCK_TRIES {
+                if Arc::strong_count(&old) == 1 {
+                    break;
+                }
+                thread::sleep(LOCK_PAUSE);
+            }
+            drop(old);
+        }
+        let path = self.shared.dir.join(FOLDER);
+        let opened = Files::open(&path).and_then(|opened| opened.flush().map(|()| opened));
+        let opened = opened.map_err(|error| damage(&path, error));
+        match opened {
+            Ok(opened) => {
+                *files = Ok(Arc::new(opened));
+                Ok(())
+            }
+            Err(error) => {
+                *files = Err(error.chain());
+                Err(error)
+            }
+        }
+    }
+
     fn schema(&self) -> Result<Option<u32>, StoreError> {
-        let value = self.shared.meta.get(row::SCHEMA)?;
+        let value = self.files()?.meta.get(row::SCHEMA)?;
         Ok(value.and_then(|value| value.as_u64()).map(|found| u32::try_from(found).unwrap_or(u32::MAX)))
     }
 
     fn begin(&self) -> Result<(), StoreError> {
         self.put_meta(row::SCHEMA, &SCHEMA_VERSION)?;
-        self.flush()
+        self.files()?.flush()
     }
 
     /// Tells whether nothing was ever begun here: the process died before its first record.
-    fn is_untouched(&self) -> bool {
-        !self.shared.dir.join(export::NAME).exists()
+    fn is_untouched(&self) -> Result<bool, StoreError> {
+        let files = self.files()?;
+        Ok(!self.shared.dir.join(export::NAME).exists()
             && sidecar::read(&self.shared.dir).is_empty()
-            && self.shared.journal.tree.is_empty()
-            && self.shared.proposals.tree.is_empty()
+            && files.journal.tree.is_empty()
+            && files.proposals.tree.is_empty())
     }
 
     /// Reads every record once: better now than in the middle of a migration.
     fn look_at_everything(&self) -> Result<(), StoreError> {
-        let shared = &self.shared;
+        let files = self.files()?;
         self.settings()?;
-        shared.proposals.newest().try_for_each(|row| row.map(|_| ()))?;
-        shared.journal.newest().try_for_each(|row| row.map(|_| ()))?;
-        shared.audit.newest().try_for_each(|row| row.map(|_| ()))?;
+        files.proposals.newest().try_for_each(|row| row.map(|_| ()))?;
+        files.journal.newest().try_for_each(|row| row.map(|_| ()))?;
+        files.audit.newest().try_for_each(|row| row.map(|_| ()))?;
         self.outbox().all::<serde_json::Value>()?;
         self.chats().all::<serde_json::Value>()?;
         Ok(())
@@ -201,14 +219,33 @@ impl Store {
     }
 
     fn raise_ids(&self, in_flight: &[JournalEntry]) -> Result<(), StoreError> {
-        let shared = &self.shared;
+        let files = self.files()?;
         let newest_of = |ids: &mut dyn Iterator<Item = u64>| ids.max().unwrap_or(0);
-        let entries = shared.journal.last_key()?.unwrap_or(0);
+        let entries = files.journal.last_key()?.unwrap_or(0);
         let entries = entries.max(newest_of(&mut in_flight.iter().map(|entry| entry.id.0)));
-        let proposals = shared.proposals.last_key()?.unwrap_or(0);
+        let proposals = files.proposals.last_key()?.unwrap_or(0);
         let proposals = proposals.max(newest_of(&mut in_flight.iter().map(|entry| entry.proposal.0)));
         self.put_meta(SCHEMA_FLOORS.journal, &(entries + RESTORE_ID_GAP))?;
         self.put_meta(SCHEMA_FLOORS.proposals, &(proposals + RESTORE_ID_GAP))
+    }
+}
+
+impl Files {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let db = open_patiently(path)?;
+        let tree = |name: &'static str| guarded(|| db.open_tree(name));
+        Ok(Self {
+            meta: Shelf::open(&db, "meta")?,
+            proposals: Shelf::open(&db, "proposals")?,
+            live: tree("live")?,
+            journal: Shelf::open(&db, "journal")?,
+            open: tree("open")?,
+            audit: Shelf::open(&db, "audit")?,
+            updates: Shelf::open(&db, "updates")?,
+            outbox: tree("outbox")?,
+            chats: tree("chats")?,
+            db,
+        })
     }
 }
 

@@ -77,7 +77,7 @@ impl Store {
     ///
     /// Says what the disk said; nothing is recorded then.
     pub fn propose(&self, draft: Draft) -> Result<Proposed, StoreError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let open = self.open_proposals()?;
         let of_cluster: Vec<_> = open.into_iter().filter(|p| p.cluster == draft.plan.cluster).collect();
         let busy = of_cluster.iter().find(|p| p.state != ProposalState::Pending);
@@ -85,7 +85,7 @@ impl Store {
             return Ok(Proposed::Busy(busy.id));
         }
         let proposal =
-            from_draft(ProposalId(self.next_id(&self.shared.proposals, SCHEMA_FLOORS.proposals)?), draft);
+            from_draft(ProposalId(self.next_id(&self.files()?.proposals, SCHEMA_FLOORS.proposals)?), draft);
         let mut changed = Vec::new();
         for mut older in of_cluster.into_iter().filter(|p| p.state == ProposalState::Pending) {
             older.state = ProposalState::Superseded { by: proposal.id, at: proposal.created_at };
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn proposal(&self, id: ProposalId) -> Result<Option<Proposal>, StoreError> {
-        self.shared.proposals.get(id.0)
+        self.files()?.proposals.get(id.0)
     }
 
     /// Returns the proposals that can still change, oldest first.
@@ -114,7 +114,7 @@ impl Store {
     /// Says what the disk said.
     pub fn open_proposals(&self) -> Result<Vec<Proposal>, StoreError> {
         let found: Result<Vec<_>, _> =
-            ids(&self.shared.live)?.into_iter().map(|id| self.shared.proposals.get(id)).collect();
+            ids(&self.files()?.live)?.into_iter().map(|id| self.files()?.proposals.get(id)).collect();
         Ok(found?.into_iter().flatten().collect())
     }
 
@@ -124,7 +124,7 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn recent_proposals(&self, limit: usize) -> Result<Vec<Proposal>, StoreError> {
-        self.shared.proposals.newest().take(limit).collect()
+        self.files()?.proposals.newest().take(limit).collect()
     }
 
     /// Returns the proposal of a cluster that waits for approval.
@@ -143,7 +143,7 @@ impl Store {
     ///
     /// Says what the disk said; nothing is counted then.
     pub fn approve(&self, id: ProposalId, person: &Person, now: DateTime<Utc>) -> Result<Vote, StoreError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let Some(mut proposal) = self.proposal(id)? else { return Ok(Vote::NoSuchProposal) };
         if proposal.state != ProposalState::Pending {
             return Ok(Vote::NotPending);
@@ -179,7 +179,7 @@ impl Store {
         id: ProposalId,
         change: impl FnOnce(&mut Proposal),
     ) -> Result<Proposal, StoreError> {
-        let _writing = self.writing();
+        let _writing = self.writing()?;
         let before = self.proposal(id)?.ok_or(StoreError::NoSuchProposal(id))?;
         let mut after = before.clone();
         change(&mut after);
@@ -253,20 +253,21 @@ impl Store {
 
     /// Forgets proposals that ended before `before`; the journal keeps what was done.
     pub(super) fn forget_proposals(&self, before: DateTime<Utc>) -> Result<usize, StoreError> {
-        let _writing = self.writing();
-        let newest = self.shared.proposals.last_key()?;
+        let _writing = self.writing()?;
+        let newest = self.files()?.proposals.last_key()?;
         let mut old = Vec::new();
-        for proposal in self.shared.proposals.newest() {
+        for proposal in self.files()?.proposals.newest() {
             let proposal = proposal?;
             // The newest stays: the next id counts from it.
             if proposal.state.is_final() && proposal.created_at < before && newest != Some(proposal.id.0) {
                 old.push(proposal.id.0);
             }
         }
+        let files = self.files()?;
         for id in &old {
-            guarded(|| self.shared.proposals.tree.remove(id.to_be_bytes()))?;
+            guarded(|| files.proposals.tree.remove(id.to_be_bytes()))?;
         }
-        self.flush()?;
+        self.files()?.flush()?;
         Ok(old.len())
     }
 
@@ -298,17 +299,17 @@ impl Store {
 
     /// Writes records, their place in the index and an audit entry as one, and waits for the disk.
     fn write_proposals(&self, changed: &[Proposal], audit: Option<&AuditEntry>) -> Result<(), StoreError> {
-        let shared = &self.shared;
+        let files = self.files()?;
         let rows: Result<Vec<_>, StoreError> = changed
             .iter()
-            .map(|p| Ok((p.id.0.to_be_bytes(), shared.proposals.bytes(p)?, p.state.is_final())))
+            .map(|p| Ok((p.id.0.to_be_bytes(), files.proposals.bytes(p)?, p.state.is_final())))
             .collect();
         let rows = rows?;
         let audit = audit
-            .map(|entry| Ok::<_, StoreError>((self.next_id(&shared.audit, 0)?, shared.audit.bytes(entry)?)))
+            .map(|entry| Ok::<_, StoreError>((self.next_id(&files.audit, 0)?, files.audit.bytes(entry)?)))
             .transpose()?;
         guarded(|| {
-            let trees = (&shared.proposals.tree, &shared.live, &shared.audit.tree);
+            let trees = (&files.proposals.tree, &files.live, &files.audit.tree);
             let done = trees.transaction(|(proposals, live, audits)| {
                 for (key, bytes, is_final) in &rows {
                     proposals.insert(key, bytes.as_slice())?;
@@ -324,7 +325,7 @@ impl Store {
             });
             done.map_err(plain)
         })?;
-        self.flush()
+        self.files()?.flush()
     }
 }
 

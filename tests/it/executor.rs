@@ -7,7 +7,7 @@ use vm_balancer::{
     event::Alert,
     model::{ClusterId, Mib, NodeId, Person, ProposalId, VmId},
     planner::{ExclusionWhy, PlanId, RestWhy},
-    sandbox::vmmanager::{Fault, Options, Pace, Rule, Scale, World},
+    sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
     store::{Approval, Approver, Intent, JournalEntry, JournalState, Outcome, ProposalState, StepState},
 };
 
@@ -131,6 +131,21 @@ async fn an_order_answered_without_a_task_number_is_followed_by_the_history() {
 }
 
 #[tokio::test]
+async fn an_old_server_without_numbers_in_its_histories_is_believed_by_where_the_vm_is() {
+    for fault in [None, Some(Fault::OrderReset)] {
+        let platform =
+            Platform::start_with(World::small(), Options { profile: Profile::Old, ..Options::default() })
+                .await;
+        if let Some(fault) = &fault {
+            platform.sim.switch_on(fault.clone());
+        }
+        let proposal = platform.carry_out(&platform.balancer()).await;
+        assert_eq!(outcome(&proposal).0, Outcome::Done, "{fault:?}");
+        assert_eq!(platform.sim.orders().len(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_stays_suspended_took_nothing() {
     let platform = Platform::start(World::small()).await;
     platform.sim.switch_on(Fault::OrderUnavailable);
@@ -171,6 +186,12 @@ async fn vmmanagers_own_form_has_a_say_where_it_exists() {
     let balancer = platform.balancer();
     let refused = platform.carry_out(&balancer).await;
     assert_eq!(outcome(&refused), (Outcome::Dropped, "VMmanager does not offer this target".into()));
+    let again = platform.approved(&balancer).await;
+    assert_ne!(again.steps[0].migration.vm, refused.steps[0].migration.vm, "another one is tried next");
+    platform
+        .store
+        .update_proposal(again.id, |again| again.state = ProposalState::Stale { at: noon() })
+        .unwrap();
     platform.sim.heal();
     platform.sim.switch_on(Fault::NoMigrateForm);
     assert_eq!(outcome(&platform.carry_out(&platform.balancer()).await).0, Outcome::Done);

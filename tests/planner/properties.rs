@@ -1,1 +1,275 @@
-//! later
+//! What holds for every plan, on clusters that nobody thought of.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use vm_balancer::{
+    model::{Block, NodeId, QemuVersion, Snapshot, VmId},
+    planner::{
+        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Policy, Rest,
+        RestWhy, Selector, Strategy as Aim, Threshold,
+    },
+};
+
+use crate::support::{self, after, cluster, node, noon, overload, vm};
+
+const GIB: u64 = 1024;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_plan_keeps_its_promises((snapshot, policy) in troubled()) {
+        let plan = planned(&snapshot, &policy);
+        prop_assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+        for step in &plan.migrations {
+            let before = after(&snapshot, &plan.migrations[..step.step as usize - 1]);
+            prop_assert_eq!(planner::fit(&before, &policy, step), Ok(()));
+        }
+        for node in snapshot.nodes.iter().filter(|node| node.state == "active") {
+            let drain = planner::drain(&snapshot, &policy, node.id).expect("the node is there");
+            prop_assert_eq!(planner::check(&snapshot, &policy, &drain.plan), []);
+            let gone: Vec<VmId> = drain.plan.migrations.iter().map(|step| step.vm).collect();
+            let stays = drain.stuck.iter().map(|skip| skip.vm);
+            let mut here: Vec<VmId> = stays.chain(gone).collect();
+            here.sort();
+            here.dedup();
+            let all = snapshot.vms.iter().filter(|vm| vm.node == node.id);
+            prop_assert!(all.map(|vm| vm.id).all(|vm| here.contains(&vm)));
+        }
+    }
+
+    #[test]
+    fn no_prefix_is_worse_than_a_shorter_one((snapshot, policy) in troubled()) {
+        let plan = planned(&snapshot, &policy);
+        let mut least = overload(&snapshot, &policy);
+        for steps in 1..=plan.migrations.len() {
+            let left = overload(&after(&snapshot, &plan.migrations[..steps]), &policy);
+            prop_assert!(left <= least + 1e-9, "step {steps}: {least} -> {left}");
+            least = left;
+        }
+    }
+
+    #[test]
+    fn planning_again_after_a_plan_yields_nothing((snapshot, policy) in troubled()) {
+        let policy = Policy { migrations_max: 1_000_000, ..policy };
+        let plan = planned(&snapshot, &policy);
+        let again = planned(&after(&snapshot, &plan.migrations), &policy);
+        prop_assert!(again.migrations.is_empty(), "{:#?}", again.migrations);
+    }
+
+    #[test]
+    fn shuffled_input_gives_the_same_plan((snapshot, policy) in troubled(), seed in any::<u64>()) {
+        let mut dice = support::Dice(seed);
+        let mut shuffled = snapshot.clone();
+        for index in (1..shuffled.vms.len()).rev() {
+            shuffled.vms.swap(index, dice.below(index + 1));
+        }
+        for index in (1..shuffled.nodes.len()).rev() {
+            shuffled.nodes.swap(index, dice.below(index + 1));
+        }
+        prop_assert_eq!(planner::plan(&snapshot, &policy), planner::plan(&shuffled, &policy));
+    }
+
+    #[test]
+    fn an_excluded_node_is_never_named((snapshot, policy) in troubled(), excluded in 1u64..4) {
+        let mut policy = policy;
+        policy.exclusions = vec![exclusion(&excluded.to_string(), Direction::Both)];
+        let plan = planned(&snapshot, &policy);
+        let named = plan.migrations.iter().any(|step| [step.source, step.target].contains(&NodeId(excluded)));
+        prop_assert!(!named);
+    }
+
+    #[test]
+    fn tiny_clusters_are_relieved_as_well_as_by_brute_force(snapshot in tiny(), limit in 1usize..9) {
+        let policy = Policy { migrations_max: limit, ..support::thresholds(70.0, 4.0) };
+        let plan = planned(&snapshot, &policy);
+        let (best, cost) = brute_force(&snapshot, &policy);
+        let left = overload(&after(&snapshot, &plan.migrations), &policy);
+        prop_assert!(left <= best + 1e-9, "overload {left} against {best}");
+        if left >= best - 1e-9 {
+            prop_assert!(support::cost(&plan) <= cost + 1e-9, "cost {} against {cost}", support::cost(&plan));
+        }
+    }
+
+    #[test]
+    fn tiny_clusters_are_levelled_as_well_as_by_brute_force(snapshot in tiny(), limit in 1usize..4) {
+        let policy = support::leveling(limit);
+        let policy = Policy { migrations_max: limit, ..policy };
+        let plan = planned(&snapshot, &policy);
+        let (best, rest) = brute_force(&snapshot, &policy);
+        let end = after(&snapshot, &plan.migrations);
+        prop_assert!(overload(&end, &policy) <= best + 1e-9);
+        let found = levelness(&end, &policy) + exchange_rate(&snapshot) * support::cost(&plan);
+        prop_assert!(found <= rest + 1e-9, "{found} against {rest}");
+        prop_assert!((plan.after.imbalance.powi(2) - levelness(&end, &policy)).abs() < 1e-9);
+    }
+}
+
+/// Every reachable placement within the limit, by breadth: the least overload and, with it, the least cost or, with
+/// levelling, the least imbalance squared plus cost at its exchange rate.
+fn brute_force(snapshot: &Snapshot, policy: &Policy) -> (f64, f64) {
+    let level = policy.strategy == Aim::Level;
+    let rate = exchange_rate(snapshot);
+    let start: Vec<u64> = snapshot.vms.iter().map(|vm| vm.node.0).collect();
+    let mut reached: BTreeMap<Vec<u64>, f64> = [(start.clone(), 0.0)].into();
+    let mut frontier: BTreeMap<Vec<u64>, f64> = reached.clone();
+    for _ in 0..policy.migrations_max {
+        let mut next: BTreeMap<Vec<u64>, f64> = BTreeMap::new();
+        for (at, cost) in &frontier {
+            let here = placed(snapshot, at);
+            for (index, vm) in snapshot.vms.iter().enumerate() {
+                for target in snapshot.nodes.iter().filter(|node| node.id.0 != at[index]) {
+                    let mut there_at = at.clone();
+                    there_at[index] = target.id.0;
+                    let there = placed(snapshot, &there_at);
+                    let better = overload(&there, policy) < overload(&here, policy) - 1e-12
+                        || levelness(&there, policy) < levelness(&here, policy) - 1e-15;
+                    if !within(&there, target.id, policy) || (level && !better) {
+                        continue;
+                    }
+                    let price = cost + vm.memory.gib() + 4.0;
+                    if reached.get(&there_at).is_none_or(|known| price < known - 1e-9) {
+                        reached.insert(there_at.clone(), price);
+                        next.insert(there_at, price);
+                    }
+                }
+            }
+        }
+        frontier = next;
+    }
+    let mut best = (f64::INFINITY, f64::INFINITY);
+    for (at, cost) in &reached {
+        let here = placed(snapshot, at);
+        let left = overload(&here, policy);
+        let rest = if level { levelness(&here, policy) + rate * cost } else { *cost };
+        if left < best.0 - 1e-9 || (left < best.0 + 1e-9 && rest < best.1) {
+            best = (left, rest);
+        }
+    }
+    best
+}
+
+fn placed(snapshot: &Snapshot, at: &[u64]) -> Snapshot {
+    let mut placed = snapshot.clone();
+    for (vm, node) in placed.vms.iter_mut().zip(at) {
+        vm.node = NodeId(*node);
+    }
+    support::recount(&mut placed);
+    placed
+}
+
+fn within(snapshot: &Snapshot, target: NodeId, policy: &Policy) -> bool {
+    let node = snapshot.node(target).expect("the node is there");
+    let memory = node.memory_used.unwrap_or_default().percent_of(node.memory_total.unwrap_or_default());
+    let cpu = f64::from(node.cpu_used.unwrap_or(0)) / f64::from(node.cpu_total.unwrap_or(1));
+    memory <= policy.memory.ceiling() && cpu <= policy.cpu.ceiling()
+}
+
+/// The contract's imbalance, squared.
+fn levelness(snapshot: &Snapshot, policy: &Policy) -> f64 {
+    let memory = |n: &vm_balancer::model::NodeInfo| {
+        (n.memory_used.unwrap_or_default().0 as f64, n.memory_total.unwrap_or_default().0 as f64)
+    };
+    let cpu = |n: &vm_balancer::model::NodeInfo| {
+        (f64::from(n.cpu_used.unwrap_or(0)), f64::from(n.cpu_total.unwrap_or(0)))
+    };
+    let variance = |pairs: Vec<(f64, f64)>, threshold: f64| {
+        let total: f64 = pairs.iter().map(|pair| pair.1).sum();
+        let mean = pairs.iter().map(|pair| pair.0).sum::<f64>() / total / threshold;
+        pairs.iter().map(|(used, own)| own / total * (used / own / threshold - mean).powi(2)).sum::<f64>()
+    };
+    let memory = variance(snapshot.nodes.iter().map(memory).collect(), policy.memory.overload / 100.0);
+    let cpu = variance(snapshot.nodes.iter().map(cpu).collect(), policy.cpu.overload);
+    (memory + cpu) / 2.0
+}
+
+fn exchange_rate(snapshot: &Snapshot) -> f64 {
+    LEVEL_GAIN_MIN / snapshot.nodes.iter().map(|node| node.memory_total.unwrap_or_default().gib()).sum::<f64>()
+}
+
+/// Two or three nodes with up to six VMs, one of them crowded.
+fn tiny() -> impl Strategy<Value = Snapshot> {
+    let vms = prop::collection::vec((1u64..4, 1u32..6, 1u64..7), 1..7);
+    (prop::collection::vec((40u64..80, 4u32..10), 2..4), vms).prop_map(|(sizes, vms)| {
+        let nodes: Vec<_> = (1..).zip(&sizes).map(|(id, (gib, cores))| node(id, gib * GIB, *cores)).collect();
+        let count = nodes.len() as u64;
+        let place = |(index, (at, vcpus, size)): (usize, (u64, u32, u64))| {
+            // Two of three begin on the first node, so that it is crowded.
+            let at = if index % 3 < 2 { 1 } else { 1 + at % count };
+            vm(100 + index as u64, at, vcpus * 2, size * 5 * GIB)
+        };
+        cluster(nodes, vms.into_iter().enumerate().map(place).collect())
+    })
+}
+
+/// A cluster with everything in it that a rule is about, and a policy to match.
+fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
+    (any::<u64>(), 3usize..7, 5usize..40).prop_map(|(seed, nodes, vms)| {
+        let mut dice = support::Dice(seed);
+        let mut snapshot = cluster(
+            (1..=nodes as u64).map(|id| node(id, (30 + dice.below(60) as u64) * GIB, 4 + dice.below(12) as u32)).collect(),
+            (0..vms as u64)
+                .map(|id| {
+                    let at = 1 + dice.below(nodes).min(dice.below(nodes)) as u64;
+                    vm(100 + id, at, 1 << dice.below(4), GIB << dice.below(4))
+                })
+                .collect(),
+        );
+        for node in &mut snapshot.nodes {
+            match dice.below(12) {
+                0 => node.maintenance = true,
+                1 => node.vm_creation_allowed = false,
+                2 => node.qemu_version = None,
+                3 | 4 => node.qemu_version = Some(QemuVersion::new("6.2.0")),
+                5 => node.vm_limit = Some(8),
+                _ => {}
+            }
+        }
+        let mut policy = policy(&mut dice);
+        for vm in &mut snapshot.vms {
+            match dice.below(16) {
+                0 => vm.blocked_by = vec![Block::Snapshots],
+                1 => vm.blocked_by = vec![Block::BalancerMode],
+                2 => vm.state = "stopped".into(),
+                3 => vm.name = format!("db-{}", vm.id),
+                4 => {
+                    let until = noon() + TimeDelta::minutes(dice.below(3) as i64 - 1);
+                    policy.resting.insert(vm.id, Rest { until, why: RestWhy::Moved });
+                }
+                _ => {}
+            }
+        }
+        (snapshot, policy)
+    })
+}
+
+fn policy(dice: &mut support::Dice) -> Policy {
+    let memory = 50.0 + dice.below(40) as f64;
+    let cpu = 2.0 + dice.below(4) as f64;
+    Policy {
+        memory: Threshold { overload: memory, target: memory + dice.below(20) as f64 - 10.0 },
+        cpu: Threshold { overload: cpu, target: cpu - dice.below(2) as f64 },
+        memory_reserve_percent: [0.0, 10.0, 30.0][dice.below(3)],
+        strategy: if dice.below(2) == 0 { Aim::Relieve } else { Aim::Level },
+        migrations_max: [1, 3, 1000][dice.below(3)],
+        parallel_max: 1 + dice.below(3),
+        exclusions: match dice.below(3) {
+            0 => vec![exclusion("node-0002", [Direction::Source, Direction::Target][dice.below(2)])],
+            _ => Vec::new(),
+        },
+        pinned: vec![Selector("101".into())],
+        anti_affinity: vec![AntiAffinity(vec!["db-*".into()])],
+        respect_balancer_mode: dice.below(2) == 0,
+        ..Policy::default()
+    }
+}
+
+fn exclusion(node: &str, direction: Direction) -> Exclusion {
+    Exclusion { node: Selector(node.into()), direction, until: None, why: ExclusionWhy::Configured }
+}
+
+fn planned(snapshot: &Snapshot, policy: &Policy) -> ClusterPlan {
+    planner::plan(snapshot, policy).clusters.swap_remove(0)
+}

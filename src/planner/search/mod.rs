@@ -7,6 +7,7 @@
 mod anneal;
 mod cover;
 mod dice;
+mod exact;
 mod flow;
 mod level;
 mod order;
@@ -15,6 +16,7 @@ mod pool;
 mod relief;
 
 use flow::Flow;
+pub use level::GAIN_MIN as LEVEL_GAIN_MIN;
 use pool::Pool;
 
 use super::{Strategy, board::Board, load};
@@ -61,7 +63,8 @@ pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
 
 /// One search from where the board stands; nothing where nothing is gained.
 fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    if steps_max == 0 {
+    let overloaded = board.nodes.iter().any(|node| node.overload(&node.start) > 0.0);
+    if steps_max == 0 || (!overloaded && board.policy.strategy == Strategy::Relieve) {
         return Vec::new();
     }
     let pool = Pool::new(board, None);
@@ -76,15 +79,23 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
                 .fold(relieving, Outcome::better)
         }
     };
+    let best = exact::search(board, steps_max, &best).unwrap_or(best);
     let nothing = Outcome::of(board, Vec::new());
     if best.beats(&nothing) { best.steps } else { Vec::new() }
+}
+
+/// What is compared where the overload is the same: cost, or imbalance with cost at its exchange rate.
+fn rest(board: &Board<'_>, used: &[load::Amounts], cost: f64) -> f64 {
+    match board.policy.strategy {
+        Strategy::Relieve => cost,
+        Strategy::Level => load::imbalance_squared(board, used) + level::gain_min(board) * cost,
+    }
 }
 
 /// Steps with what they reach.
 struct Outcome {
     steps: Vec<Step>,
     overload: f64,
-    /// What is compared where the overload is the same: cost, or imbalance with cost at its exchange rate.
     rest: f64,
 }
 
@@ -95,11 +106,7 @@ impl Outcome {
             board.apply(&mut end, step.vm, step.target);
         }
         let cost: f64 = steps.iter().map(|step| board.cost(step.vm)).sum();
-        let rest = match board.policy.strategy {
-            Strategy::Relieve => cost,
-            Strategy::Level => load::imbalance_squared(board, &end.used) + level::gain_min(board) * cost,
-        };
-        Self { overload: load::overload(board, &end), rest, steps }
+        Self { overload: load::overload(board, &end), rest: rest(board, &end.used, cost), steps }
     }
 
     fn beats(&self, other: &Self) -> bool {

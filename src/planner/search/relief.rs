@@ -56,19 +56,49 @@ fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max
         // The best single move is what `extend` begins with.
         return flow;
     }
-    let mean = flow.cost.max(1.0) / flow.moves.len().max(1) as f64;
-    let dearest = flow.cost.max(bound).max(1.0) / overload * OVERLOAD_PRICE;
-    let aim = Aim { overload: dearest, cost: 1.0, imbalance: 0.0, ceilings: Ceilings::Soft };
+    let (aim, scale) = aim(&flow, overload, bound, moves_max);
     let (trials, runs) = work(&flow, moves_max);
+    let mut best = flow.clone();
     for seed in 0..runs {
-        let cooling = Cooling { trials, start: START * mean, end: END * mean, seed };
+        let cooling = Cooling { trials, start: START * scale, end: END * scale, seed };
         flow = anneal::anneal(flow, &aim, cooling, moves_max);
+        extend(&mut flow, moves_max);
+        if before(&flow, &best) {
+            best.clone_from(&flow);
+        }
         if flow.overload() <= 0.0 && flow.cost <= bound * NEAR {
             break;
         }
     }
-    flow
+    best
 }
+
+/// What the search weighs, and what a typical move weighs by it.
+fn aim(flow: &Flow<'_, '_>, overload: f64, bound: f64, moves_max: usize) -> (Aim, f64) {
+    let moves = flow.moves.len().max(1) as f64;
+    let (cost, imbalance, ceilings) = (flow.cost.max(bound).max(1.0), 0.0, Ceilings::Soft);
+    if flow.moves.len() >= moves_max {
+        // Every move counts: overload alone, and cost only between sets that leave the same.
+        let relief = (overload - flow.overload()).max(super::NOTHING);
+        return (
+            Aim { overload: 1.0, cost: 1e-4 * relief / cost, imbalance, ceilings },
+            LIMITED * relief / moves,
+        );
+    }
+    (
+        Aim { overload: cost / overload * OVERLOAD_PRICE, cost: 1.0, imbalance, ceilings },
+        flow.cost.max(1.0) / moves,
+    )
+}
+
+/// Tells whether one set of moves is better than another: less overload left, or as little at less cost.
+fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
+    let overload = one.overload() - other.overload();
+    overload < -super::NOTHING || (overload < super::NOTHING && one.cost < other.cost - super::NOTHING)
+}
+
+/// With a limit the search begins at this part of what a move relieves, for each unit of `START`.
+const LIMITED: f64 = 0.1;
 
 /// Trials of a run, and runs: the fewer moves there may be, the fewer sets there are to look at.
 fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
