@@ -202,7 +202,7 @@ async fn vmmanagers_own_form_has_a_say_where_it_exists() {
 
 #[tokio::test]
 async fn a_step_that_no_longer_fits_is_dropped_with_its_reason() {
-    let changes: [(&str, fn(&Platform, NodeId, VmId)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("maintenance", |platform, target, _| platform.sim.set_maintenance(target, true)),
         ("is gone", |platform, _, vm| platform.sim.remove_vm(vm)),
         ("snapshots", |platform, _, vm| {
@@ -516,6 +516,9 @@ async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() 
     let stopped = |alert: &&Alert| matches!(alert, Alert::ClusterStopped { failures: 5, .. });
     assert_eq!(alerts.iter().filter(stopped).count(), 1, "{alerts:?}");
 }
+
+/// Something that happens to the target or to the VM.
+type Change = fn(&Platform, NodeId, VmId);
 
 fn failed_in(proposal: &vm_balancer::store::Proposal) -> usize {
     outcomes(proposal).iter().filter(|(outcome, _)| *outcome == Outcome::Failed).count()

@@ -8,7 +8,7 @@ use vm_balancer::{
     event::Alert,
     model::{ClusterId, Mib, NodeId, ProposalId, VmId},
     planner::Direction,
-    sandbox::vmmanager::{Fault, Options, Pace, Running, Scale, SimNode, SimVm, World},
+    sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings},
     store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, StepState, Store},
 };
@@ -334,6 +334,50 @@ async fn vmmanager_is_said_to_be_away_once_and_back_once() {
         matches!(alerts.as_slice(), [Alert::VmManagerAway { .. }, Alert::VmManagerBack { .. }]),
         "{alerts:?}"
     );
+}
+
+#[tokio::test]
+async fn answers_that_make_no_sense_are_not_acted_on_and_the_next_ones_are() {
+    for fault in [
+        Fault::EmptyLists,
+        Fault::HalfLists,
+        Fault::UnreadableRows,
+        Fault::Html,
+        Fault::ErrorInOk { code: 5000, msg: "internal error".into() },
+        Fault::TornBody,
+        Fault::Status { status: 500 },
+        Fault::Unavailable,
+    ] {
+        let platform = Platform::start(World::small()).await;
+        // A log-in that is refused is another matter: it is not tried for ever.
+        platform.sim.rule(Rule::always(fault.clone()).only("/vm/"));
+        let bot = Bot::on(platform, |settings| settings.mode = Mode::Auto, |_| {}).await;
+        bot.until(&format!("it has looked in spite of {fault:?}"), |bot| bot.sim().requests().len() > 12)
+            .await;
+        assert_eq!(bot.sim().orders(), [], "{fault:?}");
+        bot.sim().heal();
+        bot.until("it is relieved", |bot| bot.sim().world().nodes_above(70.0).is_empty()).await;
+        assert_eq!(bot.sim().violations(), [], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_odd_does_not_keep_it_from_its_work() {
+    for fault in [
+        Fault::FilterBroken,
+        Fault::TaskFilterBroken,
+        Fault::ClockSkew { seconds: 7200 },
+        Fault::Slow { millis: 10 },
+        Fault::PageOf { rows: 3 },
+        Fault::NoMigrateForm,
+    ] {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.switch_on(fault.clone());
+        let bot = Bot::on(platform, |settings| settings.mode = Mode::Auto, |_| {}).await;
+        bot.until("it is recorded", |bot| !bot.platform.history().is_empty()).await;
+        let [entry] = bot.platform.history().try_into().unwrap();
+        assert_eq!(entry.outcome().map(|(outcome, _)| outcome), Some(Outcome::Done), "{fault:?}");
+    }
 }
 
 #[tokio::test]
