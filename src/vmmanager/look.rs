@@ -333,3 +333,125 @@ fn port(plain: &Plain) -> Option<u16> {
 fn first<T, const N: usize>(choices: [Option<T>; N]) -> Option<T> {
     choices.into_iter().flatten().next()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_of_2022_are_filled_up_from_their_vms() {
+        let node = json!({"id": 5, "name": "kvm-05", "cluster": {"id": 2, "name": "msk-kvm", "time_zone": "UTC"},
+            "ip": "192.0.2.15", "state": "active", "cpu_number": 32, "ram_mib": {"total": 257951, "used": 214016},
+            "host_count": 27, "host_limit": 0, "host_creation_blocked": false, "overselling": 1});
+        let vm =
+            json!({"id": 311, "node": {"id": 5, "maintenance_mode": true}, "cpu_number": 4, "ram_mib": 8192});
+        let look = looked(vec![json!({"id": 2})], vec![node], vec![vm]);
+        let node = &look.snapshot.nodes[0];
+        assert_eq!(
+            (node.cpu_total, node.cpu_used, node.memory_used),
+            (Some(32), Some(4), Some(Mib(214_016)))
+        );
+        assert_eq!((node.vm_count, node.vm_limit, node.maintenance), (27, None, true));
+        assert_eq!(look.snapshot.clusters[0].incomplete, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_node_without_numbers_has_none() {
+        let look = looked(
+            vec![json!({"id": 2})],
+            vec![json!({"id": 5, "cluster": 2, "cpu": {"number": 0}})],
+            vec![],
+        );
+        let node = &look.snapshot.nodes[0];
+        assert_eq!(
+            (node.cpu_total, node.cpu_used, node.memory_total, node.memory_used),
+            (None, None, None, None)
+        );
+        assert_eq!((node.name.as_str(), node.state.as_str()), ("node 5", "unknown"));
+    }
+
+    #[test]
+    fn no_limit_is_written_in_many_ways() {
+        for (limit, read) in
+            [(json!(0), None), (json!(-1), None), (json!(null), None), (json!("30"), Some(30))]
+        {
+            let look = looked(vec![], vec![json!({"id": 5, "cluster": 2, "host_limit": limit})], vec![]);
+            assert_eq!(look.snapshot.nodes[0].vm_limit, read);
+        }
+    }
+
+    #[test]
+    fn a_node_of_an_unlisted_cluster_gives_a_cluster_not_to_be_acted_on() {
+        let look = looked(
+            vec![json!({"id": 1})],
+            vec![json!({"id": 5, "cluster": {"id": 2, "name": "spb"}})],
+            vec![],
+        );
+        let (known, unlisted) = (&look.snapshot.clusters[0], &look.snapshot.clusters[1]);
+        assert_eq!((known.incomplete.len(), unlisted.name.as_str()), (0, "spb"));
+        assert_eq!(unlisted.incomplete, ["it has nodes but is not in the cluster list"]);
+    }
+
+    #[test]
+    fn a_node_without_a_cluster_marks_them_all() {
+        let look = looked(vec![json!({"id": 1}), json!({"id": 2})], vec![json!({"id": 5})], vec![]);
+        assert!(
+            look.snapshot
+                .clusters
+                .iter()
+                .all(|cluster| cluster.incomplete == ["node 5 does not say its cluster"])
+        );
+        assert_eq!(look.warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_vm_of_unknown_size_or_place_is_not_taken_for_a_small_one() {
+        let nodes = vec![json!({"id": 5, "cluster": 2})];
+        let vms =
+            vec![json!({"id": 1, "node": 5, "cpu_number": 2}), json!({"id": 2, "cluster": 2, "node": null})];
+        let look = looked(vec![json!({"id": 2})], nodes, vms);
+        assert_eq!(look.snapshot.vms[0].blocked_by, [Block::Other("its size is unknown".into())]);
+        assert_eq!(look.snapshot.vms.len(), 1);
+        assert_eq!(look.snapshot.clusters[0].incomplete, ["1 VMs are on no known node, e.g. vm 2"]);
+    }
+
+    #[test]
+    fn a_balancer_mode_of_off_is_the_only_one_that_blocks() {
+        for (mode, blocked) in [
+            (json!("off"), true),
+            (json!("OFF"), true),
+            (json!(false), true),
+            (json!("on"), false),
+            (json!(null), false),
+            (json!("aggressive"), false),
+        ] {
+            let row: HostRow = serde_json::from_value(
+                json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2, "balancer_mode": mode}),
+            )
+            .unwrap();
+            assert_eq!(blocks(&row).contains(&Block::BalancerMode), blocked, "{mode}");
+        }
+    }
+
+    fn looked(
+        clusters: Vec<serde_json::Value>,
+        nodes: Vec<serde_json::Value>,
+        hosts: Vec<serde_json::Value>,
+    ) -> Look {
+        let answers = Answers {
+            clusters: listed(clusters),
+            nodes: listed(nodes),
+            hosts: listed(hosts),
+            tasks_unknown: None,
+            migrations: Vec::new(),
+        };
+        assemble(DateTime::UNIX_EPOCH, answers)
+    }
+
+    fn listed<T: Row>(rows: Vec<serde_json::Value>) -> Listed<T> {
+        let rows = rows.into_iter().map(|row| serde_json::from_value::<T>(row).unwrap());
+        Listed { rows: rows.filter_map(|row| Some((row.id()?, row))).collect(), ..Listed::default() }
+    }
+}

@@ -107,7 +107,7 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// Everything a thousand times shorter where a server on this machine allows it; for tests and the sandbox.
+    /// Waits of milliseconds, for a simulated server on the same machine.
     #[must_use]
     pub fn short() -> Self {
         Self {

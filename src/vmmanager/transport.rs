@@ -218,14 +218,17 @@ impl Transport {
                 (login.refusals, login.refused) = (0, None);
                 return Ok(token);
             }
-            Err(ApiError::NotFound { .. }) => {
+            Err(error) if error.is_missing_function() => {
                 let why = format!(
                     "there is no {LOGIN}: the server is older than 2024, or the path prefix is wrong"
                 );
                 return Err(ApiError::NotFound { what: format!("POST {LOGIN}"), code: None, msg: why });
             }
             Err(
-                ApiError::Refused { msg, .. } | ApiError::Forbidden { msg, .. } | ApiError::Unauthorized(msg),
+                ApiError::Refused { msg, .. }
+                | ApiError::Forbidden { msg, .. }
+                | ApiError::NotFound { msg, .. }
+                | ApiError::Unauthorized(msg),
             ) => msg,
             Err(error) => return Err(error),
         };

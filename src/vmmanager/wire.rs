@@ -447,9 +447,9 @@ pub(super) fn error(body: &[u8]) -> Option<WireError> {
     struct Envelope {
         error: Mixed<Inner>,
     }
-    const KEY: &[u8] = b"\"error\"";
+    const KEY: &str = "\"error\"";
     // A list of 50,000 VMs is not read twice for a key that is not in it.
-    if !body.windows(KEY.len()).any(|window| window == KEY) {
+    if !std::str::from_utf8(body).ok()?.contains(KEY) {
         return None;
     }
     let Mixed { plain, object } = serde_json::from_slice::<Envelope>(body).ok()?.error;
@@ -507,7 +507,7 @@ fn true_values(path: &str, value: &Value, concerns_balancer: bool, signs: &mut V
         Value::Number(number) if number.as_i64() != Some(1) => {}
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             if concerns_balancer && plain(value).is_true() {
-                signs.push(format!("{path} = {value}"));
+                signs.push(format!("{path} = {}", value.to_string().trim_matches('"')));
             }
         }
     }
@@ -662,5 +662,197 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Rows<T> {
             rows.push(row.object);
         }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_truths_are_read_however_they_are_written() {
+        for (json, whole, truth) in [
+            ("32", Some(32), Some(true)),
+            ("\"32\"", Some(32), None),
+            ("32.0", Some(32), Some(true)),
+            ("\" 32.7 \"", Some(32), None),
+            ("-1", None, Some(true)),
+            ("0", Some(0), Some(false)),
+            ("\"true\"", None, Some(true)),
+            ("\"Off\"", None, Some(false)),
+            ("false", None, Some(false)),
+            ("null", None, None),
+            ("\"\"", None, None),
+            ("[1]", None, None),
+            ("{\"a\": 1}", None, None),
+            ("1e300", None, Some(true)),
+            ("18446744073709551615", None, Some(true)),
+        ] {
+            let plain: Plain = serde_json::from_str(json).unwrap();
+            assert_eq!((plain.whole(), plain.truth()), (whole, truth), "{json}");
+        }
+    }
+
+    #[test]
+    fn ids_are_whole_and_above_zero() {
+        for (json, id) in
+            [("5", Some(5)), ("\"5\"", Some(5)), ("5.0", Some(5)), ("5.5", None), ("0", None), ("-5", None)]
+        {
+            assert_eq!(serde_json::from_str::<Plain>(json).unwrap().id(), id, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_a_number_an_object_or_nothing() {
+        for (json, id) in
+            [("2", Some(2)), ("\"2\"", Some(2)), ("{\"id\": \"2\"}", Some(2)), ("null", None), ("[]", None)]
+        {
+            assert_eq!(serde_json::from_str::<Reference>(json).unwrap().id(), id, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_be_bare_null_or_hold_anything() {
+        let rows = |json: &str| {
+            let page = page::<HostRow>(json.as_bytes()).unwrap();
+            (page.rows.iter().map(|row| row.as_ref().and_then(Row::id)).collect::<Vec<_>>(), page.size)
+        };
+        assert_eq!(
+            rows(r#"{"last_notify": 1, "list": [{"id": 1}, {"id": 2}], "size": 2}"#),
+            (vec![Some(1), Some(2)], Some(2))
+        );
+        assert_eq!(
+            rows(r#"[{"id": "1"}, null, 7, {"id": {}}, {}]"#),
+            (vec![Some(1), None, None, None, None], None)
+        );
+        assert_eq!(rows(r#"{"list": null, "size": "3"}"#), (vec![], Some(3)));
+        assert_eq!(rows("{}"), (vec![], None));
+        for broken in
+            ["null", "7", "\"list\"", "<html>", "", r#"{"list": {"id": 1}}"#, r#"{"list": [{"id": 1}"#]
+        {
+            assert!(page::<HostRow>(broken.as_bytes()).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_wrapped_or_flat() {
+        let wrapped = r#"{"task": {"id": 55120, "consul_id": 90417, "name": "host_migrate", "status": "failed",
+            "running_time": 41, "waiting_time": 1, "output": "Live migration failed\nerror: operation failed"}}"#;
+        let task = task(wrapped.as_bytes()).unwrap().unwrap();
+        assert_eq!((task.id, task.consul_id, task.running_time), (55120, Some(90417), Some(41)));
+        assert_eq!(task.status, TaskStatus::Failed);
+        assert_eq!(task.output.as_deref(), Some("Live migration failed\nerror: operation failed"));
+        let flat =
+            r#"{"id": "55120", "consul_id": null, "status": "Fail", "output": {"content": {"text": "no"}}}"#;
+        let flat = super::task(flat.as_bytes()).unwrap().unwrap();
+        assert_eq!((flat.id, flat.consul_id, flat.status), (55120, None, TaskStatus::Failed));
+        assert_eq!(flat.output.as_deref(), Some(r#"{"text":"no"}"#));
+        assert_eq!(super::task(b"{}").unwrap(), None);
+    }
+
+    #[test]
+    fn unknown_task_words_count_as_running() {
+        let read = |word: &str| TaskStatus::from_word(word);
+        assert_eq!(
+            [read("COMPLETE"), read("fail"), read("aborted")].map(|status| status.has_ended()),
+            [true; 3]
+        );
+        assert_eq!(read("cancelled_by_user"), TaskStatus::Cancelled);
+        assert_eq!(read("deferred"), TaskStatus::Other("deferred".into()));
+        assert!(!read("deferred").has_ended() && !read("").has_ended());
+    }
+
+    #[test]
+    fn a_task_that_names_its_vm_is_believed() {
+        for json in [
+            r#"{"id": 1, "host": {"id": 311}}"#,
+            r#"{"id": 1, "host": null, "host_id": "311"}"#,
+            r#"{"id": 1, "params": {"host": 311, "node": 6}}"#,
+            r#"{"id": 1, "params": "{}", "vm_id": 311}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<TaskRow>(json).unwrap().vm(), Some(311), "{json}");
+        }
+        assert_eq!(serde_json::from_str::<TaskRow>(r#"{"id": 1, "params": []}"#).unwrap().vm(), None);
+    }
+
+    #[test]
+    fn the_answer_to_an_order_may_lack_its_task() {
+        for (json, task) in [
+            (r#"{"id": 311, "task": 90417}"#, Some(90417)),
+            (r#"{"id": 311, "task": "90417"}"#, Some(90417)),
+            (r#"{"id": 311}"#, None),
+            (r#"{"id": 311, "task": null}"#, None),
+        ] {
+            assert_eq!(ordered_task(json.as_bytes()).unwrap(), task, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_history_is_put_in_order() {
+        let json = r#"{"max_id": 7004, "list": [
+            {"id": 7004, "task": 55120, "name": "host_migrate", "state": "running", "date_create": "2026-05-04 12:07:13"},
+            {"id": "7003", "task": null, "name": "host_start", "state": "complete", "params": {}}]}"#;
+        let history = history(json.as_bytes()).unwrap();
+        assert_eq!(history.max_id, Some(7004));
+        assert_eq!(
+            history.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+            [Some(7003), Some(7004)]
+        );
+        let old = super::history(br#"[{"name": "host_migrate", "state": "complete"}, null]"#).unwrap();
+        assert_eq!((old.max_id, old.entries.len()), (None, 1));
+    }
+
+    #[test]
+    fn the_migrate_form_names_targets() {
+        let json = r#"{"nodes": [{"id": 6, "suitable": true}, {"id": "7", "suitable": 0}, {"id": 8}, {"name": "x"}, null]}"#;
+        let form = migrate_form(json.as_bytes()).unwrap();
+        assert_eq!(
+            form.iter().map(|t| (t.node.0, t.suitable)).collect::<Vec<_>>(),
+            [(6, true), (7, false), (8, true)]
+        );
+        assert!(migrate_form(b"{}").is_err());
+    }
+
+    #[test]
+    fn errors_are_found_in_any_body_and_nothing_else_is() {
+        let found = |json: &str| error(json.as_bytes()).map(|error| (error.code, error.msg));
+        let plain = r#"{"error": {"code": 3001, "msg": "Unauthorized"}}"#;
+        assert_eq!(found(plain), Some((Some(3001), "Unauthorized".into())));
+        assert_eq!(found(r#"{"error": "broken", "list": []}"#), Some((None, "broken".into())));
+        assert_eq!(found(r#"{"error": {"code": "1000"}}"#), Some((Some(1000), String::new())));
+        for fine in [
+            r#"{"list": [], "error": null}"#,
+            r#"{"error": {"code": 0, "msg": ""}}"#,
+            r#"{"list": [{"name": "error"}, {"error": {"code": 5}}]}"#,
+            r#"{"error": false}"#,
+            "<html>\"error\"</html>",
+        ] {
+            assert_eq!(found(fine), None, "{fine}");
+        }
+    }
+
+    #[test]
+    fn signs_of_the_other_balancer_are_found_wherever_they_hide() {
+        let signs =
+            |json: &str| serde_json::from_str::<ClusterRow>(json).unwrap().balancer_signs().join("; ");
+        assert_eq!(signs(r#"{"id": 1, "Balancing": true}"#), "Balancing = true");
+        assert_eq!(
+            signs(r#"{"balancer": {"enabled": "on", "interval": 600}, "settings": {"vm_balance": 1}}"#),
+            "balancer.enabled = on; settings.vm_balance = 1"
+        );
+        assert_eq!(signs(r#"{"balancer": null, "balancer_enabled": false, "enabled": true}"#), "");
+    }
+
+    #[test]
+    fn only_known_kinds_of_storage_are_called_local_or_not() {
+        let local = |json: &str| serde_json::from_str::<ClusterRow>(json).unwrap().local_storage();
+        assert_eq!(
+            local(r#"{"storages": [{"type": "ceph"}, {"type": "file", "is_main": true}]}"#),
+            Some(true)
+        );
+        assert_eq!(local(r#"{"storages": [], "storage": {"type": "Ceph"}}"#), Some(false));
+        assert_eq!(local(r#"{"storage": {"type": "file", "is_network": true}}"#), Some(false));
+        assert_eq!(local(r#"{"storage": {"type": "holographic"}}"#), None);
+        assert_eq!(local("{}"), None);
     }
 }

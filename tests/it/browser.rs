@@ -1,6 +1,7 @@
 //! The sandbox's page in a real browser: Debian's Chromium, driven over WebDriver.
 //!
 //! Needs `chromium` and `chromedriver`; `.ci/browser` brings them. Screenshots go to `target/ci`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
 use std::{
     path::PathBuf,

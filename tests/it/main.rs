@@ -1,5 +1,4 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
 #[cfg(feature = "ci-browser")]
 mod browser;
@@ -9,3 +8,5 @@ mod fake_bot;
 mod sandbox_page;
 #[cfg(feature = "sandbox")]
 mod sim_telegram;
+#[cfg(feature = "sandbox")]
+mod vmmanager;
