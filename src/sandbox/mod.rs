@@ -83,7 +83,7 @@ impl Default for Options {
 pub enum SandboxError {
     #[error("failed to listen on {address} and the {PORTS_TRIED} ports after it")]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("failed to start the simulated {what}")]
+    #[error("failed to start {what}")]
     Start { what: &'static str, source: io::Error },
     #[error("failed to read the snapshot {path}")]
     ReadSnapshot { path: PathBuf, source: io::Error },
@@ -117,7 +117,9 @@ impl Sandbox {
         let vmmanager = start_vmmanager(world, &options, &clock).await?;
         let telegram =
             telegram::SimTelegram::start(telegram::Options { clock, ..telegram::Options::default() });
-        let telegram = telegram.await.map_err(|source| SandboxError::Start { what: "Telegram", source })?;
+        let telegram = telegram
+            .await
+            .map_err(|source| SandboxError::Start { what: "the simulated Telegram", source })?;
         let data = DataDir::new(options.data_dir.clone())?;
         let mut variables = bot_variables(&telegram, &vmmanager, &data.path);
         variables.extend(options.bot_variables.clone());
@@ -131,7 +133,9 @@ impl Sandbox {
         let page = stage
             .serve(listener)
             .map_err(|source| SandboxError::Listen { address: options.listen, source })?;
-        bot.restart().await;
+        bot.restart()
+            .await
+            .map_err(|source| SandboxError::Start { what: "a runtime for the bot", source })?;
         let tour = options.tour.then(|| tokio::spawn(tour::play(telegram.handle(), stage.clone())));
         let wanted = options.listen;
         Ok(Self { telegram, vmmanager, bot, stage, page, wanted, data, tour })
@@ -258,7 +262,7 @@ async fn start_vmmanager(
     };
     SimVmManager::start(world, options)
         .await
-        .map_err(|source| SandboxError::Start { what: "VMmanager", source })
+        .map_err(|source| SandboxError::Start { what: "the simulated VMmanager", source })
 }
 
 /// Returns the bot's configuration by the contract's names: quick enough for somebody who looks on.

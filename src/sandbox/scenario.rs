@@ -64,7 +64,7 @@ impl Life {
     pub fn new(seed: u64, speed: f64) -> Self {
         Self {
             dice: Dice(seed ^ 0x5EED),
-            speed,
+            speed: speed.max(0.0),
             hours: 0.0,
             next_rush: FIRST_RUSH,
             elapsed: Duration::ZERO,

@@ -101,6 +101,26 @@ async fn the_page_works_on_a_phone_and_by_keyboard() {
 }
 
 #[tokio::test]
+async fn the_tour_plays_to_its_end() {
+    let sandbox = started(Options { tour: true, ..Options::default() }).await;
+    let page = Browser::open(&sandbox, 1400, 900).await;
+    let caption =
+        |step: usize| format!("return document.getElementById('tour').textContent.startsWith('{step}/')");
+    page.until("the proposal", &caption(2)).await;
+    page.until("the migrations", &caption(4)).await;
+    page.until("a VM on its way", "return flights.size > 0 || world.tasks.length > 0").await;
+    page.screenshot("tour.png").await;
+    page.until("the history", &caption(5)).await;
+    page.until("the approver in the history", &newest_says("Oleg|1002")).await;
+    page.until("the fault", &caption(6)).await;
+    page.until("the recovery", &caption(7)).await;
+    page.until("the end", "return document.getElementById('tour').hidden").await;
+    assert_eq!(page.errors().await, Vec::<String>::new());
+    page.close().await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_thousand_nodes_are_drawn_in_time() {
     let sandbox = started(Options { nodes: 1000, vms: 20_000, ..Options::default() }).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
