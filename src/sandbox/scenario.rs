@@ -19,6 +19,8 @@ const RUSH_EVERY: Duration = Duration::from_secs(150);
 /// A rush fills its node up to this share of the memory, in percent: over the default threshold of 70, and
 /// little enough that a few migrations mend it.
 const RUSH_FILLS_PERCENT: f64 = 77.0;
+/// VMs that a rush brings at a time: one sees the node fill up, and it is over before somebody has read a plan.
+const RUSH_BIRTHS: usize = 2;
 /// While a node is fuller than this, in percent, no other rush begins.
 const CALM_PERCENT: f64 = 70.0;
 /// Births that are not a rush leave a node below this, in percent.
@@ -166,6 +168,12 @@ impl Life {
         {
             self.begin_rush(world, None);
         }
+        for _ in 0..RUSH_BIRTHS {
+            self.rush_birth(world);
+        }
+    }
+
+    fn rush_birth(&mut self, world: &mut World) {
         let Some(node) = self.rush.and_then(|node| world.nodes.get(&node)) else {
             self.rush = None;
             return;

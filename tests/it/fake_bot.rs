@@ -223,6 +223,7 @@ impl Fake {
     }
 
     async fn carry_out(&mut self, chat: &Value, id: i64, who: &str) -> Outcome<()> {
+        self.proposed = false;
         let plan = self.plan().await?;
         let token = self.token().await?;
         for (done, step) in plan.iter().enumerate() {
