@@ -184,13 +184,11 @@ impl Life {
         }
         let (id, missing) =
             (node.id, node.memory.gib() * (RUSH_FILLS_PERCENT - node.memory_percent()) / 100.0);
-        // Some dozen births, so that one sees the node fill up, and each small enough to find a place elsewhere.
-        let gib = if missing > 48.0 {
-            16
-        } else if missing > 12.0 {
-            8
-        } else {
-            4
+        // A dozen births or so, and each small enough to find a place elsewhere.
+        let gib = match missing {
+            much if much > 48.0 => 16,
+            some if some > 12.0 => 8,
+            _ => 4,
         };
         self.add(world, id, "rush", gib);
     }

@@ -15,7 +15,7 @@ const OUTAGE: Duration = Duration::from_secs(12);
 const WAITS_MAX: u32 = 10;
 const STEPS: usize = 7;
 
-/// Plays it once, and says so where it gets stuck.
+/// Plays it once, from when somebody looks, and says so where it gets stuck.
 pub(super) async fn play(telegram: SimTelegram, stage: Stage) {
     if let Err(error) = story(&telegram, &stage).await {
         tracing::warn!(%error, "the tour got stuck");
@@ -24,6 +24,7 @@ pub(super) async fn play(telegram: SimTelegram, stage: Stage) {
 }
 
 async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
+    stage.wait_for_viewer().await;
     telegram.wait_for_poll(0).await?;
     stage.caption(1, STEPS, "A node fills up: many VMs are born on it.");
     stage.switch(Switch::Rush { node: None }).await;

@@ -891,6 +891,7 @@ async function load() {
   takeWorld(everything.world, true);
   takeSwitches(everything.switches);
   takeBot(everything.bot);
+  if (everything.tour) takeTour(everything.tour);
   document.body.dataset.ready = "true";
 }
 
