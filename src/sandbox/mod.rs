@@ -47,7 +47,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What the world and its life are made of.
     pub seed: u64,
+    /// Nodes of the made-up world, in clusters of about a hundred.
     pub nodes: usize,
+    /// VMs of the made-up world at the start.
     pub vms: usize,
     /// Simulated seconds for one real second.
     pub speed: f64,
@@ -95,9 +97,13 @@ pub enum SandboxError {
 
 /// A sandbox that runs until it is dropped; [`Sandbox::stop`] ends the bot in good order.
 pub struct Sandbox {
+    /// The simulated Telegram.
     pub telegram: telegram::Running,
+    /// The simulated VMmanager.
     pub vmmanager: vmmanager::Running,
+    /// The bot, to be killed and started again.
     pub bot: BotSwitch,
+    /// What the page shows and switches.
     pub stage: page::Stage,
     page: page::Served,
     wanted: SocketAddr,
@@ -166,13 +172,16 @@ impl Sandbox {
         format!(
             "{moved}The sandbox is at http://{address}/\n\
              (from another machine: ssh -L {port}:{address} this-machine, then http://localhost:{port}/)\n\
+             Behind it: VMmanager at {}, Bot API at {}\n\
              \n\
              What to try:\n\
              \x20 - within a minute a node fills up and the bot proposes a plan: press Approve\n\
              \x20 - /status, /balance, /history in the chat; write as an operator, a viewer, a stranger\n\
              \x20 - Faults: VMmanager away, the next migration fails, kill and restart the bot\n\
              Here in the terminal: write a command such as /status, press Approve, as viewer, help\n\
-             Ctrl+C ends it.\n"
+             Ctrl+C ends it.\n",
+            self.vmmanager.url(),
+            self.telegram.url(),
         )
     }
 
