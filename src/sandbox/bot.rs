@@ -1,14 +1,15 @@
 //! The bot as the sandbox sees it: something that is started with an environment, and can be killed.
 //!
-//! It does not know what the bot is: whoever starts the sandbox brings a function that runs it.
+//! It does not know what the bot is: whoever starts the sandbox brings a function that runs it. Each run has a
+//! runtime of its own, so that a kill ends everything the bot has spawned, and nothing else.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde::Serialize;
 use tokio::{
+    runtime::{Builder, Runtime},
     sync::{Mutex, watch},
-    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,14 @@ pub struct BotEnvironment {
     pub shutdown: CancellationToken,
 }
 
-/// Runs a bot until it ends; dropping the future kills it. The error is what a person is told.
+/// The bot is one of several things that run on the same machine.
+const THREADS: usize = 2;
+/// So long a kill waits for threads that are in the middle of a write; then it goes on without them.
+const KILL_WAIT: Duration = Duration::from_secs(10);
+/// So long a bot may take to end in good order; a migration that runs is left to VMmanager.
+const STOP_WAIT: Duration = Duration::from_secs(15);
+
+/// Runs a bot until it ends, on a runtime of its own. The error is what a person is told.
 pub type StartBot = Arc<dyn Fn(BotEnvironment) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// How the bot is.
@@ -47,8 +55,18 @@ pub struct BotSwitch {
 }
 
 struct Run {
-    task: JoinHandle<()>,
+    /// Empty once it is on its way to its end.
+    runtime: Option<Runtime>,
+    ended: watch::Receiver<bool>,
     shutdown: CancellationToken,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl BotSwitch {
@@ -60,34 +78,46 @@ impl BotSwitch {
     }
 
     /// Starts the bot; one that runs is killed before.
-    pub async fn restart(&self) {
+    ///
+    /// # Errors
+    /// When the system gives no threads for it.
+    pub async fn restart(&self) -> io::Result<()> {
         let mut running = self.running.lock().await;
-        end(&mut running, End::Killed).await;
+        end(&mut running).await;
+        let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
         let shutdown = CancellationToken::new();
         let variables = self.variables.as_ref().clone();
         let bot = (self.start)(BotEnvironment { variables, shutdown: shutdown.clone() });
-        let status = self.status.clone();
+        let (status, (tell_end, ended)) = (self.status.clone(), watch::channel(false));
         status.send_replace(BotStatus::Running);
-        let task = tokio::spawn(async move {
+        runtime.spawn(async move {
             let why = match bot.await {
                 Ok(()) => "it ended".to_owned(),
                 Err(why) => why,
             };
             status.send_replace(BotStatus::Ended { why });
+            tell_end.send_replace(true);
         });
-        *running = Some(Run { task, shutdown });
+        *running = Some(Run { runtime: Some(runtime), ended, shutdown });
+        Ok(())
     }
 
-    /// Kills the bot in the middle of whatever it does, as `kill -9` would.
+    /// Kills the bot in the middle of whatever it does, as `kill -9` would; its files are free afterwards.
     pub async fn kill(&self) {
         let mut running = self.running.lock().await;
-        end(&mut running, End::Killed).await;
+        end(&mut running).await;
         self.status.send_replace(BotStatus::Killed);
     }
 
     /// Asks the bot to end and waits for it.
     pub async fn stop(&self) {
-        end(&mut *self.running.lock().await, End::InGoodOrder).await;
+        let mut running = self.running.lock().await;
+        if let Some(run) = running.as_mut() {
+            run.shutdown.cancel();
+            // A bot that panicked or takes too long is killed below.
+            let _ = tokio::time::timeout(STOP_WAIT, run.ended.wait_for(|ended| *ended)).await;
+        }
+        end(&mut running).await;
     }
 
     /// Returns how the bot is, and tells of changes.
@@ -97,17 +127,55 @@ impl BotSwitch {
     }
 }
 
-enum End {
-    Killed,
-    InGoodOrder,
+async fn end(running: &mut Option<Run>) {
+    let Some(runtime) = running.take().and_then(|mut run| run.runtime.take()) else { return };
+    // A runtime must not be ended by one of another's threads that others wait for.
+    let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(KILL_WAIT));
+    // It ends or it panics: either way there is no more bot.
+    let _ = ending.await;
 }
 
-async fn end(running: &mut Option<Run>, how: End) {
-    let Some(Run { task, shutdown }) = running.take() else { return };
-    match how {
-        End::Killed => task.abort(),
-        End::InGoodOrder => shutdown.cancel(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kill_ends_whatever_the_bot_has_spawned() {
+        let held = Arc::new(());
+        let (holds, started) = (held.clone(), Arc::new(tokio::sync::Semaphore::new(0)));
+        let tell = started.clone();
+        let start: StartBot = Arc::new(move |_| {
+            let (holds, tell) = (holds.clone(), tell.clone());
+            Box::pin(async move {
+                tokio::spawn(async move {
+                    tell.add_permits(1);
+                    std::future::pending::<()>().await;
+                    drop(holds);
+                });
+                std::future::pending().await
+            })
+        });
+        let bot = BotSwitch::new(start, BTreeMap::new());
+        for _ in 0..3 {
+            bot.restart().await.unwrap();
+            started.acquire().await.unwrap().forget();
+            assert_eq!(Arc::strong_count(&held), 3);
+            bot.kill().await;
+            assert_eq!(Arc::strong_count(&held), 2);
+        }
     }
-    // An aborted task ends with an error that says so; either way it is gone then, and its files are free.
-    let _ = task.await;
+
+    #[tokio::test]
+    async fn a_stop_lets_the_bot_end_by_itself() {
+        let start: StartBot = Arc::new(|environment: BotEnvironment| {
+            Box::pin(async move {
+                environment.shutdown.cancelled().await;
+                Err("in good order".to_owned())
+            })
+        });
+        let bot = BotSwitch::new(start, BTreeMap::new());
+        bot.restart().await.unwrap();
+        bot.stop().await;
+        assert_eq!(*bot.status().borrow(), BotStatus::Ended { why: "in good order".into() });
+    }
 }

@@ -48,7 +48,9 @@ pub struct Options {
     pub listen: SocketAddr,
     /// What the world and its life are made of.
     pub seed: u64,
+    /// Nodes of the made-up world, in clusters of about a hundred.
     pub nodes: usize,
+    /// VMs of the made-up world at the start.
     pub vms: usize,
     /// Simulated seconds for one real second.
     pub speed: f64,
@@ -84,7 +86,7 @@ impl Default for Options {
 pub enum SandboxError {
     #[error("failed to listen on {address} and the {PORTS_TRIED} ports after it")]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("failed to start the simulated {what}")]
+    #[error("failed to start {what}")]
     Start { what: &'static str, source: io::Error },
     #[error("failed to read the snapshot {path}")]
     ReadSnapshot { path: PathBuf, source: io::Error },
@@ -96,9 +98,13 @@ pub enum SandboxError {
 
 /// A sandbox that runs until it is dropped; [`Sandbox::stop`] ends the bot in good order.
 pub struct Sandbox {
+    /// The simulated Telegram.
     pub telegram: telegram::Running,
+    /// The simulated VMmanager.
     pub vmmanager: vmmanager::Running,
+    /// The bot, to be killed and started again.
     pub bot: BotSwitch,
+    /// What the page shows and switches.
     pub stage: page::Stage,
     page: page::Served,
     wanted: SocketAddr,
@@ -118,7 +124,9 @@ impl Sandbox {
         let vmmanager = start_vmmanager(world, &options, &clock).await?;
         let telegram =
             telegram::SimTelegram::start(telegram::Options { clock, ..telegram::Options::default() });
-        let telegram = telegram.await.map_err(|source| SandboxError::Start { what: "Telegram", source })?;
+        let telegram = telegram
+            .await
+            .map_err(|source| SandboxError::Start { what: "the simulated Telegram", source })?;
         let data = DataDir::new(options.data_dir.clone())?;
         let mut variables = bot_variables(&telegram, &vmmanager, &data.path);
         variables.extend(options.bot_variables.clone());
@@ -132,7 +140,9 @@ impl Sandbox {
         let page = stage
             .serve(listener)
             .map_err(|source| SandboxError::Listen { address: options.listen, source })?;
-        bot.restart().await;
+        bot.restart()
+            .await
+            .map_err(|source| SandboxError::Start { what: "a runtime for the bot", source })?;
         let tour = options.tour.then(|| tokio::spawn(tour::play(telegram.handle(), stage.clone())));
         let wanted = options.listen;
         Ok(Self { telegram, vmmanager, bot, stage, page, wanted, data, tour })
@@ -163,13 +173,16 @@ impl Sandbox {
         format!(
             "{moved}The sandbox is at http://{address}/\n\
              (from another machine: ssh -L {port}:{address} this-machine, then http://localhost:{port}/)\n\
+             Behind it: VMmanager at {}, Bot API at {}\n\
              \n\
              What to try:\n\
              \x20 - within a minute a node fills up and the bot proposes a plan: press Approve\n\
              \x20 - /status, /balance, /history in the chat; write as an operator, a viewer, a stranger\n\
              \x20 - Faults: VMmanager away, the next migration fails, kill and restart the bot\n\
              Here in the terminal: write a command such as /status, press Approve, as viewer, help\n\
-             Ctrl+C ends it.\n"
+             Ctrl+C ends it.\n",
+            self.vmmanager.url(),
+            self.telegram.url(),
         )
     }
 
@@ -259,7 +272,7 @@ async fn start_vmmanager(
     };
     SimVmManager::start(world, options)
         .await
-        .map_err(|source| SandboxError::Start { what: "VMmanager", source })
+        .map_err(|source| SandboxError::Start { what: "the simulated VMmanager", source })
 }
 
 /// Returns the bot's configuration by the contract's names: quick enough for somebody who looks on.

@@ -19,6 +19,8 @@ const RUSH_EVERY: Duration = Duration::from_secs(150);
 /// A rush fills its node up to this share of the memory, in percent: over the default threshold of 70, and
 /// little enough that a few migrations mend it.
 const RUSH_FILLS_PERCENT: f64 = 77.0;
+/// VMs that a rush brings at a time: one sees the node fill up, and it is over before somebody has read a plan.
+const RUSH_BIRTHS: usize = 2;
 /// While a node is fuller than this, in percent, no other rush begins.
 const CALM_PERCENT: f64 = 70.0;
 /// Births that are not a rush leave a node below this, in percent.
@@ -64,7 +66,7 @@ impl Life {
     pub fn new(seed: u64, speed: f64) -> Self {
         Self {
             dice: Dice(seed ^ 0x5EED),
-            speed,
+            speed: speed.max(0.0),
             hours: 0.0,
             next_rush: FIRST_RUSH,
             elapsed: Duration::ZERO,
@@ -166,6 +168,12 @@ impl Life {
         {
             self.begin_rush(world, None);
         }
+        for _ in 0..RUSH_BIRTHS {
+            self.rush_birth(world);
+        }
+    }
+
+    fn rush_birth(&mut self, world: &mut World) {
         let Some(node) = self.rush.and_then(|node| world.nodes.get(&node)) else {
             self.rush = None;
             return;
@@ -176,13 +184,11 @@ impl Life {
         }
         let (id, missing) =
             (node.id, node.memory.gib() * (RUSH_FILLS_PERCENT - node.memory_percent()) / 100.0);
-        // Some dozen births, so that one sees the node fill up, and each small enough to find a place elsewhere.
-        let gib = if missing > 48.0 {
-            16
-        } else if missing > 12.0 {
-            8
-        } else {
-            4
+        // A dozen births or so, and each small enough to find a place elsewhere.
+        let gib = match missing {
+            much if much > 48.0 => 16,
+            some if some > 12.0 => 8,
+            _ => 4,
         };
         self.add(world, id, "rush", gib);
     }

@@ -11,9 +11,11 @@ use super::{
 const READING: Duration = Duration::from_secs(4);
 /// So long VMmanager stays away in the story: the bot tries again meanwhile, and is seen to notice.
 const OUTAGE: Duration = Duration::from_secs(12);
+/// How many times the story waits as long as the simulated Telegram does, for migrations to end.
+const WAITS_MAX: u32 = 10;
 const STEPS: usize = 7;
 
-/// Plays it once, and says so where it gets stuck.
+/// Plays it once, from when somebody looks, and says so where it gets stuck.
 pub(super) async fn play(telegram: SimTelegram, stage: Stage) {
     if let Err(error) = story(&telegram, &stage).await {
         tracing::warn!(%error, "the tour got stuck");
@@ -22,6 +24,7 @@ pub(super) async fn play(telegram: SimTelegram, stage: Stage) {
 }
 
 async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
+    stage.wait_for_viewer().await;
     telegram.wait_for_poll(0).await?;
     stage.caption(1, STEPS, "A node fills up: many VMs are born on it.");
     stage.switch(Switch::Rush { node: None }).await;
@@ -37,12 +40,7 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
     telegram.press(OPERATOR, SUPERGROUP, proposal.0, &proposal.1).await?;
 
     stage.caption(4, STEPS, "The VMs move while they run; the message shows how far it is.");
-    let done = |text: &str| text.to_lowercase().contains("done");
-    telegram
-        .wait_for(SUPERGROUP, "the end of the plan", |messages| {
-            messages.iter().find(|message| message.id == proposal.0 && done(message.text())).map(|_| ())
-        })
-        .await?;
+    end_of(telegram, proposal.0).await?;
     tokio::time::sleep(READING).await;
 
     stage.caption(5, STEPS, "The history says what was moved, from where to where, and who approved it.");
@@ -60,6 +58,21 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
     tokio::time::sleep(READING * 2).await;
     stage.caption(0, 0, "");
     Ok(())
+}
+
+/// Waits until the plan in this message is done: a large VM travels for a minute and more.
+async fn end_of(telegram: &SimTelegram, message: i64) -> Result<(), SimError> {
+    let is_done = |text: &str| text.to_lowercase().contains("done");
+    let mut waits = 1;
+    loop {
+        let waited = telegram.wait_for(SUPERGROUP, "the end of the plan", |messages| {
+            messages.iter().find(|m| m.id == message && is_done(m.text())).map(|_| ())
+        });
+        match waited.await {
+            Err(SimError::NothingCame { .. }) if waits < WAITS_MAX => waits += 1,
+            result => return result,
+        }
+    }
 }
 
 /// Waits for a message of the bot with such a button, and returns its number and the button's data.

@@ -10,10 +10,16 @@ use vm_balancer::sandbox::BotEnvironment;
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 pub async fn run(environment: BotEnvironment) -> Result<(), String> {
-    let mut bot = Fake { vars: environment.variables, http: reqwest::Client::new(), history: Vec::new() };
+    let mut bot = Fake {
+        vars: environment.variables,
+        http: reqwest::Client::new(),
+        history: Vec::new(),
+        proposed: false,
+    };
     bot.call("setMyCommands", commands()).await.map_err(|error| error.to_string())?;
     let mut offset = 0;
     loop {
+        let _ = bot.cycle().await;
         if environment.shutdown.is_cancelled() {
             return Ok(());
         }
@@ -45,6 +51,8 @@ struct Fake {
     vars: BTreeMap<String, String>,
     http: reqwest::Client,
     history: Vec<String>,
+    /// Whether the overload that there is was proposed to be mended.
+    proposed: bool,
 }
 
 struct Move {
@@ -205,7 +213,17 @@ impl Fake {
         self.say(chat, &text, keys).await.map(|_| ())
     }
 
+    async fn cycle(&mut self) -> Outcome<()> {
+        let overloaded = !self.plan().await?.is_empty();
+        if overloaded && !self.proposed {
+            self.propose(&self.chat()).await?;
+        }
+        self.proposed = overloaded;
+        Ok(())
+    }
+
     async fn carry_out(&mut self, chat: &Value, id: i64, who: &str) -> Outcome<()> {
+        self.proposed = false;
         let plan = self.plan().await?;
         let token = self.token().await?;
         for (done, step) in plan.iter().enumerate() {

@@ -1,4 +1,5 @@
 //! The sandbox as one: its page's API, its switches, and the bot that is killed and started again.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::{
     sync::{

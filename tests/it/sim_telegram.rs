@@ -1,4 +1,5 @@
 //! The simulated Bot API, seen by teloxide's client: one test per behaviour and fault.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};

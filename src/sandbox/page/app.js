@@ -190,7 +190,7 @@ function showMessage(message) {
     void element.offsetWidth; // restarts the animation
     element.classList.add("changed");
   } else {
-    element = make("li", { id, class: isMine(message) ? "message own" : "message", "data-id": message.id }, ...content);
+    element = make("div", { id, class: isMine(message) ? "message own" : "message", "data-id": message.id }, ...content);
     log.querySelector(".empty")?.remove();
     log.append(element);
     if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
@@ -215,7 +215,7 @@ function showRoom() {
 
 function emptyHint() {
   const suggestion = (text) => make("button", { type: "button", onclick: () => say(text) }, text);
-  return make("li", { class: "empty" }, make("div", {}, "Nothing was said here yet. Try:"),
+  return make("div", { class: "empty" }, make("div", {}, "Nothing was said here yet. Try:"),
     suggestion("/status"), suggestion("/balance"), suggestion("/help"));
 }
 
@@ -332,7 +332,7 @@ function showMenu(word) {
   }, make("b", {}, `/${command}`), make("span", {}, description)));
   $("menu").replaceChildren(...options);
   $("menu").hidden = options.length === 0;
-  $("commands").setAttribute("aria-expanded", String(options.length > 0));
+  for (const id of ["commands", "text"]) $(id).setAttribute("aria-expanded", String(options.length > 0));
   if (menu.at >= 0) {
     $("text").setAttribute("aria-activedescendant", `option-${menu.at}`);
     $(`option-${menu.at}`).scrollIntoView({ block: "nearest" });
@@ -349,7 +349,7 @@ function choose(n) {
 function hideMenu() {
   menu.at = -1;
   $("menu").hidden = true;
-  $("commands").setAttribute("aria-expanded", "false");
+  for (const id of ["commands", "text"]) $(id).setAttribute("aria-expanded", "false");
   $("text").removeAttribute("aria-activedescendant");
 }
 
@@ -450,13 +450,18 @@ function hueOf(name) {
   return hash;
 }
 
+// For screen readers: what happens on the canvas, in words, and only when it is news.
+function speak(text) { $("spoken").textContent = text; }
+
+let spokenOver = "";
 function showSummary() {
   const over = [...world.nodes.values()].filter(isOver);
   const words = `${world.nodes.size} nodes · ${world.vms.size} VMs · `;
   const news = over.length ? make("b", {}, `${over.length} overloaded`) : "none overloaded";
-  const before = $("summary").textContent;
-  if (before !== words + (over.length ? `${over.length} overloaded` : "none overloaded")) $("summary").replaceChildren(words, news);
-  $("summary").dataset.over = over.length;
+  const overNames = over.length > 5 ? `${over.length} nodes` : over.map((node) => node.name).join(", ");
+  $("summary").replaceChildren(words, news);
+  if (spokenOver !== overNames) speak(over.length ? `Overloaded: ${overNames}` : "No node is overloaded");
+  spokenOver = overNames;
   const minutes = Math.floor(world.hour * 60);
   $("clock").textContent = `day time ${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
   if (map.chosen) showDetail();
@@ -723,8 +728,10 @@ function chooseNode(id) {
   map.all = true;
   detailShown = null;
   $("maintenance").textContent = "Node into maintenance";
-  if (map.chosen) showDetail();
-  else $("detail").replaceChildren();
+  if (map.chosen) {
+    showDetail();
+    speak([...$("detail").querySelectorAll("p")].slice(0, 2).map((line) => line.textContent).join(": "));
+  } else $("detail").replaceChildren();
   draw();
 }
 
@@ -884,6 +891,7 @@ async function load() {
   takeWorld(everything.world, true);
   takeSwitches(everything.switches);
   takeBot(everything.bot);
+  if (everything.tour) takeTour(everything.tour);
   document.body.dataset.ready = "true";
 }
 

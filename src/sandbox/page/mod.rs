@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, broadcast},
+    sync::{Mutex, broadcast, watch},
     task::JoinHandle,
 };
 
@@ -65,6 +65,10 @@ struct Shared {
     /// What the page is told at first about this sandbox: the configured chat, the thresholds.
     about: Value,
     told: Mutex<Told>,
+    /// The step of the tour that is shown; null without one.
+    caption: watch::Sender<Value>,
+    /// Whether anybody has opened the page.
+    is_seen: watch::Sender<bool>,
     news: broadcast::Sender<(&'static str, Arc<str>)>,
 }
 
@@ -100,7 +104,9 @@ impl Stage {
     ) -> Self {
         let life = Mutex::new(life);
         let (told, news) = (Mutex::new(Told::default()), broadcast::Sender::new(NEWS_BACKLOG));
-        Self { shared: Arc::new(Shared { telegram, vmmanager, life, bot, about, told, news }) }
+        let (caption, is_seen) = (watch::Sender::new(Value::Null), watch::Sender::new(false));
+        let shared = Shared { telegram, vmmanager, life, bot, about, told, caption, is_seen, news };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Serves the page on a listener, and lets life go on.
@@ -125,7 +131,15 @@ impl Stage {
 
     /// Tells the page which step of the tour it sees.
     pub fn caption(&self, step: usize, steps: usize, text: &str) {
-        self.tell("tour", &json!({ "step": step, "steps": steps, "text": text }));
+        let caption = json!({ "step": step, "steps": steps, "text": text });
+        self.tell("tour", &caption);
+        self.shared.caption.send_replace(caption);
+    }
+
+    /// Waits until somebody has opened the page.
+    pub async fn wait_for_viewer(&self) {
+        // The sender is at hand as long as this is: it cannot be gone.
+        let _ = self.shared.is_seen.subscribe().wait_for(|seen| *seen).await;
     }
 
     /// Switches something, as the page's buttons do.
@@ -222,6 +236,7 @@ impl Shared {
             "world": self.delta(&mut Told::default()).await,
             "switches": self.switches(),
             "bot": bot,
+            "tour": *self.caption.borrow(),
         })
     }
 }
@@ -263,6 +278,7 @@ async fn state(State(stage): State<Stage>) -> Json<Value> {
 
 async fn events(State(stage): State<Stage>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let news = stage.shared.news.subscribe();
+    stage.shared.is_seen.send_replace(true);
     // The page reads everything once it hears this: nothing is lost between the two.
     let hello = stream::once(async { Ok(Event::default().event("hello").data("{}")) });
     let rest = stream::unfold(news, async |mut news| {

@@ -86,7 +86,11 @@ pub(super) async fn throw(shared: &Shared, switch: Switch) {
         Switch::TelegramAway { on } => telegram.set_faults(|faults| faults.away = on),
         Switch::TelegramConflict { on } => telegram.set_faults(|faults| faults.conflict = on),
         Switch::BotKill => bot.kill().await,
-        Switch::BotRestart => bot.restart().await,
+        Switch::BotRestart => {
+            if let Err(error) = bot.restart().await {
+                tracing::warn!(%error, "failed to start the bot again");
+            }
+        }
     }
 }
 

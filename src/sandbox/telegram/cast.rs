@@ -60,9 +60,13 @@ impl From<(i64, i64)> for Place {
 /// A user of the simulated Telegram.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
+    /// The numeric id that decides what the person may do.
     pub id: i64,
+    /// The name that people see.
     pub name: String,
+    /// The name behind the `@`.
     pub username: Option<String>,
+    /// Whether it is a program.
     pub is_bot: bool,
     /// The language of the person's Telegram.
     pub language: Option<String>,

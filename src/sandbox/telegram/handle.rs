@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::{
@@ -420,19 +420,6 @@ impl SimTelegram {
     #[must_use]
     pub fn file(&self, file_id: &str) -> Option<Media> {
         self.shared.look(|state, _| state.files.get(file_id).cloned())
-    }
-
-    /// Sends the bot a reaction or any other update about a chat that exists.
-    ///
-    /// # Errors
-    /// When there is no such chat or user.
-    pub fn push_about(&self, kind: &str, user: i64, chat: i64, extra: Value) -> Result<i64, SimError> {
-        self.shared.with(|state, now| {
-            let from = state.users.get(&user).ok_or(SimError::NoUser(user))?.to_api();
-            let place = state.chats.get(&chat).ok_or(SimError::NoChat(chat))?.to_api(&state.users);
-            let about = json!({ "chat": place, "from": from, "date": now.timestamp() });
-            Ok(state.updates.push(kind, super::message::merged(about, extra), now))
-        })
     }
 }
 
