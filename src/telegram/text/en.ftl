@@ -323,5 +323,6 @@ alert-cluster-stopped = { $n ->
 }
 alert-host-key = ⚠ SSH host key of { $node } ({ $id }) is not the known one: expected { $expected }, found { $found }. The node is not measured.
 alert-restored = ⚠ My store was damaged and is restored from the export of { $at }; the damaged one is in { $dir }. Plans wait for approval until an admin says /resume.
+alert-store = ⚠ My store cannot be written since { $since }: { $why }. Nothing is ordered until it can; make room on the disk.
 alert-second-poller = ⚠ A second program reads my updates since { $since }: commands may go to it instead. Stop one of the two.
 reports-missing = While Telegram was away, reports were too many to keep: { $quiet } without and { $troubled } with failures. /history has them.

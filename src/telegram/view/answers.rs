@@ -366,6 +366,9 @@ impl View {
                 let exported = exported_at.map_or_else(|| "—".into(), |at| self.time(at, now));
                 self.say("alert-restored", args![at = exported, dir = words(moved_to)])
             }
+            Alert::StoreTrouble { since, why } => {
+                self.say("alert-store", args![since = self.time(*since, now), why = words(why)])
+            }
             Alert::SecondPoller { since } => {
                 self.say("alert-second-poller", args![since = self.time(*since, now)])
             }
