@@ -17,6 +17,6 @@ mod samples;
 mod text;
 pub mod view;
 
-pub use bot::{Bot, BotError, POLL_TIMEOUT, Settings};
+pub use bot::{Bot, BotError, POLL_TIMEOUT, Settings, name};
 pub use notifier::{ChatTarget, TelegramNotifier};
 pub use text::Language;

@@ -14,4 +14,5 @@ mod sim_telegram;
 mod ssh;
 #[cfg(feature = "ci-sshd")]
 mod ssh_real;
+mod ssh_service;
 mod vmmanager;
