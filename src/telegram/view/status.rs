@@ -211,9 +211,11 @@ impl View {
         let Some(reading) = &node.measured else {
             return self.measured_briefly(node, now).into_iter().map(|never| format!("⚠ {never}")).collect();
         };
-        let mut what = vec![self.reading(reading)];
-        what.extend(reading.memory_used.map(|used| self.memory(used)));
-        what.retain(|part| !part.is_empty());
+        let mut what = self.reading(reading);
+        if let Some(used) = reading.memory_used {
+            what.push_str(&format!(" ({})", self.memory(used)));
+        }
+        let mut what: Vec<_> = Some(what).filter(|what| !what.is_empty()).into_iter().collect();
         let pressures =
             [("pressure-cpu", reading.cpu_pressure), ("pressure-memory", reading.memory_pressure)];
         what.extend(

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     event::Alert,
     model::{ClusterId, Person, ProposalId, VmId},
+    planner,
     scheduler::Refused,
     store::{Approval, Approver, Mode, Origin, ProposalState, StepState},
     telegram::{
@@ -258,6 +259,67 @@ fn settings_and_presses() {
         },
         "settings",
     );
+}
+
+#[test]
+fn nodes_that_measure_themselves() {
+    let reading = |id: u64, minutes_ago: i64, five: f64| {
+        let at = now() - TimeDelta::minutes(minutes_ago);
+        serde_json::json!({
+            "id": id, "name": format!("node-{id}"), "cluster": 1, "cpu_total": 16, "cpu_used": 40,
+            "memory_total_mib": 65_536, "memory_used_mib": 32_768, "vm_count": 0,
+            "load": {"one": 1.0, "five": five, "fifteen": 1.0, "at": at, "memory_used_mib": 12_288,
+                     "cpu_pressure": 12.5},
+        })
+    };
+    let mut unmeasured = reading(13, 0, 0.0);
+    unmeasured["load"] = serde_json::Value::Null;
+    let text = serde_json::json!({
+        "version": 1, "taken_at": now(), "clusters": [{"id": 1, "name": "msk"}],
+        "nodes": [reading(10, 2, 8.0), reading(11, 3, 20.0), reading(12, 40, 20.0), unmeasured],
+        "vms": [{"id": 1000, "name": "web-1", "node": 10, "cpu_cores": 4, "memory_mib": 8192, "state": "active",
+                 "blocked_by": [], "measured": {"cores": 2.5, "at": now() - TimeDelta::minutes(2)}}],
+    });
+    let snapshot = crate::model::Snapshot::from_json(&text.to_string()).unwrap();
+    let policy =
+        crate::planner::Policy { nodes_are_asked: true, load_readings: 2, ..crate::planner::Policy::default() };
+    let explained = |id| planner::explain_node(&snapshot, &policy, crate::model::NodeId(id)).unwrap();
+    let picture = crate::scheduler::Picture {
+        plan: planner::plan(&snapshot, &policy).into(),
+        snapshot: snapshot.clone().into(),
+        policy: policy.clone().into(),
+    };
+    in_both(
+        |view| {
+            let mut pages: Vec<_> =
+                (10..=13).map(|id| view.node(&explained(id), &snapshot, now()).html()).collect();
+            let vm = planner::explain_vm(&snapshot, &policy, VmId(1000)).unwrap();
+            pages.push(view.vm_explained(&vm, &snapshot, now()).html());
+            for only in [None, Some(ClusterId(1))] {
+                pages.push(view.status(&status(picture.clone()), only).html());
+            }
+            pages.join("\n---\n")
+        },
+        "measured",
+    );
+}
+
+fn status(picture: crate::scheduler::Picture) -> crate::scheduler::Status {
+    crate::scheduler::Status {
+        now: now(),
+        mode: Mode::Propose,
+        dry_run: false,
+        pause: None,
+        window_open: true,
+        next_cycle: None,
+        last_cycle: None,
+        picture: Some(picture),
+        vmmanager_away: None,
+        running: Vec::new(),
+        exclusions: Vec::new(),
+        stopped_clusters: Vec::new(),
+        restored_unconfirmed: false,
+    }
 }
 
 #[test]
