@@ -260,7 +260,10 @@ async fn outside_the_window_in_a_pause_and_after_failures_nothing_is_done_by_its
     let stopped = Bot::on(stopped, |settings| settings.mode = Mode::Auto, |_| {}).await;
     stopped.cycles(3).await;
     assert_eq!(stopped.all(), []);
-    assert_eq!(stopped.handle.change(Change::Resume, person(1)).await, Ok(Changed::Done));
+    assert_eq!(
+        stopped.handle.change(Change::Resume { confirms_restored: true }, person(1)).await,
+        Ok(Changed::Done)
+    );
     stopped.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
 }
 
@@ -273,7 +276,7 @@ async fn a_restored_store_only_proposes_until_somebody_confirms() {
     bot.cycles(2).await;
     assert_eq!(bot.sim().orders(), []);
     assert!(bot.handle.status().await.unwrap().restored_unconfirmed);
-    bot.handle.change(Change::Resume, person(1)).await.unwrap();
+    bot.handle.change(Change::Resume { confirms_restored: true }, person(1)).await.unwrap();
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
 }
 
@@ -443,8 +446,11 @@ async fn what_people_set_outlives_a_restart() {
     assert!(status.picture.unwrap().plan.is_empty(), "the only source is closed");
     bot.platform.minutes_pass(120);
     assert_eq!(bot.handle.status().await.unwrap().exclusions, []);
-    assert_eq!(bot.handle.change(Change::Resume, by()).await, Ok(Changed::Done));
-    assert_eq!(bot.handle.change(Change::Resume, by()).await, Ok(Changed::Already));
+    assert_eq!(bot.handle.change(Change::Resume { confirms_restored: true }, by()).await, Ok(Changed::Done));
+    assert_eq!(
+        bot.handle.change(Change::Resume { confirms_restored: true }, by()).await,
+        Ok(Changed::Already)
+    );
     let words: Vec<_> = bot.store().audit_log(10).unwrap().into_iter().map(|entry| entry.what).collect();
     assert_eq!(words, ["change"; 7]);
 }
