@@ -319,6 +319,20 @@ async fn a_second_cycle_waits_for_the_first() {
 }
 
 #[tokio::test]
+async fn a_plan_made_while_a_migration_ended_is_not_used() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.rule(Rule::times(Fault::Slow { millis: 300 }, 1).only("GET /vm/v3/host"));
+    let bot = Bot::on(platform, |_| {}, |_| {}).await;
+    bot.until("it is looking", |bot| bot.sim().count_requests("GET /vm/v3/host") > 0).await;
+    bot.platform.minutes_pass(1);
+    let entry = bot.store().intend(platform::intent(VmId(1009), NodeId(11))).unwrap();
+    let ended = bot.platform.clock.now();
+    bot.store().close(entry.id, Outcome::Dropped, None, ended).unwrap();
+    let proposal = bot.pending().await;
+    assert!(proposal.taken_at >= ended, "{} is from before", proposal.taken_at);
+}
+
+#[tokio::test]
 async fn vmmanager_is_said_to_be_away_once_and_back_once() {
     let mut bot = Bot::start(World::small(), Mode::Off).await;
     bot.cycles(1).await;
