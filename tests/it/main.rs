@@ -5,7 +5,6 @@
 mod browser;
 mod cli;
 mod executor;
-mod fake_bot;
 mod kill;
 mod platform;
 mod sandbox_page;
