@@ -115,7 +115,10 @@ pub(super) struct Answer {
 pub(super) enum Job {
     Answer(Answer),
     /// One step of showing this card.
-    Card { key: String, chat: i64 },
+    Card {
+        key: String,
+        chat: i64,
+    },
 }
 
 /// What waits, and how fast each chat may be written to.
@@ -256,7 +259,9 @@ impl Queue {
         let cards = self.cards.values().map(|waiting| (waiting.chat, waiting.rank));
         answers
             .chain(cards)
-            .filter_map(|(chat, rank)| self.chats.get(&chat).map_or(Some(now), |p| p.ready_at(chat, rank, now)))
+            .filter_map(|(chat, rank)| {
+                self.chats.get(&chat).map_or(Some(now), |p| p.ready_at(chat, rank, now))
+            })
             .min()
     }
 

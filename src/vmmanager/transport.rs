@@ -230,7 +230,9 @@ impl Transport {
                 msg
             }
             Err(
-                ApiError::Forbidden { msg, .. } | ApiError::NotFound { msg, .. } | ApiError::Unauthorized(msg),
+                ApiError::Forbidden { msg, .. }
+                | ApiError::NotFound { msg, .. }
+                | ApiError::Unauthorized(msg),
             ) => {
                 login.refusals += 1;
                 msg
