@@ -5,6 +5,7 @@
 mod browser;
 mod cli;
 mod executor;
+mod full_disk;
 mod kill;
 mod platform;
 mod sandbox_page;
