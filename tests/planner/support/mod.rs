@@ -1,6 +1,4 @@
 //! Clusters for tests and benches: recorded ones, and a generator of many sizes, fills and skews.
-#![expect(dead_code, reason = "each test and bench uses its part of this, and none all of it")]
-#![expect(clippy::expect_used, reason = "recorded data that cannot be read ends a test or a bench")]
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
