@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     api::{Address, Api, Failure, Markup},
     chats::Chats,
-    outbox::{Answer, Card, Job, Queue, Rank, Shown, Subject, WAITING_CARDS_MAX},
+    outbox::{Answer, Card, Job, Queue, Rank, Shown, Spacing, Subject, WAITING_CARDS_MAX},
     view::{Page, View},
 };
 use crate::{
@@ -106,6 +106,7 @@ pub(super) struct Parts {
     pub(super) chats: Chats,
     pub(super) view: View,
     pub(super) home: Option<ChatTarget>,
+    pub(super) spacing: Spacing,
 }
 
 impl TelegramNotifier {
@@ -115,11 +116,11 @@ impl TelegramNotifier {
         events: &Events,
         notes: mpsc::Receiver<Note>,
     ) -> Result<Self, StoreError> {
-        let Parts { api, store, clock, chats, view, home } = parts;
+        let Parts { api, store, clock, chats, view, home, spacing } = parts;
         let heard = events.listen();
         let cards = store.outbox().with_prefix::<Card>(CARD)?.into_iter();
         let cards = cards.map(|(_, card)| (card.key(), card)).collect();
-        let queue = Queue::default();
+        let queue = Queue::new(spacing);
         Ok(Self { api, store, clock, chats, view, home, heard, notes, queue, cards })
     }
 
