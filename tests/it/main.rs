@@ -17,5 +17,6 @@ mod sim_telegram;
 mod ssh;
 #[cfg(feature = "ci-sshd")]
 mod ssh_real;
+mod ssh_service;
 mod telegram;
 mod vmmanager;

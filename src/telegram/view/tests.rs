@@ -284,6 +284,12 @@ fn alerts() {
             expected: "SHA256:a".into(),
             found: "SHA256:b".into(),
         },
+        Alert::HostKeyChanged {
+            node: crate::model::NodeId(10),
+            name: "node-001".into(),
+            expected: String::new(),
+            found: "SHA256:b".into(),
+        },
         Alert::StoreRestored { exported_at: Some(now()), moved_to: "data/damaged".into() },
         Alert::SecondPoller { since: now() },
     ];
