@@ -378,7 +378,8 @@ impl Shared {
         let CallbackQuery { id, from, message, data, .. } = query;
         let Some(message) = message else {
             // Under a message that was sent by way of another chat: nothing of ours is there.
-            self.answer_press(&id.0, &PressAnswer::Window(self.view().stale_press(StalePress::Unknown))).await;
+            self.answer_press(&id.0, &PressAnswer::Window(self.view().stale_press(StalePress::Unknown)))
+                .await;
             return None;
         };
         let (chat, number) = (message.chat(), message.id());

@@ -40,7 +40,8 @@ async fn what_happened_while_telegram_was_away_is_told_once_and_as_it_is_then() 
     bot.cycles(3).await;
     bot.telegram.set_faults(|faults| faults.away = false);
     let two = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
     assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
@@ -153,7 +154,8 @@ async fn kicked_out_it_goes_on_balancing_and_reports_when_it_is_back() {
     bot.cycles(2).await;
     bot.telegram.set_bot_role(bot.home, Role::Member).unwrap();
     let two = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
 }
@@ -240,7 +242,11 @@ async fn what_was_said_long_ago_is_refused_with_a_word() {
     let (late, in_time) = (said(11, "/mode auto"), said(9, "/exclude kvm-02"));
     bot.restart().await;
     let refused = bot.answer_to(bot.home, late).await;
-    assert!(refused.text().contains("/mode") && refused.text().contains("read too late"), "{}", refused.text());
+    assert!(
+        refused.text().contains("/mode") && refused.text().contains("read too late"),
+        "{}",
+        refused.text()
+    );
     assert!(bot.answer_to(bot.home, in_time).await.text().contains("kvm-02"));
     assert!(bot.ask(ADMIN, "/mode").await.text().contains("off"));
 }
