@@ -143,13 +143,13 @@ async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
     bot.clock.advance(TimeDelta::minutes(3));
 
     chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
-    let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text();
+    let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text().to_owned();
     assert!(said.contains("memory 64.1 %, CPU 1.88"), "{said}");
     assert!(said.contains("Measured 3 min ago (12:00 UTC): load 1.60, memory really used 31.2 %"), "{said}");
     assert!(said.contains("Over the load threshold in one reading"), "{said}");
 
     chat.say(ADMIN, ADMIN, "/status").unwrap();
-    let said = chat.wait_for_text(ADMIN, "Next cycle").await.unwrap().text();
+    let said = chat.wait_for_text(ADMIN, "Next cycle").await.unwrap().text().to_owned();
     let wanted = "measured: highest load per core 1.60, memory really used up to 31.2 %, 3 min ago";
     assert!(said.contains(wanted), "{said}");
 
@@ -169,7 +169,7 @@ async fn a_changed_host_key_is_told_in_the_chat_with_both_fingerprints_and_the_n
     let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
     let bot = Bot::start(&place, &with_chat(&chat)).await;
 
-    let said = chat.wait_for_text(ADMIN, "SSH host key of kvm-01").await.unwrap().text();
+    let said = chat.wait_for_text(ADMIN, "SSH host key of kvm-01").await.unwrap().text().to_owned();
     let both =
         format!("expected ssh-ed25519 {}, found ssh-ed25519 {}", other.fingerprint(), node.fingerprint());
     assert!(said.contains(&both), "{said}");
