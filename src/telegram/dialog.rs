@@ -11,9 +11,7 @@ use super::{
     command::{self, Command, HistoryOf, Parsed},
     press::{self, Choice, Press},
     text::escape,
-    view::{
-        Found, HistoryPage, Opening, Page, Setting, StalePress, View, find_cluster, find_node, find_vm,
-    },
+    view::{Found, HistoryPage, Opening, Page, Setting, StalePress, View, find_cluster, find_node, find_vm},
 };
 use crate::{
     model::{ClusterId, Person, ProposalId, VmId},
@@ -67,7 +65,10 @@ pub enum Effect {
     Rewrite(Page),
     AnswerPress(PressAnswer),
     Ask(Question),
-    Audit { what: &'static str, detail: String },
+    Audit {
+        what: &'static str,
+        detail: String,
+    },
     /// This person was told that there is nothing for strangers here.
     StrangerAnswered,
 }
@@ -130,7 +131,9 @@ pub fn handle(incoming: &Incoming, context: &Context<'_>, now: DateTime<Utc>) ->
         (What::Text { text, at }, Ok(role), Sender::Person(person)) => {
             said(incoming, text, *at, person, role, context, now)
         }
-        (What::Press { data, .. }, Ok(role), Sender::Person(_)) => pressed(incoming.place, data, role, context),
+        (What::Press { data, .. }, Ok(role), Sender::Person(_)) => {
+            pressed(incoming.place, data, role, context)
+        }
         // A role is given to persons only.
         (_, Ok(_), Sender::AnonymousAdmin | Sender::Channel(_)) => Vec::new(),
     }
@@ -210,9 +213,7 @@ fn carried_out(
         Command::Start => reply(view.help(Opening::Start, role), context),
         Command::Help { command: None } => reply(view.help(Opening::Help, role), context),
         Command::Help { command: Some(name) } => reply(view.help_about(name), context),
-        Command::Whoami => {
-            reply(view.whoami(person, role, incoming.place.chat, incoming.thread), context)
-        }
+        Command::Whoami => reply(view.whoami(person, role, incoming.place.chat, incoming.thread), context),
         Command::Status { cluster } => Effect::Ask(Question::Status { cluster }),
         Command::Node { name } => Effect::Ask(Question::Node { name }),
         Command::Vm { name } => Effect::Ask(Question::Vm { name }),
@@ -499,7 +500,9 @@ mod tests {
         assert_eq!(told_before.handle(&text(STRANGER, "/balance")), []);
         assert_eq!(said_by(STRANGER, "talk among people"), []);
         let pressed = told_before.handle(&press(STRANGER, "s"));
-        assert!(matches!(&pressed[0], Effect::AnswerPress(PressAnswer::Window(words)) if words.contains('4')));
+        assert!(
+            matches!(&pressed[0], Effect::AnswerPress(PressAnswer::Window(words)) if words.contains('4'))
+        );
         assert!(is_refused(&pressed));
     }
 
@@ -518,7 +521,10 @@ mod tests {
         for letter in ["a", "r", "f", "c", "x:1000"] {
             let data = format!("p:12:{}:{letter}", facts.tag());
             let effects = facts.handle(&press(VIEWER, &data));
-            assert!(matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))), "{letter}: {effects:?}");
+            assert!(
+                matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))),
+                "{letter}: {effects:?}"
+            );
             assert!(is_refused(&effects) && effects.len() == 2, "{letter}: {effects:?}");
         }
         let effects = facts.handle(&press(VIEWER, "s"));

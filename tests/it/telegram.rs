@@ -41,7 +41,8 @@ async fn what_happened_while_telegram_was_away_is_told_once_and_as_it_is_then() 
     bot.cycles(3).await;
     bot.telegram.set_faults(|faults| faults.away = false);
     let two = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
     assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
@@ -86,7 +87,10 @@ async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
 
 #[tokio::test]
 async fn what_a_refused_token_kept_back_is_shown_with_the_right_one() {
-    let wrong = [("BALANCE_MODE", "auto"), ("TELEGRAM_BOT_TOKEN", "700000001:an_old_token_that_was_renewed_at_telegram")];
+    let wrong = [
+        ("BALANCE_MODE", "auto"),
+        ("TELEGRAM_BOT_TOKEN", "700000001:an_old_token_that_was_renewed_at_telegram"),
+    ];
     let mut bot = Ctx::with(World::small(), Setup::of(&wrong).often()).await;
     bot.until("balancing goes on", |sim| sim.world().nodes_above(70.0).is_empty()).await;
     bot.cycles(3).await;
@@ -206,7 +210,8 @@ async fn kicked_out_it_goes_on_balancing_and_reports_when_it_is_back() {
     bot.cycles(2).await;
     bot.telegram.set_bot_role(bot.home, Role::Member).unwrap();
     let two = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
 }
@@ -293,7 +298,11 @@ async fn what_was_said_long_ago_is_refused_with_a_word() {
     let (late, in_time) = (said(11, "/mode auto"), said(9, "/exclude kvm-02"));
     bot.restart().await;
     let refused = bot.answer_to(bot.home, late).await;
-    assert!(refused.text().contains("/mode") && refused.text().contains("read too late"), "{}", refused.text());
+    assert!(
+        refused.text().contains("/mode") && refused.text().contains("read too late"),
+        "{}",
+        refused.text()
+    );
     assert!(bot.answer_to(bot.home, in_time).await.text().contains("kvm-02"));
     assert!(bot.ask(ADMIN, "/mode").await.text().contains("off"));
 }
