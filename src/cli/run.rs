@@ -11,14 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Command, Outcomes, Report, Row, history_csv, history_json, history_text, logging, report_json,
-    report_text,
+    Args, Command, Outcomes, Report, Row, check, history_csv, history_json, history_text, logging,
+    report_json, report_text,
 };
 use crate::{
     app::{self, App, AppError, Pace},
     balancer::CycleError,
     clock::Clock,
-    config::{Config, EnvFile, Problems, Purpose, Sources, read_env_file},
+    config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, read_env_file},
     control::{self, Answer, ControlError, Request},
     event::Events,
     model::Snapshot,
@@ -79,11 +79,12 @@ async fn carry_out(
         Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup()?, file, out),
         Some(Command::Plan { snapshot: None }) => plan_live(args, &setup()?, clock, out).await,
         Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
+        Some(Command::Check) => try_all(args, &setup()?, clock, out).await,
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), clock).await,
         None if args.once => once(args, &setup()?, clock, out).await,
-        None => bot(&setup()?, clock).await,
+        None => bot(args, &setup()?, clock).await,
     }
 }
 
@@ -157,6 +158,8 @@ async fn plan_live(
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
     let (snapshot, mut policy) = picture(setup, clock).await?;
+    // A running bot waits for a second reading; here somebody asks what this one says.
+    policy.load_readings = 1;
     if args.cluster_ids.is_some() {
         policy.clusters = setup.config(Purpose::Offline)?.planner.clusters;
     }
@@ -166,6 +169,27 @@ async fn plan_live(
 async fn snapshot(setup: &Setup, clock: &Clock, out: &mut (dyn Write + Send)) -> Result<Exit, Failure> {
     let (snapshot, _) = picture(setup, clock).await?;
     print(out, serde_json::to_string_pretty(&snapshot).map(|text| text + "\n"))
+}
+
+async fn try_all(
+    args: &Args,
+    setup: &Setup,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    // What is worth a warning is told with the result; the log has the rest.
+    let level = if args.verbose { LogLevel::Debug } else { LogLevel::Error };
+    logging::start(level, LogFormat::Text);
+    let checked = check::check(&setup.sources, clock).await;
+    match args.json {
+        true => print(out, check::json(&checked).map(|text| text + "\n"))?,
+        false => print(out, Ok::<_, StoreError>(check::text(&checked)))?,
+    };
+    Ok(match checked.worst() {
+        check::State::Ok | check::State::NotChecked | check::State::Warning => Exit::Fine,
+        check::State::Wrong => Exit::Trouble,
+        check::State::Misconfigured => Exit::BadUsage,
+    })
 }
 
 async fn history(
@@ -219,6 +243,7 @@ async fn once(
             (None, Store::open_or_restore(&config.data_dir, clock.now())?)
         }
     };
+    confirm_restored(args, &store)?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
@@ -226,7 +251,9 @@ async fn once(
         tracing::warn!(cluster.id = %cluster, %why, "the plan was not carried out");
     }
     if cycle.restored_unconfirmed {
-        tracing::warn!("the store was restored from an export: plans only, until an admin says /resume");
+        tracing::warn!(
+            "the store was restored from an export: plans only, until an admin says /resume, or a start with --confirm-restored"
+        );
     }
     let outcomes = Outcomes::of(&cycle.outcomes);
     let trouble = cycle.has_failures() || !cycle.not_carried_out.is_empty();
@@ -235,9 +262,10 @@ async fn once(
     Ok(if trouble { Exit::Trouble } else { Exit::Fine })
 }
 
-async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
+async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
     let config = setup.config(Purpose::Daemon)?;
     let app = App::build(&config, clock.clone(), Pace::Usual).await?;
+    confirm_restored(args, app.store())?;
     let shutdown = stop_at_signals()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -251,11 +279,18 @@ async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
+/// Whoever starts the bot by hand may confirm a restored store, where no chat has an admin who could.
+fn confirm_restored(args: &Args, store: &Store) -> Result<(), StoreError> {
+    if args.confirm_restored {
+        store.update_settings(|settings| settings.restored_unconfirmed = false)?;
+    }
+    Ok(())
+}
+
 /// The sandbox reads no configuration: it is the same world everywhere.
 #[cfg(feature = "sandbox")]
 async fn sandbox(args: &Args, wanted: super::SandboxArgs, clock: &Clock) -> Result<Exit, Failure> {
     // The terminal shows the chat; what the log says below a warning would stand between its lines.
-    use crate::config::{LogFormat, LogLevel};
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Warn };
     logging::start(level, LogFormat::Text);
     let shutdown = stop_at_signals()?;
@@ -278,9 +313,7 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
     let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let picture = balancer.look().await?;
-    // A single look has one reading, so one must do.
-    let policy = Policy { load_readings: 1, ..Policy::clone(&picture.policy) };
-    Ok((Snapshot::clone(&picture.snapshot), policy))
+    Ok((Snapshot::clone(&picture.snapshot), Policy::clone(&picture.policy)))
 }
 
 /// A folder for a store that nobody needs afterwards: a look must not leave one where there was none.
@@ -421,7 +454,7 @@ impl From<CycleError> for Failure {
 }
 
 /// An error with all its causes on one line, none of them twice.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

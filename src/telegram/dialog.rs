@@ -234,7 +234,10 @@ fn carried_out(
         Command::Pause { lasts, reason } => {
             Effect::Ask(Question::Change(Change::Pause { until: lasts.map(|lasts| now + lasts), reason }))
         }
-        Command::Resume => Effect::Ask(Question::Change(Change::Resume)),
+        Command::Resume => {
+            let confirms_restored = role >= Role::Admin;
+            Effect::Ask(Question::Change(Change::Resume { confirms_restored }))
+        }
         Command::Exclude { node, direction, lasts } => {
             let until = lasts.map(|lasts| now + lasts);
             Effect::Ask(Question::Change(Change::Exclude { node, direction, until }))
@@ -429,7 +432,7 @@ fn setting(question: &Question, changed: &Changed) -> Option<Setting> {
         Change::DryRun(on) => Setting::DryRun(*on),
         Change::Mode(mode) => Setting::Mode(*mode),
         Change::Pause { until, .. } => Setting::Paused { until: *until },
-        Change::Resume => Setting::Resumed,
+        Change::Resume { .. } => Setting::Resumed,
         Change::Exclude { node, direction, until } => {
             Setting::Excluded { node: called(node), direction: *direction, until: *until }
         }
