@@ -92,6 +92,20 @@ impl App {
     ///
     /// What cannot be built, first of all that another vm-balancer works in the same `DATA_DIR`.
     pub async fn build(config: &Config, clock: Clock, pace: Pace) -> Result<Self, AppError> {
+        Self::build_with_chat(config, config.telegram_settings(), clock, pace).await
+    }
+
+    /// Builds all parts with a chat that may differ from the configured one in what no variable sets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub async fn build_with_chat(
+        config: &Config,
+        chat: Option<telegram::Settings>,
+        clock: Clock,
+        pace: Pace,
+    ) -> Result<Self, AppError> {
         make_data_dir(&config.data_dir)?;
         // The store has one owner, so whoever has it may replace a socket that is left behind.
         let store = Store::open_or_restore(&config.data_dir, clock.now())?;
@@ -99,7 +113,7 @@ impl App {
         let events = Events::new();
         let balancer = joined(config, LOAD_READINGS, store.clone(), events.clone(), clock.clone(), pace)?;
         let (scheduler, handle) = Scheduler::new(config.scheduler_settings(), balancer);
-        let chat = match config.telegram_settings() {
+        let chat = match chat {
             Some(settings) => Some(telegram::Bot::new(
                 settings,
                 handle.clone(),

@@ -47,6 +47,8 @@ pub(super) struct Node<'a> {
     pub ceiling: Amounts,
     /// One over (capacity × overload threshold); 0 where overload is not counted.
     pub per_threshold: [f64; RESOURCES],
+    /// What a resource may be used in units of its threshold: 1, or 0 on a node that is to be emptied.
+    pub allowed: f64,
     /// One over the ceiling; 0 where a resource does not count.
     pub per_ceiling: [f64; RESOURCES],
     /// One over (capacity × threshold) as the imbalance counts it; 0 for a node that takes no part in it.
@@ -200,6 +202,26 @@ impl<'a> Board<'a> {
         after
     }
 
+    /// The same cluster with one node that wants to be rid of everything, and no other that wants relief.
+    pub fn draining(&self, node: usize) -> Self {
+        let mut draining = self.clone();
+        for facts in &mut draining.nodes {
+            facts.over = [i64::MAX; RESOURCES];
+            facts.per_threshold = [0.0; RESOURCES];
+        }
+        // One more than its VMs need: each of them then still takes something off.
+        let sums = sum(self.vms_on[node].iter().map(|vm| self.vms[*vm].needs));
+        let facts = &mut draining.nodes[node];
+        facts.target = Err(TargetRefusal::Excluded);
+        facts.start = [sums[MEMORY] + 1, sums[CPU] + 1, sums[LOAD]];
+        facts.over = [0, 0, i64::MAX];
+        // All of it is too much, and none is forgiven: what stays weighs as much as a node at twice its thresholds.
+        let per = |r: usize| 1.0 / facts.start[r] as f64;
+        facts.per_threshold = [per(MEMORY), per(CPU), 0.0];
+        facts.allowed = 0.0;
+        draining
+    }
+
     /// Tells whether the VM may leave the node where it starts.
     pub fn movable(&self, vm: usize, drain: bool) -> Result<(), SkipWhy> {
         let vm = &self.vms[vm];
@@ -323,6 +345,7 @@ impl<'a> Node<'a> {
             over,
             ceiling,
             per_threshold,
+            allowed: 1.0,
             per_ceiling,
             per_capacity,
             outside_reserve,
@@ -368,7 +391,7 @@ impl<'a> Node<'a> {
 
     /// Returns by how much of its threshold the use of one resource exceeds it.
     pub fn overload_in(&self, r: usize, used: i64) -> f64 {
-        if used > self.over[r] { (used as f64 * self.per_threshold[r] - 1.0).max(0.0) } else { 0.0 }
+        if used > self.over[r] { (used as f64 * self.per_threshold[r] - self.allowed).max(0.0) } else { 0.0 }
     }
 
     pub fn fullness(&self, used: Amounts) -> Fullness {
@@ -417,10 +440,10 @@ fn openings(
     };
     let active = node.state == "active";
     let source = match () {
-        () if node.maintenance => Err(SourceClosed::Maintenance),
         () if !active => Err(SourceClosed::NotActive(node.state.clone())),
-        () if !known => Err(SourceClosed::UnknownCapacity),
         () if excluded(Direction::Source) => Err(SourceClosed::Excluded),
+        () if node.maintenance => Err(SourceClosed::Maintenance),
+        () if !known => Err(SourceClosed::UnknownCapacity),
         () => Ok(()),
     };
     let target = match () {

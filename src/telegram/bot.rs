@@ -27,10 +27,10 @@ use super::{
     chats::Chats,
     dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
     notifier::{ChatTarget, Note, Parts, TelegramNotifier},
-    outbox::Answer,
+    outbox::{Answer, Spacing},
     press::{Choice, Press},
     text::{Language, escape},
-    view::{HistoryPage, HistoryRow, Page, View},
+    view::{HistoryPage, HistoryRow, Page, StalePress, View},
 };
 use crate::{
     clock::Clock,
@@ -89,6 +89,8 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
     /// How long one poll waits for updates.
     pub poll_timeout: Duration,
+    /// How far apart messages are.
+    pub spacing: Spacing,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
     pub panics_at: Option<String>,
 }
@@ -165,6 +167,7 @@ impl Bot {
             chats: chats.clone(),
             view: View { language: settings.language, timezone: settings.timezone },
             home: settings.chat,
+            spacing: settings.spacing,
         };
         let notifier = TelegramNotifier::new(parts, &events, noted)?;
         let shared = Shared {
@@ -309,6 +312,10 @@ impl Shared {
         handlers.spawn(async move {
             let (place, message) = (incoming.place, incoming.message);
             let thread = incoming.thread;
+            let pressed = match &incoming.what {
+                What::Press { query, .. } => Some(query.clone()),
+                What::Text { .. } => None,
+            };
             let handler = tokio::spawn({
                 let shared = Arc::clone(&shared);
                 async move { shared.handle(incoming).await }
@@ -317,6 +324,9 @@ impl Shared {
                 tracing::error!(chat.id = place.chat, %error, "a handler broke");
                 let to = Address { chat: place.chat, thread, reply_to: Some(message) };
                 shared.answer(to, shared.view().broke(), None).await;
+                if let Some(query) = pressed {
+                    shared.answer_press(&query, &PressAnswer::Silent).await;
+                }
             }
             drop(done);
         });
@@ -366,7 +376,12 @@ impl Shared {
 
     async fn press(&self, query: CallbackQuery) -> Option<Incoming> {
         let CallbackQuery { id, from, message, data, .. } = query;
-        let message = message?;
+        let Some(message) = message else {
+            // Under a message that was sent by way of another chat: nothing of ours is there.
+            self.answer_press(&id.0, &PressAnswer::Window(self.view().stale_press(StalePress::Unknown)))
+                .await;
+            return None;
+        };
         let (chat, number) = (message.chat(), message.id());
         self.heard(chat.id.0).await;
         let place = Place { chat: chat.id.0, private: matches!(chat.kind, ChatKind::Private(_)) };
@@ -383,11 +398,16 @@ impl Shared {
 
     /// Does what the dialog says.
     async fn handle(self: Arc<Self>, incoming: Incoming) {
-        if let (What::Text { text, .. }, Some(panics_at)) = (&incoming.what, &self.settings.panics_at) {
-            assert!(text != panics_at, "a test wanted to see this");
+        if let Some(panics_at) = &self.settings.panics_at {
+            let (What::Text { text: said, .. } | What::Press { data: said, .. }) = &incoming.what;
+            assert!(said != panics_at, "a test wanted to see this");
         }
         let facts = self.facts(&incoming).await;
         let effects = dialog::handle(&incoming, &facts.context(), self.clock.now());
+        if effects.contains(&Effect::StrangerAnswered) && !self.claim_strangers_answer(incoming.sender.id()) {
+            // Another message of the same stranger was quicker.
+            return;
+        }
         let mut asked = None;
         for effect in effects {
             match effect {
@@ -430,8 +450,7 @@ impl Shared {
             }
             (Effect::AnswerPress(_), ..) => {}
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
-            (Effect::StrangerAnswered, ..) => self.stranger_answered(sender.id()),
-            (Effect::Ask(_), ..) => {}
+            (Effect::StrangerAnswered | Effect::Ask(_), ..) => {}
         }
     }
 
@@ -478,11 +497,14 @@ impl Shared {
         }
     }
 
-    fn stranger_answered(&self, id: i64) {
+    /// Notes that a stranger gets an answer; false where one was given within the hour.
+    fn claim_strangers_answer(&self, id: i64) -> bool {
         let now = self.clock.now();
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         strangers.retain(|_, at| now - *at < STRANGER_PAUSE);
-        strangers.insert(id, now);
+        let is_due = !strangers.contains_key(&id);
+        strangers.entry(id).or_insert(now);
+        is_due
     }
 
     fn bot_name(&self) -> String {

@@ -234,7 +234,10 @@ fn carried_out(
         Command::Pause { lasts, reason } => {
             Effect::Ask(Question::Change(Change::Pause { until: lasts.map(|lasts| now + lasts), reason }))
         }
-        Command::Resume => Effect::Ask(Question::Change(Change::Resume)),
+        Command::Resume => {
+            let confirms_restored = role >= Role::Admin;
+            Effect::Ask(Question::Change(Change::Resume { confirms_restored }))
+        }
         Command::Exclude { node, direction, lasts } => {
             let until = lasts.map(|lasts| now + lasts);
             Effect::Ask(Question::Change(Change::Exclude { node, direction, until }))
@@ -429,7 +432,7 @@ fn setting(question: &Question, changed: &Changed) -> Option<Setting> {
         Change::DryRun(on) => Setting::DryRun(*on),
         Change::Mode(mode) => Setting::Mode(*mode),
         Change::Pause { until, .. } => Setting::Paused { until: *until },
-        Change::Resume => Setting::Resumed,
+        Change::Resume { .. } => Setting::Resumed,
         Change::Exclude { node, direction, until } => {
             Setting::Excluded { node: called(node), direction: *direction, until: *until }
         }
@@ -452,4 +455,238 @@ fn marked(page: Page, context: &Context<'_>) -> Page {
 
 fn refused_audit(detail: String) -> Effect {
     Effect::Audit { what: "refused", detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::telegram::{samples, text::Language};
+
+    const GROUP: i64 = -100;
+    const ADMIN: i64 = 1;
+    const OPERATOR: i64 = 2;
+    const VIEWER: i64 = 3;
+    const STRANGER: i64 = 4;
+
+    #[test]
+    fn every_command_is_asked_for_by_the_role_it_needs_and_by_no_lower_one() {
+        let roles = [(VIEWER, Role::Viewer), (OPERATOR, Role::Operator), (ADMIN, Role::Admin)];
+        let commands = [
+            ("/status", Role::Viewer),
+            ("/history", Role::Viewer),
+            ("/balance", Role::Operator),
+            ("/cancel", Role::Operator),
+            ("/dryrun on", Role::Operator),
+            ("/dryrun off", Role::Admin),
+            ("/mode", Role::Viewer),
+            ("/mode auto", Role::Admin),
+        ];
+        for (text, needed) in commands {
+            for (person, role) in roles {
+                let effects = said_by(person, text);
+                let asks = effects.iter().any(|effect| matches!(effect, Effect::Ask(_)));
+                assert_eq!(asks, role >= needed, "{text} by {role:?}: {effects:?}");
+                assert!(asks || replies(&effects) == 1, "{text} by {role:?}: {effects:?}");
+                assert!(asks || is_refused(&effects), "{text} by {role:?}: {effects:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_told_once_and_a_strangers_press_always() {
+        let effects = said_by(STRANGER, "/balance");
+        assert_eq!(replies(&effects), 1);
+        assert!(effects.contains(&Effect::StrangerAnswered) && is_refused(&effects));
+        let told_before = Facts { stranger_answer_due: false, ..Facts::default() };
+        assert_eq!(told_before.handle(&text(STRANGER, "/balance")), []);
+        assert_eq!(said_by(STRANGER, "talk among people"), []);
+        let pressed = told_before.handle(&press(STRANGER, "s"));
+        assert!(
+            matches!(&pressed[0], Effect::AnswerPress(PressAnswer::Window(words)) if words.contains('4'))
+        );
+        assert!(is_refused(&pressed));
+    }
+
+    #[test]
+    fn nobody_presses_behind_a_group_or_a_channel() {
+        for sender in [Sender::AnonymousAdmin, Sender::Channel(-300)] {
+            let effects = Facts::default().handle(&Incoming { sender, ..press(ADMIN, "b:1") });
+            assert!(matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))), "{effects:?}");
+            assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(_))), "{effects:?}");
+        }
+    }
+
+    #[test]
+    fn a_viewers_press_of_a_plans_buttons_asks_nothing() {
+        let facts = Facts::with(samples::proposal(2));
+        for letter in ["a", "r", "f", "c", "x:1000"] {
+            let data = format!("p:12:{}:{letter}", facts.tag());
+            let effects = facts.handle(&press(VIEWER, &data));
+            assert!(
+                matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))),
+                "{letter}: {effects:?}"
+            );
+            assert!(is_refused(&effects) && effects.len() == 2, "{letter}: {effects:?}");
+        }
+        let effects = facts.handle(&press(VIEWER, "s"));
+        assert_eq!(effects, [Effect::Ask(Question::StatusOf { cluster: None })]);
+    }
+
+    #[test]
+    fn a_press_is_about_what_its_message_showed() {
+        let shown = samples::proposal(3);
+        let vm = shown.steps[0].migration.vm;
+        let facts = Facts::with(shown.clone());
+        let approve = format!("p:12:{}:a", facts.tag());
+        assert_eq!(facts.asked(OPERATOR, &approve), Some(Question::Approve(ProposalId(12))));
+        let leave_out = format!("p:12:{}:x:{vm}", facts.tag());
+        assert_eq!(facts.asked(OPERATOR, &leave_out), Some(Question::LeaveOut(ProposalId(12), vm)));
+
+        let mut changed = shown.clone();
+        changed.left_out.insert(vm);
+        let changed = Facts::with(changed);
+        assert_eq!(changed.asked(OPERATOR, &approve), None);
+        assert_eq!(changed.asked(OPERATOR, &leave_out), None);
+        let reject = approve.replace(":a", ":r");
+        assert_eq!(changed.asked(OPERATOR, &reject), Some(Question::Reject(ProposalId(12))));
+
+        let over = Facts::with(Proposal { state: ProposalState::Stale { at: samples::now() }, ..shown });
+        let stale = over.asked(OPERATOR, &approve.replace(&over.tag(), "00000000"));
+        assert_eq!(stale, Some(Question::Approve(ProposalId(12))), "the scheduler says what became of it");
+    }
+
+    #[test]
+    fn a_press_that_names_nothing_known_is_answered_in_a_window() {
+        let facts = Facts::with(samples::proposal(2));
+        let tag = facts.tag();
+        for data in ["", "nonsense", "p:1:x", &format!("p:99:{tag}:a"), &format!("p:12:{tag}:x:424242")] {
+            let effects = facts.handle(&press(ADMIN, data));
+            assert!(
+                matches!(effects.as_slice(), [Effect::AnswerPress(PressAnswer::Window(_))]),
+                "{data}: {effects:?}"
+            );
+        }
+        assert_eq!(Facts::default().asked(ADMIN, &format!("p:12:{tag}:a")), None, "the record is gone");
+    }
+
+    #[test]
+    fn a_command_of_long_ago_is_refused_and_one_of_just_now_is_not() {
+        let at = |age: TimeDelta| {
+            let what = What::Text { text: "/mode auto".into(), at: samples::now() - age };
+            Facts::default().handle(&Incoming { what, ..text(ADMIN, "") })
+        };
+        let asks = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Ask(_)));
+        assert!(asks(&at(COMMAND_AGE_MAX)));
+        let old = at(COMMAND_AGE_MAX + TimeDelta::seconds(1));
+        assert!(!asks(&old) && replies(&old) == 1, "{old:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_a_message_to_a_command_and_a_window_to_a_press() {
+        let facts = Facts::default();
+        let answer = |incoming: &Incoming, question: &Question| {
+            let reply = Reply::Refused(Refused::NothingRunning);
+            answered(question, reply, incoming, &facts.context(), samples::now())
+        };
+        assert_eq!(replies(&answer(&text(OPERATOR, "/cancel"), &Question::Cancel)), 1);
+        let pressed = answer(&press(OPERATOR, "c"), &Question::Cancel);
+        assert!(matches!(pressed.as_slice(), [Effect::AnswerPress(PressAnswer::Window(_))]), "{pressed:?}");
+    }
+
+    #[test]
+    fn everything_said_in_a_dry_run_says_so_first() {
+        let facts = Facts { dry_run: true, ..Facts::default() };
+        for said in ["/help", "/whoami", "/nonsense", "/mode x"] {
+            let effects = facts.handle(&text(ADMIN, said));
+            let pages = effects.iter().filter_map(|effect| match effect {
+                Effect::Reply(page) => Some(page.plain()),
+                _ => None,
+            });
+            for page in pages {
+                assert!(page.lines().next().is_some_and(|line| line.contains("DRY RUN")), "{said}: {page}");
+            }
+            assert_eq!(replies(&effects), 1, "{said}");
+        }
+    }
+
+    struct Facts {
+        lists: Lists,
+        dry_run: bool,
+        stranger_answer_due: bool,
+        proposal: Option<Proposal>,
+    }
+
+    impl Default for Facts {
+        fn default() -> Self {
+            let lists = Lists {
+                admins: BTreeSet::from([ADMIN]),
+                operators: BTreeSet::from([OPERATOR]),
+                viewers: BTreeSet::from([VIEWER]),
+                chat: Some(GROUP),
+            };
+            Self { lists, dry_run: false, stranger_answer_due: true, proposal: None }
+        }
+    }
+
+    impl Facts {
+        fn with(proposal: Proposal) -> Self {
+            Self { proposal: Some(proposal), ..Self::default() }
+        }
+
+        fn context(&self) -> Context<'_> {
+            Context {
+                view: View { language: Language::En, timezone: chrono_tz::UTC },
+                bot: "bot",
+                lists: &self.lists,
+                chat_admins: &ChatAdmins::Unknown,
+                dry_run: self.dry_run,
+                stranger_answer_due: self.stranger_answer_due,
+                proposal: self.proposal.as_ref(),
+            }
+        }
+
+        fn handle(&self, incoming: &Incoming) -> Vec<Effect> {
+            handle(incoming, &self.context(), samples::now())
+        }
+
+        fn tag(&self) -> String {
+            self.proposal.as_ref().map(press::tag).unwrap_or_default()
+        }
+
+        fn asked(&self, person: i64, data: &str) -> Option<Question> {
+            self.handle(&press(person, data)).into_iter().find_map(|effect| match effect {
+                Effect::Ask(question) => Some(question),
+                _ => None,
+            })
+        }
+    }
+
+    fn said_by(person: i64, said: &str) -> Vec<Effect> {
+        Facts::default().handle(&text(person, said))
+    }
+
+    fn text(person: i64, said: &str) -> Incoming {
+        Incoming {
+            place: Place { chat: GROUP, private: false },
+            thread: None,
+            message: 5,
+            sender: Sender::Person(Person { id: person, name: "Somebody".into() }),
+            what: What::Text { text: said.into(), at: samples::now() },
+        }
+    }
+
+    fn press(person: i64, data: &str) -> Incoming {
+        let what = What::Press { query: "1".into(), data: data.into() };
+        Incoming { what, ..text(person, "") }
+    }
+
+    fn replies(effects: &[Effect]) -> usize {
+        effects.iter().filter(|effect| matches!(effect, Effect::Reply(_))).count()
+    }
+
+    fn is_refused(effects: &[Effect]) -> bool {
+        effects.iter().any(|effect| matches!(effect, Effect::Audit { what: "refused", .. }))
+    }
 }

@@ -19,4 +19,5 @@ pub mod view;
 
 pub use bot::{Bot, BotError, POLL_TIMEOUT, Settings, name};
 pub use notifier::{ChatTarget, TelegramNotifier};
+pub use outbox::Spacing;
 pub use text::Language;

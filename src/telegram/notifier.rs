@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     api::{Address, Api, Failure, Markup},
     chats::Chats,
-    outbox::{Answer, Card, Job, Queue, Rank, Shown, Subject, WAITING_CARDS_MAX},
+    outbox::{Answer, Card, Job, Queue, Rank, Shown, Spacing, Subject, WAITING_CARDS_MAX},
     view::{Page, View},
 };
 use crate::{
@@ -38,6 +38,9 @@ const SAME_MATTER: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 /// What ended before this is no news, whether it was shown or not; shorter than cards are kept.
 const NEWS: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+/// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
+const BAD_TOKEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// How long the last edits may take when everything stops; the whole stop has 10 s.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
@@ -106,6 +109,7 @@ pub(super) struct Parts {
     pub(super) chats: Chats,
     pub(super) view: View,
     pub(super) home: Option<ChatTarget>,
+    pub(super) spacing: Spacing,
 }
 
 impl TelegramNotifier {
@@ -115,11 +119,11 @@ impl TelegramNotifier {
         events: &Events,
         notes: mpsc::Receiver<Note>,
     ) -> Result<Self, StoreError> {
-        let Parts { api, store, clock, chats, view, home } = parts;
+        let Parts { api, store, clock, chats, view, home, spacing } = parts;
         let heard = events.listen();
         let cards = store.outbox().with_prefix::<Card>(CARD)?.into_iter();
         let cards = cards.map(|(_, card)| (card.key(), card)).collect();
-        let queue = Queue::default();
+        let queue = Queue::new(spacing);
         Ok(Self { api, store, clock, chats, view, home, heard, notes, queue, cards })
     }
 
@@ -266,22 +270,28 @@ impl TelegramNotifier {
     /// Takes over the messages of the proposal that gave way to this one.
     fn adopt(&mut self, newer: &Proposal, card: &mut Card) {
         let gave_way = |id: ProposalId| match self.store.proposal(id) {
-            Ok(Some(older)) => {
-                matches!(older.state, ProposalState::Superseded { by, .. } if by == newer.id)
-            }
+            Ok(Some(older)) => gave_way(&older, newer),
             Ok(None) | Err(_) => false,
         };
         let older = self.cards.iter().rev().find_map(|(key, older)| match older.subject {
-            Subject::Proposal { id, .. } if id < newer.id && older.chat == card.chat && gave_way(id) => {
-                Some(key.clone())
+            Subject::Proposal { id, .. }
+                if id < newer.id && older.chat == card.chat && !older.messages.is_empty() && gave_way(id) =>
+            {
+                Some((key.clone(), id))
             }
             _ => None,
         });
-        let Some(older) = older.and_then(|key| self.remove(&key)) else { return };
+        let Some((key, id)) = older else { return };
+        let Some(mut older) = self.remove(&key) else { return };
         card.thread = older.thread;
         card.reply_to = older.reply_to;
-        card.messages =
-            older.messages.into_iter().map(|shown| Shown { hash: String::new(), ..shown }).collect();
+        let messages = std::mem::take(&mut older.messages).into_iter();
+        card.messages = messages.map(|shown| Shown { hash: String::new(), ..shown }).collect();
+        // Kept without messages: what is shown in another's place must not be sent again after a restart.
+        older.shown = self.store.proposal(id).ok().flatten().map(|older| older.revision);
+        older.settled = true;
+        older.touched_at = self.clock.now();
+        self.keep(older);
     }
 
     fn address(&self, proposal: &Proposal) -> Option<Address> {
@@ -526,6 +536,8 @@ impl TelegramNotifier {
                 tracing::warn!(chat.id = chat, why, "Telegram does not answer; trying again");
                 self.queue.failed(chat, None, now);
             }
+            // The reader says so; what waits is shown when the token is good again.
+            Failure::BadToken => self.queue.failed(chat, Some(BAD_TOKEN_PAUSE), now),
             Failure::MessageGone => {
                 self.queue.ended(chat, false, now);
                 self.lose_messages(key);
@@ -652,6 +664,23 @@ fn takes_over(proposal: &Proposal) -> bool {
     }
 }
 
+/// Tells whether a plan goes on in the message of an older one. What was approved and could not be carried out
+/// keeps its message: that tells why.
+fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
+    let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
+    match older.state {
+        ProposalState::Superseded { by, .. } => by == newer.id,
+        ProposalState::Expired { .. } | ProposalState::Stale { .. } | ProposalState::Shown { .. } => {
+            newer.origin == Origin::Replaces(older.id) && !has_begun
+        }
+        ProposalState::Pending
+        | ProposalState::Approved { .. }
+        | ProposalState::Running { .. }
+        | ProposalState::Done { .. }
+        | ProposalState::Rejected { .. } => false,
+    }
+}
+
 /// Tells whether an alert is the next word on what a card shows.
 fn goes_on(card: &Card, alert: &Alert, now: chrono::DateTime<chrono::Utc>) -> bool {
     matches!(alert, Alert::VmManagerBack { .. }) || now - card.touched_at < SAME_MATTER
@@ -715,5 +744,90 @@ async fn plainly<T, F: Future<Output = Result<T, Failure>>>(
             call(Markup::Plain).await
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        store::Draft,
+        telegram::{samples, text::Language},
+    };
+
+    #[tokio::test]
+    async fn more_reports_than_are_kept_are_counted_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut notifier = notifier(&store);
+        for _ in 0..WAITING_CARDS_MAX + 7 {
+            let proposal = recorded(&store);
+            notifier.see(&proposal);
+        }
+        let waiting = notifier.queue.waiting();
+        assert_eq!(waiting.len(), WAITING_CARDS_MAX + 1, "and the word about the others");
+        assert!(waiting.contains(&"missing".to_owned()));
+        let missing = &notifier.cards["missing"];
+        assert_eq!(missing.subject, Subject::Missing { quiet: 7, troubled: 0 });
+        let pages = notifier.wanted(missing).unwrap().pages;
+        assert!(pages[0].plain().contains("7 without and 0 with failures"), "{}", pages[0].plain());
+        let newest = store.recent_proposals(1).unwrap().remove(0);
+        assert!(waiting.contains(&format!("p{:020}", newest.id.0)), "the oldest give way");
+    }
+
+    #[tokio::test]
+    async fn a_start_finds_what_was_not_shown_and_leaves_old_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let proposal = recorded(&store);
+        let mut fresh = notifier(&store);
+        fresh.catch_up();
+        assert_eq!(fresh.queue.waiting().len(), 1);
+        let mut late = notifier_at(&store, proposal.created_at + NEWS);
+        late.cards.clear();
+        late.catch_up();
+        assert_eq!(late.queue.waiting().len(), 0);
+    }
+
+    fn notifier(store: &Store) -> TelegramNotifier {
+        notifier_at(store, samples::now())
+    }
+
+    fn notifier_at(store: &Store, now: DateTime<Utc>) -> TelegramNotifier {
+        let token = SecretString::from("1:x");
+        let parts = Parts {
+            api: Api::new(token, None, std::time::Duration::from_secs(1)).unwrap(),
+            store: store.clone(),
+            clock: ManualClock::at(now).into(),
+            chats: Chats::open(store.clone()).unwrap(),
+            view: View { language: Language::En, timezone: chrono_tz::UTC },
+            home: Some(ChatTarget { chat: -100, thread: None }),
+            spacing: Spacing::default(),
+        };
+        TelegramNotifier::new(parts, &Events::new(), mpsc::channel(1).1).unwrap()
+    }
+
+    /// A plan of the schedule that is only shown.
+    fn recorded(store: &Store) -> Proposal {
+        let sample = samples::proposal(1);
+        let draft = Draft {
+            plan: sample.plan,
+            taken_at: sample.taken_at,
+            origin: Origin::Schedule,
+            dry_run: true,
+            approvals_needed: 1,
+            state: ProposalState::Shown { at: samples::now() },
+            created_at: samples::now(),
+            expires_at: sample.expires_at,
+            reply_to: None,
+        };
+        match store.propose(draft).unwrap() {
+            crate::store::Proposed::Recorded { proposal, .. } => *proposal,
+            crate::store::Proposed::Busy(other) => panic!("busy with {other}"),
+        }
     }
 }

@@ -26,11 +26,22 @@ const GROUP_PER_MINUTE: usize = 20;
 /// Progress leaves room in the minute for answers and ends.
 const PROGRESS_PER_MINUTE: usize = 12;
 
-/// Nobody reads faster.
-const PROGRESS_SPACING: Duration = Duration::from_secs(3);
+/// How far apart messages and edits of one chat are, besides Telegram's limit a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing {
+    /// Between any two.
+    pub card: Duration,
+    /// Between two edits that show progress.
+    pub progress: Duration,
+}
 
-/// Telegram likes about one message a second in a chat; short bursts of answers are taken.
-const CARD_SPACING: Duration = Duration::from_secs(1);
+impl Default for Spacing {
+    /// Telegram likes about one message a second in a chat (short bursts of answers are taken), and nobody reads
+    /// progress faster than every three.
+    fn default() -> Self {
+        Self { card: Duration::from_secs(1), progress: Duration::from_secs(3) }
+    }
+}
 
 /// Answers that wait for one Telegram that is away; more are not worth waiting for.
 const ANSWERS_MAX: usize = 100;
@@ -127,6 +138,7 @@ pub(super) struct Queue {
     answers: VecDeque<Answer>,
     cards: BTreeMap<String, Waiting>,
     chats: BTreeMap<i64, Pace>,
+    spacing: Spacing,
     /// Grows with each card, so that the older comes first.
     order: u64,
 }
@@ -193,6 +205,10 @@ impl Card {
 }
 
 impl Queue {
+    pub(super) fn new(spacing: Spacing) -> Self {
+        Self { spacing, ..Self::default() }
+    }
+
     /// Adds an answer; false where there are too many already.
     pub(super) fn answer(&mut self, answer: Answer) -> bool {
         if self.answers.len() >= ANSWERS_MAX || self.is_dead(answer.to.chat) {
@@ -230,8 +246,10 @@ impl Queue {
     /// Takes what may be done now, and marks its chat as busy until [`Self::ended`].
     pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
         self.answers.retain(|answer| now - answer.since <= ANSWER_AGE_MAX);
+        let spacing = self.spacing;
         let ready = |chat: i64, rank, chats: &BTreeMap<i64, Pace>| {
-            chats.get(&chat).is_none_or(|pace| pace.ready_at(chat, rank, now).is_some_and(|at| at <= now))
+            let at = |pace: &Pace| pace.ready_at(chat, rank, spacing, now);
+            chats.get(&chat).is_none_or(|pace| at(pace).is_some_and(|at| at <= now))
         };
         let answer = self.answers.iter().position(|answer| ready(answer.to.chat, Rank::Answer, &self.chats));
         if let Some(answer) = answer.and_then(|index| self.answers.remove(index)) {
@@ -260,7 +278,8 @@ impl Queue {
         answers
             .chain(cards)
             .filter_map(|(chat, rank)| {
-                self.chats.get(&chat).map_or(Some(now), |p| p.ready_at(chat, rank, now))
+                let at = |pace: &Pace| pace.ready_at(chat, rank, self.spacing, now);
+                self.chats.get(&chat).map_or(Some(now), at)
             })
             .min()
     }
@@ -322,7 +341,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Pace {
     /// When something of this rank may go out; `None` while only an event can tell.
-    fn ready_at(&self, chat: i64, rank: Rank, now: Instant) -> Option<Instant> {
+    fn ready_at(&self, chat: i64, rank: Rank, spacing: Spacing, now: Instant) -> Option<Instant> {
         if self.busy || self.dead {
             return None;
         }
@@ -330,17 +349,17 @@ impl Pace {
             Rank::Answer | Rank::Matter => GROUP_PER_MINUTE,
             Rank::Progress => PROGRESS_PER_MINUTE,
         };
-        let spacing = match rank {
+        let apart = match rank {
             Rank::Answer => Duration::ZERO,
-            Rank::Matter | Rank::Progress => CARD_SPACING,
+            Rank::Matter | Rank::Progress => spacing.card,
         };
         let recent: Vec<_> = self.sent.iter().filter(|at| now - **at < MINUTE).collect();
         // Groups have numbers below zero; with a person the limit is the spacing alone.
         let minute_full = (chat < 0 && recent.len() >= per_minute)
             .then(|| recent.get(recent.len() - per_minute).map(|at| **at + MINUTE))
             .flatten();
-        let spaced = self.sent.back().map(|at| *at + spacing);
-        let progress = self.last_progress.filter(|_| rank == Rank::Progress).map(|at| at + PROGRESS_SPACING);
+        let spaced = self.sent.back().map(|at| *at + apart);
+        let progress = self.last_progress.filter(|_| rank == Rank::Progress).map(|at| at + spacing.progress);
         [self.not_before, minute_full, spaced, progress].into_iter().flatten().chain([now]).max()
     }
 }
@@ -361,10 +380,10 @@ mod tests {
         assert!(matches!(queue.next(now), Some(Job::Answer(_))));
         assert_eq!(queue.next(now), None, "one at a time in a chat");
         queue.ended(GROUP, true, now);
-        let later = now + CARD_SPACING;
+        let later = now + Spacing::default().card;
         assert_eq!(key(queue.next(later)), "end");
         queue.ended(GROUP, true, later);
-        assert_eq!(key(queue.next(later + CARD_SPACING)), "progress");
+        assert_eq!(key(queue.next(later + Spacing::default().card)), "progress");
     }
 
     #[test]
@@ -389,7 +408,7 @@ mod tests {
         queue.ended(GROUP, true, now);
         queue.show("a", GROUP, Rank::Progress);
         assert_eq!(queue.next(now + Duration::from_secs(2)), None);
-        assert_eq!(queue.wake_at(now + Duration::from_secs(2)), Some(now + PROGRESS_SPACING));
+        assert_eq!(queue.wake_at(now + Duration::from_secs(2)), Some(now + Spacing::default().progress));
         queue.show("a", GROUP, Rank::Matter);
         assert_eq!(key(queue.next(now + Duration::from_secs(2))), "a");
     }

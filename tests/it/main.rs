@@ -1,18 +1,22 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
 #[cfg(feature = "ci-browser")]
 mod browser;
 mod cli;
+mod conversation;
 mod executor;
-mod fake_bot;
+mod full_disk;
 mod kill;
 mod platform;
 mod sandbox_page;
 mod scheduler;
+mod service;
 mod sim_telegram;
 mod ssh;
 #[cfg(feature = "ci-sshd")]
 mod ssh_real;
 mod ssh_service;
+mod telegram;
 mod vmmanager;

@@ -1,3 +1,5 @@
+//! Every text in both languages, as people see it.
+
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;

@@ -1,0 +1,322 @@
+//! The whole service over its simulated surroundings, as somebody in the chat meets it: what the tests of the
+//! service and of its faults stand on. Everything is seen from outside.
+
+use std::{collections::BTreeMap, fs::File, path::Path, process::Stdio, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use vm_balancer::{
+    app::{App, Pace as AppPace},
+    clock::{Clock, ManualClock},
+    config::{Config, Purpose},
+    model::{Mib, VmId},
+    sandbox::{
+        BotEnvironment, BotSwitch, StartBot,
+        telegram::{self, ADMIN, OPERATOR, SUPERGROUP, SimMessage, SimTelegram, VIEWER},
+        vmmanager::{Options, Pace, Running, SimNode, SimVm, SimVmManager, World},
+    },
+    store::Store,
+    telegram::{Settings, Spacing},
+};
+
+use crate::platform;
+
+/// A running service with its chat.
+pub struct Ctx {
+    pub sim: Running,
+    pub telegram: telegram::Running,
+    pub clock: ManualClock,
+    pub dir: TempDir,
+    /// The chat for reports.
+    pub home: i64,
+    start: StartBot,
+    variables: BTreeMap<String, String>,
+    switch: BotSwitch,
+}
+
+/// What a service is started with besides the usual.
+pub struct Setup {
+    pub pace: Pace,
+    pub variables: Vec<(&'static str, String)>,
+    /// From cycle to cycle; long ones are like none.
+    pub interval: Duration,
+    pub panics_at: Option<&'static str>,
+    pub home: i64,
+    /// For the real program: its clock cannot be turned.
+    pub real_time: bool,
+}
+
+impl Default for Setup {
+    /// A chat that is only spoken to when it asks, and migrations that take no time to speak of.
+    fn default() -> Self {
+        Self {
+            pace: Pace::After(Duration::from_millis(5)),
+            variables: Vec::new(),
+            interval: Duration::from_secs(3600),
+            panics_at: None,
+            home: SUPERGROUP,
+            real_time: false,
+        }
+    }
+}
+
+/// The log of [`process`], beside its data.
+pub const LOG: &str = "log";
+
+/// Cycles that come often enough to wait for some of them.
+pub const OFTEN: Duration = Duration::from_millis(50);
+
+impl Setup {
+    pub fn of(variables: &[(&'static str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { variables, ..Self::default() }
+    }
+
+    pub fn manual(self) -> Self {
+        Self { pace: Pace::Manual, ..self }
+    }
+
+    pub fn often(self) -> Self {
+        Self { interval: OFTEN, ..self }
+    }
+}
+
+impl Ctx {
+    pub async fn start(world: World) -> Self {
+        Self::with(world, Setup::default()).await
+    }
+
+    pub async fn with(world: World, setup: Setup) -> Self {
+        let ctx = Self::prepared(world, setup).await;
+        ctx.restart().await;
+        ctx
+    }
+
+    /// Everything but the bot itself.
+    pub async fn prepared(world: World, setup: Setup) -> Self {
+        let clock = ManualClock::at(platform::noon());
+        let options = Options { pace: setup.pace, ..Options::default() };
+        let sim = SimVmManager::start(world, options).await.unwrap();
+        let telegrams_clock = if setup.real_time { Clock::system() } else { clock.clone().into() };
+        let options = telegram::Options { clock: telegrams_clock, ..telegram::Options::default() };
+        let telegram = SimTelegram::start(options).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let mut variables = environment(&sim, &telegram, dir.path(), setup.home);
+        for (name, value) in setup.variables {
+            variables.insert(name.to_owned(), value);
+        }
+        let (interval, panics_at) = (setup.interval, setup.panics_at.map(str::to_owned));
+        let its_clock = Clock::from(clock.clone());
+        let start = move |environment: BotEnvironment| {
+            let (clock, panics_at) = (its_clock.clone(), panics_at.clone());
+            async move { run(environment, clock, interval, panics_at).await }
+        };
+        let start: StartBot = Arc::new(move |told| Box::pin(start(told)));
+        let switch = BotSwitch::new(start.clone(), variables.clone());
+        Self { sim, telegram, clock, dir, home: setup.home, start, variables, switch }
+    }
+
+    /// Starts the bot; one that runs is killed before.
+    pub async fn restart(&self) {
+        self.switch.restart().await.unwrap();
+    }
+
+    /// Starts the bot in place of this one, with another value of a variable.
+    pub async fn restart_with(&mut self, name: &str, value: &str) {
+        self.kill().await;
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self.switch = BotSwitch::new(self.start.clone(), self.variables.clone());
+        self.restart().await;
+    }
+
+    pub async fn kill(&self) {
+        self.switch.kill().await;
+    }
+
+    /// The bot's store, after its end.
+    pub async fn store(&self) -> Store {
+        self.switch.stop().await;
+        Store::open(&self.dir.path().join("data")).unwrap()
+    }
+
+    /// Says something in the chat and returns its number.
+    pub fn say(&self, user: i64, text: &str) -> i64 {
+        self.telegram.say(user, self.home, text).unwrap()
+    }
+
+    /// Says something and returns what the bot says to it.
+    pub async fn ask(&self, user: i64, text: &str) -> SimMessage {
+        self.ask_in(user, self.home, text).await
+    }
+
+    pub async fn ask_in(&self, user: i64, place: impl Into<telegram::Place>, text: &str) -> SimMessage {
+        let place = place.into();
+        let said = self.telegram.say(user, place, text).unwrap();
+        self.answer_to(place.chat, said).await
+    }
+
+    /// The bot's first answer to a message.
+    pub async fn answer_to(&self, chat: i64, said: i64) -> SimMessage {
+        let found = |messages: &[SimMessage]| messages.iter().find(|m| m.reply_to == Some(said)).cloned();
+        self.telegram.wait_for(chat, &format!("an answer to {said}"), found).await.unwrap()
+    }
+
+    /// Asks for a plan as the operator and returns its message.
+    pub async fn proposal(&self) -> SimMessage {
+        let proposal = self.ask(OPERATOR, "/balance 1").await;
+        assert!(proposal.button("Approve").is_some(), "{}", proposal.text());
+        proposal
+    }
+
+    /// Presses a button as it is on this message, even if the message has changed since, and returns the words.
+    pub async fn press(&self, user: i64, shown: &SimMessage, button: &str) -> String {
+        let query = self.press_only(user, shown, button);
+        self.told(&query).await
+    }
+
+    pub fn press_only(&self, user: i64, shown: &SimMessage, button: &str) -> String {
+        let found = shown.button(button).unwrap_or_else(|| panic!("no {button} among {:?}", shown.labels()));
+        self.telegram.press_forged(user, shown.chat, shown.id, found.data.as_ref().unwrap()).unwrap()
+    }
+
+    pub async fn told(&self, query: &str) -> String {
+        self.telegram.answer_to(query).await.unwrap().text.unwrap_or_default()
+    }
+
+    /// Waits until a message says this.
+    pub async fn says(&self, message: &SimMessage, text: &str) -> SimMessage {
+        let (chat, id) = (message.chat, message.id);
+        let found = |messages: &[SimMessage]| {
+            messages.iter().find(|message| message.id == id && message.text().contains(text)).cloned()
+        };
+        self.telegram.wait_for(chat, &format!("{text:?} in message {id}"), found).await.unwrap()
+    }
+
+    /// Waits until a message of the bot in the home chat says this.
+    pub async fn heard(&self, text: &str) -> SimMessage {
+        self.telegram.wait_for_text(self.home, text).await.unwrap()
+    }
+
+    /// What the bot has written in the home chat.
+    pub fn written(&self) -> Vec<SimMessage> {
+        self.written_in(self.home)
+    }
+
+    pub fn written_in(&self, chat: i64) -> Vec<SimMessage> {
+        let bot = self.telegram.bot().id;
+        self.telegram.messages(chat).into_iter().filter(|message| message.from.id == bot).collect()
+    }
+
+    /// Waits for so many whole cycles.
+    pub async fn cycles(&self, count: usize) {
+        let reads = || self.sim.count_requests("GET /vm/v3/host");
+        let before = reads();
+        platform::until("cycles went by", async || reads() > before + count).await;
+    }
+
+    /// Waits until something holds of the platform.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Running) -> bool) {
+        platform::until(what, async || holds(&self.sim)).await;
+    }
+
+    pub fn minutes_pass(&self, minutes: i64) {
+        self.clock.advance(TimeDelta::minutes(minutes));
+    }
+
+    pub fn vm_name(&self, vm: VmId) -> String {
+        self.sim.look(|world| world.vms[&vm].name.clone())
+    }
+
+    /// The order with this number as people read it: the VM's name, and both nodes.
+    pub fn ordered(&self, number: usize) -> [String; 2] {
+        let order = self.sim.orders()[number].clone();
+        let node = |id| self.sim.look(|world| world.nodes[&id].name.clone());
+        [self.vm_name(order.vm), format!("{} → {}", node(order.source), node(order.target))]
+    }
+}
+
+/// Starts the real service as the program does, with cycles and messages in quick succession.
+async fn run(
+    environment: BotEnvironment,
+    clock: Clock,
+    interval: Duration,
+    panics_at: Option<String>,
+) -> Result<(), String> {
+    let BotEnvironment { variables, shutdown } = environment;
+    let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned());
+    let mut config = loaded.map_err(|problems| problems.to_string())?.config;
+    config.balance.interval = interval;
+    let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
+    let chat = config.telegram_settings().map(|chat| Settings { panics_at, spacing, ..chat });
+    let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
+    app.map_err(|error| error.to_string())?.run(shutdown).await;
+    Ok(())
+}
+
+/// The variables of a quiet service with one admin, one operator and one viewer.
+pub fn environment(
+    sim: &Running,
+    telegram: &telegram::Running,
+    dir: &Path,
+    home: i64,
+) -> BTreeMap<String, String> {
+    let options = sim.options();
+    [
+        ("VMMANAGER_HOST", sim.url()),
+        ("VMMANAGER_USERNAME", options.username),
+        ("VMMANAGER_PASSWORD", options.password),
+        ("TELEGRAM_BOT_TOKEN", telegram.token().to_owned()),
+        ("TELEGRAM_API_URL", telegram.url()),
+        ("TELEGRAM_CHAT_ID", home.to_string()),
+        ("TELEGRAM_ADMIN_IDS", ADMIN.to_string()),
+        ("TELEGRAM_OPERATOR_IDS", OPERATOR.to_string()),
+        ("TELEGRAM_VIEWER_IDS", VIEWER.to_string()),
+        ("DATA_DIR", dir.join("data").display().to_string()),
+        ("BALANCE_MODE", "off".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The real program with these variables and nothing else of the caller's environment; it logs to [`LOG`].
+pub fn process(dir: &Path, variables: &BTreeMap<String, String>) -> Child {
+    let log = File::options().create(true).append(true).open(dir.join(LOG)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vm-balancer"));
+    command.current_dir(dir).env_clear().env("HOME", dir).envs(variables);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+    command.spawn().unwrap()
+}
+
+/// Two nodes that each need one VM moved away.
+pub fn two_overloaded() -> World {
+    let web = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(6, &web("web"))
+        .node(node("kvm-02"))
+        .vms(6, &web("db"))
+        .node(node("kvm-03"))
+        .node(node("kvm-04"))
+        .build()
+}
+
+/// Two clusters, and in each a node that needs one VM moved away.
+pub fn two_clusters() -> World {
+    let vm = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(6, &vm("web"))
+        .node(node("kvm-02"))
+        .cluster("spb")
+        .node(node("neva-01"))
+        .vms(6, &vm("db"))
+        .node(node("neva-02"))
+        .build()
+}
+
+fn node(name: &str) -> SimNode {
+    SimNode::new(name).cores(16).gib(64)
+}

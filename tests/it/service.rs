@@ -1,0 +1,573 @@
+//! The whole service as people in the chat meet it: plans, presses, roles, modes, restarts.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+use vm_balancer::{
+    model::NodeId,
+    sandbox::{
+        telegram::{
+            ADMIN, ANONYMOUS_ADMIN, CHANNEL, FORUM, GROUP_ANONYMOUS_BOT, OPERATOR, OPS_TOPIC, STRANGER,
+            SimMessage, VIEWER,
+        },
+        vmmanager::{Pace, Scale, SimNode, SimVm, World},
+    },
+};
+
+use crate::{
+    conversation::{self, Ctx, LOG, Setup, process, two_clusters, two_overloaded},
+    platform::PATIENCE,
+};
+
+/// More migrations at a time than the worlds of these tests need.
+const ALL_AT_ONCE: [(&str, &str); 2] =
+    [("MAX_MIGRATIONS_PER_CYCLE", "300"), ("MAX_PARALLEL_MIGRATIONS", "4")];
+
+// ---- one plan
+
+#[tokio::test]
+async fn a_plan_is_asked_for_approved_watched_and_remembered() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    assert!(status.text().contains("1 overloaded") && status.text().contains("kvm-01"), "{}", status.text());
+
+    let proposal = bot.proposal().await;
+    assert_eq!(bot.press(OPERATOR, &proposal, "Approve").await, "Approved: the plan is on its way.");
+    let running = bot.says(&proposal, "running since").await;
+    assert_eq!(running.labels(), [["Stop after this migration"]]);
+    bot.sim.finish_all();
+    let done = bot.says(&proposal, "done: 1 moved, 0 failed, 0 dropped, 0 lost").await;
+    assert_eq!(done.labels(), Vec::<Vec<&str>>::new());
+    assert!(done.text().contains("Oleg (1002)"), "{}", done.text());
+    let names = bot.ordered(0);
+    for shown in [&proposal, &running, &done] {
+        assert!(names.iter().all(|name| shown.text().contains(name)), "{names:?} in {}", shown.text());
+    }
+    let history = bot.ask(VIEWER, "/history").await;
+    for part in names.iter().map(String::as_str).chain(["Oleg (1002)", "moved"]) {
+        assert!(history.text().contains(part), "{part} in {}", history.text());
+    }
+    assert_eq!(bot.written().len(), 3, "{}", bot.telegram.transcript(bot.home));
+}
+
+#[tokio::test]
+async fn whatever_is_pressed_twice_is_carried_out_once() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let proposal = bot.proposal().await;
+    let presses = [ADMIN, OPERATOR].map(|user| bot.press_only(user, &proposal, "Approve"));
+    let update = bot.telegram.last_update_id().unwrap();
+    let mut told = vec![bot.told(&presses[0]).await, bot.told(&presses[1]).await];
+    told.sort();
+    assert_eq!(told[0], "Approved: the plan is on its way.");
+    assert!(told[1].contains("is not open any more"), "{told:?}");
+    bot.telegram.replay(update).unwrap();
+    assert!(bot.press(ADMIN, &proposal, "Approve").await.contains("not open any more"));
+    bot.says(&proposal, "running since").await;
+    bot.sim.finish_all();
+    bot.says(&proposal, "done: 1 moved").await;
+    assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("not open any more"));
+    assert_eq!(bot.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn two_approvals_are_of_two_others_than_the_one_who_asked() {
+    let operators = format!("{OPERATOR},{STRANGER}");
+    let bot = Ctx::with(
+        World::small(),
+        Setup::of(&[("TELEGRAM_APPROVALS", "2"), ("TELEGRAM_OPERATOR_IDS", &operators)]),
+    )
+    .await;
+    let proposal = bot.proposal().await;
+    assert_eq!(
+        bot.press(OPERATOR, &proposal, "Approve").await,
+        "Whoever asked for a plan cannot approve it: 0 of 2."
+    );
+    assert_eq!(bot.press(ADMIN, &proposal, "Approve").await, "Counted: 1 of 2.");
+    bot.says(&proposal, "Anna (1001)").await;
+    assert_eq!(bot.press(ADMIN, &proposal, "Approve").await, "Your approval is counted already: 1 of 2.");
+    assert!(bot.sim.orders().is_empty());
+    assert_eq!(bot.press(STRANGER, &proposal, "Approve").await, "Approved: the plan is on its way.");
+    let done = bot.says(&proposal, "done: 1 moved").await;
+    assert!(done.text().contains("Anna (1001), Stan (1004)"), "{}", done.text());
+}
+
+#[tokio::test]
+async fn an_expired_proposal_says_so_and_can_be_refreshed_in_its_message() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    bot.minutes_pass(31);
+    let told = bot.press(OPERATOR, &proposal, "Approve").await;
+    assert!(told.contains("has expired"), "{told}");
+    let expired = bot.says(&proposal, "Expired at").await;
+    assert_eq!(expired.labels(), [["Refresh"]]);
+    bot.press(OPERATOR, &expired, "Refresh").await;
+    let fresh = bot.says(&proposal, "Waits for approval").await;
+    assert_eq!(bot.press(OPERATOR, &fresh, "Approve").await, "Approved: the plan is on its way.");
+    bot.says(&proposal, "done: 1 moved").await;
+    assert_eq!(bot.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_newer_proposal_takes_the_place_of_the_older_one() {
+    let bot = Ctx::start(World::small()).await;
+    let older = bot.proposal().await;
+    let newer = bot.proposal().await;
+    let replaced = bot.says(&older, "took its place").await;
+    assert!(replaced.buttons.is_empty(), "{:?}", replaced.labels());
+    assert!(bot.press(OPERATOR, &older, "Approve").await.contains("not open any more"));
+    assert!(bot.sim.orders().is_empty());
+    bot.press(OPERATOR, &newer, "Approve").await;
+    bot.says(&newer, "done: 1 moved").await;
+}
+
+#[tokio::test]
+async fn a_rejected_proposal_is_over() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    assert_eq!(bot.press(OPERATOR, &proposal, "Reject").await, "Rejected.");
+    let rejected = bot.says(&proposal, "Rejected by Oleg (1002)").await;
+    assert!(rejected.buttons.is_empty());
+    for button in ["Approve", "Reject", "Refresh"] {
+        assert!(bot.press(ADMIN, &proposal, button).await.contains("not open any more"), "{button}");
+    }
+    assert!(bot.sim.orders().is_empty());
+}
+
+#[tokio::test]
+async fn a_refresh_shows_the_present_state_in_the_same_message() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    bot.sim.set_maintenance(NodeId(11), true);
+    bot.sim.set_maintenance(NodeId(12), true);
+    let told = bot.press(OPERATOR, &proposal, "Refresh").await;
+    assert!(told.contains("Nothing can be done in msk"), "{told}");
+    let stale = bot.says(&proposal, "does not fit any more").await;
+    assert!(stale.button("Approve").is_none());
+    bot.sim.set_maintenance(NodeId(12), false);
+    bot.press(OPERATOR, &stale, "Refresh").await;
+    let fresh = bot.says(&proposal, "Waits for approval").await;
+    assert!(fresh.text().contains("kvm-01 → kvm-03"), "{}", fresh.text());
+    bot.kill().await;
+    bot.restart().await;
+    bot.ask(VIEWER, "/whoami").await;
+    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
+}
+
+#[tokio::test]
+async fn a_migration_can_be_left_out_and_only_what_was_read_is_approved() {
+    let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
+    let proposal = bot.proposal().await;
+    let leave_out = |message: &SimMessage, sign: char| {
+        let labels = message.labels().concat().into_iter().map(str::to_owned);
+        labels.filter(|label| label.starts_with(sign)).collect::<Vec<_>>()
+    };
+    let names = leave_out(&proposal, '−');
+    assert_eq!(names.len(), 2, "{:?}", proposal.labels());
+    assert_eq!(bot.press(OPERATOR, &proposal, &names[0]).await, "The plan is changed; look at it again.");
+    let changed = bot.says(&proposal, "left out").await;
+    assert_eq!(leave_out(&changed, '+').len(), 1, "{:?}", changed.labels());
+    let told = bot.press(ADMIN, &proposal, "Approve").await;
+    assert!(told.contains("changed meanwhile"), "{told}");
+    bot.press(ADMIN, &changed, "Approve").await;
+    let done = bot.says(&proposal, "done: 1 moved").await;
+    assert!(done.text().contains("1 left out"), "{}", done.text());
+    assert_eq!(bot.sim.orders().len(), 1);
+    assert_ne!(format!("− {}", bot.ordered(0)[0]), names[0]);
+}
+
+#[tokio::test]
+async fn among_several_clusters_one_is_chosen_by_a_button() {
+    let bot = Ctx::start(two_clusters()).await;
+    let choice = bot.ask(OPERATOR, "/balance").await;
+    assert_eq!(choice.labels().concat(), ["Balance msk", "Balance spb"]);
+    bot.press(OPERATOR, &choice, "Balance spb").await;
+    let proposal = bot.heard("neva-01 → neva-02").await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "done: 1 moved").await;
+    let by_name = bot.ask(OPERATOR, "/balance msk").await;
+    assert!(by_name.text().contains("kvm-01 → kvm-02"), "{}", by_name.text());
+}
+
+#[tokio::test]
+async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
+    let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
+    let proposal = bot.proposal().await;
+    // Somebody mounts an ISO image in the VMs of one node.
+    bot.sim.edit(|world| {
+        world.vms.values_mut().filter(|vm| vm.node == NodeId(10)).for_each(|vm| vm.iso_mounted = true);
+    });
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let done = bot.says(&proposal, "done: 1 moved, 0 failed, 1 dropped").await;
+    assert!(done.text().contains("dropped: the VM stays: iso"), "{}", done.text());
+    assert!(bot.ordered(0)[1].starts_with("kvm-02 →"));
+    assert!(bot.sim.violations().is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_that_relieves_nothing_any_more_gives_way_to_a_fresh_one() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    let [taken, spare] = match proposal.text().contains("kvm-01 → kvm-02") {
+        true => [NodeId(11), NodeId(12)],
+        false => [NodeId(12), NodeId(11)],
+    };
+    bot.sim.set_maintenance(taken, true);
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let stale = bot.says(&proposal, "does not fit any more").await;
+    assert!(stale.text().contains("dropped: the target refuses: maintenance"), "{}", stale.text());
+    assert!(stale.button("Approve").is_none());
+    let fresh = bot.heard("In place of plan 1").await;
+    let spare = bot.sim.look(|world| world.nodes[&spare].name.clone());
+    assert!(fresh.text().contains(&format!("kvm-01 → {spare}")), "{}", fresh.text());
+    assert!(bot.sim.orders().is_empty(), "nobody approved the fresh one");
+    bot.press(OPERATOR, &fresh, "Approve").await;
+    bot.says(&fresh, "done: 1 moved").await;
+    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
+}
+
+#[tokio::test]
+async fn a_cancelled_plan_ends_after_its_running_migration() {
+    let setup = Setup::of(&[("MAX_MIGRATIONS_PER_CYCLE", "9")]).manual();
+    let bot = Ctx::with(two_overloaded(), setup).await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let running = bot.says(&proposal, "running since").await;
+    bot.press(OPERATOR, &running, "Stop after this migration").await;
+    bot.says(&proposal, "Stops after the running migration").await;
+    bot.sim.finish_all();
+    let done = bot.says(&proposal, "done: 1 moved").await;
+    assert!(done.buttons.is_empty());
+    assert_eq!(bot.sim.orders().len(), 1);
+    assert_eq!(bot.ask(OPERATOR, "/cancel").await.text(), "Nothing is running.");
+}
+
+#[tokio::test]
+async fn one_approved_plan_relieves_twelve_nodes_and_breaks_no_rule() {
+    let world = World::generate(&Scale { overloaded_percent: 40.0, ..Scale::default() });
+    let overloaded = world.nodes_above(70.0).len();
+    assert!(overloaded > 3, "{overloaded}");
+    let bot =
+        Ctx::with(world, Setup { pace: Pace::After(Duration::from_millis(1)), ..Setup::of(&ALL_AT_ONCE) })
+            .await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let done = bot.says(&proposal, "done: ").await;
+    assert!(done.text().contains("0 failed, 0 dropped, 0 lost"), "{}", done.text());
+    assert_eq!(bot.sim.world().nodes_above(70.0), []);
+    assert_eq!(bot.sim.violations(), []);
+    let text: String = bot.written().iter().map(SimMessage::text).collect();
+    for number in 0..bot.sim.orders().len() {
+        assert!(bot.ordered(number).iter().all(|name| text.contains(name)), "{:?}", bot.ordered(number));
+    }
+}
+
+#[tokio::test]
+async fn a_plan_of_many_migrations_is_told_whole_in_good_html() {
+    let bot = Ctx::with(crowded(), Setup::of(&ALL_AT_ONCE)).await;
+    bot.proposal().await;
+    let is_whole = |messages: &[SimMessage]| {
+        let text: String = messages.iter().map(SimMessage::text).collect();
+        (text.matches("<b>x & y").count() >= 60 && messages.len() > 2).then(|| text.clone())
+    };
+    let text = bot.telegram.wait_for(bot.home, "sixty migrations", is_whole).await.unwrap();
+    for message in bot.written() {
+        assert!(message.text().encode_utf16().count() <= 4096);
+    }
+    let proposal = bot.written().remove(0);
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "done: ").await;
+    let moved: BTreeSet<_> = bot.sim.orders().iter().map(|order| bot.vm_name(order.vm)).collect();
+    assert!(moved.len() >= 60, "{}", moved.len());
+    assert!(moved.iter().all(|name| text.contains(name.as_str())));
+    let refused: Vec<_> =
+        bot.telegram.requests().into_iter().filter(|request| request.status == 400).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+// ---- roles
+
+#[tokio::test]
+async fn whoever_may_not_gets_an_answer_and_nothing_else() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    for button in ["Approve", "Reject", "Refresh", "Approve"] {
+        let told = bot.press(VIEWER, &proposal, button).await;
+        assert_eq!(told, "This needs the role operator; yours is viewer.");
+        for stranger in [STRANGER, ANONYMOUS_ADMIN, GROUP_ANONYMOUS_BOT, CHANNEL] {
+            assert!(!bot.press(stranger, &proposal, button).await.is_empty(), "{stranger} {button}");
+        }
+    }
+    for command in ["/balance 1", "/pause", "/dryrun on", "/exclude kvm-02", "/cancel"] {
+        assert!(bot.ask(VIEWER, command).await.text().contains("needs the role operator"), "{command}");
+    }
+    for command in ["/mode auto", "/dryrun off"] {
+        assert!(bot.ask(OPERATOR, command).await.text().contains("needs the role admin"), "{command}");
+    }
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    assert_eq!(bot.telegram.message(bot.home, proposal.id).unwrap().history, []);
+    assert!(bot.sim.orders().is_empty());
+    let audited = bot.store().await.audit_log(100).unwrap();
+    assert!(audited.iter().filter(|entry| entry.what == "refused").count() >= 27, "{audited:?}");
+}
+
+#[tokio::test]
+async fn strangers_hear_once_an_hour_which_id_to_allow() {
+    let bot = Ctx::start(World::small()).await;
+    let strangers = [(STRANGER, "1004"), (ANONYMOUS_ADMIN, "anonymous"), (CHANNEL, "channel")];
+    for (stranger, expected) in strangers {
+        let answer = bot.ask(stranger, "/balance 1").await;
+        assert!(answer.text().contains(expected), "{}", answer.text());
+    }
+    let elsewhere = bot.ask_in(ADMIN, (FORUM, OPS_TOPIC), "/mode auto").await;
+    assert!(elsewhere.text().contains(&FORUM.to_string()) && elsewhere.text().contains("1001"));
+    assert_eq!(elsewhere.thread, Some(OPS_TOPIC));
+    bot.minutes_pass(30);
+    for (stranger, _) in strangers {
+        bot.say(stranger, "/dryrun on");
+    }
+    bot.telegram.say(ADMIN, (FORUM, OPS_TOPIC), "/mode auto").unwrap();
+    let mode = bot.ask(ADMIN, "/mode").await;
+    assert!(mode.text().contains("off"), "{}", mode.text());
+    assert_eq!((bot.written().len(), bot.written_in(FORUM).len()), (4, 1));
+    bot.minutes_pass(31);
+    bot.ask(STRANGER, "/status").await;
+    assert!(bot.sim.orders().is_empty());
+}
+
+#[tokio::test]
+async fn talk_that_is_no_command_is_left_alone_in_a_group_and_answered_in_private() {
+    let bot = Ctx::start(World::small()).await;
+    bot.say(ADMIN, "hello, @vm_balancer_bot");
+    bot.say(ADMIN, "/status@other_bot");
+    assert!(bot.ask(ADMIN, "/WhoAmI@VM_balancer_bot").await.text().contains("admin"));
+    assert_eq!(bot.written().len(), 1);
+    let private = bot.ask_in(OPERATOR, OPERATOR, "what can you do?").await;
+    assert!(private.text().contains("/help"), "{}", private.text());
+}
+
+#[tokio::test]
+async fn without_lists_a_groups_administrators_are_admins_and_a_private_chats_owner_is() {
+    let none = [("TELEGRAM_ADMIN_IDS", ""), ("TELEGRAM_OPERATOR_IDS", ""), ("TELEGRAM_VIEWER_IDS", "")];
+    let group = Ctx::with(World::small(), Setup::of(&none)).await;
+    assert!(group.ask(ADMIN, "/whoami").await.text().contains("admin"));
+    assert!(group.ask(STRANGER, "/whoami").await.text().contains("viewer"));
+    assert!(group.ask(ANONYMOUS_ADMIN, "/dryrun on").await.text().contains("anonymous"));
+    let proposal = group.ask(ADMIN, "/balance 1").await;
+    assert!(group.press(OPERATOR, &proposal, "Approve").await.contains("needs the role operator"));
+
+    let private = Ctx::with(World::small(), Setup { home: VIEWER, ..Setup::of(&none) }).await;
+    let proposal = private.ask(VIEWER, "/balance 1").await;
+    private.press(VIEWER, &proposal, "Approve").await;
+    private.says(&proposal, "done: 1 moved").await;
+    let other = private.ask_in(ADMIN, ADMIN, "/status").await;
+    assert!(other.text().contains("not configured"), "{}", other.text());
+}
+
+#[tokio::test]
+async fn an_unknown_or_malformed_command_is_answered_with_what_was_meant() {
+    let bot = Ctx::start(World::small()).await;
+    assert!(bot.ask(VIEWER, "/statsu").await.text().contains("Did you mean /status"));
+    assert!(bot.ask(ADMIN, "/mode atuo").await.text().contains("/mode [off|propose|auto]"));
+    assert!(bot.ask(OPERATOR, "/exclude kvm-1").await.text().contains("kvm-01"));
+    assert!(bot.ask(OPERATOR, "/balance nowhere").await.text().contains("msk"));
+    assert!(bot.ask(VIEWER, "/node kvm-01").await.text().contains("Overloaded"));
+    assert!(bot.ask(VIEWER, "/vm web-1").await.text().contains("Movable"));
+}
+
+// ---- modes
+
+#[tokio::test]
+async fn in_auto_mode_overload_goes_away_with_one_report_for_each_cycle_that_did_something() {
+    let bot = Ctx::with(two_overloaded(), Setup::of(&[("BALANCE_MODE", "auto")]).often()).await;
+    bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    let reports = |messages: &[SimMessage]| {
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
+    };
+    bot.telegram.wait_for(bot.home, "two reports", reports).await.unwrap();
+    bot.cycles(5).await;
+    let written = bot.written();
+    assert_eq!(written.len(), 2, "{}", bot.telegram.transcript(bot.home));
+    for (number, report) in written.iter().enumerate() {
+        assert!(bot.ordered(number).iter().all(|name| report.text().contains(name)), "{}", report.text());
+        assert!(report.text().contains("automatic mode") && report.buttons.is_empty());
+        let had_buttons = report.history.iter().flat_map(|before| before.buttons.concat());
+        assert!(had_buttons.into_iter().all(|button| button.text != "Approve"));
+    }
+    let history = bot.ask(VIEWER, "/history").await;
+    assert!(history.text().contains("automatic mode"), "{}", history.text());
+}
+
+#[tokio::test]
+async fn in_propose_mode_each_cluster_has_one_live_proposal_however_many_cycles_go_by() {
+    let bot = Ctx::with(two_clusters(), Setup::of(&[("BALANCE_MODE", "propose")]).often()).await;
+    let first = bot.heard("kvm-01 → kvm-02").await;
+    let second = bot.heard("neva-01 → neva-02").await;
+    bot.cycles(6).await;
+    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
+    bot.press(OPERATOR, &first, "Reject").await;
+    bot.says(&first, "Rejected by").await;
+    bot.cycles(4).await;
+    assert_eq!(bot.written().len(), 2, "what was rejected is not asked again");
+    bot.press(OPERATOR, &second, "Approve").await;
+    bot.says(&second, "done: 1 moved").await;
+    assert_eq!(bot.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_scheduled_proposal_that_the_world_has_left_behind_goes_on_in_its_message() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("BALANCE_MODE", "propose")]).often()).await;
+    let proposal = bot.heard("Waits for approval").await;
+    let target = if proposal.text().contains("kvm-01 → kvm-02") { NodeId(11) } else { NodeId(12) };
+    bot.sim.set_maintenance(target, true);
+    let other = if target == NodeId(11) { "kvm-01 → kvm-03" } else { "kvm-01 → kvm-02" };
+    let fresh = bot.says(&proposal, other).await;
+    assert!(fresh.button("Approve").is_some());
+    bot.sim.set_maintenance(target, false);
+    bot.cycles(4).await;
+    assert_eq!(bot.written().len(), 1, "{}", bot.telegram.transcript(bot.home));
+}
+
+#[tokio::test]
+async fn a_dry_run_is_said_first_asks_for_nothing_and_is_not_repeated() {
+    let settings = [("BALANCE_MODE", "auto"), ("DRY_RUN", "true")];
+    let bot = Ctx::with(World::small(), Setup::of(&settings).often()).await;
+    let shown = bot.heard("kvm-01 →").await;
+    bot.cycles(5).await;
+    assert_eq!(bot.written().len(), 1, "{}", bot.telegram.transcript(bot.home));
+    let asked = bot.ask(OPERATOR, "/balance 1").await;
+    let status = bot.ask(VIEWER, "/status").await;
+    for message in [&shown, &asked, &status] {
+        let first_line = message.text().lines().next().unwrap_or_default();
+        assert!(first_line.contains("DRY RUN"), "{}", message.text());
+        assert!(message.button("Approve").is_none(), "{:?}", message.labels());
+    }
+    let number = asked.text().split_whitespace().find_map(|word| word.trim_matches(',').parse::<u64>().ok());
+    let forged = format!("p:{}:00000000:a", number.unwrap());
+    let query = bot.telegram.press_forged(ADMIN, bot.home, asked.id, &forged).unwrap();
+    assert!(!bot.told(&query).await.is_empty());
+    assert_eq!(bot.sim.count_requests("POST /vm/v3/host"), 0);
+    let live = bot.ask(ADMIN, "/dryrun off").await;
+    assert!(live.text().contains("Dry run is off"), "{}", live.text());
+    bot.heard("done: 1 moved").await;
+}
+
+#[tokio::test]
+async fn a_dry_run_that_begins_ends_what_could_be_approved() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    bot.ask(OPERATOR, "/dryrun on").await;
+    let told = bot.press(OPERATOR, &proposal, "Approve").await;
+    assert!(told.contains("dry run"), "{told}");
+    assert!(bot.sim.orders().is_empty());
+}
+
+// ---- restarts
+
+#[tokio::test]
+async fn what_people_set_outlives_a_kill() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("BALANCE_MODE", "auto"), ("DRY_RUN", "true")])).await;
+    settings_are_made(&bot).await;
+    bot.kill().await;
+    bot.restart().await;
+    settings_are_kept(&bot).await;
+}
+
+#[tokio::test]
+async fn what_people_set_outlives_the_death_of_the_process() {
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
+    let variables = conversation::environment(&bot.sim, &bot.telegram, bot.dir.path(), bot.home);
+    let mut child = process(bot.dir.path(), &variables);
+    settings_are_made(&bot).await;
+    child.kill().await.unwrap();
+    let mut child = process(bot.dir.path(), &variables);
+    settings_are_kept(&bot).await;
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_that_ran_when_the_bot_was_killed_ends_in_its_message() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "running since").await;
+    bot.kill().await;
+    bot.sim.finish_all();
+    bot.restart().await;
+    bot.says(&proposal, "done: 1 moved").await;
+    assert_eq!(bot.sim.orders().len(), 1);
+    assert_eq!(bot.written().len(), 1);
+}
+
+#[tokio::test]
+async fn the_process_ends_well_while_it_polls_and_during_a_migration() {
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default().manual() }).await;
+    let mut variables = conversation::environment(&bot.sim, &bot.telegram, bot.dir.path(), bot.home);
+    variables.insert("LOG_LEVEL".into(), "debug".into());
+    let mut child = process(bot.dir.path(), &variables);
+    bot.ask(VIEWER, "/status").await;
+    // Said for developers only.
+    bot.telegram.replay(bot.telegram.last_update_id().unwrap()).unwrap();
+    bot.ask(VIEWER, "/whoami").await;
+    ended_well(&mut child).await;
+
+    let mut child = process(bot.dir.path(), &variables);
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.until("a migration runs", |sim| !sim.orders().is_empty()).await;
+    ended_well(&mut child).await;
+
+    let mut child = process(bot.dir.path(), &variables);
+    bot.sim.finish_all();
+    bot.says(&proposal, "done: 1 moved").await;
+    bot.telegram.set_faults(|faults| faults.away = true);
+    ended_well(&mut child).await;
+    let log = std::fs::read_to_string(bot.dir.path().join(LOG)).unwrap();
+    assert!(log.contains("Telegram knows this bot"), "{log}");
+    assert!(log.contains("DEBUG"), "{log}");
+    let secret = bot.telegram.token().split(':').nth(1).unwrap();
+    let leak = log.lines().find(|line| line.contains(secret) || line.contains(&bot.sim.options().password));
+    assert_eq!(leak, None);
+}
+
+async fn settings_are_made(bot: &Ctx) {
+    assert!(!bot.ask(OPERATOR, "/dryrun on").await.text().is_empty());
+    assert!(bot.ask(OPERATOR, "/exclude kvm-03 target").await.text().contains("kvm-03"));
+    assert!(bot.ask(OPERATOR, "/pause the network is being mended").await.text().contains("Paused"));
+}
+
+async fn settings_are_kept(bot: &Ctx) {
+    let status = bot.ask(VIEWER, "/status").await;
+    assert!(status.text().starts_with("DRY RUN"), "{}", status.text());
+    assert!(status.text().contains("Paused by Oleg"), "{}", status.text());
+    let exclusions = bot.ask(VIEWER, "/exclusions").await;
+    assert!(exclusions.text().contains("kvm-03"), "{}", exclusions.text());
+    assert!(exclusions.text().contains("not a target"), "{}", exclusions.text());
+    assert!(bot.sim.orders().is_empty());
+}
+
+/// Asks the process to end.
+async fn ended_well(child: &mut Child) {
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().await.unwrap().success());
+    let status = timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Two nodes that each need some forty small VMs moved away, with names that need care.
+fn crowded() -> World {
+    let small = SimVm::new("<b>x & y</i>").cores(1).gib(2);
+    let big = |name| SimNode::new(name).cores(256).gib(256);
+    World::builder()
+        .cluster("msk & <co>")
+        .node(big("kvm-01"))
+        .vms(125, &SimVm { name: "<b>x & y</i> one".into(), ..small.clone() })
+        .node(big("kvm-02"))
+        .vms(125, &SimVm { name: "<b>x & y</i> two".into(), ..small })
+        .node(big("kvm-03"))
+        .node(big("kvm-04"))
+        .build()
+}

@@ -1,0 +1,366 @@
+//! What goes wrong between the service and Telegram, and what people see of it.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use vm_balancer::{
+    model::{Mib, NodeId},
+    sandbox::{
+        telegram::{ADMIN, FORUM, GROUP, OPERATOR, OPS_TOPIC, Role, SimMessage, VIEWER},
+        vmmanager::{Fault, World},
+    },
+};
+
+use crate::{
+    conversation::{Ctx, Setup, two_overloaded},
+    platform::{noon, until},
+};
+
+// ---- Telegram is slow, away, or says no
+
+#[tokio::test]
+async fn telegrams_pauses_are_kept_and_the_end_is_shown_after_them() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    too_many(&bot, 1);
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "running since").await;
+    too_many(&bot, 1);
+    bot.sim.finish_all();
+    let done = bot.says(&proposal, "done: 1 moved").await;
+    assert!(done.buttons.is_empty());
+    assert_eq!(bot.written().len(), 1);
+    assert_eq!(bot.telegram.faults().too_many_requests, 0);
+}
+
+#[tokio::test]
+async fn what_happened_while_telegram_was_away_is_told_once_and_as_it_is_then() {
+    let bot = Ctx::prepared(two_overloaded(), Setup::of(&[("BALANCE_MODE", "auto")]).often()).await;
+    bot.telegram.set_faults(|faults| faults.away = true);
+    bot.restart().await;
+    bot.until("balancing goes on", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    bot.cycles(3).await;
+    bot.telegram.set_faults(|faults| faults.away = false);
+    let two = |messages: &[SimMessage]| {
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
+    };
+    bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    let written = bot.written();
+    assert_eq!(written.len(), 3, "{}", bot.telegram.transcript(bot.home));
+    assert!(written.iter().all(|message| message.history.is_empty()), "nothing is told late");
+}
+
+#[tokio::test]
+async fn a_plan_that_ends_while_telegram_is_away_ends_in_its_message() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "running since").await;
+    bot.telegram.set_faults(|faults| faults.away = true);
+    bot.sim.finish_all();
+    bot.until("the VM has moved", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    bot.telegram.set_faults(|faults| faults.away = false);
+    let done = bot.says(&proposal, "done: 1 moved").await;
+    assert!(done.button("Approve").is_none());
+    assert_eq!(bot.written().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
+    let bot = Ctx::start(World::small()).await;
+    let lose = || bot.telegram.set_faults(|faults| faults.lost_answers = 1);
+    lose();
+    let proposal = bot.proposal().await;
+    lose();
+    assert_eq!(bot.press(OPERATOR, &proposal, "Approve").await, "Approved: the plan is on its way.");
+    bot.heard("done: 1 moved").await;
+    lose();
+    assert!(!bot.ask(VIEWER, "/status").await.text().is_empty());
+    assert_eq!(bot.sim.orders().len(), 1);
+    // Nobody can tell whether the first message arrived; whichever is pressed, it is the same plan.
+    for message in bot.written().iter().filter(|message| message.button("Approve").is_some()) {
+        assert!(bot.press(ADMIN, message, "Approve").await.contains("not open any more"));
+    }
+    assert_eq!(bot.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_refused_token_kept_back_is_shown_with_the_right_one() {
+    let wrong = [
+        ("BALANCE_MODE", "auto"),
+        ("TELEGRAM_BOT_TOKEN", "700000001:an_old_token_that_was_renewed_at_telegram"),
+    ];
+    let mut bot = Ctx::with(World::small(), Setup::of(&wrong).often()).await;
+    bot.until("balancing goes on", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    bot.cycles(3).await;
+    assert!(bot.written().is_empty());
+    let token = bot.telegram.token().to_owned();
+    bot.restart_with("TELEGRAM_BOT_TOKEN", &token).await;
+    bot.heard("done: 1 moved").await;
+}
+
+/// Side by side, for each of them mostly waits: the client itself sleeps ten seconds after a 5xx.
+#[tokio::test]
+async fn server_errors_a_second_poller_and_slowness_are_outlasted() {
+    tokio::join!(
+        server_errors_are_outlasted(),
+        a_second_poller_is_said_once(),
+        a_press_is_answered_before_a_slow_vmmanager_is(),
+    );
+}
+
+async fn a_press_is_answered_before_a_slow_vmmanager_is() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    bot.sim.switch_on(Fault::Slow { millis: 3500 });
+    assert_eq!(bot.press(OPERATOR, &proposal, "Refresh").await, "Taken; the message will tell.");
+    bot.sim.heal();
+    bot.says(&proposal, "In place of plan 1").await;
+}
+
+async fn server_errors_are_outlasted() {
+    let bot = Ctx::start(World::small()).await;
+    bot.ask(VIEWER, "/whoami").await;
+    bot.telegram.set_faults(|faults| faults.server_errors = 2);
+    assert!(bot.ask(VIEWER, "/status").await.text().contains("msk"));
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    assert_eq!(bot.telegram.faults().server_errors, 0);
+    assert_eq!(bot.written().len(), 3);
+}
+
+async fn a_second_poller_is_said_once() {
+    let bot = Ctx::start(World::small()).await;
+    bot.ask(VIEWER, "/whoami").await;
+    bot.telegram.set_faults(|faults| faults.conflict = true);
+    bot.heard("A second program reads my updates").await;
+    let polls = bot.telegram.request_count("getUpdates");
+    bot.telegram.wait_for_requests("getUpdates", polls + 1).await.unwrap();
+    bot.telegram.set_faults(|faults| faults.conflict = false);
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    assert_eq!(bot.written().len(), 3, "{}", bot.telegram.transcript(bot.home));
+}
+
+#[tokio::test]
+async fn vmmanager_going_away_is_said_once_and_its_return_in_the_same_message() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("BALANCE_MODE", "propose")]).often()).await;
+    let proposal = bot.heard("Waits for approval").await;
+    bot.sim.switch_on(Fault::Status { status: 500 });
+    let alert = bot.heard("VMmanager cannot be used since").await;
+    bot.cycles(3).await;
+    assert!(bot.ask(VIEWER, "/status").await.text().contains("VMmanager cannot be used"));
+    assert!(bot.ask(OPERATOR, "/balance 1").await.text().contains("VMmanager cannot be used"));
+    bot.sim.heal();
+    bot.says(&alert, "VMmanager answers again").await;
+    bot.cycles(2).await;
+    assert_eq!(bot.written().len(), 4, "{}", bot.telegram.transcript(bot.home));
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "done: 1 moved").await;
+}
+
+// ---- chats and messages come and go
+
+#[tokio::test]
+async fn a_status_is_refreshed_in_its_message() {
+    let bot = Ctx::start(World::small()).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    bot.sim.edit(|world| world.vms.values_mut().for_each(|vm| vm.memory = Mib(1024)));
+    bot.press(VIEWER, &status, "Refresh").await;
+    bot.says(&status, "none overloaded").await;
+    assert_eq!(bot.written().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_message_goes_on_in_a_new_one() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "running since").await;
+    bot.telegram.delete_message(bot.home, proposal.id).unwrap();
+    bot.sim.finish_all();
+    let done = bot.heard("done: 1 moved").await;
+    assert_ne!(done.id, proposal.id);
+    assert_eq!(bot.written().len(), 1);
+}
+
+#[tokio::test]
+async fn a_status_whose_message_is_gone_is_told_in_a_new_one() {
+    let bot = Ctx::start(World::small()).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    let refresh = status.buttons.concat().into_iter().find(|button| button.text == "Refresh").unwrap();
+    bot.telegram.delete_message(bot.home, status.id).unwrap();
+    let query = bot.telegram.press_forged(VIEWER, bot.home, status.id, &refresh.data.unwrap()).unwrap();
+    bot.told(&query).await;
+    assert!(bot.heard("msk").await.text().contains("1 overloaded"));
+}
+
+#[tokio::test]
+async fn kicked_out_it_goes_on_balancing_and_reports_when_it_is_back() {
+    let bot = Ctx::with(two_overloaded(), Setup::default().often()).await;
+    bot.ask(ADMIN, "/whoami").await;
+    bot.telegram.kick(bot.home).unwrap();
+    bot.ask_in(ADMIN, ADMIN, "/mode auto").await;
+    bot.until("balancing goes on", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    let refused = || bot.telegram.requests().iter().filter(|request| request.status == 403).count();
+    until("it is told that it was kicked", async || refused() > 0).await;
+    bot.cycles(4).await;
+    assert_eq!(refused(), 1, "whoever is told so does not try on");
+    bot.kill().await;
+    bot.restart().await;
+    bot.cycles(2).await;
+    bot.telegram.set_bot_role(bot.home, Role::Member).unwrap();
+    let two = |messages: &[SimMessage]| {
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
+    };
+    bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_group_that_becomes_a_supergroup_takes_its_plan_along() {
+    let bot = Ctx::with(World::small(), Setup { home: GROUP, ..Setup::default() }).await;
+    bot.proposal().await;
+    let supergroup = bot.telegram.migrate_to_supergroup(GROUP).unwrap();
+    let again = bot.telegram.wait_for_text(supergroup, "Waits for approval").await.unwrap();
+    bot.press(OPERATOR, &again, "Approve").await;
+    bot.says(&again, "done: 1 moved").await;
+    bot.kill().await;
+    bot.restart().await;
+    let known = bot.ask_in(VIEWER, supergroup, "/whoami").await;
+    assert!(known.text().contains("viewer"), "{}", known.text());
+    assert_eq!(bot.sim.orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_that_became_a_supergroup_unnoticed_is_found_by_the_refusal() {
+    let bot = Ctx::with(World::small(), Setup { home: GROUP, ..Setup::default() }).await;
+    bot.ask(VIEWER, "/whoami").await;
+    // No update comes through, so the refusal alone can tell.
+    bot.telegram.set_faults(|faults| faults.conflict = true);
+    let supergroup = bot.telegram.migrate_to_supergroup(GROUP).unwrap();
+    bot.telegram.wait_for_text(supergroup, "A second program reads my updates").await.unwrap();
+    assert!(bot.telegram.requests().iter().any(|request| request.status == 400));
+}
+
+#[tokio::test]
+async fn reports_stay_in_their_topic_and_answers_where_they_were_asked_for() {
+    let home = format!("{FORUM}:{OPS_TOPIC}");
+    let settings = [("TELEGRAM_CHAT_ID", home.as_str()), ("BALANCE_MODE", "propose")];
+    let bot = Ctx::with(World::small(), Setup { home: FORUM, ..Setup::of(&settings).often() }).await;
+    let proposal = bot.heard("Waits for approval").await;
+    assert_eq!(proposal.thread, Some(OPS_TOPIC));
+    let status = bot.ask(VIEWER, "/status").await;
+    assert_eq!(status.thread, None, "asked in General");
+    let status = bot.ask_in(VIEWER, (FORUM, OPS_TOPIC), "/status").await;
+    assert_eq!(status.thread, Some(OPS_TOPIC));
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    assert_eq!(bot.says(&proposal, "done: 1 moved").await.thread, Some(OPS_TOPIC));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_gone_is_done_without() {
+    let home = format!("{FORUM}:99");
+    let settings = [("TELEGRAM_CHAT_ID", home.as_str()), ("BALANCE_MODE", "auto")];
+    let bot = Ctx::with(World::small(), Setup { home: FORUM, ..Setup::of(&settings).often() }).await;
+    let report = bot.heard("done: 1 moved").await;
+    assert_eq!(report.thread, None);
+    bot.cycles(3).await;
+    assert_eq!(bot.written().len(), 1);
+}
+
+// ---- updates come twice, late, changed, or break something
+
+#[tokio::test]
+async fn what_telegram_says_twice_is_done_once_even_after_a_kill() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    let command = bot.telegram.last_update_id().unwrap();
+    bot.telegram.replay(command).unwrap();
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "done: 1 moved").await;
+    let press = bot.telegram.last_update_id().unwrap();
+    bot.kill().await;
+    for update in [command, press] {
+        bot.telegram.replay(update).unwrap();
+    }
+    bot.restart().await;
+    bot.ask(VIEWER, "/whoami").await;
+    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
+    assert_eq!((bot.sim.orders().len(), bot.telegram.answers().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_was_said_long_ago_is_refused_with_a_word() {
+    let bot = Ctx::prepared(World::small(), Setup::default()).await;
+    let said = |minutes, text: &str| {
+        bot.telegram.say_at(noon() - TimeDelta::minutes(minutes), ADMIN, bot.home, text).unwrap()
+    };
+    let (late, in_time) = (said(11, "/mode auto"), said(9, "/exclude kvm-02"));
+    bot.restart().await;
+    let refused = bot.answer_to(bot.home, late).await;
+    assert!(
+        refused.text().contains("/mode") && refused.text().contains("read too late"),
+        "{}",
+        refused.text()
+    );
+    assert!(bot.answer_to(bot.home, in_time).await.text().contains("kvm-02"));
+    assert!(bot.ask(ADMIN, "/mode").await.text().contains("off"));
+}
+
+#[tokio::test]
+async fn an_edited_message_is_not_carried_out() {
+    let bot = Ctx::start(World::small()).await;
+    let said = bot.say(ADMIN, "/whoami");
+    bot.answer_to(bot.home, said).await;
+    bot.telegram.edit_said(bot.home, said, "/dryrun on").unwrap();
+    let other = bot.say(ADMIN, "nothing in particular");
+    bot.telegram.edit_said(bot.home, other, "/exclude kvm-01").unwrap();
+    assert!(bot.ask(ADMIN, "/dryrun").await.text().contains("Dry run is off"));
+    assert!(bot.ask(ADMIN, "/exclusions").await.text().contains("No node is closed"));
+    assert_eq!(bot.written().len(), 3);
+}
+
+#[tokio::test]
+async fn an_update_that_nobody_understands_holds_nothing_up() {
+    let bot = Ctx::start(World::small()).await;
+    let inline = json!({ "id": "1", "from": { "id": ADMIN, "is_bot": false, "first_name": "Anna" },
+        "inline_message_id": "x", "chat_instance": "1", "data": "p:1:00000000:a" });
+    let odd = [
+        json!({ "message": { "odd": true } }),
+        json!({ "callback_query": { "id": 7 } }),
+        json!({ "callback_query": inline }),
+        json!({ "my_chat_member": [] }),
+    ];
+    for update in odd {
+        bot.telegram.push_update(update);
+    }
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    assert_eq!(bot.written().len(), 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_breaks_ends_nothing_else() {
+    let setup = Setup { panics_at: Some("/running"), ..Setup::default() };
+    let bot = Ctx::with(World::small(), setup.manual()).await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    assert!(bot.ask(VIEWER, "/running").await.text().contains("Something broke in me"));
+    assert!(bot.ask(VIEWER, "/running").await.text().contains("Something broke in me"));
+    assert!(bot.ask(VIEWER, "/status").await.text().contains("msk"));
+    bot.sim.finish_all();
+    bot.says(&proposal, "done: 1 moved").await;
+    assert_eq!(bot.sim.node_of(bot.sim.orders()[0].vm).map(|node| node != NodeId(10)), Some(true));
+}
+
+#[tokio::test]
+async fn a_press_whose_handler_breaks_has_its_answer_too() {
+    let bot = Ctx::with(World::small(), Setup { panics_at: Some("s"), ..Setup::default() }).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    bot.press(VIEWER, &status, "Refresh").await;
+    bot.heard("Something broke in me").await;
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+}
+
+fn too_many(bot: &Ctx, times: u32) {
+    bot.telegram.set_faults(|faults| (faults.too_many_requests, faults.retry_after_seconds) = (times, 1));
+}
