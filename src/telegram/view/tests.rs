@@ -283,8 +283,11 @@ fn nodes_that_measure_themselves() {
                  "blocked_by": [], "measured": {"cores": 2.5, "at": now() - TimeDelta::minutes(2)}}],
     });
     let snapshot = crate::model::Snapshot::from_json(&text.to_string()).unwrap();
-    let policy =
-        crate::planner::Policy { nodes_are_asked: true, load_readings: 2, ..crate::planner::Policy::default() };
+    let policy = crate::planner::Policy {
+        nodes_are_asked: true,
+        load_readings: 2,
+        ..crate::planner::Policy::default()
+    };
     let explained = |id| planner::explain_node(&snapshot, &policy, crate::model::NodeId(id)).unwrap();
     let picture = crate::scheduler::Picture {
         plan: planner::plan(&snapshot, &policy).into(),
