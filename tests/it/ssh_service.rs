@@ -210,6 +210,7 @@ async fn check_tries_everything_and_shows_every_node_with_its_fingerprint() {
     {
         assert!(told.out.contains(part), "{part}: {}", told.out);
     }
+    assert_eq!(told.err, "", "all is told with the result");
     assert!(!place.dir.path().join("data").exists(), "check leaves nothing behind");
     assert_eq!(place.sim.orders(), []);
     assert!(chat.messages(ADMIN).is_empty());
