@@ -230,6 +230,18 @@ pub fn monitor(config: &Config, clock: Clock) -> Result<Option<SshMonitor>, AppE
     Ok(settings.map(|settings| SshMonitor::new(settings, clock)).transpose()?)
 }
 
+/// Asks Telegram for the chat of the reports and returns its number; `None` where none is set.
+///
+/// # Errors
+///
+/// Why Telegram cannot be asked, or that the bot is not in that chat.
+pub async fn reach_chat(config: &Config) -> Result<Option<i64>, AppError> {
+    match config.telegram_settings() {
+        Some(settings) => Ok(telegram::reach(&settings).await?),
+        None => Ok(None),
+    }
+}
+
 /// Asks Telegram whose token this is; `None` without a token.
 ///
 /// # Errors

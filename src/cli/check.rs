@@ -172,8 +172,14 @@ impl Checked {
 
     async fn telegram(&mut self, config: &Config) {
         match app::bot_name(config).await {
-            Ok(None) => self.say(TELEGRAM, State::NotChecked, "no TELEGRAM_BOT_TOKEN, so no chat"),
+            Ok(None) => return self.say(TELEGRAM, State::NotChecked, "no TELEGRAM_BOT_TOKEN, so no chat"),
             Ok(Some(name)) => self.say(TELEGRAM, State::Ok, format!("the token is that of @{name}")),
+            Err(error) => return self.failed(TELEGRAM, &error),
+        }
+        match app::reach_chat(config).await {
+            // The configuration's own warning says so.
+            Ok(None) => {}
+            Ok(Some(chat)) => self.say(TELEGRAM, State::Ok, format!("the bot is in chat {chat}")),
             Err(error) => self.failed(TELEGRAM, &error),
         }
     }

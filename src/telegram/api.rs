@@ -105,6 +105,11 @@ impl Api {
         self.call(self.bot.get_me()).await
     }
 
+    /// Asks for a chat: only one that the bot is in is told.
+    pub(super) async fn chat(&self, chat: i64) -> Result<(), Failure> {
+        self.call(self.bot.get_chat(ChatId(chat))).await.map(drop)
+    }
+
     /// Waits for updates from this number on.
     pub(super) async fn updates(&self, offset: i32) -> Result<Vec<Update>, Failure> {
         let seconds = u32::try_from(self.poll_timeout.as_secs()).unwrap_or(u32::MAX);

@@ -121,6 +121,20 @@ pub async fn name(settings: &Settings) -> Result<String, BotError> {
     Ok(me.user.username.clone().unwrap_or_else(|| me.user.first_name.clone()))
 }
 
+/// Asks the Bot API server for the chat of the reports and returns its number; `None` where none is set. Says nothing
+/// in it.
+///
+/// # Errors
+///
+/// Why it did not tell, e.g. that the bot is not in that chat.
+pub async fn reach(settings: &Settings) -> Result<Option<i64>, BotError> {
+    let Some(ChatTarget { chat, thread: _ }) = settings.chat else { return Ok(None) };
+    let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
+        .map_err(BotError::Client)?;
+    api.chat(chat).await.map_err(|failure| BotError::Refused(format!("chat {chat}: {failure}")))?;
+    Ok(Some(chat))
+}
+
 /// The chat: reads updates, and writes through its [`TelegramNotifier`].
 pub struct Bot {
     shared: Arc<Shared>,

@@ -205,9 +205,14 @@ async fn check_tries_everything_and_shows_every_node_with_its_fingerprint() {
             assert!(line.contains(part), "{part}: {line}");
         }
     }
-    for part in
-        ["every value can be used", "logged in as", "nodes 2, VMs 3", "@vm_balancer_bot", "2 of 2 nodes"]
-    {
+    for part in [
+        "every value can be used",
+        "logged in as",
+        "nodes 2, VMs 3",
+        "@vm_balancer_bot",
+        "is in chat 1001",
+        "2 of 2 nodes",
+    ] {
         assert!(told.out.contains(part), "{part}: {}", told.out);
     }
     assert_eq!(told.err, "", "all is told with the result");
@@ -257,6 +262,11 @@ async fn check_says_which_part_is_wrong_by_its_status_and_shows_no_secret() {
     for part in ["private key /nowhere/key cannot be read", "Telegram: no answer", "logged in as"] {
         assert!(told.out.contains(part), "{part}: {}", told.out);
     }
+    let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
+    place.configure(&with_chat(&chat).replace(&format!("ID={ADMIN}"), "ID=-100424242"));
+    let told = place.run("check").await;
+    assert_eq!(told.status, 1, "{told:?}");
+    assert!(told.out.contains("chat -100424242: the chat cannot be reached"), "{told:?}");
     place.configure("BALANCE_INTERVAL=often\nVMMANAGER_PASWORD=deep\n");
     let told = place.run("check").await;
     assert_eq!(told.status, 2, "{told:?}");
