@@ -499,7 +499,7 @@ async fn a_probe_shows_fingerprints_tries_the_login_and_learns_nothing() {
     assert!(!world.settings().learned_hosts.exists());
 }
 
-/// Prints how long the round took: `cargo test --release --test it -- two_hundred --nocapture`.
+/// Prints how long the round took: `cargo test --release --test it -- two_hundred_nodes --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "the figure is what one runs it for")]
 async fn two_hundred_nodes_answer_in_one_round_though_ten_of_them_hang() {
@@ -541,7 +541,7 @@ async fn two_hundred_nodes_answer_in_one_round_though_ten_of_them_hang() {
 /// As after a start: no connection is open yet, and the planner has 190 readings to go by.
 ///
 /// In an optimised build only: otherwise the key exchanges of 200 servers and 200 clients in one process take longer
-/// than nodes of the real world have. `cargo test --release --test it -- two_hundred --nocapture` prints the figure.
+/// than nodes of the real world have. `cargo test --release --test it -- two_hundred_nodes --nocapture` prints the figure.
 #[cfg(not(debug_assertions))]
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "the figure is what one runs it for")]
