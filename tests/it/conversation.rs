@@ -176,8 +176,9 @@ impl Ctx {
     }
 
     pub fn press_only(&self, user: i64, shown: &SimMessage, button: &str) -> String {
-        let found = shown.button(button).unwrap_or_else(|| panic!("no {button} among {:?}", shown.labels()));
-        self.telegram.press_forged(user, shown.chat, shown.id, found.data.as_ref().unwrap()).unwrap()
+        let data = shown.button(button).and_then(|button| button.data.as_ref());
+        assert!(data.is_some(), "no {button} among {:?}", shown.labels());
+        self.telegram.press_forged(user, shown.chat, shown.id, data.unwrap()).unwrap()
     }
 
     pub async fn told(&self, query: &str) -> String {
