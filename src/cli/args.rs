@@ -28,6 +28,9 @@ pub struct Args {
     /// Only these clusters (CLUSTER_IDS)
     #[arg(long, value_name = "1,2,3", global = true)]
     pub cluster_ids: Option<String>,
+    /// Go on with a store that was restored from its export, as an admin would say with /resume
+    #[arg(long)]
+    pub confirm_restored: bool,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -68,16 +71,27 @@ impl Args {
     ///
     /// A sentence for the person who wrote them.
     pub fn check(&self) -> Result<(), String> {
-        match self.once && self.command.is_some() {
-            true => Err("--once belongs to the main job and does not go with a command".into()),
-            false => Ok(()),
+        let flags = [(self.once, "--once"), (self.confirm_restored, "--confirm-restored")];
+        match flags.into_iter().find(|(given, _)| *given && self.command.is_some()) {
+            Some((_, flag)) => Err(format!("{flag} belongs to the main job and does not go with a command")),
+            None => Ok(()),
         }
     }
 
     /// Returns what the command line says in place of variables.
     #[must_use]
     pub fn overrides(&self) -> std::collections::BTreeMap<&'static str, String> {
-        let Self { command: _, config: _, dry_run, once: _, interval, cluster_ids, json: _, verbose } = self;
+        let Self {
+            command: _,
+            config: _,
+            dry_run,
+            once: _,
+            confirm_restored: _,
+            interval,
+            cluster_ids,
+            json: _,
+            verbose,
+        } = self;
         [
             dry_run.then(|| ("DRY_RUN", "true".to_owned())),
             interval.map(|seconds| ("BALANCE_INTERVAL", seconds.to_string())),

@@ -83,7 +83,7 @@ async fn carry_out(
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), clock).await,
         None if args.once => once(args, &setup()?, clock, out).await,
-        None => bot(&setup()?, clock).await,
+        None => bot(args, &setup()?, clock).await,
     }
 }
 
@@ -219,6 +219,7 @@ async fn once(
             (None, Store::open_or_restore(&config.data_dir, clock.now())?)
         }
     };
+    confirm_restored(args, &store)?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
@@ -226,7 +227,9 @@ async fn once(
         tracing::warn!(cluster.id = %cluster, %why, "the plan was not carried out");
     }
     if cycle.restored_unconfirmed {
-        tracing::warn!("the store was restored from an export: plans only, until an admin says /resume");
+        tracing::warn!(
+            "the store was restored from an export: plans only, until an admin says /resume, or a start with --confirm-restored"
+        );
     }
     let outcomes = Outcomes::of(&cycle.outcomes);
     let trouble = cycle.has_failures() || !cycle.not_carried_out.is_empty();
@@ -235,9 +238,10 @@ async fn once(
     Ok(if trouble { Exit::Trouble } else { Exit::Fine })
 }
 
-async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
+async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
     let config = setup.config(Purpose::Daemon)?;
     let app = App::build(&config, clock.clone(), Pace::Usual).await?;
+    confirm_restored(args, app.store())?;
     let shutdown = stop_at_signals()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -249,6 +253,14 @@ async fn bot(setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
     app.run(shutdown).await;
     tracing::info!("vm-balancer has ended");
     Ok(Exit::Fine)
+}
+
+/// Whoever starts the bot by hand may confirm a restored store, where no chat has an admin who could.
+fn confirm_restored(args: &Args, store: &Store) -> Result<(), StoreError> {
+    if args.confirm_restored {
+        store.update_settings(|settings| settings.restored_unconfirmed = false)?;
+    }
+    Ok(())
 }
 
 /// The sandbox reads no configuration: it is the same world everywhere.

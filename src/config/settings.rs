@@ -73,7 +73,8 @@ impl Config {
     /// Returns how the chat is reached and whom it obeys; `None` without a chat.
     #[must_use]
     pub fn telegram_settings(&self) -> Option<telegram::Settings> {
-        let Telegram { token, chat, api_url, admins, operators, viewers, approvals: _ } = self.telegram.clone()?;
+        let Telegram { token, chat, api_url, admins, operators, viewers, approvals: _ } =
+            self.telegram.clone()?;
         Some(telegram::Settings {
             token,
             chat,

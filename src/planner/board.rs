@@ -417,10 +417,10 @@ fn openings(
     };
     let active = node.state == "active";
     let source = match () {
-        () if node.maintenance => Err(SourceClosed::Maintenance),
         () if !active => Err(SourceClosed::NotActive(node.state.clone())),
-        () if !known => Err(SourceClosed::UnknownCapacity),
         () if excluded(Direction::Source) => Err(SourceClosed::Excluded),
+        () if node.maintenance => Err(SourceClosed::Maintenance),
+        () if !known => Err(SourceClosed::UnknownCapacity),
         () => Ok(()),
     };
     let target = match () {

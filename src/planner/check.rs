@@ -220,7 +220,7 @@ impl<'a> Replay<'a> {
             Some(SkipWhy::ExcludedSource)
         } else if node.maintenance && step.why != MoveWhy::Drain {
             Some(SkipWhy::NodeState("maintenance".into()))
-        } else if node.state != "active" && !node.maintenance {
+        } else if node.state != "active" {
             Some(SkipWhy::NodeState(node.state.clone()))
         } else {
             (unknown && !node.maintenance).then(|| SkipWhy::NodeState("capacity unknown".into()))

@@ -98,8 +98,11 @@ impl Life {
         self.rush_on(world);
     }
 
-    /// Begins to fill a node up: this one, or one that the dice choose.
+    /// Begins to fill a node up: this one, or one that the dice choose where none is filling up already.
     pub fn begin_rush(&mut self, world: &World, node: Option<NodeId>) {
+        if node.is_none() && self.rush.is_some() {
+            return;
+        }
         let mut open: Vec<_> = world.nodes.values().filter(|node| is_open(node)).collect();
         // A node that is nearly full gets there soonest, and others have room for what must leave.
         open.sort_by(|a, b| b.memory_percent().total_cmp(&a.memory_percent()));

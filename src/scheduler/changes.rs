@@ -26,7 +26,7 @@ impl Core {
                 let pause = Pause { by: by.clone(), at: self.now(), until, reason };
                 self.set(false, |settings| settings.pause = Some(pause))?
             }
-            Change::Resume => self.resume()?,
+            Change::Resume { confirms_restored } => self.resume(confirms_restored)?,
             Change::Exclude { node, direction, until } => {
                 let node = self.find_node(&node).await?;
                 let why = ExclusionWhy::Chat { by: by.clone(), at: self.now() };
@@ -50,7 +50,7 @@ impl Core {
         self.set(is_so, |settings| settings.dry_run = Some(on))
     }
 
-    fn resume(&self) -> Result<Changed, Refused> {
+    fn resume(&self, confirms_restored: bool) -> Result<Changed, Refused> {
         let now = self.now();
         let settings = self.store().settings()?;
         let forgiven = settings.failures_forgiven_at;
@@ -58,12 +58,12 @@ impl Core {
             self.store().failures_since(forgiven.unwrap_or(chrono::DateTime::UNIX_EPOCH))?.is_empty();
         let is_so = settings.pause.is_none()
             && settings.stopped_clusters.is_empty()
-            && !settings.restored_unconfirmed
+            && !(settings.restored_unconfirmed && confirms_restored)
             && nothing_failed;
         self.set(is_so, |settings| {
             settings.pause = None;
             settings.stopped_clusters.clear();
-            settings.restored_unconfirmed = false;
+            settings.restored_unconfirmed &= !confirms_restored;
             settings.failures_forgiven_at = Some(now);
         })
     }

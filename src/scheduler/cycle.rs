@@ -11,7 +11,7 @@ use super::{
 use crate::{
     balancer::CycleError,
     event::Event,
-    model::{NodeId, ProposalId, VmId},
+    model::{ClusterId, MigrationId, NodeId, ProposalId, VmId},
     planner::ClusterPlan,
     store::{
         Approver, Mode, Origin, Proposal, ProposalState, Proposed, Settings as ChatSettings, StoreError,
@@ -34,6 +34,13 @@ enum May {
     CarryOut,
 }
 
+/// The journal before a look.
+struct Before {
+    newest: Option<MigrationId>,
+    /// Clusters with a migration of ours under way.
+    migrating: BTreeSet<ClusterId>,
+}
+
 impl Core {
     /// Runs one cycle; returns what is to be carried out.
     pub(super) async fn cycle(&self) -> Vec<ProposalId> {
@@ -49,12 +56,16 @@ impl Core {
 
     async fn look_and_decide(&self) -> Result<Vec<ProposalId>, CycleError> {
         self.expire();
+        let before = self.before()?;
         let picture = self.look().await?;
         let chat = self.store().settings()?;
         let mut approved = Vec::new();
         for plan in &picture.plan.clusters {
             if self.stop.is_cancelled() {
                 break;
+            }
+            if self.has_moved_since(&before, plan.cluster)? {
+                continue;
             }
             let done = match self.may(&chat, plan)? {
                 May::Nothing => None,
@@ -65,6 +76,21 @@ impl Core {
             approved.extend(done);
         }
         Ok(approved)
+    }
+
+    /// Tells whether a migration of ours ran in this cluster while it was looked at and planned for: the plan stands
+    /// on ground that has moved, and the next cycle knows better.
+    fn has_moved_since(&self, before: &Before, cluster: ClusterId) -> Result<bool, StoreError> {
+        if before.migrating.contains(&cluster) {
+            return Ok(true);
+        }
+        let since = self.store().entries_after(before.newest)?;
+        Ok(since.iter().any(|entry| entry.cluster == cluster))
+    }
+
+    fn before(&self) -> Result<Before, StoreError> {
+        let migrating = self.store().open_entries()?.iter().map(|entry| entry.cluster).collect();
+        Ok(Before { newest: self.store().newest_entry()?, migrating })
     }
 
     fn may(&self, chat: &ChatSettings, plan: &ClusterPlan) -> Result<May, StoreError> {

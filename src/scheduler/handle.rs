@@ -110,8 +110,11 @@ pub enum Change {
         until: Option<DateTime<Utc>>,
         reason: Option<String>,
     },
-    /// Also lifts stopped clusters, forgives failures and confirms a restored store.
-    Resume,
+    /// Ends a pause, lifts stopped clusters and forgives failures.
+    Resume {
+        /// Also confirms a restored store: what an admin says, and an operator does not.
+        confirms_restored: bool,
+    },
     Exclude {
         node: String,
         direction: Direction,

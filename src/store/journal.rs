@@ -142,6 +142,27 @@ impl Store {
         self.files()?.journal.get(id.0)
     }
 
+    /// Returns the number of the newest entry, open or closed.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn newest_entry(&self) -> Result<Option<MigrationId>, StoreError> {
+        Ok(self.files()?.journal.last_key()?.map(MigrationId))
+    }
+
+    /// Returns the entries newer than that one, open or closed, newest first; all where there was none.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn entries_after(&self, newest: Option<MigrationId>) -> Result<Vec<JournalEntry>, StoreError> {
+        let is_newer = |row: &Result<JournalEntry, StoreError>| {
+            row.as_ref().map_or(true, |entry| newest.is_none_or(|newest| entry.id > newest))
+        };
+        self.files()?.journal.newest().take_while(is_newer).collect()
+    }
+
     /// Returns the entries without an end, oldest first.
     ///
     /// # Errors

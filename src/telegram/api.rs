@@ -194,7 +194,8 @@ impl Api {
         commands: Vec<(&'static str, String)>,
         language: Option<&str>,
     ) -> Result<(), Failure> {
-        let commands: Vec<_> = commands.into_iter().map(|(word, about)| BotCommand::new(word, about)).collect();
+        let commands: Vec<_> =
+            commands.into_iter().map(|(word, about)| BotCommand::new(word, about)).collect();
         let mut request = self.bot.set_my_commands(commands);
         if let Some(language) = language {
             request = request.language_code(language);
@@ -343,7 +344,8 @@ fn in_words(text: &str) -> Failure {
         Failure::SecondPoller
     } else if says(&["Unauthorized"]) && !says(&["bot"]) {
         Failure::BadToken
-    } else if says(&["Forbidden:", "CHAT_WRITE_FORBIDDEN", "not enough rights to send", "no rights to send"]) {
+    } else if says(&["Forbidden:", "CHAT_WRITE_FORBIDDEN", "not enough rights to send", "no rights to send"])
+    {
         Failure::ChatDead(text.to_owned())
     } else if says(&["message to edit not found", "message can't be edited", "message to delete not found"]) {
         Failure::MessageGone

@@ -262,7 +262,9 @@ impl Shared {
             }
             Failure::BadToken => {
                 if !std::mem::replace(&mut polls.bad_token_said, true) {
-                    tracing::error!("Telegram does not accept TELEGRAM_BOT_TOKEN; balancing goes on without the chat");
+                    tracing::error!(
+                        "Telegram does not accept TELEGRAM_BOT_TOKEN; balancing goes on without the chat"
+                    );
                 }
                 BAD_TOKEN_PAUSE
             }
@@ -511,7 +513,9 @@ impl Shared {
         let proposal = match &incoming.what {
             What::Press { data, .. } => match Press::parse(data) {
                 Some(Press::Proposal { proposal, .. }) => self.store.proposal(proposal).ok().flatten(),
-                Some(Press::Status { .. } | Press::Balance { .. } | Press::Cancel | Press::History { .. })
+                Some(
+                    Press::Status { .. } | Press::Balance { .. } | Press::Cancel | Press::History { .. },
+                )
                 | None => None,
             },
             What::Text { .. } => None,
@@ -563,7 +567,10 @@ impl Shared {
         let by = person.clone();
         let handle = &self.handle;
         Ok(match question {
-            Question::Status { .. } | Question::StatusOf { .. } | Question::Node { .. } | Question::Vm { .. } => {
+            Question::Status { .. }
+            | Question::StatusOf { .. }
+            | Question::Node { .. }
+            | Question::Vm { .. } => {
                 // Fresh where that is quick; else what is known, which says how old it is.
                 let _ = timeout(LOOK_PATIENCE, handle.look()).await;
                 Reply::Status(Box::new(handle.status().await?))
@@ -571,7 +578,9 @@ impl Shared {
             Question::Running | Question::Exclusions | Question::DryRun | Question::Mode => {
                 Reply::Status(Box::new(handle.status().await?))
             }
-            Question::History { skip, count, of } => Reply::History(self.history(*skip, *count, of.as_deref())?),
+            Question::History { skip, count, of } => {
+                Reply::History(self.history(*skip, *count, of.as_deref())?)
+            }
             Question::Balance { cluster } => {
                 let reply_to = ReplyTo {
                     chat: incoming.place.chat,

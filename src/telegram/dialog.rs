@@ -11,9 +11,7 @@ use super::{
     command::{self, Command, HistoryOf, Parsed},
     press::{self, Choice, Press},
     text::escape,
-    view::{
-        Found, HistoryPage, Opening, Page, Setting, StalePress, View, find_cluster, find_node, find_vm,
-    },
+    view::{Found, HistoryPage, Opening, Page, Setting, StalePress, View, find_cluster, find_node, find_vm},
 };
 use crate::{
     model::{ClusterId, Person, ProposalId, VmId},
@@ -67,7 +65,10 @@ pub enum Effect {
     Rewrite(Page),
     AnswerPress(PressAnswer),
     Ask(Question),
-    Audit { what: &'static str, detail: String },
+    Audit {
+        what: &'static str,
+        detail: String,
+    },
     /// This person was told that there is nothing for strangers here.
     StrangerAnswered,
 }
@@ -130,7 +131,9 @@ pub fn handle(incoming: &Incoming, context: &Context<'_>, now: DateTime<Utc>) ->
         (What::Text { text, at }, Ok(role), Sender::Person(person)) => {
             said(incoming, text, *at, person, role, context, now)
         }
-        (What::Press { data, .. }, Ok(role), Sender::Person(_)) => pressed(incoming.place, data, role, context),
+        (What::Press { data, .. }, Ok(role), Sender::Person(_)) => {
+            pressed(incoming.place, data, role, context)
+        }
         // A role is given to persons only.
         (_, Ok(_), Sender::AnonymousAdmin | Sender::Channel(_)) => Vec::new(),
     }
@@ -210,9 +213,7 @@ fn carried_out(
         Command::Start => reply(view.help(Opening::Start, role), context),
         Command::Help { command: None } => reply(view.help(Opening::Help, role), context),
         Command::Help { command: Some(name) } => reply(view.help_about(name), context),
-        Command::Whoami => {
-            reply(view.whoami(person, role, incoming.place.chat, incoming.thread), context)
-        }
+        Command::Whoami => reply(view.whoami(person, role, incoming.place.chat, incoming.thread), context),
         Command::Status { cluster } => Effect::Ask(Question::Status { cluster }),
         Command::Node { name } => Effect::Ask(Question::Node { name }),
         Command::Vm { name } => Effect::Ask(Question::Vm { name }),
@@ -233,7 +234,10 @@ fn carried_out(
         Command::Pause { lasts, reason } => {
             Effect::Ask(Question::Change(Change::Pause { until: lasts.map(|lasts| now + lasts), reason }))
         }
-        Command::Resume => Effect::Ask(Question::Change(Change::Resume)),
+        Command::Resume => {
+            let confirms_restored = role >= Role::Admin;
+            Effect::Ask(Question::Change(Change::Resume { confirms_restored }))
+        }
         Command::Exclude { node, direction, lasts } => {
             let until = lasts.map(|lasts| now + lasts);
             Effect::Ask(Question::Change(Change::Exclude { node, direction, until }))
@@ -428,7 +432,7 @@ fn setting(question: &Question, changed: &Changed) -> Option<Setting> {
         Change::DryRun(on) => Setting::DryRun(*on),
         Change::Mode(mode) => Setting::Mode(*mode),
         Change::Pause { until, .. } => Setting::Paused { until: *until },
-        Change::Resume => Setting::Resumed,
+        Change::Resume { .. } => Setting::Resumed,
         Change::Exclude { node, direction, until } => {
             Setting::Excluded { node: called(node), direction: *direction, until: *until }
         }

@@ -188,7 +188,9 @@ impl TelegramNotifier {
 
     fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
         let mut all: BTreeMap<ProposalId, Proposal> = BTreeMap::new();
-        for proposal in self.store.recent_proposals(LOOKED_THROUGH)?.into_iter().chain(self.store.open_proposals()?) {
+        for proposal in
+            self.store.recent_proposals(LOOKED_THROUGH)?.into_iter().chain(self.store.open_proposals()?)
+        {
             all.insert(proposal.id, proposal);
         }
         Ok(all.into_values().collect())
@@ -239,7 +241,9 @@ impl TelegramNotifier {
                 if takes_over(proposal) {
                     self.adopt(proposal, &mut card);
                 }
-                if let (ProposalState::Superseded { by, .. }, true) = (&proposal.state, card.messages.is_empty()) {
+                if let (ProposalState::Superseded { by, .. }, true) =
+                    (&proposal.state, card.messages.is_empty())
+                {
                     // Nobody saw it; what took its place is shown instead.
                     self.see_number(*by);
                     return;
@@ -277,11 +281,8 @@ impl TelegramNotifier {
         let Some(older) = older.and_then(|key| self.remove(&key)) else { return };
         card.thread = older.thread;
         card.reply_to = older.reply_to;
-        card.messages = older
-            .messages
-            .into_iter()
-            .map(|shown| Shown { hash: String::new(), ..shown })
-            .collect();
+        card.messages =
+            older.messages.into_iter().map(|shown| Shown { hash: String::new(), ..shown }).collect();
     }
 
     fn address(&self, proposal: &Proposal) -> Option<Address> {
@@ -592,14 +593,22 @@ impl TelegramNotifier {
 
     fn is_dead(&mut self, chat: i64, why: &str) {
         if self.chats.dead(chat, why) {
-            tracing::warn!(chat.id = chat, why, "nothing can be written to this chat until something comes from it");
+            tracing::warn!(
+                chat.id = chat,
+                why,
+                "nothing can be written to this chat until something comes from it"
+            );
         }
         self.queue.dead(chat);
     }
 
     fn moved(&mut self, from: i64, to: i64) {
         if self.chats.moved(from, to) {
-            tracing::warn!(chat.id = from, supergroup.id = to, "the group is a supergroup now; put its number into TELEGRAM_CHAT_ID");
+            tracing::warn!(
+                chat.id = from,
+                supergroup.id = to,
+                "the group is a supergroup now; put its number into TELEGRAM_CHAT_ID"
+            );
         }
         self.queue.moved(from, to);
         let here: Vec<_> =
@@ -698,7 +707,9 @@ async fn answered(api: &Api, to: Address, answer: &Answer) -> Result<(), Failure
 }
 
 /// Where Telegram refuses the HTML: rather plain than never.
-async fn plainly<T, F: Future<Output = Result<T, Failure>>>(call: impl Fn(Markup) -> F) -> Result<T, Failure> {
+async fn plainly<T, F: Future<Output = Result<T, Failure>>>(
+    call: impl Fn(Markup) -> F,
+) -> Result<T, Failure> {
     match call(Markup::Html).await {
         Err(Failure::BadText(why)) => {
             tracing::error!(why, "Telegram refuses a text of ours; sending it plain");

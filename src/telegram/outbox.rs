@@ -126,7 +126,10 @@ pub(super) struct Answer {
 pub(super) enum Job {
     Answer(Answer),
     /// One step of showing this card.
-    Card { key: String, chat: i64 },
+    Card {
+        key: String,
+        chat: i64,
+    },
 }
 
 /// What waits, and how fast each chat may be written to.

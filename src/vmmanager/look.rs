@@ -245,13 +245,18 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
     })
 }
 
+/// VMmanager's word for a VM that is being made.
+const CREATING: &str = "creating";
+
 fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<VmInfo> {
     let known: BTreeSet<_> = nodes.iter().map(|node| node.id.0).collect();
     let mut homeless: BTreeMap<Option<u64>, (u64, usize)> = BTreeMap::new();
     let mut vms = Vec::with_capacity(hosts.rows.len());
     for (id, row) in &hosts.rows {
         let node = row.node.id();
-        if node.is_none_or(|node| !known.contains(&node)) {
+        // One that is only being made takes up nothing yet, on no node.
+        let is_unborn = node.is_none() && row.state.text().as_deref() == Some(CREATING);
+        if !is_unborn && node.is_none_or(|node| !known.contains(&node)) {
             homeless.entry(row.cluster.id()).or_insert((*id, 0)).1 += 1;
         }
         vms.extend(node.map(|node| vm(*id, row, NodeId(node))));
@@ -404,6 +409,15 @@ mod tests {
                 .all(|cluster| cluster.incomplete == ["node 5 does not say its cluster"])
         );
         assert_eq!(look.warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_vm_that_is_being_made_and_is_nowhere_yet_stops_nothing() {
+        let nodes = vec![json!({"id": 5, "cluster": 2})];
+        let vms = vec![json!({"id": 2, "cluster": 2, "node": null, "state": "creating"})];
+        let look = looked(vec![json!({"id": 2})], nodes, vms);
+        assert!(look.snapshot.vms.is_empty());
+        assert!(look.snapshot.clusters[0].incomplete.is_empty());
     }
 
     #[test]

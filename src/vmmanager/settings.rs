@@ -60,8 +60,10 @@ pub struct Timing {
     pub unavailable_total: Duration,
     /// The least time between login attempts after a refused password; 60 s, since lock-out rules are unknown.
     pub login_pause: Duration,
-    /// After so many refusals of one password no login is tried any more; 3.
+    /// After so many refusals of one password the pause grows to `login_long_pause`; 3.
     pub login_refusals_max: u32,
+    /// How long until the next try after that: whoever mends the password at night need not restart the bot.
+    pub login_long_pause: Duration,
     /// A session younger than this is not opened anew on "no permission"; 60 s, the shortest idle time
     /// an administrator can set.
     pub fresh_for: Duration,
@@ -99,6 +101,7 @@ impl Default for Timing {
             unavailable_total: Duration::from_secs(60),
             login_pause: Duration::from_secs(60),
             login_refusals_max: 3,
+            login_long_pause: Duration::from_secs(3600),
             fresh_for: Duration::from_secs(60),
             poll_interval: Duration::from_secs(5),
             task_appears_within: Duration::from_secs(30),
@@ -121,6 +124,7 @@ impl Timing {
             unavailable_total: Duration::from_millis(500),
             login_pause: Duration::from_millis(200),
             login_refusals_max: 3,
+            login_long_pause: Duration::from_secs(3600),
             fresh_for: Duration::from_millis(50),
             poll_interval: Duration::from_millis(10),
             task_appears_within: Duration::from_millis(300),

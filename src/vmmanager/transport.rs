@@ -224,15 +224,21 @@ impl Transport {
                 );
                 return Err(ApiError::NotFound { what: format!("POST {LOGIN}"), code: None, msg: why });
             }
+            // An error within a success is some trouble of the service rather than its word on the password.
+            Err(ApiError::Refused { status, msg, .. }) => {
+                login.refusals += u32::from(status >= 400);
+                msg
+            }
             Err(
-                ApiError::Refused { msg, .. }
-                | ApiError::Forbidden { msg, .. }
+                ApiError::Forbidden { msg, .. }
                 | ApiError::NotFound { msg, .. }
                 | ApiError::Unauthorized(msg),
-            ) => msg,
+            ) => {
+                login.refusals += 1;
+                msg
+            }
             Err(error) => return Err(error),
         };
-        login.refusals += 1;
         login.refused = Some((Instant::now(), refusal.clone()));
         Err(ApiError::Unauthorized(refusal))
     }
@@ -240,12 +246,9 @@ impl Transport {
     /// Refuses to try a refused password too soon or too often: accounts may be locked.
     fn may_try(&self, login: &Login) -> Result<(), ApiError> {
         let Some((at, words)) = &login.refused else { return Ok(()) };
-        let Timing { login_refusals_max, login_pause, .. } = self.timing;
-        if login.refusals >= login_refusals_max {
-            let why = format!("{words} (refused {} times, not tried again until a restart)", login.refusals);
-            return Err(ApiError::Unauthorized(why));
-        }
-        let left = login_pause.saturating_sub(at.elapsed());
+        let Timing { login_refusals_max, login_pause, login_long_pause, .. } = self.timing;
+        let pause = if login.refusals >= login_refusals_max { login_long_pause } else { login_pause };
+        let left = pause.saturating_sub(at.elapsed());
         if left.is_zero() {
             return Ok(());
         }

@@ -14,9 +14,11 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
-use vm_balancer::sandbox::{Options, Sandbox, StartBot, bot};
-
-use crate::fake_bot;
+use vm_balancer::{
+    cli::real_bot,
+    clock::Clock,
+    sandbox::{Options, Sandbox},
+};
 
 /// Far longer than anything here takes, also on a busy machine.
 const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -26,8 +28,7 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
 
-    page.click("[data-once=rush]").await;
-    // The rush is over: what is planned from here on is enough.
+    // A node fills up by itself; once it is full, what is planned from here on is enough.
     page.until("a full node", "return [...world.nodes.values()].some((node) => percent(node) >= 77)").await;
     page.say("/status").await;
     page.press("Balance").await;
@@ -142,14 +143,10 @@ async fn a_thousand_nodes_are_drawn_in_time() {
 const NAMELESS: &str = "return [...document.querySelectorAll('button, select, textarea, [role=tab], img')]
     .filter(e => !(e.textContent.trim() || e.ariaLabel || e.alt || e.labels?.length || e.title)).map(e => e.outerHTML)";
 
-fn start_bot() -> StartBot {
-    bot(fake_bot::run)
-}
-
 async fn started(options: Options) -> Sandbox {
     let mut options = options;
     options.listen.set_port(0);
-    Sandbox::start(options, start_bot()).await.unwrap()
+    Sandbox::start(options, real_bot(Clock::system())).await.unwrap()
 }
 
 fn has_button(label: &str) -> String {

@@ -1,17 +1,16 @@
 //! Carrying out a plan: one test for every way in which VMmanager can disappoint.
 
-use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     balancer::VmBalancer,
     event::Alert,
-    model::{ClusterId, Mib, NodeId, Person, ProposalId, VmId},
-    planner::{ExclusionWhy, PlanId, RestWhy},
+    model::{ClusterId, Mib, NodeId, VmId},
+    planner::{ExclusionWhy, RestWhy},
     sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
     store::{Approval, Approver, Intent, JournalEntry, JournalState, Outcome, ProposalState, StepState},
 };
 
-use crate::platform::{PATIENCE, Platform, noon, outcome, outcomes, person, until};
+use crate::platform::{PATIENCE, Platform, intent, noon, outcome, outcomes, person, until};
 
 // ---- the way it should be
 
@@ -460,7 +459,7 @@ async fn an_approved_plan_whose_process_died_is_reported_and_not_resumed() {
 #[tokio::test]
 async fn an_intent_of_a_dead_process_is_dropped_where_nothing_began() {
     let platform = Platform::start(World::small()).await;
-    let entry = platform.store.intend(intent(VmId(1000), NodeId(11), None)).unwrap();
+    let entry = platform.store.intend(intent(VmId(1000), NodeId(11))).unwrap();
     let closed = followed(&platform, entry).await;
     assert!(
         matches!(closed.state, JournalState::Closed { outcome: Outcome::Dropped, ordered: false, .. }),
@@ -472,7 +471,8 @@ async fn an_intent_of_a_dead_process_is_dropped_where_nothing_began() {
 async fn an_intent_of_a_dead_process_is_watched_on_where_the_order_got_through() {
     let platform = Platform::start(World::small()).await;
     let before = platform.api().history(VmId(1000)).await.unwrap().max_id;
-    let entry = platform.store.intend(intent(VmId(1000), NodeId(11), before)).unwrap();
+    let entry =
+        platform.store.intend(Intent { history_before: before, ..intent(VmId(1000), NodeId(11)) }).unwrap();
     platform.api().orders().migrate(VmId(1000), NodeId(11)).await.unwrap();
     let closed = followed(&platform, entry).await;
     assert!(
@@ -550,25 +550,4 @@ async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {
     let [open] = watcher.take_over().unwrap().try_into().unwrap();
     tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
     platform.store.entry(entry.id).unwrap().unwrap()
-}
-
-fn intent(vm: VmId, target: NodeId, history_before: Option<u64>) -> Intent {
-    Intent {
-        proposal: ProposalId(1),
-        plan: PlanId("abc".into()),
-        cluster: ClusterId(1),
-        cluster_name: "msk".into(),
-        vm,
-        vm_name: "web-1".into(),
-        source: NodeId(10),
-        source_name: "kvm-01".into(),
-        target,
-        target_name: "kvm-02".into(),
-        vcpus: 2,
-        ram: Mib(8192),
-        why: "memory".into(),
-        approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
-        history_before,
-        intended_at: noon() - TimeDelta::seconds(1),
-    }
 }

@@ -6,7 +6,7 @@ mod browser;
 mod cli;
 mod conversation;
 mod executor;
-mod fake_bot;
+mod full_disk;
 mod kill;
 mod platform;
 mod sandbox_page;

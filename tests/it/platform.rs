@@ -11,12 +11,12 @@ use vm_balancer::{
     clock::{Clock, ManualClock},
     event::{Alert, Event, Events},
     executor,
-    model::{Person, ProposalId},
-    planner::Policy,
+    model::{ClusterId, Mib, NodeId, Person, ProposalId, VmId},
+    planner::{PlanId, Policy},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, HistoryFilter, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed, StepState,
-        Store,
+        Approver, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed,
+        StepState, Store,
     },
     vmmanager::{self, Credentials, Timing, VmManagerApi},
 };
@@ -163,6 +163,28 @@ pub fn outcome(proposal: &Proposal) -> (Outcome, String) {
     let mut all = outcomes(proposal);
     assert_eq!(all.len(), 1, "one step");
     all.remove(0)
+}
+
+/// What was about to be ordered by a process that died.
+pub fn intent(vm: VmId, target: NodeId) -> Intent {
+    Intent {
+        proposal: ProposalId(1),
+        plan: PlanId("abc".into()),
+        cluster: ClusterId(1),
+        cluster_name: "msk".into(),
+        vm,
+        vm_name: "web-1".into(),
+        source: NodeId(10),
+        source_name: "kvm-01".into(),
+        target,
+        target_name: "kvm-02".into(),
+        vcpus: 2,
+        ram: Mib(8192),
+        why: "memory".into(),
+        approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
+        history_before: None,
+        intended_at: noon() - TimeDelta::seconds(1),
+    }
 }
 
 pub fn noon() -> DateTime<Utc> {

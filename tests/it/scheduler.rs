@@ -260,7 +260,10 @@ async fn outside_the_window_in_a_pause_and_after_failures_nothing_is_done_by_its
     let stopped = Bot::on(stopped, |settings| settings.mode = Mode::Auto, |_| {}).await;
     stopped.cycles(3).await;
     assert_eq!(stopped.all(), []);
-    assert_eq!(stopped.handle.change(Change::Resume, person(1)).await, Ok(Changed::Done));
+    assert_eq!(
+        stopped.handle.change(Change::Resume { confirms_restored: true }, person(1)).await,
+        Ok(Changed::Done)
+    );
     stopped.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
 }
 
@@ -273,7 +276,7 @@ async fn a_restored_store_only_proposes_until_somebody_confirms() {
     bot.cycles(2).await;
     assert_eq!(bot.sim().orders(), []);
     assert!(bot.handle.status().await.unwrap().restored_unconfirmed);
-    bot.handle.change(Change::Resume, person(1)).await.unwrap();
+    bot.handle.change(Change::Resume { confirms_restored: true }, person(1)).await.unwrap();
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
 }
 
@@ -313,6 +316,20 @@ async fn a_second_cycle_waits_for_the_first() {
     bot.cycles(4).await;
     let after = bot.sim().count_requests("GET /vm/v3/host");
     assert!(after - before <= 6, "four cycles, and one before and one after: {}", after - before);
+}
+
+#[tokio::test]
+async fn a_plan_made_while_a_migration_ended_is_not_used() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.rule(Rule::times(Fault::Slow { millis: 300 }, 1).only("GET /vm/v3/host"));
+    let bot = Bot::on(platform, |_| {}, |_| {}).await;
+    bot.until("it is looking", |bot| bot.sim().count_requests("GET /vm/v3/host") > 0).await;
+    bot.platform.minutes_pass(1);
+    let entry = bot.store().intend(platform::intent(VmId(1009), NodeId(11))).unwrap();
+    let ended = bot.platform.clock.now();
+    bot.store().close(entry.id, Outcome::Dropped, None, ended).unwrap();
+    let proposal = bot.pending().await;
+    assert!(proposal.taken_at >= ended, "{} is from before", proposal.taken_at);
 }
 
 #[tokio::test]
@@ -443,8 +460,11 @@ async fn what_people_set_outlives_a_restart() {
     assert!(status.picture.unwrap().plan.is_empty(), "the only source is closed");
     bot.platform.minutes_pass(120);
     assert_eq!(bot.handle.status().await.unwrap().exclusions, []);
-    assert_eq!(bot.handle.change(Change::Resume, by()).await, Ok(Changed::Done));
-    assert_eq!(bot.handle.change(Change::Resume, by()).await, Ok(Changed::Already));
+    assert_eq!(bot.handle.change(Change::Resume { confirms_restored: true }, by()).await, Ok(Changed::Done));
+    assert_eq!(
+        bot.handle.change(Change::Resume { confirms_restored: true }, by()).await,
+        Ok(Changed::Already)
+    );
     let words: Vec<_> = bot.store().audit_log(10).unwrap().into_iter().map(|entry| entry.what).collect();
     assert_eq!(words, ["change"; 7]);
 }

@@ -17,7 +17,7 @@ use crate::support::{self, after, cluster, node, noon, overload, vm};
 const GIB: u64 = 1024;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_plan_keeps_its_promises((snapshot, policy) in troubled()) {
@@ -186,7 +186,8 @@ fn levelness(snapshot: &Snapshot, policy: &Policy) -> f64 {
 }
 
 fn exchange_rate(snapshot: &Snapshot) -> f64 {
-    LEVEL_GAIN_MIN / snapshot.nodes.iter().map(|node| node.memory_total.unwrap_or_default().gib()).sum::<f64>()
+    LEVEL_GAIN_MIN
+        / snapshot.nodes.iter().map(|node| node.memory_total.unwrap_or_default().gib()).sum::<f64>()
 }
 
 /// Two or three nodes with up to six VMs, one of them crowded.
@@ -209,7 +210,9 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
     (any::<u64>(), 3usize..7, 5usize..40).prop_map(|(seed, nodes, vms)| {
         let mut dice = support::Dice(seed);
         let mut snapshot = cluster(
-            (1..=nodes as u64).map(|id| node(id, (30 + dice.below(60) as u64) * GIB, 4 + dice.below(12) as u32)).collect(),
+            (1..=nodes as u64)
+                .map(|id| node(id, (30 + dice.below(60) as u64) * GIB, 4 + dice.below(12) as u32))
+                .collect(),
             (0..vms as u64)
                 .map(|id| {
                     let at = 1 + dice.below(nodes).min(dice.below(nodes)) as u64;

@@ -90,9 +90,7 @@ impl Walk<'_, '_> {
         for &vm in &self.movable {
             let price = (self.board.cost(vm) * 1024.0).round() as u64;
             for target in 0..self.board.nodes.len() {
-                if self.board.refusal(here, vm, target).is_some()
-                    || !self.is_useful(here, vm, target)
-                {
+                if self.board.refusal(here, vm, target).is_some() || !self.is_useful(here, vm, target) {
                     continue;
                 }
                 let mut there = here.clone();
@@ -125,10 +123,9 @@ impl Walk<'_, '_> {
     }
 
     fn steps_to(&self, index: usize) -> Vec<Step> {
-        let mut steps: Vec<Step> =
-            std::iter::successors(self.found[index], |(from, _)| self.found[*from])
-                .map(|(_, step)| step)
-                .collect();
+        let mut steps: Vec<Step> = std::iter::successors(self.found[index], |(from, _)| self.found[*from])
+            .map(|(_, step)| step)
+            .collect();
         steps.reverse();
         steps
     }

@@ -45,6 +45,11 @@ impl<'a, 'b> Flow<'a, 'b> {
         }
     }
 
+    /// How many single moves there are to choose from, at most.
+    pub fn choices(&self) -> usize {
+        self.pool.slots.len() * self.board.nodes.len()
+    }
+
     pub fn available(&self, slot: usize) -> bool {
         (self.taken[slot] as usize) < self.pool.slots[slot].vms.len()
     }

@@ -85,6 +85,7 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator
         let aim =
             Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
         let trials = (moves * 5000).clamp(400_000, 500_000.max(flow.board.nodes.len() * 2000));
+        let trials = trials.min(flow.choices() * 600);
         let cooling = Cooling { trials, start: START * scale, end: 1e-3 * scale, seed: 0 };
         anneal::anneal(flow.clone(), &aim, cooling, moves_max)
     });

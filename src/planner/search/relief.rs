@@ -59,14 +59,17 @@ fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max
     let (aim, scale) = aim(&flow, overload, bound, moves_max);
     let (trials, runs) = work(&flow, moves_max);
     let mut best = flow.clone();
+    let mut idle = 0;
     for seed in 0..runs {
         let cooling = Cooling { trials, start: START * scale, end: END * scale, seed };
         flow = anneal::anneal(flow, &aim, cooling, moves_max);
         extend(&mut flow, moves_max);
+        idle += 1;
         if before(&flow, &best) {
             best.clone_from(&flow);
+            idle = 0;
         }
-        if flow.overload() <= 0.0 && flow.cost <= bound * NEAR {
+        if idle == IDLE_MAX || (flow.overload() <= 0.0 && flow.cost <= bound * NEAR) {
             break;
         }
     }
@@ -104,8 +107,8 @@ const LIMITED: f64 = 0.1;
 fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
     let moves = flow.moves.len();
     match moves >= moves_max {
-        true => ((moves * 5000).clamp(100_000, 300_000), 3),
-        false => ((moves * 2000).clamp(300_000, 1_000_000), RUNS),
+        true => ((moves * 5000).clamp(100_000, 300_000).min(flow.choices() * 600), 3),
+        false => ((moves * 2000).clamp(300_000, 1_000_000).min(flow.choices() * 600), RUNS),
     }
 }
 
@@ -116,6 +119,9 @@ const END: f64 = 0.003;
 
 /// Runs of the search at most, each going on from the best of those before.
 const RUNS: u64 = 6;
+
+/// So many runs one after the other without a better set end the search.
+const IDLE_MAX: u64 = 3;
 
 /// Within a percent of what is possible at best, another run is not worth its time.
 const NEAR: f64 = 1.01;

@@ -122,7 +122,7 @@ impl Formatted {
         let mut found = Vec::new();
         for word in self.text.split_inclusive(char::is_whitespace) {
             let command = command_length(word);
-            if command > 1 && !self.is_verbatim(at) {
+            if command > 0 && !self.is_verbatim(at) {
                 found.push(Entity { kind: EntityKind::BotCommand, offset: at, length: command });
             }
             at += word.encode_utf16().count();
@@ -141,10 +141,12 @@ impl Formatted {
     }
 }
 
-/// Returns the length of `/name@bot` at the start of the word; 0 or 1 when there is none.
+/// Returns the length of `/name@bot` at the start of the word; 0 when there is none, as in `/a/path`.
 fn command_length(word: &str) -> usize {
-    let Some(name) = word.strip_prefix('/') else { return 0 };
-    1 + name.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '@')).count()
+    let Some(rest) = word.strip_prefix('/') else { return 0 };
+    let name = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '@')).count();
+    let goes_on = rest.chars().nth(name).is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '<' | '>'));
+    if name == 0 || goes_on { 0 } else { 1 + name }
 }
 
 impl Entity {
@@ -609,7 +611,7 @@ mod tests {
 
     #[test]
     fn commands_are_found_where_words_start() {
-        let text = Formatted::plain("try /status or 1/2 and /help@bot");
+        let text = Formatted::plain("try /status or 1/2 and /help@bot, not /vm/v3 or /пароль");
         assert_eq!(
             text.entities,
             [entity(EntityKind::BotCommand, 4, 7), entity(EntityKind::BotCommand, 23, 9)]

@@ -15,8 +15,8 @@ use chrono_tz::Tz;
 use super::text::{Arg, Language, args, escape};
 
 pub use answers::{Opening, Setting, StalePress};
-pub use status::{HistoryPage, HistoryRow};
 pub(super) use status::{Found, find_cluster, find_node, find_vm};
+pub use status::{HistoryPage, HistoryRow};
 
 /// Telegram takes 4096 UTF-16 units of text; some are left for the line that says how a text goes on.
 const PAGE_UNITS_MAX: usize = 3900;

@@ -304,8 +304,7 @@ impl View {
         if status.running.is_empty() {
             return self.page(vec![self.say("nothing-running", args![])]);
         }
-        let mut lines =
-            vec![self.say("running-title", args![n = status.running.len()])];
+        let mut lines = vec![self.say("running-title", args![n = status.running.len()])];
         lines.extend(status.running.iter().map(|entry| self.running_line(entry, status.now)));
         let cancel = self.button("button-cancel", Press::Cancel.data());
         self.page(lines).with_row(vec![cancel])

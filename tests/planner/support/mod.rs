@@ -1,9 +1,14 @@
 //! Clusters for tests and benches: recorded ones, and a generator of many sizes, fills and skews.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test and bench uses its part, and what is unused differs"
+)]
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
     model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo},
-    planner::{Policy, Strategy, Threshold},
+    planner::{self, Migration, Policy, Strategy, Threshold},
 };
 
 /// The bench's cluster of 20 nodes and 300 VMs: `gen.py 20 300 1 c20`.
@@ -184,6 +189,138 @@ const TARIFFS: [(u32, u64, f64); 10] = [
     (8, 32768, 2.0),
     (16, 32768, 1.0),
 ];
+
+impl Shape {
+    /// The shape as one word, as the table of optima has it.
+    pub fn name(&self) -> String {
+        let alike = if self.unlike { "unlike" } else { "alike" };
+        format!("{}-{}-{}-{alike}-{}-{}", self.nodes, self.vms, self.seed, self.fill, self.skew)
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let fields: Vec<&str> = name.split('-').collect();
+        let [nodes, vms, seed, alike, fill, skew] = fields[..] else { return None };
+        Some(Self {
+            nodes: nodes.parse().ok()?,
+            vms: vms.parse().ok()?,
+            seed: seed.parse().ok()?,
+            unlike: alike == "unlike",
+            fill: fill.parse().ok()?,
+            skew: skew.parse().ok()?,
+        })
+    }
+}
+
+/// The shapes in the table of optima.
+pub fn shapes() -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    for (nodes, vms) in [(8, 120), (12, 300), (20, 300), (40, 800), (100, 3000)] {
+        for fill in [0.58, 0.62, 0.65, 0.68] {
+            for (skew, seed) in [(0.3, 1), (0.5, 2), (0.9, 3)] {
+                shapes.push(Shape { nodes, vms, seed, unlike: seed % 2 == 0, fill, skew });
+            }
+        }
+    }
+    shapes
+}
+
+/// An exact optimum, found by `data/optima.py`.
+pub struct Optimum {
+    pub shape: Shape,
+    pub memory: f64,
+    pub cpu: f64,
+    /// The least cost that clears the overload; `None` where nothing can.
+    pub cost: Option<f64>,
+}
+
+/// The table of optima; a line is `shape memory cpu 0 cost bound`.
+pub fn optima() -> Vec<Optimum> {
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let number = |index: usize| fields[index].parse::<f64>();
+        Optimum {
+            shape: Shape::parse(fields[0]).expect("a shape"),
+            memory: number(1).expect("a threshold"),
+            cpu: number(2).expect("a threshold"),
+            cost: number(4).ok(),
+        }
+    };
+    include_str!("../data/optima.txt").lines().map(line).collect()
+}
+
+/// The same nodes and VMs dealt out to so many clusters, nodes by their number.
+pub fn in_clusters(snapshot: &Snapshot, count: u64) -> Snapshot {
+    let mut dealt = snapshot.clone();
+    dealt.clusters = (1..=count).map(|id| ClusterInfo::new(ClusterId(id), format!("cluster-{id}"))).collect();
+    for node in &mut dealt.nodes {
+        node.cluster = ClusterId(1 + node.id.0 % count);
+    }
+    dealt
+}
+
+/// What the Python tool does, repeated until it changes nothing: the smallest VM of each overloaded node to the node
+/// with the lowest CPU ratio and then memory that stays under both thresholds; one for each node and cycle.
+pub fn baseline(snapshot: &Snapshot, policy: &Policy) -> Vec<Migration> {
+    let template = planner::plan(snapshot, &Policy { migrations_max: 1, ..policy.clone() });
+    let Some(template) = template.clusters[0].migrations.first().cloned() else { return Vec::new() };
+    let mut world = snapshot.clone();
+    let mut moves: Vec<Migration> = Vec::new();
+    let mut moved = std::collections::BTreeSet::new();
+    loop {
+        let before = moves.len();
+        for source in 0..world.nodes.len() {
+            if !is_over(&world.nodes[source], policy) {
+                continue;
+            }
+            let id = world.nodes[source].id;
+            let here = (0..world.vms.len()).filter(|vm| world.vms[*vm].node == id && !moved.contains(vm));
+            let Some(vm) = here.min_by_key(|vm| (world.vms[*vm].memory, *vm)) else { continue };
+            let Some(target) = baseline_target(&world, vm, policy) else { continue };
+            moves.push(Migration {
+                vm: world.vms[vm].id,
+                source: id,
+                target: world.nodes[target].id,
+                ram: world.vms[vm].memory,
+                ..template.clone()
+            });
+            moved.insert(vm);
+            let (memory, cores) = (world.vms[vm].memory, world.vms[vm].cpu_cores);
+            world.vms[vm].node = world.nodes[target].id;
+            let used = |node: &NodeInfo| (node.memory_used.unwrap_or_default(), node.cpu_used.unwrap_or(0));
+            let (a, b) = (used(&world.nodes[source]), used(&world.nodes[target]));
+            world.nodes[source].memory_used = Some(a.0.saturating_sub(memory));
+            world.nodes[source].cpu_used = Some(a.1 - cores);
+            world.nodes[target].memory_used = Some(b.0 + memory);
+            world.nodes[target].cpu_used = Some(b.1 + cores);
+        }
+        if moves.len() == before {
+            return moves;
+        }
+    }
+}
+
+fn ratios(node: &NodeInfo) -> (f64, f64) {
+    let memory = node.memory_used.unwrap_or_default().percent_of(node.memory_total.unwrap_or_default());
+    (f64::from(node.cpu_used.unwrap_or(0)) / f64::from(node.cpu_total.unwrap_or(1)), memory)
+}
+
+fn is_over(node: &NodeInfo, policy: &Policy) -> bool {
+    let (cpu, memory) = ratios(node);
+    cpu > policy.cpu.overload || memory > policy.memory.overload
+}
+
+fn baseline_target(world: &Snapshot, vm: usize, policy: &Policy) -> Option<usize> {
+    let vm = &world.vms[vm];
+    let after = |node: &NodeInfo| {
+        let mut node = node.clone();
+        node.memory_used = Some(node.memory_used.unwrap_or_default() + vm.memory);
+        node.cpu_used = Some(node.cpu_used.unwrap_or(0) + vm.cpu_cores);
+        node
+    };
+    let open = (0..world.nodes.len()).filter(|n| world.nodes[*n].id != vm.node);
+    open.filter(|n| !is_over(&after(&world.nodes[*n]), policy))
+        .min_by(|a, b| ratios(&world.nodes[*a]).partial_cmp(&ratios(&world.nodes[*b])).expect("numbers"))
+}
 
 /// Makes a cluster: VMs by tariff, nodes sized for the fill, placement skewed but within capacity.
 pub fn generate(shape: Shape) -> Snapshot {
