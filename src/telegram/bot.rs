@@ -148,6 +148,7 @@ impl Bot {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let parts = Parts {
             api: api.clone(),
+            handle: handle.clone(),
             store: store.clone(),
             clock: clock.clone(),
             chats: chats.clone(),
@@ -364,7 +365,8 @@ impl Shared {
         let CallbackQuery { id, from, message, data, .. } = query;
         let Some(message) = message else {
             // Under a message that was sent by way of another chat: nothing of ours is there.
-            self.answer_press(&id.0, &PressAnswer::Window(self.view().stale_press(StalePress::Unknown))).await;
+            self.answer_press(&id.0, &PressAnswer::Window(self.view().stale_press(StalePress::Unknown)))
+                .await;
             return None;
         };
         let (chat, number) = (message.chat(), message.id());

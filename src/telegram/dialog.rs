@@ -503,7 +503,9 @@ mod tests {
         assert_eq!(told_before.handle(&text(STRANGER, "/balance")), []);
         assert_eq!(said_by(STRANGER, "talk among people"), []);
         let pressed = told_before.handle(&press(STRANGER, "s"));
-        assert!(matches!(&pressed[0], Effect::AnswerPress(PressAnswer::Window(words)) if words.contains('4')));
+        assert!(
+            matches!(&pressed[0], Effect::AnswerPress(PressAnswer::Window(words)) if words.contains('4'))
+        );
         assert!(is_refused(&pressed));
     }
 
@@ -522,7 +524,10 @@ mod tests {
         for letter in ["a", "r", "f", "c", "x:1000"] {
             let data = format!("p:12:{}:{letter}", facts.tag());
             let effects = facts.handle(&press(VIEWER, &data));
-            assert!(matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))), "{letter}: {effects:?}");
+            assert!(
+                matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))),
+                "{letter}: {effects:?}"
+            );
             assert!(is_refused(&effects) && effects.len() == 2, "{letter}: {effects:?}");
         }
         let effects = facts.handle(&press(VIEWER, "s"));
