@@ -281,22 +281,28 @@ impl TelegramNotifier {
     /// Takes over the messages of the proposal that gave way to this one.
     fn adopt(&mut self, newer: &Proposal, card: &mut Card) {
         let gave_way = |id: ProposalId| match self.store.proposal(id) {
-            Ok(Some(older)) => {
-                matches!(older.state, ProposalState::Superseded { by, .. } if by == newer.id)
-            }
+            Ok(Some(older)) => gave_way(&older, newer),
             Ok(None) | Err(_) => false,
         };
         let older = self.cards.iter().rev().find_map(|(key, older)| match older.subject {
-            Subject::Proposal { id, .. } if id < newer.id && older.chat == card.chat && gave_way(id) => {
-                Some(key.clone())
+            Subject::Proposal { id, .. }
+                if id < newer.id && older.chat == card.chat && !older.messages.is_empty() && gave_way(id) =>
+            {
+                Some((key.clone(), id))
             }
             _ => None,
         });
-        let Some(older) = older.and_then(|key| self.remove(&key)) else { return };
+        let Some((key, id)) = older else { return };
+        let Some(mut older) = self.remove(&key) else { return };
         card.thread = older.thread;
         card.reply_to = older.reply_to;
-        card.messages =
-            older.messages.into_iter().map(|shown| Shown { hash: String::new(), ..shown }).collect();
+        let messages = std::mem::take(&mut older.messages).into_iter();
+        card.messages = messages.map(|shown| Shown { hash: String::new(), ..shown }).collect();
+        // Kept without messages: what is shown in another's place must not be sent again after a restart.
+        older.shown = self.store.proposal(id).ok().flatten().map(|older| older.revision);
+        older.settled = true;
+        older.touched_at = self.clock.now();
+        self.keep(older);
     }
 
     fn address(&self, proposal: &Proposal) -> Option<Address> {
@@ -679,6 +685,23 @@ fn takes_over(proposal: &Proposal) -> bool {
     match proposal.origin {
         Origin::Schedule | Origin::Replaces(_) => true,
         Origin::Person(_) | Origin::Once => false,
+    }
+}
+
+/// Tells whether a plan goes on in the message of an older one. What was approved and could not be carried out
+/// keeps its message: that tells why.
+fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
+    let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
+    match older.state {
+        ProposalState::Superseded { by, .. } => by == newer.id,
+        ProposalState::Expired { .. } | ProposalState::Stale { .. } | ProposalState::Shown { .. } => {
+            newer.origin == Origin::Replaces(older.id) && !has_begun
+        }
+        ProposalState::Pending
+        | ProposalState::Approved { .. }
+        | ProposalState::Running { .. }
+        | ProposalState::Done { .. }
+        | ProposalState::Rejected { .. } => false,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Setup {
     pub interval: Duration,
     pub panics_at: Option<&'static str>,
     pub home: i64,
+    /// For the real program: its clock cannot be turned.
+    pub real_time: bool,
 }
 
 impl Default for Setup {
@@ -59,6 +61,7 @@ impl Default for Setup {
             interval: Duration::from_secs(3600),
             panics_at: None,
             home: SUPERGROUP,
+            real_time: false,
         }
     }
 }
@@ -100,7 +103,8 @@ impl Ctx {
         let clock = ManualClock::at(platform::noon());
         let options = Options { pace: setup.pace, ..Options::default() };
         let sim = SimVmManager::start(world, options).await.unwrap();
-        let options = telegram::Options { clock: clock.clone().into(), ..telegram::Options::default() };
+        let telegrams_clock = if setup.real_time { Clock::system() } else { clock.clone().into() };
+        let options = telegram::Options { clock: telegrams_clock, ..telegram::Options::default() };
         let telegram = SimTelegram::start(options).await.unwrap();
         let dir = TempDir::new().unwrap();
         let mut variables = environment(&sim, &telegram, dir.path(), setup.home);

@@ -149,7 +149,10 @@ async fn a_refresh_shows_the_present_state_in_the_same_message() {
     bot.press(OPERATOR, &stale, "Refresh").await;
     let fresh = bot.says(&proposal, "Waits for approval").await;
     assert!(fresh.text().contains("kvm-01 → kvm-03"), "{}", fresh.text());
-    assert_eq!(bot.written().len(), 1);
+    bot.kill().await;
+    bot.restart().await;
+    bot.ask(VIEWER, "/whoami").await;
+    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
 }
 
 #[tokio::test]
@@ -197,7 +200,7 @@ async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
     });
     bot.press(OPERATOR, &proposal, "Approve").await;
     let done = bot.says(&proposal, "done: 1 moved, 0 failed, 1 dropped").await;
-    assert!(done.text().contains("ISO"), "{}", done.text());
+    assert!(done.text().contains("dropped: the VM stays: iso"), "{}", done.text());
     assert!(bot.ordered(0)[1].starts_with("kvm-02 →"));
     assert!(bot.sim.violations().is_empty());
 }
@@ -212,17 +215,16 @@ async fn a_plan_that_relieves_nothing_any_more_gives_way_to_a_fresh_one() {
     };
     bot.sim.set_maintenance(taken, true);
     bot.press(OPERATOR, &proposal, "Approve").await;
-    let fresh = bot.says(&proposal, "Waits for approval").await;
-    let fresh = match fresh.text().contains("In place of") {
-        true => fresh,
-        false => bot.says(&proposal, "In place of").await,
-    };
+    let stale = bot.says(&proposal, "does not fit any more").await;
+    assert!(stale.text().contains("dropped: the target refuses: maintenance"), "{}", stale.text());
+    assert!(stale.button("Approve").is_none());
+    let fresh = bot.heard("In place of plan 1").await;
     let spare = bot.sim.look(|world| world.nodes[&spare].name.clone());
     assert!(fresh.text().contains(&format!("kvm-01 → {spare}")), "{}", fresh.text());
     assert!(bot.sim.orders().is_empty(), "nobody approved the fresh one");
     bot.press(OPERATOR, &fresh, "Approve").await;
-    bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(bot.written().len(), 1);
+    bot.says(&fresh, "done: 1 moved").await;
+    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
 }
 
 #[tokio::test]
@@ -473,7 +475,7 @@ async fn what_people_set_outlives_a_kill() {
 
 #[tokio::test]
 async fn what_people_set_outlives_the_death_of_the_process() {
-    let bot = Ctx::prepared(World::small(), Setup::default()).await;
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
     let variables = conversation::environment(&bot.sim, &bot.telegram, bot.dir.path(), bot.home);
     let mut child = process(bot.dir.path(), &variables);
     settings_are_made(&bot).await;
@@ -499,7 +501,7 @@ async fn a_plan_that_ran_when_the_bot_was_killed_ends_in_its_message() {
 
 #[tokio::test]
 async fn the_process_ends_well_while_it_polls_and_during_a_migration() {
-    let bot = Ctx::prepared(World::small(), Setup::default().manual()).await;
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default().manual() }).await;
     let mut variables = conversation::environment(&bot.sim, &bot.telegram, bot.dir.path(), bot.home);
     variables.insert("LOG_LEVEL".into(), "debug".into());
     let mut child = process(bot.dir.path(), &variables);

@@ -40,7 +40,8 @@ async fn what_happened_while_telegram_was_away_is_told_once_and_as_it_is_then() 
     bot.cycles(3).await;
     bot.telegram.set_faults(|faults| faults.away = false);
     let two = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
     assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
@@ -111,6 +112,15 @@ async fn a_second_poller_is_said_once() {
     assert_eq!(bot.written().len(), 3, "{}", bot.telegram.transcript(bot.home));
 }
 
+#[tokio::test]
+async fn an_alert_of_a_dry_run_says_so_first() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("DRY_RUN", "true")])).await;
+    bot.ask(VIEWER, "/whoami").await;
+    bot.telegram.set_faults(|faults| faults.conflict = true);
+    let alert = bot.heard("A second program reads my updates").await;
+    assert!(alert.text().starts_with("DRY RUN"), "{}", alert.text());
+}
+
 // ---- chats and messages come and go
 
 #[tokio::test]
@@ -153,7 +163,8 @@ async fn kicked_out_it_goes_on_balancing_and_reports_when_it_is_back() {
     bot.cycles(2).await;
     bot.telegram.set_bot_role(bot.home, Role::Member).unwrap();
     let two = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", two).await.unwrap();
 }
@@ -240,7 +251,11 @@ async fn what_was_said_long_ago_is_refused_with_a_word() {
     let (late, in_time) = (said(11, "/mode auto"), said(9, "/exclude kvm-02"));
     bot.restart().await;
     let refused = bot.answer_to(bot.home, late).await;
-    assert!(refused.text().contains("/mode") && refused.text().contains("read too late"), "{}", refused.text());
+    assert!(
+        refused.text().contains("/mode") && refused.text().contains("read too late"),
+        "{}",
+        refused.text()
+    );
     assert!(bot.answer_to(bot.home, in_time).await.text().contains("kvm-02"));
     assert!(bot.ask(ADMIN, "/mode").await.text().contains("off"));
 }
