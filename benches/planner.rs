@@ -1,5 +1,6 @@
 //! How long planning takes: `cargo bench --bench planner`. The bars are in `docs/PLANNER.md`.
 
+#[expect(dead_code, clippy::expect_used, reason = "shared with the tests, of which it is a part")]
 #[path = "../tests/planner/support/mod.rs"]
 mod support;
 

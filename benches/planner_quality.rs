@@ -3,6 +3,7 @@
 //! `-- emit DIR` writes the generated clusters of the table of optima, for `tests/planner/data/optima.py`.
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this is for")]
 
+#[expect(dead_code, clippy::expect_used, reason = "shared with the tests, of which it is a part")]
 #[path = "../tests/planner/support/mod.rs"]
 mod support;
 
@@ -14,7 +15,7 @@ use vm_balancer::{
     planner::{self, ClusterPlan, Policy},
 };
 
-fn main() {
+fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [command, folder] = &arguments[..]
         && command == "emit"
@@ -46,6 +47,7 @@ fn main() {
         row(&format!("{name} level, imbalance"), plan.migrations.len(), plan.after.imbalance, bar, seconds);
     }
     generated();
+    Ok(())
 }
 
 /// Against the exact optima of generated clusters.
@@ -80,10 +82,11 @@ fn row(what: &str, moves: usize, reached: f64, bar: f64, seconds: f64) {
     assert!(reached <= bar, "{what} misses its bar");
 }
 
-fn emit(folder: &str) {
+fn emit(folder: &str) -> std::io::Result<()> {
     for shape in support::shapes() {
         let path = format!("{folder}/{}.txt", shape.name());
-        std::fs::write(&path, support::to_compact(&support::generate(shape))).expect("a folder to write to");
+        std::fs::write(&path, support::to_compact(&support::generate(shape)))?;
         println!("{path}");
     }
+    Ok(())
 }

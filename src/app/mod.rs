@@ -1,6 +1,7 @@
 //! The one composition root: builds all parts from the configuration and joins them.
 //!
-//! [`App`] is the bot; [`balancer`] is what the command line needs for one look or one cycle.
+//! [`App`] is the bot; [`balancer`] is what the command line needs for one look or one cycle, and [`vmmanager`],
+//! [`monitor`] and [`bot_name`] what it needs to try each part by itself.
 
 mod measure;
 
@@ -110,7 +111,7 @@ impl App {
         let store = Store::open_or_restore(&config.data_dir, clock.now())?;
         let control = Control::open(&config.data_dir).await?;
         let events = Events::new();
-        let balancer = balancer(config, store.clone(), events.clone(), clock.clone(), pace)?;
+        let balancer = joined(config, LOAD_READINGS, store.clone(), events.clone(), clock.clone(), pace)?;
         let (scheduler, handle) = Scheduler::new(config.scheduler_settings(), balancer);
         let chat = match chat {
             Some(settings) => Some(telegram::Bot::new(
@@ -168,7 +169,8 @@ impl App {
     }
 }
 
-/// Builds what looks, plans and carries out, over an open store.
+/// Builds what looks, plans and carries out once, over an open store: a single look has one reading of each node,
+/// so one must do.
 ///
 /// # Errors
 ///
@@ -180,26 +182,62 @@ pub fn balancer(
     clock: Clock,
     pace: Pace,
 ) -> Result<VmBalancer, AppError> {
-    let mut api_settings = config
-        .vmmanager
-        .as_ref()
-        .ok_or(AppError::NoVmManager)?
-        .settings(|path: &Path| std::fs::read(path))?;
+    joined(config, 1, store, events, clock, pace)
+}
+
+fn joined(
+    config: &Config,
+    load_readings: u32,
+    store: Store,
+    events: Events,
+    clock: Clock,
+    pace: Pace,
+) -> Result<VmBalancer, AppError> {
     let mut settings = config.balancer_settings();
+    settings.policy.load_readings = load_readings;
     if pace == Pace::Short {
-        api_settings.timing = Timing::short();
         settings.execution =
             executor::Settings { slow_after: settings.execution.slow_after, ..executor::Settings::short() };
     }
-    let monitor = match config.ssh.settings(&config.data_dir, Path::exists) {
-        Some(ssh) => Some(SshMonitor::new(ssh, clock.clone())?),
-        None => None,
-    };
-    if monitor.is_some() {
-        settings.policy.load_readings = LOAD_READINGS;
-    }
+    let monitor = monitor(config, clock.clone())?;
     let wanted = config.planner.clusters.clone();
     let measure = measure::measure(monitor.map(Arc::new), wanted, events.clone());
-    let parts = Parts { api: VmManagerApi::new(api_settings)?, store, events, clock, measure: Some(measure) };
+    let parts = Parts { api: vmmanager(config, pace)?, store, events, clock, measure: Some(measure) };
     Ok(VmBalancer::new(settings, parts))
+}
+
+/// Builds the client of VMmanager; nothing is sent yet.
+///
+/// # Errors
+///
+/// What of the configuration cannot be used.
+pub fn vmmanager(config: &Config, pace: Pace) -> Result<VmManagerApi, AppError> {
+    let configured = config.vmmanager.as_ref().ok_or(AppError::NoVmManager)?;
+    let mut settings = configured.settings(|path: &Path| std::fs::read(path))?;
+    if pace == Pace::Short {
+        settings.timing = Timing::short();
+    }
+    Ok(VmManagerApi::new(settings)?)
+}
+
+/// Builds what asks the nodes themselves; `None` where SSH is off.
+///
+/// # Errors
+///
+/// A key or known hosts that cannot be used.
+pub fn monitor(config: &Config, clock: Clock) -> Result<Option<SshMonitor>, AppError> {
+    let settings = config.ssh.settings(&config.data_dir, config.balance.interval, Path::exists);
+    Ok(settings.map(|settings| SshMonitor::new(settings, clock)).transpose()?)
+}
+
+/// Asks Telegram whose token this is; `None` without a token.
+///
+/// # Errors
+///
+/// Why Telegram cannot be asked, or that it does not know the token.
+pub async fn bot_name(config: &Config) -> Result<Option<String>, AppError> {
+    match config.telegram_settings() {
+        Some(settings) => Ok(Some(telegram::name(&settings).await?)),
+        None => Ok(None),
+    }
 }

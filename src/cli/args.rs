@@ -50,6 +50,8 @@ pub enum Command {
     },
     /// Print the live system as one JSON file; holds no secret and no client's e-mail
     Snapshot,
+    /// Try every part of the configuration for real and tell what is wrong; order nothing
+    Check,
     /// Tell what was done, newest first
     History {
         /// Print the history as CSV

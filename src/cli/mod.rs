@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Every text here is made by a pure function.
 
 mod args;
+mod check;
 mod history;
 mod json;
 mod logging;

@@ -11,14 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Command, Outcomes, Report, Row, history_csv, history_json, history_text, logging, report_json,
-    report_text,
+    Args, Command, Outcomes, Report, Row, check, history_csv, history_json, history_text, logging,
+    report_json, report_text,
 };
 use crate::{
     app::{self, App, AppError, Pace},
     balancer::CycleError,
     clock::Clock,
-    config::{Config, EnvFile, Problems, Purpose, Sources, read_env_file},
+    config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, read_env_file},
     control::{self, Answer, ControlError, Request},
     event::Events,
     model::Snapshot,
@@ -79,6 +79,7 @@ async fn carry_out(
         Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup()?, file, out),
         Some(Command::Plan { snapshot: None }) => plan_live(args, &setup()?, clock, out).await,
         Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
+        Some(Command::Check) => try_all(args, &setup()?, clock, out).await,
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), clock).await,
@@ -157,6 +158,8 @@ async fn plan_live(
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
     let (snapshot, mut policy) = picture(setup, clock).await?;
+    // A running bot waits for a second reading; here somebody asks what this one says.
+    policy.load_readings = 1;
     if args.cluster_ids.is_some() {
         policy.clusters = setup.config(Purpose::Offline)?.planner.clusters;
     }
@@ -166,6 +169,27 @@ async fn plan_live(
 async fn snapshot(setup: &Setup, clock: &Clock, out: &mut (dyn Write + Send)) -> Result<Exit, Failure> {
     let (snapshot, _) = picture(setup, clock).await?;
     print(out, serde_json::to_string_pretty(&snapshot).map(|text| text + "\n"))
+}
+
+async fn try_all(
+    args: &Args,
+    setup: &Setup,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    // What is worth a warning is told with the result; the log has the rest.
+    let level = if args.verbose { LogLevel::Debug } else { LogLevel::Error };
+    logging::start(level, LogFormat::Text);
+    let checked = check::check(&setup.sources, clock).await;
+    match args.json {
+        true => print(out, check::json(&checked).map(|text| text + "\n"))?,
+        false => print(out, Ok::<_, StoreError>(check::text(&checked)))?,
+    };
+    Ok(match checked.worst() {
+        check::State::Ok | check::State::NotChecked | check::State::Warning => Exit::Fine,
+        check::State::Wrong => Exit::Trouble,
+        check::State::Misconfigured => Exit::BadUsage,
+    })
 }
 
 async fn history(
@@ -267,7 +291,6 @@ fn confirm_restored(args: &Args, store: &Store) -> Result<(), StoreError> {
 #[cfg(feature = "sandbox")]
 async fn sandbox(args: &Args, wanted: super::SandboxArgs, clock: &Clock) -> Result<Exit, Failure> {
     // The terminal shows the chat; what the log says below a warning would stand between its lines.
-    use crate::config::{LogFormat, LogLevel};
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Warn };
     logging::start(level, LogFormat::Text);
     let shutdown = stop_at_signals()?;
@@ -290,9 +313,7 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
     let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let picture = balancer.look().await?;
-    // A single look has one reading, so one must do.
-    let policy = Policy { load_readings: 1, ..Policy::clone(&picture.policy) };
-    Ok((Snapshot::clone(&picture.snapshot), policy))
+    Ok((Snapshot::clone(&picture.snapshot), Policy::clone(&picture.policy)))
 }
 
 /// A folder for a store that nobody needs afterwards: a look must not leave one where there was none.
@@ -433,7 +454,7 @@ impl From<CycleError> for Failure {
 }
 
 /// An error with all its causes on one line, none of them twice.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -34,6 +34,7 @@ impl Config {
             resting: BTreeMap::new(),
             measurement_max_age: delta(self.balance.interval * 2),
             load_readings: 1,
+            nodes_are_asked: self.ssh.enabled,
         }
     }
 }
@@ -153,7 +154,12 @@ impl Ssh {
     ///
     /// Without a key and without a password a person's own key is taken, the first that `exists`.
     #[must_use]
-    pub fn settings(&self, data_dir: &Path, exists: impl Fn(&Path) -> bool) -> Option<ssh::Settings> {
+    pub fn settings(
+        &self,
+        data_dir: &Path,
+        interval: Duration,
+        exists: impl Fn(&Path) -> bool,
+    ) -> Option<ssh::Settings> {
         let own_keys = self.own_keys.iter().flat_map(|dir| OWN_KEYS.map(|name| dir.join(name)));
         let own_key = || match self.password {
             Some(_) => None,
@@ -170,6 +176,7 @@ impl Ssh {
             password: self.password.clone(),
             agent: self.agent.clone(),
             timeout: self.timeout,
+            interval,
             hosts: self.hosts.clone(),
             known_hosts: self.known_hosts.clone(),
             learned_hosts: data_dir.join(LEARNED_HOSTS),
@@ -225,10 +232,12 @@ mod tests {
 
     #[test]
     fn without_key_and_password_a_persons_own_key_is_tried() {
+        let interval = Duration::from_secs(600);
         let own = |more: &[(&str, &str)]| {
             let given = [&[("SSH_ENABLED", "true"), ("HOME", "/home/op")], more].concat();
             let ssh = config(&given).ssh;
-            let settings = ssh.settings(Path::new("/data"), |path| path.ends_with("id_rsa")).unwrap();
+            let settings =
+                ssh.settings(Path::new("/data"), interval, |path| path.ends_with("id_rsa")).unwrap();
             assert_eq!(settings.username, "root");
             assert_eq!(settings.learned_hosts, Path::new("/data/known_hosts"));
             settings.private_key.map(|key| key.path.display().to_string())
@@ -236,7 +245,7 @@ mod tests {
         assert_eq!(own(&[]).as_deref(), Some("/home/op/.ssh/id_rsa"));
         assert_eq!(own(&[("SSH_PASSWORD", "x")]), None);
         assert_eq!(own(&[("SSH_PRIVATE_KEY_PATH", "~/k")]).as_deref(), Some("/home/op/k"));
-        assert!(config(&[]).ssh.settings(Path::new("/data"), |_| true).is_none(), "off by default");
+        assert!(config(&[]).ssh.settings(Path::new("/data"), interval, |_| true).is_none(), "off by default");
     }
 
     fn config(more: &[(&str, &str)]) -> Config {

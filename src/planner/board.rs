@@ -200,6 +200,23 @@ impl<'a> Board<'a> {
         after
     }
 
+    /// The same cluster with one node that wants to be rid of everything, and no other that wants relief.
+    pub fn draining(&self, node: usize) -> Self {
+        let mut draining = self.clone();
+        for facts in &mut draining.nodes {
+            facts.over = [i64::MAX; RESOURCES];
+            facts.per_threshold = [0.0; RESOURCES];
+        }
+        // One more than its VMs need: each of them then still takes something off.
+        let sums = sum(self.vms_on[node].iter().map(|vm| self.vms[*vm].needs));
+        let facts = &mut draining.nodes[node];
+        facts.target = Err(TargetRefusal::Excluded);
+        facts.start = [sums[MEMORY] + 1, sums[CPU] + 1, sums[LOAD]];
+        facts.over = [0, 0, i64::MAX];
+        facts.per_threshold = [1.0 / facts.start[MEMORY] as f64, 1.0 / facts.start[CPU] as f64, 0.0];
+        draining
+    }
+
     /// Tells whether the VM may leave the node where it starts.
     pub fn movable(&self, vm: usize, drain: bool) -> Result<(), SkipWhy> {
         let vm = &self.vms[vm];

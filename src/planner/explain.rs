@@ -1,11 +1,13 @@
 //! Answers "why this, why not that" about one node, one VM or one cluster, under the rules the planner obeys.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Excess, Figures, Fullness, Policy, SkipWhy, TargetRefusal,
     board::{Board, SourceClosed},
     load, narrate,
 };
-use crate::model::{ClusterId, NodeId, Snapshot, VmId};
+use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmId, VmUse};
 
 /// A cluster as its nodes stand.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,30 @@ pub struct NodeOverview {
     pub over: Vec<Excess>,
     /// Whether its capacity is known; where not, the fullness says nothing.
     pub known: bool,
+    /// Whether it is asked to measure itself.
+    pub asked: bool,
+    /// What it measured of itself, if ever.
+    pub measured: Option<NodeReading>,
+}
+
+/// What a node measured of itself, as the planner takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeReading {
+    pub at: DateTime<Utc>,
+    /// Whether it counts; an old one does not, and then allocation does.
+    pub fresh: bool,
+    /// Load per core over 5 minutes; `None` where the number of cores is not known.
+    pub load: Option<f64>,
+    /// Over the threshold in this reading and not in the one before: it counts when the next one is, too.
+    pub waits: bool,
+    /// Memory really used, which allocation says nothing about.
+    pub memory_used: Option<Mib>,
+    /// The same in percent of all the node's memory.
+    pub memory_used_percent: Option<f64>,
+    /// Percent of time in which some task waited for CPU.
+    pub cpu_pressure: Option<f64>,
+    /// Percent of time in which some task waited for memory.
+    pub memory_pressure: Option<f64>,
 }
 
 /// What there is to say of a node.
@@ -46,7 +72,7 @@ pub struct NodeExplained {
     /// VMs on it that may be moved.
     pub movable: usize,
     /// Memory that moves may still fill; zero where it is full or closed.
-    pub memory_room: crate::model::Mib,
+    pub memory_room: Mib,
 }
 
 /// What there is to say of a VM.
@@ -60,6 +86,8 @@ pub struct VmExplained {
     pub held: Option<String>,
     /// Why it stays; `Ok` where it may be moved.
     pub movable: Result<(), SkipWhy>,
+    /// What it really uses of CPU, where its node was asked; it may be old.
+    pub measured: Option<VmUse>,
     /// Nodes of its cluster that would take it, with how full they would become.
     pub targets: Vec<(NodeId, String, Fullness)>,
     /// Nodes of its cluster that would not.
@@ -102,7 +130,7 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
         source,
         target,
         movable: board.vms_on[index].iter().filter(|vm| board.movable(**vm, false).is_ok()).count(),
-        memory_room: crate::model::Mib(u64::try_from(room).unwrap_or(0)),
+        memory_room: Mib(u64::try_from(room).unwrap_or(0)),
     })
 }
 
@@ -136,6 +164,7 @@ pub fn explain_vm(snapshot: &Snapshot, policy: &Policy, vm: VmId) -> Option<VmEx
         cluster,
         held: narrate::hold(&board),
         movable: board.movable(index, false),
+        measured: info.measured.clone(),
         targets,
         refusals,
     })
@@ -150,5 +179,31 @@ fn node_overview(board: &Board<'_>, node: usize) -> NodeOverview {
         vms: board.vms_on[node].len(),
         over: load::excesses(board, node, &facts.start),
         known: facts.known,
+        asked: board.policy.nodes_are_asked,
+        measured: reading(board, node),
     }
+}
+
+fn reading(board: &Board<'_>, node: usize) -> Option<NodeReading> {
+    let info = board.nodes[node].info;
+    let measured = info.load.as_ref()?;
+    let counts = load::fresh_load(info, board.snapshot.taken_at, board.policy);
+    let cpus = measured.cpus.filter(|cpus| *cpus > 0).or(info.cpu_total).filter(|cpus| *cpus > 0);
+    let load = cpus.map(|cpus| measured.five / f64::from(cpus));
+    let over = load.is_some_and(|load| load > board.policy.load.overload);
+    let percent = |used: Mib| info.memory_total.map(|all| load::share(signed(used), signed(all)) * 100.0);
+    Some(NodeReading {
+        at: measured.at,
+        fresh: counts.is_some(),
+        load,
+        waits: over && counts.is_some_and(|counts| !counts.persistent),
+        memory_used: measured.memory_used_mib,
+        memory_used_percent: measured.memory_used_mib.and_then(percent),
+        cpu_pressure: measured.cpu_pressure,
+        memory_pressure: measured.memory_pressure,
+    })
+}
+
+fn signed(amount: Mib) -> i64 {
+    i64::try_from(amount.0).unwrap_or(i64::MAX)
 }

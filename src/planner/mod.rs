@@ -24,7 +24,9 @@ use crate::model::{ClusterInfo, Snapshot};
 pub use check::{Violation, check};
 pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
 pub use drain::{Drain, drain};
-pub use explain::{NodeExplained, NodeOverview, Overview, VmExplained, explain_node, explain_vm, overview};
+pub use explain::{
+    NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overview,
+};
 pub use fit::{Revalidated, Unfit, fit, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{

@@ -348,7 +348,8 @@ fn notes(board: &Board<'_>) -> Vec<Note> {
         notes.push(Note::EveryVmOptedOut);
     }
     let unmeasured: Vec<_> = board.nodes.iter().filter(|node| node.known && !node.by_load).collect();
-    if !unmeasured.is_empty() && board.nodes.iter().any(|node| node.info.load.is_some()) {
+    let asked = board.policy.nodes_are_asked || board.nodes.iter().any(|node| node.info.load.is_some());
+    if asked && !unmeasured.is_empty() {
         let nodes = unmeasured.iter().map(|node| node.info.name.clone()).collect();
         notes.push(Note::Unmeasured { nodes });
     }

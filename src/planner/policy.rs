@@ -39,6 +39,9 @@ pub struct Policy {
     pub measurement_max_age: TimeDelta,
     /// How many readings running must be over the load threshold: 2 in the bot, 1 for a single look.
     pub load_readings: u32,
+    /// Whether nodes are asked to measure themselves: then one without a fresh measurement is worth a note.
+    #[serde(default)]
+    pub nodes_are_asked: bool,
 }
 
 impl Default for Policy {
@@ -60,6 +63,7 @@ impl Default for Policy {
             resting: BTreeMap::new(),
             measurement_max_age: TimeDelta::seconds(1200),
             load_readings: 1,
+            nodes_are_asked: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, Weekday};
 /// let windows: Windows = "Mon-Fri 01:00-05:00, Sat,Sun 22:00-06:00".parse()?;
 /// let at = |text: &str| text.parse().map(|local| windows.is_open(local));
 /// assert!(at("2026-11-23T01:00:00")?, "a Monday");
-/// assert!(!at("2026-11-23T05:00:00")?, "the end does not belong to it");
+/// assert!(!at("2026-11-24T05:00:00")?, "the end does not belong to it");
 /// assert!(at("2026-11-30T05:59:00")?, "the night from Sunday to Monday");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -1,8 +1,9 @@
 //! Asks all nodes side by side, keeps one connection to each, and never lets one node wait for another.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,6 +30,9 @@ const EARLIER_SAMPLE_MIN_AGE: TimeDelta = TimeDelta::seconds(5);
 
 /// An earlier sample that is older than this says too much about the past: two new ones are taken.
 const EARLIER_SAMPLE_MAX_AGE: TimeDelta = TimeDelta::hours(2);
+
+/// So often in an interval a reading is kept as an earlier one; with it, at most twice as many are kept.
+const MARKS_PER_INTERVAL: u32 = 4;
 
 /// Measures nodes over SSH.
 pub struct SshMonitor {
@@ -67,7 +71,12 @@ struct Peer {
     target: Option<Target>,
     connection: Option<Connection>,
     last: Option<Last>,
+    marks: Marks,
 }
+
+/// Five-minute averages of earlier readings, oldest first: few, and never two that stand close together.
+#[derive(Default)]
+struct Marks(VecDeque<(DateTime<Utc>, f64)>);
 
 struct Last {
     reading: Reading,
@@ -168,7 +177,7 @@ impl SshMonitor {
         let failure = self.read(&mut peer, &target, trust, deadline).await.err();
         if failure.as_ref().is_some_and(SshFailure::is_host_key) {
             // Whoever answered before may not have been the node.
-            peer.last = None;
+            (peer.last, peer.marks) = (None, Marks::default());
         }
         Turn { node: node.id, reading: peer.last.as_ref().map(|last| last.reading.clone()), failure }
     }
@@ -185,8 +194,10 @@ impl SshMonitor {
         let mut answer = parse::answer(&text).map_err(SshFailure::Unreadable)?;
         let last = peer.last.take();
         let earlier = last.as_ref().and_then(|last| last.sample.as_ref());
-        let previous_five = last.as_ref().map(|last| last.reading.load[1]);
-        let reading = Reading::new(&answer, earlier, previous_five, self.clock.now());
+        let now = self.clock.now();
+        let previous_five = peer.marks.before(now, self.settings.interval);
+        let reading = Reading::new(&answer, earlier, previous_five, now);
+        peer.marks.add(now, reading.load[1], self.settings.interval);
         peer.last = Some(Last { reading, sample: answer.samples.pop() });
         Ok(())
     }
@@ -287,6 +298,26 @@ struct Turn {
     node: NodeId,
     reading: Option<Reading>,
     failure: Option<SshFailure>,
+}
+
+impl Marks {
+    /// Returns the average of the reading before one at `now`: the newest that is at least half an interval older,
+    /// so that somebody who asks for the status between two cycles makes no second reading of the first; and not
+    /// older than two intervals, as then the readings do not follow each other.
+    fn before(&self, now: DateTime<Utc>, interval: Duration) -> Option<f64> {
+        let age = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
+        let fits = |at| age(at) * 2 >= interval && age(at) <= interval * 2;
+        self.0.iter().rev().find(|(at, _)| fits(*at)).map(|(_, five)| *five)
+    }
+
+    /// Keeps a reading for later ones; one close after another adds nothing.
+    fn add(&mut self, now: DateTime<Utc>, five: f64, interval: Duration) {
+        let age = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
+        self.0.retain(|(at, _)| *at <= now && age(*at) <= interval * 2);
+        if self.0.back().is_none_or(|(at, _)| age(*at) * MARKS_PER_INTERVAL >= interval) {
+            self.0.push_back((now, five));
+        }
+    }
 }
 
 impl Peer {

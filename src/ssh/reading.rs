@@ -21,7 +21,8 @@ pub struct Reading {
     pub at: DateTime<Utc>,
     /// Load averages over 1, 5 and 15 minutes, for the whole machine (not per core).
     pub load: [f64; 3],
-    /// The five-minute average of the reading before this one.
+    /// The five-minute average of the reading before this one: the newest that is between half an interval and
+    /// two intervals older, whatever was read in between.
     pub previous_five: Option<f64>,
     /// Logical CPUs.
     pub cpus: Option<u32>,

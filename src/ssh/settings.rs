@@ -25,6 +25,8 @@ pub struct Settings {
     pub agent: Option<PathBuf>,
     /// The longest that connecting and logging in may take, and the longest for each command.
     pub timeout: Duration,
+    /// The time between two cycles: tells which earlier reading is the one before, see [`super::Reading`].
+    pub interval: Duration,
     /// Node name or id to host: wins over the address that VMmanager gives.
     pub hosts: BTreeMap<String, HostPort>,
     pub known_hosts: PathBuf,

@@ -18,6 +18,7 @@ pub fn settings() -> Settings {
         password: Some("secret".into()),
         agent: None,
         timeout: Duration::from_secs(10),
+        interval: Duration::from_secs(600),
         hosts: BTreeMap::new(),
         known_hosts: "/nonexistent/known_hosts".into(),
         learned_hosts: "/nonexistent/learned_hosts".into(),

@@ -105,6 +105,20 @@ pub enum BotError {
     Client(#[source] reqwest::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("Telegram: {0}")]
+    Refused(String),
+}
+
+/// Asks the Bot API server for the user name of the bot; changes nothing, and a bot that runs is not disturbed.
+///
+/// # Errors
+///
+/// Why it did not say, e.g. that the token is not accepted.
+pub async fn name(settings: &Settings) -> Result<String, BotError> {
+    let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
+        .map_err(BotError::Client)?;
+    let me = api.me().await.map_err(|failure| BotError::Refused(failure.to_string()))?;
+    Ok(me.user.username.clone().unwrap_or_else(|| me.user.first_name.clone()))
 }
 
 /// The chat: reads updates, and writes through its [`TelegramNotifier`].

@@ -17,7 +17,7 @@ mod samples;
 mod text;
 pub mod view;
 
-pub use bot::{Bot, BotError, POLL_TIMEOUT, Settings};
+pub use bot::{Bot, BotError, POLL_TIMEOUT, Settings, name};
 pub use notifier::{ChatTarget, TelegramNotifier};
 pub use outbox::Spacing;
 pub use text::Language;

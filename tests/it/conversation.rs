@@ -1,14 +1,7 @@
 //! The whole service over its simulated surroundings, as somebody in the chat meets it: what the tests of the
 //! service and of its faults stand on. Everything is seen from outside.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    path::Path,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs::File, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tempfile::TempDir;

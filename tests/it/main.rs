@@ -1,5 +1,6 @@
 //! The whole service, and its simulated surroundings, over real protocols on loopback.
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
 #[cfg(feature = "ci-browser")]
 mod browser;
@@ -16,5 +17,6 @@ mod sim_telegram;
 mod ssh;
 #[cfg(feature = "ci-sshd")]
 mod ssh_real;
+mod ssh_service;
 mod telegram;
 mod vmmanager;

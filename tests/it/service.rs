@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// More migrations at a time than the worlds of these tests need.
-const ALL_AT_ONCE: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "300"), ("MAX_PARALLEL_MIGRATIONS", "4")];
+const ALL_AT_ONCE: [(&str, &str); 2] =
+    [("MAX_MIGRATIONS_PER_CYCLE", "300"), ("MAX_PARALLEL_MIGRATIONS", "4")];
 
 // ---- one plan
 
@@ -248,8 +249,9 @@ async fn one_approved_plan_relieves_twelve_nodes_and_breaks_no_rule() {
     let world = World::generate(&Scale { overloaded_percent: 40.0, ..Scale::default() });
     let overloaded = world.nodes_above(70.0).len();
     assert!(overloaded > 3, "{overloaded}");
-    let bot = Ctx::with(world, Setup { pace: Pace::After(Duration::from_millis(1)), ..Setup::of(&ALL_AT_ONCE) })
-        .await;
+    let bot =
+        Ctx::with(world, Setup { pace: Pace::After(Duration::from_millis(1)), ..Setup::of(&ALL_AT_ONCE) })
+            .await;
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     let done = bot.says(&proposal, "done: ").await;
@@ -382,7 +384,8 @@ async fn in_auto_mode_overload_goes_away_with_one_report_for_each_cycle_that_did
     let bot = Ctx::with(two_overloaded(), Setup::of(&[("BALANCE_MODE", "auto")]).often()).await;
     bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
     let reports = |messages: &[SimMessage]| {
-        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2).then_some(())
+        (messages.iter().filter(|message| message.text().contains("done: 1 moved")).count() == 2)
+            .then_some(())
     };
     bot.telegram.wait_for(bot.home, "two reports", reports).await.unwrap();
     bot.cycles(5).await;

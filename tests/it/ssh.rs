@@ -557,6 +557,7 @@ impl World {
             password: Some(SecretString::from("secret")),
             agent: None,
             timeout: GENEROUS,
+            interval: Duration::from_secs(600),
             hosts: BTreeMap::new(),
             known_hosts: self.path("known_hosts"),
             learned_hosts: self.path("learned_hosts"),

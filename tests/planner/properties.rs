@@ -161,7 +161,7 @@ fn placed(snapshot: &Snapshot, at: &[u64]) -> Snapshot {
 }
 
 fn within(snapshot: &Snapshot, target: NodeId, policy: &Policy) -> bool {
-    let node = snapshot.node(target).expect("the node is there");
+    let Some(node) = snapshot.node(target) else { return false };
     let memory = node.memory_used.unwrap_or_default().percent_of(node.memory_total.unwrap_or_default());
     let cpu = f64::from(node.cpu_used.unwrap_or(0)) / f64::from(node.cpu_total.unwrap_or(1));
     memory <= policy.memory.ceiling() && cpu <= policy.cpu.ceiling()

@@ -7,7 +7,9 @@ use vm_balancer::{
     planner::{self, ClusterPlan, Policy},
 };
 
-use crate::support::{C20, C100, compact, cost, leveling, overload, thresholds};
+use crate::support::{
+    C20, C100, Shape, after, compact, cost, generate, leveling, optima, overload, thresholds,
+};
 
 #[test]
 fn relief_of_the_recorded_clusters_costs_what_the_exact_optimum_does() {
@@ -20,6 +22,43 @@ fn relief_of_the_recorded_clusters_costs_what_the_exact_optimum_does() {
         assert!(cost(&plan) <= optimum * 1.05, "{} against {optimum}", cost(&plan));
     }
 }
+
+#[test]
+fn relief_of_generated_clusters_is_within_a_few_percent_of_the_exact_optimum() {
+    let mut ratios = Vec::new();
+    for optimum in optima() {
+        let snapshot = generate(optimum.shape);
+        let plan = sound(&snapshot, &thresholds(optimum.memory, optimum.cpu));
+        let Some(least) = optimum.cost else { continue };
+        assert_eq!(plan.after.overloaded, 0, "{:?} can be cleared", optimum.shape);
+        if least > 0.0 {
+            let ratio = cost(&plan) / least;
+            assert!((1.0 - 1e-9..=1.15).contains(&ratio), "{ratio} of the optimum in {:?}", optimum.shape);
+            ratios.push(ratio);
+        }
+    }
+    assert!(ratios.len() >= 50);
+    assert!(ratios.iter().sum::<f64>() / ratios.len() as f64 <= 1.05);
+}
+
+#[test]
+fn a_limit_takes_the_best_there_is_and_not_the_beginning_of_a_longer_plan() {
+    // The least overload that so many moves leave of `40-800-3-alike-0.65-0.9`, by `optima.py 60 75 3.5 MOVES`.
+    let shape = Shape { nodes: 40, vms: 800, seed: 3, unlike: false, fill: 0.65, skew: 0.9 };
+    let snapshot = generate(shape);
+    for (moves, least) in LIMITED {
+        let policy = Policy { migrations_max: moves, ..thresholds(75.0, 3.5) };
+        let before = overload(&snapshot, &policy);
+        let left = overload(&after(&snapshot, &sound(&snapshot, &policy).migrations), &policy);
+        assert!(
+            before - left >= 0.95 * (before - least),
+            "{moves} moves leave {left} of {before}, not {least}"
+        );
+    }
+}
+
+/// Moves, and the least overload that they leave.
+const LIMITED: [(usize, f64); 4] = [(1, 5.69365), (3, 4.95714), (8, 3.49524), (20, 0.826984)];
 
 #[test]
 fn ten_moves_level_twenty_nodes_as_well_as_is_possible() {
@@ -50,7 +89,7 @@ fn assert_level(text: &str, moves: usize, bound: f64) {
 fn sound(snapshot: &Snapshot, policy: &Policy) -> ClusterPlan {
     let plan = planner::plan(snapshot, policy).clusters.swap_remove(0);
     assert_eq!(planner::check(snapshot, policy, &plan), []);
-    let left = overload(&crate::support::after(snapshot, &plan.migrations), policy);
+    let left = overload(&after(snapshot, &plan.migrations), policy);
     assert_eq!(left > 1e-9, plan.after.overloaded > 0);
     plan
 }

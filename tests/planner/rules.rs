@@ -61,10 +61,8 @@ fn a_target_is_filled_to_the_smaller_of_its_thresholds() {
     support::recount(&mut snapshot);
     let plan = planned(&snapshot, &policy);
     assert!(plan.migrations.is_empty());
-    let Obstacle::NoTarget { movable, reasons } = &plan.still_overloaded[0].because[0] else {
-        panic!("{plan:?}")
-    };
-    assert_eq!((*movable, reasons[0].0), (4, TargetRefusal::Memory));
+    let because = &plan.still_overloaded[0].because[0];
+    assert_eq!(because, &Obstacle::NoTarget { movable: 4, reasons: vec![(TargetRefusal::Memory, 4)] });
 }
 
 #[test]
@@ -447,6 +445,19 @@ fn a_drain_empties_a_node_or_says_what_stays() {
         stuck,
         [(VmId(1), SkipWhy::Blocked(Block::Iso)), (VmId(2), SkipWhy::NoTarget(TargetRefusal::Memory)),]
     );
+}
+
+#[test]
+fn a_drain_makes_room_where_it_must() {
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 60 * GIB, 32), node(3, 30 * GIB, 32)],
+        vec![vm(1, 1, 1, 40 * GIB), vm(3, 2, 1, 20 * GIB)],
+    );
+    let drain = planner::drain(&snapshot, &roomy(), NodeId(1)).expect("the node is there");
+    assert!(drain.is_complete(), "{:#?}", drain.stuck);
+    let order: Vec<_> = drain.plan.migrations.iter().map(|step| (step.vm, step.target)).collect();
+    assert_eq!(order, [(VmId(3), NodeId(3)), (VmId(1), NodeId(2))]);
+    assert_eq!(planner::check(&snapshot, &roomy(), &drain.plan), []);
 }
 
 #[test]

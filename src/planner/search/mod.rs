@@ -121,22 +121,20 @@ impl Outcome {
 
 /// Returns steps that empty a node as far as it can be, in the order of execution.
 pub(super) fn drain_steps(board: &Board<'_>, node: usize) -> Vec<Step> {
-    let pool = Pool::new(board, Some(node));
-    let mut flow = Flow::new(board, &pool);
-    let leaving = pool.slots_on[node].iter().flat_map(|slot| {
-        let count = pool.slots[*slot].vms.len();
-        std::iter::repeat_n(*slot, count)
-    });
-    let leaving: Vec<_> = leaving.collect();
-    let homeless = pack::pack(&mut flow, leaving.clone(), pack::Taste::Emptiest);
-    if !homeless.is_empty() {
-        let mut tight = Flow::new(board, &pool);
-        if pack::pack(&mut tight, leaving, pack::Taste::Fullest).len() < homeless.len() {
-            flow = tight;
-        }
+    let board = board.draining(node);
+    let pool = Pool::new(&board, Some(node));
+    let each = |slot: &usize| std::iter::repeat_n(*slot, pool.slots[*slot].vms.len());
+    let leaving: Vec<_> = pool.slots_on[node].iter().flat_map(each).collect();
+    let mut flow = Flow::new(&board, &pool);
+    if !pack::pack(&mut flow, leaving, pack::Taste::Emptiest).is_empty() {
+        // Somebody found no place: other nodes have to make room, as for relief.
+        flow = relief::relieved(&board, &pool, usize::MAX);
     }
-    let drained = |step: Step| Step { purpose: Purpose::Drain, ..step };
-    order::ordered(board, &concrete(&flow).into_iter().map(drained).collect::<Vec<_>>(), usize::MAX)
+    let steps = concrete(&flow).into_iter().map(|step| match board.vms[step.vm].node == node {
+        true => Step { purpose: Purpose::Drain, ..step },
+        false => Step { purpose: Purpose::MakeRoom, ..step },
+    });
+    order::ordered(&board, &steps.collect::<Vec<_>>(), usize::MAX)
 }
 
 /// Names the VMs of a set of moves.

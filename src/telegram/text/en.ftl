@@ -170,6 +170,8 @@ status-cluster = { $over ->
    *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, { $over } overloaded
 }
 status-figures = fullest memory { $memory } %, highest vCPU per core { $cpu }, imbalance { $imbalance }
+status-measured = measured: highest load per core { $load }, memory really used up to { $memory }, { $age } ago
+status-unmeasured = ⚠ no fresh measurement, allocation counts: { $nodes }
 status-would-move = { $n ->
     [one] A plan would move { $n } VM
    *[other] A plan would move { $n } VMs
@@ -182,6 +184,16 @@ foreign-of-vm = ⚠ Somebody else's migration runs: VM { $vm }, task { $task }
 
 node-title = Node { $node } ({ $id }), cluster { $cluster }
 node-unknown = capacity unknown
+node-measured = Measured { $age } ago ({ $at }): { $what }
+node-measured-old = ⚠ Measured { $age } ago ({ $at }), too old, allocation counts: { $what }
+node-load-waits = Over the load threshold in one reading; it counts when the next one is, too
+measured-briefly = measured { $age } ago: { $what }
+measured-briefly-old = ⚠ measured { $age } ago, too old: { $what }
+measured-never = not measured, allocation counts
+memory-really-used = memory really used { $percent }
+pressure-cpu = waiting for CPU { $percent } of the time
+pressure-memory = waiting for memory { $percent } of the time
+vm-measured = Uses { $cores } cores of CPU, measured { $age } ago
 node-not-overloaded = Not overloaded
 node-overloaded = ⚠ Overloaded: { $over }
 node-source = { $n ->
@@ -321,6 +333,7 @@ alert-cluster-stopped = { $n ->
     [one] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migration failed. Look into it, then /resume.
    *[other] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migrations failed. Look into it, then /resume.
 }
+alert-host-key-revoked = ⚠ SSH host key of { $node } ({ $id }) is revoked: { $found }. The node is not measured.
 alert-host-key = ⚠ SSH host key of { $node } ({ $id }) is not the known one: expected { $expected }, found { $found }. The node is not measured.
 alert-restored = ⚠ My store was damaged and is restored from the export of { $at }; the damaged one is in { $dir }. Plans wait for approval until an admin says /resume.
 alert-store = ⚠ My store cannot be written since { $since }: { $why }. Nothing is ordered until it can; make room on the disk.

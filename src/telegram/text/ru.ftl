@@ -178,6 +178,8 @@ status-cluster = { $over ->
    *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, перегружено { $over }
 }
 status-figures = наибольшая память { $memory } %, наибольшее vCPU на ядро { $cpu }, неравномерность { $imbalance }
+status-measured = измерено: наибольшая нагрузка на ядро { $load }, память занята на деле до { $memory }, { $age } назад
+status-unmeasured = ⚠ свежих измерений нет, считается выделенное: { $nodes }
 status-would-move = { $n ->
     [one] План перенёс бы { $n } машину
     [few] План перенёс бы { $n } машины
@@ -191,6 +193,16 @@ foreign-of-vm = ⚠ Идёт чужой перенос: машина { $vm }, з
 
 node-title = Узел { $node } ({ $id }), кластер { $cluster }
 node-unknown = ёмкость неизвестна
+node-measured = Измерено { $age } назад ({ $at }): { $what }
+node-measured-old = ⚠ Измерено { $age } назад ({ $at }), слишком давно, считается выделенное: { $what }
+node-load-waits = Нагрузка выше порога в одном измерении; она учтётся, если и следующее будет выше
+measured-briefly = измерено { $age } назад: { $what }
+measured-briefly-old = ⚠ измерено { $age } назад, слишком давно: { $what }
+measured-never = не измеряется, считается выделенное
+memory-really-used = память занята на деле { $percent }
+pressure-cpu = ожидание процессора { $percent } времени
+pressure-memory = ожидание памяти { $percent } времени
+vm-measured = Занимает { $cores } ядра процессора, измерено { $age } назад
 node-not-overloaded = Не перегружен
 node-overloaded = ⚠ Перегружен: { $over }
 node-source = { $n ->
@@ -338,6 +350,7 @@ alert-cluster-stopped = { $n ->
     [few] ⚠ Автоматика в кластере { $cluster } ({ $id }) остановлена: не удалось { $n } переноса. Разберитесь, затем /resume.
    *[many] ⚠ Автоматика в кластере { $cluster } ({ $id }) остановлена: не удалось { $n } переносов. Разберитесь, затем /resume.
 }
+alert-host-key-revoked = ⚠ Ключ SSH узла { $node } ({ $id }) отозван: { $found }. Узел не измеряется.
 alert-host-key = ⚠ Ключ SSH узла { $node } ({ $id }) не тот, что известен: ожидался { $expected }, найден { $found }. Узел не измеряется.
 alert-restored = ⚠ Моё хранилище повредилось и восстановлено из выгрузки { $at }; повреждённое лежит в { $dir }. Планы ждут подтверждения, пока администратор не скажет /resume.
 alert-store = ⚠ Хранилище не записывается с { $since }: { $why }. Пока не запишется, миграций не будет; освободите место на диске.

@@ -354,7 +354,8 @@ impl View {
                 args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
             ),
             Alert::HostKeyChanged { node, name: node_name, expected, found } => self.say(
-                "alert-host-key",
+                // A revoked key may be the one that was expected.
+                if expected.is_empty() { "alert-host-key-revoked" } else { "alert-host-key" },
                 args![
                     node = Arg::Html(code(&name(node_name))),
                     id = node.to_string(),

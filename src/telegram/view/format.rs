@@ -71,7 +71,7 @@ impl View {
         let part = |key, n: u64| self.say(key, args![n = n.to_string()]);
         let parts = match (days, hours, minutes) {
             (0, 0, 0) => vec![part("unit-seconds", seconds)],
-            (0, 0, m) if seconds % 60 == 0 || m >= 10 => vec![part("unit-minutes", m)],
+            (0, 0, m) if seconds.is_multiple_of(60) || m >= 10 => vec![part("unit-minutes", m)],
             (0, 0, m) => vec![part("unit-minutes", m), part("unit-seconds", seconds % 60)],
             (0, h, 0) => vec![part("unit-hours", h)],
             (0, h, m) => vec![part("unit-hours", h), part("unit-minutes", m)],

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     model::{ClusterId, ForeignMigration, NodeId, Snapshot, VmId},
-    planner::{self, Exclusion, MoveWhy, NodeExplained, NodeOverview, Overview, TargetRefusal, VmExplained},
+    planner::{
+        self, Exclusion, MoveWhy, NodeExplained, NodeOverview, NodeReading, Overview, Resource,
+        TargetRefusal, VmExplained,
+    },
     scheduler::{Picture, Status},
     store::{JournalEntry, JournalState, Outcome},
     telegram::{
@@ -111,7 +114,7 @@ impl View {
         for cluster in snapshot.clusters.iter().filter(|cluster| only.is_none_or(|id| id == cluster.id)) {
             let Some(overview) = planner::overview(snapshot, &picture.policy, cluster.id) else { continue };
             lines.push(String::new());
-            lines.extend(self.cluster_lines(&overview, picture, only.is_some()));
+            lines.extend(self.cluster_lines(&overview, picture, only.is_some(), status.now));
             if status.stopped_clusters.contains(&cluster.id) {
                 lines.push(self.say("status-stopped", args![]));
             }
@@ -122,7 +125,13 @@ impl View {
         lines
     }
 
-    fn cluster_lines(&self, overview: &Overview, picture: &Picture, every_node: bool) -> Vec<String> {
+    fn cluster_lines(
+        &self,
+        overview: &Overview,
+        picture: &Picture,
+        every_node: bool,
+        now: DateTime<Utc>,
+    ) -> Vec<String> {
         let vms: usize = overview.nodes.iter().map(|node| node.vms).sum();
         let mut lines = vec![self.say(
             "status-cluster",
@@ -142,9 +151,10 @@ impl View {
                 imbalance = self.decimals(overview.figures.imbalance, 3),
             ],
         ));
+        lines.extend(self.measured_line(overview, now));
         lines.extend(overview.held.as_ref().map(|why| self.say("held", args![why = words(why)])));
         if every_node {
-            lines.extend(overview.nodes.iter().map(|node| self.node_line(node)));
+            lines.extend(overview.nodes.iter().map(|node| self.node_line(node, now)));
         } else {
             let over: Vec<_> = overview.nodes.iter().filter(|node| !node.over.is_empty()).collect();
             lines.extend(over.iter().take(OVERLOADED_LINES_MAX).map(|node| self.overloaded_line(node)));
@@ -163,11 +173,92 @@ impl View {
         format!("⚠ {}: {}", code(&name(&node.name)), self.excesses(&node.over))
     }
 
-    fn node_line(&self, node: &NodeOverview) -> String {
+    fn node_line(&self, node: &NodeOverview, now: DateTime<Utc>) -> String {
         let mark = if node.over.is_empty() { "·" } else { "⚠" };
         let vms = self.say("count-vms", args![n = node.vms]);
         let full = if node.known { self.fullness(&node.at) } else { self.say("node-unknown", args![]) };
-        format!("{mark} {} ({}): {full}; {vms}", escape(&name(&node.name)), node.node)
+        let line = format!("{mark} {} ({}): {full}; {vms}", escape(&name(&node.name)), node.node);
+        match self.measured_briefly(node, now) {
+            Some(measured) => format!("{line}; {measured}"),
+            None => line,
+        }
+    }
+
+    /// What a node measured and how long ago, for a line of a list; `None` where nobody asks nodes.
+    fn measured_briefly(&self, node: &NodeOverview, now: DateTime<Utc>) -> Option<String> {
+        match &node.measured {
+            Some(reading) => {
+                let key = if reading.fresh { "measured-briefly" } else { "measured-briefly-old" };
+                Some(self.say(key, args![what = self.reading(reading), age = self.lasting(now - reading.at)]))
+            }
+            None => (node.asked && node.known).then(|| self.say("measured-never", args![])),
+        }
+    }
+
+    /// Load per core and memory really used.
+    fn reading(&self, reading: &NodeReading) -> String {
+        let load = reading
+            .load
+            .map(|load| format!("{} {}", self.resource(Resource::Load), self.value(Resource::Load, load)));
+        let memory = reading
+            .memory_used_percent
+            .map(|used| self.say("memory-really-used", args![percent = self.percent(used)]));
+        load.into_iter().chain(memory).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What a node measured, beside what is allocated on it, and how old that is.
+    fn measured_lines(&self, node: &NodeOverview, now: DateTime<Utc>) -> Vec<String> {
+        let Some(reading) = &node.measured else {
+            return self.measured_briefly(node, now).into_iter().map(|never| format!("⚠ {never}")).collect();
+        };
+        let mut what = vec![self.reading(reading)];
+        what.extend(reading.memory_used.map(|used| self.memory(used)));
+        what.retain(|part| !part.is_empty());
+        let pressures =
+            [("pressure-cpu", reading.cpu_pressure), ("pressure-memory", reading.memory_pressure)];
+        what.extend(
+            pressures
+                .into_iter()
+                .filter_map(|(key, percent)| Some(self.say(key, args![percent = self.percent(percent?)]))),
+        );
+        let key = if reading.fresh { "node-measured" } else { "node-measured-old" };
+        let age = self.lasting(now - reading.at);
+        let at = self.time(reading.at, now);
+        let mut lines = vec![self.say(key, args![what = what.join(", "), age = age, at = at])];
+        lines.extend(reading.waits.then(|| self.say("node-load-waits", args![])));
+        lines
+    }
+
+    /// How many nodes are measured, which are not, and how old the oldest reading that counts is.
+    fn measured_line(&self, overview: &Overview, now: DateTime<Utc>) -> Option<String> {
+        let nodes: Vec<_> = overview.nodes.iter().filter(|node| node.known).collect();
+        if !nodes.iter().any(|node| node.asked || node.measured.is_some()) {
+            return None;
+        }
+        let fresh = || nodes.iter().filter_map(|node| node.measured.as_ref()).filter(|reading| reading.fresh);
+        let without: Vec<_> = nodes
+            .iter()
+            .filter(|node| !node.measured.as_ref().is_some_and(|reading| reading.fresh))
+            .map(|node| node.name.as_str())
+            .collect();
+        let mut parts = Vec::new();
+        if let Some(oldest) = fresh().map(|reading| reading.at).min() {
+            let load = fresh().filter_map(|reading| reading.load).fold(0.0, f64::max);
+            let memory = fresh().filter_map(|reading| reading.memory_used_percent).fold(0.0, f64::max);
+            parts.push(self.say(
+                "status-measured",
+                args![
+                    load = self.value(Resource::Load, load),
+                    memory = self.percent(memory),
+                    age = self.lasting(now - oldest),
+                ],
+            ));
+        }
+        if !without.is_empty() {
+            let nodes = names(without.iter().copied());
+            parts.push(self.say("status-unmeasured", args![nodes = nodes]));
+        }
+        Some(parts.join("\n"))
     }
 
     fn foreign_line(&self, foreign: &ForeignMigration) -> String {
@@ -219,6 +310,7 @@ impl View {
         let full =
             if overview.known { self.fullness(&overview.at) } else { self.say("node-unknown", args![]) };
         lines.push(format!("{full}; {}", self.say("count-vms", args![n = overview.vms])));
+        lines.extend(self.measured_lines(overview, now));
         lines.push(if overview.over.is_empty() {
             self.say("node-not-overloaded", args![])
         } else {
@@ -256,6 +348,10 @@ impl View {
                 self.memory(info.memory),
                 escape(&info.state)
             ));
+        }
+        if let Some(used) = &vm.measured {
+            let cores = self.decimals(used.cores, 2);
+            lines.push(self.say("vm-measured", args![cores = cores, age = self.lasting(now - used.at)]));
         }
         lines.extend(vm.held.as_ref().map(|why| self.say("held", args![why = words(why)])));
         match &vm.movable {

@@ -1,3 +1,5 @@
+//! Every text in both languages, as people see it.
+
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
@@ -280,6 +282,12 @@ fn alerts() {
             node: crate::model::NodeId(10),
             name: "node-001".into(),
             expected: "SHA256:a".into(),
+            found: "SHA256:b".into(),
+        },
+        Alert::HostKeyChanged {
+            node: crate::model::NodeId(10),
+            name: "node-001".into(),
+            expected: String::new(),
             found: "SHA256:b".into(),
         },
         Alert::StoreRestored { exported_at: Some(now()), moved_to: "data/damaged".into() },

@@ -1,9 +1,4 @@
 //! Clusters for tests and benches: recorded ones, and a generator of many sizes, fills and skews.
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test and bench uses its part, and what is unused differs"
-)]
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{

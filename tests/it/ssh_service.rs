@@ -1,0 +1,430 @@
+//! The whole service with nodes that measure themselves: simulated VMmanager, simulated nodes, and the real program.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Output, Stdio},
+};
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{process::Command, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use vm_balancer::{
+    app::{App, Pace},
+    clock::{Clock, ManualClock},
+    config::{Config, Purpose},
+    model::{Mib, NodeId},
+    planner::{Note, Resource},
+    sandbox::{
+        ssh::{Fault, SimLoad, SimNode, SimVm},
+        telegram::{self, ADMIN, SimTelegram},
+        vmmanager::{self, Options, Running, SimVmManager, World},
+    },
+    scheduler::{Handle, Picture},
+};
+
+use crate::platform::{PATIENCE, noon};
+
+// ---- which VM is moved
+
+#[tokio::test]
+async fn the_vm_that_burns_the_cpu_is_moved_not_the_smallest() {
+    let place = Place::new().await;
+    let told = place.run("--once --json").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    let cluster = &object["clusters"][0];
+    assert_eq!(cluster["overloaded"][0]["why"], "load 1.60 > 1", "{object}");
+    let moved: Vec<_> = cluster["migrations"].as_array().unwrap().iter().map(|m| &m["vm_name"]).collect();
+    assert_eq!(moved, ["burner"], "{object}");
+    assert_eq!(cluster["migrations"][0]["outcome"], "done", "{object}");
+    assert_eq!(place.node_of("burner"), "kvm-02");
+    assert_eq!(place.node_of("tiny"), "kvm-01");
+}
+
+#[tokio::test]
+async fn what_is_allocated_counts_where_nothing_is_measured_and_the_plan_says_so() {
+    let place = Place::new().await;
+    for node in place.nodes.values() {
+        node.set_fault(Fault::RefuseSession);
+    }
+    let told = place.run("plan --json").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    let note = "no fresh measurement, counted by allocation: kvm-01, kvm-02";
+    assert_eq!(object["clusters"][0]["notes"], json!([note]), "{object}");
+    assert_eq!(object["clusters"][0]["overloaded"], json!([]), "{object}");
+    assert!(place.run("plan").await.out.contains(note));
+}
+
+// ---- when it counts
+
+#[tokio::test]
+async fn in_the_bot_a_node_counts_when_it_is_over_in_the_readings_of_two_cycles() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    assert_eq!(bot.moves().await, Vec::<String>::new(), "one reading may be a peak");
+    // Somebody asks again and again between the cycles.
+    for _ in 0..3 {
+        bot.clock.advance(TimeDelta::seconds(20));
+        assert_eq!(bot.moves().await, Vec::<String>::new(), "the same peak is seen twice");
+    }
+    bot.clock.advance(TimeDelta::minutes(9));
+    assert_eq!(bot.moves().await, ["burner"]);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_peak_that_is_over_by_the_next_cycle_moves_nothing() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    bot.look().await;
+    place.nodes["kvm-01"].set_load(SimLoad { load: [0.4; 3], ..place.busy() });
+    bot.clock.advance(TimeDelta::minutes(10));
+    assert_eq!(bot.moves().await, Vec::<String>::new());
+    place.nodes["kvm-01"].set_load(place.busy());
+    bot.clock.advance(TimeDelta::minutes(10));
+    assert_eq!(bot.moves().await, Vec::<String>::new(), "the reading before was fine");
+    bot.clock.advance(TimeDelta::minutes(10));
+    assert_eq!(bot.moves().await, ["burner"]);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn beside_a_bot_that_waits_for_a_second_reading_plan_takes_the_first() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    assert_eq!(bot.moves().await, Vec::<String>::new());
+    let object: Value = serde_json::from_str(&place.run("plan --json").await.out).unwrap();
+    assert_eq!(object["clusters"][0]["migrations"][0]["vm_name"], "burner", "{object}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_reading_counts_for_two_intervals_and_then_allocation_does() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    bot.look().await;
+    place.nodes["kvm-01"].set_fault(Fault::Truncated);
+    bot.clock.advance(TimeDelta::minutes(20));
+    assert_eq!(bot.unmeasured().await, Vec::<String>::new());
+    bot.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(bot.unmeasured().await, ["kvm-01"]);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn the_prediction_takes_the_vms_measured_use_along() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    bot.look().await;
+    bot.clock.advance(TimeDelta::minutes(10));
+    let picture = bot.look().await;
+    let migration = &picture.plan.clusters[0].migrations[0];
+    let load = |state: &vm_balancer::planner::Fullness| (state.load.unwrap() * 1000.0).round() / 1000.0;
+    assert_eq!((load(&migration.source_state.before), load(&migration.source_state.after)), (1.6, 0.875));
+    assert_eq!((load(&migration.target_state.before), load(&migration.target_state.after)), (0.025, 0.75));
+    let over = &picture.plan.clusters[0].overloaded[0].over;
+    assert_eq!(over.iter().map(|excess| excess.resource).collect::<Vec<_>>(), [Resource::Load]);
+    bot.stop().await;
+}
+
+// ---- what the chat says
+
+#[tokio::test]
+async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
+    let place = Place::new().await;
+    let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
+    let bot = Bot::start(&place, &with_chat(&chat)).await;
+    bot.look().await;
+    bot.clock.advance(TimeDelta::minutes(3));
+
+    chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
+    let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text().to_owned();
+    assert!(said.contains("memory 64.1 %, CPU 1.88"), "{said}");
+    assert!(said.contains("Measured 3 min ago (12:00 UTC): load 1.60, memory really used 31.2 %"), "{said}");
+    assert!(said.contains("Over the load threshold in one reading"), "{said}");
+
+    chat.say(ADMIN, ADMIN, "/status").unwrap();
+    let said = chat.wait_for_text(ADMIN, "Next cycle").await.unwrap().text().to_owned();
+    let wanted = "measured: highest load per core 1.60, memory really used up to 31.2 %, 3 min ago";
+    assert!(said.contains(wanted), "{said}");
+
+    chat.say(ADMIN, ADMIN, "/vm burner").unwrap();
+    chat.wait_for_text(ADMIN, "Uses 5.80 cores of CPU, measured 3 min ago").await.unwrap();
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_host_key_is_told_in_the_chat_with_both_fingerprints_and_the_node_is_not_measured() {
+    let place = Place::new().await;
+    let other = SimNode::start(SimLoad::default()).await.unwrap();
+    let node = &place.nodes["kvm-01"];
+    let port = |node: &SimNode| node.address().port().to_string();
+    let changed = other.known_hosts_line().replace(&port(&other), &port(node));
+    place.know(&(changed + &place.nodes["kvm-02"].known_hosts_line()));
+    let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
+    let bot = Bot::start(&place, &with_chat(&chat)).await;
+
+    let said = chat.wait_for_text(ADMIN, "SSH host key of kvm-01").await.unwrap().text().to_owned();
+    let both =
+        format!("expected ssh-ed25519 {}, found ssh-ed25519 {}", other.fingerprint(), node.fingerprint());
+    assert!(said.contains(&both), "{said}");
+    assert_eq!(bot.unmeasured().await, ["kvm-01"]);
+    chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
+    chat.wait_for_text(ADMIN, "not measured, allocation counts").await.unwrap();
+    chat.say(ADMIN, ADMIN, "/status").unwrap();
+    chat.wait_for_text(ADMIN, "no fresh measurement, allocation counts: kvm-01").await.unwrap();
+    let alarms =
+        || chat.messages(ADMIN).into_iter().filter(|said| said.text().contains("SSH host key of")).count();
+    assert_eq!(alarms(), 1, "{}", chat.transcript(ADMIN));
+    bot.stop().await;
+}
+
+// ---- check
+
+#[tokio::test]
+async fn check_tries_everything_and_shows_every_node_with_its_fingerprint() {
+    let place = Place::new().await;
+    let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
+    place.configure(&with_chat(&chat));
+    let told = place.run("check").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    for (name, node) in &place.nodes {
+        let line = told.out.lines().find(|line| line.contains(name)).unwrap();
+        let (address, fingerprint) = (node.address().to_string(), node.fingerprint());
+        for part in ["ok ", &address, &fingerprint, "known: yes", "login: password", "on 8 CPUs"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    for part in
+        ["every value can be used", "logged in as", "nodes 2, VMs 3", "@vm_balancer_bot", "2 of 2 nodes"]
+    {
+        assert!(told.out.contains(part), "{part}: {}", told.out);
+    }
+    assert!(!place.dir.path().join("data").exists(), "check leaves nothing behind");
+    assert_eq!(place.sim.orders(), []);
+    assert!(chat.messages(ADMIN).is_empty());
+}
+
+#[tokio::test]
+async fn check_beside_a_running_bot_leaves_the_store_to_it() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    bot.look().await;
+    let told = place.run("check --json").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(object["ok"], true);
+    let store = object["findings"].as_array().unwrap().iter().find(|found| found["part"] == "store").unwrap();
+    assert!(store["detail"].as_str().unwrap().contains("in use by the running vm-balancer"), "{store}");
+    assert_eq!(object["nodes"][0]["login"], "password", "{object}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn check_says_what_is_wrong_with_each_node() {
+    let place = Place::new().await;
+    place.know(&place.nodes["kvm-01"].known_hosts_line());
+    place.nodes["kvm-01"].set_fault(Fault::RefuseExec);
+    let told = place.run("check").await;
+    assert_eq!(told.status, 1, "{told:?}");
+    let line = |name: &str| told.out.lines().find(|line| line.contains(name)).unwrap();
+    assert!(
+        line("kvm-01").contains("WRONG") && line("kvm-01").contains("commands are not allowed"),
+        "{told:?}"
+    );
+    assert!(line("kvm-02").contains("known: no") && line("kvm-02").contains("is unknown"), "{told:?}");
+    assert!(line("kvm-02").contains(&place.nodes["kvm-02"].fingerprint()), "{told:?}");
+    assert!(told.out.contains("0 of 2 nodes can be measured"), "{told:?}");
+}
+
+#[tokio::test]
+async fn check_says_which_part_is_wrong_by_its_status_and_shows_no_secret() {
+    let place = Place::new().await;
+    place.configure("SSH_PRIVATE_KEY_PATH=/nowhere/key\nTELEGRAM_BOT_TOKEN=1:wrong_token\nTELEGRAM_API_URL=http://127.0.0.1:1\n");
+    let told = place.run("check").await;
+    assert_eq!(told.status, 2, "{told:?}");
+    for part in ["private key /nowhere/key cannot be read", "Telegram: no answer", "logged in as"] {
+        assert!(told.out.contains(part), "{part}: {}", told.out);
+    }
+    place.configure("BALANCE_INTERVAL=often\nVMMANAGER_PASWORD=deep\n");
+    let told = place.run("check").await;
+    assert_eq!(told.status, 2, "{told:?}");
+    assert!(told.out.contains("BALANCE_INTERVAL: found \"often\""), "{told:?}");
+    place.configure("VMMANAGER_PASSWORD=not-the-password\n");
+    let told = place.run("check").await;
+    assert_eq!(told.status, 1, "{told:?}");
+    assert!(told.out.contains("credentials") && told.out.contains("nobody knows the nodes"), "{told:?}");
+    assert!(!format!("{told:?}").contains("not-the-password"), "{told:?}");
+}
+
+/// A VMmanager with two nodes, the first of them busy, and a folder to call the program in.
+struct Place {
+    dir: TempDir,
+    sim: Running,
+    nodes: BTreeMap<&'static str, SimNode>,
+}
+
+#[derive(Debug)]
+struct Told {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let node = |name| vmmanager::SimNode::new(name).cores(8).gib(64);
+        let vm = |name| vmmanager::SimVm::new(name);
+        let world = World::builder()
+            .cluster("msk")
+            .node(node("kvm-01"))
+            .vm(vm("tiny").cores(1).gib(1))
+            .vm(vm("burner").cores(6).gib(8))
+            .vm(vm("large").cores(8).gib(32))
+            .node(node("kvm-02"))
+            .build();
+        let sim = SimVmManager::start(world, Options::default()).await.unwrap();
+        let idle = SimLoad { load: [0.2; 3], cpus: 8, memory_total: Mib(65_536), ..SimLoad::default() };
+        let quiet = SimNode::start(SimLoad { memory_used: Mib(4096), ..idle.clone() }).await.unwrap();
+        let busy = SimNode::start(busy(&sim.world(), &idle)).await.unwrap();
+        let nodes = BTreeMap::from([("kvm-01", busy), ("kvm-02", quiet)]);
+        let place = Self { dir: TempDir::new().unwrap(), sim, nodes };
+        place.know(&place.nodes.values().map(SimNode::known_hosts_line).collect::<String>());
+        place.configure("");
+        place
+    }
+
+    fn busy(&self) -> SimLoad {
+        busy(&self.sim.world(), &SimLoad { cpus: 8, memory_total: Mib(65_536), ..SimLoad::default() })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn know(&self, lines: &str) {
+        std::fs::write(self.path("known_hosts"), lines).unwrap();
+    }
+
+    /// Writes the configuration; a name that stands in `more` too has the value that stands there.
+    fn configure(&self, more: &str) {
+        let Options { username, password, .. } = self.sim.options();
+        let hosts: BTreeMap<_, _> =
+            self.nodes.iter().map(|(name, node)| (*name, node.address().to_string())).collect();
+        let usual = [
+            ("VMMANAGER_HOST", self.sim.url()),
+            ("VMMANAGER_USERNAME", username),
+            ("VMMANAGER_PASSWORD", password),
+            ("BALANCE_MODE", "off".into()),
+            ("DATA_DIR", self.path("data").display().to_string()),
+            ("SSH_ENABLED", "true".into()),
+            ("SSH_USERNAME", "monitor".into()),
+            ("SSH_PASSWORD", "secret".into()),
+            ("SSH_TIMEOUT", "20".into()),
+            ("SSH_KNOWN_HOSTS", self.path("known_hosts").display().to_string()),
+            ("SSH_HOSTS_MAPPING", format!("'{}'", json!(hosts))),
+        ];
+        let given = |name: &str| more.lines().any(|line| line.starts_with(&format!("{name}=")));
+        let lines: String = usual
+            .iter()
+            .filter(|(name, _)| !given(name))
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
+        std::fs::write(self.path(".env"), lines + more).unwrap();
+    }
+
+    fn config(&self) -> Config {
+        let text = std::fs::read_to_string(self.path(".env")).unwrap();
+        let values: BTreeMap<_, _> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(k, v)| (k, v.trim_matches('\'')))
+            .collect();
+        Config::for_purpose(Purpose::Daemon, |name| values.get(name).map(ToString::to_string)).unwrap().config
+    }
+
+    fn node_of(&self, vm: &str) -> String {
+        let world = self.sim.world();
+        let node: NodeId = world.vm(vm).unwrap().node;
+        world.nodes[&node].name.clone()
+    }
+
+    async fn run(&self, line: &str) -> Told {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vm-balancer"));
+        command.current_dir(self.dir.path()).env_clear().env("HOME", self.dir.path()).stdin(Stdio::null());
+        command.args(line.split_whitespace());
+        let Output { status, stdout, stderr } =
+            timeout(PATIENCE * 3, command.output()).await.expect("it should end").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Told { status: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+    }
+}
+
+/// The largest VM and the smallest are nearly idle; the one between them burns nearly all that is burned.
+fn busy(world: &World, like: &SimLoad) -> SimLoad {
+    let vm = |name: &str, cores| SimVm { domain: format!("{}_{name}", world.vm(name).unwrap().id), cores };
+    SimLoad {
+        load: [14.2, 12.8, 11.9],
+        memory_used: Mib(20_480),
+        vms: vec![vm("tiny", 0.05), vm("burner", 5.8), vm("large", 0.3)],
+        ..like.clone()
+    }
+}
+
+fn with_chat(chat: &telegram::Running) -> String {
+    format!(
+        "TELEGRAM_BOT_TOKEN={}\nTELEGRAM_API_URL={}\nTELEGRAM_CHAT_ID={ADMIN}\n",
+        chat.token(),
+        chat.url()
+    )
+}
+
+/// The service in this process, with a clock that the test turns.
+struct Bot {
+    clock: ManualClock,
+    handle: Handle,
+    shutdown: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Bot {
+    async fn start(place: &Place, more: &str) -> Self {
+        place.configure(more);
+        let clock = ManualClock::at(noon());
+        let app = App::build(&place.config(), Clock::from(clock.clone()), Pace::Short).await.unwrap();
+        let (handle, shutdown) = (app.handle(), CancellationToken::new());
+        let running = tokio::spawn(app.run(shutdown.clone()));
+        Self { clock, handle, shutdown, running }
+    }
+
+    async fn look(&self) -> Picture {
+        self.handle.look().await.unwrap()
+    }
+
+    async fn moves(&self) -> Vec<String> {
+        let picture = self.look().await;
+        picture.plan.clusters[0].migrations.iter().map(|migration| migration.vm_name.clone()).collect()
+    }
+
+    async fn unmeasured(&self) -> Vec<String> {
+        let picture = self.look().await;
+        let notes = picture.plan.clusters[0].notes.iter();
+        notes
+            .filter_map(|note| match note {
+                Note::Unmeasured { nodes } => Some(nodes.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(PATIENCE, self.running).await.expect("it should end").unwrap();
+    }
+}
