@@ -47,6 +47,8 @@ pub(super) struct Node<'a> {
     pub ceiling: Amounts,
     /// One over (capacity × overload threshold); 0 where overload is not counted.
     pub per_threshold: [f64; RESOURCES],
+    /// What a resource may be used in units of its threshold: 1, or 0 on a node that is to be emptied.
+    pub allowed: f64,
     /// One over the ceiling; 0 where a resource does not count.
     pub per_ceiling: [f64; RESOURCES],
     /// One over (capacity × threshold) as the imbalance counts it; 0 for a node that takes no part in it.
@@ -213,7 +215,10 @@ impl<'a> Board<'a> {
         facts.target = Err(TargetRefusal::Excluded);
         facts.start = [sums[MEMORY] + 1, sums[CPU] + 1, sums[LOAD]];
         facts.over = [0, 0, i64::MAX];
-        facts.per_threshold = [1.0 / facts.start[MEMORY] as f64, 1.0 / facts.start[CPU] as f64, 0.0];
+        // All of it is too much, and none is forgiven: what stays weighs as much as a node at twice its thresholds.
+        let per = |r: usize| 1.0 / facts.start[r] as f64;
+        facts.per_threshold = [per(MEMORY), per(CPU), 0.0];
+        facts.allowed = 0.0;
         draining
     }
 
@@ -340,6 +345,7 @@ impl<'a> Node<'a> {
             over,
             ceiling,
             per_threshold,
+            allowed: 1.0,
             per_ceiling,
             per_capacity,
             outside_reserve,
@@ -385,7 +391,7 @@ impl<'a> Node<'a> {
 
     /// Returns by how much of its threshold the use of one resource exceeds it.
     pub fn overload_in(&self, r: usize, used: i64) -> f64 {
-        if used > self.over[r] { (used as f64 * self.per_threshold[r] - 1.0).max(0.0) } else { 0.0 }
+        if used > self.over[r] { (used as f64 * self.per_threshold[r] - self.allowed).max(0.0) } else { 0.0 }
     }
 
     pub fn fullness(&self, used: Amounts) -> Fullness {

@@ -405,6 +405,10 @@ impl Shared {
         }
         let facts = self.facts(&incoming).await;
         let effects = dialog::handle(&incoming, &facts.context(), self.clock.now());
+        if effects.contains(&Effect::StrangerAnswered) && !self.claim_strangers_answer(incoming.sender.id()) {
+            // Another message of the same stranger was quicker.
+            return;
+        }
         let mut asked = None;
         for effect in effects {
             match effect {
@@ -447,8 +451,7 @@ impl Shared {
             }
             (Effect::AnswerPress(_), ..) => {}
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
-            (Effect::StrangerAnswered, ..) => self.stranger_answered(sender.id()),
-            (Effect::Ask(_), ..) => {}
+            (Effect::StrangerAnswered | Effect::Ask(_), ..) => {}
         }
     }
 
@@ -495,11 +498,14 @@ impl Shared {
         }
     }
 
-    fn stranger_answered(&self, id: i64) {
+    /// Notes that a stranger gets an answer; false where one was given within the hour.
+    fn claim_strangers_answer(&self, id: i64) -> bool {
         let now = self.clock.now();
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
         strangers.retain(|_, at| now - *at < STRANGER_PAUSE);
-        strangers.insert(id, now);
+        let is_due = !strangers.contains_key(&id);
+        strangers.entry(id).or_insert(now);
+        is_due
     }
 
     fn bot_name(&self) -> String {

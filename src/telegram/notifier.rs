@@ -41,14 +41,14 @@ const SAME_MATTER: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// What ended before this is no news, whether it was shown or not; shorter than cards are kept.
 const NEWS: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
+/// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
+const BAD_TOKEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// How long the last edits may take when everything stops; the whole stop has 10 s.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How long an alert waits to learn whether this is a dry run.
 const DRY_RUN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// A token that is refused may be renewed; what waits is kept for the day it is.
-const BAD_TOKEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What the reader of updates tells the writer.
 #[derive(Debug)]
@@ -552,13 +552,8 @@ impl TelegramNotifier {
                 tracing::warn!(chat.id = chat, why, "Telegram does not answer; trying again");
                 self.queue.failed(chat, None, now);
             }
-            Failure::BadToken => {
-                tracing::error!(
-                    chat.id = chat,
-                    "Telegram does not accept the token; what is to be said waits"
-                );
-                self.queue.failed(chat, Some(BAD_TOKEN_PAUSE), now);
-            }
+            // The reader says so; what waits is shown when the token is good again.
+            Failure::BadToken => self.queue.failed(chat, Some(BAD_TOKEN_PAUSE), now),
             Failure::MessageGone => match step {
                 Step::Edit { message, .. } | Step::Delete { message } => {
                     self.queue.ended(chat, false, now);
@@ -783,11 +778,53 @@ async fn plainly<T, F: Future<Output = Result<T, Failure>>>(
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+    use secrecy::SecretString;
+
     use super::*;
-    use crate::telegram::{
-        samples::{ended, now, proposal},
-        view::tests::view,
+    use crate::{
+        clock::ManualClock,
+        store::Draft,
+        telegram::{
+            samples::{self, ended, now, proposal},
+            text::Language,
+            view::tests::view,
+        },
     };
+
+    #[tokio::test]
+    async fn more_reports_than_are_kept_are_counted_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut notifier = notifier(&store);
+        for _ in 0..WAITING_CARDS_MAX + 7 {
+            let proposal = recorded(&store);
+            notifier.see(&proposal);
+        }
+        let waiting = notifier.queue.waiting();
+        assert_eq!(waiting.len(), WAITING_CARDS_MAX + 1, "and the word about the others");
+        assert!(waiting.contains(&"missing".to_owned()));
+        let missing = &notifier.cards["missing"];
+        assert_eq!(missing.subject, Subject::Missing { quiet: 7, troubled: 0 });
+        let pages = notifier.wanted(missing).unwrap().pages;
+        assert!(pages[0].plain().contains("7 without and 0 with failures"), "{}", pages[0].plain());
+        let newest = store.recent_proposals(1).unwrap().remove(0);
+        assert!(waiting.contains(&format!("p{:020}", newest.id.0)), "the oldest give way");
+    }
+
+    #[tokio::test]
+    async fn a_start_finds_what_was_not_shown_and_leaves_old_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let proposal = recorded(&store);
+        let mut fresh = notifier(&store);
+        fresh.catch_up();
+        assert_eq!(fresh.queue.waiting().len(), 1);
+        let mut late = notifier_at(&store, proposal.created_at + NEWS);
+        late.cards.clear();
+        late.catch_up();
+        assert_eq!(late.queue.waiting().len(), 0);
+    }
 
     #[test]
     fn a_plan_that_is_done_says_so_when_all_its_messages_have_the_outcomes() {
@@ -839,6 +876,58 @@ mod tests {
         assert!(matches!(broken, Err(Failure::NoAnswer(_))), "{broken:?}");
     }
 
+    #[tokio::test]
+    async fn a_closed_general_topic_is_not_asked_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut notifier = notifier(&store);
+        notifier.see(&recorded(&store));
+        let Some(Job::Card { key, chat }) = notifier.queue.next(Instant::now()) else { panic!("a card") };
+        let (step, _) = notifier.next_step(&key).unwrap();
+        notifier.card_ended(&key, chat, step, Err(Failure::ThreadGone));
+        assert_eq!(notifier.queue.next(Instant::now()), None);
+        assert_eq!(notifier.queue.waiting(), [key], "it waits all the same");
+    }
+
+    fn notifier(store: &Store) -> TelegramNotifier {
+        notifier_at(store, samples::now())
+    }
+
+    fn notifier_at(store: &Store, now: DateTime<Utc>) -> TelegramNotifier {
+        let token = SecretString::from("1:x");
+        let parts = Parts {
+            api: Api::new(token, None, std::time::Duration::from_secs(1)).unwrap(),
+            handle: Handle::to_nobody(),
+            store: store.clone(),
+            clock: ManualClock::at(now).into(),
+            chats: Chats::open(store.clone()).unwrap(),
+            view: View { language: Language::En, timezone: chrono_tz::UTC },
+            home: Some(ChatTarget { chat: -100, thread: None }),
+            spacing: Spacing::default(),
+        };
+        TelegramNotifier::new(parts, &Events::new(), mpsc::channel(1).1).unwrap()
+    }
+
+    /// A plan of the schedule that is only shown.
+    fn recorded(store: &Store) -> Proposal {
+        let sample = samples::proposal(1);
+        let draft = Draft {
+            plan: sample.plan,
+            taken_at: sample.taken_at,
+            origin: Origin::Schedule,
+            dry_run: true,
+            approvals_needed: 1,
+            state: ProposalState::Shown { at: samples::now() },
+            created_at: samples::now(),
+            expires_at: sample.expires_at,
+            reply_to: None,
+        };
+        match store.propose(draft).unwrap() {
+            crate::store::Proposed::Recorded { proposal, .. } => *proposal,
+            crate::store::Proposed::Busy(other) => panic!("busy with {other}"),
+        }
+    }
+
     fn shown_in_full(migrations: u32) -> (Card, Vec<Page>) {
         let mut card = Card::new(subject(), address(), now());
         let pages = pages(&proposal(migrations));
@@ -868,7 +957,7 @@ mod tests {
     }
 
     fn pages(proposal: &Proposal) -> Vec<Page> {
-        view(crate::telegram::Language::En).proposal(proposal, now())
+        view(Language::En).proposal(proposal, now())
     }
 
     fn subject() -> Subject {

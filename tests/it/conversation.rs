@@ -12,7 +12,7 @@ use vm_balancer::{
     config::{Config, Purpose},
     model::{Mib, VmId},
     sandbox::{
-        BotEnvironment, BotSwitch,
+        BotEnvironment, BotSwitch, StartBot,
         telegram::{self, ADMIN, OPERATOR, SUPERGROUP, SimMessage, SimTelegram, VIEWER},
         vmmanager::{Options, Pace, Running, SimNode, SimVm, SimVmManager, World},
     },
@@ -30,7 +30,9 @@ pub struct Ctx {
     pub dir: TempDir,
     /// The chat for reports.
     pub home: i64,
-    pub switch: BotSwitch,
+    start: StartBot,
+    variables: BTreeMap<String, String>,
+    switch: BotSwitch,
 }
 
 /// What a service is started with besides the usual.
@@ -110,14 +112,22 @@ impl Ctx {
             let (clock, panics_at) = (its_clock.clone(), panics_at.clone());
             async move { run(environment, clock, interval, panics_at).await }
         };
-        let start: vm_balancer::sandbox::StartBot = Arc::new(move |told| Box::pin(start(told)));
-        let switch = BotSwitch::new(start, variables);
-        Self { sim, telegram, clock, dir, home: setup.home, switch }
+        let start: StartBot = Arc::new(move |told| Box::pin(start(told)));
+        let switch = BotSwitch::new(start.clone(), variables.clone());
+        Self { sim, telegram, clock, dir, home: setup.home, start, variables, switch }
     }
 
     /// Starts the bot; one that runs is killed before.
     pub async fn restart(&self) {
         self.switch.restart().await.unwrap();
+    }
+
+    /// Starts the bot in place of this one, with another value of a variable.
+    pub async fn restart_with(&mut self, name: &str, value: &str) {
+        self.kill().await;
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self.switch = BotSwitch::new(self.start.clone(), self.variables.clone());
+        self.restart().await;
     }
 
     pub async fn kill(&self) {

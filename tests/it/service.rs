@@ -509,6 +509,9 @@ async fn the_process_ends_well_while_it_polls_and_during_a_migration() {
     variables.insert("LOG_LEVEL".into(), "debug".into());
     let mut child = process(bot.dir.path(), &variables);
     bot.ask(VIEWER, "/status").await;
+    // Said for developers only.
+    bot.telegram.replay(bot.telegram.last_update_id().unwrap()).unwrap();
+    bot.ask(VIEWER, "/whoami").await;
     ended_well(&mut child).await;
 
     let mut child = process(bot.dir.path(), &variables);

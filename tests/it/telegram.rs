@@ -1,11 +1,12 @@
 //! What goes wrong between the service and Telegram, and what people see of it.
 
 use chrono::TimeDelta;
+use serde_json::json;
 use vm_balancer::{
-    model::NodeId,
+    model::{Mib, NodeId},
     sandbox::{
         telegram::{ADMIN, FORUM, GROUP, OPERATOR, OPS_TOPIC, Role, SimMessage, VIEWER},
-        vmmanager::World,
+        vmmanager::{Fault, World},
     },
 };
 
@@ -84,10 +85,38 @@ async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
     assert_eq!(bot.sim.orders().len(), 1);
 }
 
+#[tokio::test]
+async fn what_a_refused_token_kept_back_is_shown_with_the_right_one() {
+    let wrong = [
+        ("BALANCE_MODE", "auto"),
+        ("TELEGRAM_BOT_TOKEN", "700000001:an_old_token_that_was_renewed_at_telegram"),
+    ];
+    let mut bot = Ctx::with(World::small(), Setup::of(&wrong).often()).await;
+    bot.until("balancing goes on", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    bot.cycles(3).await;
+    assert!(bot.written().is_empty());
+    let token = bot.telegram.token().to_owned();
+    bot.restart_with("TELEGRAM_BOT_TOKEN", &token).await;
+    bot.heard("done: 1 moved").await;
+}
+
 /// Side by side, for each of them mostly waits: the client itself sleeps ten seconds after a 5xx.
 #[tokio::test]
-async fn server_errors_and_a_second_poller_are_outlasted() {
-    tokio::join!(server_errors_are_outlasted(), a_second_poller_is_said_once());
+async fn server_errors_a_second_poller_and_slowness_are_outlasted() {
+    tokio::join!(
+        server_errors_are_outlasted(),
+        a_second_poller_is_said_once(),
+        a_press_is_answered_before_a_slow_vmmanager_is(),
+    );
+}
+
+async fn a_press_is_answered_before_a_slow_vmmanager_is() {
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    bot.sim.switch_on(Fault::Slow { millis: 3500 });
+    assert_eq!(bot.press(OPERATOR, &proposal, "Refresh").await, "Taken; the message will tell.");
+    bot.sim.heal();
+    bot.says(&proposal, "In place of plan 1").await;
 }
 
 async fn server_errors_are_outlasted() {
@@ -121,7 +150,34 @@ async fn an_alert_of_a_dry_run_says_so_first() {
     assert!(alert.text().starts_with("DRY RUN"), "{}", alert.text());
 }
 
+#[tokio::test]
+async fn vmmanager_going_away_is_said_once_and_its_return_in_the_same_message() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("BALANCE_MODE", "propose")]).often()).await;
+    let proposal = bot.heard("Waits for approval").await;
+    bot.sim.switch_on(Fault::Status { status: 500 });
+    let alert = bot.heard("VMmanager cannot be used since").await;
+    bot.cycles(3).await;
+    assert!(bot.ask(VIEWER, "/status").await.text().contains("VMmanager cannot be used"));
+    assert!(bot.ask(OPERATOR, "/balance 1").await.text().contains("VMmanager cannot be used"));
+    bot.sim.heal();
+    bot.says(&alert, "VMmanager answers again").await;
+    bot.cycles(2).await;
+    assert_eq!(bot.written().len(), 4, "{}", bot.telegram.transcript(bot.home));
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "done: 1 moved").await;
+}
+
 // ---- chats and messages come and go
+
+#[tokio::test]
+async fn a_status_is_refreshed_in_its_message() {
+    let bot = Ctx::start(World::small()).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    bot.sim.edit(|world| world.vms.values_mut().for_each(|vm| vm.memory = Mib(1024)));
+    bot.press(VIEWER, &status, "Refresh").await;
+    bot.says(&status, "none overloaded").await;
+    assert_eq!(bot.written().len(), 1);
+}
 
 #[tokio::test]
 async fn a_deleted_message_goes_on_in_a_new_one() {
@@ -271,6 +327,24 @@ async fn an_edited_message_is_not_carried_out() {
     assert!(bot.ask(ADMIN, "/dryrun").await.text().contains("Dry run is off"));
     assert!(bot.ask(ADMIN, "/exclusions").await.text().contains("No node is closed"));
     assert_eq!(bot.written().len(), 3);
+}
+
+#[tokio::test]
+async fn an_update_that_nobody_understands_holds_nothing_up() {
+    let bot = Ctx::start(World::small()).await;
+    let inline = json!({ "id": "1", "from": { "id": ADMIN, "is_bot": false, "first_name": "Anna" },
+        "inline_message_id": "x", "chat_instance": "1", "data": "p:1:00000000:a" });
+    let odd = [
+        json!({ "message": { "odd": true } }),
+        json!({ "callback_query": { "id": 7 } }),
+        json!({ "callback_query": inline }),
+        json!({ "my_chat_member": [] }),
+    ];
+    for update in odd {
+        bot.telegram.push_update(update);
+    }
+    assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    assert_eq!(bot.written().len(), 1);
 }
 
 #[tokio::test]

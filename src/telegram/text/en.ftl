@@ -326,8 +326,8 @@ alert-shrank = ⚠ Cluster { $cluster }: { $before } VMs became { $after } from 
 alert-foreign = ⚠ Somebody else moves VM { $vm } in cluster { $cluster } (task { $task }). Nothing is ordered there until it ends.
 alert-foreign-anywhere = ⚠ Somebody else moves VM { $vm } (task { $task }); its cluster is unknown. Nothing is ordered anywhere until it ends.
 alert-node-out = { $n ->
-    [one] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migration failed. /include opens it.
-   *[other] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migrations failed. /include opens it.
+    [one] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migration failed. /resume opens it sooner.
+   *[other] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migrations failed. /resume opens it sooner.
 }
 alert-cluster-stopped = { $n ->
     [one] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migration failed. Look into it, then /resume.
