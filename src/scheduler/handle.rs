@@ -164,6 +164,12 @@ impl Handle {
         Self { requests }
     }
 
+    /// A handle to a scheduler that has ended.
+    #[cfg(test)]
+    pub(crate) fn to_nobody() -> Self {
+        Self::new(tokio::sync::mpsc::channel(1).0)
+    }
+
     /// Returns how things stand, from what is known; asks VMmanager only where nothing is known yet.
     pub async fn status(&self) -> Result<Status, Refused> {
         self.ask(|answer| Request::Status { answer }).await

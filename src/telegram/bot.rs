@@ -176,6 +176,7 @@ impl Bot {
         let (notes, noted) = mpsc::channel(NOTES_MAX);
         let parts = Parts {
             api: api.clone(),
+            handle: handle.clone(),
             store: store.clone(),
             clock: clock.clone(),
             chats: chats.clone(),

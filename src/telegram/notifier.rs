@@ -4,8 +4,9 @@
 //! Telegram missed while it was away is never sent late, only how things stand. It holds up nobody: the balancer
 //! does not know that it exists.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
+use futures::FutureExt as _;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     task::{JoinError, JoinSet},
@@ -23,6 +24,7 @@ use crate::{
     clock::Clock,
     event::{Alert, Event, Events},
     model::ProposalId,
+    scheduler::Handle,
     store::{Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError},
 };
 
@@ -44,6 +46,9 @@ const BAD_TOKEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// How long the last edits may take when everything stops; the whole stop has 10 s.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// How long an alert waits to learn whether this is a dry run.
+const DRY_RUN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What the reader of updates tells the writer.
 #[derive(Debug)]
@@ -68,6 +73,7 @@ pub struct ChatTarget {
 /// Writes to chats.
 pub struct TelegramNotifier {
     api: Api,
+    handle: Handle,
     store: Store,
     clock: Clock,
     chats: Chats,
@@ -86,7 +92,7 @@ enum Ended {
 }
 
 /// One call that brings a card nearer to what it should show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Step {
     Send { index: usize, page: Page },
     Edit { message: i32, page: Page },
@@ -104,6 +110,7 @@ struct Wanted {
 /// What [`TelegramNotifier`] is joined from.
 pub(super) struct Parts {
     pub(super) api: Api,
+    pub(super) handle: Handle,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) chats: Chats,
@@ -119,12 +126,12 @@ impl TelegramNotifier {
         events: &Events,
         notes: mpsc::Receiver<Note>,
     ) -> Result<Self, StoreError> {
-        let Parts { api, store, clock, chats, view, home, spacing } = parts;
+        let Parts { api, handle, store, clock, chats, view, home, spacing } = parts;
         let heard = events.listen();
         let cards = store.outbox().with_prefix::<Card>(CARD)?.into_iter();
         let cards = cards.map(|(_, card)| (card.key(), card)).collect();
         let queue = Queue::new(spacing);
-        Ok(Self { api, store, clock, chats, view, home, heard, notes, queue, cards })
+        Ok(Self { api, handle, store, clock, chats, view, home, heard, notes, queue, cards })
     }
 
     /// Writes until `shutdown`, and then for a moment what is ready.
@@ -140,7 +147,7 @@ impl TelegramNotifier {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = self.heard.recv() => match event {
-                    Ok(event) => self.hear(event),
+                    Ok(event) => self.hear(event).await,
                     Err(RecvError::Lagged(_)) => self.catch_up(),
                     Err(RecvError::Closed) => break,
                 },
@@ -154,7 +161,7 @@ impl TelegramNotifier {
 
     async fn last_words(&mut self, jobs: &mut JoinSet<Ended>) {
         while let Ok(event) = self.heard.try_recv() {
-            self.hear(event);
+            self.hear(event).await;
         }
         loop {
             self.begin(jobs);
@@ -199,10 +206,14 @@ impl TelegramNotifier {
         Ok(all.into_values().collect())
     }
 
-    fn hear(&mut self, event: Event) {
+    async fn hear(&mut self, event: Event) {
         match event {
             Event::Proposal(id) => self.see_number(id),
-            Event::Alert(alert) => self.see_alert(alert),
+            Event::Alert(alert) => {
+                // A scheduler that does not answer is on its way out; what it said is said all the same.
+                let dry_run = timeout(DRY_RUN_PATIENCE, self.handle.dry_run()).await;
+                self.see_alert(alert, matches!(dry_run, Ok(Ok(true))));
+            }
         }
     }
 
@@ -311,27 +322,29 @@ impl TelegramNotifier {
         }
     }
 
-    fn see_alert(&mut self, alert: Alert) {
+    fn see_alert(&mut self, alert: Alert, dry_run: bool) {
         let Some(home) = self.home else { return };
         let to = self.resolved(Address { chat: home.chat, thread: home.thread, reply_to: None });
         let now = self.clock.now();
         let key = format!("a-{}", alert.key());
+        let said = Subject::Alert { alert: alert.clone(), revision: 0, dry_run };
         let mut card = match self.cards.remove(&key) {
             Some(card) if goes_on(&card, &alert, now) => card,
-            Some(_) | None => Card::new(Subject::Alert { alert: alert.clone(), revision: 0 }, to, now),
+            Some(_) | None => Card::new(said, to, now),
         };
+        if let Subject::Alert { alert: known, .. } = &card.subject
+            && *known == alert
+            && card.shown.is_some()
+        {
+            // Said already.
+            self.cards.insert(key, card);
+            return;
+        }
         let revision = match &card.subject {
-            Subject::Alert { alert: known, revision } if *known == alert && card.shown.is_some() => {
-                // Said already.
-                let revision = *revision;
-                card.subject = Subject::Alert { alert, revision };
-                self.cards.insert(key, card);
-                return;
-            }
             Subject::Alert { revision, .. } => revision + 1,
             Subject::Proposal { .. } | Subject::Missing { .. } => 1,
         };
-        card.subject = Subject::Alert { alert, revision };
+        card.subject = Subject::Alert { alert, revision, dry_run };
         card.settled = false;
         card.touched_at = now;
         self.keep(card);
@@ -413,8 +426,11 @@ impl TelegramNotifier {
                     None
                 }
             },
-            Subject::Alert { alert, revision } => Some(Wanted {
-                pages: vec![self.view.alert(alert, now)],
+            Subject::Alert { alert, revision, dry_run } => Some(Wanted {
+                pages: vec![match dry_run {
+                    true => self.view.alert(alert, now).in_dry_run(),
+                    false => self.view.alert(alert, now),
+                }],
                 revision: *revision,
                 settled: true,
                 rank: Rank::Matter,
@@ -436,7 +452,7 @@ impl TelegramNotifier {
                     let api = self.api.clone();
                     let to = self.resolved(answer.to);
                     jobs.spawn(async move {
-                        let result = answered(&api, to, &answer).await;
+                        let result = unbroken(answered(&api, to, &answer)).await;
                         Ended::Answer { answer, result }
                     });
                 }
@@ -444,7 +460,7 @@ impl TelegramNotifier {
                     Some((step, to)) => {
                         let api = self.api.clone();
                         jobs.spawn(async move {
-                            let result = shown(&api, to, &step).await;
+                            let result = unbroken(shown(&api, to, &step)).await;
                             Ended::Card { key, chat, step, result }
                         });
                     }
@@ -538,16 +554,19 @@ impl TelegramNotifier {
             }
             // The reader says so; what waits is shown when the token is good again.
             Failure::BadToken => self.queue.failed(chat, Some(BAD_TOKEN_PAUSE), now),
-            Failure::MessageGone => {
-                self.queue.ended(chat, false, now);
-                self.lose_messages(key);
-            }
-            Failure::ThreadGone => {
-                self.queue.ended(chat, false, now);
-                if let Some(card) = self.cards.get_mut(key) {
-                    card.thread = None;
+            Failure::MessageGone => match step {
+                Step::Edit { message, .. } | Step::Delete { message } => {
+                    self.queue.ended(chat, false, now);
+                    self.lose_message(key, message);
                 }
-            }
+                // Nothing of ours is missing, so there is nothing to mend: later it may be taken.
+                Step::Send { .. } => self.queue.failed(chat, None, now),
+            },
+            Failure::ThreadGone => match self.cards.get_mut(key).and_then(|card| card.thread.take()) {
+                Some(_) => self.queue.ended(chat, false, now),
+                // The chat's general topic is closed; it may be opened again.
+                None => self.queue.failed(chat, None, now),
+            },
             Failure::Moved(to) => {
                 self.queue.ended(chat, false, now);
                 self.moved(chat, to);
@@ -583,10 +602,10 @@ impl TelegramNotifier {
         self.keep(card);
     }
 
-    /// Somebody deleted a message: the matter goes on in new ones.
-    fn lose_messages(&mut self, key: &str) {
+    /// Somebody deleted a message: what it showed moves up into the next ones, and a new one follows at the end.
+    fn lose_message(&mut self, key: &str, message: i32) {
         if let Some(card) = self.cards.get_mut(key) {
-            card.messages.clear();
+            card.messages.retain(|shown| shown.message != message);
             let card = card.clone();
             self.keep(card);
         }
@@ -686,18 +705,22 @@ fn goes_on(card: &Card, alert: &Alert, now: chrono::DateTime<chrono::Utc>) -> bo
     matches!(alert, Alert::VmManagerBack { .. }) || now - card.touched_at < SAME_MATTER
 }
 
-/// The first difference between what a card shows and what it should.
+/// The next difference between what a card shows and what it should. The first message is edited last: when it
+/// says that a plan is done, the others have the outcomes.
 fn step_towards(card: &Card, pages: &[Page]) -> Option<Step> {
-    for (index, page) in pages.iter().enumerate() {
+    let towards = |index: usize| {
+        let page = pages.get(index)?.clone();
         match card.messages.get(index) {
-            None => return Some(Step::Send { index, page: page.clone() }),
-            Some(shown) if shown.hash != hash(page) => {
-                return Some(Step::Edit { message: shown.message, page: page.clone() });
-            }
-            Some(_) => {}
+            None => Some(Step::Send { index, page }),
+            Some(shown) if shown.hash != hash(&page) => Some(Step::Edit { message: shown.message, page }),
+            Some(_) => None,
         }
+    };
+    if card.messages.is_empty() {
+        return towards(0);
     }
-    card.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message })
+    let surplus = || card.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message });
+    (1..pages.len()).find_map(towards).or_else(surplus).or_else(|| towards(0))
 }
 
 fn hash(page: &Page) -> String {
@@ -734,6 +757,12 @@ async fn answered(api: &Api, to: Address, answer: &Answer) -> Result<(), Failure
     }
 }
 
+/// A panic in a call is one more answer that never came: the chat must not stay busy for ever.
+async fn unbroken<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let result = AssertUnwindSafe(call).catch_unwind().await;
+    result.unwrap_or_else(|_| Err(Failure::NoAnswer("the call broke".into())))
+}
+
 /// Where Telegram refuses the HTML: rather plain than never.
 async fn plainly<T, F: Future<Output = Result<T, Failure>>>(
     call: impl Fn(Markup) -> F,
@@ -756,7 +785,11 @@ mod tests {
     use crate::{
         clock::ManualClock,
         store::Draft,
-        telegram::{samples, text::Language},
+        telegram::{
+            samples::{self, ended, now, proposal},
+            text::Language,
+            view::tests::view,
+        },
     };
 
     #[tokio::test]
@@ -793,6 +826,69 @@ mod tests {
         assert_eq!(late.queue.waiting().len(), 0);
     }
 
+    #[test]
+    fn a_plan_that_is_done_says_so_when_all_its_messages_have_the_outcomes() {
+        let (mut card, before) = shown_in_full(200);
+        assert!(before.len() > 2, "{}", before.len());
+        let after = pages(&ended(proposal(200)));
+        let mut edited = Vec::new();
+        while let Some(step) = step_towards(&card, &after) {
+            edited.push(carry_out(&mut card, step));
+        }
+        assert_eq!(edited.last(), Some(&1), "{edited:?}");
+        assert!(after[0].plain().contains("done") && edited.len() >= after.len(), "{edited:?}");
+        assert_eq!(card.messages.len(), after.len());
+    }
+
+    #[test]
+    fn a_first_message_comes_first() {
+        let card = Card::new(subject(), address(), now());
+        let pages = pages(&proposal(200));
+        assert!(matches!(step_towards(&card, &pages), Some(Step::Send { index: 0, .. })));
+    }
+
+    #[test]
+    fn what_a_deleted_message_showed_moves_up_and_nothing_is_shown_twice() {
+        for gone in [0, 1] {
+            let (mut card, pages) = shown_in_full(200);
+            card.messages.remove(gone);
+            while let Some(step) = step_towards(&card, &pages) {
+                carry_out(&mut card, step);
+            }
+            let shows: Vec<_> = card.messages.iter().map(|shown| shown.hash.clone()).collect();
+            assert_eq!(shows, pages.iter().map(hash).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn messages_that_are_not_needed_any_more_go() {
+        let (mut card, _) = shown_in_full(200);
+        let fewer = pages(&proposal(1));
+        while let Some(step) = step_towards(&card, &fewer) {
+            carry_out(&mut card, step);
+        }
+        assert_eq!(card.messages.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_breaks_is_tried_again() {
+        let broken = unbroken::<()>(async { panic!("a test wanted to see this") }).await;
+        assert!(matches!(broken, Err(Failure::NoAnswer(_))), "{broken:?}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_general_topic_is_not_asked_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut notifier = notifier(&store);
+        notifier.see(&recorded(&store));
+        let Some(Job::Card { key, chat }) = notifier.queue.next(Instant::now()) else { panic!("a card") };
+        let (step, _) = notifier.next_step(&key).unwrap();
+        notifier.card_ended(&key, chat, step, Err(Failure::ThreadGone));
+        assert_eq!(notifier.queue.next(Instant::now()), None);
+        assert_eq!(notifier.queue.waiting(), [key], "it waits all the same");
+    }
+
     fn notifier(store: &Store) -> TelegramNotifier {
         notifier_at(store, samples::now())
     }
@@ -801,6 +897,7 @@ mod tests {
         let token = SecretString::from("1:x");
         let parts = Parts {
             api: Api::new(token, None, std::time::Duration::from_secs(1)).unwrap(),
+            handle: Handle::to_nobody(),
             store: store.clone(),
             clock: ManualClock::at(now).into(),
             chats: Chats::open(store.clone()).unwrap(),
@@ -829,5 +926,45 @@ mod tests {
             crate::store::Proposed::Recorded { proposal, .. } => *proposal,
             crate::store::Proposed::Busy(other) => panic!("busy with {other}"),
         }
+    }
+
+    fn shown_in_full(migrations: u32) -> (Card, Vec<Page>) {
+        let mut card = Card::new(subject(), address(), now());
+        let pages = pages(&proposal(migrations));
+        while let Some(step) = step_towards(&card, &pages) {
+            carry_out(&mut card, step);
+        }
+        (card, pages)
+    }
+
+    /// Does to the card what Telegram's answer would; returns the message.
+    fn carry_out(card: &mut Card, step: Step) -> i32 {
+        match step {
+            Step::Send { index, page } => {
+                let message = i32::try_from(card.messages.len()).unwrap() + 1;
+                card.messages.insert(index, Shown { message, hash: hash(&page) });
+                message
+            }
+            Step::Edit { message, page } => {
+                card.messages.iter_mut().find(|shown| shown.message == message).unwrap().hash = hash(&page);
+                message
+            }
+            Step::Delete { message } => {
+                card.messages.retain(|shown| shown.message != message);
+                message
+            }
+        }
+    }
+
+    fn pages(proposal: &Proposal) -> Vec<Page> {
+        view(Language::En).proposal(proposal, now())
+    }
+
+    fn subject() -> Subject {
+        Subject::Proposal { id: ProposalId(12), scheduled_for: None }
+    }
+
+    fn address() -> Address {
+        Address { chat: -100, thread: None, reply_to: None }
     }
 }

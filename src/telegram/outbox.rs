@@ -87,12 +87,12 @@ pub(super) enum Subject {
     Alert {
         alert: Alert,
         revision: u64,
+        /// Whether it was said in a dry run.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// Reports that were too many to keep.
-    Missing {
-        quiet: u64,
-        troubled: u64,
-    },
+    Missing { quiet: u64, troubled: u64 },
 }
 
 /// A message and what it shows.

@@ -142,6 +142,15 @@ async fn a_second_poller_is_said_once() {
 }
 
 #[tokio::test]
+async fn an_alert_of_a_dry_run_says_so_first() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("DRY_RUN", "true")])).await;
+    bot.ask(VIEWER, "/whoami").await;
+    bot.telegram.set_faults(|faults| faults.conflict = true);
+    let alert = bot.heard("A second program reads my updates").await;
+    assert!(alert.text().starts_with("DRY RUN"), "{}", alert.text());
+}
+
+#[tokio::test]
 async fn vmmanager_going_away_is_said_once_and_its_return_in_the_same_message() {
     let bot = Ctx::with(World::small(), Setup::of(&[("BALANCE_MODE", "propose")]).often()).await;
     let proposal = bot.heard("Waits for approval").await;
