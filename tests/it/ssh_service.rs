@@ -26,7 +26,7 @@ use vm_balancer::{
     scheduler::{Handle, Picture},
 };
 
-use crate::platform::{PATIENCE, noon};
+use crate::platform::{PATIENCE, noon, until};
 
 // ---- which VM is moved
 
@@ -415,6 +415,9 @@ impl Bot {
         let app = App::build(&place.config(), Clock::from(clock.clone()), Pace::Short).await.unwrap();
         let (handle, shutdown) = (app.handle(), CancellationToken::new());
         let running = tokio::spawn(app.run(shutdown.clone()));
+        // The cycle of the start measures too; nobody turns the clock under it.
+        until("the first cycle has ended", || async { handle.status().await.unwrap().last_cycle.is_some() })
+            .await;
         Self { clock, handle, shutdown, running }
     }
 
