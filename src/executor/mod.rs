@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use carry::Carried;
 pub use eyes::{Depth, Eyes, LookError, Measure};
 pub use ledger::Ledger;
 pub use rules::{Cooldowns, Rules};

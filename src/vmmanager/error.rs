@@ -66,6 +66,9 @@ pub enum OrderError {
     /// The order went out and no answer came: whether it began is unknown, and it must not be repeated.
     #[error("it is unknown whether the migration was ordered")]
     NoAnswer(#[source] ApiError),
+    /// Whoever ordered took it back before it was sent.
+    #[error("the order was taken back before it was sent")]
+    Held,
 }
 
 /// Numbers in `error.code` that mean something to a client.

@@ -7,7 +7,9 @@ use vm_balancer::{
     model::{ClusterId, Mib, NodeId, VmId},
     planner::{ExclusionWhy, RestWhy},
     sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
-    store::{Approval, Approver, Intent, JournalEntry, JournalState, Outcome, ProposalState, StepState},
+    store::{
+        Approval, Approver, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, StepState,
+    },
 };
 
 use crate::platform::{PATIENCE, Platform, intent, noon, outcome, outcomes, person, until};
@@ -167,15 +169,104 @@ async fn a_service_that_is_suspended_for_a_moment_takes_the_order_once() {
 }
 
 #[tokio::test]
-async fn a_missing_permission_ends_the_plan_at_its_first_step() {
-    let platform = Platform::start(overloaded()).await;
-    platform.sim.switch_on(Fault::ReadOnlyAdmin);
-    let proposal = platform.carry_out(&many_migrations(&platform)).await;
-    let ended = outcomes(&proposal);
-    assert_eq!(ended[0].0, Outcome::Failed);
-    assert!(ended[0].1.contains("no permission"), "{}", ended[0].1);
-    assert!(ended[1..].iter().all(|(outcome, _)| *outcome == Outcome::Dropped) && ended.len() > 1);
+async fn an_order_that_is_put_off_is_sent_again_only_while_it_is_wanted() {
+    for (unwanted, said) in UNWANTED {
+        let mut platform = Platform::start(overloaded()).await;
+        platform.sim.switch_on(Fault::OrderUnavailable);
+        let balancer = many_migrations(&platform);
+        let proposal = platform.approved(&balancer).await;
+        let stop = CancellationToken::new();
+        let executor = balancer.executor(&stop).unwrap().unwrap();
+        let tries = || platform.sim.count_requests("POST /vm/");
+        let meanwhile = async {
+            until("it is put off", || async { tries() > 1 }).await;
+            unwanted(&platform, &proposal, &stop);
+            tries()
+        };
+        let carried = tokio::time::timeout(PATIENCE, executor.carry_out(proposal.id));
+        let (carried, tried) = tokio::join!(carried, meanwhile);
+        carried.expect("it ends at once").unwrap();
+        assert_eq!(platform.sim.orders(), [], "{said}");
+        assert!(tries() <= tried + 1, "{said}: only what was on its way is sent");
+        assert_eq!(platform.store.open_entries().unwrap(), [], "{said}: nothing is in flight");
+        let [entry] = platform.history().try_into().unwrap();
+        let JournalState::Closed { outcome, detail: Some(detail), ordered: false, .. } = entry.state else {
+            unreachable!("{said}: {:?}", entry.state)
+        };
+        assert_eq!((outcome, detail.as_str()), (Outcome::Dropped, said));
+        assert!(balancer.policy().unwrap().resting.is_empty());
+        assert_eq!(platform.alerts(), []);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_put_off_is_dropped_where_the_world_has_moved_on() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::OrderUnavailable);
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let target = proposal.steps[0].migration.target;
+    let meanwhile = async {
+        until("it is put off", || async { platform.sim.count_requests("POST /vm/") > 1 }).await;
+        platform.sim.set_maintenance(target, true);
+        platform.sim.heal();
+    };
+    let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), meanwhile);
+    let (outcome, why) = outcome(&proposal);
+    assert!(outcome == Outcome::Dropped && why.contains("maintenance"), "{outcome:?}: {why}");
     assert_eq!(platform.sim.orders(), []);
+}
+
+#[tokio::test]
+async fn a_missing_permission_ends_the_plan_and_says_nothing_of_the_vm() {
+    for (fault, said) in
+        [(Fault::ReadOnlyAdmin, "perhaps it may only read"), (Fault::WrongPassword, "credentials")]
+    {
+        let platform = Platform::start(overloaded()).await;
+        let balancer = many_migrations(&platform);
+        let proposal = platform.approved(&balancer).await;
+        platform.sim.switch_on(fault.clone());
+        if fault == Fault::WrongPassword {
+            platform.sim.rule(Rule::times(Fault::DeadToken, 1).only("POST /vm/"));
+        }
+        let ended = outcomes(&platform.finish(&balancer, proposal.id).await);
+        assert!(ended.len() > 1);
+        assert!(
+            ended.iter().all(|(outcome, why)| *outcome == Outcome::Dropped && why.contains(said)),
+            "{ended:?}"
+        );
+        assert_eq!(platform.sim.count_requests("POST /vm/"), 1, "{fault:?}: tried once");
+        assert_eq!(balancer.policy().unwrap().resting.len(), 0, "{fault:?}");
+        assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap(), [], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_final_no_to_one_vm_is_a_failure_of_that_vm() {
+    let platform = Platform::start(overloaded()).await;
+    platform
+        .sim
+        .rule(Rule::times(Fault::ErrorInOk { code: 4000, msg: "no way".into() }, 1).only("POST /vm/"));
+    let balancer = many_migrations(&platform);
+    let ended = outcomes(&platform.carry_out(&balancer).await);
+    assert!(ended[0].0 == Outcome::Failed && ended[0].1.contains("no way"), "{ended:?}");
+    assert_eq!(ended[1].0, Outcome::Done, "the next one is tried");
+    assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_single_cycle_says_that_vmmanager_could_not_be_used() {
+    let faults =
+        [Fault::ReadOnlyAdmin, Fault::OrderUnavailable].map(|fault| (Rule::always(fault), "/migrate"));
+    let away = (Rule::always(Fault::Status { status: 500 }).only("/history"), "/history");
+    for (rule, said) in faults.into_iter().chain([away]) {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.rule(rule.clone());
+        let report = platform.balancer().run_once(&CancellationToken::new()).await.unwrap();
+        let why = &report.not_carried_out[&ClusterId(1)];
+        assert!(why.contains(said), "{rule:?}: {why}");
+        assert!(!report.has_failures(), "{rule:?}: no migration failed");
+    }
 }
 
 #[tokio::test]
@@ -520,9 +611,29 @@ async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() 
 /// Something that happens to the target or to the VM.
 type Change = fn(&Platform, NodeId, VmId);
 
-fn failed_in(proposal: &vm_balancer::store::Proposal) -> usize {
+fn failed_in(proposal: &Proposal) -> usize {
     outcomes(proposal).iter().filter(|(outcome, _)| *outcome == Outcome::Failed).count()
 }
+
+/// What ends the wish for an order while it is put off, and what the journal says then.
+type Unwanted = fn(&Platform, &Proposal, &CancellationToken);
+
+const UNWANTED: [(Unwanted, &str); 3] = [
+    (|_, _, stop| stop.cancel(), "the bot stopped before VMmanager took the order"),
+    (
+        |platform, proposal, _| {
+            let cancel = Approval { by: person(7), at: noon() };
+            platform.store.update_proposal(proposal.id, |proposal| proposal.cancel = Some(cancel)).unwrap();
+        },
+        "cancelled by person 7 (7)",
+    ),
+    (
+        |platform, _, _| {
+            platform.store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+        },
+        "dry run was switched on",
+    ),
+];
 
 fn on_orders(fault: Fault) -> Rule {
     Rule::always(fault).only("POST /vm/")
