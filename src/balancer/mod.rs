@@ -85,7 +85,7 @@ impl VmBalancer {
             Cooldowns { migration: settings.migration_cooldown, failure: settings.failure_cooldown };
         let rules = Rules::new(settings.policy.clone(), cooldowns, store.clone(), events.clone());
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
-        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure));
+        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.execution));
         Self { settings, parts, eyes, rules, ledger }
     }
 

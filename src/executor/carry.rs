@@ -8,8 +8,11 @@ use super::{Depth, Executor, LookError};
 use crate::{
     model::{MigrationId, ProposalId, Snapshot, VmId},
     planner::{self, Migration, Policy},
-    store::{Approver, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState, StoreError},
-    vmmanager::{ApiError, OrderError, Ordered},
+    store::{
+        Approver, HistoryBefore, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState,
+        StoreError,
+    },
+    vmmanager::{ApiError, History, OrderError, Ordered},
 };
 
 /// What carrying out a proposal met, besides what its record says.
@@ -125,7 +128,7 @@ impl Executor {
             return Ok(Err(no));
         }
         let history_before = match self.ask_vmmanager(migration).await {
-            Ok(max_id) => max_id,
+            Ok(known) => known,
             Err(no) => return Ok(Err(no)),
         };
         // Reading took a while.
@@ -274,7 +277,12 @@ impl Executor {
             Err(LookError::VmManager(error)) => return Ok(Err(no_of(&error))),
         };
         let store = &self.watcher.ledger.store;
-        let moved = store.proposal(id)?.map(|proposal| moved_by(&proposal)).unwrap_or_default();
+        let Some(proposal) = store.proposal(id)? else { return Ok(Err(No::Stop)) };
+        // Until it is believed or whole again, every step would meet the same.
+        if let Some(why) = self.eyes.doubt(proposal.cluster) {
+            return Ok(Err(No::Halt(why)));
+        }
+        let moved = moved_by(&proposal);
         let mut policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
         if own.is_some() {
             // It rests because of this very entry; why else it could rest was asked before the entry was made.
@@ -289,7 +297,7 @@ impl Executor {
     }
 
     /// Asks VMmanager's own form, and how far the VM's history goes.
-    async fn ask_vmmanager(&self, migration: &Migration) -> Result<Option<u64>, No> {
+    async fn ask_vmmanager(&self, migration: &Migration) -> Result<HistoryBefore, No> {
         let api = &self.watcher.api;
         let form = api.migrate_form(migration.vm).await.map_err(|error| no_of(&error))?;
         let offered = form.is_none_or(|targets| {
@@ -300,14 +308,14 @@ impl Executor {
             return Err(No::Drop("VMmanager does not offer this target".into()));
         }
         match api.history(migration.vm).await {
-            Ok(history) => Ok(history.max_id),
+            Ok(history) => Ok(known_of(&history)),
             // A version without histories: then only the task list can tell.
-            Err(ApiError::NotFound { .. } | ApiError::Refused { .. }) => Ok(None),
+            Err(error) if error.is_missing_function() => Ok(HistoryBefore::Unknown),
             Err(error) => Err(no_of(&error)),
         }
     }
 
-    fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: Option<u64>) -> Intent {
+    fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: HistoryBefore) -> Intent {
         Intent {
             proposal: proposal.id,
             plan: proposal.plan.id.clone(),
@@ -370,6 +378,14 @@ fn no_of(error: &ApiError) -> No {
 
 fn fits(snapshot: &Snapshot, policy: &Policy, migration: &Migration) -> Result<(), No> {
     planner::fit(snapshot, policy, migration).map_err(|unfit| No::Drop(unfit.to_string()))
+}
+
+fn known_of(history: &History) -> HistoryBefore {
+    match history.max_id {
+        Some(newest) => HistoryBefore::UpTo(newest),
+        None if history.entries.is_empty() => HistoryBefore::Empty,
+        None => HistoryBefore::Unknown,
+    }
 }
 
 fn share_a_node(one: &Migration, other: &Migration) -> bool {

@@ -49,7 +49,8 @@ impl ApiError {
     }
 
     /// Tells whether this version of the server lacks the function, as opposed to the object.
-    pub(super) fn is_missing_function(&self) -> bool {
+    #[must_use]
+    pub fn is_missing_function(&self) -> bool {
         match self {
             Self::NotFound { code, .. } => *code != Some(code::NO_INSTANCE),
             _ => false,
