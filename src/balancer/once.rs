@@ -70,10 +70,12 @@ impl VmBalancer {
         Ok(report)
     }
 
+    /// Waits for what an earlier run left open. Who cannot write does not begin to wait until he can.
     async fn clear_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        self.parts.store.flush()?;
         let watcher = self.watcher(stop);
-        let open = watcher.take_over()?;
-        join_all(open.into_iter().map(|entry| watcher.follow_up(entry))).await.into_iter().collect()
+        watcher.look_after(watcher.left_open()?).await;
+        Ok(())
     }
 
     /// Clusters side by side: they share no node.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use carry::Carried;
 pub use eyes::{Depth, Eyes, LookError, Measure};
 pub use ledger::Ledger;
+pub use reconcile::LeftOpen;
 pub use rules::{Cooldowns, Rules};
 pub use watch::Watcher;
 

@@ -659,9 +659,10 @@ async fn what_runs_when_everything_stops_is_picked_up_at_the_next_start() {
     let platform = platform.restart();
     let balancer = many_migrations(&platform);
     let watcher = balancer.watcher(&CancellationToken::new());
-    let [open] = watcher.take_over().unwrap().try_into().unwrap();
+    let left = watcher.left_open().unwrap();
+    assert_eq!((left.entries.len(), left.proposals.as_slice()), (1, [proposal.id].as_slice()));
     platform.sim.finish_all();
-    tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, watcher.look_after(left)).await.unwrap();
     let ended = platform.proposal(proposal.id);
     assert!(matches!(ended.state, ProposalState::Done { .. }));
     assert_eq!(outcomes(&ended)[0].0, Outcome::Done);
@@ -675,7 +676,9 @@ async fn an_approved_plan_whose_process_died_is_reported_and_not_resumed() {
     let proposal = platform.approved(&platform.balancer()).await;
     let platform = platform.restart();
     let watcher = platform.balancer().watcher(&CancellationToken::new());
-    assert_eq!(watcher.take_over().unwrap(), []);
+    let left = watcher.left_open().unwrap();
+    assert_eq!(left.entries, []);
+    watcher.look_after(left).await;
     let ended = platform.proposal(proposal.id);
     assert!(matches!(ended.state, ProposalState::Done { .. }));
     assert_eq!(outcome(&ended), (Outcome::Dropped, "the bot was restarted".into()));
@@ -805,7 +808,8 @@ fn many_migrations(platform: &Platform) -> VmBalancer {
 
 async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {
     let watcher = platform.balancer().watcher(&CancellationToken::new());
-    let [open] = watcher.take_over().unwrap().try_into().unwrap();
-    tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
+    let left = watcher.left_open().unwrap();
+    assert_eq!(left.entries.len(), 1);
+    tokio::time::timeout(PATIENCE, watcher.look_after(left)).await.unwrap();
     platform.store.entry(entry.id).unwrap().unwrap()
 }
