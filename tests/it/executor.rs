@@ -308,7 +308,8 @@ async fn a_missing_permission_ends_the_plan_and_says_nothing_of_the_vm() {
             ended.iter().all(|(outcome, why)| *outcome == Outcome::Dropped && why.contains(said)),
             "{ended:?}"
         );
-        assert_eq!(platform.sim.count_requests("POST /vm/"), 1, "{fault:?}: tried once");
+        let tries = platform.sim.count_requests("POST /vm/");
+        assert!(tries <= 2, "{fault:?}: tried once, and once more with a new token, not {tries} times");
         assert_eq!(balancer.policy().unwrap().resting.len(), 0, "{fault:?}");
         assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap(), [], "{fault:?}");
     }
