@@ -91,6 +91,7 @@ impl Executor {
                 Err(No::Drop(_)) => {}
                 Err(No::Away(why)) => running.trouble = Some(why),
                 Err(No::NotAllowed(why)) => {
+                    self.rules.was_refused(self.watcher.ledger.clock.now());
                     running.trouble = Some(why.clone());
                     return Ok(Some(why));
                 }
@@ -179,6 +180,7 @@ impl Executor {
     }
 
     fn taken(&self, entry: JournalEntry, ordered: Ordered) -> JournalEntry {
+        self.rules.was_allowed();
         match self.watcher.ledger.ordered(entry.id, ordered.task, None) {
             Ok(entry) => entry,
             Err(error) => {
