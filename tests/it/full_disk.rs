@@ -23,16 +23,8 @@ const FILE_BLOCKS_MAX: u32 = 4096;
 #[test]
 fn on_a_full_disk_nothing_is_ordered_and_nothing_panics() {
     let dir = TempDir::new().unwrap();
-    // A limit on the size of files stands for the end of the disk: the write fails, the process lives.
-    let script = format!("trap '' XFSZ; ulimit -f {FILE_BLOCKS_MAX}; exec \"$0\" \"$@\"");
-    let ended = Command::new("sh")
-        .args(["-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "full_disk::the_child_with_a_small_disk", "--nocapture"])
-        .env(CHILD, dir.path())
-        .output()
-        .unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let limit = format!("ulimit -f {FILE_BLOCKS_MAX}");
+    ends_well("full_disk::the_child_with_a_small_disk", &limit, dir.path());
     // What was acknowledged is there.
     let store = Store::open(&dir.path().join("data")).unwrap();
     let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
@@ -66,14 +58,7 @@ async fn the_child_with_a_small_disk() {
 #[test]
 fn what_is_open_at_a_start_on_a_full_disk_is_followed_and_recorded_when_there_is_room() {
     let dir = TempDir::new().unwrap();
-    let ended = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "full_disk::the_child_that_starts_on_a_full_disk", "--nocapture"])
-        .env(CHILD, dir.path())
-        .output()
-        .unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    ends_well("full_disk::the_child_that_starts_on_a_full_disk", ":", dir.path());
     let store = Store::open(&dir.path().join("data")).unwrap();
     let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
     assert!(matches!(proposal.state, ProposalState::Done { .. }), "{:?}", proposal.state);
@@ -110,6 +95,20 @@ async fn the_child_that_starts_on_a_full_disk() {
     };
     tokio::join!(scheduler.run(shutdown.clone()), meanwhile);
     assert_eq!(platform.sim.orders().len(), 1);
+}
+
+/// Runs a test as a process of its own, with what the shell prepares. A limit on the size of files stands for the
+/// end of the disk: the write fails, the process lives.
+fn ends_well(test: &str, prepare: &str, dir: &Path) {
+    let script = format!("trap '' XFSZ; {prepare}; exec \"$0\" \"$@\"");
+    let ended = Command::new("sh")
+        .args(["-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(CHILD, dir)
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 /// Everything stops while the first migration of a plan runs.
