@@ -85,7 +85,7 @@ impl VmBalancer {
             Cooldowns { migration: settings.migration_cooldown, failure: settings.failure_cooldown };
         let rules = Rules::new(settings.policy.clone(), cooldowns, store.clone(), events.clone());
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
-        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure));
+        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.execution));
         Self { settings, parts, eyes, rules, ledger }
     }
 
@@ -175,6 +175,12 @@ impl VmBalancer {
             expires_at: created_at + self.settings.proposal_ttl,
             reply_to,
         }
+    }
+
+    /// Tells whether VMmanager refused the account a little while ago, so that automatic runs rest.
+    #[must_use]
+    pub fn account_is_refused(&self, now: DateTime<Utc>) -> bool {
+        self.rules.account_is_refused(now)
     }
 
     /// Returns the right to carry out proposals; `None` in a dry run, where nobody has it.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CycleError, VmBalancer};
 use crate::{
-    executor::Executor,
+    executor::{Carried, Executor},
     model::{ClusterId, ProposalId},
     planner::Plan,
     store::{Approver, Origin, Outcome, ProposalState, Proposed, Step, StepState, StoreError},
@@ -22,7 +22,7 @@ pub struct CycleReport {
     pub plan: Plan,
     /// How each migration of each cluster ended, in the order of the plan; empty where nothing was carried out.
     pub outcomes: BTreeMap<ClusterId, Vec<Step>>,
-    /// Why a cluster's plan was not carried out, where it was not.
+    /// Why a cluster's plan was not carried out, or not as a whole, where VMmanager or another plan was in the way.
     pub not_carried_out: BTreeMap<ClusterId, String>,
 }
 
@@ -70,10 +70,12 @@ impl VmBalancer {
         Ok(report)
     }
 
+    /// Waits for what an earlier run left open. Who cannot write does not begin to wait until he can.
     async fn clear_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        self.parts.store.flush()?;
         let watcher = self.watcher(stop);
-        let open = watcher.take_over()?;
-        join_all(open.into_iter().map(|entry| watcher.follow_up(entry))).await.into_iter().collect()
+        watcher.look_after(watcher.left_open()?).await;
+        Ok(())
     }
 
     /// Clusters side by side: they share no node.
@@ -92,7 +94,9 @@ impl VmBalancer {
         }
         let ended = join_all(begun.iter().map(|(_, proposal)| executor.carry_out(*proposal))).await;
         for ((cluster, proposal), carried_out) in begun.iter().zip(ended) {
-            carried_out?;
+            if let Carried::VmManagerTrouble(why) = carried_out? {
+                report.not_carried_out.insert(*cluster, why);
+            }
             if let Some(proposal) = self.parts.store.proposal(*proposal)? {
                 report.outcomes.insert(*cluster, proposal.steps);
             }

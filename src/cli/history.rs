@@ -35,7 +35,7 @@ pub struct Row {
 impl From<&JournalEntry> for Row {
     fn from(entry: &JournalEntry) -> Self {
         let (outcome, detail, ended) = match &entry.state {
-            JournalState::Closed { outcome, detail, at, ordered: _ } => {
+            JournalState::Closed { outcome, detail, at, ordered: _, consul_id: _, task_id: _ } => {
                 (Some(*outcome), detail.clone(), Some(*at))
             }
             JournalState::Intended | JournalState::Ordered { .. } => (None, None, None),

@@ -248,7 +248,7 @@ async fn once(
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
     for (cluster, why) in &cycle.not_carried_out {
-        tracing::warn!(cluster.id = %cluster, %why, "the plan was not carried out");
+        tracing::warn!(cluster.id = %cluster, %why, "the plan was not carried out as a whole");
     }
     if cycle.restored_unconfirmed {
         tracing::warn!(

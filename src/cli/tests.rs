@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId},
     planner::{self, Plan, PlanId, Policy},
-    store::{Approver, JournalEntry, JournalState, Outcome},
+    store::{Approver, HistoryBefore, JournalEntry, JournalState, Outcome},
 };
 
 #[test]
@@ -164,6 +164,8 @@ fn rows() -> Vec<Row> {
         detail: detail.map(Into::into),
         at: start + TimeDelta::seconds(seconds),
         ordered: true,
+        consul_id: None,
+        task_id: None,
     };
     let people = Approver::People(vec![
         Person { id: 42, name: "Anna".into() },
@@ -196,7 +198,7 @@ fn entry(id: u64, name: &str, approver: Approver, at: DateTime<Utc>, state: Jour
         ram: Mib(8192),
         why: "memory 83.1 % > 70 %".into(),
         approver,
-        history_before: None,
+        history_before: HistoryBefore::Unknown,
         intended_at: at,
         state,
     }

@@ -6,26 +6,35 @@ use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 
 use super::{Depth, Executor, LookError};
 use crate::{
-    model::{ProposalId, Snapshot, VmId},
+    model::{MigrationId, ProposalId, Snapshot, VmId},
     planner::{self, Migration, Policy},
-    store::{Approver, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState, StoreError},
-    vmmanager::{ApiError, OrderError},
+    store::{
+        Approver, HistoryBefore, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState,
+        StoreError,
+    },
+    vmmanager::{ApiError, History, OrderError, Ordered},
 };
 
-/// What became of a step's beginning.
-enum Begun {
-    /// To be followed to its end.
-    Open(Box<JournalEntry>),
-    /// It was not ordered; the next one may be.
-    Not,
-    /// Nothing more of this plan is ordered, for this reason; `None` where the bot stops and leaves all as it is.
-    Halt(Option<String>),
+/// What carrying out a proposal met, besides what its record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Nothing that hinders the next one.
+    Fine,
+    /// VMmanager could not be used, for this reason, at least for a part of it.
+    VmManagerTrouble(String),
 }
 
 /// Why a step is not ordered.
 enum No {
+    /// Only this one is not.
     Drop(String),
+    /// VMmanager could not be asked, or took nothing; it may be back for the next one.
+    Away(String),
+    /// Nothing more of this plan is.
     Halt(String),
+    /// VMmanager lets this account order nothing: it says nothing of the VM, and the next one ends the same.
+    NotAllowed(String),
+    /// The bot stops and leaves all as it is.
     Stop,
 }
 
@@ -34,6 +43,8 @@ enum No {
 struct Running<'a> {
     followed: FuturesUnordered<BoxFuture<'a, (u32, Option<JournalEntry>)>>,
     steps: Vec<Migration>,
+    /// The last trouble with VMmanager.
+    trouble: Option<String>,
 }
 
 impl Executor {
@@ -42,21 +53,22 @@ impl Executor {
     /// # Errors
     ///
     /// Says that the store cannot be used; nothing more is ordered then.
-    pub async fn carry_out(&self, id: ProposalId) -> Result<(), StoreError> {
+    pub async fn carry_out(&self, id: ProposalId) -> Result<Carried, StoreError> {
         let ledger = &self.watcher.ledger;
-        let Some(proposal) = ledger.start(id)? else { return Ok(()) };
+        let Some(proposal) = ledger.start(id)? else { return Ok(Carried::Fine) };
         let mut running = Running::default();
         let halted = self.steps(&proposal, &mut running).await;
         while running.next().await {}
         if let Some(why) = halted? {
             ledger.drop_waiting(id, &why)?;
         }
+        let carried = running.trouble.map_or(Carried::Fine, Carried::VmManagerTrouble);
         if self.stop.is_cancelled() {
-            return Ok(());
+            return Ok(carried);
         }
         ledger.finish(id)?;
         self.export().await;
-        Ok(())
+        Ok(carried)
     }
 
     /// Begins step after step, wave after wave; returns why the rest is left, if it is.
@@ -75,9 +87,16 @@ impl Executor {
             }
             wave = migration.wave;
             match self.begin(proposal, step).await? {
-                Begun::Open(entry) => running.follow(self, migration.clone(), *entry),
-                Begun::Not => {}
-                Begun::Halt(why) => return Ok(why),
+                Ok(entry) => running.follow(self, migration.clone(), entry),
+                Err(No::Drop(_)) => {}
+                Err(No::Away(why)) => running.trouble = Some(why),
+                Err(No::NotAllowed(why)) => {
+                    self.rules.was_refused(self.watcher.ledger.clock.now());
+                    running.trouble = Some(why.clone());
+                    return Ok(Some(why));
+                }
+                Err(No::Halt(why)) => return Ok(Some(why)),
+                Err(No::Stop) => return Ok(None),
             }
         }
         Ok(None)
@@ -88,19 +107,17 @@ impl Executor {
             && running.steps.iter().all(|other| !share_a_node(other, migration))
     }
 
-    /// Asks everything once more, records the intent, and orders.
-    async fn begin(&self, proposal: &Proposal, step: &Step) -> Result<Begun, StoreError> {
-        let ledger = &self.watcher.ledger;
-        let number = step.migration.step;
-        match self.intend(proposal, step).await? {
-            Ok(entry) => self.order(entry).await,
-            Err(No::Drop(why)) => {
-                ledger.drop_step(proposal.id, number, &why)?;
-                Ok(Begun::Not)
-            }
-            Err(No::Halt(why)) => Ok(Begun::Halt(Some(why))),
-            Err(No::Stop) => Ok(Begun::Halt(None)),
+    /// Asks everything once more, records the intent, and orders; returns what is to be followed to its end.
+    async fn begin(&self, proposal: &Proposal, step: &Step) -> Result<Result<JournalEntry, No>, StoreError> {
+        let migration = &step.migration;
+        let no = match self.intend(proposal, step).await? {
+            Ok(entry) => return self.order(proposal, migration, entry).await,
+            Err(no) => no,
+        };
+        if let No::Drop(why) | No::Away(why) = &no {
+            self.watcher.ledger.drop_step(proposal.id, migration.step, why)?;
         }
+        Ok(Err(no))
     }
 
     async fn intend(&self, proposal: &Proposal, step: &Step) -> Result<Result<JournalEntry, No>, StoreError> {
@@ -108,11 +125,11 @@ impl Executor {
         if let Err(no) = self.may_go_on(proposal.id)? {
             return Ok(Err(no));
         }
-        if let Err(no) = self.still_fits(proposal.id, migration).await? {
+        if let Err(no) = self.still_fits(proposal.id, migration, None).await? {
             return Ok(Err(no));
         }
         let history_before = match self.ask_vmmanager(migration).await {
-            Ok(max_id) => max_id,
+            Ok(known) => known,
             Err(no) => return Ok(Err(no)),
         };
         // Reading took a while.
@@ -127,48 +144,108 @@ impl Executor {
         }
     }
 
-    async fn order(&self, entry: JournalEntry) -> Result<Begun, StoreError> {
-        let ledger = &self.watcher.ledger;
+    /// Sends the order; while VMmanager answers 503, and so takes nothing, again and again as long as it is wanted.
+    async fn order(
+        &self,
+        proposal: &Proposal,
+        migration: &Migration,
+        entry: JournalEntry,
+    ) -> Result<Result<JournalEntry, No>, StoreError> {
         tracing::info!(vm.id = %entry.vm, source = %entry.source, target = %entry.target, "ordering a migration");
-        match self.orders.migrate(entry.vm, entry.target).await {
-            Ok(ordered) => match ledger.ordered(entry.id, ordered.task, None) {
-                Ok(entry) => Ok(Begun::Open(Box::new(entry))),
-                Err(error) => {
-                    // It runs: it is followed by what is known in memory, and found by its history after a restart.
-                    tracing::error!(error = %error.chain(), vm.id = %entry.vm, "an order cannot be recorded");
-                    Ok(Begun::Open(Box::new(entry)))
+        let may_send = || matches!(self.may_go_on(proposal.id), Ok(Ok(())));
+        let mut patience = self.orders.patience();
+        loop {
+            match self.orders.migrate_if(entry.vm, entry.target, &may_send).await {
+                Ok(ordered) => return Ok(Ok(self.taken(entry, ordered))),
+                Err(OrderError::NoAnswer(error)) => {
+                    tracing::warn!(vm.id = %entry.vm, %error, "no answer to an order; looking for it");
+                    return Ok(Ok(entry));
                 }
-            },
-            Err(OrderError::NoAnswer(error)) => {
-                tracing::warn!(vm.id = %entry.vm, %error, "no answer to an order; looking for it");
-                Ok(Begun::Open(Box::new(entry)))
+                Err(OrderError::NotTaken(ApiError::Unavailable { what, .. })) => {
+                    let Some(pause) = patience.next_pause() else {
+                        let error = ApiError::Unavailable { what, waited: patience.waited() };
+                        return self.not_taken(&entry, &error);
+                    };
+                    tracing::debug!(vm.id = %entry.vm, ?pause, "an order is put off by vmmanager");
+                    // Where everything stops the wait ends at once, and the question after it tells.
+                    let _ = self.watcher.wait(pause).await;
+                }
+                Err(OrderError::NotTaken(error)) => return self.not_taken(&entry, &error),
+                Err(OrderError::Held) => {}
             }
-            Err(OrderError::NotTaken(error)) => self.not_taken(&entry, &error),
+            if let Err(no) = self.still_wanted(proposal.id, migration, &entry).await? {
+                return self.not_ordered(&entry, no);
+            }
         }
     }
 
-    /// A final no is a failure and lets the VM rest; one that may pass is not.
-    fn not_taken(&self, entry: &JournalEntry, error: &ApiError) -> Result<Begun, StoreError> {
-        let ledger = &self.watcher.ledger;
-        let said = Some(error.to_string());
-        let outcome = match error {
-            ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } | ApiError::Settings(_) => {
-                Outcome::Dropped
+    fn taken(&self, entry: JournalEntry, ordered: Ordered) -> JournalEntry {
+        self.rules.was_allowed();
+        match self.watcher.ledger.ordered(entry.id, ordered.task, None) {
+            Ok(entry) => entry,
+            Err(error) => {
+                // It runs: it is followed by what is known in memory, and found by its history after a restart.
+                tracing::error!(error = %error.chain(), vm.id = %entry.vm, "an order cannot be recorded");
+                entry
             }
-            ApiError::Forbidden { .. }
-            | ApiError::Unauthorized(_)
-            | ApiError::NotFound { .. }
-            | ApiError::Refused { .. }
-            | ApiError::Unreadable { .. } => Outcome::Failed,
-        };
-        let closed = ledger.ended(entry, outcome, said)?;
-        self.rules.after(&closed, ledger.clock.now())?;
-        match error {
-            ApiError::Forbidden { .. } | ApiError::Unauthorized(_) => {
-                Ok(Begun::Halt(Some(format!("an earlier step was refused: {error}"))))
-            }
-            _ => Ok(Begun::Not),
         }
+    }
+
+    /// Asks again what was asked before the intent: in a pause people and the world may change their minds.
+    async fn still_wanted(
+        &self,
+        id: ProposalId,
+        migration: &Migration,
+        entry: &JournalEntry,
+    ) -> Result<Result<(), No>, StoreError> {
+        if let Err(no) = self.may_go_on(id)? {
+            return Ok(Err(no));
+        }
+        let asked = async {
+            if let Err(no) = self.still_fits(id, migration, Some(entry.id)).await? {
+                return Ok(Err(no));
+            }
+            Ok(match self.ask_vmmanager(migration).await {
+                Ok(history) if history == entry.history_before => Ok(()),
+                Ok(_) => {
+                    Err(No::Drop("somebody else worked on the VM while VMmanager put the order off".into()))
+                }
+                Err(no) => Err(no),
+            })
+        };
+        // Reading may take as long as VMmanager is unavailable, and nothing is in flight.
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Ok(Err(No::Stop)),
+            answer = asked => answer,
+        }
+    }
+
+    /// A final no to this VM is a failure and lets it rest; what says nothing of the VM is not.
+    fn not_taken(
+        &self,
+        entry: &JournalEntry,
+        error: &ApiError,
+    ) -> Result<Result<JournalEntry, No>, StoreError> {
+        let ledger = &self.watcher.ledger;
+        match no_of(error) {
+            No::Drop(why) => {
+                let closed = ledger.ended(entry, Outcome::Failed, Some(why.clone()))?;
+                self.rules.after(&closed, ledger.clock.now())?;
+                Ok(Err(No::Drop(why)))
+            }
+            no => self.not_ordered(entry, no),
+        }
+    }
+
+    /// Closes an intent that nothing came of: nothing is in flight.
+    fn not_ordered(&self, entry: &JournalEntry, no: No) -> Result<Result<JournalEntry, No>, StoreError> {
+        let why = match &no {
+            No::Drop(why) | No::Away(why) | No::Halt(why) | No::NotAllowed(why) => why.clone(),
+            No::Stop => "the bot stopped before VMmanager took the order".to_owned(),
+        };
+        self.watcher.ledger.ended(entry, Outcome::Dropped, Some(why))?;
+        Ok(Err(no))
     }
 
     /// Looks at what people said since the last step.
@@ -188,16 +265,33 @@ impl Executor {
     }
 
     /// Looks anew, and asks whether the step may be ordered in this world.
-    async fn still_fits(&self, id: ProposalId, migration: &Migration) -> Result<Result<(), No>, StoreError> {
+    ///
+    /// `own` is the step's entry in the journal, where it has one: it is not in its own way.
+    async fn still_fits(
+        &self,
+        id: ProposalId,
+        migration: &Migration,
+        own: Option<MigrationId>,
+    ) -> Result<Result<(), No>, StoreError> {
         let snapshot = match self.eyes.look(Depth::Quick).await {
             Ok(snapshot) => snapshot,
             Err(LookError::Store(error)) => return Err(error),
-            Err(LookError::VmManager(error)) => return Ok(Err(No::Drop(error.to_string()))),
+            Err(LookError::VmManager(error)) => return Ok(Err(no_of(&error))),
         };
         let store = &self.watcher.ledger.store;
-        let moved = store.proposal(id)?.map(|proposal| moved_by(&proposal)).unwrap_or_default();
-        let policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
-        if let Some(other) = store.open_entries()?.iter().find(|other| in_the_way(other, migration)) {
+        let Some(proposal) = store.proposal(id)? else { return Ok(Err(No::Stop)) };
+        // Until it is believed or whole again, every step would meet the same.
+        if let Some(why) = self.eyes.doubt(proposal.cluster) {
+            return Ok(Err(No::Halt(why)));
+        }
+        let moved = moved_by(&proposal);
+        let mut policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
+        if own.is_some() {
+            // It rests because of this very entry; why else it could rest was asked before the entry was made.
+            policy.resting.remove(&migration.vm);
+        }
+        let others = store.open_entries()?.into_iter().filter(|entry| Some(entry.id) != own);
+        if let Some(other) = others.into_iter().find(|other| in_the_way(other, migration)) {
             let why = format!("the migration of {} (entry {}) occupies a node", other.vm_name, other.id);
             return Ok(Err(No::Drop(why)));
         }
@@ -205,9 +299,9 @@ impl Executor {
     }
 
     /// Asks VMmanager's own form, and how far the VM's history goes.
-    async fn ask_vmmanager(&self, migration: &Migration) -> Result<Option<u64>, No> {
+    async fn ask_vmmanager(&self, migration: &Migration) -> Result<HistoryBefore, No> {
         let api = &self.watcher.api;
-        let form = api.migrate_form(migration.vm).await.map_err(|error| No::Drop(error.to_string()))?;
+        let form = api.migrate_form(migration.vm).await.map_err(|error| no_of(&error))?;
         let offered = form.is_none_or(|targets| {
             targets.iter().any(|target| target.node == migration.target && target.suitable)
         });
@@ -216,14 +310,14 @@ impl Executor {
             return Err(No::Drop("VMmanager does not offer this target".into()));
         }
         match api.history(migration.vm).await {
-            Ok(history) => Ok(history.max_id),
+            Ok(history) => Ok(known_of(&history)),
             // A version without histories: then only the task list can tell.
-            Err(ApiError::NotFound { .. } | ApiError::Refused { .. }) => Ok(None),
-            Err(error) => Err(No::Drop(error.to_string())),
+            Err(error) if error.is_missing_function() => Ok(HistoryBefore::Unknown),
+            Err(error) => Err(no_of(&error)),
         }
     }
 
-    fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: Option<u64>) -> Intent {
+    fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: HistoryBefore) -> Intent {
         Intent {
             proposal: proposal.id,
             plan: proposal.plan.id.clone(),
@@ -270,8 +364,30 @@ impl<'a> Running<'a> {
     }
 }
 
+/// What an answer of VMmanager's means for the step that it was asked for.
+fn no_of(error: &ApiError) -> No {
+    match error {
+        ApiError::Forbidden { .. } => No::NotAllowed(format!(
+            "VMmanager does not let this account do what a migration needs (perhaps it may only read): {error}"
+        )),
+        ApiError::Unauthorized(_) | ApiError::Settings(_) => No::NotAllowed(error.to_string()),
+        ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } | ApiError::Unreadable { .. } => {
+            No::Away(error.to_string())
+        }
+        ApiError::NotFound { .. } | ApiError::Refused { .. } => No::Drop(error.to_string()),
+    }
+}
+
 fn fits(snapshot: &Snapshot, policy: &Policy, migration: &Migration) -> Result<(), No> {
     planner::fit(snapshot, policy, migration).map_err(|unfit| No::Drop(unfit.to_string()))
+}
+
+fn known_of(history: &History) -> HistoryBefore {
+    match history.max_id {
+        Some(newest) => HistoryBefore::UpTo(newest),
+        None if history.entries.is_empty() => HistoryBefore::Empty,
+        None => HistoryBefore::Unknown,
+    }
 }
 
 fn share_a_node(one: &Migration, other: &Migration) -> bool {

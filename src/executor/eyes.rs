@@ -6,13 +6,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
+use super::Settings;
 use crate::{
     clock::Clock,
     event::{Alert, Event, Events},
-    model::{ClusterId, ForeignMigration, Measured, NodeId, Snapshot, VmId, VmUse},
-    store::{JournalEntry, JournalState, Store, StoreError},
+    model::{ClusterId, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
+    store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
     vmmanager::{ApiError, Look, RunningMigration, VmManagerApi},
 };
 
@@ -37,7 +39,8 @@ pub enum LookError {
     Store(#[from] StoreError),
 }
 
-/// A smaller picture is believed after so many reads running: a server that restarts is whole again by then.
+/// A smaller picture is believed after so many reads running, [`Settings::agreeing_gap`] apart: a server that
+/// restarts is whole again by then.
 const AGREEING_READS: u32 = 3;
 
 /// Losing one VM of two is everyday life; below this nothing is suspicious.
@@ -50,6 +53,8 @@ pub struct Eyes {
     events: Events,
     clock: Clock,
     measure: Option<Measure>,
+    /// How far apart two reads are that agree independently of each other.
+    agreeing_gap: TimeDelta,
     memory: Mutex<Memory>,
 }
 
@@ -58,23 +63,25 @@ pub struct Eyes {
 struct Memory {
     loads: BTreeMap<NodeId, Measured>,
     uses: BTreeMap<VmId, VmUse>,
-    counts: BTreeMap<ClusterId, Count>,
+    /// As they are in the store, once that was read.
+    counts: Option<VmCounts>,
     /// Foreign tasks that were told of already.
     foreign_told: BTreeSet<u64>,
     warned: BTreeSet<String>,
 }
 
-/// How many VMs a cluster has, and how many it seems to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Count {
-    believed: usize,
-    doubted: Option<Doubt>,
+/// The journal around a look: what is of this bot in the lists between.
+struct Before {
+    open: Vec<JournalEntry>,
+    newest: Option<MigrationId>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Doubt {
-    vms: usize,
-    reads: u32,
+/// What a read means for the number of a cluster's VMs.
+enum Counted {
+    Believed(VmCount),
+    /// The first read of a picture that shrank.
+    DoubtBegins(VmCount),
+    Doubted(VmCount),
 }
 
 impl Eyes {
@@ -86,8 +93,10 @@ impl Eyes {
         events: Events,
         clock: Clock,
         measure: Option<Measure>,
+        settings: &Settings,
     ) -> Self {
-        Self { api, store, events, clock, measure, memory: Mutex::default() }
+        let agreeing_gap = TimeDelta::from_std(settings.agreeing_gap).unwrap_or(TimeDelta::MAX);
+        Self { api, store, events, clock, measure, agreeing_gap, memory: Mutex::default() }
     }
 
     /// Looks once.
@@ -96,39 +105,61 @@ impl Eyes {
     ///
     /// Says that VMmanager or the store cannot be read.
     pub async fn look(&self, depth: Depth) -> Result<Snapshot, LookError> {
+        let before = self.before()?;
         let Look { mut snapshot, migrations, warnings } = self.api.look(self.clock.now()).await?;
         self.warn(warnings);
-        let open = self.store.open_entries()?;
-        let foreign = self.foreign(&open, migrations).await?;
+        let ours = self.under_way_since(before)?;
+        let foreign = self.foreign(&ours, migrations).await?;
         snapshot.foreign = foreign.iter().map(|running| named(running, &snapshot)).collect();
-        self.tell_of_foreign(&snapshot.foreign, &open);
-        self.doubt_what_shrank(&mut snapshot);
+        self.tell_of_foreign(&snapshot.foreign, &ours);
+        self.doubt_what_shrank(&mut snapshot)?;
         Ok(self.measured(snapshot, depth).await)
+    }
+
+    /// Says why a cluster's last picture is doubted, if it is.
+    #[must_use]
+    pub fn doubt(&self, cluster: ClusterId) -> Option<String> {
+        let memory = self.memory();
+        let count = memory.counts.as_ref()?.clusters.get(&cluster)?;
+        count.doubted.as_ref().map(|doubt| told(count.believed, doubt.vms))
+    }
+
+    fn before(&self) -> Result<Before, StoreError> {
+        Ok(Before { newest: self.store.newest_entry()?, open: self.store.open_entries()? })
+    }
+
+    /// The entries that were open at any moment since: what ended meanwhile is in a list that was read before its end.
+    fn under_way_since(&self, before: Before) -> Result<Vec<JournalEntry>, StoreError> {
+        let mut ours = self.store.entries_after(before.newest)?;
+        for entry in before.open {
+            ours.push(self.store.entry(entry.id)?.unwrap_or(entry));
+        }
+        Ok(ours)
     }
 
     /// The migrations that are not in the journal, neither by number nor by the history of its VMs.
     async fn foreign(
         &self,
-        open: &[JournalEntry],
+        ours: &[JournalEntry],
         migrations: Vec<RunningMigration>,
     ) -> Result<Vec<RunningMigration>, LookError> {
-        let of_our_vm = |running: &RunningMigration| open.iter().any(|entry| running.vm == Some(entry.vm));
-        let unknown = |running: &RunningMigration| !open.iter().any(|entry| is_of(running, entry));
+        let of_our_vm = |running: &RunningMigration| ours.iter().any(|entry| running.vm == Some(entry.vm));
+        let unknown = |running: &RunningMigration| !ours.iter().any(|entry| is_of(running, entry));
         let mut rest: Vec<_> =
             migrations.into_iter().filter(|running| unknown(running) && !of_our_vm(running)).collect();
-        for entry in open.iter().filter(|entry| task_of(entry).is_none()) {
+        for entry in ours.iter().filter(|entry| entry.task_numbers().1.is_none()) {
             if rest.is_empty() {
                 break;
             }
-            let ours = tasks_since(&self.api, entry).await?;
-            rest.retain(|running| !ours.contains(&running.task_id));
+            let its = tasks_since(&self.api, entry).await?;
+            rest.retain(|running| !its.contains(&running.task_id));
         }
         Ok(rest)
     }
 
-    fn tell_of_foreign(&self, foreign: &[ForeignMigration], open: &[JournalEntry]) {
-        // An order whose answer is on its way may be one of these; the next look knows.
-        let unanswered = open.iter().any(|entry| entry.state == JournalState::Intended);
+    fn tell_of_foreign(&self, foreign: &[ForeignMigration], ours: &[JournalEntry]) {
+        // An order whose number is not known may be one of these; a later look knows.
+        let unanswered = ours.iter().any(|entry| entry.task_numbers() == (None, None));
         let mut memory = self.memory();
         memory.foreign_told.retain(|told| foreign.iter().any(|running| running.task == *told));
         for running in foreign {
@@ -141,26 +172,47 @@ impl Eyes {
         }
     }
 
-    fn doubt_what_shrank(&self, snapshot: &mut Snapshot) {
-        let seen = vms_by_cluster(snapshot);
+    fn doubt_what_shrank(&self, snapshot: &mut Snapshot) -> Result<(), StoreError> {
+        let (now, seen) = (snapshot.taken_at, vms_by_cluster(snapshot));
         let mut memory = self.memory();
-        let known: BTreeSet<_> = memory.counts.keys().chain(seen.keys()).copied().collect();
+        // From the store, for what one process believes and doubts the next one must not forget.
+        let before = match memory.counts.take() {
+            Some(counts) => counts,
+            None => self.store.vm_counts()?,
+        };
+        let mut counts = before.clone();
+        let known: BTreeSet<_> = before.clusters.keys().chain(seen.keys()).copied().collect();
         for cluster in known {
             let vms = seen.get(&cluster).copied().unwrap_or(0);
-            let before = memory.counts.get(&cluster).copied();
-            let count = count(before, vms);
-            memory.counts.insert(cluster, count);
-            let Some(doubt) = count.doubted else { continue };
-            if doubt.reads == 1 {
-                tracing::warn!(cluster.id = %cluster, before = count.believed, after = vms, "a picture shrank");
-                let (vms_before, vms_after) = (count.believed, vms);
-                self.events.say(Event::Alert(Alert::PictureShrank { cluster, vms_before, vms_after }));
+            let counted = count(before.clusters.get(&cluster), vms, now, self.agreeing_gap);
+            if let Counted::DoubtBegins(count) = &counted {
+                self.tell_of_doubt(cluster, count.believed, vms);
             }
-            let why = format!("it had {} VMs and now seems to have {vms}", count.believed);
-            for info in snapshot.clusters.iter_mut().filter(|info| info.id == cluster) {
-                info.incomplete.push(why.clone());
+            let (Counted::Believed(count) | Counted::DoubtBegins(count) | Counted::Doubted(count)) = counted;
+            if count.doubted.is_some() {
+                for info in snapshot.clusters.iter_mut().filter(|info| info.id == cluster) {
+                    info.incomplete.push(told(count.believed, vms));
+                }
             }
+            counts.clusters.insert(cluster, count);
         }
+        if counts != before {
+            self.keep(&counts);
+        }
+        memory.counts = Some(counts);
+        Ok(())
+    }
+
+    /// A store that cannot be written lets nothing be ordered, but it does not make blind.
+    fn keep(&self, counts: &VmCounts) {
+        if let Err(error) = self.store.keep_vm_counts(counts) {
+            tracing::warn!(error = %error.chain(), "how many VMs there are cannot be recorded");
+        }
+    }
+
+    fn tell_of_doubt(&self, cluster: ClusterId, vms_before: usize, vms_after: usize) {
+        tracing::warn!(cluster.id = %cluster, before = vms_before, after = vms_after, "a picture shrank");
+        self.events.say(Event::Alert(Alert::PictureShrank { cluster, vms_before, vms_after }));
     }
 
     async fn measured(&self, mut snapshot: Snapshot, depth: Depth) -> Snapshot {
@@ -203,31 +255,15 @@ impl Eyes {
 }
 
 /// Reads the tasks of the migrations that a VM's history has since the entry was intended.
-pub(super) async fn tasks_since(api: &VmManagerApi, entry: &JournalEntry) -> Result<BTreeSet<u64>, ApiError> {
-    let history = match api.history(entry.vm).await {
-        Ok(history) => history,
-        // A VM that is gone, a version without histories.
-        Err(ApiError::NotFound { .. } | ApiError::Refused { .. }) => return Ok(BTreeSet::new()),
-        Err(error) => return Err(error),
-    };
+async fn tasks_since(api: &VmManagerApi, entry: &JournalEntry) -> Result<BTreeSet<u64>, ApiError> {
+    let Some(history) = super::watch::history_of(api, entry).await? else { return Ok(BTreeSet::new()) };
     Ok(super::watch::newer(&history, entry.history_before).filter_map(|row| row.task).collect())
 }
 
 /// Tells whether a running task is the one of a journal entry.
 fn is_of(running: &RunningMigration, entry: &JournalEntry) -> bool {
-    match &entry.state {
-        JournalState::Ordered { consul_id, task_id, .. } => {
-            (consul_id.is_some() && running.consul_id == *consul_id) || *task_id == Some(running.task_id)
-        }
-        JournalState::Intended | JournalState::Closed { .. } => false,
-    }
-}
-
-fn task_of(entry: &JournalEntry) -> Option<u64> {
-    match &entry.state {
-        JournalState::Ordered { task_id, .. } => *task_id,
-        JournalState::Intended | JournalState::Closed { .. } => None,
-    }
+    let (consul_id, task_id) = entry.task_numbers();
+    (consul_id.is_some() && running.consul_id == consul_id) || task_id == Some(running.task_id)
 }
 
 fn named(running: &RunningMigration, snapshot: &Snapshot) -> ForeignMigration {
@@ -251,23 +287,34 @@ fn vms_by_cluster(snapshot: &Snapshot) -> BTreeMap<ClusterId, usize> {
     counts
 }
 
-/// Half of the VMs gone from one read to the next is doubted until reads running agree.
-fn count(before: Option<Count>, vms: usize) -> Count {
-    let believed = Count { believed: vms, doubted: None };
+/// Half of the VMs gone from one read to the next is doubted until reads running agree that are `gap` apart:
+/// looks within one plan follow each other in moments and say nothing that the first did not.
+fn count(before: Option<&VmCount>, vms: usize, now: DateTime<Utc>, gap: TimeDelta) -> Counted {
+    let believed = Counted::Believed(VmCount { believed: vms, doubted: None });
     let Some(before) = before else { return believed };
     let shrank = |from: usize| vms * 2 <= from && from - vms >= SUSPICIOUS_LOSS;
     if !shrank(before.believed) {
         return believed;
     }
-    let reads = match before.doubted {
-        // A picture that goes on shrinking is no agreement.
-        Some(doubt) if !shrank(doubt.vms) => doubt.reads + 1,
-        _ => 1,
+    let doubted = |reads, at| VmCount {
+        believed: before.believed,
+        doubted: Some(Doubt { vms, reads, last_counted_at: at }),
     };
-    match reads {
-        AGREEING_READS.. => believed,
-        reads => Count { doubted: Some(Doubt { vms, reads }), ..before },
+    // A picture that goes on shrinking is no agreement.
+    let Some(doubt) = before.doubted.as_ref().filter(|doubt| !shrank(doubt.vms)) else {
+        return Counted::DoubtBegins(doubted(1, now));
+    };
+    // A clock that was set back must not make the wait longer than it is.
+    let last = doubt.last_counted_at.min(now);
+    match (now - last >= gap, doubt.reads + 1) {
+        (false, _) => Counted::Doubted(doubted(doubt.reads, last)),
+        (true, AGREEING_READS..) => believed,
+        (true, reads) => Counted::Doubted(doubted(reads, now)),
     }
+}
+
+fn told(believed: usize, seems: usize) -> String {
+    format!("it had {believed} VMs and now seems to have {seems}")
 }
 
 #[cfg(test)]
@@ -284,13 +331,30 @@ mod tests {
         assert_eq!(doubts(&[2, 1, 0]), [false, false, false]);
     }
 
-    /// Which of these reads, one after the other, are doubted.
+    #[test]
+    fn reads_that_follow_each_other_in_moments_do_not_agree_independently() {
+        let moments = [(0, 300), (30, 149), (31, 149), (59, 149), (60, 149), (61, 149), (89, 149), (90, 149)];
+        assert_eq!(doubts_at(&moments), [false, true, true, true, true, true, true, false]);
+        let clock_set_back = [(1000, 300), (1000, 149), (0, 149), (30, 149), (60, 149)];
+        assert_eq!(doubts_at(&clock_set_back), [false, true, true, true, false]);
+    }
+
+    /// Which of these reads, far enough apart, are doubted.
     fn doubts(reads: &[usize]) -> Vec<bool> {
+        let moments: Vec<_> = (0..).step_by(30).zip(reads.iter().copied()).collect();
+        doubts_at(&moments)
+    }
+
+    /// Which of these reads (second, VMs) are doubted.
+    fn doubts_at(reads: &[(i64, usize)]) -> Vec<bool> {
         let mut known = None;
-        let doubted = |vms: &usize| {
-            let next = count(known, *vms);
+        let doubted = |(second, vms): &(i64, usize)| {
+            let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(*second);
+            let counted = count(known.as_ref(), *vms, now, TimeDelta::seconds(30));
+            let is_doubted = !matches!(counted, Counted::Believed(_));
+            let (Counted::Believed(next) | Counted::DoubtBegins(next) | Counted::Doubted(next)) = counted;
             known = Some(next);
-            next.doubted.is_some()
+            is_doubted
         };
         reads.iter().map(doubted).collect()
     }

@@ -4,6 +4,8 @@
 //! is followed to the end, and the next cycle plans anew on the world as it is. An approval is for one run of
 //! one plan, and nobody watched what happened in between.
 
+use futures::future::{join, join_all};
+
 use super::Watcher;
 use crate::{
     event::Event,
@@ -13,43 +15,65 @@ use crate::{
 
 const RESTARTED: &str = "the bot was restarted";
 
+/// What the last process left open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftOpen {
+    /// Migrations without an end; each is to be followed to it.
+    pub entries: Vec<JournalEntry>,
+    /// Plans that nobody carries out any more.
+    pub proposals: Vec<ProposalId>,
+}
+
 impl Watcher {
-    /// Ends what nobody carries out any more, and returns the journal's open entries: each is to be
-    /// followed with [`Watcher::follow_up`].
+    /// Reads what the last process left open: to be asked before this one approves anything.
     ///
     /// # Errors
     ///
     /// Says that the store cannot be used.
-    pub fn take_over(&self) -> Result<Vec<JournalEntry>, StoreError> {
-        let open = self.ledger.store.open_entries()?;
-        for entry in &open {
-            tracing::info!(vm.id = %entry.vm, entry = %entry.id, "an open migration of the last run is looked after");
-            self.ledger.tell_step(entry)?;
-        }
-        for proposal in self.ledger.store.open_proposals()? {
-            match proposal.state {
-                ProposalState::Approved { .. } | ProposalState::Running { .. } => self.adopt(&proposal)?,
-                _ => {}
-            }
-        }
-        Ok(open)
+    pub fn left_open(&self) -> Result<LeftOpen, StoreError> {
+        let store = &self.ledger.store;
+        let is_begun = |proposal: &Proposal| match proposal.state {
+            ProposalState::Approved { .. } | ProposalState::Running { .. } => true,
+            ProposalState::Pending
+            | ProposalState::Done { .. }
+            | ProposalState::Rejected { .. }
+            | ProposalState::Expired { .. }
+            | ProposalState::Superseded { .. }
+            | ProposalState::Stale { .. }
+            | ProposalState::Shown { .. } => false,
+        };
+        let begun = store.open_proposals()?.into_iter().filter(is_begun).map(|proposal| proposal.id);
+        Ok(LeftOpen { proposals: begun.collect(), entries: store.open_entries()? })
     }
 
-    /// Follows an entry of the last run to its end, and ends its proposal when it was the last.
-    ///
-    /// # Errors
-    ///
-    /// Says that the store cannot be used.
-    pub async fn follow_up(&self, entry: JournalEntry) -> Result<(), StoreError> {
+    /// As [`Watcher::left_open`], until it can be read; `None` where everything stops.
+    pub async fn left_open_at_last(&self) -> Option<LeftOpen> {
+        self.recorded(|| self.left_open()).await
+    }
+
+    /// Looks after what the last process left, until all of it has ended or everything stops.
+    pub async fn look_after(&self, left: LeftOpen) {
+        let followed = join_all(left.entries.iter().cloned().map(|entry| self.follow_up(entry)));
+        join(followed, self.end_left(&left)).await;
+    }
+
+    /// Ends the plans of the last process: their migrations are followed, what waits is dropped. Goes on until
+    /// that is written, or everything stops.
+    pub async fn end_left(&self, left: &LeftOpen) {
+        join_all(left.proposals.iter().map(|id| self.recorded(|| self.adopt(*id, &left.entries)))).await;
+    }
+
+    /// Follows an entry of the last run to its end, and ends its proposal when it was the last. Needs the store
+    /// only for that: with one that cannot be written the migration is followed all the same.
+    pub async fn follow_up(&self, entry: JournalEntry) {
+        tracing::info!(vm.id = %entry.vm, entry = %entry.id, "an open migration of the last run is looked after");
         let proposal = entry.proposal;
         if self.follow(entry).await.is_none() {
-            return Ok(());
+            return;
         }
-        if self.ledger.store.proposal(proposal)?.is_some() {
-            self.ledger.finish(proposal)?;
+        if self.recorded(|| self.finish_if_kept(proposal)).await.is_some() {
             self.ledger.events.say(Event::Proposal(proposal));
         }
-        Ok(())
     }
 
     /// Ends a proposal that is not carried out any further: its open migrations are followed, what waits is
@@ -67,17 +91,32 @@ impl Watcher {
         self.recorded(|| self.ledger.finish(id)).await;
     }
 
-    fn adopt(&self, proposal: &Proposal) -> Result<(), StoreError> {
-        for step in &proposal.steps {
-            // The process died between closing the journal's entry and telling the proposal.
-            for entry in self.closed_entries(proposal, step.migration.vm)? {
+    /// May be repeated as a whole: it brings each step to what the journal says at that moment.
+    fn adopt(&self, id: ProposalId, open: &[JournalEntry]) -> Result<(), StoreError> {
+        let store = &self.ledger.store;
+        for entry in open.iter().filter(|entry| entry.proposal == id) {
+            if let Some(entry) = store.entry(entry.id)? {
                 self.ledger.tell_step(&entry)?;
             }
         }
-        self.ledger.drop_waiting(proposal.id, RESTARTED)?;
-        self.ledger.finish(proposal.id)?;
+        let Some(proposal) = store.proposal(id)? else { return Ok(()) };
+        for step in &proposal.steps {
+            // The process died between closing the journal's entry and telling the proposal.
+            for entry in self.closed_entries(&proposal, step.migration.vm)? {
+                self.ledger.tell_step(&entry)?;
+            }
+        }
+        self.ledger.drop_waiting(id, RESTARTED)?;
+        self.ledger.finish(id)?;
         // Whoever shows it may have died before the last edit.
-        self.ledger.events.say(Event::Proposal(proposal.id));
+        self.ledger.events.say(Event::Proposal(id));
+        Ok(())
+    }
+
+    fn finish_if_kept(&self, id: ProposalId) -> Result<(), StoreError> {
+        if self.ledger.store.proposal(id)?.is_some() {
+            self.ledger.finish(id)?;
+        }
         Ok(())
     }
 

@@ -31,6 +31,9 @@ pub const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
 /// An hour: what keeps VMmanager from offering a target (space on a storage, a network) changes by people's hands.
 const NOT_OFFERED_REST: TimeDelta = TimeDelta::hours(1);
 
+/// An hour without automatic runs after a missing right: people change rights, and one report an hour tells them.
+const REFUSED_REST: TimeDelta = TimeDelta::hours(1);
+
 /// How long VMs rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldowns {
@@ -50,13 +53,15 @@ pub struct Rules {
     /// VMs whose planned target VMmanager did not offer, and until when they are left alone. Forgotten with the
     /// process: then VMmanager is asked once more.
     not_offered: Arc<Mutex<BTreeMap<VmId, DateTime<Utc>>>>,
+    /// When VMmanager last refused the account what a migration needs. Forgotten with the process, as above.
+    refused_at: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
 impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
     pub fn new(base: Policy, cooldowns: Cooldowns, store: Store, events: Events) -> Self {
-        Self { base, cooldowns, store, events, not_offered: Arc::default() }
+        Self { base, cooldowns, store, events, not_offered: Arc::default(), refused_at: Arc::default() }
     }
 
     /// Returns the policy in force at `now`.
@@ -70,7 +75,7 @@ impl Rules {
         let in_force = |exclusion: &Exclusion| exclusion.until.is_none_or(|until| now < until);
         policy.exclusions.extend(settings.exclusions.iter().filter(|e| in_force(e)).cloned());
         policy.exclusions.extend(self.failing(&settings, now)?);
-        policy.resting.extend(self.refused(now));
+        policy.resting.extend(self.not_offered(now));
         policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
         Ok(policy)
     }
@@ -98,7 +103,24 @@ impl Rules {
         self.not_offered.lock().unwrap_or_else(PoisonError::into_inner).insert(vm, now + NOT_OFFERED_REST);
     }
 
-    fn refused(&self, now: DateTime<Utc>) -> BTreeMap<VmId, Rest> {
+    /// Remembers that VMmanager refused the account: the next plan would end the same.
+    pub(super) fn was_refused(&self, now: DateTime<Utc>) {
+        *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Remembers that VMmanager took an order of this account.
+    pub(super) fn was_allowed(&self) {
+        *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Tells whether VMmanager refused the account a little while ago, so that automatic runs rest.
+    #[must_use]
+    pub fn account_is_refused(&self, now: DateTime<Utc>) -> bool {
+        let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
+        refused_at.is_some_and(|at| now - at < REFUSED_REST)
+    }
+
+    fn not_offered(&self, now: DateTime<Utc>) -> BTreeMap<VmId, Rest> {
         let mut refused = self.not_offered.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, until| now < *until);
         refused.iter().map(|(vm, until)| (*vm, Rest { until: *until, why: RestWhy::Failed })).collect()

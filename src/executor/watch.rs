@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Ledger, Rules, Settings};
 use crate::{
     model::NodeId,
-    store::{JournalEntry, JournalState, Outcome, StoreError},
+    store::{HistoryBefore, JournalEntry, JournalState, Outcome, StoreError},
     vmmanager::{ApiError, History, HistoryEntry, TaskInfo, TaskStatus, VmManagerApi, VmPlace},
 };
 
@@ -189,12 +189,9 @@ impl Watcher {
         }
     }
 
-    /// Reads the task by its number, by the queue's number, or by the VM's history, in this order.
+    /// Reads the task by its number, by the queue's number, by the VM's history, or among what runs, in this order.
     async fn trace(&self, entry: &mut JournalEntry) -> Result<Trace, ApiError> {
-        let (consul_id, task_id) = match &entry.state {
-            JournalState::Ordered { consul_id, task_id, .. } => (*consul_id, *task_id),
-            JournalState::Intended | JournalState::Closed { .. } => (None, None),
-        };
+        let (consul_id, task_id) = entry.task_numbers();
         if let Some(task_id) = task_id
             && let Some(task) = self.task(task_id).await?
         {
@@ -206,20 +203,29 @@ impl Watcher {
             self.learn(entry, task.id).await;
             return Ok(told(task));
         }
-        let Some(row) = self.in_history(entry).await? else { return Ok(Trace::Nothing) };
-        if let Some(task_id) = row.task {
-            self.learn(entry, task_id).await;
-            if let Some(task) = self.task(task_id).await? {
-                return Ok(told(task));
+        match self.in_history(entry).await? {
+            Some((row, task)) => {
+                if let Some(task_id) = row.task {
+                    self.learn(entry, task_id).await;
+                }
+                Ok(task.map_or_else(|| told_by_row(&row), told))
             }
+            None if (consul_id, task_id) == (None, None) => self.among_what_runs(entry).await,
+            None => Ok(Trace::Nothing),
         }
-        let status = TaskStatus::from_word(&row.state);
-        Ok(match status.has_ended() {
-            true => Trace::Ended { status, output: None },
-            // A history that still says "running" of a task that nobody knows is no sign of life.
-            false if row.task.is_some() => Trace::Nothing,
-            false => Trace::Running,
-        })
+    }
+
+    /// Without any number only a task that says its VM, or that may be of any VM, is a sign of life.
+    async fn among_what_runs(&self, entry: &mut JournalEntry) -> Result<Trace, ApiError> {
+        if entry.history_before != HistoryBefore::Unknown {
+            return Ok(Trace::Nothing);
+        }
+        let (running, _) = self.api.unfinished_migrations().await?;
+        if let Some(ours) = running.iter().find(|task| task.vm == Some(entry.vm)) {
+            self.learn(entry, ours.task_id).await;
+            return Ok(Trace::Running);
+        }
+        Ok(if running.iter().any(|task| task.vm.is_none()) { Trace::Running } else { Trace::Nothing })
     }
 
     async fn task(&self, id: u64) -> Result<Option<TaskInfo>, ApiError> {
@@ -241,22 +247,31 @@ impl Watcher {
         }
     }
 
-    async fn in_history(&self, entry: &JournalEntry) -> Result<Option<HistoryEntry>, ApiError> {
-        let history = self.history(entry).await?;
-        Ok(history.and_then(|history| newer(&history, entry.history_before).next().cloned()))
-    }
-
-    /// `None` for a VM that is gone, and on versions without histories.
-    async fn history(&self, entry: &JournalEntry) -> Result<Option<History>, ApiError> {
-        match self.api.history(entry.vm).await {
-            Ok(history) => Ok(Some(history)),
-            Err(ApiError::NotFound { .. } | ApiError::Refused { .. }) => Ok(None),
-            Err(error) => Err(error),
+    /// Finds the entry's row in the VM's history, with its task: the one that has our number in the queue, or else
+    /// the oldest that may have it.
+    async fn in_history(
+        &self,
+        entry: &JournalEntry,
+    ) -> Result<Option<(HistoryEntry, Option<TaskInfo>)>, ApiError> {
+        let Some(history) = history_of(&self.api, entry).await? else { return Ok(None) };
+        let (ours, _) = entry.task_numbers();
+        let mut may_be = None;
+        for row in newer(&history, entry.history_before) {
+            let task = match row.task {
+                Some(task) => self.task(task).await?,
+                None => None,
+            };
+            match (ours, task.as_ref().and_then(|task| task.consul_id)) {
+                (Some(ours), Some(its)) if its == ours => return Ok(Some((row.clone(), task))),
+                (Some(_), Some(_)) => {}
+                _ => may_be = may_be.or_else(|| Some((row.clone(), task))),
+            }
         }
+        Ok(may_be)
     }
 
     async fn look_for(&self, entry: &JournalEntry) -> Result<Found, ApiError> {
-        let history = self.history(entry).await?;
+        let history = history_of(&self.api, entry).await?;
         if let Some(row) = history.as_ref().and_then(|history| newer(history, entry.history_before).next()) {
             return Ok(Found::Task(row.task));
         }
@@ -264,7 +279,7 @@ impl Watcher {
         if let Some(task) = running.iter().find(|task| task.vm == Some(entry.vm)) {
             return Ok(Found::Task(Some(task.task_id)));
         }
-        // Without numbers in the history any task that does not say its VM may be this one.
+        // Where the history cannot tell, any task that does not say its VM may be this one.
         if !history.is_some_and(|history| is_numbered(&history))
             && running.iter().any(|task| task.vm.is_none())
         {
@@ -328,10 +343,30 @@ impl Pause {
     }
 }
 
-/// The migrations that a history has since `before`, oldest first. Without numbers nothing can be told.
-pub(super) fn newer(history: &History, before: Option<u64>) -> impl Iterator<Item = &HistoryEntry> {
-    let is_newer =
-        move |row: &&HistoryEntry| row.id.is_some_and(|id| before.is_none_or(|before| id > before));
+/// Reads the history of an entry's VM; `None` where it cannot tell: for a VM that is gone, and where nothing was
+/// known of it before the order. A refusal is neither: the server is asked again.
+pub(super) async fn history_of(
+    api: &VmManagerApi,
+    entry: &JournalEntry,
+) -> Result<Option<History>, ApiError> {
+    if entry.history_before == HistoryBefore::Unknown {
+        return Ok(None);
+    }
+    match api.history(entry.vm).await {
+        Ok(history) => Ok(Some(history)),
+        Err(ApiError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The migrations that a history has since `before`, oldest first. Where nothing was known, or without numbers,
+/// none can be told from an older one.
+pub(super) fn newer(history: &History, before: HistoryBefore) -> impl Iterator<Item = &HistoryEntry> {
+    let is_newer = move |row: &&HistoryEntry| match (row.id, before) {
+        (None, _) | (_, HistoryBefore::Unknown) => false,
+        (Some(_), HistoryBefore::Empty) => true,
+        (Some(id), HistoryBefore::UpTo(before)) => id > before,
+    };
     let mut rows: Vec<_> =
         history.entries.iter().filter(|row| row.name == MIGRATION).filter(is_newer).collect();
     rows.sort_by_key(|row| row.id);
@@ -345,6 +380,16 @@ fn is_numbered(history: &History) -> bool {
 fn told(task: TaskInfo) -> Trace {
     match task.status.has_ended() {
         true => Trace::Ended { status: task.status, output: task.output },
+        false => Trace::Running,
+    }
+}
+
+fn told_by_row(row: &HistoryEntry) -> Trace {
+    let status = TaskStatus::from_word(&row.state);
+    match status.has_ended() {
+        true => Trace::Ended { status, output: None },
+        // A history that still says "running" of a task that nobody knows is no sign of life.
+        false if row.task.is_some() => Trace::Nothing,
         false => Trace::Running,
     }
 }

@@ -14,7 +14,7 @@ use super::{LastCycle, Picture, Refused, Settings, delta};
 use crate::{
     balancer::{CycleError, VmBalancer},
     event::{Alert, Event, Events},
-    executor::LookError,
+    executor::{Carried, LookError},
     model::{Person, ProposalId},
     planner::ClusterPlan,
     store::{
@@ -153,7 +153,8 @@ impl Core {
     pub(super) async fn carry_out(&self, id: ProposalId) {
         let why = match self.balancer.executor(&self.stop) {
             Ok(Some(executor)) => match AssertUnwindSafe(executor.carry_out(id)).catch_unwind().await {
-                Ok(Ok(())) => return,
+                // Its steps say what they met.
+                Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return,
                 Ok(Err(error)) => format!("the store cannot be used: {}", error.chain()),
                 Err(_) => "carrying out broke".to_owned(),
             },

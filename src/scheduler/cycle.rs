@@ -106,7 +106,9 @@ impl Core {
         if mode == Mode::Propose || chat.restored_unconfirmed {
             return Ok(May::Propose);
         }
-        let allowed = self.window_open(now) && !chat.stopped_clusters.contains(&plan.cluster);
+        let allowed = self.window_open(now)
+            && !chat.stopped_clusters.contains(&plan.cluster)
+            && !self.balancer.account_is_refused(now);
         Ok(if allowed { May::CarryOut } else { May::Nothing })
     }
 

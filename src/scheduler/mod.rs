@@ -81,7 +81,10 @@ impl Scheduler {
     /// start, and the store is flushed.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut work: JoinSet<Left> = JoinSet::new();
-        self.take_over(&mut work);
+        tokio::select! {
+            () = shutdown.cancelled() => return self.leave(work).await,
+            () = self.take_over(&mut work) => {}
+        }
         let mut cycles = ticking(self.core.settings.interval);
         let mut expiry = ticking(EXPIRY_INTERVAL);
         let mut exports = ticking(EXPORT_INTERVAL);
@@ -115,22 +118,25 @@ impl Scheduler {
         self.leave(work).await;
     }
 
-    fn take_over(&self, work: &mut JoinSet<Left>) {
+    /// Before anything else is ordered: what the last process left open is known, and looked after.
+    async fn take_over(&self, work: &mut JoinSet<Left>) {
         self.core.tell_of_restore();
         let watcher = self.core.balancer.watcher(&self.stop);
-        match watcher.take_over() {
-            Ok(open) => {
-                for entry in open {
-                    let watcher = watcher.clone();
-                    work.spawn(async move {
-                        if let Err(error) = watcher.follow_up(entry).await {
-                            tracing::error!(error = %error.chain(), "an open migration cannot be recorded");
-                        }
-                        Left::default()
-                    });
-                }
-            }
-            Err(error) => tracing::error!(error = %error.chain(), "what was left open cannot be read"),
+        let Some(left) = watcher.left_open_at_last().await else { return };
+        for entry in left.entries.clone() {
+            let watcher = watcher.clone();
+            work.spawn(async move {
+                watcher.follow_up(entry).await;
+                Left::default()
+            });
+        }
+        let mut ended = Box::pin(async move {
+            watcher.end_left(&left).await;
+            Left::default()
+        });
+        // What can be written at the first try is written before the first cycle.
+        if futures::poll!(&mut ended).is_pending() {
+            work.spawn(ended);
         }
     }
 

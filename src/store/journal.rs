@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sled::Transactional as _;
 
 use super::{
-    Approver, JournalEntry, JournalState, Outcome, Store, StoreError,
+    Approver, HistoryBefore, JournalEntry, JournalState, Outcome, Store, StoreError,
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
@@ -33,7 +33,7 @@ pub struct Intent {
     pub ram: Mib,
     pub why: String,
     pub approver: Approver,
-    pub history_before: Option<u64>,
+    pub history_before: HistoryBefore,
     pub intended_at: DateTime<Utc>,
 }
 
@@ -129,7 +129,8 @@ impl Store {
     ) -> Result<JournalEntry, StoreError> {
         self.change_entry(id, |entry| {
             let ordered = matches!(entry.state, JournalState::Ordered { .. });
-            entry.state = JournalState::Closed { outcome, detail, at: now, ordered };
+            let (consul_id, task_id) = entry.task_numbers();
+            entry.state = JournalState::Closed { outcome, detail, at: now, ordered, consul_id, task_id };
         })
     }
 

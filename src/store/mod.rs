@@ -17,6 +17,7 @@ mod export;
 mod journal;
 mod kept;
 mod open;
+mod pictures;
 mod proposals;
 mod records;
 mod shelf;
@@ -33,10 +34,11 @@ pub use error::StoreError;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use kept::Keep;
 pub use open::Restored;
+pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use records::{
-    Approval, Approver, AuditEntry, JournalEntry, JournalState, Mode, Origin, Outcome, Pause, Proposal,
-    ProposalState, ReplyTo, Settings, Step, StepState,
+    Approval, Approver, AuditEntry, HistoryBefore, JournalEntry, JournalState, Mode, Origin, Outcome, Pause,
+    Proposal, ProposalState, ReplyTo, Settings, Step, StepState,
 };
 use shelf::{Shelf, guarded};
 

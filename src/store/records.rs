@@ -201,10 +201,45 @@ pub struct JournalEntry {
     /// Why, in English.
     pub why: String,
     pub approver: Approver,
-    /// The newest entry of the VM's history before the order; ours is newer.
-    pub history_before: Option<u64>,
+    /// How far the VM's history went before the order; ours is newer.
+    pub history_before: HistoryBefore,
     pub intended_at: DateTime<Utc>,
     pub state: JournalState,
+}
+
+/// What was known of a VM's history before an order.
+///
+/// On disk a number or nothing, as it was before the three cases were told apart: nothing is the one that
+/// claims least, and an empty history ends before its first number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<u64>", into = "Option<u64>")]
+pub enum HistoryBefore {
+    /// Nothing: the server has no histories, or no numbers in them. No row can be told from an older one.
+    Unknown,
+    /// It was read and had no rows: every row is newer.
+    Empty,
+    /// The number of its newest row.
+    UpTo(u64),
+}
+
+impl From<Option<u64>> for HistoryBefore {
+    fn from(newest: Option<u64>) -> Self {
+        match newest {
+            None => Self::Unknown,
+            Some(0) => Self::Empty,
+            Some(newest) => Self::UpTo(newest),
+        }
+    }
+}
+
+impl From<HistoryBefore> for Option<u64> {
+    fn from(before: HistoryBefore) -> Self {
+        match before {
+            HistoryBefore::Unknown => None,
+            HistoryBefore::Empty => Some(0),
+            HistoryBefore::UpTo(newest) => Some(newest),
+        }
+    }
 }
 
 /// intended → ordered (task known) → closed.
@@ -214,20 +249,31 @@ pub enum JournalState {
     /// On disk; the order may or may not have reached VMmanager.
     Intended,
     /// VMmanager took the order.
-    Ordered {
-        at: DateTime<Utc>,
-        consul_id: Option<u64>,
-        task_id: Option<u64>,
-    },
+    Ordered { at: DateTime<Utc>, consul_id: Option<u64>, task_id: Option<u64> },
     Closed {
         outcome: Outcome,
         detail: Option<String>,
         at: DateTime<Utc>,
         ordered: bool,
+        /// The numbers of its task as far as they were known; a record of an older program has none.
+        #[serde(default)]
+        consul_id: Option<u64>,
+        #[serde(default)]
+        task_id: Option<u64>,
     },
 }
 
 impl JournalEntry {
+    /// Returns the queue's number of its task, and the task manager's, as far as they are known.
+    #[must_use]
+    pub fn task_numbers(&self) -> (Option<u64>, Option<u64>) {
+        match &self.state {
+            JournalState::Ordered { consul_id, task_id, .. }
+            | JournalState::Closed { consul_id, task_id, .. } => (*consul_id, *task_id),
+            JournalState::Intended => (None, None),
+        }
+    }
+
     /// Returns how it ended and when; `None` while it is open.
     #[must_use]
     pub fn outcome(&self) -> Option<(Outcome, DateTime<Utc>)> {
@@ -290,4 +336,34 @@ pub struct AuditEntry {
     /// What was done, in a word: `approve`, `command`, `refused`, …
     pub what: String,
     pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_was_known_of_a_history_is_written_as_it_always_was() {
+        let known = [HistoryBefore::Unknown, HistoryBefore::Empty, HistoryBefore::UpTo(7004)];
+        let written = known.map(|known| json!(known));
+        assert_eq!(written, [Value::Null, json!(0), json!(7004)]);
+        assert_eq!(written.map(|value| from_value::<HistoryBefore>(value).unwrap()), known);
+    }
+
+    #[test]
+    fn an_end_that_an_older_program_wrote_has_no_numbers() {
+        let at = DateTime::UNIX_EPOCH;
+        let old = json!({"is": "closed", "outcome": "done", "detail": null, "at": at, "ordered": true});
+        let read = JournalState::Closed {
+            outcome: Outcome::Done,
+            detail: None,
+            at,
+            ordered: true,
+            consul_id: None,
+            task_id: None,
+        };
+        assert_eq!(from_value::<JournalState>(old).unwrap(), read);
+    }
 }

@@ -367,7 +367,7 @@ fn intent(proposal: ProposalId, vm: u64) -> Intent {
         ram: Mib(8192),
         why: "memory 83.1 % > 70 %".into(),
         approver: Approver::Auto,
-        history_before: Some(7004),
+        history_before: HistoryBefore::UpTo(7004),
         intended_at: at(0),
     }
 }

@@ -49,7 +49,8 @@ impl ApiError {
     }
 
     /// Tells whether this version of the server lacks the function, as opposed to the object.
-    pub(super) fn is_missing_function(&self) -> bool {
+    #[must_use]
+    pub fn is_missing_function(&self) -> bool {
         match self {
             Self::NotFound { code, .. } => *code != Some(code::NO_INSTANCE),
             _ => false,
@@ -66,6 +67,9 @@ pub enum OrderError {
     /// The order went out and no answer came: whether it began is unknown, and it must not be repeated.
     #[error("it is unknown whether the migration was ordered")]
     NoAnswer(#[source] ApiError),
+    /// Whoever ordered took it back before it was sent.
+    #[error("the order was taken back before it was sent")]
+    Held,
 }
 
 /// Numbers in `error.code` that mean something to a client.

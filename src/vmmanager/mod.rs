@@ -16,5 +16,5 @@ pub use client::{VmManagerApi, VmPlace, Who};
 pub use error::{ApiError, OrderError};
 pub use look::{Look, RunningMigration};
 pub use orders::{Ordered, Orders};
-pub use settings::{Credentials, Settings, Timing};
+pub use settings::{Credentials, Patience, Settings, Timing};
 pub use task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     client::VmManagerApi,
     error::{ApiError, OrderError},
+    settings::Patience,
     transport::{Ask, Effect, Failed},
     wire,
 };
@@ -22,18 +23,40 @@ pub struct Ordered {
 }
 
 impl Orders {
-    /// Orders the live migration of `vm` to `target`. Sent once: repeated only after answers that say
-    /// that it was not taken (503, a dead token).
+    /// Returns how long, and how often, an order answered with 503 is worth repeating.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.0.timing().patience()
+    }
+
+    /// Orders the live migration of `vm` to `target`, as [`Orders::migrate_if`] where nothing can come between.
     ///
     /// # Errors
     ///
-    /// [`OrderError::NotTaken`] where nothing was ordered, [`OrderError::NoAnswer`] where nobody knows.
+    /// As [`Orders::migrate_if`].
     pub async fn migrate(&self, vm: VmId, target: NodeId) -> Result<Ordered, OrderError> {
+        self.migrate_if(vm, target, &|| true).await
+    }
+
+    /// Orders the live migration of `vm` to `target`, unless `may_send` says no at the last moment. Sent once:
+    /// repeated only with a new token after an answer that says that the old one is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`OrderError::NotTaken`] where nothing was ordered, [`OrderError::NoAnswer`] where nobody knows,
+    /// [`OrderError::Held`] where `may_send` said no.
+    pub async fn migrate_if(
+        &self,
+        vm: VmId,
+        target: NodeId,
+        may_send: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<Ordered, OrderError> {
         let path = format!("/vm/v3/host/{vm}/migrate");
         // Exactly this: an unknown property is an error, and the optional ones mean other migrations.
         let ask = Ask::post(&path, json!({ "node": target }));
         let transport = self.0.transport();
-        let body = transport.exchange(&ask).await.map_err(|Failed { error, effect, .. }| match effect {
+        let sent = transport.order(&ask, may_send).await.ok_or(OrderError::Held)?;
+        let body = sent.map_err(|Failed { error, effect, .. }| match effect {
             Effect::None => OrderError::NotTaken(error),
             Effect::Unknown => OrderError::NoAnswer(error),
         })?;

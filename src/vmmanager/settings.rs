@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
+use tokio::time::Instant;
 use url::Url;
 
 /// How to reach a VMmanager 6 platform.
@@ -109,7 +110,41 @@ impl Default for Timing {
     }
 }
 
+/// How long something that is answered with 503 is repeated, and with what pauses.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    began: Instant,
+    next: Duration,
+    max: Duration,
+    total: Duration,
+}
+
+impl Patience {
+    /// Returns the wait before the next try, half as long again each time; `None` where it is given up.
+    pub fn next_pause(&mut self) -> Option<Duration> {
+        let pause = self.next;
+        self.next = pause.mul_f64(1.5).min(self.max);
+        (self.waited() + pause <= self.total).then_some(pause)
+    }
+
+    /// Returns how long it has been going on.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
 impl Timing {
+    pub(super) fn patience(&self) -> Patience {
+        let Self { unavailable_wait, unavailable_wait_max, unavailable_total, .. } = *self;
+        Patience {
+            began: Instant::now(),
+            next: unavailable_wait,
+            max: unavailable_wait_max,
+            total: unavailable_total,
+        }
+    }
+
     /// Waits of milliseconds, for a simulated server on the same machine.
     #[must_use]
     pub fn short() -> Self {

@@ -71,6 +71,14 @@ pub(super) enum Effect {
     Unknown,
 }
 
+/// What a login does with a service that answers 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Busy {
+    WaitedFor,
+    /// It is told to whoever asked.
+    IsAnAnswer,
+}
+
 /// What a failure says of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Session {
@@ -148,24 +156,59 @@ impl Transport {
     }
 
     /// Sends a request with a token, and once more with a new token where the old one was the trouble.
-    pub async fn exchange(&self, ask: &Ask) -> Result<Vec<u8>, Failed> {
-        let token = self.token().await.map_err(Failed::before_sending)?;
+    async fn exchange(&self, ask: &Ask) -> Result<Vec<u8>, Failed> {
+        let token = self.token(Busy::WaitedFor).await.map_err(Failed::before_sending)?;
         let failed = match self.patiently(ask, Some(&token)).await {
             Ok(body) => return Ok(body),
             Err(failed) => failed,
         };
-        let renew = match (failed.session, &self.credentials) {
+        if !self.may_be_the_token(&failed, &token) {
+            return Err(failed);
+        }
+        let token =
+            self.token_after(token.generation, Busy::WaitedFor).await.map_err(Failed::before_sending)?;
+        self.patiently(ask, Some(&token)).await
+    }
+
+    /// Sends a request that changes something: once, and once more only where the old token was the trouble.
+    ///
+    /// `may_send` is asked at the last moment before each sending, for a login may take a while; `None` where
+    /// it said no. A service that answers 503 is not waited for: whoever orders knows whether the order is still
+    /// wanted.
+    pub async fn order(
+        &self,
+        ask: &Ask,
+        may_send: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Option<Result<Vec<u8>, Failed>> {
+        let token = match self.token(Busy::IsAnAnswer).await {
+            Ok(token) => token,
+            Err(error) => return Some(Err(Failed::before_sending(error))),
+        };
+        if !may_send() {
+            return None;
+        }
+        match self.send(ask, Some(&token)).await {
+            Err(failed) if self.may_be_the_token(&failed, &token) => {}
+            answered => return Some(answered),
+        }
+        let token = match self.token_after(token.generation, Busy::IsAnAnswer).await {
+            Ok(token) => token,
+            Err(error) => return Some(Err(Failed::before_sending(error))),
+        };
+        if !may_send() {
+            return None;
+        }
+        Some(self.send(ask, Some(&token)).await)
+    }
+
+    fn may_be_the_token(&self, failed: &Failed, token: &Token) -> bool {
+        match (failed.session, &self.credentials) {
             (_, Credentials::Token(_)) | (Session::Alive, _) => false,
             (Session::Dead, Credentials::Password { .. }) => true,
             (Session::Doubtful, Credentials::Password { .. }) => {
                 token.since.elapsed() >= self.timing.fresh_for
             }
-        };
-        if !renew {
-            return Err(failed);
         }
-        let token = self.token_after(token.generation).await.map_err(Failed::before_sending)?;
-        self.patiently(ask, Some(&token)).await
     }
 
     /// Gives up the session, so that it does not stay behind on the server.
@@ -180,12 +223,12 @@ impl Transport {
         }
     }
 
-    async fn token(&self) -> Result<Token, ApiError> {
-        self.token_after(0).await
+    async fn token(&self, busy: Busy) -> Result<Token, ApiError> {
+        self.token_after(0, busy).await
     }
 
     /// Returns a token newer than `generation`, logging in where there is none.
-    async fn token_after(&self, generation: u64) -> Result<Token, ApiError> {
+    async fn token_after(&self, generation: u64, busy: Busy) -> Result<Token, ApiError> {
         let mut login = self.session.lock().await;
         if let Some(token) = login.token.as_ref().filter(|token| token.generation > generation) {
             return Ok(token.clone());
@@ -193,7 +236,7 @@ impl Transport {
         let secret = match &self.credentials {
             Credentials::Token(token) => token.clone(),
             Credentials::Password { username, password } => {
-                self.log_in(&mut login, username, password).await?
+                self.log_in(&mut login, username, password, busy).await?
             }
         };
         login.generation += 1;
@@ -208,11 +251,15 @@ impl Transport {
         login: &mut Login,
         username: &str,
         password: &SecretString,
+        busy: Busy,
     ) -> Result<SecretString, ApiError> {
         login.token = None;
         self.may_try(login)?;
-        let body = json!({"email": username, "password": password.expose_secret()});
-        let answer = self.patiently(&Ask::post(LOGIN, body), None).await;
+        let ask = Ask::post(LOGIN, json!({"email": username, "password": password.expose_secret()}));
+        let answer = match busy {
+            Busy::WaitedFor => self.patiently(&ask, None).await,
+            Busy::IsAnAnswer => self.send(&ask, None).await,
+        };
         let refusal = match answer.map_err(|failed| failed.error).and_then(|body| self.token_in(&body)) {
             Ok(token) => {
                 (login.refusals, login.refused) = (0, None);
@@ -272,20 +319,17 @@ impl Transport {
 
     /// Sends a request, again and again while the service says 503: it then was not taken.
     async fn patiently(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
-        let Timing { unavailable_wait, unavailable_wait_max, unavailable_total, .. } = self.timing;
-        let began = Instant::now();
-        let mut pause = unavailable_wait;
+        let mut patience = self.timing.patience();
         loop {
             let failed = match self.send(ask, token).await {
                 Err(failed) if matches!(failed.error, ApiError::Unavailable { .. }) => failed,
                 other => return other,
             };
-            if began.elapsed() + pause > unavailable_total {
-                let error = ApiError::Unavailable { what: ask.what(), waited: began.elapsed() };
+            let Some(pause) = patience.next_pause() else {
+                let error = ApiError::Unavailable { what: ask.what(), waited: patience.waited() };
                 return Err(Failed { error, ..failed });
-            }
+            };
             tokio::time::sleep(pause).await;
-            pause = pause.mul_f64(1.5).min(unavailable_wait_max);
         }
     }
 

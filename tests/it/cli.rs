@@ -61,6 +61,19 @@ async fn a_failed_migration_is_an_exit_status_and_a_detail() {
 }
 
 #[tokio::test]
+async fn a_missing_right_is_an_exit_status_and_a_detail_and_no_failure() {
+    let place = Place::with_vmmanager().await;
+    place.sim().switch_on(Fault::ReadOnlyAdmin);
+    let told = place.run("--once --json").await;
+    assert_eq!(told.status, 1, "{told:?}");
+    assert!(told.err.contains("perhaps it may only read"), "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    let step = &object["clusters"][0]["migrations"][0];
+    assert_eq!(step["outcome"], "dropped");
+    assert!(step["detail"].as_str().unwrap().contains("no permission"), "{object}");
+}
+
+#[tokio::test]
 async fn a_vmmanager_that_is_not_there_is_trouble() {
     let place = Place::bare();
     place.write(".env", "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\n");

@@ -7,7 +7,10 @@ use vm_balancer::{
     model::{ClusterId, Mib, NodeId, VmId},
     planner::{ExclusionWhy, RestWhy},
     sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
-    store::{Approval, Approver, Intent, JournalEntry, JournalState, Outcome, ProposalState, StepState},
+    store::{
+        Approval, Approver, HistoryBefore, Intent, JournalEntry, JournalState, Outcome, Proposal,
+        ProposalState, StepState,
+    },
 };
 
 use crate::platform::{PATIENCE, Platform, intent, noon, outcome, outcomes, person, until};
@@ -145,6 +148,78 @@ async fn an_old_server_without_numbers_in_its_histories_is_believed_by_where_the
 }
 
 #[tokio::test]
+async fn a_refused_history_drops_the_step() {
+    let platform = Platform::start(World::small()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let refused = Fault::ErrorInOk { code: 5000, msg: "internal error".into() };
+    platform.sim.rule(Rule::times(refused, 1).only("/history"));
+    let (outcome, why) = outcome(&platform.finish(&balancer, proposal.id).await);
+    assert!(outcome == Outcome::Dropped && why.contains("internal error"), "{outcome:?}: {why}");
+    assert_eq!(platform.sim.orders(), [], "an old migration could not be told from this one");
+}
+
+#[tokio::test]
+async fn without_histories_an_older_migration_is_not_taken_for_ours() {
+    for fault in [None, Some(Fault::OrderWithoutTask), Some(Fault::OrderReset)] {
+        let platform = Platform::start_with(World::small(), manual()).await;
+        let balancer = platform.balancer();
+        let proposal = platform.approved(&balancer).await;
+        there_and_back(&platform, &proposal).await;
+        // The server has the function again before the migration ends: the old row must not count.
+        let missing = Fault::ErrorInOk { code: 1106, msg: "Request handler not found".into() };
+        platform.sim.rule(Rule::times(missing, 1).only("/history"));
+        if let Some(fault) = &fault {
+            platform.sim.switch_on(fault.clone());
+        }
+        let followed = async {
+            until("it is ordered", || async { !platform.sim.orders().is_empty() }).await;
+            let asked = || platform.sim.count_requests("/vm/v3/task");
+            let before = asked();
+            // More than the window in which an invisible task is given up.
+            until("it is watched", || async { asked() > before + 25 }).await;
+            let open = platform.store.open_entries().unwrap();
+            platform.sim.finish_all();
+            open
+        };
+        let (proposal, open) = tokio::join!(platform.finish(&balancer, proposal.id), followed);
+        assert_eq!(open.len(), 1, "{fault:?}: it runs all the time");
+        assert_eq!(open[0].history_before, HistoryBefore::Unknown);
+        assert_eq!(outcome(&proposal).0, Outcome::Done, "{fault:?}");
+        assert_eq!(platform.sim.orders().len(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_new_rows_the_one_with_our_number_is_ours() {
+    let platform = Platform::start_with(World::small(), manual()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let migration = &proposal.steps[0].migration;
+    let (vm, source, target) = (migration.vm, migration.source, migration.target);
+    // Somebody else was faster, after the history was read and before the order.
+    let intent = Intent { history_before: HistoryBefore::Empty, source, ..intent(vm, target) };
+    let entry = platform.store.intend(intent).unwrap();
+    there_and_back(&platform, &proposal).await;
+    let ordered = platform.api().orders().migrate(vm, target).await.unwrap();
+    platform.store.ordered(entry.id, ordered.task, None, noon()).unwrap();
+    // The list by the queue's number knows nothing; the history has two rows.
+    platform.sim.rule(Rule::always(Fault::EmptyLists).only("consul_id"));
+    let ends = async {
+        until("its number is known", || async {
+            platform.store.entry(entry.id).unwrap().unwrap().task_numbers().1.is_some()
+        })
+        .await;
+        platform.sim.finish_all();
+    };
+    let (closed, ()) = tokio::join!(followed(&platform, entry.clone()), ends);
+    assert!(matches!(closed.state, JournalState::Closed { outcome: Outcome::Done, .. }), "{closed:?}");
+    let ours = platform.sim.tasks().into_iter().find(|task| Some(task.consul_id) == ordered.task).unwrap();
+    assert_eq!(closed.task_numbers(), (ordered.task, Some(ours.id)));
+    assert!(platform.sim.count_requests("/history") > 0, "it was found there");
+}
+
+#[tokio::test]
 async fn a_service_that_stays_suspended_took_nothing() {
     let platform = Platform::start(World::small()).await;
     platform.sim.switch_on(Fault::OrderUnavailable);
@@ -167,15 +242,105 @@ async fn a_service_that_is_suspended_for_a_moment_takes_the_order_once() {
 }
 
 #[tokio::test]
-async fn a_missing_permission_ends_the_plan_at_its_first_step() {
-    let platform = Platform::start(overloaded()).await;
-    platform.sim.switch_on(Fault::ReadOnlyAdmin);
-    let proposal = platform.carry_out(&many_migrations(&platform)).await;
-    let ended = outcomes(&proposal);
-    assert_eq!(ended[0].0, Outcome::Failed);
-    assert!(ended[0].1.contains("no permission"), "{}", ended[0].1);
-    assert!(ended[1..].iter().all(|(outcome, _)| *outcome == Outcome::Dropped) && ended.len() > 1);
+async fn an_order_that_is_put_off_is_sent_again_only_while_it_is_wanted() {
+    for (unwanted, said) in UNWANTED {
+        let mut platform = Platform::start(overloaded()).await;
+        platform.sim.switch_on(Fault::OrderUnavailable);
+        let balancer = many_migrations(&platform);
+        let proposal = platform.approved(&balancer).await;
+        let stop = CancellationToken::new();
+        let executor = balancer.executor(&stop).unwrap().unwrap();
+        let tries = || platform.sim.count_requests("POST /vm/");
+        let meanwhile = async {
+            until("it is put off", || async { tries() > 1 }).await;
+            unwanted(&platform, &proposal, &stop);
+            tries()
+        };
+        let carried = tokio::time::timeout(PATIENCE, executor.carry_out(proposal.id));
+        let (carried, tried) = tokio::join!(carried, meanwhile);
+        carried.expect("it ends at once").unwrap();
+        assert_eq!(platform.sim.orders(), [], "{said}");
+        assert!(tries() <= tried + 1, "{said}: only what was on its way is sent");
+        assert_eq!(platform.store.open_entries().unwrap(), [], "{said}: nothing is in flight");
+        let [entry] = platform.history().try_into().unwrap();
+        let JournalState::Closed { outcome, detail: Some(detail), ordered: false, .. } = entry.state else {
+            unreachable!("{said}: {:?}", entry.state)
+        };
+        assert_eq!((outcome, detail.as_str()), (Outcome::Dropped, said));
+        assert!(balancer.policy().unwrap().resting.is_empty());
+        assert_eq!(platform.alerts(), []);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_put_off_is_dropped_where_the_world_has_moved_on() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::OrderUnavailable);
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let target = proposal.steps[0].migration.target;
+    let meanwhile = async {
+        until("it is put off", || async { platform.sim.count_requests("POST /vm/") > 1 }).await;
+        platform.sim.set_maintenance(target, true);
+        platform.sim.heal();
+    };
+    let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), meanwhile);
+    let (outcome, why) = outcome(&proposal);
+    assert!(outcome == Outcome::Dropped && why.contains("maintenance"), "{outcome:?}: {why}");
     assert_eq!(platform.sim.orders(), []);
+}
+
+#[tokio::test]
+async fn a_missing_permission_ends_the_plan_and_says_nothing_of_the_vm() {
+    for (fault, said) in
+        [(Fault::ReadOnlyAdmin, "perhaps it may only read"), (Fault::WrongPassword, "credentials")]
+    {
+        let platform = Platform::start(overloaded()).await;
+        let balancer = many_migrations(&platform);
+        let proposal = platform.approved(&balancer).await;
+        platform.sim.switch_on(fault.clone());
+        if fault == Fault::WrongPassword {
+            platform.sim.rule(Rule::times(Fault::DeadToken, 1).only("POST /vm/"));
+        }
+        let ended = outcomes(&platform.finish(&balancer, proposal.id).await);
+        assert!(ended.len() > 1);
+        assert!(
+            ended.iter().all(|(outcome, why)| *outcome == Outcome::Dropped && why.contains(said)),
+            "{ended:?}"
+        );
+        let tries = platform.sim.count_requests("POST /vm/");
+        assert!(tries <= 2, "{fault:?}: tried once, and once more with a new token, not {tries} times");
+        assert_eq!(balancer.policy().unwrap().resting.len(), 0, "{fault:?}");
+        assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap(), [], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_final_no_to_one_vm_is_a_failure_of_that_vm() {
+    let platform = Platform::start(overloaded()).await;
+    platform
+        .sim
+        .rule(Rule::times(Fault::ErrorInOk { code: 4000, msg: "no way".into() }, 1).only("POST /vm/"));
+    let balancer = many_migrations(&platform);
+    let ended = outcomes(&platform.carry_out(&balancer).await);
+    assert!(ended[0].0 == Outcome::Failed && ended[0].1.contains("no way"), "{ended:?}");
+    assert_eq!(ended[1].0, Outcome::Done, "the next one is tried");
+    assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_single_cycle_says_that_vmmanager_could_not_be_used() {
+    let faults =
+        [Fault::ReadOnlyAdmin, Fault::OrderUnavailable].map(|fault| (Rule::always(fault), "/migrate"));
+    let away = (Rule::always(Fault::Status { status: 500 }).only("/history"), "/history");
+    for (rule, said) in faults.into_iter().chain([away]) {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.rule(rule.clone());
+        let report = platform.balancer().run_once(&CancellationToken::new()).await.unwrap();
+        let why = &report.not_carried_out[&ClusterId(1)];
+        assert!(why.contains(said), "{rule:?}: {why}");
+        assert!(!report.has_failures(), "{rule:?}: no migration failed");
+    }
 }
 
 #[tokio::test]
@@ -270,14 +435,76 @@ async fn a_picture_that_lost_half_of_its_vms_is_not_acted_on_until_three_reads_a
         let cluster = &picture.plan.clusters[0];
         (!cluster.incomplete.is_empty(), cluster.migrations.is_empty())
     };
+    for _ in 0..5 {
+        assert_eq!(incomplete().await, (true, true), "at one moment nothing agrees but with itself");
+    }
+    platform.minutes_pass(1);
     assert_eq!(incomplete().await, (true, true));
-    assert_eq!(incomplete().await, (true, true));
+    platform.minutes_pass(1);
     assert!(!incomplete().await.0, "three reads running agree");
     let alerts = platform.alerts();
     assert!(
         matches!(alerts.as_slice(), [Alert::PictureShrank { vms_before: 10, vms_after: 5, .. }]),
         "{alerts:?}"
     );
+}
+
+#[tokio::test]
+async fn a_picture_that_shrinks_under_a_running_plan_ends_it() {
+    let world = World::generate(&Scale { seed: 3, ..Scale::default() });
+    let mut platform = Platform::start(world).await;
+    let balancer = many_migrations(&platform);
+    let proposal = platform.approved(&balancer).await;
+    platform.sim.switch_on(Fault::ShrunkList);
+    let ended = outcomes(&platform.finish(&balancer, proposal.id).await);
+    assert!(ended.len() > 3);
+    assert!(
+        ended.iter().all(|(outcome, why)| *outcome == Outcome::Dropped && why.contains("now seems to have")),
+        "{ended:?}"
+    );
+    assert_eq!(platform.sim.orders(), []);
+    assert_eq!(platform.alerts().len(), 1, "said once");
+}
+
+#[tokio::test]
+async fn what_is_doubted_is_doubted_by_the_next_process_too() {
+    let platform = Platform::start(overloaded()).await;
+    assert!(!platform.balancer().look().await.unwrap().plan.is_empty());
+    platform.sim.switch_on(Fault::ShrunkList);
+    let mut platform = platform.restart();
+    for left_to_agree in [2, 1, 0] {
+        let report = platform.balancer().run_once(&CancellationToken::new()).await.unwrap();
+        let is_doubted = !report.plan.clusters[0].incomplete.is_empty();
+        assert_eq!(is_doubted, left_to_agree > 0, "{left_to_agree}");
+        assert!(!is_doubted || report.plan.is_empty());
+        platform = platform.restart();
+        platform.minutes_pass(1);
+    }
+}
+
+#[tokio::test]
+async fn our_own_migration_that_ends_during_a_look_is_not_foreign() {
+    let mut platform = Platform::start_with(World::small(), manual()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    let looked = async {
+        until("the task shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
+        let numbers = || platform.store.open_entries().unwrap().first().map(JournalEntry::task_numbers);
+        until("its number is known", || async { numbers().is_some_and(|known| known.1.is_some()) }).await;
+        // The list of tasks is there long before this one.
+        platform.sim.rule(Rule::times(Fault::Slow { millis: 1500 }, 1).only("GET /vm/v3/cluster"));
+        let lists = || platform.sim.count_requests("GET /vm/v3/cluster");
+        let before = lists();
+        let ends = async {
+            until("all lists are asked for", || async { lists() > before }).await;
+            platform.sim.finish_all();
+            until("it is closed", || async { platform.store.open_entries().unwrap().is_empty() }).await;
+        };
+        tokio::join!(balancer.look(), ends).0.unwrap().snapshot.foreign.clone()
+    };
+    let (_, foreign) = tokio::join!(platform.finish(&balancer, proposal.id), looked);
+    assert_eq!(foreign, []);
+    assert_eq!(platform.alerts(), []);
 }
 
 // ---- the task
@@ -433,9 +660,10 @@ async fn what_runs_when_everything_stops_is_picked_up_at_the_next_start() {
     let platform = platform.restart();
     let balancer = many_migrations(&platform);
     let watcher = balancer.watcher(&CancellationToken::new());
-    let [open] = watcher.take_over().unwrap().try_into().unwrap();
+    let left = watcher.left_open().unwrap();
+    assert_eq!((left.entries.len(), left.proposals.as_slice()), (1, [proposal.id].as_slice()));
     platform.sim.finish_all();
-    tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, watcher.look_after(left)).await.unwrap();
     let ended = platform.proposal(proposal.id);
     assert!(matches!(ended.state, ProposalState::Done { .. }));
     assert_eq!(outcomes(&ended)[0].0, Outcome::Done);
@@ -449,7 +677,9 @@ async fn an_approved_plan_whose_process_died_is_reported_and_not_resumed() {
     let proposal = platform.approved(&platform.balancer()).await;
     let platform = platform.restart();
     let watcher = platform.balancer().watcher(&CancellationToken::new());
-    assert_eq!(watcher.take_over().unwrap(), []);
+    let left = watcher.left_open().unwrap();
+    assert_eq!(left.entries, []);
+    watcher.look_after(left).await;
     let ended = platform.proposal(proposal.id);
     assert!(matches!(ended.state, ProposalState::Done { .. }));
     assert_eq!(outcome(&ended), (Outcome::Dropped, "the bot was restarted".into()));
@@ -470,7 +700,8 @@ async fn an_intent_of_a_dead_process_is_dropped_where_nothing_began() {
 #[tokio::test]
 async fn an_intent_of_a_dead_process_is_watched_on_where_the_order_got_through() {
     let platform = Platform::start(World::small()).await;
-    let before = platform.api().history(VmId(1000)).await.unwrap().max_id;
+    let before = HistoryBefore::Empty;
+    assert_eq!(platform.api().history(VmId(1000)).await.unwrap().entries, []);
     let entry =
         platform.store.intend(Intent { history_before: before, ..intent(VmId(1000), NodeId(11)) }).unwrap();
     platform.api().orders().migrate(VmId(1000), NodeId(11)).await.unwrap();
@@ -520,8 +751,39 @@ async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() 
 /// Something that happens to the target or to the VM.
 type Change = fn(&Platform, NodeId, VmId);
 
-fn failed_in(proposal: &vm_balancer::store::Proposal) -> usize {
+fn failed_in(proposal: &Proposal) -> usize {
     outcomes(proposal).iter().filter(|(outcome, _)| *outcome == Outcome::Failed).count()
+}
+
+/// What ends the wish for an order while it is put off, and what the journal says then.
+type Unwanted = fn(&Platform, &Proposal, &CancellationToken);
+
+const UNWANTED: [(Unwanted, &str); 3] = [
+    (|_, _, stop| stop.cancel(), "the bot stopped before VMmanager took the order"),
+    (
+        |platform, proposal, _| {
+            let cancel = Approval { by: person(7), at: noon() };
+            platform.store.update_proposal(proposal.id, |proposal| proposal.cancel = Some(cancel)).unwrap();
+        },
+        "cancelled by person 7 (7)",
+    ),
+    (
+        |platform, _, _| {
+            platform.store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+        },
+        "dry run was switched on",
+    ),
+];
+
+/// Somebody else moves the VM of a plan's first step away and back: its history has an older migration then.
+async fn there_and_back(platform: &Platform, proposal: &Proposal) {
+    let migration = &proposal.steps[0].migration;
+    let elsewhere = if migration.target == NodeId(11) { NodeId(12) } else { NodeId(11) };
+    platform.sim.foreign_migration(migration.vm, elsewhere, true).unwrap();
+    until("the other task shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
+    platform.sim.finish_all();
+    until("the VM has moved", || async { platform.sim.node_of(migration.vm) == Some(elsewhere) }).await;
+    platform.sim.edit(|world| world.vms.get_mut(&migration.vm).unwrap().node = migration.source);
 }
 
 fn on_orders(fault: Fault) -> Rule {
@@ -547,7 +809,8 @@ fn many_migrations(platform: &Platform) -> VmBalancer {
 
 async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {
     let watcher = platform.balancer().watcher(&CancellationToken::new());
-    let [open] = watcher.take_over().unwrap().try_into().unwrap();
-    tokio::time::timeout(PATIENCE, watcher.follow_up(open)).await.unwrap().unwrap();
+    let left = watcher.left_open().unwrap();
+    assert_eq!(left.entries.len(), 1);
+    tokio::time::timeout(PATIENCE, watcher.look_after(left)).await.unwrap();
     platform.store.entry(entry.id).unwrap().unwrap()
 }

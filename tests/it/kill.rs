@@ -16,7 +16,7 @@ use vm_balancer::{
     balancer::{Parts, VmBalancer},
     clock::Clock,
     event::Events,
-    model::{Mib, VmId},
+    model::{Mib, NodeId, VmId},
     sandbox::vmmanager::{Options, Pace, Running, Scale, SimNode, SimVm, SimVmManager, World},
     scheduler::{Scheduler, Settings},
     store::{HistoryFilter, JournalEntry, JournalState, Mode, Outcome, Store},
@@ -212,20 +212,46 @@ fn all_is_well(sim: &Running, dir: &Path, world: u64) {
     assert_eq!(store.open_entries().unwrap(), [], "world {world}");
     assert_eq!(store.open_proposals().unwrap(), [], "world {world}");
     let history = store.history(&HistoryFilter::default(), usize::MAX).unwrap();
-    let mut recorded: BTreeMap<VmId, usize> = BTreeMap::new();
-    for entry in history.iter().filter(|entry| was_ordered(entry)) {
-        *recorded.entry(entry.vm).or_default() += 1;
-    }
-    let mut ordered: BTreeMap<VmId, usize> = BTreeMap::new();
-    for order in sim.orders() {
-        *ordered.entry(order.vm).or_default() += 1;
-    }
-    assert!(ordered.len() > 5, "world {world}: there was work");
-    assert_eq!(recorded, ordered, "world {world}: each order is in the history, and each is there once");
+    each_order_is_one_entry(sim, &history, world);
     let outcomes =
         |wanted| history.iter().filter(|entry| entry.outcome().is_some_and(|(o, _)| o == wanted)).count();
     assert_eq!(outcomes(Outcome::Done), sim.orders().len(), "world {world}");
     assert_eq!(outcomes(Outcome::Failed) + outcomes(Outcome::Lost), 0, "world {world}");
+}
+
+/// Each order was made for one intent, and each intent that was ordered was ordered once.
+fn each_order_is_one_entry(sim: &Running, history: &[JournalEntry], world: u64) {
+    let ordered: Vec<_> = history.iter().filter(|entry| was_ordered(entry)).collect();
+    let orders = sim.orders();
+    assert!(orders.len() > 5, "world {world}: there was work");
+    // What was found by where the VM is has no number: at one time a VM has one migration at most.
+    let (numbered, unnumbered): (Vec<_>, Vec<_>) =
+        ordered.into_iter().partition(|entry| entry.task_numbers() != (None, None));
+    let tasks: BTreeMap<_, _> = sim.tasks().iter().map(|task| (task.consul_id, task.id)).collect();
+    let mut rest = BTreeMap::new();
+    for order in &orders {
+        let task = tasks.get(&order.consul_id).copied();
+        let is_its = |entry: &&&JournalEntry| {
+            let (consul_id, task_id) = entry.task_numbers();
+            consul_id == Some(order.consul_id) || (task_id.is_some() && task_id == task)
+        };
+        match numbered.iter().filter(is_its).collect::<Vec<_>>().as_slice() {
+            [] => *rest.entry((order.vm, order.source, order.target)).or_insert(0) += 1,
+            [entry] => assert_eq!(moved(entry), (order.vm, order.source, order.target), "world {world}"),
+            several => unreachable!("world {world}: {order:?} is in the history twice: {several:?}"),
+        }
+    }
+    let without_number = orders.len() - numbered.len();
+    assert_eq!(rest.values().sum::<usize>(), without_number, "world {world}: each entry has its order");
+    let mut found: BTreeMap<_, usize> = BTreeMap::new();
+    for entry in unnumbered {
+        *found.entry(moved(entry)).or_default() += 1;
+    }
+    assert_eq!(found, rest, "world {world}: each order is in the history, and each is there once");
+}
+
+fn moved(entry: &JournalEntry) -> (VmId, NodeId, NodeId) {
+    (entry.vm, entry.source, entry.target)
 }
 
 fn was_ordered(entry: &JournalEntry) -> bool {

@@ -15,8 +15,8 @@ use vm_balancer::{
     planner::{PlanId, Policy},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed,
-        StepState, Store,
+        Approver, HistoryBefore, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal,
+        ProposalState, Proposed, StepState, Store,
     },
     vmmanager::{self, Credentials, Timing, VmManagerApi},
 };
@@ -182,7 +182,7 @@ pub fn intent(vm: VmId, target: NodeId) -> Intent {
         ram: Mib(8192),
         why: "memory".into(),
         approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
-        history_before: None,
+        history_before: HistoryBefore::Unknown,
         intended_at: noon() - TimeDelta::seconds(1),
     }
 }

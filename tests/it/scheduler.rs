@@ -242,6 +242,23 @@ async fn in_auto_mode_overload_goes_away_by_itself_and_idle_cycles_say_nothing()
 }
 
 #[tokio::test]
+async fn an_account_that_may_only_read_is_told_of_once_an_hour() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::ReadOnlyAdmin);
+    let bot = Bot::on(platform, |settings| settings.mode = Mode::Auto, |_| {}).await;
+    let is_over =
+        |count| move |bot: &Bot| bot.all().len() == count && bot.store().open_proposals().unwrap().is_empty();
+    bot.until("the first plan is over", is_over(1)).await;
+    bot.cycles(5).await;
+    assert_eq!(bot.all().len(), 1, "the next one would end the same");
+    assert!(bot.store().settings().unwrap().stopped_clusters.is_empty());
+    bot.sim().heal();
+    bot.platform.minutes_pass(61);
+    bot.until("the next plan is over", is_over(2)).await;
+    assert_eq!(bot.sim().orders().len(), 1);
+}
+
+#[tokio::test]
 async fn outside_the_window_in_a_pause_and_after_failures_nothing_is_done_by_itself() {
     // It is noon on a Monday in November: 15:00 in Moscow.
     let zone = chrono_tz::Europe::Moscow;

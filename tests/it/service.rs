@@ -13,7 +13,7 @@ use vm_balancer::{
             ADMIN, ANONYMOUS_ADMIN, CHANNEL, FORUM, GROUP_ANONYMOUS_BOT, OPERATOR, OPS_TOPIC, STRANGER,
             SimMessage, VIEWER,
         },
-        vmmanager::{Pace, Scale, SimNode, SimVm, World},
+        vmmanager::{Fault, Pace, Scale, SimNode, SimVm, World},
     },
 };
 
@@ -204,6 +204,22 @@ async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
     assert!(done.text().contains("dropped: the VM stays: iso"), "{}", done.text());
     assert!(bot.ordered(0)[1].starts_with("kvm-02 →"));
     assert!(bot.sim.violations().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_that_may_only_read_is_named_as_the_reason() {
+    for (lang, approve, done) in [
+        ("en", "Approve", "done: 0 moved, 0 failed, 1 dropped, 0 lost"),
+        ("ru", "Подтвердить", "готово (done): перенесено 0, не удалось 0, отброшено 1, потеряно 0"),
+    ] {
+        let bot = Ctx::with(World::small(), Setup::of(&[("VM_BALANCER_LANG", lang)])).await;
+        bot.sim.switch_on(Fault::ReadOnlyAdmin);
+        let proposal = bot.ask(OPERATOR, "/balance 1").await;
+        bot.press(OPERATOR, &proposal, approve).await;
+        let done = bot.says(&proposal, done).await;
+        assert!(done.text().contains("perhaps it may only read"), "{}", done.text());
+        assert!(bot.sim.orders().is_empty());
+    }
 }
 
 #[tokio::test]

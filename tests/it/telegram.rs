@@ -356,6 +356,7 @@ async fn a_handler_that_breaks_ends_nothing_else() {
     assert!(bot.ask(VIEWER, "/running").await.text().contains("Something broke in me"));
     assert!(bot.ask(VIEWER, "/running").await.text().contains("Something broke in me"));
     assert!(bot.ask(VIEWER, "/status").await.text().contains("msk"));
+    bot.until("the migration is ordered", |sim| !sim.orders().is_empty()).await;
     bot.sim.finish_all();
     bot.says(&proposal, "done: 1 moved").await;
     assert_eq!(bot.sim.node_of(bot.sim.orders()[0].vm).map(|node| node != NodeId(10)), Some(true));

@@ -1,7 +1,10 @@
 //! The VMmanager client against the simulated server: one test for every status and every fault.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
@@ -611,11 +614,36 @@ async fn a_node_that_goes_into_maintenance_takes_no_order() {
 }
 
 #[tokio::test]
-async fn an_order_put_off_is_repeated_and_taken_once() {
+async fn an_order_put_off_is_told_and_not_repeated_unasked() {
     let sim = start_manual(World::small()).await;
-    sim.arm_times(Fault::OrderUnavailable, 3);
-    client(&sim).orders().migrate(WEB, SECOND).await.unwrap();
-    assert_eq!((sim.orders().len(), sim.count_requests("/migrate")), (1, 4));
+    let api = client(&sim);
+    sim.arm(Fault::OrderUnavailable);
+    let put_off = api.orders().migrate(WEB, SECOND).await.unwrap_err();
+    assert!(matches!(put_off, OrderError::NotTaken(ApiError::Unavailable { .. })), "{put_off:?}");
+    assert_eq!((sim.orders().len(), sim.count_requests("/migrate")), (0, 1));
+    sim.end_sessions();
+    sim.rule(Rule::times(Fault::Unavailable, 1).only("/auth/"));
+    let put_off = api.orders().migrate(WEB, SECOND).await.unwrap_err();
+    assert!(matches!(put_off, OrderError::NotTaken(ApiError::Unavailable { .. })), "{put_off:?}");
+    assert_eq!(
+        (sim.orders().len(), sim.count_requests("/auth/")),
+        (0, 2),
+        "a login is not waited for either"
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_is_taken_back_is_not_sent_even_after_a_login() {
+    let sim = start_manual(World::small()).await;
+    let api = client(&sim);
+    let held = api.orders().migrate_if(WEB, SECOND, &|| false).await.unwrap_err();
+    assert_eq!((held, sim.count_requests("/migrate")), (OrderError::Held, 0));
+    sim.end_sessions();
+    let asked = AtomicU32::new(0);
+    let only_once = || asked.fetch_add(1, Ordering::Relaxed) == 0;
+    let held = api.orders().migrate_if(WEB, SECOND, &only_once).await.unwrap_err();
+    assert_eq!((held, sim.count_requests("/migrate")), (OrderError::Held, 1), "the token was dead");
+    assert_eq!(sim.orders(), []);
 }
 
 #[tokio::test]
