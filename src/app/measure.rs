@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use crate::{
     event::{Alert, Event, Events},
     executor::Measure,
-    model::{ClusterId, NodeId, Snapshot},
+    model::{ClusterId, NodeId, NodeInfo, Snapshot},
     ssh::{HostKeyAlarm, Round, SshMonitor},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn measure(
     wanted: Option<BTreeSet<ClusterId>>,
     events: Events,
 ) -> Measure {
-    let wanted = Arc::new(wanted.unwrap_or_default());
+    let wanted = Arc::new(wanted);
     let told = Arc::new(Mutex::new(Told::default()));
     Arc::new(move |mut snapshot: Snapshot| {
         let (monitor, wanted) = (monitor.clone(), Arc::clone(&wanted));
@@ -29,14 +29,15 @@ pub(super) fn measure(
         async move {
             let round = match &monitor {
                 Some(monitor) => {
-                    let round = monitor.measure(&snapshot.nodes).await;
+                    let nodes = nodes_to_ask(&snapshot, wanted.as_ref().as_ref());
+                    let round = monitor.measure(&nodes).await;
                     monitor.apply(&mut snapshot, &round);
                     round
                 }
                 None => Round::default(),
             };
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.clusters(&wanted, &snapshot);
+            told.clusters(wanted.iter().flatten().copied(), &snapshot);
             told.failures(&round, &snapshot);
             told.alarms(&round, &snapshot, &events);
             drop(told);
@@ -44,6 +45,12 @@ pub(super) fn measure(
         }
         .boxed()
     })
+}
+
+/// Returns the nodes of the clusters that are balanced: nobody logs in to others. `None` for all clusters.
+pub fn nodes_to_ask(snapshot: &Snapshot, wanted: Option<&BTreeSet<ClusterId>>) -> Vec<NodeInfo> {
+    let is_wanted = |node: &&NodeInfo| wanted.is_none_or(|ids| ids.contains(&node.cluster));
+    snapshot.nodes.iter().filter(is_wanted).cloned().collect()
 }
 
 /// What the operator knows already.
@@ -55,9 +62,8 @@ struct Told {
 }
 
 impl Told {
-    fn clusters(&mut self, wanted: &BTreeSet<ClusterId>, snapshot: &Snapshot) {
-        let missing: BTreeSet<_> =
-            wanted.iter().copied().filter(|id| snapshot.cluster(*id).is_none()).collect();
+    fn clusters(&mut self, wanted: impl Iterator<Item = ClusterId>, snapshot: &Snapshot) {
+        let missing: BTreeSet<_> = wanted.filter(|id| snapshot.cluster(*id).is_none()).collect();
         for id in missing.difference(&self.missing_clusters) {
             tracing::warn!(cluster.id = %id, "CLUSTER_IDS names a cluster that VMmanager does not have");
         }

@@ -16,12 +16,12 @@ use vm_balancer::{
     app::{App, Pace},
     clock::{Clock, ManualClock},
     config::{Config, Purpose},
-    model::{Mib, NodeId},
+    model::{ClusterId, Mib, NodeId},
     planner::{Note, Resource},
     sandbox::{
         ssh::{Fault, SimLoad, SimNode, SimVm},
         telegram::{self, ADMIN, SimTelegram},
-        vmmanager::{self, Options, Running, SimVmManager, World},
+        vmmanager::{self, Options, Running, SimCluster, SimVmManager, World},
     },
     scheduler::{Handle, Picture},
 };
@@ -129,6 +129,26 @@ async fn the_prediction_takes_the_vms_measured_use_along() {
     assert_eq!((load(&migration.target_state.before), load(&migration.target_state.after)), (0.025, 0.75));
     let over = &picture.plan.clusters[0].overloaded[0].over;
     assert_eq!(over.iter().map(|excess| excess.resource).collect::<Vec<_>>(), [Resource::Load]);
+    bot.stop().await;
+}
+
+// ---- who is asked
+
+#[tokio::test]
+async fn nobody_logs_in_to_nodes_of_clusters_that_are_not_balanced() {
+    let place = Place::new().await;
+    place.sim.edit(|world| {
+        let msk = world.clusters.values().next().unwrap().clone();
+        let spb = SimCluster { id: ClusterId(msk.id.0 + 1), name: "spb".into(), ..msk };
+        for node in world.nodes.values_mut().filter(|node| node.name == "kvm-02") {
+            node.cluster = spb.id;
+        }
+        world.clusters.insert(spb.id, spb);
+    });
+    let bot = Bot::start(&place, "CLUSTER_IDS=1\n").await;
+    bot.look().await;
+    let connections = |name| place.nodes[name].connections();
+    assert_eq!((connections("kvm-01"), connections("kvm-02")), (1, 0));
     bot.stop().await;
 }
 
