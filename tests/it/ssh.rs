@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt as _;
 use russh::keys::{
     Algorithm, EcdsaCurve, PrivateKey,
     agent::{client::AgentClient, server as agent_server},
@@ -255,12 +256,55 @@ async fn the_agents_key_opens_the_door() {
 #[tokio::test]
 async fn an_agent_that_is_not_there_is_named() {
     let world = World::new();
-    let node = world.start(busy()).await;
+    let node = world.start_door(key_or_password(&new_key(Algorithm::Ed25519))).await;
     let mut settings = world.settings();
-    (settings.password, settings.agent) = (None, Some(world.folder.path().join("no-agent")));
+    (settings.password, settings.agent) = (None, Some(world.path("no-agent")));
     let round = world.monitor(settings).measure(&[info(10, &node)]).await;
     let said = failure(&round).to_string();
-    assert!(said.contains("no-agent cannot be asked") && said.contains("offers password"), "{said}");
+    assert!(said.contains("no-agent cannot be asked") && said.contains("offers publickey"), "{said}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_needed_is_not_asked() {
+    let world = World::new();
+    let key = new_key(Algorithm::Ed25519);
+    let node = world.start_door(key_or_password(&key)).await;
+    let agent = tokio::net::UnixListener::bind(world.path("agent")).unwrap();
+    let mut settings = world.settings();
+    settings.agent = Some(world.path("agent"));
+    settings.private_key = Some(world.key_file(&key));
+    let round = world.monitor(settings).measure(&[info(10, &node)]).await;
+    assert_eq!(round.failures, BTreeMap::new());
+    assert!(agent.accept().now_or_never().is_none(), "nobody knocked");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_silent_leaves_the_password_its_turn() {
+    let world = World::new();
+    let node = world.start_door(key_or_password(&new_key(Algorithm::Ed25519))).await;
+    // The kernel takes the connection; nobody answers on it.
+    let _agent = tokio::net::UnixListener::bind(world.path("agent")).unwrap();
+    let settings = Settings { agent: Some(world.path("agent")), ..world.settings() };
+    let round = world.monitor(settings.clone()).measure(&[info(10, &node)]).await;
+    assert_eq!(round.failures, BTreeMap::new());
+
+    let settings = Settings { password: Some("wrong".into()), ..settings };
+    let round = world.monitor(settings).measure(&[info(10, &node)]).await;
+    let said = failure(&round).to_string();
+    assert!(said.contains("agent cannot be asked: no answer within 2s"), "{said}");
+}
+
+#[tokio::test]
+async fn an_agent_that_shows_its_key_and_does_not_sign_leaves_the_password_its_turn() {
+    let world = World::new();
+    let key = new_key(Algorithm::Ed25519);
+    let node = world.start_door(key_or_password(&key)).await;
+    let listener = tokio::net::UnixListener::bind(world.path("agent")).unwrap();
+    let agent = tokio::spawn(show_key_and_hang(listener, key.public_key().to_bytes().unwrap()));
+    let settings = Settings { agent: Some(world.path("agent")), ..world.settings() };
+    let probes = ssh::probe(&world.monitor(settings), &[info(10, &node)]).await;
+    assert_eq!(probes[0].auth, Ok("password".into()));
+    agent.abort();
 }
 
 #[tokio::test]
@@ -728,6 +772,25 @@ fn failure(round: &Round) -> &SshFailure {
 
 fn new_key(algorithm: Algorithm) -> PrivateKey {
     PrivateKey::random(&mut safe_rng(), algorithm).unwrap()
+}
+
+/// A door that the key opens, and the password that the monitor has.
+fn key_or_password(key: &PrivateKey) -> Door {
+    Door { keys: vec![key.public_key().clone()], ..Door::default() }
+}
+
+/// An agent that answers the question for its keys and no other.
+async fn show_key_and_hang(listener: tokio::net::UnixListener, key: Vec<u8>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const IDENTITIES_ANSWER: u8 = 12;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let asked = stream.read_u32().await.unwrap();
+    stream.read_exact(&mut vec![0; asked as usize]).await.unwrap();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
+    let body = [&[IDENTITIES_ANSWER][..], &1_u32.to_be_bytes(), &length(&key), &key, &length(b"")].concat();
+    stream.write_all(&[&length(&body)[..], &body].concat()).await.unwrap();
+    // Until the other side has had enough.
+    let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 
 async fn serve_agent(socket: std::path::PathBuf) {
