@@ -35,13 +35,34 @@ pub enum Alert {
     /// Too many migrations in this cluster failed: automatic runs stop until `/resume`.
     ClusterStopped { cluster: ClusterId, name: String, failures: u32 },
     /// An SSH host key is not the one that is known.
-    HostKeyChanged { node: NodeId, name: String, expected: String, found: String },
+    HostKeyChanged {
+        node: NodeId,
+        name: String,
+        /// Empty for a key that is revoked.
+        expected: String,
+        found: String,
+        /// Where the known keys stand; for a revoked key, where it is revoked.
+        #[serde(default)]
+        at: Vec<KeptKey>,
+    },
     /// The store was damaged and was restored from the last export.
     StoreRestored { exported_at: Option<DateTime<Utc>>, moved_to: String },
     /// The store cannot be written, e.g. because the disk is full: nothing is ordered until it can.
     StoreTrouble { since: DateTime<Utc>, why: String },
     /// A second program reads the updates of the same bot.
     SecondPoller { since: DateTime<Utc> },
+}
+
+/// Where an SSH host key stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptKey {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// How the file calls the host.
+    pub host: String,
+    /// Learned by this bot; else it is the operator's own known hosts.
+    pub learned: bool,
 }
 
 impl Alert {

@@ -9,10 +9,10 @@ use std::{
 use futures::FutureExt as _;
 
 use crate::{
-    event::{Alert, Event, Events},
+    event::{Alert, Event, Events, KeptKey},
     executor::Measure,
-    model::{ClusterId, NodeId, Snapshot},
-    ssh::{HostKeyAlarm, Round, SshMonitor},
+    model::{Asked, ClusterId, NodeId, NodeInfo, Snapshot},
+    ssh::{HostKeyAlarm, KnownLine, Round, SshMonitor},
 };
 
 /// Makes the hook that the balancer calls with each snapshot.
@@ -21,22 +21,23 @@ pub(super) fn measure(
     wanted: Option<BTreeSet<ClusterId>>,
     events: Events,
 ) -> Measure {
-    let wanted = Arc::new(wanted.unwrap_or_default());
+    let wanted = Arc::new(wanted);
     let told = Arc::new(Mutex::new(Told::default()));
-    Arc::new(move |mut snapshot: Snapshot| {
+    Arc::new(move |mut snapshot: Snapshot, asked: Asked| {
         let (monitor, wanted) = (monitor.clone(), Arc::clone(&wanted));
         let (told, events) = (Arc::clone(&told), events.clone());
         async move {
             let round = match &monitor {
                 Some(monitor) => {
-                    let round = monitor.measure(&snapshot.nodes).await;
+                    let nodes = nodes_to_ask(&snapshot, wanted.as_ref().as_ref());
+                    let round = monitor.measure_asking(&nodes, asked).await;
                     monitor.apply(&mut snapshot, &round);
                     round
                 }
                 None => Round::default(),
             };
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.clusters(&wanted, &snapshot);
+            told.clusters(wanted.iter().flatten().copied(), &snapshot);
             told.failures(&round, &snapshot);
             told.alarms(&round, &snapshot, &events);
             drop(told);
@@ -44,6 +45,12 @@ pub(super) fn measure(
         }
         .boxed()
     })
+}
+
+/// Returns the nodes of the clusters that are balanced: nobody logs in to others. `None` for all clusters.
+pub fn nodes_to_ask(snapshot: &Snapshot, wanted: Option<&BTreeSet<ClusterId>>) -> Vec<NodeInfo> {
+    let is_wanted = |node: &&NodeInfo| wanted.is_none_or(|ids| ids.contains(&node.cluster));
+    snapshot.nodes.iter().filter(is_wanted).cloned().collect()
 }
 
 /// What the operator knows already.
@@ -55,9 +62,8 @@ struct Told {
 }
 
 impl Told {
-    fn clusters(&mut self, wanted: &BTreeSet<ClusterId>, snapshot: &Snapshot) {
-        let missing: BTreeSet<_> =
-            wanted.iter().copied().filter(|id| snapshot.cluster(*id).is_none()).collect();
+    fn clusters(&mut self, wanted: impl Iterator<Item = ClusterId>, snapshot: &Snapshot) {
+        let missing: BTreeSet<_> = wanted.filter(|id| snapshot.cluster(*id).is_none()).collect();
         for id in missing.difference(&self.missing_clusters) {
             tracing::warn!(cluster.id = %id, "CLUSTER_IDS names a cluster that VMmanager does not have");
         }
@@ -80,18 +86,67 @@ impl Told {
     fn alarms(&mut self, round: &Round, snapshot: &Snapshot, events: &Events) {
         let alarms: BTreeSet<_> = round.alarms.iter().cloned().collect();
         for alarm in alarms.difference(&self.alarms) {
-            let HostKeyAlarm { node, host: _, expected, found } = alarm;
+            let HostKeyAlarm { node, host: _, expected, found, at } = alarm;
             events.say(Event::Alert(Alert::HostKeyChanged {
                 node: *node,
                 name: name(snapshot, *node),
                 expected: expected.join(", "),
                 found: found.clone(),
+                at: at.iter().map(kept).collect(),
             }));
         }
-        self.alarms = alarms;
+        // A node that cannot be asked for a while and then shows the same key is no new matter.
+        self.alarms.retain(|alarm| round.failures.contains_key(&alarm.node));
+        self.alarms.extend(alarms);
     }
+}
+
+fn kept(at: &KnownLine) -> KeptKey {
+    let KnownLine { file, line, host, learned } = at;
+    KeptKey { file: file.display().to_string(), line: *line, host: host.clone(), learned: *learned }
 }
 
 fn name(snapshot: &Snapshot, node: NodeId) -> String {
     snapshot.node(node).map(|info| info.name.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::ssh::{Phase, SshFailure};
+
+    #[test]
+    fn an_alarm_is_told_again_only_after_the_node_was_read_or_shows_yet_another_key() {
+        let (mut told, events) = (Told::default(), Events::new());
+        let mut heard = events.listen();
+        let mut alarms_in = |round: Round| {
+            told.alarms(&round, &Snapshot::empty(DateTime::UNIX_EPOCH), &events);
+            std::iter::from_fn(|| heard.try_recv().ok()).count()
+        };
+        let silent = SshFailure::Timeout { phase: Phase::Connect, after: std::time::Duration::from_secs(10) };
+        let silent = || Round { failures: [(NodeId(10), silent.clone())].into(), ..Round::default() };
+        assert_eq!(alarms_in(changed("b")), 1);
+        assert_eq!(alarms_in(changed("b")), 0);
+        assert_eq!(alarms_in(silent()), 0);
+        assert_eq!(alarms_in(changed("b")), 0, "it only could not be asked for a while");
+        assert_eq!(alarms_in(changed("c")), 1);
+        assert_eq!(alarms_in(Round::default()), 0);
+        assert_eq!(alarms_in(changed("b")), 1, "it was right in between");
+    }
+
+    /// A round in which the node shows this key.
+    fn changed(found: &str) -> Round {
+        let (host, expected, at) = ("gw:22".to_owned(), vec!["a".to_owned()], Vec::new());
+        let alarm = HostKeyAlarm {
+            node: NodeId(10),
+            host: host.clone(),
+            expected: expected.clone(),
+            found: found.into(),
+            at: at.clone(),
+        };
+        let failure = SshFailure::HostKeyChanged { host, expected, found: found.into(), at };
+        Round { failures: [(NodeId(10), failure)].into(), alarms: vec![alarm], ..Round::default() }
+    }
 }

@@ -10,6 +10,8 @@ use std::{path::Path, sync::Arc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use measure::nodes_to_ask;
+
 use crate::{
     balancer::{Parts, VmBalancer},
     clock::Clock,

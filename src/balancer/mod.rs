@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     event::Events,
     executor::{self, Cooldowns, Depth, Executor, Eyes, Ledger, LookError, Measure, Rules, Watcher},
-    model::{ClusterId, Snapshot},
+    model::{Asked, ClusterId, Snapshot},
     planner::{self, ClusterPlan, Plan, Policy, Revalidated},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, StepState, Store, StoreError},
     vmmanager::VmManagerApi,
@@ -120,13 +120,22 @@ impl VmBalancer {
         self.rules.policy(self.parts.clock.now())
     }
 
-    /// Reads the platform and computes what would be done; changes nothing.
+    /// Reads the platform, asks every node and computes what would be done; changes nothing.
     ///
     /// # Errors
     ///
     /// Says that VmManager or the store cannot be read.
     pub async fn look(&self) -> Result<Picture, CycleError> {
-        let snapshot = self.eyes.look(Depth::Measured).await?;
+        self.look_asking(Asked::Everybody).await
+    }
+
+    /// As [`Self::look`], where not every node may be asked.
+    ///
+    /// # Errors
+    ///
+    /// Says that VmManager or the store cannot be read.
+    pub async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
+        let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
         let policy = self.rules.policy(snapshot.taken_at)?;
         self.plan_on(snapshot, policy).await
     }

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     config::{Config, Purpose, Sources},
     control::{self, Answer, Request},
-    model::{ClusterId, NodeInfo, Snapshot},
+    model::Snapshot,
     planner::{self, Note},
     ssh::{self, Known, Probe, Reading, SshFailure},
     store::Store,
@@ -256,9 +256,7 @@ impl Checked {
         let Some(snapshot) = snapshot else {
             return self.say(SSH, State::NotChecked, "without VMmanager nobody knows the nodes");
         };
-        let is_wanted = |id: &ClusterId| config.planner.clusters.as_ref().is_none_or(|ids| ids.contains(id));
-        let nodes: Vec<NodeInfo> =
-            snapshot.nodes.iter().filter(|node| is_wanted(&node.cluster)).cloned().collect();
+        let nodes = app::nodes_to_ask(snapshot, config.planner.clusters.as_ref());
         let probes = ssh::probe(&monitor, &nodes).await;
         self.nodes = probes.iter().map(NodeChecked::of).collect();
         let measured = self.nodes.iter().filter(|node| node.reading.is_some()).count();

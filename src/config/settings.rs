@@ -182,6 +182,7 @@ impl Ssh {
             learned_hosts: data_dir.join(LEARNED_HOSTS),
             host_key_check: self.host_key_check,
             parallel_max: ssh::PARALLEL_MAX,
+            keepalive: ssh::KEEPALIVE_INTERVAL,
         })
     }
 }

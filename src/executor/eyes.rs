@@ -13,19 +13,19 @@ use super::Settings;
 use crate::{
     clock::Clock,
     event::{Alert, Event, Events},
-    model::{ClusterId, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
+    model::{Asked, ClusterId, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
     store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
     vmmanager::{ApiError, Look, RunningMigration, VmManagerApi},
 };
 
-/// Adds what the nodes measure of themselves to a snapshot. Joined in by whoever has SSH.
-pub type Measure = Arc<dyn Fn(Snapshot) -> BoxFuture<'static, Snapshot> + Send + Sync>;
+/// Adds what the nodes that are asked measure of themselves to a snapshot. Joined in by whoever has SSH.
+pub type Measure = Arc<dyn Fn(Snapshot, Asked) -> BoxFuture<'static, Snapshot> + Send + Sync>;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Ask the nodes too.
-    Measured,
+    /// Ask the nodes too, or some of them.
+    Measured(Asked),
     /// Take the nodes' measurements of the last look; the planner knows how old they are.
     Quick,
 }
@@ -218,8 +218,8 @@ impl Eyes {
     async fn measured(&self, mut snapshot: Snapshot, depth: Depth) -> Snapshot {
         let Some(measure) = &self.measure else { return snapshot };
         match depth {
-            Depth::Measured => {
-                let snapshot = measure(snapshot).await;
+            Depth::Measured(asked) => {
+                let snapshot = measure(snapshot, asked).await;
                 let mut memory = self.memory();
                 memory.loads = snapshot.nodes.iter().filter_map(|n| Some((n.id, n.load.clone()?))).collect();
                 memory.uses =

@@ -3,11 +3,13 @@
 //! Plain data. Nothing here knows where it came from or what will be done with it.
 
 mod ids;
+mod measuring;
 mod person;
 mod qemu;
 mod snapshot;
 
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
+pub use measuring::{Asked, Unmeasured, WhyUnmeasured};
 pub use person::Person;
 pub use qemu::QemuVersion;
 pub use snapshot::{

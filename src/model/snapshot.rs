@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ClusterId, Mib, NodeId, QemuVersion, VmId};
+use super::{ClusterId, Mib, NodeId, QemuVersion, Unmeasured, VmId, WhyUnmeasured};
 
 /// The version of the snapshot file that this program writes, and the newest it reads.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -36,6 +36,9 @@ pub struct Snapshot {
     /// Migrations that run and that this bot did not order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign: Vec<ForeignMigration>,
+    /// Nodes that gave no reading when they were asked last; an earlier one may still be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmeasured: Vec<Unmeasured>,
 }
 
 /// A cluster: nodes among which VMs may migrate.
@@ -219,6 +222,7 @@ impl Snapshot {
             nodes: Vec::new(),
             vms: Vec::new(),
             foreign: Vec::new(),
+            unmeasured: Vec::new(),
         }
     }
 
@@ -258,6 +262,12 @@ impl Snapshot {
     #[must_use]
     pub fn vm(&self, id: VmId) -> Option<&VmInfo> {
         self.vms.iter().find(|vm| vm.id == id)
+    }
+
+    /// Returns why a node gave no reading when it was asked last.
+    #[must_use]
+    pub fn why_unmeasured(&self, node: NodeId) -> Option<WhyUnmeasured> {
+        self.unmeasured.iter().find(|unmeasured| unmeasured.node == node).map(|unmeasured| unmeasured.why)
     }
 
     /// Returns the nodes of a cluster in the order of the snapshot.

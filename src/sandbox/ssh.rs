@@ -8,7 +8,12 @@ use std::{
     fmt::Write as _,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
 };
 
 use russh::{
@@ -17,6 +22,7 @@ use russh::{
     server::{self, Auth, ChannelOpenHandle, Config, Msg, Response, Session, VerifiedPublicKey},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
@@ -140,11 +146,17 @@ struct Shared {
     fault: Fault,
     /// Seconds since the simulated start.
     uptime: f64,
+    /// How old the next command finds the node, where that is said.
+    next_uptime: Option<f64>,
     /// CPU seconds of each VM, in the order of `load.vms`.
     consumed: Vec<f64>,
     connections: usize,
     commands: Vec<String>,
     open: Vec<server::Handle>,
+    /// Connections that are served at this moment.
+    served: usize,
+    /// What tells each open connection that all its bytes get lost.
+    lost: Vec<Arc<AtomicBool>>,
     /// Connections that are held without a word.
     silent: Vec<TcpStream>,
 }
@@ -207,6 +219,11 @@ impl SimNode {
         self.host_key.fingerprint(HashAlg::Sha256).to_string()
     }
 
+    /// Says how many seconds after its start the next command finds the node, instead of a minute after the one before.
+    pub fn set_uptime(&self, seconds: f64) {
+        lock(&self.shared).next_uptime = Some(seconds);
+    }
+
     /// Changes what the node is busy with; VMs that stay keep the CPU time they have used.
     pub fn set_load(&self, load: SimLoad) {
         let mut shared = lock(&self.shared);
@@ -235,6 +252,20 @@ impl SimNode {
         lock(&self.shared).commands.clone()
     }
 
+    /// How many connections neither side has closed.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        lock(&self.shared).served
+    }
+
+    /// Loses every byte of the connections that are open, in both directions and without a word, as when a firewall
+    /// has forgotten them; later ones are served.
+    pub fn lose_connections(&self) {
+        for lost in lock(&self.shared).lost.drain(..) {
+            lost.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Hangs up on everybody.
     pub async fn hang_up(&self) {
         let open = std::mem::take(&mut lock(&self.shared).open);
@@ -253,9 +284,12 @@ impl Shared {
             load,
             fault,
             uptime: 10_000.0,
+            next_uptime: None,
             connections: 0,
             commands: Vec::new(),
             open: Vec::new(),
+            served: 0,
+            lost: Vec::new(),
             silent: Vec::new(),
         }
     }
@@ -269,7 +303,8 @@ impl Shared {
 
     /// The answer to a reading command, as the shell of a node would write it.
     fn answer(&mut self, command: &str) -> String {
-        self.pass(SECONDS_BETWEEN_COMMANDS);
+        let passed = self.next_uptime.take().map_or(SECONDS_BETWEEN_COMMANDS, |next| next - self.uptime);
+        self.pass(passed);
         let mut text = String::from("@vm-balancer 1\n");
         let SimLoad { load: [one, five, fifteen], cpus, memory_total, memory_used, .. } = self.load.clone();
         let _ = writeln!(text, "@loadavg\n{one:.2} {five:.2} {fifteen:.2} 3/512 4242");
@@ -366,10 +401,57 @@ async fn say(mut stream: TcpStream, words: &'static str) {
 
 async fn serve(stream: TcpStream, config: Arc<Config>, shared: Arc<Mutex<Shared>>) {
     let desk = Desk { shared: Arc::clone(&shared), has_key: false };
-    if let Ok(session) = server::run_stream(config, stream, desk).await {
+    let lost = Arc::new(AtomicBool::new(false));
+    {
+        let mut shared = lock(&shared);
+        shared.served += 1;
+        shared.lost.push(Arc::clone(&lost));
+    }
+    if let Ok(session) = server::run_stream(config, Losable { stream, lost }, desk).await {
         lock(&shared).open.push(session.handle());
         // However it ends, the client knows more about it than we do.
         let _ = session.await;
+    }
+    lock(&shared).served -= 1;
+}
+
+/// A connection whose bytes may get lost; its end never does.
+struct Losable {
+    stream: TcpStream,
+    lost: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Losable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        loop {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
+            if into.filled().len() == before || !self.lost.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+            into.set_filled(before);
+        }
+    }
+}
+
+impl AsyncWrite for Losable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(from.len()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

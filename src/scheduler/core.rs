@@ -15,7 +15,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     event::{Alert, Event, Events},
     executor::{Carried, LookError},
-    model::{Person, ProposalId},
+    model::{Asked, Person, ProposalId},
     planner::ClusterPlan,
     store::{
         AuditEntry, Mode, Origin, Pause, ProposalState, Proposed, ReplyTo, Settings as ChatSettings, Store,
@@ -80,9 +80,14 @@ impl Core {
         self.settings.windows.is_open(now.with_timezone(&self.settings.timezone).naive_local())
     }
 
-    /// Looks and plans; says once when VMmanager goes away, and once when it is back.
+    /// Looks and plans with every node asked, as for all that is planned on.
     pub(super) async fn look(&self) -> Result<Picture, CycleError> {
-        let looked = self.balancer.look().await;
+        self.look_asking(Asked::Everybody).await
+    }
+
+    /// Looks and plans; says once when VMmanager goes away, and once when it is back.
+    pub(super) async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
+        let looked = self.balancer.look_asking(asked).await;
         match &looked {
             Ok(picture) => self.is_back(picture),
             Err(CycleError::Look(LookError::VmManager(error))) => self.is_away(error.to_string()),

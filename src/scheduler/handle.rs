@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     balancer::Picture,
-    model::{ClusterId, NodeId, Person, ProposalId, VmId},
+    model::{Asked, ClusterId, NodeId, Person, ProposalId, VmId},
     planner::{Direction, Exclusion},
     store::{JournalEntry, Mode, Pause, ReplyTo},
 };
@@ -141,7 +141,7 @@ pub enum Changed {
 pub(super) enum Request {
     Status { answer: Answer<Status> },
     DryRun { answer: Answer<bool> },
-    Look { answer: Answer<Picture> },
+    Look { asked: Asked, answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Approve { proposal: ProposalId, by: Person, answer: Answer<Approved> },
     Reject { proposal: ProposalId, by: Person, answer: Answer<()> },
@@ -180,9 +180,15 @@ impl Handle {
         self.ask(|answer| Request::DryRun { answer }).await
     }
 
-    /// Reads the platform anew.
+    /// Reads the platform anew and asks every node.
     pub async fn look(&self) -> Result<Picture, Refused> {
-        self.ask(|answer| Request::Look { answer }).await
+        self.ask(|answer| Request::Look { asked: Asked::Everybody, answer }).await
+    }
+
+    /// Reads the platform anew for a question: does not wait again for nodes that kept silent when they were asked
+    /// last, so that a dead node delays no answer.
+    pub async fn glance(&self) -> Result<Picture, Refused> {
+        self.ask(|answer| Request::Look { asked: Asked::WhoAnswered, answer }).await
     }
 
     /// Computes a plan for a cluster (name or id; `None` where there is only one) and records it as a proposal.

@@ -3,7 +3,7 @@
 use super::{Approved, Balanced, Picture, Refused, Status, core::Core, handle::Request};
 use crate::{
     event::Event,
-    model::{ClusterId, Person, ProposalId, VmId},
+    model::{Asked, ClusterId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Revalidated},
     store::{Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, StepState, StoreError, Vote},
 };
@@ -14,7 +14,9 @@ impl Core {
         match request {
             Request::Status { answer } => drop(answer.send(self.status().await)),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
-            Request::Look { answer } => drop(answer.send(self.look().await.map_err(Refused::from))),
+            Request::Look { asked, answer } => {
+                drop(answer.send(self.look_asking(asked).await.map_err(Refused::from)));
+            }
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));
             }
@@ -45,7 +47,7 @@ impl Core {
         };
         if !knows_something {
             // What went wrong is in the state then.
-            let _ = self.look().await;
+            let _ = self.look_asking(Asked::WhoAnswered).await;
         }
         let now = self.now();
         let chat = self.store().settings()?;

@@ -1,9 +1,9 @@
 //! Logging in: key, agent, password, keyboard-interactive, as far as the server offers them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, future::Future, io, sync::Arc, time::Duration};
 
 use russh::{
-    MethodKind, MethodSet,
+    AgentAuthError, MethodKind, MethodSet, Signer,
     client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Answer},
     keys::{
         Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey,
@@ -11,7 +11,7 @@ use russh::{
     },
 };
 use secrecy::ExposeSecret;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, time::timeout};
 
 use super::{Phase, Settings, SshFailure, connection::Gate};
 
@@ -20,6 +20,12 @@ const TRIES_MAX: usize = 6;
 
 /// How many times a server may ask during one keyboard-interactive login; one is usual, then an empty one.
 const QUESTIONS_MAX: usize = 4;
+
+/// An agent that is silent for longer is left: it may hang or ask a person, and there may be other ways in.
+const AGENT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where all has to be done quickly, the agent gets no more than this part of the time.
+const AGENT_PART: u32 = 4;
 
 /// Logs in and says how.
 ///
@@ -37,17 +43,26 @@ pub(super) async fn log_in(
     if login.heard(first)? {
         return Ok("no authentication".into());
     }
-    let mut agent = Agent::connect(settings, key).await;
-    let mut ways = ways(settings, key, &agent);
+    let mut agent = Agent::unasked(settings);
+    let mut ways = ways(settings, key);
     while let Some(next) = ways.iter().position(|way| login.is_offered(way.method())) {
         if login.tried.len() >= TRIES_MAX {
             login.tried.push("no more, servers hang up after six tries".into());
             break;
         }
         let way = ways.remove(next);
+        if let Way::AskAgent = way {
+            let left = TRIES_MAX.saturating_sub(login.tried.len() + ways.len());
+            let keys = agent.keys(settings, key).await.into_iter().take(left);
+            ways.splice(next..next, keys.map(Way::Agent));
+            continue;
+        }
         login.tried.push(way.name());
         if login.by(way, &mut agent).await? {
             return Ok(login.tried.pop().unwrap_or_default());
+        }
+        if agent.client.is_none() {
+            ways.retain(|way| !matches!(way, Way::Agent(_)));
         }
     }
     login.tried.extend(agent.trouble);
@@ -58,6 +73,8 @@ pub(super) async fn log_in(
 /// One way to log in.
 enum Way {
     Key(Arc<PrivateKey>),
+    /// No try yet: the agent is asked for its keys only where they are needed.
+    AskAgent,
     Agent(PublicKey),
     Password,
     Keyboard,
@@ -66,7 +83,7 @@ enum Way {
 impl Way {
     fn method(&self) -> MethodKind {
         match self {
-            Self::Key(_) | Self::Agent(_) => MethodKind::PublicKey,
+            Self::Key(_) | Self::AskAgent | Self::Agent(_) => MethodKind::PublicKey,
             Self::Password => MethodKind::Password,
             Self::Keyboard => MethodKind::KeyboardInteractive,
         }
@@ -75,6 +92,7 @@ impl Way {
     fn name(&self) -> String {
         match self {
             Self::Key(key) => format!("publickey {}", key.fingerprint(HashAlg::Sha256)),
+            Self::AskAgent => "the agent".into(),
             Self::Agent(key) => format!("publickey {} from the agent", key.fingerprint(HashAlg::Sha256)),
             Self::Password => "password".into(),
             Self::Keyboard => "keyboard-interactive".into(),
@@ -82,14 +100,13 @@ impl Way {
     }
 }
 
-/// In the order they are tried; the agent gets the tries that the others leave.
-fn ways(settings: &Settings, key: Option<&Arc<PrivateKey>>, agent: &Agent) -> Vec<Way> {
+/// In the order they are tried; the agent's keys get the tries that the others leave.
+fn ways(settings: &Settings, key: Option<&Arc<PrivateKey>>) -> Vec<Way> {
     let mut ways: Vec<Way> = key.map(|key| Way::Key(Arc::clone(key))).into_iter().collect();
-    let with_password =
-        if settings.password.is_some() { vec![Way::Password, Way::Keyboard] } else { Vec::new() };
-    let left = TRIES_MAX.saturating_sub(ways.len() + with_password.len());
-    ways.extend(agent.keys.iter().take(left).cloned().map(Way::Agent));
-    ways.extend(with_password);
+    ways.extend(settings.agent.is_some().then_some(Way::AskAgent));
+    if settings.password.is_some() {
+        ways.extend([Way::Password, Way::Keyboard]);
+    }
     ways
 }
 
@@ -116,6 +133,7 @@ impl Login<'_> {
                 let said = self.handle.authenticate_publickey(&self.settings.username, key).await;
                 self.heard(said)
             }
+            Way::AskAgent => Ok(false),
             Way::Agent(key) => self.by_agent(key, agent).await,
             Way::Password => {
                 let Some(password) = &self.settings.password else { return Ok(false) };
@@ -129,9 +147,8 @@ impl Login<'_> {
 
     async fn by_agent(&mut self, key: PublicKey, agent: &mut Agent) -> Result<bool, SshFailure> {
         let hash = self.hash_for(&key.algorithm()).await?;
-        let Some(client) = &mut agent.client else { return Ok(false) };
         let username = &self.settings.username;
-        match self.handle.authenticate_publickey_with(username, key, hash, client).await {
+        match self.handle.authenticate_publickey_with(username, key, hash, agent).await {
             Ok(said) => self.heard(Ok(said)),
             Err(error) if !self.handle.is_closed() => {
                 agent.trouble = Some(format!("the agent did not sign: {error}"));
@@ -199,35 +216,69 @@ impl Login<'_> {
     }
 }
 
-/// What the agent holds, or why it cannot be asked.
-#[derive(Default)]
+/// The agent, or why it cannot be asked.
 struct Agent {
     client: Option<AgentClient<UnixStream>>,
-    keys: Vec<PublicKey>,
     trouble: Option<String>,
+    patience: Duration,
 }
 
 impl Agent {
-    async fn connect(settings: &Settings, key: Option<&Arc<PrivateKey>>) -> Self {
-        let Some(socket) = &settings.agent else { return Self::default() };
-        let asked = async {
+    fn unasked(settings: &Settings) -> Self {
+        let patience = AGENT_PATIENCE.min(settings.timeout / AGENT_PART);
+        Self { client: None, trouble: None, patience }
+    }
+
+    /// Asks for the keys that are not `key`, which was tried already.
+    async fn keys(&mut self, settings: &Settings, key: Option<&Arc<PrivateKey>>) -> Vec<PublicKey> {
+        let Some(socket) = &settings.agent else { return Vec::new() };
+        let asked = self.bound(async {
             let mut client = AgentClient::connect_uds(socket).await?;
             let identities = client.request_identities().await?;
-            Ok::<_, russh::keys::Error>((client, identities))
-        };
+            Ok((client, identities))
+        });
         match asked.await {
             Ok((client, identities)) => {
+                self.client = Some(client);
                 let own = key.map(|key| key.public_key().key_data().clone());
                 let mut once: BTreeSet<_> = own.into_iter().collect();
                 let keys = identities.iter().filter_map(plain_key);
-                let keys = keys.filter(|key| once.insert(key.key_data().clone())).collect();
-                Self { client: Some(client), keys, trouble: None }
+                keys.filter(|key| once.insert(key.key_data().clone())).collect()
             }
             Err(error) => {
-                let trouble = format!("the agent at {} cannot be asked: {error}", socket.display());
-                Self { trouble: Some(trouble), ..Self::default() }
+                self.trouble = Some(format!("the agent at {} cannot be asked: {error}", socket.display()));
+                Vec::new()
             }
         }
+    }
+
+    async fn bound<T>(
+        &self,
+        step: impl Future<Output = Result<T, russh::keys::Error>>,
+    ) -> Result<T, russh::keys::Error> {
+        let silent = || {
+            let within = humantime::format_duration(self.patience);
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {within}"))
+        };
+        timeout(self.patience, step).await.unwrap_or_else(|_| Err(silent().into()))
+    }
+}
+
+impl Signer for Agent {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        what: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        let mut client = self.client.take().ok_or_else(|| russh::keys::Error::from(gone()))?;
+        let signed = self.bound(client.sign_request(key, hash, what)).await;
+        // A key that is refused says nothing of the others; after silence nobody knows what an answer belongs to.
+        self.client = (!matches!(signed, Err(russh::keys::Error::IO(_)))).then_some(client);
+        Ok(signed?)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use russh::{
-    ChannelMsg, ChannelOpenFailure, client,
+    Channel, ChannelMsg, ChannelOpenFailure, client,
     keys::{PrivateKey, PublicKey, PublicKeyOrCertificate},
 };
 use tokio::{
@@ -29,9 +29,7 @@ use super::{
     settings::Target,
 };
 
-/// A dead node is noticed between two rounds: three of these without an answer, as OpenSSH's
-/// `ServerAliveInterval` and `ServerAliveCountMax` are often set.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// So many tries without an answer end a connection.
 const KEEPALIVES_MAX: usize = 3;
 
 /// The most of an answer that is kept, both streams together.
@@ -114,7 +112,7 @@ impl Connection {
         let cut = token.clone().drop_guard();
         let stream = Cuttable { stream, cut: Box::pin(token.cancelled_owned()) };
         let gate = Gate { target: target.clone(), trust: Arc::clone(trust), seen: seen.clone() };
-        let handshake = client::connect_stream(Arc::new(config(target, trust)), stream, gate);
+        let handshake = client::connect_stream(Arc::new(config(target, settings, trust)), stream, gate);
         let mut handle = match deadline.bound(Phase::Handshake, handshake).await? {
             Ok(handle) => handle,
             Err(error) => return Err(handshake_failure(target, seen, &error)),
@@ -138,26 +136,48 @@ impl Connection {
     ///
     /// Everything but a status of zero after a whole answer.
     pub async fn run(&self, command: &str, deadline: Deadline) -> Result<String, SshFailure> {
-        deadline.bound(Phase::Command, self.run_unbounded(command)).await?
+        deadline.bound(Phase::Command, async { answer(self.session().await?, command).await }).await?
     }
 
-    async fn run_unbounded(&self, command: &str) -> Result<String, SshFailure> {
-        let dropped = || SshFailure::Dropped { phase: Phase::Command };
-        let mut channel = match self.handle.channel_open_session().await {
-            Ok(channel) => channel,
-            Err(russh::Error::ChannelOpenFailure(why)) => {
-                return Err(SshFailure::SessionRefused { why: session_refusal(why).into() });
-            }
-            Err(_) => return Err(dropped()),
-        };
-        channel.exec(true, command).await.map_err(|_| dropped())?;
-        let mut heard = Heard::default();
-        // To the end, not to the exit status: data may follow it.
-        while let Some(message) = channel.wait().await {
-            heard.hear(message)?;
-        }
-        heard.result()
+    /// As [`Self::run`], on a connection that may have died without a word: one that opens no session within
+    /// `alive` counts as dropped. A server opens it at once, however long the command then takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub async fn run_if_alive(
+        &self,
+        command: &str,
+        alive: Deadline,
+        deadline: Deadline,
+    ) -> Result<String, SshFailure> {
+        let session = alive.bound(Phase::Command, self.session()).await.map_err(|_| dropped())??;
+        deadline.bound(Phase::Command, answer(session, command)).await?
     }
+
+    async fn session(&self) -> Result<Channel<client::Msg>, SshFailure> {
+        self.handle.channel_open_session().await.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(why) => {
+                SshFailure::SessionRefused { why: session_refusal(why).into() }
+            }
+            _ => dropped(),
+        })
+    }
+}
+
+/// Runs the command in the session and hears it out.
+async fn answer(mut session: Channel<client::Msg>, command: &str) -> Result<String, SshFailure> {
+    session.exec(true, command).await.map_err(|_| dropped())?;
+    let mut heard = Heard::default();
+    // To the end, not to the exit status: data may follow it.
+    while let Some(message) = session.wait().await {
+        heard.hear(message)?;
+    }
+    heard.result()
+}
+
+fn dropped() -> SshFailure {
+    SshFailure::Dropped { phase: Phase::Command }
 }
 
 /// What a command has said so far.
@@ -193,7 +213,7 @@ impl Heard {
             (_, Some(signal)) => Err(SshFailure::Killed { signal, stderr }),
             (Some(0), None) => Ok(String::from_utf8_lossy(&self.stdout).into_owned()),
             (Some(code), None) => Err(SshFailure::ExitStatus { code, stderr }),
-            (None, None) => Err(SshFailure::Dropped { phase: Phase::Command }),
+            (None, None) => Err(dropped()),
         }
     }
 }
@@ -224,9 +244,9 @@ async fn connect(target: &Target, deadline: Deadline) -> Result<TcpStream, SshFa
 }
 
 /// No inactivity timeout: keepalives find a dead peer after the login, the deadline before it.
-fn config(target: &Target, trust: &Trust) -> client::Config {
+fn config(target: &Target, settings: &Settings, trust: &Trust) -> client::Config {
     let mut config = client::Config {
-        keepalive_interval: Some(KEEPALIVE_INTERVAL),
+        keepalive_interval: Some(settings.keepalive),
         keepalive_max: KEEPALIVES_MAX,
         ..client::Config::default()
     };

@@ -2,7 +2,8 @@
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use super::parse::Unreadable;
+use super::{host_keys::KnownLine, parse::Unreadable};
+use crate::model::WhyUnmeasured;
 
 /// The most characters of a node's own words that are kept.
 ///
@@ -71,10 +72,10 @@ pub enum SshFailure {
         "host key of {host} is unknown: {found}; add it to the known hosts after comparing it on the node"
     )]
     HostKeyUnknown { host: String, found: String },
-    #[error("host key of {host} has changed: expected {}, found {found}", expected.join(" or "))]
-    HostKeyChanged { host: String, expected: Vec<String>, found: String },
-    #[error("host key of {host} is revoked: {found}")]
-    HostKeyRevoked { host: String, found: String },
+    #[error("host key of {host} has changed: expected {}, found {found}{}", expected.join(" or "), places("known from", at))]
+    HostKeyChanged { host: String, expected: Vec<String>, found: String, at: Vec<KnownLine> },
+    #[error("host key of {host} is revoked: {found}{}", places("by", at))]
+    HostKeyRevoked { host: String, found: String, at: Vec<KnownLine> },
     #[error("host keys cannot be checked: {why}")]
     HostKeyUnchecked { why: String },
     #[error("SSH handshake with {host} failed: {why}")]
@@ -111,10 +112,41 @@ impl SshFailure {
                 | Self::HostKeyUnchecked { .. }
         )
     }
+
+    /// Tells whether nobody answered: whoever asks again may have to wait as long again.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Unreachable { .. })
+    }
+
+    /// Returns the failure without its details.
+    #[must_use]
+    pub fn why(&self) -> WhyUnmeasured {
+        match self {
+            Self::Refused { .. } => WhyUnmeasured::Refused,
+            Self::Unreachable { .. } => WhyUnmeasured::Unreachable,
+            Self::Timeout { .. } => WhyUnmeasured::Silent,
+            Self::HostKeyUnknown { .. } => WhyUnmeasured::HostKeyUnknown,
+            Self::HostKeyChanged { .. } => WhyUnmeasured::HostKeyChanged,
+            Self::HostKeyRevoked { .. } => WhyUnmeasured::HostKeyRevoked,
+            Self::HostKeyUnchecked { .. } => WhyUnmeasured::HostKeyUnchecked,
+            Self::Handshake { .. } => WhyUnmeasured::Handshake,
+            Self::Auth { .. } => WhyUnmeasured::Login,
+            Self::Dropped { .. } => WhyUnmeasured::Lost,
+            Self::SessionRefused { .. } | Self::ExitStatus { .. } | Self::Killed { .. } => {
+                WhyUnmeasured::Command
+            }
+            Self::TooMuchOutput { .. } | Self::Unreadable(_) => WhyUnmeasured::Unreadable,
+        }
+    }
 }
 
 fn none_or(words: &[String], none: &str) -> String {
     if words.is_empty() { none.into() } else { words.join(", ") }
+}
+
+fn places(by: &str, lines: &[KnownLine]) -> String {
+    let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+    if lines.is_empty() { String::new() } else { format!(" ({by} {})", lines.join(", ")) }
 }
 
 fn words(stderr: &str) -> String {

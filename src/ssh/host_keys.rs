@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -47,12 +47,42 @@ struct Entry {
     hosts: HostPatterns,
     key: KeyData,
     revoked: bool,
+    file: Arc<KnownFile>,
+    /// From 1.
+    line: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownFile {
+    path: PathBuf,
+    /// Written by this program; else by the operator.
+    learned: bool,
+}
+
+/// Where a known host's key stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KnownLine {
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// How the file calls the host, e.g. `[10.0.0.1]:2222`.
+    pub host: String,
+    /// In the file that `accept-new` writes; else in the operator's own.
+    pub learned: bool,
+}
+
+impl fmt::Display for KnownLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} line {}", self.file.display(), self.line)
+    }
 }
 
 impl KnownHosts {
     /// Takes every line that can be understood; others cannot vouch for a host, so they are passed over.
-    pub fn parse(text: &str) -> Self {
-        Self(text.lines().filter_map(Entry::parse).collect())
+    pub fn parse(text: &str, file: KnownFile) -> Self {
+        let file = Arc::new(file);
+        let entry = |(line, text)| Entry::parse(text, &file, line);
+        Self((1..).zip(text.lines()).filter_map(entry).collect())
     }
 
     /// Tells what is known of a key that a host presented.
@@ -85,13 +115,30 @@ impl KnownHosts {
         first.into_iter().cloned().collect()
     }
 
-    /// A revocation counts for the host with and without its port: when in doubt, refuse.
+    /// Returns where the keys stand that the host's key is not.
+    fn lines_of(&self, target: &Target) -> Vec<KnownLine> {
+        let name = target.known_as();
+        let of_host = |entry: &&Entry| !entry.revoked && matches(&entry.hosts, &name);
+        self.0.iter().filter(of_host).map(|entry| entry.at(&name)).collect()
+    }
+
+    /// Returns where a key is revoked.
+    fn lines_revoking(&self, target: &Target, key: &KeyData) -> Vec<KnownLine> {
+        let name = target.known_as();
+        self.revoking(target, key).map(|entry| entry.at(&name)).collect()
+    }
+
     fn is_revoked(&self, target: &Target, key: &KeyData) -> bool {
+        self.revoking(target, key).next().is_some()
+    }
+
+    /// A revocation counts for the host with and without its port: when in doubt, refuse.
+    fn revoking<'a>(&'a self, target: &Target, key: &'a KeyData) -> impl Iterator<Item = &'a Entry> {
         let names = [Some(target.known_as()), target.known_without_port()];
         self.0
             .iter()
-            .filter(|entry| entry.revoked && entry.key == *key)
-            .any(|entry| names.iter().flatten().any(|name| matches(&entry.hosts, name)))
+            .filter(move |entry| entry.revoked && entry.key == *key)
+            .filter(move |entry| names.iter().flatten().any(|name| matches(&entry.hosts, name)))
     }
 
     /// OpenSSH accepts the key of a host entry without port for any port, but never calls it changed.
@@ -113,8 +160,8 @@ impl KnownHosts {
 
 impl Entry {
     /// `None` for comments, certificate authorities (no host's own key), unknown markers and broken lines.
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split_ascii_whitespace();
+    fn parse(text: &str, file: &Arc<KnownFile>, line: usize) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
         let mut first = words.next().filter(|word| !word.starts_with('#'))?;
         let revoked = first == "@revoked";
         if revoked {
@@ -127,7 +174,13 @@ impl Entry {
         if key.is_err() && revoked {
             tracing::warn!("a @revoked line of the known hosts holds no key that can be read: {kind}");
         }
-        Some(Self { hosts: first.parse().ok()?, key: key.ok()?.key_data().clone(), revoked })
+        let (hosts, key) = (first.parse().ok()?, key.ok()?.key_data().clone());
+        Some(Self { hosts, key, revoked, file: Arc::clone(file), line })
+    }
+
+    fn at(&self, host: &str) -> KnownLine {
+        let KnownFile { path, learned } = self.file.as_ref();
+        KnownLine { file: path.clone(), line: self.line, host: host.into(), learned: *learned }
     }
 }
 
@@ -208,9 +261,9 @@ impl Trust {
             learner.begin_round();
         }
         let mut known = KnownHosts::default();
-        for path in [&settings.known_hosts, &settings.learned_hosts] {
+        for (path, learned) in [(&settings.known_hosts, false), (&settings.learned_hosts, true)] {
             match read_or_empty(path) {
-                Ok(text) => known.extend(KnownHosts::parse(&text)),
+                Ok(text) => known.extend(KnownHosts::parse(&text, KnownFile { path: path.clone(), learned })),
                 Err(error) if settings.host_key_check == HostKeyCheck::Off => {
                     tracing::warn!(path = %path.display(), %error, "known hosts cannot be read; no host key is checked");
                 }
@@ -248,12 +301,17 @@ impl Trust {
         let (host, found) = (target.to_string(), fingerprint(key));
         match (self.verdict(target, key), self.check) {
             (Known::Yes, _) => Ok(()),
-            (Known::Revoked, _) => Err(SshFailure::HostKeyRevoked { host, found }),
+            (Known::Revoked, _) => {
+                let at = self.known.lines_revoking(target, key.key_data());
+                Err(SshFailure::HostKeyRevoked { host, found, at })
+            }
             (Known::No | Known::Changed { .. }, HostKeyCheck::Off) => {
                 tracing::warn!(host, found, "host key accepted unchecked: SSH_HOST_KEY_CHECK is off");
                 Ok(())
             }
-            (Known::Changed { expected }, _) => Err(SshFailure::HostKeyChanged { host, expected, found }),
+            (Known::Changed { expected }, _) => {
+                Err(SshFailure::HostKeyChanged { host, expected, found, at: self.known.lines_of(target) })
+            }
             (Known::No, HostKeyCheck::Strict) => Err(SshFailure::HostKeyUnknown { host, found }),
             (Known::No, HostKeyCheck::AcceptNew) => match &self.learn {
                 Learn::Into(learner) => learner.learn(target, key),
@@ -326,6 +384,8 @@ impl Learner {
                     host: target.to_string(),
                     expected: vec![fingerprint(&PublicKey::from(known.clone()))],
                     found: fingerprint(key),
+                    // It is on its way to the file.
+                    at: Vec::new(),
                 });
             }
             Some(_) => {}
@@ -399,9 +459,24 @@ mod tests {
     use crate::ssh::testing;
 
     #[test]
+    fn a_refusal_says_in_which_line_the_other_key_stands() {
+        let (old, shown) = (key(), key());
+        let lines = format!("# mine\nnode-1 {}\n@revoked * {}\n", text(&old), text(&shown));
+        let refused = |lines: &str| {
+            let trust = trust(lines, HostKeyCheck::Strict, Learn::Nothing);
+            trust.judge(&at("node-1", 22), &shown).unwrap_err()
+        };
+        let at = |line| vec![KnownLine { file: "/k".into(), line, host: "node-1".into(), learned: false }];
+        assert!(matches!(refused(&lines), SshFailure::HostKeyRevoked { at: found, .. } if found == at(3)));
+        let changed = refused(lines.split_once('@').unwrap().0);
+        assert!(changed.to_string().ends_with(" (known from /k line 2)"), "{changed}");
+        assert!(matches!(changed, SshFailure::HostKeyChanged { at: found, .. } if found == at(2)));
+    }
+
+    #[test]
     fn a_plain_line_makes_its_host_known_and_no_other() {
         let key = key();
-        let known = KnownHosts::parse(&format!("# comment\n\nnode-1,192.0.2.1 {} root@node-1\n", text(&key)));
+        let known = known_hosts(&format!("# comment\n\nnode-1,192.0.2.1 {} root@node-1\n", text(&key)));
         assert_eq!(known.verdict(&at("node-1", 22), &key), Known::Yes);
         assert_eq!(known.verdict(&at("NODE-1", 22), &key), Known::Yes);
         assert_eq!(known.verdict(&at("192.0.2.1", 22), &key), Known::Yes);
@@ -411,7 +486,7 @@ mod tests {
     #[test]
     fn a_changed_key_shows_what_was_expected() {
         let (old, new) = (key(), key());
-        let known = KnownHosts::parse(&format!("node-1 {}\n", text(&old)));
+        let known = known_hosts(&format!("node-1 {}\n", text(&old)));
         assert_eq!(
             known.verdict(&at("node-1", 22), &new),
             Known::Changed { expected: vec![fingerprint(&old)] }
@@ -420,14 +495,14 @@ mod tests {
 
     #[test]
     fn another_kind_of_key_does_not_slip_in_as_new() {
-        let known = KnownHosts::parse(&format!("node-1 {}\n", text(&key())));
+        let known = known_hosts(&format!("node-1 {}\n", text(&key())));
         assert!(matches!(known.verdict(&at("node-1", 22), &ecdsa()), Known::Changed { .. }));
     }
 
     #[test]
     fn one_of_several_keys_is_enough() {
         let (old, new) = (key(), key());
-        let known = KnownHosts::parse(&format!("node-1 {}\nnode-1 {}\n", text(&old), text(&new)));
+        let known = known_hosts(&format!("node-1 {}\nnode-1 {}\n", text(&old), text(&new)));
         assert_eq!(known.verdict(&at("node-1", 22), &old), Known::Yes);
         assert_eq!(known.verdict(&at("node-1", 22), &new), Known::Yes);
     }
@@ -435,7 +510,7 @@ mod tests {
     #[test]
     fn a_port_belongs_to_the_name() {
         let (one, two) = (key(), key());
-        let known = KnownHosts::parse(&format!("[gw]:2201 {}\n[gw]:2202 {}\n", text(&one), text(&two)));
+        let known = known_hosts(&format!("[gw]:2201 {}\n[gw]:2202 {}\n", text(&one), text(&two)));
         assert_eq!(known.verdict(&at("gw", 2201), &one), Known::Yes);
         assert!(matches!(known.verdict(&at("gw", 2201), &two), Known::Changed { .. }));
         assert_eq!(known.verdict(&at("gw", 22), &one), Known::No);
@@ -444,7 +519,7 @@ mod tests {
     #[test]
     fn a_line_without_port_vouches_for_any_port_but_calls_none_changed() {
         let (one, two) = (key(), key());
-        let known = KnownHosts::parse(&format!("gw {}\n", text(&one)));
+        let known = known_hosts(&format!("gw {}\n", text(&one)));
         assert_eq!(known.verdict(&at("gw", 2201), &one), Known::Yes);
         assert_eq!(known.verdict(&at("gw", 2201), &two), Known::No);
     }
@@ -452,7 +527,7 @@ mod tests {
     #[test]
     fn hashed_names_are_recognised_with_and_without_port() {
         let key = key();
-        let known = KnownHosts::parse(&format!(
+        let known = known_hosts(&format!(
             "{} {}\n{} {}\n",
             hashed("node-1"),
             text(&key),
@@ -467,7 +542,7 @@ mod tests {
     #[test]
     fn wildcards_match_and_negations_take_back() {
         let key = key();
-        let known = KnownHosts::parse(&format!("*.example.com,!evil.example.com,10.0.?.1 {}", text(&key)));
+        let known = known_hosts(&format!("*.example.com,!evil.example.com,10.0.?.1 {}", text(&key)));
         assert_eq!(known.verdict(&at("a.example.com", 22), &key), Known::Yes);
         assert_eq!(known.verdict(&at("evil.example.com", 22), &key), Known::No);
         assert_eq!(known.verdict(&at("10.0.7.1", 22), &key), Known::Yes);
@@ -478,11 +553,11 @@ mod tests {
     fn a_revoked_key_is_refused_whatever_else_is_said_of_it() {
         let key = key();
         let text = format!("node-1 {0}\n@revoked * {0}\n", text(&key));
-        let known = KnownHosts::parse(&text);
+        let known = known_hosts(&text);
         assert_eq!(known.verdict(&at("node-1", 22), &key), Known::Revoked);
         assert_eq!(known.verdict(&at("node-1", 2222), &key), Known::Revoked);
         for check in [HostKeyCheck::Strict, HostKeyCheck::AcceptNew, HostKeyCheck::Off] {
-            let trust = Trust { known: KnownHosts::parse(&text), check, learn: Learn::Nothing };
+            let trust = Trust { known: known_hosts(&text), check, learn: Learn::Nothing };
             assert!(matches!(trust.judge(&at("node-1", 22), &key), Err(SshFailure::HostKeyRevoked { .. })));
             assert!(!trust.still_accepts(&at("node-1", 22), &key));
         }
@@ -491,13 +566,13 @@ mod tests {
     #[test]
     fn a_certificate_authority_is_no_host_key() {
         let key = key();
-        let known = KnownHosts::parse(&format!("@cert-authority * {}\n@other * {0}\n", text(&key)));
+        let known = known_hosts(&format!("@cert-authority * {}\n@other * {0}\n", text(&key)));
         assert_eq!(known.verdict(&at("node-1", 22), &key), Known::No);
     }
 
     #[test]
     fn kinds_of_key_that_are_known_are_asked_for_first() {
-        let known = KnownHosts::parse(&format!("node-1 {}", text(&ecdsa())));
+        let known = known_hosts(&format!("node-1 {}", text(&ecdsa())));
         let all = [Algorithm::Ed25519, ecdsa().algorithm(), Algorithm::Rsa { hash: Some(HashAlg::Sha512) }];
         assert_eq!(known.preferred(&at("node-1", 22), &all)[0], ecdsa().algorithm());
         assert_eq!(known.preferred(&at("node-1", 2222), &all)[0], ecdsa().algorithm());
@@ -584,7 +659,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_known_hosts_file_can_break_the_check(text in "(@?[a-z|*,!\\[\\]:1 \t#=-]{0,40}(ssh-ed25519)? ?[A-Za-z+/=]{0,30}\n?){0,6}") {
-            let known = KnownHosts::parse(&text);
+            let known = known_hosts(&text);
             prop_assert_ne!(known.verdict(&at("node-1", 22), &key()), Known::Yes);
         }
 
@@ -594,6 +669,10 @@ mod tests {
             let star = format!("{name}*");
             prop_assert!(wildcard(&star, &name));
         }
+    }
+
+    fn known_hosts(text: &str) -> KnownHosts {
+        KnownHosts::parse(text, KnownFile { path: "/k".into(), learned: false })
     }
 
     fn key() -> PublicKey {
@@ -615,7 +694,7 @@ mod tests {
     }
 
     fn trust(known: &str, check: HostKeyCheck, learn: Learn) -> Trust {
-        Trust { known: KnownHosts::parse(known), check, learn }
+        Trust { known: known_hosts(known), check, learn }
     }
 
     fn hashed(name: &str) -> String {

@@ -22,11 +22,13 @@ mod settings;
 mod testing;
 
 pub use failure::{Phase, SshError, SshFailure};
-pub use host_keys::Known;
+pub use host_keys::{Known, KnownLine};
 pub use monitor::{HostKeyAlarm, Probe, Round, SshMonitor};
 pub use parse::Unreadable;
 pub use reading::{DomainUse, Reading};
-pub use settings::{BadHostPort, HostKeyCheck, HostPort, KeyFile, PARALLEL_MAX, Settings};
+pub use settings::{
+    BadHostPort, HostKeyCheck, HostPort, KEEPALIVE_INTERVAL, KeyFile, PARALLEL_MAX, Settings,
+};
 
 use crate::model::NodeInfo;
 

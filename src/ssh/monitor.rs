@@ -15,14 +15,14 @@ use super::{
     command::{self, SAMPLE_PAUSE, Samples},
     connection::{Connection, Deadline, Seen},
     credentials,
-    host_keys::{Known, Learn, Learner, Trust, fingerprint},
+    host_keys::{Known, KnownLine, Learn, Learner, Trust, fingerprint},
     parse::{self, Sample},
     reading,
     settings::Target,
 };
 use crate::{
     clock::Clock,
-    model::{NodeId, NodeInfo, Snapshot},
+    model::{Asked, NodeId, NodeInfo, Snapshot, Unmeasured},
 };
 
 /// An earlier sample that is younger than this says too little about CPU use: two new ones are taken.
@@ -34,13 +34,16 @@ const EARLIER_SAMPLE_MAX_AGE: TimeDelta = TimeDelta::hours(2);
 /// So often in an interval a reading is kept as an earlier one; with it, at most twice as many are kept.
 const MARKS_PER_INTERVAL: u32 = 4;
 
+/// A kept connection that is dead may cost this part of the time; the rest is for a fresh one.
+const KEPT_PART: u32 = 2;
+
 /// Measures nodes over SSH.
 pub struct SshMonitor {
     settings: Settings,
     clock: Clock,
     key: Option<Arc<PrivateKey>>,
     learner: Arc<Learner>,
-    peers: Mutex<BTreeMap<NodeId, Arc<tokio::sync::Mutex<Peer>>>>,
+    places: Mutex<BTreeMap<NodeId, Place>>,
 }
 
 /// What one round gave.
@@ -63,6 +66,17 @@ pub struct HostKeyAlarm {
     /// Fingerprints of the keys that are known; empty for a revoked key.
     pub expected: Vec<String>,
     pub found: String,
+    /// Where those keys stand; for a revoked key, where it is revoked.
+    pub at: Vec<KnownLine>,
+}
+
+/// Where one node's turns meet.
+#[derive(Default)]
+struct Place {
+    /// Held by the turn that is asking.
+    peer: Arc<tokio::sync::Mutex<Peer>>,
+    /// How the last turn ended; can be read while another one is asking.
+    ended: Option<(Target, Turn)>,
 }
 
 /// What is kept of one node between rounds.
@@ -74,13 +88,21 @@ struct Peer {
     marks: Marks,
 }
 
-/// Five-minute averages of earlier readings, oldest first: few, and never two that stand close together.
+/// What stays of earlier readings, oldest first: few, and never two that stand close together.
 #[derive(Default)]
-struct Marks(VecDeque<(DateTime<Utc>, f64)>);
+struct Marks(VecDeque<Mark>);
+
+#[derive(Clone)]
+struct Mark {
+    at: DateTime<Utc>,
+    /// The five-minute average.
+    five: f64,
+    sample: Option<Arc<Sample>>,
+}
 
 struct Last {
     reading: Reading,
-    sample: Option<Sample>,
+    sample: Option<Arc<Sample>>,
 }
 
 impl SshMonitor {
@@ -96,7 +118,7 @@ impl SshMonitor {
             tracing::warn!("SSH_HOST_KEY_CHECK is off: anybody on the way to a node can pose as it");
         }
         let learner = Arc::new(Learner::new(settings.learned_hosts.clone()));
-        Ok(Self { settings, clock, key, learner, peers: Mutex::default() })
+        Ok(Self { settings, clock, key, learner, places: Mutex::default() })
     }
 
     /// Asks all nodes side by side; returns when each has answered or had its time.
@@ -105,13 +127,18 @@ impl SshMonitor {
     /// one second more (for two samples), so a round takes no longer than that as long as there are not
     /// more nodes than [`Settings::parallel_max`].
     pub async fn measure(&self, nodes: &[NodeInfo]) -> Round {
+        self.measure_asking(nodes, Asked::Everybody).await
+    }
+
+    /// As [`Self::measure`], where not all may be asked: what is known of the others stays.
+    pub async fn measure_asking(&self, nodes: &[NodeInfo], asked: Asked) -> Round {
         self.forget_all_but(nodes);
         let trust = match Trust::load(&self.settings, Learn::Into(Arc::clone(&self.learner))) {
             Ok(trust) => Arc::new(trust),
             Err(error) => return self.unchecked(nodes, &error),
         };
         // Made before the stream: a closure in it would keep the whole future from being sent between threads.
-        let turns: Vec<_> = nodes.iter().map(|node| self.turn(node, &trust)).collect();
+        let turns: Vec<_> = nodes.iter().map(|node| self.turn(node, asked, &trust)).collect();
         stream::iter(turns)
             .buffer_unordered(self.settings.parallel_max.max(1))
             .fold(Round::default(), async |round, turn| round.with(turn))
@@ -147,15 +174,31 @@ impl SshMonitor {
 
     fn forget_all_but(&self, nodes: &[NodeInfo]) {
         let present: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).collect();
-        self.lock_peers().retain(|id, _| present.contains(id));
+        self.lock_places().retain(|id, _| present.contains(id));
     }
 
     fn peer(&self, node: NodeId) -> Arc<tokio::sync::Mutex<Peer>> {
-        Arc::clone(self.lock_peers().entry(node).or_default())
+        Arc::clone(&self.lock_places().entry(node).or_default().peer)
     }
 
-    fn lock_peers(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Arc<tokio::sync::Mutex<Peer>>>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns how the last turn at this address ended.
+    fn ended(&self, node: NodeId, target: &Target) -> Option<Turn> {
+        let places = self.lock_places();
+        let (asked, turn) = places.get(&node)?.ended.as_ref()?;
+        (asked == target).then(|| turn.clone())
+    }
+
+    /// Returns the last turn again where the node kept silent in it and is not asked for that.
+    fn silent(&self, node: NodeId, target: &Target, asked: Asked) -> Option<Turn> {
+        let is_silent = |turn: &Turn| turn.failure.as_ref().is_some_and(SshFailure::is_silence);
+        match asked {
+            Asked::Everybody => None,
+            Asked::WhoAnswered => self.ended(node, target).filter(is_silent),
+        }
+    }
+
+    fn lock_places(&self) -> std::sync::MutexGuard<'_, BTreeMap<NodeId, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Without known hosts nobody can be believed, not even on an open connection.
@@ -164,22 +207,37 @@ impl SshMonitor {
         Round { failures, ..Round::default() }
     }
 
-    async fn turn(&self, node: &NodeInfo, trust: &Arc<Trust>) -> Turn {
+    async fn turn(&self, node: &NodeInfo, asked: Asked, trust: &Arc<Trust>) -> Turn {
+        let target = Target::of(node, &self.settings);
+        if let Some(silent) = self.silent(node.id, &target, asked) {
+            return silent;
+        }
         let peer = self.peer(node.id);
         let deadline = Deadline::after(self.settings.timeout);
         let deadline = Deadline { at: deadline.at + SAMPLE_PAUSE, ..deadline };
         let mut peer = match deadline.bound(super::Phase::Queue, peer.lock()).await {
             Ok(peer) => peer,
-            Err(failure) => return Turn { node: node.id, reading: None, failure: Some(failure) },
+            Err(failure) => {
+                let reading = self.ended(node.id, &target).and_then(|turn| turn.reading);
+                return Turn { node: node.id, reading, failure: Some(failure) };
+            }
         };
-        let target = Target::of(node, &self.settings);
+        // Whoever had its turn before may have waited in vain.
+        if let Some(silent) = self.silent(node.id, &target, asked) {
+            return silent;
+        }
         peer.move_to(&target);
         let failure = self.read(&mut peer, &target, trust, deadline).await.err();
         if failure.as_ref().is_some_and(SshFailure::is_host_key) {
             // Whoever answered before may not have been the node.
             (peer.last, peer.marks) = (None, Marks::default());
         }
-        Turn { node: node.id, reading: peer.last.as_ref().map(|last| last.reading.clone()), failure }
+        let reading = peer.last.as_ref().map(|last| last.reading.clone());
+        let turn = Turn { node: node.id, reading, failure };
+        if let Some(place) = self.lock_places().get_mut(&node.id) {
+            place.ended = Some((target, turn.clone()));
+        }
+        turn
     }
 
     async fn read(
@@ -189,16 +247,17 @@ impl SshMonitor {
         trust: &Arc<Trust>,
         deadline: Deadline,
     ) -> Result<(), SshFailure> {
-        let samples = peer.samples_needed(self.clock.now());
+        let interval = self.settings.interval;
+        let earlier = peer.earlier_sample(self.clock.now(), interval);
+        let samples = if earlier.is_some() { Samples::One } else { Samples::Two };
         let text = self.ask(peer, target, trust, samples, deadline).await?;
         let mut answer = parse::answer(&text).map_err(SshFailure::Unreadable)?;
-        let last = peer.last.take();
-        let earlier = last.as_ref().and_then(|last| last.sample.as_ref());
         let now = self.clock.now();
-        let previous_five = peer.marks.before(now, self.settings.interval);
-        let reading = Reading::new(&answer, earlier, previous_five, now);
-        peer.marks.add(now, reading.load[1], self.settings.interval);
-        peer.last = Some(Last { reading, sample: answer.samples.pop() });
+        let previous_five = peer.marks.before(now, interval).map(|mark| mark.five);
+        let reading = Reading::new(&answer, earlier.as_deref(), previous_five, now);
+        let sample = answer.samples.pop().map(Arc::new);
+        peer.marks.add(Mark { at: now, five: reading.load[1], sample: sample.clone() }, interval);
+        peer.last = Some(Last { reading, sample });
         Ok(())
     }
 
@@ -223,7 +282,8 @@ impl SshMonitor {
             && !kept.is_closed()
             && trust.still_accepts(target, &kept.host_key)
         {
-            match kept.run(&command, deadline.or_after(patience)).await {
+            let alive = deadline.or_after(self.settings.timeout / KEPT_PART);
+            match kept.run_if_alive(&command, alive, deadline.or_after(patience)).await {
                 Err(SshFailure::Dropped { .. }) => {}
                 said => return peer.keep(kept, said),
             }
@@ -261,9 +321,12 @@ impl SshMonitor {
 }
 
 impl Round {
-    /// Puts the readings into a snapshot, as [`SshMonitor::apply`] does.
+    /// Puts the readings and what failed into a snapshot, as [`SshMonitor::apply`] does.
     pub fn apply_to(&self, snapshot: &mut Snapshot) {
         reading::apply(snapshot, &self.readings);
+        let unmeasured =
+            |(node, failure): (&NodeId, &SshFailure)| Unmeasured { node: *node, why: failure.why() };
+        snapshot.unmeasured = self.failures.iter().map(unmeasured).collect();
     }
 
     fn with(mut self, turn: Turn) -> Self {
@@ -283,17 +346,19 @@ impl Round {
 impl HostKeyAlarm {
     fn of(node: NodeId, failure: &SshFailure) -> Option<Self> {
         match failure.clone() {
-            SshFailure::HostKeyChanged { host, expected, found } => {
-                Some(Self { node, host, expected, found })
+            SshFailure::HostKeyChanged { host, expected, found, at } => {
+                Some(Self { node, host, expected, found, at })
             }
-            SshFailure::HostKeyRevoked { host, found } => {
-                Some(Self { node, host, expected: Vec::new(), found })
+            SshFailure::HostKeyRevoked { host, found, at } => {
+                Some(Self { node, host, expected: Vec::new(), found, at })
             }
             _ => None,
         }
     }
 }
 
+/// How asking one node ended.
+#[derive(Clone)]
 struct Turn {
     node: NodeId,
     reading: Option<Reading>,
@@ -301,21 +366,21 @@ struct Turn {
 }
 
 impl Marks {
-    /// Returns the average of the reading before one at `now`: the newest that is at least half an interval older,
+    /// Returns what stays of the reading before one at `now`: the newest that is at least half an interval older,
     /// so that somebody who asks for the status between two cycles makes no second reading of the first; and not
     /// older than two intervals, as then the readings do not follow each other.
-    fn before(&self, now: DateTime<Utc>, interval: Duration) -> Option<f64> {
+    fn before(&self, now: DateTime<Utc>, interval: Duration) -> Option<&Mark> {
         let age = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
         let fits = |at| age(at) * 2 >= interval && age(at) <= interval * 2;
-        self.0.iter().rev().find(|(at, _)| fits(*at)).map(|(_, five)| *five)
+        self.0.iter().rev().find(|mark| fits(mark.at))
     }
 
     /// Keeps a reading for later ones; one close after another adds nothing.
-    fn add(&mut self, now: DateTime<Utc>, five: f64, interval: Duration) {
-        let age = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
-        self.0.retain(|(at, _)| *at <= now && age(*at) <= interval * 2);
-        if self.0.back().is_none_or(|(at, _)| age(*at) * MARKS_PER_INTERVAL >= interval) {
-            self.0.push_back((now, five));
+    fn add(&mut self, new: Mark, interval: Duration) {
+        let age = |mark: &Mark| (new.at - mark.at).to_std().unwrap_or_default();
+        self.0.retain(|mark| mark.at <= new.at && age(mark) <= interval * 2);
+        if self.0.back().is_none_or(|mark| age(mark) * MARKS_PER_INTERVAL >= interval) {
+            self.0.push_back(new);
         }
     }
 }
@@ -328,12 +393,15 @@ impl Peer {
         }
     }
 
-    fn samples_needed(&self, now: DateTime<Utc>) -> Samples {
-        let age = self.last.as_ref().filter(|last| last.sample.is_some()).map(|last| now - last.reading.at);
-        match age {
-            Some(age) if (EARLIER_SAMPLE_MIN_AGE..=EARLIER_SAMPLE_MAX_AGE).contains(&age) => Samples::One,
-            _ => Samples::Two,
-        }
+    /// Returns the sample that the next one is compared with: that of the reading before, so that somebody who asks
+    /// for the status makes no window of seconds of it; else the last one.
+    fn earlier_sample(&self, now: DateTime<Utc>, interval: Duration) -> Option<Arc<Sample>> {
+        let before = self.marks.before(now, interval).map(|mark| (mark.at, mark.sample.as_ref()));
+        let last = self.last.as_ref().map(|last| (last.reading.at, last.sample.as_ref()));
+        let fits =
+            |at: DateTime<Utc>| (EARLIER_SAMPLE_MIN_AGE..=EARLIER_SAMPLE_MAX_AGE).contains(&(now - at));
+        let fitting = before.into_iter().chain(last).filter(|(at, _)| fits(*at));
+        fitting.filter_map(|(_, sample)| sample).next().cloned()
     }
 
     fn keep(

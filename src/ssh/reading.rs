@@ -186,6 +186,10 @@ impl<'a> Window<'a> {
         match self.first.processes.get(&pid) {
             // The same start: the same process, not one that got its number.
             Some(before) if before.started == process.started => self.rate(before.cpu, process.cpu),
+            // It came after the first sample: its whole life lies between the two.
+            _ if process.started >= self.first.uptime => {
+                lived(self.last.uptime, process).map(|seconds| process.cpu / seconds)
+            }
             _ => None,
         }
     }
@@ -210,8 +214,12 @@ fn domains(answer: &Answer, window: Option<&Window<'_>>) -> Vec<DomainUse> {
 
 /// A young process, e.g. of a VM that came by migration, is measured over its own life.
 fn life(uptime: f64, process: &Process) -> Option<f64> {
-    let seconds = uptime - process.started;
-    (WINDOW_MIN_SECONDS..=YOUNG_SECONDS).contains(&seconds).then(|| process.cpu / seconds)
+    lived(uptime, process).filter(|seconds| *seconds <= YOUNG_SECONDS).map(|seconds| process.cpu / seconds)
+}
+
+/// How long a process has run, in seconds, where that is long enough to tell its CPU use.
+fn lived(uptime: f64, process: &Process) -> Option<f64> {
+    Some(uptime - process.started).filter(|seconds| *seconds >= WINDOW_MIN_SECONDS)
 }
 
 #[cfg(test)]

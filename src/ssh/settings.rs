@@ -15,6 +15,12 @@ const SSH_PORT: u16 = 22;
 /// waiting for a place; it bounds open sockets and the burst of key exchanges on larger ones.
 pub const PARALLEL_MAX: usize = 256;
 
+/// How often a connection without traffic is tried unless said otherwise.
+///
+/// With three tries a dead one is noticed within a minute, so before the next cycle; as OpenSSH's
+/// `ServerAliveInterval` and `ServerAliveCountMax` are often set.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// Everything the monitor needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -35,6 +41,8 @@ pub struct Settings {
     pub host_key_check: HostKeyCheck,
     /// How many nodes are asked at one time; [`PARALLEL_MAX`] is a good choice.
     pub parallel_max: usize,
+    /// How often a connection without traffic is tried; [`KEEPALIVE_INTERVAL`] is a good choice.
+    pub keepalive: Duration,
 }
 
 /// A private key on disk.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use super::{HostKeyCheck, PARALLEL_MAX, Settings};
+use super::{HostKeyCheck, KEEPALIVE_INTERVAL, PARALLEL_MAX, Settings};
 use crate::model::{ClusterId, Mib, NodeId, NodeInfo, VmId, VmInfo};
 
 pub fn now() -> DateTime<Utc> {
@@ -24,6 +24,7 @@ pub fn settings() -> Settings {
         learned_hosts: "/nonexistent/learned_hosts".into(),
         host_key_check: HostKeyCheck::Strict,
         parallel_max: PARALLEL_MAX,
+        keepalive: KEEPALIVE_INTERVAL,
     }
 }
 

@@ -608,7 +608,7 @@ impl Shared {
             | Question::Node { .. }
             | Question::Vm { .. } => {
                 // Fresh where that is quick; else what is known, which says how old it is.
-                let _ = timeout(LOOK_PATIENCE, handle.look()).await;
+                let _ = timeout(LOOK_PATIENCE, handle.glance()).await;
                 Reply::Status(Box::new(handle.status().await?))
             }
             Question::Running | Question::Exclusions | Question::DryRun | Question::Mode => {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt as _;
 use russh::keys::{
     Algorithm, EcdsaCurve, PrivateKey,
     agent::{client::AgentClient, server as agent_server},
@@ -20,7 +21,8 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use vm_balancer::{
     clock::{Clock, ManualClock},
-    model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    model::{Asked, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    planner::{self, Note, Policy},
     sandbox::ssh::{Door, Fault, SimLoad, SimNode, SimVm},
     ssh::{self, HostKeyCheck, KeyFile, Known, Phase, Round, Settings, SshFailure, SshMonitor, Unreadable},
 };
@@ -87,6 +89,103 @@ async fn use_between_two_readings_is_what_was_burned_between_them() {
     assert_eq!(cores(&snapshot), [Some(0.5), Some(4.0)]);
     let load = snapshot.nodes[0].load.as_ref().unwrap();
     assert_eq!((load.five, load.previous_five), (2.0, Some(8.0)));
+}
+
+#[tokio::test]
+async fn somebody_who_asks_just_before_a_cycle_does_not_shorten_the_time_that_it_looks_back_on() {
+    let world = World::new();
+    let node = world.start(busy()).await;
+    let monitor = world.monitor(world.settings());
+    let mut snapshot = snapshot(vec![info(10, &node)], &[(311, "web-1"), (312, "db-1")]);
+    node.set_uptime(20_000.0);
+    monitor.measure(&snapshot.nodes).await;
+    // The second sample of that command was taken a second later.
+    world.clock.advance(TimeDelta::seconds(594));
+    node.set_uptime(20_595.0);
+    monitor.measure_asking(&snapshot.nodes, Asked::WhoAnswered).await;
+    // In the last seconds before the cycle the busy VM rests.
+    node.set_load(SimLoad { vms: vms(&[("311_web-1", 0.5), ("312_db-1", 0.25)]), ..busy() });
+    world.clock.advance(TimeDelta::seconds(6));
+    node.set_uptime(20_601.0);
+    monitor.measure(&snapshot.nodes).await.apply_to(&mut snapshot);
+
+    assert_eq!(cores(&snapshot), [Some(6.44), Some(0.25)]);
+}
+
+#[tokio::test]
+async fn a_vm_that_came_after_the_reading_before_is_measured_over_its_life() {
+    let world = World::new();
+    let node = world.start(SimLoad { vms: vms(&[("312_db-1", 0.25)]), ..busy() }).await;
+    let monitor = world.monitor(world.settings());
+    let mut snapshot = snapshot(vec![info(10, &node)], &[(311, "web-1"), (312, "db-1")]);
+    node.set_uptime(20.0);
+    monitor.measure(&snapshot.nodes).await;
+    // Simulated VMs are started 100 s after their node.
+    node.set_load(busy());
+    world.clock.advance(TimeDelta::minutes(30));
+    node.set_uptime(1_820.0);
+    monitor.measure(&snapshot.nodes).await.apply_to(&mut snapshot);
+
+    let lived = 1_720.0;
+    let burned = 6.5 * (1_820.0 - 21.0);
+    assert_eq!(cores(&snapshot)[0], Some((burned / lived * 100.0_f64).round() / 100.0));
+}
+
+#[tokio::test]
+async fn a_connection_that_died_without_a_word_is_opened_again_in_the_same_round() {
+    let world = World::new();
+    let node = world.start(busy()).await;
+    let monitor = world.monitor(Settings { timeout: SHORT * 4, ..world.settings() });
+    let nodes = [info(10, &node)];
+    monitor.measure(&nodes).await;
+
+    node.lose_connections();
+
+    assert_eq!(monitor.measure(&nodes).await.failures, BTreeMap::new());
+    assert_eq!((node.connections(), node.commands().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_died_without_a_word_is_closed_between_rounds() {
+    let world = World::new();
+    let node = world.start(busy()).await;
+    let keepalive = Duration::from_millis(100);
+    let monitor = world.monitor(Settings { keepalive, ..world.settings() });
+    let nodes = [info(10, &node)];
+    monitor.measure(&nodes).await;
+    let idle =
+        tokio::time::timeout(keepalive * 10, until(async || (node.open_connections() == 0).then_some(())));
+    assert!(idle.await.is_err(), "a living one stays open");
+
+    node.lose_connections();
+
+    until(async || (node.open_connections() == 0).then_some(())).await;
+    assert_eq!(monitor.measure(&nodes).await.failures, BTreeMap::new());
+    assert_eq!(node.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_question_does_not_wait_again_for_a_node_that_kept_silent() {
+    let world = World::new();
+    let (healthy, dead) = (world.start(busy()).await, world.start(busy()).await);
+    let monitor = world.monitor(Settings { timeout: SHORT * 2, ..world.settings() });
+    let nodes = [info(10, &healthy), info(11, &dead)];
+    monitor.measure(&nodes).await;
+    let before = world.clock.now();
+    dead.set_fault(Fault::HangAfterExec);
+    // The first question does not know yet.
+    for _ in 0..3 {
+        world.clock.advance(TimeDelta::minutes(1));
+        let round = monitor.measure_asking(&nodes, Asked::WhoAnswered).await;
+        assert_eq!(round.failures.keys().collect::<Vec<_>>(), [&NodeId(11)]);
+        let at = |id| round.readings[&NodeId(id)].at;
+        assert_eq!((at(10), at(11)), (world.clock.now(), before));
+        assert_eq!(dead.commands().len(), 2, "asked once in vain");
+    }
+    dead.set_fault(Fault::None);
+    assert_eq!(monitor.measure(&nodes).await.failures, BTreeMap::new(), "a cycle asks everybody");
+    let round = monitor.measure_asking(&nodes, Asked::WhoAnswered).await;
+    assert_eq!((round.failures.len(), dead.commands().len()), (0, 4));
 }
 
 #[tokio::test]
@@ -255,12 +354,55 @@ async fn the_agents_key_opens_the_door() {
 #[tokio::test]
 async fn an_agent_that_is_not_there_is_named() {
     let world = World::new();
-    let node = world.start(busy()).await;
+    let node = world.start_door(key_or_password(&new_key(Algorithm::Ed25519))).await;
     let mut settings = world.settings();
-    (settings.password, settings.agent) = (None, Some(world.folder.path().join("no-agent")));
+    (settings.password, settings.agent) = (None, Some(world.path("no-agent")));
     let round = world.monitor(settings).measure(&[info(10, &node)]).await;
     let said = failure(&round).to_string();
-    assert!(said.contains("no-agent cannot be asked") && said.contains("offers password"), "{said}");
+    assert!(said.contains("no-agent cannot be asked") && said.contains("offers publickey"), "{said}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_needed_is_not_asked() {
+    let world = World::new();
+    let key = new_key(Algorithm::Ed25519);
+    let node = world.start_door(key_or_password(&key)).await;
+    let agent = tokio::net::UnixListener::bind(world.path("agent")).unwrap();
+    let mut settings = world.settings();
+    settings.agent = Some(world.path("agent"));
+    settings.private_key = Some(world.key_file(&key));
+    let round = world.monitor(settings).measure(&[info(10, &node)]).await;
+    assert_eq!(round.failures, BTreeMap::new());
+    assert!(agent.accept().now_or_never().is_none(), "nobody knocked");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_silent_leaves_the_password_its_turn() {
+    let world = World::new();
+    let node = world.start_door(key_or_password(&new_key(Algorithm::Ed25519))).await;
+    // The kernel takes the connection; nobody answers on it.
+    let _agent = tokio::net::UnixListener::bind(world.path("agent")).unwrap();
+    let settings = Settings { agent: Some(world.path("agent")), ..world.settings() };
+    let round = world.monitor(settings.clone()).measure(&[info(10, &node)]).await;
+    assert_eq!(round.failures, BTreeMap::new());
+
+    let settings = Settings { password: Some("wrong".into()), ..settings };
+    let round = world.monitor(settings).measure(&[info(10, &node)]).await;
+    let said = failure(&round).to_string();
+    assert!(said.contains("agent cannot be asked: no answer within 2s"), "{said}");
+}
+
+#[tokio::test]
+async fn an_agent_that_shows_its_key_and_does_not_sign_leaves_the_password_its_turn() {
+    let world = World::new();
+    let key = new_key(Algorithm::Ed25519);
+    let node = world.start_door(key_or_password(&key)).await;
+    let listener = tokio::net::UnixListener::bind(world.path("agent")).unwrap();
+    let agent = tokio::spawn(show_key_and_hang(listener, key.public_key().to_bytes().unwrap()));
+    let settings = Settings { agent: Some(world.path("agent")), ..world.settings() };
+    let probes = ssh::probe(&world.monitor(settings), &[info(10, &node)]).await;
+    assert_eq!(probes[0].auth, Ok("password".into()));
+    agent.abort();
 }
 
 #[tokio::test]
@@ -506,16 +648,18 @@ async fn two_hundred_nodes_answer_in_one_round_though_ten_of_them_hang() {
     let world = World::new();
     let mut nodes = Vec::new();
     for id in 0..200 {
-        nodes.push(world.start(SimLoad { load: [id as f64; 3], ..busy() }).await);
+        nodes.push(world.start(SimLoad { load: [id as f64 / 100.0; 3], ..busy() }).await);
     }
     let infos: Vec<NodeInfo> = (0..200).zip(&nodes).map(|(id, node)| info(id, node)).collect();
+    let mut snapshot = snapshot(infos.clone(), &[]);
     let timeout = Duration::from_secs(10);
     let monitor = world.monitor(Settings { timeout, ..world.settings() });
     // Some at a time: unoptimised key exchanges of 200 servers and clients are no matter of this test.
     for some in (20..=200).step_by(20) {
         until(async || monitor.measure(&infos[..some]).await.failures.is_empty().then_some(())).await;
     }
-    world.clock.advance(TimeDelta::minutes(10));
+    // What the ten said before is too old by then.
+    world.clock.advance(TimeDelta::minutes(21));
     for (id, node) in nodes.iter().enumerate().skip(7).step_by(20) {
         let mute = id % 40 == 7;
         node.set_fault(if mute { Fault::HangBeforeBanner } else { Fault::HangAfterExec });
@@ -533,9 +677,11 @@ async fn two_hundred_nodes_answer_in_one_round_though_ten_of_them_hang() {
     assert!(round.failures.values().all(|failure| matches!(failure, SshFailure::Timeout { .. })));
     let fresh = round.readings.iter().filter(|(_, reading)| reading.at == world.clock.now());
     let five: Vec<_> = fresh.map(|(id, reading)| (id.0, reading.load[1])).collect();
-    let expected = (0..200_u64).filter(|id| id % 20 != 7).map(|id| (id, id as f64));
+    let expected = (0..200_u64).filter(|id| id % 20 != 7).map(|id| (id, id as f64 / 100.0));
     assert_eq!(five, expected.collect::<Vec<_>>());
     assert!(took < timeout + Duration::from_secs(2), "{took:?}");
+    snapshot.taken_at = world.clock.now();
+    assert_the_planner_uses_190(&round, &mut snapshot);
 }
 
 /// As after a start: no connection is open yet, and the planner has 190 readings to go by.
@@ -546,7 +692,6 @@ async fn two_hundred_nodes_answer_in_one_round_though_ten_of_them_hang() {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "the figure is what one runs it for")]
 async fn two_hundred_nodes_are_measured_from_a_cold_start_though_ten_of_them_hang() {
-    use vm_balancer::planner::{self, Note, Policy};
     let world = World::new();
     let mut nodes = Vec::new();
     for id in 0..200 {
@@ -568,22 +713,26 @@ async fn two_hundred_nodes_are_measured_from_a_cold_start_though_ten_of_them_han
     println!("a first round of 200 nodes, 10 hanging: {took:.1?} with a timeout of {timeout:?}");
     assert_eq!(round.failures.len(), 10, "{:?}", round.failures);
     assert!(took < timeout + Duration::from_secs(2), "{took:?}");
-    round.apply_to(&mut snapshot);
+    assert_the_planner_uses_190(&round, &mut snapshot);
+}
+
+/// The ten hanging nodes are named as unmeasured, and each of the others counts with its own load.
+fn assert_the_planner_uses_190(round: &Round, snapshot: &mut Snapshot) {
+    round.apply_to(snapshot);
     let policy = Policy { nodes_are_asked: true, ..Policy::default() };
-    let plan = planner::plan(&snapshot, &policy);
+    let plan = planner::plan(snapshot, &policy);
     let hanging: Vec<_> = (7..200).step_by(20).map(|id| format!("node-{id}")).collect();
-    assert!(
-        plan.clusters[0].notes.contains(&Note::Unmeasured { nodes: hanging }),
-        "{:?}",
-        plan.clusters[0].notes
-    );
-    let overview = planner::overview(&snapshot, &policy, ClusterId(1)).unwrap();
+    let notes = &plan.clusters[0].notes;
+    assert!(notes.contains(&Note::Unmeasured { nodes: hanging }), "{notes:?}");
+    let overview = planner::overview(snapshot, &policy, ClusterId(1)).unwrap();
     let used: Vec<_> = overview.nodes.iter().filter_map(|node| Some((node.node.0, node.at.load?))).collect();
     let expected = (0..200_u64).filter(|id| id % 20 != 7).map(|id| (id, (id as f64 / 100.0) / 16.0));
+    assert_eq!(used.len(), 190);
     for ((id, load), (expected_id, expected)) in used.iter().zip(expected) {
         assert!(*id == expected_id && (load - expected).abs() < 1e-6, "{id}: {load}");
     }
-    assert_eq!(used.len(), 190);
+    let overloaded: Vec<_> = plan.clusters[0].overloaded.iter().map(|node| node.node.0).collect();
+    assert_eq!(overloaded, Vec::<u64>::new(), "the busiest has two of 16 cores to do");
 }
 
 struct World {
@@ -611,6 +760,7 @@ impl World {
             learned_hosts: self.path("learned_hosts"),
             host_key_check: HostKeyCheck::Strict,
             parallel_max: ssh::PARALLEL_MAX,
+            keepalive: ssh::KEEPALIVE_INTERVAL,
         }
     }
 
@@ -728,6 +878,25 @@ fn failure(round: &Round) -> &SshFailure {
 
 fn new_key(algorithm: Algorithm) -> PrivateKey {
     PrivateKey::random(&mut safe_rng(), algorithm).unwrap()
+}
+
+/// A door that the key opens, and the password that the monitor has.
+fn key_or_password(key: &PrivateKey) -> Door {
+    Door { keys: vec![key.public_key().clone()], ..Door::default() }
+}
+
+/// An agent that answers the question for its keys and no other.
+async fn show_key_and_hang(listener: tokio::net::UnixListener, key: Vec<u8>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const IDENTITIES_ANSWER: u8 = 12;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let asked = stream.read_u32().await.unwrap();
+    stream.read_exact(&mut vec![0; asked as usize]).await.unwrap();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
+    let body = [&[IDENTITIES_ANSWER][..], &1_u32.to_be_bytes(), &length(&key), &key, &length(b"")].concat();
+    stream.write_all(&[&length(&body)[..], &body].concat()).await.unwrap();
+    // Until the other side has had enough.
+    let _ = stream.read_to_end(&mut Vec::new()).await;
 }
 
 async fn serve_agent(socket: std::path::PathBuf) {

@@ -251,6 +251,7 @@ impl Setup {
             learned_hosts: self.file("learned_hosts"),
             host_key_check: HostKeyCheck::Strict,
             parallel_max: ssh::PARALLEL_MAX,
+            keepalive: ssh::KEEPALIVE_INTERVAL,
         }
     }
 

@@ -16,12 +16,12 @@ use vm_balancer::{
     app::{App, Pace},
     clock::{Clock, ManualClock},
     config::{Config, Purpose},
-    model::{Mib, NodeId},
+    model::{ClusterId, Mib, NodeId},
     planner::{Note, Resource},
     sandbox::{
         ssh::{Fault, SimLoad, SimNode, SimVm},
         telegram::{self, ADMIN, SimTelegram},
-        vmmanager::{self, Options, Running, SimVmManager, World},
+        vmmanager::{self, Options, Running, SimCluster, SimVmManager, World},
     },
     scheduler::{Handle, Picture},
 };
@@ -132,6 +132,61 @@ async fn the_prediction_takes_the_vms_measured_use_along() {
     bot.stop().await;
 }
 
+// ---- who is asked
+
+#[tokio::test]
+async fn nobody_logs_in_to_nodes_of_clusters_that_are_not_balanced() {
+    let place = Place::new().await;
+    place.sim.edit(|world| {
+        let msk = world.clusters.values().next().unwrap().clone();
+        let spb = SimCluster { id: ClusterId(msk.id.0 + 1), name: "spb".into(), ..msk };
+        for node in world.nodes.values_mut().filter(|node| node.name == "kvm-02") {
+            node.cluster = spb.id;
+        }
+        world.clusters.insert(spb.id, spb);
+    });
+    let bot = Bot::start(&place, "CLUSTER_IDS=1\n").await;
+    bot.look().await;
+    let connections = |name| place.nodes[name].connections();
+    assert_eq!((connections("kvm-01"), connections("kvm-02")), (1, 0));
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_node_delays_no_answer_and_the_others_are_shown_as_they_are() {
+    let place = Place::new().await;
+    let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
+    let bot = Bot::start(&place, &(with_chat(&chat) + "SSH_TIMEOUT=4\n")).await;
+    let (dead, healthy) = (&place.nodes["kvm-01"], &place.nodes["kvm-02"]);
+    dead.set_fault(Fault::HangAfterExec);
+    bot.look().await;
+    let asked = dead.commands().len();
+    for minute in 1..=3 {
+        bot.clock.advance(TimeDelta::minutes(1));
+        healthy.set_load(SimLoad { load: [f64::from(minute); 3], cpus: 8, ..SimLoad::default() });
+        chat.say(ADMIN, ADMIN, "/node kvm-02").unwrap();
+        let measured = format!("(12:0{minute} UTC): load per core {:.2}", f64::from(minute) / 8.0);
+        chat.wait_for_text(ADMIN, &measured).await.unwrap();
+    }
+    chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
+    let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text().to_owned();
+    assert!(said.contains("Measured 3 min ago (12:00 UTC)"), "{said}");
+    assert!(said.contains("The last try to measure it failed: no answer in time"), "{said}");
+    chat.say(ADMIN, ADMIN, "/status").unwrap();
+    chat.wait_for_text(ADMIN, "Next cycle").await.unwrap();
+    assert_eq!(dead.commands().len(), asked, "no question waits for it again");
+
+    dead.set_fault(Fault::None);
+    bot.clock.advance(TimeDelta::minutes(1));
+    let now = bot.clock.now();
+    let picture = bot.look().await;
+    assert!(
+        picture.snapshot.nodes.iter().all(|node| node.load.as_ref().unwrap().at == now),
+        "a plan asks all"
+    );
+    bot.stop().await;
+}
+
 // ---- what the chat says
 
 #[tokio::test]
@@ -178,13 +233,25 @@ async fn a_changed_host_key_is_told_in_the_chat_with_both_fingerprints_and_the_n
     let both =
         format!("expected ssh-ed25519 {}, found ssh-ed25519 {}", other.fingerprint(), node.fingerprint());
     assert!(said.contains(&both), "{said}");
+    let known_hosts = place.path("known_hosts").display().to_string();
+    assert!(said.contains(&format!("{known_hosts}, line 1. ")), "{said}");
+    let command = format!("ssh-keygen -R '[127.0.0.1]:{}' -f '{known_hosts}'", port(node));
+    assert!(said.contains(&command), "{said}");
     assert_eq!(bot.unmeasured().await, ["kvm-01"]);
     chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
-    chat.wait_for_text(ADMIN, "not measured, allocation counts").await.unwrap();
+    let why = "not measured (its host key is not the known one), allocation counts";
+    chat.wait_for_text(ADMIN, why).await.unwrap();
     chat.say(ADMIN, ADMIN, "/status").unwrap();
     chat.wait_for_text(ADMIN, "no fresh measurement, allocation counts: kvm-01").await.unwrap();
     let alarms =
         || chat.messages(ADMIN).into_iter().filter(|said| said.text().contains("SSH host key of")).count();
+    // A node that shows nothing for a while and then the same key is no new matter.
+    for fault in [Fault::NotSsh, Fault::None] {
+        node.set_fault(fault);
+        bot.look().await;
+    }
+    chat.say(ADMIN, ADMIN, "/whoami").unwrap();
+    chat.wait_for_text(ADMIN, "This chat").await.unwrap();
     assert_eq!(alarms(), 1, "{}", chat.transcript(ADMIN));
     bot.stop().await;
 }

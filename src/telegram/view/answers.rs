@@ -8,8 +8,8 @@ use super::{
     plain,
 };
 use crate::{
-    event::Alert,
-    model::{Person, ProposalId},
+    event::{Alert, KeptKey},
+    model::{NodeId, Person, ProposalId},
     planner::{ClusterPlan, Direction},
     scheduler::{Approved, Balanced, Refused},
     store::{Mode, Pause},
@@ -20,6 +20,9 @@ use crate::{
         text::{Arg, args},
     },
 };
+
+/// A host has a key or two of each kind; what more lines say is no more help.
+const KEPT_KEYS_MAX: usize = 4;
 
 /// What `/start` and `/help` begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,16 +356,9 @@ impl View {
                 "alert-cluster-stopped",
                 args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
             ),
-            Alert::HostKeyChanged { node, name: node_name, expected, found } => self.say(
-                // A revoked key may be the one that was expected.
-                if expected.is_empty() { "alert-host-key-revoked" } else { "alert-host-key" },
-                args![
-                    node = Arg::Html(code(&name(node_name))),
-                    id = node.to_string(),
-                    expected = words(expected),
-                    found = words(found),
-                ],
-            ),
+            Alert::HostKeyChanged { node, name, expected, found, at } => {
+                self.host_key_changed(*node, name, expected, found, at)
+            }
             Alert::StoreRestored { exported_at, moved_to } => {
                 let exported = exported_at.map_or_else(|| "—".into(), |at| self.time(at, now));
                 self.say("alert-restored", args![at = exported, dir = words(moved_to)])
@@ -374,6 +370,42 @@ impl View {
                 self.say("alert-second-poller", args![since = self.time(*since, now)])
             }
         }
+    }
+
+    /// What was shown in place of which key, and what to do about it for each place that holds one.
+    fn host_key_changed(
+        &self,
+        node: NodeId,
+        node_name: &str,
+        expected: &str,
+        found: &str,
+        at: &[KeptKey],
+    ) -> String {
+        // A revoked key may be the one that was expected.
+        let is_revoked = expected.is_empty();
+        let changed = self.say(
+            if is_revoked { "alert-host-key-revoked" } else { "alert-host-key" },
+            args![
+                node = Arg::Html(code(&name(node_name))),
+                id = node.to_string(),
+                expected = words(expected),
+                found = words(found),
+            ],
+        );
+        let remedies = at.iter().take(KEPT_KEYS_MAX).map(|kept| self.host_key_remedy(kept, is_revoked));
+        std::iter::once(changed).chain(remedies).collect::<Vec<_>>().join("\n")
+    }
+
+    fn host_key_remedy(&self, kept: &KeptKey, is_revoked: bool) -> String {
+        let KeptKey { file, line, host, learned } = kept;
+        let key = match (is_revoked, learned) {
+            (true, _) => "alert-host-key-revoked-in",
+            (false, true) => "alert-host-key-learned",
+            (false, false) => "alert-host-key-known",
+        };
+        let command = format!("ssh-keygen -R '{host}' -f '{file}'");
+        let (file, command) = (Arg::Html(code(&words(file))), Arg::Html(code(&words(&command))));
+        self.say(key, args![file = file, line = *line, command = command])
     }
 
     /// Returns that reports were too many to be kept while Telegram was away.

@@ -157,8 +157,13 @@ pub(super) fn clip(text: &str, chars_max: usize) -> String {
 
 /// Some names, and how many more. Not escaped.
 pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
+    listed(all.map(name))
+}
+
+/// Some of these short texts, and how many more. Not escaped.
+pub(super) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     let more = all.len().saturating_sub(NAMES_MAX);
-    let mut text = all.take(NAMES_MAX).map(name).collect::<Vec<_>>().join(", ");
+    let mut text = all.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(", … +{more}"));
     }

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::{
     BUTTON_DATA_BYTES_MAX, Button, Page, View,
-    format::{bold, code, name, names, words},
+    format::{bold, code, listed, name, names, words},
 };
 use crate::{
-    model::{ClusterId, ForeignMigration, NodeId, Snapshot, VmId},
+    model::{ClusterId, ForeignMigration, NodeId, Snapshot, VmId, WhyUnmeasured},
     planner::{
         self, Exclusion, MoveWhy, NodeExplained, NodeOverview, NodeReading, Overview, Resource,
         TargetRefusal, VmExplained,
@@ -151,10 +151,11 @@ impl View {
                 imbalance = self.decimals(overview.figures.imbalance, 3),
             ],
         ));
-        lines.extend(self.measured_line(overview, now));
+        lines.extend(self.measured_line(overview, &picture.snapshot, now));
         lines.extend(overview.held.as_ref().map(|why| self.say("held", args![why = words(why)])));
         if every_node {
-            lines.extend(overview.nodes.iter().map(|node| self.node_line(node, now)));
+            let why = |node: &NodeOverview| picture.snapshot.why_unmeasured(node.node);
+            lines.extend(overview.nodes.iter().map(|node| self.node_line(node, why(node), now)));
         } else {
             let over: Vec<_> = overview.nodes.iter().filter(|node| !node.over.is_empty()).collect();
             lines.extend(over.iter().take(OVERLOADED_LINES_MAX).map(|node| self.overloaded_line(node)));
@@ -173,26 +174,52 @@ impl View {
         format!("⚠ {}: {}", code(&name(&node.name)), self.excesses(&node.over))
     }
 
-    fn node_line(&self, node: &NodeOverview, now: DateTime<Utc>) -> String {
+    fn node_line(&self, node: &NodeOverview, why: Option<WhyUnmeasured>, now: DateTime<Utc>) -> String {
         let mark = if node.over.is_empty() { "·" } else { "⚠" };
         let vms = self.say("count-vms", args![n = node.vms]);
         let full = if node.known { self.fullness(&node.at) } else { self.say("node-unknown", args![]) };
         let line = format!("{mark} {} ({}): {full}; {vms}", escape(&name(&node.name)), node.node);
-        match self.measured_briefly(node, now) {
+        match self.measured_briefly(node, why, now) {
             Some(measured) => format!("{line}; {measured}"),
             None => line,
         }
     }
 
     /// What a node measured and how long ago, for a line of a list; `None` where nobody asks nodes.
-    fn measured_briefly(&self, node: &NodeOverview, now: DateTime<Utc>) -> Option<String> {
+    fn measured_briefly(
+        &self,
+        node: &NodeOverview,
+        why: Option<WhyUnmeasured>,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
         match &node.measured {
             Some(reading) => {
                 let key = if reading.fresh { "measured-briefly" } else { "measured-briefly-old" };
                 Some(self.say(key, args![what = self.reading(reading), age = self.lasting(now - reading.at)]))
             }
-            None => (node.asked && node.known).then(|| self.say("measured-never", args![])),
+            None => (node.asked && node.known).then(|| match why {
+                Some(why) => self.say("measured-never-why", args![why = self.why_unmeasured(why)]),
+                None => self.say("measured-never", args![]),
+            }),
         }
+    }
+
+    fn why_unmeasured(&self, why: WhyUnmeasured) -> String {
+        let key = match why {
+            WhyUnmeasured::Refused => "unmeasured-refused",
+            WhyUnmeasured::Unreachable => "unmeasured-unreachable",
+            WhyUnmeasured::Silent => "unmeasured-silent",
+            WhyUnmeasured::HostKeyUnknown => "unmeasured-host-key-unknown",
+            WhyUnmeasured::HostKeyChanged => "unmeasured-host-key-changed",
+            WhyUnmeasured::HostKeyRevoked => "unmeasured-host-key-revoked",
+            WhyUnmeasured::HostKeyUnchecked => "unmeasured-host-key-unchecked",
+            WhyUnmeasured::Handshake => "unmeasured-handshake",
+            WhyUnmeasured::Login => "unmeasured-login",
+            WhyUnmeasured::Lost => "unmeasured-lost",
+            WhyUnmeasured::Command => "unmeasured-command",
+            WhyUnmeasured::Unreadable => "unmeasured-unreadable",
+        };
+        self.say(key, args![])
     }
 
     /// Load per core and memory really used.
@@ -207,9 +234,18 @@ impl View {
     }
 
     /// What a node measured, beside what is allocated on it, and how old that is.
-    fn measured_lines(&self, node: &NodeOverview, now: DateTime<Utc>) -> Vec<String> {
+    fn measured_lines(
+        &self,
+        node: &NodeOverview,
+        why: Option<WhyUnmeasured>,
+        now: DateTime<Utc>,
+    ) -> Vec<String> {
         let Some(reading) = &node.measured else {
-            return self.measured_briefly(node, now).into_iter().map(|never| format!("⚠ {never}")).collect();
+            return self
+                .measured_briefly(node, why, now)
+                .into_iter()
+                .map(|never| format!("⚠ {never}"))
+                .collect();
         };
         let mut what = self.reading(reading);
         if let Some(used) = reading.memory_used {
@@ -227,12 +263,13 @@ impl View {
         let age = self.lasting(now - reading.at);
         let at = self.time(reading.at, now);
         let mut lines = vec![self.say(key, args![what = what.join(", "), age = age, at = at])];
+        lines.extend(why.map(|why| self.say("node-last-try", args![why = self.why_unmeasured(why)])));
         lines.extend(reading.waits.then(|| self.say("node-load-waits", args![])));
         lines
     }
 
     /// How many nodes are measured, which are not, and how old the oldest reading that counts is.
-    fn measured_line(&self, overview: &Overview, now: DateTime<Utc>) -> Option<String> {
+    fn measured_line(&self, overview: &Overview, snapshot: &Snapshot, now: DateTime<Utc>) -> Option<String> {
         let nodes: Vec<_> = overview.nodes.iter().filter(|node| node.known).collect();
         if !nodes.iter().any(|node| node.asked || node.measured.is_some()) {
             return None;
@@ -241,7 +278,6 @@ impl View {
         let without: Vec<_> = nodes
             .iter()
             .filter(|node| !node.measured.as_ref().is_some_and(|reading| reading.fresh))
-            .map(|node| node.name.as_str())
             .collect();
         let mut parts = Vec::new();
         if let Some(oldest) = fresh().map(|reading| reading.at).min() {
@@ -257,7 +293,10 @@ impl View {
             ));
         }
         if !without.is_empty() {
-            let nodes = names(without.iter().copied());
+            let nodes = listed(without.into_iter().map(|node| match snapshot.why_unmeasured(node.node) {
+                Some(why) => format!("{} ({})", name(&node.name), self.why_unmeasured(why)),
+                None => name(&node.name),
+            }));
             parts.push(self.say("status-unmeasured", args![nodes = nodes]));
         }
         Some(parts.join("\n"))
@@ -312,7 +351,7 @@ impl View {
         let full =
             if overview.known { self.fullness(&overview.at) } else { self.say("node-unknown", args![]) };
         lines.push(format!("{full}; {}", self.say("count-vms", args![n = overview.vms])));
-        lines.extend(self.measured_lines(overview, now));
+        lines.extend(self.measured_lines(overview, snapshot.why_unmeasured(overview.node), now));
         lines.push(if overview.over.is_empty() {
             self.say("node-not-overloaded", args![])
         } else {

@@ -276,9 +276,13 @@ fn nodes_that_measure_themselves() {
     };
     let mut unmeasured = reading(13, 0, 0.0);
     unmeasured["load"] = serde_json::Value::Null;
+    let mut refused = unmeasured.clone();
+    (refused["id"], refused["name"]) = (14.into(), "node-14".into());
     let text = serde_json::json!({
         "version": 1, "taken_at": now(), "clusters": [{"id": 1, "name": "msk"}],
-        "nodes": [reading(10, 2, 8.0), reading(11, 3, 20.0), reading(12, 40, 20.0), unmeasured],
+        "nodes": [reading(10, 2, 8.0), reading(11, 3, 20.0), reading(12, 40, 20.0), unmeasured, refused],
+        "unmeasured": [{"node": 11, "why": "silent"}, {"node": 12, "why": "login"},
+                       {"node": 14, "why": "host_key_changed"}],
         "vms": [{"id": 1000, "name": "web-1", "node": 10, "cpu_cores": 4, "memory_mib": 8192, "state": "active",
                  "blocked_by": [], "measured": {"cores": 2.5, "at": now() - TimeDelta::minutes(2)}}],
     });
@@ -297,7 +301,7 @@ fn nodes_that_measure_themselves() {
     in_both(
         |view| {
             let mut pages: Vec<_> =
-                (10..=13).map(|id| view.node(&explained(id), &snapshot, now()).html()).collect();
+                (10..=14).map(|id| view.node(&explained(id), &snapshot, now()).html()).collect();
             let vm = planner::explain_vm(&snapshot, &policy, VmId(1000)).unwrap();
             pages.push(view.vm_explained(&vm, &snapshot, now()).html());
             for only in [None, Some(ClusterId(1))] {
@@ -329,6 +333,12 @@ fn status(picture: crate::scheduler::Picture) -> crate::scheduler::Status {
 
 #[test]
 fn alerts() {
+    let kept = |file: &str, line, learned| crate::event::KeptKey {
+        file: file.into(),
+        line,
+        host: "[10.0.0.1]:2222".into(),
+        learned,
+    };
     let all = [
         Alert::VmManagerAway { since: now(), why: "connection refused".into() },
         Alert::VmManagerBack { since: now(), until: now() + TimeDelta::seconds(3700) },
@@ -348,12 +358,14 @@ fn alerts() {
             name: "node-001".into(),
             expected: "SHA256:a".into(),
             found: "SHA256:b".into(),
+            at: vec![kept("/root/.ssh/known_hosts", 3, false), kept("data/known_hosts", 1, true)],
         },
         Alert::HostKeyChanged {
             node: crate::model::NodeId(10),
             name: "node-001".into(),
             expected: String::new(),
             found: "SHA256:b".into(),
+            at: vec![kept("/root/.ssh/known_hosts", 7, false)],
         },
         Alert::StoreRestored { exported_at: Some(now()), moved_to: "data/damaged".into() },
         Alert::SecondPoller { since: now() },
