@@ -170,6 +170,8 @@ function setStops(message) {
   const stops = message.querySelectorAll("button, a, [role=button]");
   for (const stop of stops) stop.tabIndex = message === current ? 0 : -1;
 }
+const newest = () => [...log.querySelectorAll(".message")].pop() ?? null;
+log.addEventListener("focusout", ({ relatedTarget }) => { if (!log.contains(relatedTarget)) setCurrent(newest()); });
 log.addEventListener("keydown", (event) => {
   const all = [...log.querySelectorAll(".message")];
   const here = all.indexOf(document.activeElement.closest(".message"));
@@ -276,11 +278,10 @@ function addMessage(message) {
     id: `m${message.chat}-${message.id}`, class: `message${own}${goesOn}${message.service ? " of-service" : ""}`, tabindex: -1,
     "data-id": message.id, "data-day": day, "data-from": message.service ? undefined : message.from.id,
   }, ...messageContent(message));
-  const wasNewest = !current?.isConnected || current === [...log.querySelectorAll(".message")].pop();
   log.append(element);
   if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
-  if (wasNewest && !current?.contains(document.activeElement)) setCurrent(element);
-  else setStops(element);
+  if (current?.isConnected && log.contains(document.activeElement)) setStops(element);
+  else setCurrent(element);
   if (!following && !isMine(message)) missed += 1;
   showDown();
 }
@@ -295,6 +296,7 @@ function removeMessage(chat, id) {
   const element = document.getElementById(`m${chat}-${id}`);
   if (element && !element.classList.contains("goes-on")) element.nextElementSibling?.classList.remove("goes-on");
   element?.remove();
+  if (element && element === current) setCurrent(newest());
 }
 
 function showRoom() {
@@ -854,7 +856,8 @@ function drawFlight(context, flight, now) {
   }
   const a = { x: from.x + from.w * 0.6, y: from.y + from.h / 2 }, b = { x: to.x + to.w * 0.6, y: to.y + to.h / 2 };
   const lift = Math.min(60, Math.hypot(b.x - a.x, b.y - a.y) / 4);
-  const x = a.x + (b.x - a.x) * far, y = a.y + (b.y - a.y) * far - Math.sin(far * Math.PI) * lift;
+  // On the curve that is drawn below.
+  const x = a.x + (b.x - a.x) * far, y = a.y + (b.y - a.y) * far - 4 * far * (1 - far) * lift;
   context.strokeStyle = map.colors.accent;
   context.fillStyle = map.colors.accent;
   context.setLineDash([6, 4]);
