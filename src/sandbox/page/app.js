@@ -1066,8 +1066,10 @@ const phone = matchMedia("(max-width: 820px), (max-height: 500px)");
 function namePanels() {
   for (const tab of tabs) {
     const panel = $(tab.getAttribute("aria-controls"));
-    if (phone.matches) panel.setAttribute("role", "tabpanel");
-    else panel.removeAttribute("role");
+    for (const [name, value] of [["role", "tabpanel"], ["aria-labelledby", tab.id]]) {
+      if (phone.matches) panel.setAttribute(name, value);
+      else panel.removeAttribute(name);
+    }
   }
 }
 phone.addEventListener("change", namePanels);
