@@ -205,6 +205,7 @@ async fn the_tour_plays_to_its_end() {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "what was measured stands in the output of the run")]
 async fn the_page_stays_smooth_at_10_100_and_1000_nodes() {
     for (nodes, vms, share_max) in [(10, 250, 0.5), (100, 2000, 0.2), (1000, 20_000, 0.05)] {
         let sandbox = started(Options { nodes, vms, ..Options::default() }).await;
