@@ -10,6 +10,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use teloxide::{
+    payloads::{SendMessageSetters, SendPhotoSetters},
+    prelude::Requester,
+    types::{ChatId, InputFile, ParseMode},
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -17,8 +22,10 @@ use tokio::{
 use vm_balancer::{
     cli::real_bot,
     clock::Clock,
-    sandbox::{Options, Sandbox},
+    sandbox::{Options, Sandbox, telegram::SUPERGROUP},
 };
+
+use crate::sim_telegram::{PNG, client};
 
 /// Far longer than anything here takes, also on a busy machine.
 const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -29,7 +36,7 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     let page = Browser::open(&sandbox, 1400, 900).await;
 
     // A node fills up by itself; once it is full, what is planned from here on is enough.
-    page.until("a full node", "return [...world.nodes.values()].some((node) => percent(node) >= 77)").await;
+    page.until("a full node", FULL_NODE).await;
     page.say("/status").await;
     page.press("Balance").await;
     page.until("a proposal", &has_button("Approve")).await;
@@ -37,10 +44,13 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     page.press("Approve").await;
     page.until("a VM on its way", "return flights.size > 0 || world.tasks.length > 0").await;
     page.screenshot("migrating.png").await;
-    page.until("level bars", "return ![...world.nodes.values()].some(isOver)").await;
-    page.until("the end of the plan", &bot_says("done")).await;
+    // What is read anew on the way must not leave a ghost behind.
+    page.run("return load().then(() => true)").await;
+    page.until("the end of the plan", &bot_says("✓ done: [1-9]\\d* moved, 0 failed")).await;
+    page.until("level bars", LEVEL_BARS).await;
+    page.until("nothing on its way", "return flights.size === 0 && travelling.size === 0").await;
     page.say("/history").await;
-    page.until("the approver in the history", &newest_says("Anna|1001")).await;
+    page.until("the approver in the history", &newest_says("✓[^]*Anna|1001")).await;
 
     page.click("#theme").await;
     page.click("#theme").await;
@@ -52,27 +62,39 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
 }
 
 #[tokio::test]
-async fn the_bot_answers_while_vmmanager_is_away_and_after_a_kill() {
+async fn a_failed_migration_an_outage_and_a_kill_are_told_and_gone_through() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
 
-    page.click("[data-switch=vmmanager_away]").await;
-    page.until(
-        "the switch",
-        "return document.querySelector('[data-switch=vmmanager_away]').ariaPressed === 'true'",
+    page.until("a full node", FULL_NODE).await;
+    page.switch("next_fails", "true").await;
+    page.say("/balance").await;
+    page.press("Approve").await;
+    page.until("the failed migration", &bot_says("⚠ done: \\d+ moved, [1-9]\\d* failed")).await;
+    page.screenshot("failed.png").await;
+    page.say("/history").await;
+    page.until("the failure in the history", &newest_says("✗")).await;
+
+    page.switch("vmmanager_away", "true").await;
+    page.until("the bot sees it", &bot_says("⚠ VMmanager cannot be used since")).await;
+    page.say("/status").await;
+    page.until("a status that tells of it", &newest_says("Mode:[^]*⚠ VMmanager cannot be used:")).await;
+    page.screenshot("fault.png").await;
+    page.switch("vmmanager_away", "false").await;
+    page.until("the bot sees that it is back", &bot_says("✓ VMmanager answers again")).await;
+    page.until_pressed(
+        "Refresh",
+        "a cycle without trouble",
+        &newest_says("^(?![^]*no answer)[^]*Last cycle"),
     )
     .await;
-    page.say("/status").await;
-    page.until("an answer", &answered("/status")).await;
-    page.screenshot("fault.png").await;
-    page.click("[data-switch=vmmanager_away]").await;
 
     page.click("[data-once=bot_kill]").await;
     page.until("a killed bot", "return document.getElementById('bot').classList.contains('down')").await;
     page.click("[data-once=bot_restart]").await;
     page.until("a running bot", "return !document.getElementById('bot').classList.contains('down')").await;
-    page.say("/status").await;
-    page.until("another answer", &answered("/status")).await;
+    page.say("/history").await;
+    page.until("what it remembers", &newest_says("✗")).await;
     assert_eq!(page.errors().await, Vec::<String>::new());
     page.close().await;
     sandbox.stop().await;
@@ -81,22 +103,83 @@ async fn the_bot_answers_while_vmmanager_is_away_and_after_a_kill() {
 #[tokio::test]
 async fn the_page_works_on_a_phone_and_by_keyboard() {
     let sandbox = started(Options::default()).await;
-    let page = Browser::open(&sandbox, 400, 800).await;
+    let page = Browser::open_with(&sandbox, 400, 800, &["--force-prefers-reduced-motion"]).await;
 
     page.until("the commands", "return menu.all.length > 0").await;
     page.keys("#text", "/sta\u{E015}\u{E007}").await;
     page.until("an answer", &answered("/status")).await;
+    assert_eq!(
+        page.run("return log.clientHeight > innerHeight * 0.6").await,
+        true,
+        "the log has most of the room"
+    );
     page.screenshot("phone.png").await;
     page.click("#tab-clusters").await;
     page.keys("#map", "\u{E014}").await;
     page.until("a chosen node", "return document.getElementById('detail').textContent.includes('memory')")
         .await;
     page.screenshot("phone-clusters.png").await;
+    page.keys("#map", "\u{E00C}").await;
+    page.until("no chosen node", "return document.getElementById('detail').textContent === ''").await;
     page.click("#tab-faults").await;
     page.screenshot("phone-faults.png").await;
     let too_wide = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
     assert_eq!(page.run(too_wide).await, false);
     assert_eq!(page.run(NAMELESS).await, json!([]));
+
+    page.click("[data-once=foreign_migration]").await;
+    page.until("a VM on its way", "return flights.size > 0").await;
+    assert_eq!(page.run(LANDS_AT_ONCE).await, true, "who wants no motion sees no VM fly on");
+
+    page.click("#tab-chat").await;
+    page.resize(800, 400).await;
+    page.until("the layout of a phone", "return document.getElementById('tabs').offsetHeight > 0").await;
+    page.until("the newest message", "return log.scrollHeight - log.scrollTop - log.clientHeight < 2").await;
+    page.screenshot("phone-landscape.png").await;
+    assert_eq!(page.run(too_wide).await, false);
+    assert_eq!(page.errors().await, Vec::<String>::new());
+    page.close().await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn messages_of_every_kind_can_be_read_and_used_by_keyboard() {
+    let sandbox = started(Options::default()).await;
+    let page = Browser::open(&sandbox, 1400, 900).await;
+    let bot = client(&sandbox.telegram, sandbox.telegram.token());
+    let room = ChatId(SUPERGROUP);
+
+    let html = "<tg-spoiler>secret</tg-spoiler> <blockquote expandable>long\nlong\nlong\nlong\nlong\nlong</blockquote>\
+        see https://example.org/a, @anna_admin and #plan7";
+    bot.send_message(room, html).parse_mode(ParseMode::Html).await.unwrap();
+    page.until("the message", &newest_says("secret")).await;
+    let seen = "return [...document.querySelectorAll('.body')].pop().querySelector";
+    assert_eq!(page.run(&format!("{seen}('a').href")).await, "https://example.org/a");
+    assert_eq!(page.run(&format!("{seen}('.mention').textContent")).await, "@anna_admin");
+    assert_eq!(page.run(&format!("{seen}('.hashtag').textContent")).await, "#plan7");
+    page.keys(".spoiler", " ").await;
+    page.keys(".long", "\u{E007}").await;
+    let opened = "return [...document.querySelectorAll('.spoiler, .long')].every(e => e.matches('.open'))";
+    assert_eq!(page.run(opened).await, true);
+
+    bot.send_photo(room, InputFile::memory(PNG).file_name("load.png")).caption("a picture").await.unwrap();
+    page.until("the picture", "return document.querySelector('.bubble img')?.naturalWidth > 0").await;
+    let csv = InputFile::memory("vm,source,target\n").file_name("history.csv");
+    bot.send_document(room, csv).await.unwrap();
+    page.until("the file", "return document.querySelector('.file')?.download === 'history.csv'").await;
+    let content = "return fetch(document.querySelector('.file').href).then(answer => answer.text())";
+    assert_eq!(page.run(content).await, "vm,source,target\n");
+
+    // One message at a time can be tabbed into, and the arrow keys choose which.
+    page.click("#text").await;
+    for n in 0..20 {
+        bot.send_message(room, format!("/help {n} /status")).await.unwrap();
+    }
+    page.until("the last message", &newest_says("19")).await;
+    assert_eq!(page.run(STOPS).await, json!(["/help", "/status", "↩"]));
+    page.keys("#log", "\u{E013}\u{E013}").await;
+    assert_eq!(page.run("return document.activeElement.textContent.includes('18')").await, true);
+    assert_eq!(page.run(STOPS).await, json!(["/help", "/status", "↩"]));
     assert_eq!(page.errors().await, Vec::<String>::new());
     page.close().await;
     sandbox.stop().await;
@@ -122,22 +205,107 @@ async fn the_tour_plays_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_thousand_nodes_are_drawn_in_time() {
-    let sandbox = started(Options { nodes: 1000, vms: 20_000, ..Options::default() }).await;
-    let page = Browser::open(&sandbox, 1400, 900).await;
-    page.click("[data-once=foreign_migration]").await;
-    page.until("a VM on its way", "return flights.size > 0").await;
-    // What is sent from tick to tick is what changed, not the world.
-    let rows = "return [world.nodes.size, world.vms.size >= 19000]";
-    assert_eq!(page.run(rows).await, json!([1000, true]));
-    let frames = "window.frames = 0; (function next() { window.frames++; requestAnimationFrame(next) })()";
-    page.run(frames).await;
-    page.until("30 frames while VMs travel", "return window.frames >= 30").await;
-    page.screenshot("thousand.png").await;
-    assert_eq!(page.errors().await, Vec::<String>::new());
-    page.close().await;
-    sandbox.stop().await;
+#[expect(clippy::print_stdout, reason = "what was measured stands in the output of the run")]
+async fn the_page_stays_smooth_at_10_100_and_1000_nodes() {
+    for (nodes, vms, share_max) in [(10, 250, 0.5), (100, 2000, 0.2), (1000, 20_000, 0.05)] {
+        let sandbox = started(Options { nodes, vms, ..Options::default() }).await;
+        let page = Browser::open(&sandbox, 1400, 900).await;
+        page.click("[data-once=foreign_migration]").await;
+        page.until("a VM on its way", "return flights.size > 0").await;
+        let Measured { frame_ms, long_share, delta_share } = page.measured().await;
+        println!(
+            "{nodes} nodes: {frame_ms:.0} ms a frame, {long_share:.2} of the time in long tasks, {delta_share:.3} of the world sent"
+        );
+        // Two cores with other work gave 17 ms, up to 0.11, and 0.045, 0.006, 0.004: room for a slower machine,
+        // and none for a frame in a second, or for the whole world at each tick.
+        assert!(frame_ms < 300.0, "{nodes} nodes: a frame takes {frame_ms} ms");
+        assert!(long_share < 0.5, "{nodes} nodes: {long_share} of the time goes to long tasks");
+        assert!(
+            delta_share < share_max,
+            "{nodes} nodes: {delta_share} of the world is sent from tick to tick"
+        );
+        if nodes == 1000 {
+            an_overloaded_node_is_found(&page).await;
+        }
+        assert_eq!(page.errors().await, Vec::<String>::new());
+        page.close().await;
+        sandbox.stop().await;
+    }
 }
+
+/// By a press on how many there are, wherever the map was scrolled.
+async fn an_overloaded_node_is_found(page: &Browser) {
+    page.until("an overloaded node", "return map.over.length > 0").await;
+    page.run("document.getElementById('view').scrollTop = 0").await;
+    page.click("#over").await;
+    page.until("the node in sight", IN_SIGHT).await;
+    page.screenshot("thousand.png").await;
+}
+
+/// How smooth the page is while VMs travel.
+struct Measured {
+    /// The median time from frame to frame.
+    frame_ms: f64,
+    /// The share of the time that goes to tasks of 50 ms and more, in which nothing else can be done.
+    long_share: f64,
+    /// How much of the world's size is sent at a tick, for the 95th of a hundred.
+    delta_share: f64,
+}
+
+const MEASURE: &str = "
+    const sorted = list => list.sort((a, b) => a - b);
+    const measured = whole => new Promise(done => {
+        const frames = [], deltas = [], began = performance.now();
+        let long = 0, last = null;
+        // The page's own frames, as long as it has something to move.
+        const drawn = drawFlights;
+        window.drawFlights = now => {
+            if (last !== null) frames.push(now - last);
+            const goesOn = drawn(now);
+            last = goesOn ? now : null;
+            return goesOn;
+        };
+        flip({ name: 'foreign_migration' });
+        new PerformanceObserver(list => list.getEntries().forEach(task => { long += task.duration; }))
+            .observe({ entryTypes: ['longtask'] });
+        const events = new EventSource('api/events');
+        events.addEventListener('world', event => deltas.push(event.data.length));
+        setTimeout(() => {
+            events.close();
+            done({
+                frame: sorted(frames)[Math.floor(frames.length / 2)], long: long / (performance.now() - began),
+                delta: sorted(deltas)[Math.floor(deltas.length * 0.95)] / whole,
+            });
+        }, 5000);
+    });
+    return fetch('api/state').then(answer => answer.json()).then(all => measured(JSON.stringify(all.world).length));";
+
+/// A node that is as full as a rush makes it; remembered, to look at it again.
+const FULL_NODE: &str = "window.full ??= [...world.nodes.values()].find(node => percent(node) >= 77)?.id;
+    return window.full !== undefined";
+
+/// The node that was full is not any more, and what was moved is where it was to go.
+const LEVEL_BARS: &str = "const moved = world.tasks.filter(task => task.status === 'complete');
+    const arrived = task => (world.vms.get(task.vm)?.node ?? task.target) === task.target;
+    return moved.some(task => task.source === window.full) && moved.every(arrived)
+        && percent(world.nodes.get(window.full)) <= limits().memory";
+
+/// Waits for the end of a migration, and says whether two frames later nothing flies.
+const LANDS_AT_ONCE: &str = "return new Promise(done => {
+    const look = () => world.tasks.some(task => task.status === 'complete')
+        ? requestAnimationFrame(() => requestAnimationFrame(() => done(flights.size === 0)))
+        : setTimeout(look, 10);
+    look();
+})";
+
+/// The chosen node's cell lies in the part of the map that is seen.
+const IN_SIGHT: &str = "const cell = map.cells.get(map.chosen), view = document.getElementById('view');
+    return cell !== undefined && isOver(world.nodes.get(map.chosen))
+        && cell.y >= view.scrollTop && cell.y + cell.h <= view.scrollTop + view.clientHeight";
+
+/// What of the messages can be tabbed into.
+const STOPS: &str = "return [...log.querySelectorAll('button, a, [role=button]')]
+    .filter(stop => stop.tabIndex >= 0).map(stop => stop.textContent)";
 
 /// What a screen reader would have no name for.
 const NAMELESS: &str = "return [...document.querySelectorAll('button, select, textarea, [role=tab], img')]
@@ -157,7 +325,7 @@ fn has_button(label: &str) -> String {
 
 fn bot_says(pattern: &str) -> String {
     format!(
-        "return [...document.querySelectorAll('.message:not(.own) .body')].some(b => /{pattern}/i.test(b.textContent))"
+        "return [...document.querySelectorAll('.message:not(.own) .body')].some(b => /{pattern}/.test(b.textContent))"
     )
 }
 
@@ -186,9 +354,13 @@ struct Browser {
 
 impl Browser {
     async fn open(sandbox: &Sandbox, width: u32, height: u32) -> Self {
+        Self::open_with(sandbox, width, height, &[]).await
+    }
+
+    async fn open_with(sandbox: &Sandbox, width: u32, height: u32, more: &[&str]) -> Self {
         let (driver, port) = driver().await;
         let profile = tempfile::tempdir().unwrap();
-        let arguments = [
+        let mut arguments = vec![
             "--headless".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
@@ -200,6 +372,7 @@ impl Browser {
             format!("--user-data-dir={}", profile.path().display()),
             format!("--window-size={width},{height}"),
         ];
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
@@ -209,7 +382,7 @@ impl Browser {
         let begun = asked(http.post(&base).json(&wanted)).await;
         let session = format!("{base}/{}", begun["sessionId"].as_str().unwrap());
         let browser = Self { http, session, _driver: driver, _profile: profile };
-        browser.post("window/rect", json!({ "width": width, "height": height })).await;
+        browser.resize(width, height).await;
         browser.post("url", json!({ "url": format!("http://{}/", sandbox.address()) })).await;
         browser.until("the page", "return document.body.dataset.ready === 'true'").await;
         browser
@@ -217,6 +390,17 @@ impl Browser {
 
     async fn post(&self, command: &str, body: Value) -> Value {
         asked(self.http.post(format!("{}/{command}", self.session)).json(&body)).await
+    }
+
+    async fn resize(&self, width: u32, height: u32) {
+        self.post("window/rect", json!({ "width": width, "height": height })).await;
+    }
+
+    async fn measured(&self) -> Measured {
+        let measured = self.run(MEASURE).await;
+        let number =
+            |name: &str| measured[name].as_f64().unwrap_or_else(|| panic!("no {name} in {measured}"));
+        Measured { frame_ms: number("frame"), long_share: number("long"), delta_share: number("delta") }
     }
 
     async fn run(&self, script: &str) -> Value {
@@ -262,6 +446,24 @@ impl Browser {
             "[...document.querySelectorAll('.keys button')].findLast(b => b.textContent.includes('{label}')).click()"
         ))
         .await;
+    }
+
+    /// Presses the newest button of that name again and again, until the page says yes.
+    async fn until_pressed(&self, label: &str, what: &str, script: &str) {
+        let deadline = Instant::now() + WAIT_MAX;
+        while self.run(script).await != true {
+            assert!(Instant::now() < deadline, "pressed in vain for {what}");
+            self.press(label).await;
+            self.until("an answer", "return document.querySelector('.keys .busy') === null").await;
+        }
+    }
+
+    /// Presses a switch of the panel of faults, and waits until it is as wanted.
+    async fn switch(&self, name: &str, pressed: &str) {
+        let css = format!("[data-switch={name}]");
+        self.click(&css).await;
+        let is_so = format!("return document.querySelector('{css}').ariaPressed === '{pressed}'");
+        self.until(&format!("{name} to be {pressed}"), &is_so).await;
     }
 
     async fn screenshot(&self, name: &str) {

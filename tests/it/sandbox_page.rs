@@ -11,6 +11,10 @@ use std::{
 
 use futures::StreamExt;
 use serde_json::{Value, json};
+use teloxide::{
+    prelude::Requester,
+    types::{ChatId, InputFile},
+};
 use vm_balancer::{
     cli::real_bot,
     clock::Clock,
@@ -19,6 +23,8 @@ use vm_balancer::{
         telegram::{ADMIN, OPERATOR, SUPERGROUP},
     },
 };
+
+use crate::sim_telegram::{PNG, client};
 
 /// Far longer than anything here takes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -61,6 +67,26 @@ async fn what_is_said_and_pressed_on_the_page_reaches_the_bot_and_back() {
     assert_eq!((&answer["user"], &answer["message"]), (&json!(OPERATOR), &json!(status.id)));
     let menu = get(&sandbox, &format!("api/menu?user={OPERATOR}&chat={SUPERGROUP}")).await;
     assert!(menu.as_array().unwrap().iter().any(|line| line["command"] == "status"), "{menu}");
+}
+
+#[tokio::test]
+async fn pictures_are_shown_and_all_other_files_are_only_saved() {
+    let sandbox = started(Options::default()).await;
+    let bot = client(&sandbox.telegram, sandbox.telegram.token());
+    let room = ChatId(SUPERGROUP);
+    let photo = InputFile::memory(PNG).file_name("load.png");
+    let photo = bot.send_photo(room, photo).await.unwrap().photo().unwrap()[0].file.id.clone();
+    assert_eq!(served(&sandbox, &photo.0).await, ("image/png".to_owned(), PNG.to_vec()));
+    for (name, content) in [
+        ("history.csv", "vm,source,target\n"),
+        ("page.html", "<script>alert(1)</script>"),
+        ("picture.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>"),
+    ] {
+        let file = InputFile::memory(content).file_name(name);
+        let file = bot.send_document(room, file).await.unwrap().document().unwrap().file.id.clone();
+        let expected = ("application/octet-stream".to_owned(), content.as_bytes().to_vec());
+        assert_eq!(served(&sandbox, &file.0).await, expected, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -201,6 +227,14 @@ async fn a_folder_made_for_the_bot_goes_with_the_sandbox() {
     assert!(folder.is_dir());
     sandbox.stop().await;
     assert!(!folder.exists());
+}
+
+/// Returns a file as the page gets it: its type and its content.
+async fn served(sandbox: &Sandbox, file: &str) -> (String, Vec<u8>) {
+    let answer = reqwest::get(url(sandbox, &format!("api/file/{file}"))).await.unwrap();
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    (kind, answer.bytes().await.unwrap().to_vec())
 }
 
 async fn started(options: Options) -> Sandbox {

@@ -667,7 +667,7 @@ async fn a_foreign_poller_can_be_pretended() {
 }
 
 /// The smallest PNG: one transparent pixel.
-const PNG: &[u8] =
+pub(crate) const PNG: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xdac\
 \xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
 
@@ -685,7 +685,7 @@ async fn started_with_clock() -> (Running, Bot, ManualClock) {
     (telegram, bot, clock)
 }
 
-fn client(telegram: &Running, token: &str) -> Bot {
+pub(crate) fn client(telegram: &Running, token: &str) -> Bot {
     Bot::new(token).set_api_url(telegram.url().parse().unwrap())
 }
 

@@ -65,24 +65,41 @@ function elementFor(entity, text) {
     case "italic": return make("i");
     case "underline": return make("u");
     case "strikethrough": return make("s");
-    case "spoiler": return make("span", {
-      class: "spoiler", tabindex: 0, role: "button", "aria-label": "Show the hidden text",
-      onclick: (event) => event.currentTarget.classList.add("open"),
-      onkeydown: (event) => event.key === "Enter" && event.currentTarget.classList.add("open"),
+    case "spoiler": return pressable("span", { class: "spoiler", "aria-label": "Show the hidden text" }, (span) => {
+      span.classList.add("open");
+      for (const name of ["role", "tabindex", "aria-label"]) span.removeAttribute(name);
     });
-    case "code": return make("code", { title: "Click to copy", onclick: () => copy(text) });
+    case "code": return pressable("code", { title: "Copy", "aria-label": `${text}, copy` }, () => copy(text));
     case "pre": return make("pre");
     case "blockquote": return make("blockquote");
-    case "expandable_blockquote": return make("blockquote", {
-      class: "long", onclick: (event) => event.currentTarget.classList.toggle("open"),
+    case "expandable_blockquote": return pressable("blockquote", { class: "long", "aria-expanded": "false" }, (quote) => {
+      quote.setAttribute("aria-expanded", String(quote.classList.toggle("open")));
     });
-    case "text_link": {
-      const safe = /^(https?|tg|mailto):/i.test(entity.url);
-      return safe ? make("a", { href: entity.url, target: "_blank", rel: "noopener noreferrer" }) : make("span");
-    }
+    case "text_link": return linkTo(entity.url);
+    case "url": return linkTo(/^\w+:\/\//.test(text) ? text : `http://${text}`);
+    case "email": return linkTo(`mailto:${text}`);
+    case "mention": case "hashtag": return make("span", { class: entity.type });
     case "bot_command": return make("button", { type: "button", class: "command", onclick: () => say(text) });
     default: return make("span");
   }
+}
+
+function linkTo(address) {
+  const safe = /^(https?|ftp|tg|mailto):/i.test(address);
+  return safe ? make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }) : make("span");
+}
+
+// What is pressed like a button without looking like one: by pointer, Enter or Space.
+function pressable(tag, attributes, press) {
+  return make(tag, {
+    ...attributes, tabindex: 0, role: "button",
+    onclick: (event) => press(event.currentTarget),
+    onkeydown: (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      press(event.currentTarget);
+    },
+  });
 }
 
 function fill(parent, text, entities, start, end) {
@@ -120,9 +137,54 @@ async function copy(text) {
 const log = $("log");
 // Whether the newest message is in sight; then it stays so, whatever comes or grows.
 let following = true;
-log.addEventListener("scroll", () => { following = log.scrollHeight - log.scrollTop - log.clientHeight < 80; });
+let missed = 0, lastTop = 0;
+log.addEventListener("scroll", () => {
+  const isNear = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  // Only who goes up stops following: the log also gets farther from its end by getting lower.
+  if (isNear || log.scrollTop < lastTop) following = isNear;
+  lastTop = log.scrollTop;
+  showDown();
+});
 function stay() { if (following) log.scrollTop = log.scrollHeight; }
-function follow() { following = true; stay(); }
+function follow() { following = true; stay(); showDown(); }
+// The log gets lower when a keyboard comes up, the text grows or the phone is turned.
+new ResizeObserver(stay).observe(log);
+
+function showDown() {
+  if (following) missed = 0;
+  $("down").hidden = following;
+  $("down").dataset.missed = missed || "";
+  $("down").setAttribute("aria-label", missed ? `To the newest message, ${missed} not seen` : "To the newest message");
+}
+$("down").addEventListener("click", follow);
+
+// One message at a time can be tabbed into, the newest unless the arrow keys chose another: else a long chat has
+// a hundred stops between the log and the text.
+let current = null;
+function setCurrent(element) {
+  const old = current;
+  current = element;
+  for (const message of [old, element]) if (message) setStops(message);
+}
+function setStops(message) {
+  const stops = message.querySelectorAll("button, a, [role=button]");
+  for (const stop of stops) stop.tabIndex = message === current ? 0 : -1;
+}
+const newest = () => [...log.querySelectorAll(".message")].pop() ?? null;
+log.addEventListener("focusout", ({ relatedTarget }) => { if (!log.contains(relatedTarget)) setCurrent(newest()); });
+log.addEventListener("keydown", (event) => {
+  const all = [...log.querySelectorAll(".message")];
+  const here = all.indexOf(document.activeElement.closest(".message"));
+  const next = {
+    ArrowUp: here < 0 ? all.length - 1 : here - 1, ArrowDown: here < 0 ? all.length : here + 1,
+    Home: 0, End: all.length - 1,
+  }[event.key];
+  if (next === undefined || !all[next]) return;
+  event.preventDefault();
+  setCurrent(all[next]);
+  all[next].focus({ preventScroll: true });
+  all[next].scrollIntoView({ block: "nearest" });
+});
 
 function isMine(message) {
   const user = state.users.get(state.who);
@@ -152,7 +214,7 @@ function keysElement(message) {
     const line = make("div");
     for (const button of row) {
       const press = (event) => pressed(event.currentTarget, message, button);
-      line.append(make("button", { type: "button", class: button.style || "", onclick: press },
+      line.append(make("button", { type: "button", class: button.style || "", "data-press": button.data, onclick: press },
         button.text + (button.url ? " ↗" : "")));
     }
     keys.append(line);
@@ -170,39 +232,79 @@ function messageContent(message) {
     onclick: () => document.getElementById(`m${message.chat}-${message.reply_to}`)?.scrollIntoView({ block: "center" }),
   }, original ? `${original.from.name}: ${original.text.slice(0, 80)}` : "a deleted message") : null;
   const bubble = make("div", { class: "bubble" },
-    make("div", { class: "author" }, message.from.name + (message.from.is_bot && message.from.id === state.bot.id ? " (bot)" : "")),
+    make("div", { class: `author tone${toneOf(message.from.id)}` }, message.from.name + (message.from.is_bot && message.from.id === state.bot.id ? " (bot)" : "")),
     quote, message.media ? mediaElement(message.media) : null, formatted(message),
     message.reactions.length ? make("span", { class: "reactions" }, message.reactions.join(" ")) : null,
     make("span", { class: "meta" }, meta));
+  const avatar = make("span", { class: `avatar tone${toneOf(message.from.id)}`, "aria-hidden": "true" }, message.from.name.slice(0, 1));
   const answer = make("button", { type: "button", class: "answer", "aria-label": "Reply", onclick: () => replyTo(message) }, "↩");
-  return message.buttons.length ? [bubble, keysElement(message), answer] : [bubble, answer];
+  return message.buttons.length ? [avatar, bubble, keysElement(message), answer] : [avatar, bubble, answer];
 }
 
+const TONES = 6;
+const toneOf = (id) => Math.abs(id) % TONES;
+
 function showMessage(message) {
-  const id = `m${message.chat}-${message.id}`;
-  let element = document.getElementById(id);
-  const content = messageContent(message);
-  if (element) {
-    const focused = [...element.querySelectorAll("button")].indexOf(document.activeElement);
-    element.replaceChildren(...content);
-    element.querySelectorAll("button")[focused]?.focus();
-    element.classList.remove("changed");
-    void element.offsetWidth; // restarts the animation
-    element.classList.add("changed");
-  } else {
-    element = make("div", { id, class: isMine(message) ? "message own" : "message", "data-id": message.id }, ...content);
-    log.querySelector(".empty")?.remove();
-    log.append(element);
-    if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
-  }
+  const element = document.getElementById(`m${message.chat}-${message.id}`);
+  if (element) showEdited(element, message);
+  else addMessage(message);
   if (isMine(message) && !message.edited) follow();
   else stay();
+}
+
+function showEdited(element, message) {
+  const stops = () => [...element.querySelectorAll("button, [role=button]")];
+  const hadFocus = element.contains(document.activeElement);
+  const focused = stops().indexOf(document.activeElement);
+  const opened = [...element.querySelectorAll(".long, .spoiler")].map((part) => part.classList.contains("open"));
+  element.replaceChildren(...messageContent(message));
+  // What somebody has opened stays open.
+  [...element.querySelectorAll(".long, .spoiler")].forEach((part, n) => opened[n] && part.click());
+  setStops(element);
+  if (hadFocus) (stops()[focused] || element).focus({ preventScroll: true });
+  element.classList.remove("changed");
+  void element.offsetWidth; // restarts the animation
+  element.classList.add("changed");
+}
+
+function addMessage(message) {
+  const before = log.lastElementChild;
+  const day = new Date(message.date).toDateString();
+  log.querySelector(".empty")?.remove();
+  if (before?.dataset.day !== day) log.append(make("div", { class: "day", "data-day": day }, dayName(message.date)));
+  const own = isMine(message) ? " own" : "";
+  const goesOn = log.lastElementChild.dataset.from === String(message.from.id) ? " goes-on" : "";
+  const element = make("div", {
+    id: `m${message.chat}-${message.id}`, class: `message${own}${goesOn}${message.service ? " of-service" : ""}`, tabindex: -1,
+    "data-id": message.id, "data-day": day, "data-from": message.service ? undefined : message.from.id,
+  }, ...messageContent(message));
+  log.append(element);
+  if (log.childElementCount > MESSAGES_KEPT) log.firstElementChild.remove();
+  if (current?.isConnected && log.contains(document.activeElement)) setStops(element);
+  else setCurrent(element);
+  if (!following && !isMine(message)) missed += 1;
+  showDown();
+}
+
+function dayName(date) {
+  const day = new Date(date);
+  const isToday = day.toDateString() === new Date().toDateString();
+  return isToday ? "Today" : day.toLocaleDateString([], { day: "numeric", month: "long" });
+}
+
+function removeMessage(chat, id) {
+  const element = document.getElementById(`m${chat}-${id}`);
+  if (element && !element.classList.contains("goes-on")) element.nextElementSibling?.classList.remove("goes-on");
+  element?.remove();
+  if (element && element === current) setCurrent(newest());
 }
 
 function showRoom() {
   state.unread.delete(state.room.key);
   log.setAttribute("aria-busy", "true");
   log.replaceChildren();
+  current = null;
+  missed = 0;
   for (const message of state.messages.get(state.room.chat)?.values() || []) {
     if (keyOf(message) === state.room.key) showMessage(message);
   }
@@ -245,10 +347,14 @@ function takeMessage(message, isNew = true) {
 
 function chatChanged(change) {
   switch (change.change) {
-    case "message": $("action").hidden = true; return takeMessage(change.message);
+    case "message":
+      $("action").hidden = true;
+      takeMessage(change.message);
+      return showSteps();
     case "deleted":
       state.messages.get(change.chat)?.delete(change.id);
-      return document.getElementById(`m${change.chat}-${change.id}`)?.remove();
+      removeMessage(change.chat, change.id);
+      return showSteps();
     case "commands": return loadMenu();
     case "action":
       if (change.chat !== state.room.chat) return;
@@ -405,7 +511,7 @@ $("who").addEventListener("change", () => {
 // ---- the clusters
 
 const world = { nodes: new Map(), vms: new Map(), clusters: new Map(), order: [], tasks: [], hour: 0 };
-const map = { cells: new Map(), dirty: new Set(), all: true, chosen: null, scale: 1, width: 0, height: 0, colors: {} };
+const map = { cells: new Map(), dirty: new Set(), all: true, chosen: null, over: [], scale: 1, room: 0, width: 0, height: 0, colors: {} };
 const flights = new Map(); // task -> flight
 const limits = () => ({ memory: state.about.memory_threshold ?? 70, cpu: state.about.cpu_threshold ?? 7, load: state.about.load_threshold ?? 1 });
 const percent = (node) => (node.mib ? (node.used * 100) / node.mib : 0);
@@ -413,7 +519,7 @@ const isOver = (node) => percent(node) > limits().memory || node.vcpus / node.co
 const gib = (mib) => (mib / 1024).toFixed(mib % 1024 ? 1 : 0);
 
 function takeWorld(delta, fresh) {
-  if (fresh) { world.nodes.clear(); world.vms.clear(); world.clusters.clear(); flights.clear(); map.all = true; }
+  if (fresh) { world.nodes.clear(); world.vms.clear(); world.clusters.clear(); flights.clear(); travelling.clear(); map.all = true; }
   world.hour = delta.hour;
   for (const [id, name] of delta.clusters) world.clusters.set(id, name);
   let shape = delta.clusters.length > 0 || delta.nodes_gone.length > 0;
@@ -431,7 +537,7 @@ function takeWorld(delta, fresh) {
     map.dirty.add(node);
   }
   for (const id of delta.vms_gone) { leave(id); world.vms.delete(id); }
-  if (delta.tasks) takeTasks(delta.tasks, fresh);
+  if (delta.tasks || fresh) takeTasks(delta.tasks || [], fresh);
   if (shape) layOut();
   showSummary();
   draw();
@@ -444,10 +550,14 @@ function leave(id) {
   map.dirty.add(vm.node);
 }
 
+// Calm hues for what is there anyway, so that the VMs that fill a node up stand out.
+const HUES = [200, 216, 184, 168, 232, 252, 150, 276];
+const RUSH_HUE = 26;
 function hueOf(name) {
+  if (name.startsWith("rush-")) return RUSH_HUE;
   let hash = 0;
-  for (const letter of name.replace(/-?\d+$/, "")) hash = (hash * 31 + letter.codePointAt(0)) % 360;
-  return hash;
+  for (const letter of name.replace(/-?\d+$/, "")) hash = (hash * 31 + letter.codePointAt(0)) % 997;
+  return HUES[hash % HUES.length];
 }
 
 // For screen readers: what happens on the canvas, in words, and only when it is news.
@@ -456,24 +566,60 @@ function speak(text) { $("spoken").textContent = text; }
 let spokenOver = "";
 function showSummary() {
   const over = [...world.nodes.values()].filter(isOver);
-  const words = `${world.nodes.size} nodes · ${world.vms.size} VMs · `;
-  const news = over.length ? make("b", {}, `${over.length} overloaded`) : "none overloaded";
+  $("counts").textContent = `${world.nodes.size} nodes · ${world.vms.size} VMs`;
+  $("over").textContent = over.length ? `▲ ${over.length} overloaded` : "none overloaded";
+  $("over").disabled = over.length === 0;
+  const added = over.find((node) => !map.over.includes(node.id));
+  map.over = over.map((node) => node.id);
+  if (added && world.order.length && !flights.size) requestAnimationFrame(() => revealUnasked([added.id]));
   const overNames = over.length > 5 ? `${over.length} nodes` : over.map((node) => node.name).join(", ");
-  $("summary").replaceChildren(words, news);
   if (spokenOver !== overNames) speak(over.length ? `Overloaded: ${overNames}` : "No node is overloaded");
   spokenOver = overNames;
   const minutes = Math.floor(world.hour * 60);
   $("clock").textContent = `day time ${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
   if (map.chosen) showDetail();
+  showSteps();
   showTable();
 }
 
-const SIZES = [
-  { upto: 24, width: 160, height: 68, memory: 30, cpu: 9, load: 5, text: 15, gap: 14 },
-  { upto: 160, width: 96, height: 41, memory: 15, cpu: 5, load: 3, text: 11, gap: 10 },
-  { upto: Infinity, width: 40, height: 20, memory: 9, cpu: 4, load: 2, text: 0, gap: 7 },
-];
+// Goes through the overloaded nodes, one at each press.
+$("over").addEventListener("click", () => {
+  const over = world.order.filter((id) => isOver(world.nodes.get(id)));
+  if (!over.length) return;
+  openTab($("tab-clusters"));
+  const next = over[(over.indexOf(map.chosen) + 1) % over.length];
+  if (next !== map.chosen) chooseNode(next);
+  reveal([next]);
+});
 
+// Scrolls the map so that these nodes are in sight; the first of them, where there is no room for all.
+function reveal(ids) {
+  const cells = ids.map((id) => map.cells.get(id)).filter(Boolean);
+  if (!cells.length) return;
+  const view = $("view");
+  const top = Math.min(...cells.map((cell) => cell.y)), end = Math.max(...cells.map((cell) => cell.y + cell.h));
+  if (top >= view.scrollTop && end <= view.scrollTop + view.clientHeight) return;
+  const [from, to] = end - top <= view.clientHeight ? [top, end] : [cells[0].y, cells[0].y + cells[0].h];
+  view.scrollTo({ top: (from + to - view.clientHeight) / 2, behavior: still.matches ? "auto" : "smooth" });
+}
+
+// Who has just scrolled the map looks at something; whoever has not is shown what begins.
+const HANDS_OFF_MS = 15000;
+let handsOn = -HANDS_OFF_MS;
+for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+  $("view").addEventListener(kind, () => { handsOn = performance.now(); }, { passive: true });
+}
+function revealUnasked(ids) {
+  if (performance.now() - handsOn > HANDS_OFF_MS) reveal(ids);
+}
+
+// A cell holds a name, then bars for memory, vCPUs and load; with room to spare it grows.
+const SIZES = [
+  { upto: 24, width: 150, height: 70, heightMax: 180, text: 16, cpu: 8, load: 5, gap: 10, pad: 8 },
+  { upto: 160, width: 92, height: 44, heightMax: 66, text: 13, cpu: 4, load: 3, gap: 6, pad: 4 },
+  { upto: Infinity, width: 36, height: 15, heightMax: 24, text: 0, cpu: 2, load: 2, gap: 5, pad: 0 },
+];
+const TITLE = 22;
 // Room for the frame around the outermost nodes.
 const MARGIN = 4;
 
@@ -482,22 +628,26 @@ function layOut() {
   world.order = nodes.map((node) => node.id);
   const size = SIZES.find(({ upto }) => nodes.length <= upto);
   const width = Math.max(200, $("map").clientWidth) - 2 * MARGIN;
-  const columns = Math.max(1, Math.floor((width + size.gap) / (size.width + size.gap)));
+  const columns = columnsFor(nodes.length, Math.max(1, Math.floor((width + size.gap) / (size.width + size.gap))));
   const cell = (width - size.gap * (columns - 1)) / columns;
+  const clusters = [...Map.groupBy(nodes, (node) => node.cluster)];
+  const rows = clusters.reduce((sum, [, own]) => sum + Math.ceil(own.length / columns), 0);
+  const room = $("view").clientHeight - $("legend").offsetHeight - 24 - clusters.length * TITLE;
+  const height = Math.max(size.height, Math.min(size.heightMax, Math.floor(room / rows) - size.gap));
   map.cells.clear();
-  let column = 0, top = 0, cluster = null;
-  for (const node of nodes) {
-    if (node.cluster !== cluster) {
-      if (column > 0) { top += size.height + size.gap; column = 0; }
-      cluster = node.cluster;
-      map.cells.set(`c${cluster}`, { title: true, x: MARGIN, y: top, w: width, h: 18 });
-      top += 22;
-    } else if (column === columns) { top += size.height + size.gap; column = 0; }
-    map.cells.set(node.id, { x: MARGIN + column * (cell + size.gap), y: top, w: cell, h: size.height, size });
-    column += 1;
+  let top = 0;
+  for (const [cluster, own] of clusters) {
+    map.cells.set(`c${cluster}`, { title: true, x: MARGIN, y: top, w: width, h: TITLE });
+    top += TITLE;
+    own.forEach((node, n) => {
+      const x = MARGIN + (n % columns) * (cell + size.gap), y = top + Math.floor(n / columns) * (height + size.gap);
+      map.cells.set(node.id, { x, y, w: cell, h: height, size });
+    });
+    top += Math.ceil(own.length / columns) * (height + size.gap);
   }
   map.width = width + 2 * MARGIN;
-  map.height = top + size.height + 4;
+  map.height = top;
+  map.room = $("view").clientHeight;
   map.scale = Math.min(window.devicePixelRatio || 1, 2);
   for (const canvas of [$("base"), $("fly")]) {
     canvas.width = Math.round(map.width * map.scale);
@@ -506,6 +656,12 @@ function layOut() {
     canvas.style.height = `${map.height}px`;
   }
   map.all = true;
+}
+
+// Few nodes are spread evenly over their rows: 12 look better as 4 by 3 than as 5, 5 and 2.
+function columnsFor(nodes, most) {
+  if (nodes > SIZES[0].upto) return most;
+  return Math.ceil(nodes / Math.ceil(nodes / most)) || 1;
 }
 
 function readColors() {
@@ -523,38 +679,57 @@ const travelling = new Set();
 function drawNode(context, node, cell) {
   const { colors } = map;
   const { size, x, y, w, h } = cell;
+  const { pad } = size;
+  const over = isOver(node), chosen = map.chosen === node.id;
+  const around = Math.min(MARGIN, size.gap / 2);
   context.fillStyle = colors.page;
-  context.fillRect(x - 4, y - 3, w + 8, h + 6);
-  const over = isOver(node);
-  let top = y;
+  context.fillRect(x - around, y - around, w + 2 * around, h + 2 * around);
+  const frame = chosen ? colors.accent : over ? colors.over : node.maintenance ? colors.maintenance : pad ? colors.line : null;
+  if (pad) drawCard(context, cell, colors.panel);
+  let top = y + pad;
   if (size.text) {
-    context.font = `${size.text > 12 ? 600 : 400} ${size.text - 2}px system-ui, "DejaVu Sans", sans-serif`;
-    context.textBaseline = "top";
-    context.fillStyle = over ? colors.over : node.maintenance ? colors.maintenance : colors.ink;
-    const right = `${percent(node).toFixed(0)} %`;
-    const room = w - context.measureText(right).width - 4;
-    const name = (node.maintenance ? "⏸ " : over ? "▲ " : "") + node.name;
-    context.save();
-    context.beginPath();
-    context.rect(x, y - 2, room, size.text + 4);
-    context.clip();
-    context.fillText(name, x, y);
-    context.restore();
-    context.textAlign = "right";
-    context.fillText(right, x + w, y);
-    context.textAlign = "left";
-    top += size.text + 2;
+    drawName(context, node, x + pad, top, w - 2 * pad, size.text, over);
+    top += size.text + 3;
   }
-  drawMemory(context, node, x, top, w, size.memory);
-  top += size.memory + 2;
-  drawBar(context, x, top, w, size.cpu, node.vcpus / node.cores / limits().cpu, colors.cpu);
+  const memory = y + h - pad - top - size.cpu - size.load - 3;
+  drawMemory(context, node, x + pad, top, w - 2 * pad, memory);
+  top += memory + 2;
+  drawBar(context, x + pad, top, w - 2 * pad, size.cpu, node.vcpus / node.cores / limits().cpu, colors.cpu);
   top += size.cpu + 1;
-  drawBar(context, x, top, w, size.load, node.load / limits().load, colors.load);
-  if (node.maintenance || over || map.chosen === node.id) {
-    context.strokeStyle = map.chosen === node.id ? colors.accent : over ? colors.over : colors.maintenance;
-    context.lineWidth = map.chosen === node.id ? 3 : 1.5;
-    context.strokeRect(x - 2.5, y - 2, w + 5, h + 3);
-  }
+  drawBar(context, x + pad, top, w - 2 * pad, size.load, node.load / limits().load, colors.load);
+  if (!frame) return;
+  context.strokeStyle = frame;
+  context.lineWidth = chosen && pad ? 3 : over || chosen || node.maintenance ? 2 : 1;
+  context.beginPath();
+  if (pad) context.roundRect(x, y, w, h, CORNER);
+  else context.rect(x - 1.5, y - 1.5, w + 3, h + 3);
+  context.stroke();
+}
+
+const CORNER = 7;
+function drawCard(context, { x, y, w, h }, color) {
+  context.fillStyle = color;
+  context.beginPath();
+  context.roundRect(x, y, w, h, CORNER);
+  context.fill();
+}
+
+function drawName(context, node, x, y, w, height, over) {
+  const { colors } = map;
+  context.font = `${height > 14 ? 600 : 400} ${height - 2}px system-ui, "DejaVu Sans", sans-serif`;
+  context.textBaseline = "top";
+  context.fillStyle = over ? colors.over : node.maintenance ? colors.maintenance : colors.ink;
+  const right = `${percent(node).toFixed(0)} %`;
+  const room = w - context.measureText(right).width - 4;
+  context.save();
+  context.beginPath();
+  context.rect(x, y - 2, room, height + 4);
+  context.clip();
+  context.fillText((node.maintenance ? "⏸ " : over ? "▲ " : "") + node.name, x, y);
+  context.restore();
+  context.textAlign = "right";
+  context.fillText(right, x + w, y);
+  context.textAlign = "left";
 }
 
 function drawMemory(context, node, x, y, w, h) {
@@ -626,7 +801,7 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 function takeTasks(tasks, fresh) {
   world.tasks = tasks;
-  const open = new Set();
+  const open = new Set(), begun = [];
   for (const task of tasks) {
     const runs = task.status === "running" || task.status === "created";
     if (runs) open.add(task.consul_id);
@@ -634,6 +809,7 @@ function takeTasks(tasks, fresh) {
       flights.set(task.consul_id, { task, vm: { ...(world.vms.get(task.vm) || {}) }, began: null, landing: null });
       travelling.add(task.vm);
       map.dirty.add(task.source);
+      begun.push(task);
     }
     const flight = flights.get(task.consul_id);
     if (flight) flight.task = task;
@@ -642,6 +818,7 @@ function takeTasks(tasks, fresh) {
     if (!open.has(id) && !flight.landing) flight.landing = fresh ? 0 : performance.now();
   }
   showTasks();
+  if (begun.length) requestAnimationFrame(() => revealUnasked([begun[0].source, begun[0].target]));
 }
 
 function drawFlights(now) {
@@ -649,7 +826,7 @@ function drawFlights(now) {
   context.setTransform(map.scale, 0, 0, map.scale, 0, 0);
   context.clearRect(0, 0, map.width, map.height);
   for (const [id, flight] of flights) {
-    const landed = flight.landing !== null && now - flight.landing > LANDING_MS;
+    const landed = flight.landing !== null && (still.matches || now - flight.landing > LANDING_MS);
     if (landed) {
       flights.delete(id);
       travelling.delete(flight.task.vm);
@@ -659,6 +836,7 @@ function drawFlights(now) {
     }
     drawFlight(context, flight, now);
   }
+  drawCallouts(context);
   return flights.size > 0 && !still.matches;
 }
 
@@ -676,38 +854,66 @@ function drawFlight(context, flight, now) {
     const part = Math.min(1, (now - flight.landing) / LANDING_MS);
     far = flight.task.status === "failed" ? flight.left * (1 - part) : flight.left + left * part;
   }
-  const w = Math.min(Math.max(6, flight.vm.w || 10), 60), h = Math.max(7, from.size.memory);
   const a = { x: from.x + from.w * 0.6, y: from.y + from.h / 2 }, b = { x: to.x + to.w * 0.6, y: to.y + to.h / 2 };
   const lift = Math.min(60, Math.hypot(b.x - a.x, b.y - a.y) / 4);
-  const x = a.x + (b.x - a.x) * far, y = a.y + (b.y - a.y) * far - Math.sin(far * Math.PI) * lift;
+  // On the curve that is drawn below.
+  const x = a.x + (b.x - a.x) * far, y = a.y + (b.y - a.y) * far - 4 * far * (1 - far) * lift;
   context.strokeStyle = map.colors.accent;
-  context.setLineDash([4, 4]);
-  context.lineWidth = 1.5;
+  context.fillStyle = map.colors.accent;
+  context.setLineDash([6, 4]);
+  context.lineWidth = 2;
   context.beginPath();
   context.moveTo(a.x, a.y);
   context.quadraticCurveTo((a.x + b.x) / 2, (a.y + b.y) / 2 - lift * 2, b.x, b.y);
   context.stroke();
   context.setLineDash([]);
-  context.fillStyle = `hsl(${flight.vm.hue ?? 200} 70% ${map.colors["vm-light"]})`;
-  context.strokeStyle = map.colors.ink;
-  context.fillRect(x - w / 2, y - h / 2, w, h);
-  context.strokeRect(x - w / 2, y - h / 2, w, h);
-  if (flight.vm.name && from.size.text > 12) {
-    context.fillStyle = map.colors.ink;
-    context.font = '12px system-ui, "DejaVu Sans", sans-serif';
-    context.textBaseline = "bottom";
-    context.fillText(flight.vm.name, x - w / 2, y - h / 2 - 2);
+  context.beginPath();
+  context.arc(b.x, b.y, 4, 0, 2 * Math.PI);
+  context.fill();
+  drawLabel(context, flight.vm.name || `VM ${flight.task.vm}`, x, y, `hsl(${flight.vm.hue ?? 200} 75% 72%)`, VM_INK);
+}
+
+// On a VM's colour, which is light in both themes.
+const VM_INK = "#16202a";
+function drawLabel(context, text, x, y, color, ink) {
+  context.font = '600 12px system-ui, "DejaVu Sans", sans-serif';
+  const w = context.measureText(text).width + 14, h = 22;
+  const left = Math.max(2, Math.min(map.width - w - 2, x - w / 2)), top = Math.max(2, y - h / 2);
+  context.fillStyle = color;
+  context.strokeStyle = ink;
+  context.lineWidth = 1.2;
+  context.beginPath();
+  context.roundRect(left, top, w, h, CORNER);
+  context.fill();
+  context.stroke();
+  context.fillStyle = ink;
+  context.textBaseline = "middle";
+  context.fillText(text, left + 7, top + h / 2 + 0.5);
+}
+
+// Where nodes are too small for their names, those that matter have one beside them.
+const CALLOUTS_MAX = 12;
+function drawCallouts(context) {
+  const named = new Set(map.chosen ? [map.chosen] : []);
+  for (const { task } of flights.values()) named.add(task.source).add(task.target);
+  for (const id of map.over) named.add(id);
+  for (const id of [...named].slice(0, CALLOUTS_MAX)) {
+    const node = world.nodes.get(id), cell = map.cells.get(id);
+    if (!node || !cell || cell.size.text) continue;
+    const ink = map.over.includes(id) ? map.colors.over : map.colors.ink;
+    drawLabel(context, `${node.name} ${percent(node).toFixed(0)} %`, cell.x + cell.w / 2, cell.y - 14, map.colors.panel, ink);
   }
 }
 
 function nodeName(id) { return world.nodes.get(id)?.name ?? `node ${id}`; }
 
+const NO_TASKS = "None yet. Once a node is overloaded, the bot proposes some in the chat.";
 function showTasks() {
   const rows = world.tasks.slice().reverse().map((task) => make("li", { class: task.status },
     make("span", { class: "status" }, task.status),
     make("span", {}, `${world.vms.get(task.vm)?.name ?? `VM ${task.vm}`}: ${nodeName(task.source)} → ${nodeName(task.target)}${task.foreign ? " (somebody else's)" : ""}`,
       task.output ? make("pre", {}, task.output) : null)));
-  $("tasks").replaceChildren(...(rows.length ? rows : [make("li", { class: "none" }, "none yet")]));
+  $("tasks").replaceChildren(...(rows.length ? rows : [make("li", { class: "none" }, NO_TASKS)]));
 }
 
 // ---- one node, and all of them as a table
@@ -725,7 +931,6 @@ function chooseNode(id) {
   if (map.chosen) map.dirty.add(map.chosen);
   map.chosen = id === map.chosen ? null : id;
   if (id) map.dirty.add(id);
-  map.all = true;
   detailShown = null;
   $("maintenance").textContent = "Node into maintenance";
   if (map.chosen) {
@@ -763,6 +968,7 @@ $("map").addEventListener("mousemove", (event) => {
   $("map").title = node ? `${node.name}: memory ${percent(node).toFixed(1)} %, ${(node.vcpus / node.cores).toFixed(2)} vCPU per core, ${node.count} VMs` : "";
 });
 $("map").addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && map.chosen) return chooseNode(null);
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 0, ArrowUp: 0 }[event.key];
   if (step === undefined || !world.order.length) return;
   event.preventDefault();
@@ -776,6 +982,7 @@ $("map").addEventListener("keydown", (event) => {
   }
   const id = world.order[Math.max(0, Math.min(world.order.length - 1, next))];
   if (id !== map.chosen) chooseNode(id);
+  reveal([id]);
 });
 
 let tableTimer = null;
@@ -785,7 +992,7 @@ function showTable() {
   const nodes = [...world.nodes.values()].sort((a, b) => percent(b) - percent(a)).slice(0, TABLE_ROWS);
   const focused = document.activeElement?.dataset?.node;
   const rows = nodes.map((node) => make("tr", { class: isOver(node) ? "over" : "" },
-    make("td", {}, make("button", { type: "button", "data-node": node.id, onclick: () => chooseNode(node.id) }, node.name)),
+    make("td", {}, make("button", { type: "button", "data-node": node.id, onclick: () => { chooseNode(node.id); reveal([node.id]); } }, node.name)),
     ...[world.clusters.get(node.cluster), `${percent(node).toFixed(1)} %`, (node.vcpus / node.cores).toFixed(2), node.load.toFixed(2), node.count,
       node.maintenance ? "maintenance" : isOver(node) ? "overloaded" : "fine"].map((text) => make("td", {}, String(text)))));
   $("table").querySelector("tbody").replaceChildren(...rows);
@@ -796,8 +1003,11 @@ $("table").addEventListener("toggle", showTable);
 let resizeTimer;
 new ResizeObserver(() => {
   clearTimeout(resizeTimer);
-  resizeTimer = setTimeout(() => { if ($("map").clientWidth && $("map").clientWidth !== map.width) { layOut(); draw(); } }, 60);
-}).observe($("map"));
+  resizeTimer = setTimeout(() => {
+    const is = { width: $("map").clientWidth, room: $("view").clientHeight };
+    if (is.width && (is.width !== map.width || is.room !== map.room)) { layOut(); draw(); }
+  }, 60);
+}).observe($("view"));
 
 // ---- faults, the bot, the theme, tabs
 
@@ -851,6 +1061,19 @@ $("theme").addEventListener("click", () => {
 });
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
+// As style.css has it: one part of the page at a time.
+const phone = matchMedia("(max-width: 820px), (max-height: 500px)");
+function namePanels() {
+  for (const tab of tabs) {
+    const panel = $(tab.getAttribute("aria-controls"));
+    for (const [name, value] of [["role", "tabpanel"], ["aria-labelledby", tab.id]]) {
+      if (phone.matches) panel.setAttribute(name, value);
+      else panel.removeAttribute(name);
+    }
+  }
+}
+phone.addEventListener("change", namePanels);
+namePanels();
 function openTab(tab) {
   for (const other of tabs) {
     other.setAttribute("aria-selected", String(other === tab));
@@ -926,9 +1149,30 @@ function listen() {
   });
 }
 
+// What a newcomer waits for or does next; away with the first press on its cross, and while a tour speaks.
+let stepsWanted = true;
+try { stepsWanted = localStorage.getItem("steps") !== "off"; } catch { /* storage may be forbidden */ }
+function showSteps() {
+  $("steps").hidden = !stepsWanted || !$("tour").hidden;
+  const isMoving = world.tasks.some((task) => task.status === "running" || task.status === "created");
+  const isProposed = log.querySelector(".keys [data-press^='p:'][data-press$=':a']") !== null;
+  const at = isMoving ? 3 : isProposed ? 2 : map.over.length ? 1 : 0;
+  [...$("steps").querySelectorAll("li")].forEach((step, n) => {
+    if (n === at) step.setAttribute("aria-current", "step");
+    else step.removeAttribute("aria-current");
+  });
+}
+$("steps").querySelector("button").addEventListener("click", () => {
+  stepsWanted = false;
+  try { localStorage.setItem("steps", "off"); } catch { /* then until the page is opened again */ }
+  showSteps();
+  $("text").focus();
+});
+
 function takeTour({ step, steps, text }) {
   $("tour").hidden = !text;
   $("tour").textContent = text ? `${step}/${steps} ${text}` : "";
+  showSteps();
 }
 
 applyTheme();

@@ -2,6 +2,8 @@
 //!
 //! Everything it serves is in the program; it talks to the sandbox's servers and to nothing else.
 
+#[cfg(test)]
+mod contrast;
 mod switches;
 mod world;
 

@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use super::found::found;
+
 /// Text with the entities that format it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Formatted {
@@ -47,8 +49,12 @@ pub enum EntityKind {
     CustomEmoji {
         custom_emoji_id: String,
     },
-    /// Found in the text, not written as a tag.
+    // Found in the text, not written as a tag.
     BotCommand,
+    Mention,
+    Hashtag,
+    Url,
+    Email,
 }
 
 /// Why Telegram would refuse the text; the words come behind `can't parse entities: `.
@@ -57,7 +63,7 @@ pub enum EntityKind {
 pub struct HtmlError(String);
 
 impl Formatted {
-    /// Takes the text as it is, with nothing formatted but the commands in it.
+    /// Takes the text as it is, with nothing formatted but what is found in it.
     #[must_use]
     pub fn plain(text: &str) -> Self {
         Self { text: text.to_owned(), entities: Vec::new() }.finished()
@@ -85,7 +91,7 @@ impl Formatted {
     pub fn to_html(&self) -> String {
         let mut html = String::new();
         let mut open: Vec<&Entity> = Vec::new();
-        let mut next = self.entities.iter().filter(|entity| entity.kind != EntityKind::BotCommand).peekable();
+        let mut next = self.entities.iter().filter(|entity| !entity.kind.is_found()).peekable();
         let mut at = 0;
         for letter in self.text.chars() {
             close_ended(&mut html, &mut open, at);
@@ -102,7 +108,7 @@ impl Formatted {
 
     fn finished(self) -> Self {
         let mut text = self.trimmed();
-        text.find_commands();
+        text.find_more();
         text.entities.sort_by_key(|entity| (entity.offset, std::cmp::Reverse(entity.length)));
         text
     }
@@ -116,37 +122,12 @@ impl Formatted {
         Self { text, entities }
     }
 
-    /// Telegram makes `/name` a link wherever a word starts with it, except in code and links.
-    fn find_commands(&mut self) {
-        let mut at = 0;
-        let mut found = Vec::new();
-        for word in self.text.split_inclusive(char::is_whitespace) {
-            let command = command_length(word);
-            if command > 0 && !self.is_verbatim(at) {
-                found.push(Entity { kind: EntityKind::BotCommand, offset: at, length: command });
-            }
-            at += word.encode_utf16().count();
-        }
-        self.entities.extend(found);
+    /// Telegram makes more of a text than its tags say, except in code and in links.
+    fn find_more(&mut self) {
+        let mut more = found(&self.text);
+        more.retain(|found| self.entities.iter().all(|written| written.allows(found)));
+        self.entities.extend(more);
     }
-
-    fn is_verbatim(&self, at: usize) -> bool {
-        self.entities.iter().any(|entity| {
-            let verbatim = matches!(
-                entity.kind,
-                EntityKind::Code | EntityKind::Pre { .. } | EntityKind::TextLink { .. }
-            );
-            verbatim && (entity.offset..entity.offset + entity.length).contains(&at)
-        })
-    }
-}
-
-/// Returns the length of `/name@bot` at the start of the word; 0 when there is none, as in `/a/path`.
-fn command_length(word: &str) -> usize {
-    let Some(rest) = word.strip_prefix('/') else { return 0 };
-    let name = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '@')).count();
-    let goes_on = rest.chars().nth(name).is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '<' | '>'));
-    if name == 0 || goes_on { 0 } else { 1 + name }
 }
 
 impl Entity {
@@ -160,9 +141,25 @@ impl Entity {
     fn end(&self) -> usize {
         self.offset + self.length
     }
+
+    /// Says whether this lies apart from the other or around it, and leaves what is in it as it is found.
+    fn allows(&self, other: &Self) -> bool {
+        let is_apart = other.end() <= self.offset || self.end() <= other.offset;
+        let is_around = self.offset <= other.offset && other.end() <= self.end();
+        is_apart || is_around && !self.kind.is_verbatim()
+    }
 }
 
 impl EntityKind {
+    /// Says whether Telegram finds it by itself.
+    fn is_found(&self) -> bool {
+        matches!(self, Self::BotCommand | Self::Mention | Self::Hashtag | Self::Url | Self::Email)
+    }
+
+    fn is_verbatim(&self) -> bool {
+        matches!(self, Self::Code | Self::Pre { .. } | Self::TextLink { .. })
+    }
+
     fn start_tag(&self) -> String {
         match self {
             Self::Bold => "<b>".into(),
@@ -181,7 +178,7 @@ impl EntityKind {
             Self::CustomEmoji { custom_emoji_id } => {
                 format!("<tg-emoji emoji-id=\"{}\">", escaped(custom_emoji_id))
             }
-            Self::BotCommand => String::new(),
+            Self::BotCommand | Self::Mention | Self::Hashtag | Self::Url | Self::Email => String::new(),
         }
     }
 
@@ -198,7 +195,7 @@ impl EntityKind {
             Self::Pre { language: Some(_) } => "</code></pre>",
             Self::TextLink { .. } => "</a>",
             Self::CustomEmoji { .. } => "</tg-emoji>",
-            Self::BotCommand => "",
+            Self::BotCommand | Self::Mention | Self::Hashtag | Self::Url | Self::Email => "",
         }
     }
 }
@@ -610,12 +607,16 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_found_where_words_start() {
-        let text = Formatted::plain("try /status or 1/2 and /help@bot, not /vm/v3 or /пароль");
+    fn what_is_found_lies_in_tags_but_never_in_code_or_links() {
+        let html = "<b>see /status</b> <code>/help</code> <a href=\"https://example.org\">@anna_admin</a> #no<b>w</b>";
+        let text = Formatted::html(html).unwrap();
+        let kinds: Vec<_> = text.entities.iter().map(|entity| entity.kind.clone()).collect();
+        let link = EntityKind::TextLink { url: "https://example.org".into() };
         assert_eq!(
-            text.entities,
-            [entity(EntityKind::BotCommand, 4, 7), entity(EntityKind::BotCommand, 23, 9)]
+            kinds,
+            [EntityKind::Bold, EntityKind::BotCommand, EntityKind::Code, link, EntityKind::Bold]
         );
+        assert_eq!(text.to_html(), html);
     }
 
     fn entity(kind: EntityKind, offset: usize, length: usize) -> Entity {

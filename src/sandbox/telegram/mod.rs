@@ -6,6 +6,7 @@
 mod cast;
 mod connection;
 mod faults;
+mod found;
 mod handle;
 mod html;
 mod keyboard;
