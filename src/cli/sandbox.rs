@@ -160,3 +160,36 @@ fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = 
     use clap::builder::TypedValueParser as _;
     value_parser!(u64).range(least..=most).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Args, Command};
+
+    #[test]
+    fn the_language_of_the_environment_passes_through_and_the_flag_wins() {
+        let environment: BTreeMap<_, _> =
+            [(LANGUAGE, "ru"), ("DRY_RUN", "true")].map(|(name, value)| (name.into(), value.into())).into();
+        let variables = |line: &str, environment| {
+            let Some(Command::Sandbox(args)) = parsed(line).unwrap().command else { unreachable!() };
+            args.options(environment).bot_variables.into_iter().collect::<Vec<_>>()
+        };
+        let language = |code: &str| vec![(LANGUAGE.to_owned(), code.to_owned())];
+        assert_eq!(variables("", &environment), language("ru"));
+        assert_eq!(variables("--lang en", &environment), language("en"));
+        assert_eq!(variables("", &BTreeMap::new()), []);
+    }
+
+    #[test]
+    fn the_tour_has_a_chat_of_its_own() {
+        let refused = parsed("--tour --chat topic").unwrap_err().to_string();
+        assert!(refused.contains("cannot be used with"), "{refused}");
+        parsed("--tour").unwrap();
+    }
+
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["vm-balancer", "sandbox"].into_iter().chain(line.split_whitespace()))
+    }
+}

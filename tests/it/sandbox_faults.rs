@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use vm_balancer::{
+    clock::Clock,
     model::{NodeId, VmId},
     sandbox::{
         Options, Sandbox,
@@ -17,10 +18,12 @@ use vm_balancer::{
     },
 };
 
-use crate::sandbox_page::{flip, get, idle, started, url};
+use crate::sandbox_page::{flip, get, idle, post, started, url};
 
 /// As slow as a slow Telegram is; nothing else here takes so long.
-const SLOW: Duration = Duration::from_secs(3);
+const TELEGRAM_SLOW: Duration = Duration::from_secs(3);
+/// As slow as a slow VMmanager is.
+const VMMANAGER_SLOW: Duration = Duration::from_secs(2);
 /// Longer than the migration of a small VM takes in this sandbox, and all of them together take less than an hour.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -65,6 +68,39 @@ async fn every_fault_of_the_table_has_its_effect_for_as_long_as_it_is_on() {
             assert!(!outside.sees(name).await, "{name} goes on");
         }
     }
+}
+
+#[tokio::test]
+async fn every_fault_with_a_button_of_its_own_has_its_effect_for_as_long_as_it_is_on() {
+    let sandbox = idle(Options::default()).await;
+    let outside = Outside::new(&sandbox);
+    for name in [
+        "vmmanager_away",
+        "vmmanager_slow",
+        "vmmanager_unavailable",
+        "next_fails",
+        "telegram_too_many",
+        "telegram_away",
+        "telegram_conflict",
+    ] {
+        assert!(!outside.sees(name).await, "{name} before it is on");
+        for on in [true, false] {
+            let state = post(&sandbox, "api/switch", json!({ "name": name, "on": on })).await;
+            assert_eq!(state[name], on, "{name}");
+            assert_eq!(outside.sees(name).await, on, "{name}");
+        }
+    }
+    let outside_vm = outside.movable();
+    let node = sandbox.vmmanager.world().nodes[&outside_vm.node].clone();
+    let state =
+        post(&sandbox, "api/switch", json!({ "name": "maintenance", "node": node.id, "on": true })).await;
+    assert!(sandbox.vmmanager.world().nodes[&node.id].maintenance);
+    assert_eq!(state["in_maintenance"], json!([node.id, node.name]));
+    post(&sandbox, "api/switch", json!({ "name": "foreign_migration" })).await;
+    assert!(sandbox.vmmanager.tasks().iter().any(|task| task.foreign));
+    assert_eq!(outside.log_in().await, 201);
+    post(&sandbox, "api/switch", json!({ "name": "token_dead" })).await;
+    assert_eq!(sandbox.vmmanager.session_count(), 0);
 }
 
 #[tokio::test]
@@ -129,8 +165,10 @@ impl<'a> Outside<'a> {
 
     async fn sees_in_answers(&self, fault: &str) -> Option<bool> {
         let vm = self.movable().id;
+        let began = Instant::now();
         let nodes = self.vmmanager("node").await;
-        let Some((status, text)) = nodes else { return Some(fault == "torn_body") };
+        let took = began.elapsed();
+        let Some((status, text)) = nodes else { return Some(matches!(fault, "away" | "torn_body")) };
         let list: Value = serde_json::from_str(&text).unwrap_or_default();
         let count = |list: &Value| list["list"].as_array().map_or(0, Vec::len) as u64;
         let size = |list: &Value| list["size"].as_u64().unwrap_or_default();
@@ -138,9 +176,11 @@ impl<'a> Outside<'a> {
             "status" => status == 500,
             "html" => status == 200 && text.starts_with("<!doctype html>"),
             "error_in_ok" => status == 200 && list["error"]["code"].is_number(),
-            "torn_body" => false,
+            "away" | "torn_body" => false,
+            "slow" => took >= VMMANAGER_SLOW,
+            "unavailable" => status == 503,
             "wrong_password" => self.log_in().await == 401,
-            "clock_skew" => self.sandbox.vmmanager.view().now - Utc::now() > TimeDelta::hours(1),
+            "clock_skew" => self.sandbox.vmmanager.view().now - Clock::system().now() > TimeDelta::hours(1),
             "empty_lists" => size(&list) == 0,
             "half_lists" => count(&list) * 2 == size(&list),
             "shrunk_list" => size(&self.list("host").await) * 2 <= self.vms() as u64,
@@ -185,9 +225,10 @@ impl<'a> Outside<'a> {
             "complete_without_move" => is(&task, "complete") && platform.node_of(vm.id) == Some(vm.node),
             "runs_forever" => is(&task, "running"),
             "deferred" => is(&early, "created") && is(&task, "complete"),
+            "fails" => is(&task, "failed") && platform.node_of(vm.id) == Some(vm.node),
             "vm_vanishes" => platform.node_of(vm.id).is_none(),
             "target_vanishes" => !platform.world().nodes.contains_key(target),
-            other => panic!("nobody says how {other} looks"),
+            other => unreachable!("nobody says how {other} looks"),
         }
     }
 
@@ -258,18 +299,21 @@ impl<'a> Outside<'a> {
     async fn sees_at_telegram(&self, fault: &str) -> bool {
         match fault {
             "server_errors" => self.telegram("getMe", json!({})).await.unwrap().0 == 502,
+            "too_many" => self.send(SUPERGROUP).await.unwrap().0 == 429,
+            "away" => self.telegram("getMe", json!({})).await.is_none(),
+            "conflict" => self.telegram("getUpdates", json!({})).await.unwrap().0 == 409,
             "lost_answers" => self.send(SUPERGROUP).await.is_none(),
             "slow" => {
                 let began = Instant::now();
                 self.telegram("getMe", json!({})).await.unwrap();
-                began.elapsed() >= SLOW
+                began.elapsed() >= TELEGRAM_SLOW
             }
             "kicked" => self.send(SUPERGROUP).await.unwrap().0 == 403,
             "replay" => self.updates().await > 0,
             "supergroup" => self.send(GROUP).await.unwrap().1["parameters"]["migrate_to_chat_id"].is_number(),
             "delete_message" => self.message_is_gone().await,
             "delete_topic" => self.send((FORUM, OPS_TOPIC)).await.unwrap().0 == 400,
-            other => panic!("nobody says how {other} looks"),
+            other => unreachable!("nobody says how {other} looks"),
         }
     }
 

@@ -97,37 +97,6 @@ async fn changes_are_told_as_they_happen() {
 }
 
 #[tokio::test]
-async fn every_switch_can_be_thrown() {
-    let sandbox = started(Options::default()).await;
-    let names = [
-        "vmmanager_away",
-        "vmmanager_slow",
-        "vmmanager_unavailable",
-        "next_fails",
-        "telegram_too_many",
-        "telegram_away",
-        "telegram_conflict",
-    ];
-    for name in names {
-        let on = post(&sandbox, "api/switch", json!({ "name": name, "on": true })).await;
-        assert_eq!(on[name], true, "{name}");
-        let off = post(&sandbox, "api/switch", json!({ "name": name, "on": false })).await;
-        assert_eq!(off[name], false, "{name}");
-    }
-    let node = sandbox.vmmanager.view().nodes[0].id.0;
-    let state =
-        post(&sandbox, "api/switch", json!({ "name": "maintenance", "node": node, "on": true })).await;
-    assert!(sandbox.vmmanager.view().nodes[0].maintenance);
-    assert_eq!(state["in_maintenance"], json!([node, sandbox.vmmanager.view().nodes[0].name]));
-    post(&sandbox, "api/switch", json!({ "name": "foreign_migration" })).await;
-    assert!(sandbox.vmmanager.tasks().iter().any(|task| task.foreign));
-    post(&sandbox, "api/switch", json!({ "name": "token_dead" })).await;
-    assert_eq!(sandbox.vmmanager.session_count(), 0);
-}
-
-// ---- the bot's chat
-
-#[tokio::test]
 async fn in_a_topic_of_the_forum_the_bot_proposes_there_and_nowhere_else() {
     let sandbox = started(Options { chat: BotChat::Topic, ..Options::default() }).await;
     assert_eq!(get(&sandbox, "api/state").await["about"]["room"], format!("{FORUM}/{OPS_TOPIC}"));
