@@ -74,7 +74,7 @@ async fn carry_out(
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
-    let setup = || Setup::new(args, environment);
+    let setup = || Setup::new(args, environment.clone());
     match &args.command {
         Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup()?, file, out),
         Some(Command::Plan { snapshot: None }) => plan_live(args, &setup()?, clock, out).await,
@@ -82,7 +82,7 @@ async fn carry_out(
         Some(Command::Check) => try_all(args, &setup()?, clock, out).await,
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
         #[cfg(feature = "sandbox")]
-        Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), clock).await,
+        Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), &environment, clock).await,
         None if args.once => once(args, &setup()?, clock, out).await,
         None => bot(args, &setup()?, clock).await,
     }
@@ -287,14 +287,21 @@ fn confirm_restored(args: &Args, store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The sandbox reads no configuration: it is the same world everywhere.
+/// The sandbox reads no configuration but the language: it is the same world everywhere.
 #[cfg(feature = "sandbox")]
-async fn sandbox(args: &Args, wanted: super::SandboxArgs, clock: &Clock) -> Result<Exit, Failure> {
+async fn sandbox(
+    args: &Args,
+    wanted: super::SandboxArgs,
+    environment: &BTreeMap<String, String>,
+    clock: &Clock,
+) -> Result<Exit, Failure> {
     // The terminal shows the chat; what the log says below a warning would stand between its lines.
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Warn };
     logging::start(level, LogFormat::Text);
     let shutdown = stop_at_signals()?;
-    super::sandbox::run(wanted, clock, shutdown).await.map_err(|error| Failure::trouble(chain(&error)))?;
+    super::sandbox::run(wanted.options(environment), clock, shutdown)
+        .await
+        .map_err(|error| Failure::trouble(chain(&error)))?;
     Ok(Exit::Fine)
 }
 

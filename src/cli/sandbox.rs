@@ -1,19 +1,20 @@
 //! `vm-balancer sandbox`: the real bot among simulated servers.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     net::SocketAddr,
     path::PathBuf,
 };
 
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{App, Pace},
     clock::Clock,
     config::{Config, Purpose},
-    sandbox::{self, BotEnvironment, LISTEN, Options, SandboxError, StartBot},
+    sandbox::{self, BotChat, BotEnvironment, LISTEN, Options, SandboxError, Ssh, StartBot},
 };
 
 /// How the sandbox is started.
@@ -43,15 +44,68 @@ pub struct SandboxArgs {
     /// Keep the bot's store in this folder; without it the store goes when the sandbox ends
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The chat that the bot is configured for; the page can change it
+    #[arg(long, value_enum, default_value_t = ChatArg::Supergroup, conflicts_with = "tour")]
+    chat: ChatArg,
+    /// Whether the bot asks the nodes for their load: each is an SSH server of its own and takes three open files;
+    /// auto does it up to 60 nodes
+    #[arg(long, value_enum, value_name = "WHETHER", default_value_t = SshArg::Auto)]
+    ssh: SshArg,
+    /// The language that the bot begins with [default: VM_BALANCER_LANG of the environment, else en]
+    #[arg(long, value_name = "LANG", value_parser = ["en", "ru"])]
+    lang: Option<String>,
+}
+
+/// A kind of chat.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum ChatArg {
+    Supergroup,
+    Topic,
+    Group,
+    Private,
+}
+
+/// Whether nodes are asked.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum SshArg {
+    On,
+    Off,
+    Auto,
+}
+
+impl From<SshArg> for Ssh {
+    fn from(ssh: SshArg) -> Self {
+        match ssh {
+            SshArg::On => Self::On,
+            SshArg::Off => Self::Off,
+            SshArg::Auto => Self::Auto,
+        }
+    }
+}
+
+impl From<ChatArg> for BotChat {
+    fn from(chat: ChatArg) -> Self {
+        match chat {
+            ChatArg::Supergroup => Self::Supergroup,
+            ChatArg::Topic => Self::Topic,
+            ChatArg::Group => Self::Group,
+            ChatArg::Private => Self::Private,
+        }
+    }
 }
 
 /// VMs for each node where nobody says how many.
 const VMS_PER_NODE: usize = 25;
 
-impl From<SandboxArgs> for Options {
-    fn from(args: SandboxArgs) -> Self {
-        let SandboxArgs { listen, seed, nodes, vms, speed, snapshot, tour, data_dir } = args;
-        Self {
+/// The one variable that passes through: who reads Russian reads it here too.
+const LANGUAGE: &str = "VM_BALANCER_LANG";
+
+impl SandboxArgs {
+    /// Returns the sandbox's options; of the environment only the language counts.
+    pub(super) fn options(self, environment: &BTreeMap<String, String>) -> Options {
+        let Self { listen, seed, nodes, vms, speed, snapshot, tour, data_dir, chat, ssh, lang } = self;
+        let language = lang.or_else(|| environment.get(LANGUAGE).cloned());
+        Options {
             listen,
             seed,
             nodes,
@@ -60,7 +114,9 @@ impl From<SandboxArgs> for Options {
             snapshot,
             tour,
             data_dir,
-            ..Self::default()
+            chat: chat.into(),
+            ssh: ssh.into(),
+            bot_variables: language.map(|language| (LANGUAGE.to_owned(), language)).into_iter().collect(),
         }
     }
 }
@@ -71,7 +127,7 @@ impl From<SandboxArgs> for Options {
 ///
 /// Why it did not start.
 pub(super) async fn run(
-    args: SandboxArgs,
+    options: Options,
     clock: &Clock,
     shutdown: CancellationToken,
 ) -> Result<(), SandboxError> {
@@ -80,7 +136,7 @@ pub(super) async fn run(
         let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
     };
     let input = tokio::io::BufReader::new(tokio::io::stdin());
-    sandbox::run(args.into(), real_bot(clock.clone()), input, print, shutdown).await
+    sandbox::run(options, real_bot(clock.clone()), input, print, shutdown).await
 }
 
 /// Returns what starts the real bot in a sandbox.
@@ -103,4 +159,37 @@ pub fn real_bot(clock: Clock) -> StartBot {
 fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
     use clap::builder::TypedValueParser as _;
     value_parser!(u64).range(least..=most).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Args, Command};
+
+    #[test]
+    fn the_language_of_the_environment_passes_through_and_the_flag_wins() {
+        let environment: BTreeMap<_, _> =
+            [(LANGUAGE, "ru"), ("DRY_RUN", "true")].map(|(name, value)| (name.into(), value.into())).into();
+        let variables = |line: &str, environment| {
+            let Some(Command::Sandbox(args)) = parsed(line).unwrap().command else { unreachable!() };
+            args.options(environment).bot_variables.into_iter().collect::<Vec<_>>()
+        };
+        let language = |code: &str| vec![(LANGUAGE.to_owned(), code.to_owned())];
+        assert_eq!(variables("", &environment), language("ru"));
+        assert_eq!(variables("--lang en", &environment), language("en"));
+        assert_eq!(variables("", &BTreeMap::new()), []);
+    }
+
+    #[test]
+    fn the_tour_has_a_chat_of_its_own() {
+        let refused = parsed("--tour --chat topic").unwrap_err().to_string();
+        assert!(refused.contains("cannot be used with"), "{refused}");
+        parsed("--tour").unwrap();
+    }
+
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["vm-balancer", "sandbox"].into_iter().chain(line.split_whitespace()))
+    }
 }

@@ -3,7 +3,12 @@
 //! It does not know what the bot is: whoever starts the sandbox brings a function that runs it. Each run has a
 //! runtime of its own, so that a kill ends everything the bot has spawned, and nothing else.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -49,7 +54,7 @@ pub enum BotStatus {
 #[derive(Clone)]
 pub struct BotSwitch {
     start: StartBot,
-    variables: Arc<BTreeMap<String, String>>,
+    variables: Arc<StdMutex<BTreeMap<String, String>>>,
     running: Arc<Mutex<Option<Run>>>,
     status: watch::Sender<BotStatus>,
 }
@@ -74,7 +79,7 @@ impl BotSwitch {
     #[must_use]
     pub fn new(start: StartBot, variables: BTreeMap<String, String>) -> Self {
         let status = watch::Sender::new(BotStatus::Killed);
-        Self { start, variables: Arc::new(variables), running: Arc::default(), status }
+        Self { start, variables: Arc::new(StdMutex::new(variables)), running: Arc::default(), status }
     }
 
     /// Starts the bot; one that runs is killed before.
@@ -86,7 +91,7 @@ impl BotSwitch {
         end(&mut running).await;
         let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
         let shutdown = CancellationToken::new();
-        let variables = self.variables.as_ref().clone();
+        let variables = self.variables().clone();
         let bot = (self.start)(BotEnvironment { variables, shutdown: shutdown.clone() });
         let (status, (tell_end, ended)) = (self.status.clone(), watch::channel(false));
         status.send_replace(BotStatus::Running);
@@ -118,6 +123,21 @@ impl BotSwitch {
             let _ = tokio::time::timeout(STOP_WAIT, run.ended.wait_for(|ended| *ended)).await;
         }
         end(&mut running).await;
+    }
+
+    /// Returns one of the bot's variables, as its next start will have it.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.variables().get(name).cloned()
+    }
+
+    /// Changes a variable for the next start; a bot that runs does not notice.
+    pub fn set_variable(&self, name: &str, value: String) {
+        self.variables().insert(name.to_owned(), value);
+    }
+
+    fn variables(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.variables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns how the bot is, and tells of changes.

@@ -4,6 +4,8 @@
 //! which comes from outside as a function and is the real one, over the real protocols, on loopback.
 
 pub mod bot;
+mod bot_chat;
+mod measured;
 pub mod page;
 pub mod scenario;
 pub mod ssh;
@@ -25,13 +27,16 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use bot::{BotEnvironment, BotStatus, BotSwitch, StartBot};
+pub use bot_chat::BotChat;
+pub use measured::Ssh;
 
 use crate::{
     clock::Clock,
     model::{ReadSnapshotError, Snapshot},
 };
+use measured::MeasuredNodes;
 use scenario::Life;
-use telegram::{ADMIN, OPERATOR, SUPERGROUP, VIEWER};
+use telegram::{ADMIN, OPERATOR, VIEWER};
 use vmmanager::{Pace, Scale, SimVmManager, World};
 
 /// Where the page is looked for first, as the contract says.
@@ -60,6 +65,10 @@ pub struct Options {
     pub tour: bool,
     /// Where the bot keeps its store; a fresh folder that is removed at the end where empty.
     pub data_dir: Option<PathBuf>,
+    /// The chat that the bot is configured for at the start.
+    pub chat: BotChat,
+    /// Whether the bot asks the nodes for their load.
+    pub ssh: Ssh,
     /// Settings of the bot beside or instead of the sandbox's own, by the contract's names.
     pub bot_variables: BTreeMap<String, String>,
 }
@@ -76,6 +85,8 @@ impl Default for Options {
             snapshot: None,
             tour: false,
             data_dir: None,
+            chat: BotChat::default(),
+            ssh: Ssh::default(),
             bot_variables: BTreeMap::new(),
         }
     }
@@ -120,7 +131,13 @@ impl Sandbox {
     pub async fn start(options: Options, start_bot: StartBot) -> Result<Self, SandboxError> {
         let listener = listen(options.listen).await?;
         let clock = Clock::system();
-        let world = world(&options)?;
+        let mut world = world(&options)?;
+        let measured = match options.ssh.is_on(world.nodes.len()) {
+            true => MeasuredNodes::start(&mut world)
+                .await
+                .map_err(|source| SandboxError::Start { what: "the simulated nodes", source })?,
+            false => MeasuredNodes::default(),
+        };
         let vmmanager = start_vmmanager(world, &options, &clock).await?;
         let telegram =
             telegram::SimTelegram::start(telegram::Options { clock, ..telegram::Options::default() });
@@ -128,7 +145,11 @@ impl Sandbox {
             .await
             .map_err(|source| SandboxError::Start { what: "the simulated Telegram", source })?;
         let data = DataDir::new(options.data_dir.clone())?;
-        let mut variables = bot_variables(&telegram, &vmmanager, &data.path);
+        let mut variables = bot_variables(&telegram, &vmmanager, &data.path, options.chat);
+        let ssh = measured
+            .variables(&data.path)
+            .map_err(|source| SandboxError::DataDir { path: data.path.clone(), source })?;
+        variables.extend(ssh.into_iter().map(|(name, value)| (name.to_owned(), value)));
         variables.extend(options.bot_variables.clone());
         let about = about(&variables);
         let bot = BotSwitch::new(start_bot, variables);
@@ -136,7 +157,11 @@ impl Sandbox {
         if options.tour {
             life.keep_calm();
         }
-        let stage = page::Stage::new(telegram.handle(), vmmanager.clone(), life, bot.clone(), about);
+        if bot.variable("SSH_ENABLED").is_some_and(|on| on == "true") {
+            life.measured();
+        }
+        let (telegram_handle, platform) = (telegram.handle(), vmmanager.clone());
+        let stage = page::Stage::new(telegram_handle, platform, life, measured, bot.clone(), about);
         let page = stage
             .serve(listener)
             .map_err(|source| SandboxError::Listen { address: options.listen, source })?;
@@ -178,7 +203,8 @@ impl Sandbox {
              What to try:\n\
              \x20 - within a minute a node fills up and the bot proposes a plan: press Approve\n\
              \x20 - /status, /balance, /history in the chat; write as an operator, a viewer, a stranger\n\
-             \x20 - Faults: VMmanager away, the next migration fails, kill and restart the bot\n\
+             \x20 - Faults: VMmanager away, the next migration fails, kill and restart the bot; More faults has the rest\n\
+             \x20 - Burn CPU on a node; another chat for the bot: a topic, a basic group, a private chat\n\
              Here in the terminal: write a command such as /status, press Approve, as viewer, help\n\
              Ctrl+C ends it.\n",
             self.vmmanager.url(),
@@ -215,7 +241,7 @@ pub async fn run(
     print(&sandbox.welcome());
     let telegram = sandbox.telegram.handle();
     tokio::select! {
-        () = terminal::talk(&telegram, input, &print) => {}
+        () = terminal::talk(&telegram, || sandbox.stage.bot_place(), input, &print) => {}
         () = shutdown.cancelled() => {}
     }
     sandbox.stop().await;
@@ -280,6 +306,7 @@ fn bot_variables(
     telegram: &telegram::Running,
     vmmanager: &vmmanager::Running,
     data_dir: &Path,
+    chat: BotChat,
 ) -> BTreeMap<String, String> {
     let login = vmmanager.options();
     let settings = [
@@ -288,7 +315,7 @@ fn bot_variables(
         ("VMMANAGER_PASSWORD", login.password),
         ("TELEGRAM_BOT_TOKEN", telegram.token().to_owned()),
         ("TELEGRAM_API_URL", telegram.url()),
-        ("TELEGRAM_CHAT_ID", SUPERGROUP.to_string()),
+        ("TELEGRAM_CHAT_ID", chat.id()),
         ("TELEGRAM_ADMIN_IDS", ADMIN.to_string()),
         ("TELEGRAM_OPERATOR_IDS", OPERATOR.to_string()),
         ("TELEGRAM_VIEWER_IDS", VIEWER.to_string()),
@@ -323,11 +350,11 @@ fn about(variables: &BTreeMap<String, String>) -> serde_json::Value {
         roles.entry(id.to_string()).or_insert(json!(who));
     }
     json!({
-        "room": variables.get("TELEGRAM_CHAT_ID").map(|chat| chat.replace(':', "/")),
         "roles": roles,
         "memory_threshold": number("MEMORY_OVERLOAD_THRESHOLD", 70.0),
         "cpu_threshold": number("CPU_OVERLOAD_THRESHOLD", 7.0),
         "load_threshold": number("LOAD_OVERLOAD_THRESHOLD", 1.0),
+        "measured": variables.get("SSH_ENABLED").is_some_and(|on| on == "true"),
     })
 }
 

@@ -1,16 +1,17 @@
-//! Life in the simulated clusters: load follows the day and drifts, VMs are born and die, a node fills up.
+//! Life in the simulated clusters: load follows the day and drifts, VMs are born and die, a node fills up or burns
+//! CPU.
 //!
 //! Changes nothing by itself: [`Life::live`] is given the world and how much time has passed. The same seed and
 //! the same steps give the same life.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     f64::consts::TAU,
     time::Duration,
 };
 
 use super::vmmanager::{SimNode, SimVm, World};
-use crate::model::{NodeId, VmId};
+use crate::model::{Mib, NodeId, VmId};
 
 /// The first node fills up so soon after the start, at any speed: a newcomer looks for a minute.
 const FIRST_RUSH: Duration = Duration::from_secs(8);
@@ -19,9 +20,20 @@ const RUSH_EVERY: Duration = Duration::from_secs(150);
 /// A rush fills its node up to this share of the memory, in percent: over the default threshold of 70, and
 /// little enough that a few migrations mend it.
 const RUSH_FILLS_PERCENT: f64 = 77.0;
+/// A node that burns gets there, in busy vCPUs per core: over the default threshold of 1.0 with some to spare, and
+/// little enough that a few migrations mend it.
+const BURN_TO_LOAD: f64 = 1.25;
+/// vCPUs and GiB of a VM that burns CPU: a few of them are enough, and none fills memory.
+const BURNER: (u32, u64) = (8, 1);
+/// A burn ends so long after its beginning, at any speed: the bot wants two readings, a person reads the plan.
+const BURN_LASTS: Duration = Duration::from_secs(240);
+/// What a burner does once it has burnt out: its share of its vCPUs.
+const BURNT_OUT_SHARE: f64 = 0.02;
+/// The VMs of a rush stay at least so long, at any speed: longer than a plan takes to be carried out.
+const GUEST_STAYS: Duration = Duration::from_secs(300);
 /// VMs that a rush brings at a time: one sees the node fill up, and it is over before somebody has read a plan.
 const RUSH_BIRTHS: usize = 2;
-/// While a node is fuller than this, in percent, no other rush begins.
+/// While a node is fuller than this, in percent, no other rush begins, and nobody who came with one leaves it.
 const CALM_PERCENT: f64 = 70.0;
 /// Births that are not a rush leave a node below this, in percent.
 const BIRTH_FILLS_PERCENT: f64 = 64.0;
@@ -29,6 +41,8 @@ const BIRTH_FILLS_PERCENT: f64 = 64.0;
 const TURNOVER_PER_HOUR: f64 = 0.02;
 /// Fewer births an hour than this would look like death.
 const BIRTHS_PER_HOUR_MIN: f64 = 3.0;
+/// Sizes of the dead that wait for somebody to be born with; beyond, the world is to shrink.
+const SIZES_KEPT: usize = 50;
 /// When the simulated day begins: load rises from here on.
 const STARTS_AT_HOUR: f64 = 9.0;
 /// The hour with the least load.
@@ -44,14 +58,30 @@ pub struct Life {
     hours: f64,
     next_rush: Duration,
     elapsed: Duration,
-    /// The node that is filling up, and with what.
-    rush: Option<NodeId>,
+    /// What is going on on which node.
+    rush: Option<Rush>,
+    /// The bot measures load: nodes burn CPU now and then.
+    measured: bool,
+    /// Rushes that nobody asked for, so far.
+    rushes: u32,
+    /// VMs that came with a rush, and when; each leaves by itself, else the world would fill up.
+    guests: BTreeMap<VmId, Duration>,
+    /// VMs that burn CPU, and until when.
+    burners: BTreeMap<VmId, Duration>,
+    /// Sizes of the dead: who is born is as large, so that memory stays about the same.
+    sizes: VecDeque<Mib>,
     /// Births and deaths that are due, in fractions.
     births_due: f64,
     deaths_due: f64,
     next_vm: u64,
     /// How busy each VM is: its share of its vCPUs, and how far it drifted from that.
     habits: BTreeMap<VmId, Habit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rush {
+    Fills(NodeId),
+    Burns(NodeId),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +101,11 @@ impl Life {
             next_rush: FIRST_RUSH,
             elapsed: Duration::ZERO,
             rush: None,
+            measured: false,
+            rushes: 0,
+            guests: BTreeMap::new(),
+            burners: BTreeMap::new(),
+            sizes: VecDeque::new(),
             births_due: 0.0,
             deaths_due: 0.0,
             next_vm: 1,
@@ -95,21 +130,57 @@ impl Life {
             self.deaths_due -= 1.0;
             self.death(world, busy);
         }
+        self.farewell(world, busy);
         self.rush_on(world);
+    }
+
+    /// Tells that load is measured: nodes burn CPU too, as otherwise nobody would act on it.
+    pub fn measured(&mut self) {
+        self.measured = true;
+    }
+
+    /// Says whether load is measured.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.measured
     }
 
     /// Begins to fill a node up: this one, or one that the dice choose where none is filling up already.
     pub fn begin_rush(&mut self, world: &World, node: Option<NodeId>) {
-        if node.is_none() && self.rush.is_some() {
-            return;
+        // A node that is nearly full gets there soonest, and others have room for what must leave.
+        let chosen = self.chosen(world, node, |node| node.memory_percent());
+        self.begin(chosen.map(Rush::Fills));
+    }
+
+    /// Lets a node burn CPU without filling it: this one, or one that the dice choose where nothing else goes on.
+    pub fn begin_burn(&mut self, world: &World, node: Option<NodeId>) {
+        let loads = self.loads(world);
+        let chosen = self.chosen(world, node, |node| loads.get(&node.id).copied().unwrap_or_default());
+        self.begin(chosen.map(Rush::Burns));
+    }
+
+    fn begin(&mut self, rush: Option<Rush>) {
+        if rush.is_some() {
+            self.rush = rush;
+            self.next_rush = self.elapsed + RUSH_EVERY;
+        }
+    }
+
+    /// Returns the wanted node, or one of the third with the most of something; none while something goes on.
+    fn chosen(
+        &mut self,
+        world: &World,
+        wanted: Option<NodeId>,
+        much: impl Fn(&SimNode) -> f64,
+    ) -> Option<NodeId> {
+        if wanted.is_none() && self.rush.is_some() {
+            return None;
         }
         let mut open: Vec<_> = world.nodes.values().filter(|node| is_open(node)).collect();
-        // A node that is nearly full gets there soonest, and others have room for what must leave.
-        open.sort_by(|a, b| b.memory_percent().total_cmp(&a.memory_percent()));
+        open.sort_by(|a, b| much(b).total_cmp(&much(a)));
         open.truncate(open.len().div_ceil(3));
         let chosen = self.dice.one_of(&open).map(|node| node.id);
-        self.rush = node.filter(|node| world.nodes.contains_key(node)).or(chosen);
-        self.next_rush = self.elapsed + RUSH_EVERY;
+        wanted.filter(|node| world.nodes.contains_key(node)).or(chosen)
     }
 
     /// Puts off rushes that nobody asked for.
@@ -120,16 +191,26 @@ impl Life {
     /// Returns each node's load: busy vCPUs per core, by the hour and by what its VMs do.
     #[must_use]
     pub fn loads(&self, world: &World) -> BTreeMap<NodeId, f64> {
-        let day = day_curve(STARTS_AT_HOUR + self.hours);
         let mut busy: BTreeMap<NodeId, f64> = world.nodes.keys().map(|node| (*node, 0.0)).collect();
-        for vm in world.vms.values().filter(|vm| vm.state == "active") {
-            let habit = self.habits.get(&vm.id).map_or(0.0, |habit| habit.share * habit.drift);
-            *busy.entry(vm.node).or_default() += f64::from(vm.cores) * habit * day;
+        for vm in world.vms.values() {
+            *busy.entry(vm.node).or_default() += self.cores_busy(vm);
         }
         for (node, load) in &mut busy {
             *load /= world.nodes.get(node).map_or(1.0, |node| f64::from(node.cores.max(1)));
         }
         busy
+    }
+
+    /// Returns how many cores a VM keeps busy.
+    #[must_use]
+    pub fn cores_busy(&self, vm: &SimVm) -> f64 {
+        let share = match self.habits.get(&vm.id) {
+            _ if vm.state != "active" => 0.0,
+            _ if self.burners.contains_key(&vm.id) => 1.0,
+            Some(habit) => habit.share * habit.drift * day_curve(STARTS_AT_HOUR + self.hours),
+            None => 0.0,
+        };
+        f64::from(vm.cores) * share
     }
 
     /// Returns the simulated hour of the day, 0 to 24.
@@ -156,28 +237,74 @@ impl Life {
             .collect();
         let Some(node) = self.dice.one_of(&open).map(|node| node.id) else { return };
         let gib = [1, 2, 2, 4, 4, 8][self.dice.below(6)];
-        self.add(world, node, "new", gib);
+        let memory = self.sizes.pop_front().unwrap_or(Mib(gib * 1024));
+        self.add(world, node, "new", cores_for(memory), memory);
     }
 
     fn death(&mut self, world: &mut World, busy: &BTreeSet<VmId>) {
-        let mortal: Vec<_> = world.vms.keys().filter(|vm| !busy.contains(vm)).copied().collect();
-        if let Some(vm) = self.dice.one_of(&mortal) {
-            world.vms.remove(&vm);
-        }
+        let is_mortal = |vm: &&VmId| !busy.contains(vm) && !self.guests.contains_key(vm);
+        let mortal: Vec<_> = world.vms.keys().filter(is_mortal).copied().collect();
+        let dead = self.dice.one_of(&mortal).and_then(|vm| world.vms.remove(&vm));
+        self.sizes.extend(dead.map(|vm| vm.memory));
+        self.sizes.truncate(SIZES_KEPT);
+    }
+
+    /// Ends what burns, and lets those go who came with a rush: births by a rush go by the clock, and deaths by the
+    /// simulated day, so that the two would never even out.
+    fn farewell(&mut self, world: &mut World, busy: &BTreeSet<VmId>) {
+        let (elapsed, habits) = (self.elapsed, &mut self.habits);
+        self.burners.retain(|vm, until| {
+            let burns = elapsed < *until && world.vms.contains_key(vm);
+            if !burns {
+                habits.insert(*vm, Habit { share: BURNT_OUT_SHARE, drift: 1.0 });
+            }
+            burns
+        });
+        let full = world.nodes_above(CALM_PERCENT);
+        let burners = &self.burners;
+        self.guests.retain(|id, came| {
+            let Some(vm) = world.vms.get(id) else { return false };
+            let stays = elapsed < *came + GUEST_STAYS || busy.contains(id) || burners.contains_key(id);
+            if stays || full.contains(&vm.node) {
+                return true;
+            }
+            world.vms.remove(id);
+            false
+        });
     }
 
     fn rush_on(&mut self, world: &mut World) {
-        if self.rush.is_none() && self.elapsed >= self.next_rush && world.nodes_above(CALM_PERCENT).is_empty()
-        {
-            self.begin_rush(world, None);
+        let is_calm = || world.nodes_above(CALM_PERCENT).is_empty() && self.burners.is_empty();
+        if self.rush.is_none() && self.elapsed >= self.next_rush && is_calm() {
+            self.rushes += 1;
+            match self.rushes {
+                // The first fills a node up: that is what a newcomer reads about.
+                even if self.measured && even.is_multiple_of(2) => self.begin_burn(world, None),
+                _ => self.begin_rush(world, None),
+            }
         }
         for _ in 0..RUSH_BIRTHS {
-            self.rush_birth(world);
+            match self.rush {
+                Some(Rush::Fills(node)) => self.rush_birth(world, node),
+                Some(Rush::Burns(node)) => self.burner_birth(world, node),
+                None => {}
+            }
         }
     }
 
-    fn rush_birth(&mut self, world: &mut World) {
-        let Some(node) = self.rush.and_then(|node| world.nodes.get(&node)) else {
+    fn burner_birth(&mut self, world: &mut World, node: NodeId) {
+        let load = self.loads(world).get(&node).copied();
+        if load.is_none_or(|load| load >= BURN_TO_LOAD) {
+            self.rush = None;
+            return;
+        }
+        let (cores, gib) = BURNER;
+        let vm = self.guest(world, node, "burn", cores, Mib(gib * 1024));
+        self.burners.insert(vm, self.elapsed + BURN_LASTS);
+    }
+
+    fn rush_birth(&mut self, world: &mut World, node: NodeId) {
+        let Some(node) = world.nodes.get(&node) else {
             self.rush = None;
             return;
         };
@@ -193,20 +320,32 @@ impl Life {
             some if some > 12.0 => 8,
             _ => 4,
         };
-        self.add(world, id, "rush", gib);
+        let memory = Mib(gib * 1024);
+        self.guest(world, id, "rush", cores_for(memory), memory);
     }
 
-    fn add(&mut self, world: &mut World, node: NodeId, name: &str, gib: u64) {
+    fn guest(&mut self, world: &mut World, node: NodeId, name: &str, cores: u32, memory: Mib) -> VmId {
+        let vm = self.add(world, node, name, cores, memory);
+        self.guests.insert(vm, self.elapsed);
+        vm
+    }
+
+    fn add(&mut self, world: &mut World, node: NodeId, name: &str, cores: u32, memory: Mib) -> VmId {
         let id = VmId(world.vms.keys().next_back().map_or(1000, |last| last.0 + 1));
         let name = format!("{name}-{}", self.next_vm);
         self.next_vm += 1;
-        let cores = u32::try_from((gib / 2).clamp(1, 8)).unwrap_or(1);
-        let vm = SimVm { id, node, ..SimVm::new(name).cores(cores).gib(gib) };
+        let vm = SimVm { id, node, memory, ..SimVm::new(name).cores(cores) };
         if let Some(node) = world.nodes.get_mut(&node) {
             node.memory_used += vm.memory;
         }
         world.vms.insert(id, vm);
+        id
     }
+}
+
+/// A vCPU for two GiB, as it is sold.
+fn cores_for(memory: Mib) -> u32 {
+    u32::try_from((memory.0 / 2048).clamp(1, 8)).unwrap_or(1)
 }
 
 fn is_open(node: &SimNode) -> bool {
@@ -281,6 +420,61 @@ mod tests {
     }
 
     #[test]
+    fn with_rushes_and_plans_carried_out_the_world_stays_as_full_as_it_was_for_hours() {
+        for speed in [1.0, 60.0] {
+            let mut world = calm_world(12, 300);
+            let full = |world: &World| {
+                let used: u64 = world.nodes.values().map(|node| node.memory_used.0).sum();
+                used as f64 * 100.0 / world.nodes.values().map(|node| node.memory.0).sum::<u64>() as f64
+            };
+            let at_first = full(&world);
+            let mut life = Life::new(1, speed);
+            life.measured();
+            let (mut overloads, mut late_overloads) = (0, 0);
+            // Four real hours in steps of five seconds.
+            for minute in 0..240 {
+                for _ in 0..12 {
+                    step_by(&mut life, &mut world, Duration::from_secs(5));
+                }
+                for node in world.nodes_above(70.0) {
+                    overloads += 1;
+                    late_overloads += u32::from(minute >= 180);
+                    relieve(&mut world, node);
+                }
+                let vms = world.vms.len();
+                assert!((270..=370).contains(&vms), "speed {speed}, minute {minute}: {vms} VMs");
+                let now = full(&world);
+                assert!((now - at_first).abs() < 8.0, "speed {speed}, minute {minute}: {now} % full");
+            }
+            assert!(overloads > 20 && late_overloads > 4, "speed {speed}: {overloads}, {late_overloads}");
+        }
+    }
+
+    #[test]
+    fn a_node_burns_without_filling_up_and_ends_by_itself() {
+        let mut world = calm_world(12, 300);
+        let mut life = Life::new(1, 60.0);
+        life.keep_calm();
+        life.measured();
+        step(&mut life, &mut world);
+        life.begin_burn(&world, None);
+        (0..40).for_each(|_| step(&mut life, &mut world));
+        let hot = |life: &Life, world: &World| -> Vec<NodeId> {
+            life.loads(world).into_iter().filter(|(_, load)| *load > 1.0).map(|(node, _)| node).collect()
+        };
+        let [node] = hot(&life, &world).try_into().unwrap();
+        assert_eq!(world.nodes_above(70.0), []);
+        // Where a burner goes, its load goes.
+        let other = *world.nodes.keys().find(|other| **other != node).unwrap();
+        let before = life.loads(&world)[&other];
+        let burner = world.vms.values_mut().find(|vm| vm.name.starts_with("burn-")).unwrap();
+        burner.node = other;
+        assert!(life.loads(&world)[&other] > before);
+        (0..480).for_each(|_| step(&mut life, &mut world));
+        assert_eq!(hot(&life, &world), []);
+    }
+
+    #[test]
     fn load_is_lower_at_night() {
         let world = calm_world(12, 300);
         let mut life = Life::new(3, 3600.0);
@@ -334,11 +528,30 @@ mod tests {
         World::generate(&Scale { nodes, vms, overloaded_percent: 0.0, ..Scale::default() })
     }
 
+    /// Moves VMs away as a plan that was approved does.
+    fn relieve(world: &mut World, node: NodeId) {
+        while world.nodes[&node].memory_percent() > 68.0 {
+            let emptiest = |a: &&SimNode, b: &&SimNode| a.memory_percent().total_cmp(&b.memory_percent());
+            let to = world.nodes.values().min_by(emptiest).unwrap().id;
+            let vm = world.vms.values_mut().rfind(|vm| vm.node == node).unwrap();
+            vm.node = to;
+            count(world);
+        }
+    }
+
     fn step(life: &mut Life, world: &mut World) {
-        life.live(world, &BTreeSet::new(), TICK);
+        step_by(life, world, TICK);
+    }
+
+    fn step_by(life: &mut Life, world: &mut World, passed: Duration) {
+        life.live(world, &BTreeSet::new(), passed);
+        count(world);
+    }
+
+    fn count(world: &mut World) {
         // As the simulator does after every change by hand.
         for node in world.nodes.values_mut() {
-            node.memory_used = crate::model::Mib(0);
+            node.memory_used = Mib(0);
         }
         for vm in world.vms.values() {
             if let Some(node) = world.nodes.get_mut(&vm.node) {

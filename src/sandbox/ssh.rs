@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -37,8 +38,14 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// The simulation reads no clock: each command finds the node a minute older.
 const SECONDS_BETWEEN_COMMANDS: f64 = 60.0;
 
-/// When the simulated VMs were started, in seconds after the node.
+/// When the VMs that were there at first had been started, in seconds after the node.
 const VM_STARTED: f64 = 100.0;
+
+/// The process id of the first VM; it is never given twice.
+const FIRST_PID: u32 = 5001;
+
+/// Commands kept for whoever looks; a sandbox may run for days.
+const COMMANDS_KEPT: usize = 100;
 
 /// What the node is busy with.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,10 +155,11 @@ struct Shared {
     uptime: f64,
     /// How old the next command finds the node, where that is said.
     next_uptime: Option<f64>,
-    /// CPU seconds of each VM, in the order of `load.vms`.
-    consumed: Vec<f64>,
+    /// The process of each VM, in the order of `load.vms`.
+    processes: Vec<Process>,
+    next_pid: u32,
     connections: usize,
-    commands: Vec<String>,
+    commands: VecDeque<String>,
     open: Vec<server::Handle>,
     /// Connections that are served at this moment.
     served: usize,
@@ -159,6 +167,16 @@ struct Shared {
     lost: Vec<Arc<AtomicBool>>,
     /// Connections that are held without a word.
     silent: Vec<TcpStream>,
+}
+
+/// A VM's process: it keeps its number as long as the VM is on the node.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    pid: u32,
+    /// Seconds after the node's start.
+    started: f64,
+    /// Seconds of CPU.
+    consumed: f64,
 }
 
 impl SimNode {
@@ -224,15 +242,9 @@ impl SimNode {
         lock(&self.shared).next_uptime = Some(seconds);
     }
 
-    /// Changes what the node is busy with; VMs that stay keep the CPU time they have used.
+    /// Changes what the node is busy with; VMs that stay keep their process and the CPU time they have used.
     pub fn set_load(&self, load: SimLoad) {
-        let mut shared = lock(&self.shared);
-        let used = |vm: &SimVm| {
-            let before = shared.load.vms.iter().position(|known| known.domain == vm.domain);
-            before.and_then(|at| shared.consumed.get(at)).copied().unwrap_or_default()
-        };
-        shared.consumed = load.vms.iter().map(used).collect();
-        shared.load = load;
+        lock(&self.shared).set_load(load);
     }
 
     /// Makes the node misbehave from here on, or behave again.
@@ -246,10 +258,10 @@ impl SimNode {
         lock(&self.shared).connections
     }
 
-    /// Every command so far.
+    /// The newest commands, oldest first.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {
-        lock(&self.shared).commands.clone()
+        lock(&self.shared).commands.iter().cloned().collect()
     }
 
     /// How many connections neither side has closed.
@@ -278,26 +290,43 @@ impl SimNode {
 
 impl Shared {
     fn new(door: Door, load: SimLoad, fault: Fault) -> Self {
-        Self {
+        let mut shared = Self {
             door,
-            consumed: vec![0.0; load.vms.len()],
-            load,
+            load: SimLoad::default(),
             fault,
-            uptime: 10_000.0,
+            uptime: VM_STARTED,
             next_uptime: None,
+            processes: Vec::new(),
+            next_pid: FIRST_PID,
             connections: 0,
-            commands: Vec::new(),
+            commands: VecDeque::new(),
             open: Vec::new(),
             served: 0,
             lost: Vec::new(),
             silent: Vec::new(),
+        };
+        shared.set_load(load);
+        shared.uptime = 10_000.0;
+        shared
+    }
+
+    fn set_load(&mut self, load: SimLoad) {
+        let known: BTreeMap<_, _> =
+            self.load.vms.iter().map(|vm| vm.domain.clone()).zip(self.processes.iter().copied()).collect();
+        self.processes.clear();
+        for vm in &load.vms {
+            let fresh = Process { pid: self.next_pid, started: self.uptime, consumed: 0.0 };
+            let process = known.get(&vm.domain).copied().unwrap_or(fresh);
+            self.next_pid = self.next_pid.max(process.pid + 1);
+            self.processes.push(process);
         }
+        self.load = load;
     }
 
     fn pass(&mut self, seconds: f64) {
         self.uptime += seconds;
-        for (consumed, vm) in self.consumed.iter_mut().zip(&self.load.vms) {
-            *consumed += vm.cores * seconds;
+        for (process, vm) in self.processes.iter_mut().zip(&self.load.vms) {
+            process.consumed += vm.cores * seconds;
         }
     }
 
@@ -319,7 +348,7 @@ impl Shared {
             }
         }
         text.push_str("@names\n");
-        for (pid, vm) in (5001..).zip(&self.load.vms) {
+        for (Process { pid, .. }, vm) in self.processes.iter().zip(&self.load.vms) {
             let _ = writeln!(text, "pid {pid}\nname guest={},debug-threads=on", vm.domain);
         }
         self.sample(&mut text);
@@ -333,10 +362,10 @@ impl Shared {
 
     fn sample(&self, text: &mut String) {
         let ticks = |seconds: f64| (seconds * TICKS_PER_SECOND).round();
-        let busy: f64 = self.consumed.iter().sum();
+        let busy: f64 = self.processes.iter().map(|process| process.consumed).sum();
         let _ = writeln!(text, "@sample\n{:.2} 0.00\ncpu  {} 0 0 1 0 0 0 0 0 0", self.uptime, ticks(busy));
-        for (pid, consumed) in (5001..).zip(&self.consumed) {
-            let (user, started) = (ticks(*consumed), ticks(VM_STARTED));
+        for Process { pid, started, consumed } in &self.processes {
+            let (user, started) = (ticks(*consumed), ticks(*started));
             let _ = writeln!(
                 text,
                 "{pid} (qemu-system-x86) S 1 {pid} {pid} 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 9 0 {started} 1 1"
@@ -529,7 +558,10 @@ impl server::Handler for Desk {
         let command = String::from_utf8_lossy(command).into_owned();
         let (fault, answer) = {
             let mut shared = lock(&self.shared);
-            shared.commands.push(command.clone());
+            shared.commands.push_back(command.clone());
+            if shared.commands.len() > COMMANDS_KEPT {
+                shared.commands.pop_front();
+            }
             (shared.fault.clone(), shared.answer(&command))
         };
         if fault == Fault::RefuseExec {

@@ -6,7 +6,7 @@ use tokio::{
 };
 
 use super::telegram::{
-    ADMIN, ANONYMOUS_ADMIN, Change, OPERATOR, STRANGER, SUPERGROUP, SimMessage, SimTelegram, VIEWER,
+    ADMIN, ANONYMOUS_ADMIN, Change, OPERATOR, Place, STRANGER, SimMessage, SimTelegram, VIEWER,
 };
 
 const HELP: &str = "  /status            says it in the chat; so does any other line\n\
@@ -24,8 +24,13 @@ const PEOPLE: [(&str, i64); 5] = [
     ("anonymous", ANONYMOUS_ADMIN),
 ];
 
-/// Reads lines and prints the chat, without an end: without input it only prints.
-pub async fn talk(telegram: &SimTelegram, input: impl AsyncBufRead + Unpin, print: &impl Fn(&str)) {
+/// Reads lines and prints the chat, without an end: without input it only prints. `group` is the bot's chat.
+pub async fn talk(
+    telegram: &SimTelegram,
+    group: impl Fn() -> Place,
+    input: impl AsyncBufRead + Unpin,
+    print: &impl Fn(&str),
+) {
     let mut changes = telegram.changes();
     let mut lines = Some(input.lines());
     let mut person = Person { user: ADMIN, private: false };
@@ -37,7 +42,7 @@ pub async fn talk(telegram: &SimTelegram, input: impl AsyncBufRead + Unpin, prin
                 Err(RecvError::Closed) => return,
             },
             line = next(&mut lines) => match line {
-                Some(line) => obey(telegram, &mut person, line.trim(), print).await,
+                Some(line) => obey(telegram, &mut person, group(), line.trim(), print).await,
                 // A closed terminal, as under a service manager, is no reason to end.
                 None => lines = None,
             },
@@ -58,12 +63,12 @@ struct Person {
 }
 
 impl Person {
-    fn chat(&self) -> i64 {
-        if self.private { self.user } else { SUPERGROUP }
+    fn place(&self, group: Place) -> Place {
+        if self.private { self.user.into() } else { group }
     }
 }
 
-async fn obey(telegram: &SimTelegram, person: &mut Person, line: &str, print: &impl Fn(&str)) {
+async fn obey(telegram: &SimTelegram, person: &mut Person, group: Place, line: &str, print: &impl Fn(&str)) {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match (word, rest.trim()) {
         ("", _) => {}
@@ -74,24 +79,27 @@ async fn obey(telegram: &SimTelegram, person: &mut Person, line: &str, print: &i
         }
         ("in", place @ ("private" | "group")) => {
             person.private = place == "private";
-            print(&format!("you are in chat {}\n", person.chat()));
+            print(&format!("you are in chat {}\n", person.place(group).chat));
         }
-        ("press", button) => press(telegram, person, button, print).await,
+        ("press", button) => press(telegram, person.user, person.place(group), button, print).await,
         _ => {
-            if let Err(error) = telegram.say(person.user, person.chat(), line) {
+            if let Err(error) = telegram.say(person.user, person.place(group), line) {
                 print(&format!("{error}\n"));
             }
         }
     }
 }
 
-async fn press(telegram: &SimTelegram, person: &Person, wanted: &str, print: &impl Fn(&str)) {
-    let (user, chat) = (person.user, person.chat());
+async fn press(telegram: &SimTelegram, user: i64, place: Place, wanted: &str, print: &impl Fn(&str)) {
+    let Place { chat, thread } = place;
     let is_wanted = |label: &str| label.to_lowercase().contains(&wanted.to_lowercase());
-    let found = telegram.messages(chat).into_iter().rev().find_map(|message| {
-        let button = message.buttons.iter().flatten().find(|button| is_wanted(&button.text))?;
-        Some((message.id, button.data.clone()?))
-    });
+    let found =
+        telegram.messages(chat).into_iter().rev().filter(|message| message.thread == thread).find_map(
+            |message| {
+                let button = message.buttons.iter().flatten().find(|button| is_wanted(&button.text))?;
+                Some((message.id, button.data.clone()?))
+            },
+        );
     let Some((message, data)) = found else {
         print(&format!("there is no button {wanted:?} in this chat\n"));
         return;
@@ -115,7 +123,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::sandbox::telegram::Options;
+    use crate::sandbox::telegram::{Options, SUPERGROUP};
 
     #[tokio::test]
     async fn a_person_writes_and_presses_from_the_terminal() {
@@ -126,7 +134,7 @@ mod tests {
         let printed = Mutex::new(String::new());
         let print = |text: &str| printed.lock().unwrap().push_str(text);
         let (mut typing, input) = tokio::io::duplex(1024);
-        let talk = talk(&telegram, tokio::io::BufReader::new(input), &print);
+        let talk = talk(&telegram, || SUPERGROUP.into(), tokio::io::BufReader::new(input), &print);
         let person = async {
             reqwest::get(post).await.unwrap();
             let lines = "help\nas operator\n/status\npress approve\npress nothing\n";

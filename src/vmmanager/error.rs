@@ -15,7 +15,7 @@ pub enum ApiError {
     #[error("no permission for {what}: {msg}")]
     Forbidden { what: String, msg: String },
     /// The service answered 503 or 429 for as long as it was worth waiting. The request was not taken.
-    #[error("vmmanager is unavailable: {what} was put off for {} s", waited.as_secs())]
+    #[error("vmmanager is unavailable: {what} was put off{}", for_so_long(*waited))]
     Unavailable { what: String, waited: Duration },
     /// Silence or a gateway's words: a reset, a timeout, 500, 502, 504. Try again later.
     #[error("no answer from vmmanager to {what}: {detail}")]
@@ -84,9 +84,32 @@ pub(super) mod code {
     pub const NO_INSTANCE: i64 = 3080;
 }
 
+/// Less than a second is not worth a word, and "for 0 s" reads like a fault of ours.
+fn for_so_long(waited: Duration) -> String {
+    match waited.as_secs() {
+        0 => String::new(),
+        seconds => format!(" for {seconds} s"),
+    }
+}
+
 fn numbers(status: u16, code: Option<i64>) -> String {
     match code {
         Some(code) => format!("status {status}, code {code}"),
         None => format!("status {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_seconds_and_none_is_not_told() {
+        let told = |millis| {
+            let waited = Duration::from_millis(millis);
+            ApiError::Unavailable { what: "the list of nodes".into(), waited }.to_string()
+        };
+        assert_eq!(told(400), "vmmanager is unavailable: the list of nodes was put off");
+        assert_eq!(told(3400), "vmmanager is unavailable: the list of nodes was put off for 3 s");
     }
 }

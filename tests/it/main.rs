@@ -10,6 +10,7 @@ mod executor;
 mod full_disk;
 mod kill;
 mod platform;
+mod sandbox_faults;
 mod sandbox_page;
 mod scheduler;
 mod service;

@@ -19,8 +19,8 @@ use vm_balancer::{
     cli::real_bot,
     clock::Clock,
     sandbox::{
-        BotEnvironment, Options, Sandbox, bot,
-        telegram::{ADMIN, OPERATOR, SUPERGROUP},
+        BotChat, BotEnvironment, Options, Sandbox, Ssh, bot,
+        telegram::{ADMIN, FORUM, GROUP, OPERATOR, OPS_TOPIC, SUPERGROUP},
     },
 };
 
@@ -123,30 +123,75 @@ async fn changes_are_told_as_they_happen() {
 }
 
 #[tokio::test]
-async fn every_switch_can_be_thrown() {
+async fn in_a_topic_of_the_forum_the_bot_proposes_there_and_nowhere_else() {
+    let sandbox = started(Options { chat: BotChat::Topic, ..Options::default() }).await;
+    assert_eq!(get(&sandbox, "api/state").await["about"]["room"], format!("{FORUM}/{OPS_TOPIC}"));
+    post(&sandbox, "api/switch", json!({ "name": "rush", "node": null })).await;
+    let approve = |message: &&vm_balancer::sandbox::telegram::SimMessage| message.button("Approve").is_some();
+    let found = sandbox.telegram.wait_for(FORUM, "a proposal", |messages| {
+        messages.iter().find(approve).map(|message| message.thread)
+    });
+    assert_eq!(found.await.unwrap(), Some(OPS_TOPIC));
+    assert_eq!(sandbox.telegram.messages(SUPERGROUP), []);
+    // Another chat is no concern of the bot's, and is told what to do.
+    sandbox.telegram.say(OPERATOR, SUPERGROUP, "/status").unwrap();
+    sandbox.telegram.wait_for_text(SUPERGROUP, "TELEGRAM_CHAT_ID").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_bots_chat_is_changed_on_the_page_and_the_bot_restarts_for_it() {
     let sandbox = started(Options::default()).await;
-    let names = [
-        "vmmanager_away",
-        "vmmanager_slow",
-        "vmmanager_unavailable",
-        "next_fails",
-        "telegram_too_many",
-        "telegram_away",
-        "telegram_conflict",
-    ];
-    for name in names {
-        let on = post(&sandbox, "api/switch", json!({ "name": name, "on": true })).await;
-        assert_eq!(on[name], true, "{name}");
-        let off = post(&sandbox, "api/switch", json!({ "name": name, "on": false })).await;
-        assert_eq!(off[name], false, "{name}");
+    for (name, place) in [("group", GROUP), ("private", ADMIN), ("supergroup", SUPERGROUP)] {
+        let polls = sandbox.telegram.wait_for_poll(0).await.unwrap();
+        let switches = post(&sandbox, "api/switch", json!({ "name": "bot_chat", "chat": name })).await;
+        assert_eq!((&switches["bot_chat"], &switches["room"]), (&json!(name), &json!(place.to_string())));
+        sandbox.telegram.wait_for_poll(polls).await.unwrap();
+        sandbox.telegram.say(ADMIN, place, "/status").unwrap();
+        sandbox.telegram.wait_for_text(place, "12 nodes").await.unwrap();
     }
-    let node = sandbox.vmmanager.view().nodes[0].id.0;
-    post(&sandbox, "api/switch", json!({ "name": "maintenance", "node": node, "on": true })).await;
-    assert!(sandbox.vmmanager.view().nodes[0].maintenance);
-    post(&sandbox, "api/switch", json!({ "name": "foreign_migration" })).await;
-    assert!(sandbox.vmmanager.tasks().iter().any(|task| task.foreign));
-    post(&sandbox, "api/switch", json!({ "name": "token_dead" })).await;
-    assert_eq!(sandbox.vmmanager.session_count(), 0);
+}
+
+#[tokio::test]
+async fn a_group_that_became_a_supergroup_and_a_topic_that_is_gone_are_followed_by_the_mark() {
+    let sandbox = idle(Options { chat: BotChat::Group, ..Options::default() }).await;
+    let switches = flip(&sandbox, "telegram_supergroup", true).await;
+    let heir =
+        sandbox.telegram.chats().into_iter().find(|chat| chat.id == GROUP).unwrap().migrated_to.unwrap();
+    assert_eq!(switches["room"], heir.to_string());
+    post(&sandbox, "api/switch", json!({ "name": "bot_chat", "chat": "topic" })).await;
+    let switches = flip(&sandbox, "telegram_delete_topic", true).await;
+    assert_eq!(switches["room"], FORUM.to_string());
+}
+
+// ---- load that is measured
+
+#[tokio::test]
+async fn a_node_that_burns_is_relieved_of_the_vms_that_burn_for_its_load() {
+    let quick = [("BALANCE_INTERVAL", "3"), ("MAX_MIGRATIONS_PER_CYCLE", "2")];
+    let bot_variables = quick.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let options = Options { nodes: 4, vms: 60, ssh: Ssh::On, bot_variables, ..Options::default() };
+    let sandbox = started(options).await;
+    assert_eq!(get(&sandbox, "api/state").await["about"]["measured"], true);
+    // Before a node fills up by itself.
+    let node = sandbox.vmmanager.view().nodes[0].clone();
+    post(&sandbox, "api/switch", json!({ "name": "burn", "node": node.id.0 })).await;
+    let found = sandbox.telegram.wait_for(SUPERGROUP, "a proposal for the load", |messages| {
+        let texts = messages.iter().map(|message| message.text().to_owned());
+        texts.into_iter().find(|text| text.contains("\n1. burn-"))
+    });
+    let proposal = found.await.unwrap();
+    let why = proposal.lines().skip_while(|line| !line.starts_with("1. burn-")).nth(1).unwrap();
+    assert!(why.trim().starts_with("load per core 1."), "{proposal}");
+    assert!(proposal.contains("Overloaded nodes 1 → 0"), "{proposal}");
+}
+
+#[tokio::test]
+async fn in_a_large_world_nodes_are_measured_on_demand_only() {
+    let large = |ssh| Options { nodes: 70, vms: 70, ssh, ..Options::default() };
+    for (ssh, measured) in [(Ssh::Auto, false), (Ssh::On, true)] {
+        let sandbox = idle_as_it_is(large(ssh)).await;
+        assert_eq!(get(&sandbox, "api/state").await["about"]["measured"], measured);
+    }
 }
 
 #[tokio::test]
@@ -237,8 +282,23 @@ async fn served(sandbox: &Sandbox, file: &str) -> (String, Vec<u8>) {
     (kind, answer.bytes().await.unwrap().to_vec())
 }
 
-async fn started(options: Options) -> Sandbox {
-    Sandbox::start(on_any_port(options), real_bot(Clock::system())).await.unwrap()
+/// A sandbox with the real bot. Nodes are measured only where a test asks for it: handshakes take their time.
+pub(crate) async fn started(options: Options) -> Sandbox {
+    Sandbox::start(unmeasured(options), real_bot(Clock::system())).await.unwrap()
+}
+
+/// A sandbox whose bot does nothing, for what the servers alone show.
+pub(crate) async fn idle(options: Options) -> Sandbox {
+    idle_as_it_is(unmeasured(options)).await
+}
+
+async fn idle_as_it_is(options: Options) -> Sandbox {
+    Sandbox::start(on_any_port(options), bot(|_| std::future::pending())).await.unwrap()
+}
+
+fn unmeasured(options: Options) -> Options {
+    let ssh = if options.ssh == Ssh::Auto { Ssh::Off } else { options.ssh };
+    on_any_port(Options { ssh, ..options })
 }
 
 fn on_any_port(mut options: Options) -> Options {
@@ -246,15 +306,20 @@ fn on_any_port(mut options: Options) -> Options {
     options
 }
 
-fn url(sandbox: &Sandbox, path: &str) -> String {
+pub(crate) fn url(sandbox: &Sandbox, path: &str) -> String {
     format!("http://{}/{path}", sandbox.address())
 }
 
-async fn get(sandbox: &Sandbox, path: &str) -> Value {
+/// Switches one of the faults beside the ten, as the page does.
+pub(crate) async fn flip(sandbox: &Sandbox, fault: &str, on: bool) -> Value {
+    post(sandbox, "api/switch", json!({ "name": "fault", "fault": fault, "on": on })).await
+}
+
+pub(crate) async fn get(sandbox: &Sandbox, path: &str) -> Value {
     reqwest::get(url(sandbox, path)).await.unwrap().json().await.unwrap()
 }
 
-async fn post(sandbox: &Sandbox, path: &str, body: Value) -> Value {
+pub(crate) async fn post(sandbox: &Sandbox, path: &str, body: Value) -> Value {
     let answer = reqwest::Client::new().post(url(sandbox, path)).json(&body).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     answer.json().await.unwrap()

@@ -55,6 +55,10 @@ const rooms = () => {
   const order = (room) => (room.key === state.about.room ? 0 : state.chats.get(room.chat).kind === "private" ? 1 : 2);
   return list.sort((a, b) => order(a) - order(b));
 };
+// The bot serves its chat, all topics of it, and the private chats of those whom its lists name.
+const isConfigured = (room) => room.key === state.about.room;
+const isElsewhere = (room) => room.chat !== parseInt(state.about.room, 10) &&
+  !(state.chats.get(room.chat)?.kind === "private" && ["viewer", "operator", "admin"].includes(state.about.roles?.[room.chat]));
 const keyOf = (message) => (message.thread ? `${message.chat}/${message.thread}` : `${message.chat}`);
 
 // ---- text with entities
@@ -317,7 +321,10 @@ function showRoom() {
 
 function emptyHint() {
   const suggestion = (text) => make("button", { type: "button", onclick: () => say(text) }, text);
-  return make("div", { class: "empty" }, make("div", {}, "Nothing was said here yet. Try:"),
+  const words = isElsewhere(state.room)
+    ? "The bot is not configured for this chat: to a command it answers once an hour with what to do. “The bot's chat” among the faults moves it here."
+    : "Nothing was said here yet.";
+  return make("div", { class: "empty" }, make("div", {}, `${words} Try:`),
     suggestion("/status"), suggestion("/balance"), suggestion("/help"));
 }
 
@@ -326,8 +333,12 @@ function showRooms() {
     const count = state.unread.get(room.key);
     return make("button", {
       type: "button", "aria-current": room.key === state.room.key ? "true" : "false", "data-room": room.key,
+      class: isElsewhere(room) ? "elsewhere" : "",
+      title: isElsewhere(room) ? "Not the bot's chat: once an hour it says here what to do" : isConfigured(room) ? "The bot's chat" : null,
       onclick: () => { state.room = room; unreply(); showRoom(); },
-    }, room.title, count ? make("span", { class: "new", "aria-label": `${count} new` }, String(count)) : null);
+    }, isConfigured(room) ? make("span", { "aria-hidden": "true" }, "🤖 ") : null, room.title,
+    isConfigured(room) ? make("span", { class: "hidden" }, ", the bot's chat") : null,
+    isElsewhere(room) ? make("span", { class: "hidden" }, ", not the bot's chat") : null, count ? make("span", { class: "new", "aria-label": `${count} new` }, String(count)) : null);
   });
   $("chats").replaceChildren(...buttons);
 }
@@ -515,7 +526,9 @@ const map = { cells: new Map(), dirty: new Set(), all: true, chosen: null, over:
 const flights = new Map(); // task -> flight
 const limits = () => ({ memory: state.about.memory_threshold ?? 70, cpu: state.about.cpu_threshold ?? 7, load: state.about.load_threshold ?? 1 });
 const percent = (node) => (node.mib ? (node.used * 100) / node.mib : 0);
-const isOver = (node) => percent(node) > limits().memory || node.vcpus / node.cores > limits().cpu;
+// A measured load stands in for what is allocated, as it does for the bot.
+const isBusy = (node) => (state.about.measured ? node.load > limits().load : node.vcpus / node.cores > limits().cpu);
+const isOver = (node) => percent(node) > limits().memory || isBusy(node);
 const gib = (mib) => (mib / 1024).toFixed(mib % 1024 ? 1 : 0);
 
 function takeWorld(delta, fresh) {
@@ -932,7 +945,7 @@ function chooseNode(id) {
   map.chosen = id === map.chosen ? null : id;
   if (id) map.dirty.add(id);
   detailShown = null;
-  $("maintenance").textContent = "Node into maintenance";
+  labelMaintenance();
   if (map.chosen) {
     showDetail();
     speak([...$("detail").querySelectorAll("p")].slice(0, 2).map((line) => line.textContent).join(": "));
@@ -1019,21 +1032,55 @@ async function flip(what) {
   }
 }
 
+let inMaintenance = null;
 function takeSwitches(switches) {
-  for (const button of document.querySelectorAll("[data-switch]")) {
-    button.setAttribute("aria-pressed", String(Boolean(switches[button.dataset.switch])));
+  for (const button of document.querySelectorAll("[data-switch], [data-fault]")) {
+    const name = button.dataset.switch ?? button.dataset.fault;
+    if (name in switches) button.setAttribute("aria-pressed", String(Boolean(switches[name])));
   }
+  inMaintenance = switches.in_maintenance;
+  labelMaintenance();
+  const moved = state.about.room !== switches.room;
+  state.about.room = switches.room;
+  $("bot-chat").value = switches.bot_chat ?? "";
+  if (moved && state.room) showRooms();
+}
+
+function labelMaintenance() {
+  const node = world.nodes.get(map.chosen);
+  const name = node?.name ?? inMaintenance?.[1] ?? "Node";
+  $("maintenance").textContent = `${name} ${(node ? node.maintenance : inMaintenance) ? "out of" : "into"} maintenance`;
+}
+
+$("bot-chat").addEventListener("change", async () => {
+  await flip({ name: "bot_chat", chat: $("bot-chat").value });
+  // Whoever moves the bot wants to see it there; a private chat is the admin's.
+  if ($("bot-chat").value === "private") { state.who = 1001; $("who").value = "1001"; }
+  state.room = rooms().find(isConfigured) || state.room;
+  unreply();
+  showRoom();
+});
+
+// The faults beside the ten come from the server's own table, so that none is forgotten here.
+function showMoreFaults(faults) {
+  const groups = Map.groupBy(faults, (fault) => fault.group);
+  const button = ({ name, label, holds }) => make("button", {
+    type: "button", "data-fault": name, "aria-pressed": holds ? "false" : null,
+    onclick: (event) => flip({ name: "fault", fault: name, on: event.currentTarget.getAttribute("aria-pressed") !== "true" }),
+  }, label);
+  const sets = [...groups].map(([group, offers]) => make("fieldset", {}, make("legend", {}, group), ...offers.map(button)));
+  if (!$("more").querySelector("fieldset")) $("more").querySelector("div").replaceChildren(...sets);
 }
 
 for (const button of document.querySelectorAll("[data-switch]")) {
   button.addEventListener("click", () => flip({ name: button.dataset.switch, on: button.getAttribute("aria-pressed") !== "true" }));
 }
 for (const button of document.querySelectorAll("[data-once]")) {
-  button.addEventListener("click", () => flip({ name: button.dataset.once, ...(button.dataset.once === "rush" ? { node: map.chosen } : {}) }));
+  button.addEventListener("click", () => flip({ name: button.dataset.once, ...(["rush", "burn"].includes(button.dataset.once) ? { node: map.chosen } : {}) }));
 }
 $("maintenance").addEventListener("click", () => {
   const fullest = [...world.nodes.values()].filter((node) => !node.maintenance).sort((a, b) => percent(a) - percent(b))[0];
-  const node = world.nodes.get(map.chosen) || fullest;
+  const node = world.nodes.get(map.chosen) || world.nodes.get(inMaintenance?.[0]) || fullest;
   if (node) flip({ name: "maintenance", node: node.id, on: !node.maintenance });
 });
 
@@ -1112,7 +1159,10 @@ async function load() {
   for (const messages of Object.values(everything.messages)) messages.forEach((message) => takeMessage(message, false));
   showRoom();
   takeWorld(everything.world, true);
+  showMoreFaults(everything.more_faults);
   takeSwitches(everything.switches);
+  document.querySelector('[data-once="burn"]').disabled = !state.about.measured;
+  document.querySelector('[data-once="burn"]').title = state.about.measured ? "" : "Nobody measures load here: start with --ssh on";
   takeBot(everything.bot);
   if (everything.tour) takeTour(everything.tour);
   document.body.dataset.ready = "true";

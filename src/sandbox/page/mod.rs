@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod contrast;
+mod offers;
 mod switches;
 mod world;
 
@@ -28,12 +29,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use switches::Switch;
+pub use switches::{Switch, SwitchError};
 
 use super::{
     bot::{BotStatus, BotSwitch},
+    bot_chat::place_of,
+    measured::MeasuredNodes,
     scenario::Life,
-    telegram::{Change, ChatKind, Place, SimError, SimTelegram},
+    telegram::{Change, ChatKind, Place, SUPERGROUP, SimError, SimTelegram},
     vmmanager,
 };
 use crate::model::VmId;
@@ -63,8 +66,9 @@ struct Shared {
     telegram: SimTelegram,
     vmmanager: vmmanager::Running,
     life: Mutex<Life>,
+    measured: MeasuredNodes,
     bot: BotSwitch,
-    /// What the page is told at first about this sandbox: the configured chat, the thresholds.
+    /// What the page is told at first about this sandbox: the roles, the thresholds.
     about: Value,
     told: Mutex<Told>,
     /// The step of the tour that is shown; null without one.
@@ -97,17 +101,18 @@ impl Drop for Served {
 impl Stage {
     /// Puts together what the page shows; `about` is handed to it as it is.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         telegram: SimTelegram,
         vmmanager: vmmanager::Running,
         life: Life,
+        measured: MeasuredNodes,
         bot: BotSwitch,
         about: Value,
     ) -> Self {
         let life = Mutex::new(life);
         let (told, news) = (Mutex::new(Told::default()), broadcast::Sender::new(NEWS_BACKLOG));
         let (caption, is_seen) = (watch::Sender::new(Value::Null), watch::Sender::new(false));
-        let shared = Shared { telegram, vmmanager, life, bot, about, told, caption, is_seen, news };
+        let shared = Shared { telegram, vmmanager, life, measured, bot, about, told, caption, is_seen, news };
         Self { shared: Arc::new(shared) }
     }
 
@@ -144,10 +149,27 @@ impl Stage {
         let _ = self.shared.is_seen.subscribe().wait_for(|seen| *seen).await;
     }
 
-    /// Switches something, as the page's buttons do.
+    /// Switches something, as the page's buttons do; what cannot be switched is logged.
     pub async fn switch(&self, switch: Switch) {
-        switches::throw(&self.shared, switch).await;
+        if let Err(error) = self.try_switch(switch).await {
+            tracing::warn!(%error, "a switch did nothing");
+        }
+    }
+
+    /// Switches something.
+    ///
+    /// # Errors
+    /// When there is nothing to switch, e.g. no message that could be deleted.
+    pub async fn try_switch(&self, switch: Switch) -> Result<(), SwitchError> {
+        let thrown = switches::throw(&self.shared, switch).await;
         self.tell("switches", &self.shared.switches());
+        thrown
+    }
+
+    /// Returns where the bot's chat is.
+    #[must_use]
+    pub fn bot_place(&self) -> Place {
+        self.shared.bot_place()
     }
 
     fn tell(&self, kind: &'static str, what: &Value) {
@@ -177,12 +199,13 @@ impl Stage {
     }
 
     async fn live(&self) {
-        let Shared { vmmanager, life, .. } = &*self.shared;
+        let Shared { vmmanager, life, measured, .. } = &*self.shared;
         let open = |task: &vmmanager::TaskSeen| task.status == "created" || task.status == "running";
         let busy: BTreeSet<VmId> =
             vmmanager.tasks().iter().filter(|task| open(task)).map(|task| task.vm).collect();
         let mut life = life.lock().await;
         vmmanager.edit(|world| life.live(world, &busy, TICK));
+        vmmanager.look(|world| measured.feed(world, &life));
     }
 
     async fn tell_changes(self) {
@@ -214,7 +237,26 @@ impl Shared {
     }
 
     fn switches(&self) -> Value {
-        switches::state(&self.telegram, &self.vmmanager)
+        switches::state(self)
+    }
+
+    /// Returns the configured chat, or what has become of it; one that is not there is the usual one.
+    fn bot_place(&self) -> Place {
+        let Some(Place { chat, thread }) = self.bot.variable("TELEGRAM_CHAT_ID").and_then(|id| place_of(&id))
+        else {
+            return SUPERGROUP.into();
+        };
+        let Some(there) = self.telegram.chats().into_iter().find(|view| view.id == chat) else {
+            return SUPERGROUP.into();
+        };
+        let thread = thread.filter(|thread| there.topics.iter().any(|(topic, _)| topic == thread));
+        Place { chat: there.migrated_to.unwrap_or(chat), thread }
+    }
+
+    /// Returns the page's name for the bot's chat.
+    fn room(&self) -> String {
+        let Place { chat, thread } = self.bot_place();
+        thread.map_or_else(|| chat.to_string(), |thread| format!("{chat}/{thread}"))
     }
 
     /// Everything, for a page that was just opened.
@@ -229,8 +271,11 @@ impl Shared {
         let messages: serde_json::Map<_, _> =
             chats.iter().map(|chat| (chat.id.to_string(), messages(chat.id))).collect();
         let bot: BotStatus = self.bot.status().borrow().clone();
+        let mut about = self.about.clone();
+        about["room"] = json!(self.room());
         json!({
-            "about": self.about,
+            "about": about,
+            "more_faults": offers::shown(),
             "me": telegram.bot(),
             "users": telegram.users(),
             "chats": chats,
@@ -347,9 +392,11 @@ async fn press(State(stage): State<Stage>, Json(pressed): Json<Pressed>) -> Resp
     answered(stage.shared.telegram.press(user, chat, message, &button).await)
 }
 
-async fn switch(State(stage): State<Stage>, Json(switch): Json<Switch>) -> Json<Value> {
-    stage.switch(switch).await;
-    Json(stage.shared.switches())
+async fn switch(State(stage): State<Stage>, Json(switch): Json<Switch>) -> Response {
+    match stage.try_switch(switch).await {
+        Ok(()) => Json(stage.shared.switches()).into_response(),
+        Err(error) => (StatusCode::CONFLICT, error.to_string()).into_response(),
+    }
 }
 
 fn answered<T: serde::Serialize>(result: Result<T, SimError>) -> Response {

@@ -1,14 +1,19 @@
 //! The panel of faults: what can be switched, and what is on.
+//!
+//! Those that a newcomer tries have a switch of their own here; all others are in the table of `offers`.
+
+use std::mem::discriminant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::{Shared, offers};
 use crate::{
     model::NodeId,
     sandbox::{
-        telegram::SimTelegram,
-        vmmanager::{self, Fault},
+        BotChat,
+        telegram::SimError,
+        vmmanager::{self, Fault, Rule},
     },
 };
 
@@ -20,7 +25,7 @@ const RETRY_AFTER_SECONDS: u32 = 3;
 const SLOW_MILLIS: u64 = 2000;
 
 /// Something that the page can switch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Switch {
     /// VMmanager closes every connection.
@@ -39,6 +44,8 @@ pub enum Switch {
     ForeignMigration,
     /// A node fills up: this one, or any.
     Rush { node: Option<u64> },
+    /// A node burns CPU: this one, or any.
+    Burn { node: Option<u64> },
     /// The next posts are refused with 429.
     TelegramTooMany { on: bool },
     /// Telegram drops every connection.
@@ -49,17 +56,31 @@ pub enum Switch {
     BotKill,
     /// The bot starts again.
     BotRestart,
+    /// The bot is configured for another chat, and starts again.
+    BotChat { chat: BotChat },
+    /// One of the other faults, by the name that the page was given.
+    Fault { fault: String, on: bool },
+}
+
+/// Why a switch did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    #[error("there is no fault {0:?}")]
+    NoFault(String),
+    #[error("nothing was said yet that this could be done to")]
+    NothingSaid,
+    #[error("nobody measures load: start the sandbox with --ssh on")]
+    NothingMeasured,
+    #[error(transparent)]
+    Telegram(#[from] SimError),
+    #[error("this could not be done to the bot")]
+    Bot(#[from] std::io::Error),
 }
 
 /// Does it.
-pub(super) async fn throw(shared: &Shared, switch: Switch) {
+pub(super) async fn throw(shared: &Shared, switch: Switch) -> Result<(), SwitchError> {
     let Shared { telegram, vmmanager, life, bot, .. } = shared;
-    let fault = |fault: Fault, on: bool| {
-        vmmanager.switch_off(&fault);
-        if on {
-            vmmanager.switch_on(fault);
-        }
-    };
+    let fault = |fault: Fault, on: bool| switch_on_off(vmmanager, &fault, on);
     match switch {
         Switch::VmmanagerAway { on } => fault(Fault::Away, on),
         Switch::VmmanagerSlow { on } => fault(Fault::Slow { millis: SLOW_MILLIS }, on),
@@ -79,6 +100,13 @@ pub(super) async fn throw(shared: &Shared, switch: Switch) {
             let mut life = life.lock().await;
             vmmanager.look(|world| life.begin_rush(world, node.map(NodeId)));
         }
+        Switch::Burn { node } => {
+            let mut life = life.lock().await;
+            if !life.is_measured() {
+                return Err(SwitchError::NothingMeasured);
+            }
+            vmmanager.look(|world| life.begin_burn(world, node.map(NodeId)));
+        }
         Switch::TelegramTooMany { on } => telegram.set_faults(|faults| {
             faults.too_many_requests = if on { TOO_MANY_TIMES } else { 0 };
             faults.retry_after_seconds = RETRY_AFTER_SECONDS;
@@ -86,26 +114,54 @@ pub(super) async fn throw(shared: &Shared, switch: Switch) {
         Switch::TelegramAway { on } => telegram.set_faults(|faults| faults.away = on),
         Switch::TelegramConflict { on } => telegram.set_faults(|faults| faults.conflict = on),
         Switch::BotKill => bot.kill().await,
-        Switch::BotRestart => {
-            if let Err(error) = bot.restart().await {
-                tracing::warn!(%error, "failed to start the bot again");
-            }
+        Switch::BotRestart => bot.restart().await?,
+        Switch::BotChat { chat } => {
+            bot.set_variable("TELEGRAM_CHAT_ID", chat.id());
+            bot.restart().await?;
         }
+        Switch::Fault { fault, on } => offers::throw(shared, &fault, on).await?,
+    }
+    Ok(())
+}
+
+/// Switches a fault of VMmanager on or off, whatever its numbers were.
+pub(super) fn switch_on_off(vmmanager: &vmmanager::Running, fault: &Fault, on: bool) {
+    vmmanager.switch_off(fault);
+    if on {
+        vmmanager.switch_on(fault.clone());
     }
 }
 
-/// Says what is on, by the names of [`Switch`].
-pub(super) fn state(telegram: &SimTelegram, vmmanager: &vmmanager::Running) -> Value {
+/// Says whether a fault of this kind is in force, whatever its numbers.
+pub(super) fn is_in_force(rules: &[Rule], fault: &Fault) -> bool {
+    rules.iter().any(|rule| discriminant(&rule.fault) == discriminant(fault))
+}
+
+/// Says what is on, by the names of [`Switch`] and of the other faults.
+pub(super) fn state(shared: &Shared) -> Value {
+    let Shared { telegram, vmmanager, bot, .. } = shared;
     let rules = vmmanager.faults();
-    let is_on = |is: fn(&Fault) -> bool| rules.iter().any(|rule| is(&rule.fault));
+    let is_on = |fault: Fault| is_in_force(&rules, &fault);
     let faults = telegram.faults();
-    json!({
-        "vmmanager_away": is_on(|fault| matches!(fault, Fault::Away)),
-        "vmmanager_slow": is_on(|fault| matches!(fault, Fault::Slow { .. })),
-        "vmmanager_unavailable": is_on(|fault| matches!(fault, Fault::Unavailable)),
-        "next_fails": is_on(|fault| matches!(fault, Fault::Fails { .. })),
+    let chat_id = bot.variable("TELEGRAM_CHAT_ID");
+    let chat = BotChat::ALL.into_iter().find(|chat| Some(chat.id()) == chat_id);
+    let resting = vmmanager.look(|world| {
+        world.nodes.values().find(|node| node.maintenance).map(|node| (node.id, node.name.clone()))
+    });
+    let mut state = json!({
+        "vmmanager_away": is_on(Fault::Away),
+        "vmmanager_slow": is_on(Fault::Slow { millis: SLOW_MILLIS }),
+        "vmmanager_unavailable": is_on(Fault::Unavailable),
+        "next_fails": is_on(Fault::libvirt_failure()),
         "telegram_too_many": faults.too_many_requests > 0,
         "telegram_away": faults.away,
         "telegram_conflict": faults.conflict,
-    })
+        "bot_chat": chat,
+        "room": shared.room(),
+        "in_maintenance": resting,
+    });
+    if let Some(state) = state.as_object_mut() {
+        state.extend(offers::state(shared));
+    }
+    state
 }

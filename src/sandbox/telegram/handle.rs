@@ -31,6 +31,8 @@ pub enum SimError {
     NoMessage { chat: i64, message: i64 },
     #[error("there is no button {wanted:?} on the message, only {there:?}")]
     NoButton { wanted: String, there: Vec<String> },
+    #[error("there is no topic {thread} in chat {chat}")]
+    NoTopic { chat: i64, thread: i64 },
     #[error("there was no update {0}")]
     NoUpdate(i64),
     #[error("waited in vain for {what}; there is: {there}")]
@@ -346,6 +348,21 @@ impl SimTelegram {
             let place = state.chats.get_mut(&chat).ok_or(SimError::NoChat(chat))?;
             place.messages.get_mut(&message).ok_or(none)?.deleted = true;
             state.changes.push(Change::Deleted { chat, id: message });
+            Ok(())
+        })
+    }
+
+    /// Deletes a topic with all that was said in it; the bot is not told, as Telegram does not.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn delete_topic(&self, chat: i64, thread: i64) -> Result<(), SimError> {
+        self.shared.with(|state, _| {
+            let place = state.chats.get_mut(&chat).ok_or(SimError::NoChat(chat))?;
+            place.topics.remove(&thread).ok_or(SimError::NoTopic { chat, thread })?;
+            let within = place.messages.values_mut().filter(|message| message.thread == Some(thread));
+            within.for_each(|message| message.deleted = true);
+            state.changes.push(Change::Chat { chat });
             Ok(())
         })
     }

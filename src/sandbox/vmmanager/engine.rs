@@ -249,6 +249,16 @@ impl Engine {
         }
     }
 
+    /// Ends what runs without an end of its own, as [`Fault::RunsForever`] made it.
+    pub fn finish_endless(&mut self, now: Duration) {
+        for consul in self.open_tasks() {
+            let ends = |task: &Task| task.due.iter().any(|(_, step)| *step == Step::Ends);
+            if self.tasks.get(&consul).is_some_and(|task| !ends(task)) {
+                self.finish(consul, now);
+            }
+        }
+    }
+
     /// Makes a task that has not ended fail at once.
     pub fn fail(&mut self, consul: u64, output: &str, now: Duration) {
         if let Some(task) = self.tasks.get_mut(&consul) {

@@ -120,6 +120,13 @@ impl Fault {
         Self::Fails { output: output.into() }
     }
 
+    /// Returns the name of its kind, as in its JSON.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        json["kind"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// One of each kind, with usual numbers: what a page can offer.
     #[must_use]
     pub fn examples() -> Vec<Self> {

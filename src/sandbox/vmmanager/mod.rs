@@ -266,6 +266,13 @@ impl Running {
         state.engine.finish(consul_id, now);
     }
 
+    /// Ends the tasks that never end by themselves, where [`Fault::RunsForever`] met them.
+    pub fn finish_endless(&self) {
+        let mut state = self.state();
+        let now = state.elapsed();
+        state.engine.finish_endless(now);
+    }
+
     /// Ends everything that runs.
     pub fn finish_all(&self) {
         let mut state = self.state();

@@ -1,0 +1,276 @@
+//! The faults beside those with a button of their own: all that the simulated servers can do wrong, as one table.
+
+use std::{fs::OpenOptions, io, path::Path, time::Duration};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Shared,
+    switches::{SwitchError, is_in_force, switch_on_off},
+};
+use crate::sandbox::{
+    telegram::{FORUM, Faults, GROUP, OPS_TOPIC, Place, Role},
+    vmmanager::Fault,
+};
+
+/// How slow a slow Telegram is.
+const TELEGRAM_SLOW: Duration = Duration::from_secs(3);
+/// Sends, edits and answers whose answer is lost by one press.
+const LOST_ANSWERS: u32 = 3;
+/// The newest updates that come once more by one press.
+const REPLAYED: i64 = 3;
+/// What is left of the store's file when it is damaged: so little that nobody takes it for whole.
+const DAMAGED_FILE_PART: u64 = 100;
+
+/// A fault that the page offers.
+struct Offer {
+    /// The side and the fault's own name, e.g. `vmmanager_html`.
+    name: String,
+    group: Group,
+    label: &'static str,
+    how: How,
+}
+
+/// Where the page shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum Group {
+    #[serde(rename = "VMmanager's answers")]
+    Answers,
+    #[serde(rename = "VMmanager's lists")]
+    Lists,
+    #[serde(rename = "The next order")]
+    Order,
+    #[serde(rename = "The next migration")]
+    Migration,
+    Telegram,
+    Bot,
+}
+
+/// What a press on its button does.
+enum How {
+    /// Goes on until it is switched off.
+    Lasting(Fault),
+    /// Meets the next order and is over.
+    Next(Fault),
+    Telegram {
+        set: fn(&mut Faults, bool),
+        is_on: fn(&Faults) -> bool,
+    },
+    /// The bot is out of its chat until it is let in again.
+    Kicked,
+    /// Happens at once and cannot be taken back.
+    Event(Event),
+}
+
+enum Event {
+    Replay,
+    Supergroup,
+    DeleteMessage,
+    DeleteTopic,
+    DamageStore,
+}
+
+impl Offer {
+    fn holds(&self) -> bool {
+        !matches!(self.how, How::Event(_))
+    }
+
+    fn is_on(&self, shared: &Shared) -> bool {
+        match &self.how {
+            How::Lasting(fault) | How::Next(fault) => is_in_force(&shared.vmmanager.faults(), fault),
+            How::Telegram { is_on, .. } => is_on(&shared.telegram.faults()),
+            How::Kicked => {
+                let chat = shared.bot_place().chat;
+                shared.telegram.chats().iter().any(|view| view.id == chat && view.bot == Role::Kicked)
+            }
+            How::Event(_) => false,
+        }
+    }
+}
+
+/// Returns what the page draws the buttons from.
+pub(super) fn shown() -> Value {
+    let rows = offers().into_iter().map(|offer| {
+        let holds = offer.holds();
+        let Offer { name, group, label, how: _ } = offer;
+        json!({ "name": name, "group": group, "label": label, "holds": holds })
+    });
+    rows.collect()
+}
+
+/// Says which of them are on, by name.
+pub(super) fn state(shared: &Shared) -> Map<String, Value> {
+    let holding = offers().into_iter().filter(Offer::holds);
+    holding.map(|offer| (offer.name.clone(), json!(offer.is_on(shared)))).collect()
+}
+
+/// Switches one of them, by name.
+pub(super) async fn throw(shared: &Shared, name: &str, on: bool) -> Result<(), SwitchError> {
+    let Shared { telegram, vmmanager, .. } = shared;
+    let offer = offers().into_iter().find(|offer| offer.name == name);
+    match offer.ok_or_else(|| SwitchError::NoFault(name.to_owned()))?.how {
+        How::Lasting(fault) => {
+            switch_on_off(vmmanager, &fault, on);
+            if fault == Fault::RunsForever && !on {
+                vmmanager.finish_endless();
+            }
+        }
+        How::Next(fault) => {
+            vmmanager.switch_off(&fault);
+            if on {
+                vmmanager.arm(fault);
+            }
+        }
+        How::Telegram { set, .. } => telegram.set_faults(|faults| set(faults, on)),
+        How::Kicked => {
+            let role = if on { Role::Kicked } else { Role::Member };
+            telegram.set_bot_role(shared.bot_place().chat, role)?;
+        }
+        How::Event(event) => happen(shared, event).await?,
+    }
+    Ok(())
+}
+
+async fn happen(shared: &Shared, event: Event) -> Result<(), SwitchError> {
+    let Shared { telegram, bot, .. } = shared;
+    match event {
+        Event::Replay => {
+            let last = telegram.last_update_id().ok_or(SwitchError::NothingSaid)?;
+            // An id before the first one is no update; the last one surely is.
+            let known = (last - REPLAYED + 1..=last).rev().filter(|id| telegram.replay(*id).is_ok()).count();
+            debug_assert!(known > 0);
+        }
+        Event::Supergroup => drop(telegram.migrate_to_supergroup(GROUP)?),
+        Event::DeleteMessage => {
+            let Place { chat, thread } = shared.bot_place();
+            let own = |message: &crate::sandbox::telegram::SimMessage| {
+                message.from.id == telegram.bot().id && message.thread == thread
+            };
+            let newest = telegram.messages(chat).into_iter().rev().find(own);
+            telegram.delete_message(chat, newest.ok_or(SwitchError::NothingSaid)?.id)?;
+        }
+        Event::DeleteTopic => telegram.delete_topic(FORUM, OPS_TOPIC)?,
+        Event::DamageStore => {
+            bot.kill().await;
+            let folder = bot.variable("DATA_DIR").unwrap_or_default();
+            let damaged = damage(Path::new(&folder));
+            // Damaged or not, the bot goes on.
+            bot.restart().await?;
+            damaged?;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the file of the bot's store short, as a disk that lies about what it has written does.
+fn damage(data_dir: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(data_dir.join("store").join("db"))?;
+    file.set_len(file.metadata()?.len() / DAMAGED_FILE_PART)
+}
+
+fn offers() -> Vec<Offer> {
+    vmmanager_offers().into_iter().chain(telegram_offers()).chain(bot_offers()).collect()
+}
+
+/// One offer for each kind of fault that the simulated VMmanager has, but for those with a button of their own.
+fn vmmanager_offers() -> Vec<Offer> {
+    let mut offers: Vec<Offer> = Vec::new();
+    for fault in Fault::examples() {
+        let Some((group, label)) = described(&fault) else { continue };
+        let name = format!("vmmanager_{}", fault.kind());
+        // Two examples may differ in their numbers only; a rule is switched off by its kind.
+        if offers.iter().any(|offer| offer.name == name) {
+            continue;
+        }
+        let next = matches!(group, Group::Order | Group::Migration) && fault != Fault::RunsForever;
+        let how = if next { How::Next(fault) } else { How::Lasting(fault) };
+        offers.push(Offer { name, group, label, how });
+    }
+    offers
+}
+
+fn described(fault: &Fault) -> Option<(Group, &'static str)> {
+    match fault {
+        // These have buttons of their own.
+        Fault::Away
+        | Fault::Slow { .. }
+        | Fault::Unavailable
+        | Fault::DeadToken
+        | Fault::Fails { .. }
+        | Fault::ForeignMigration { .. } => None,
+        Fault::Status { .. } => Some((Group::Answers, "500")),
+        Fault::Html => Some((Group::Answers, "HTML instead of JSON")),
+        Fault::ErrorInOk { .. } => Some((Group::Answers, "Error inside 200")),
+        Fault::TornBody => Some((Group::Answers, "Answers torn in half")),
+        Fault::WrongPassword => Some((Group::Answers, "Log-ins refused")),
+        Fault::ReadOnlyAdmin => Some((Group::Answers, "Changes forbidden")),
+        Fault::ClockSkew { .. } => Some((Group::Answers, "Clock two hours ahead")),
+        Fault::EmptyLists => Some((Group::Lists, "Empty")),
+        Fault::HalfLists => Some((Group::Lists, "Half of the rows missing")),
+        Fault::ShrunkList => Some((Group::Lists, "Half of the VMs gone")),
+        Fault::PageOf { .. } => Some((Group::Lists, "In pages of 50 rows")),
+        Fault::UnreadableRows => Some((Group::Lists, "Rows without id")),
+        Fault::FilterBroken => Some((Group::Lists, "Filters broken")),
+        Fault::TaskFilterBroken => Some((Group::Lists, "Filters of tasks broken")),
+        Fault::NoMigrateForm => Some((Group::Order, "No form to ask first")),
+        Fault::FormSaysNo => Some((Group::Order, "Form refuses every target")),
+        Fault::OrderUnavailable => Some((Group::Order, "503, not taken")),
+        Fault::OrderReset => Some((Group::Order, "Answer lost")),
+        Fault::OrderGateway { .. } => Some((Group::Order, "Answer is a gateway's 504")),
+        Fault::OrderWithoutTask => Some((Group::Order, "Answer names no task")),
+        Fault::NodeIntoMaintenance => Some((Group::Order, "Target into maintenance")),
+        Fault::TaskNeverShows => Some((Group::Migration, "Task never shows")),
+        Fault::TaskLost { .. } => Some((Group::Migration, "Task vanishes")),
+        Fault::CompleteWithoutMove => Some((Group::Migration, "Completes without a move")),
+        Fault::RunsForever => Some((Group::Migration, "None ends until this is off")),
+        Fault::Deferred { .. } => Some((Group::Migration, "Waits before it starts")),
+        Fault::VmVanishes => Some((Group::Migration, "VM vanishes")),
+        Fault::TargetVanishes => Some((Group::Migration, "Node vanishes")),
+    }
+}
+
+fn telegram_offers() -> Vec<Offer> {
+    let offer = |name: &str, label, how| Offer {
+        name: format!("telegram_{name}"),
+        group: Group::Telegram,
+        label,
+        how,
+    };
+    vec![
+        offer(
+            "server_errors",
+            "502",
+            How::Telegram {
+                set: |faults, on| faults.server_errors = if on { u32::MAX } else { 0 },
+                is_on: |faults| faults.server_errors > 0,
+            },
+        ),
+        offer(
+            "lost_answers",
+            "Answers lost",
+            How::Telegram {
+                set: |faults, on| faults.lost_answers = if on { LOST_ANSWERS } else { 0 },
+                is_on: |faults| faults.lost_answers > 0,
+            },
+        ),
+        offer(
+            "slow",
+            "Slow",
+            How::Telegram {
+                set: |faults, on| faults.slow = if on { TELEGRAM_SLOW } else { Duration::ZERO },
+                is_on: |faults| !faults.slow.is_zero(),
+            },
+        ),
+        offer("kicked", "Bot kicked out", How::Kicked),
+        offer("replay", "Replay the last updates", How::Event(Event::Replay)),
+        offer("supergroup", "Group becomes a supergroup", How::Event(Event::Supergroup)),
+        offer("delete_message", "Delete the bot's newest message", How::Event(Event::DeleteMessage)),
+        offer("delete_topic", "Delete the topic", How::Event(Event::DeleteTopic)),
+    ]
+}
+
+fn bot_offers() -> Vec<Offer> {
+    let (name, label) = ("bot_damaged_store".to_owned(), "Kill, damage the store, restart");
+    vec![Offer { name, group: Group::Bot, label, how: How::Event(Event::DamageStore) }]
+}
