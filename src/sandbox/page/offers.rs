@@ -53,14 +53,19 @@ enum How {
     Lasting(Fault),
     /// Meets the next order and is over.
     Next(Fault),
-    Telegram {
-        set: fn(&mut Faults, bool),
-        is_on: fn(&Faults) -> bool,
-    },
+    /// Disturbs the line to Telegram.
+    Line(Line),
     /// The bot is out of its chat until it is let in again.
     Kicked,
     /// Happens at once and cannot be taken back.
     Event(Event),
+}
+
+#[derive(Clone, Copy)]
+enum Line {
+    ServerErrors,
+    LostAnswers,
+    Slow,
 }
 
 enum Event {
@@ -79,12 +84,30 @@ impl Offer {
     fn is_on(&self, shared: &Shared) -> bool {
         match &self.how {
             How::Lasting(fault) | How::Next(fault) => is_in_force(&shared.vmmanager.faults(), fault),
-            How::Telegram { is_on, .. } => is_on(&shared.telegram.faults()),
+            How::Line(line) => line.is_on(&shared.telegram.faults()),
             How::Kicked => {
                 let chat = shared.bot_place().chat;
                 shared.telegram.chats().iter().any(|view| view.id == chat && view.bot == Role::Kicked)
             }
             How::Event(_) => false,
+        }
+    }
+}
+
+impl Line {
+    fn set(self, faults: &mut Faults, on: bool) {
+        match self {
+            Self::ServerErrors => faults.server_errors = if on { u32::MAX } else { 0 },
+            Self::LostAnswers => faults.lost_answers = if on { LOST_ANSWERS } else { 0 },
+            Self::Slow => faults.slow = if on { TELEGRAM_SLOW } else { Duration::ZERO },
+        }
+    }
+
+    fn is_on(self, faults: &Faults) -> bool {
+        match self {
+            Self::ServerErrors => faults.server_errors > 0,
+            Self::LostAnswers => faults.lost_answers > 0,
+            Self::Slow => !faults.slow.is_zero(),
         }
     }
 }
@@ -122,7 +145,7 @@ pub(super) async fn throw(shared: &Shared, name: &str, on: bool) -> Result<(), S
                 vmmanager.arm(fault);
             }
         }
-        How::Telegram { set, .. } => telegram.set_faults(|faults| set(faults, on)),
+        How::Line(line) => telegram.set_faults(|faults| line.set(faults, on)),
         How::Kicked => {
             let role = if on { Role::Kicked } else { Role::Member };
             telegram.set_bot_role(shared.bot_place().chat, role)?;
@@ -238,30 +261,9 @@ fn telegram_offers() -> Vec<Offer> {
         how,
     };
     vec![
-        offer(
-            "server_errors",
-            "502",
-            How::Telegram {
-                set: |faults, on| faults.server_errors = if on { u32::MAX } else { 0 },
-                is_on: |faults| faults.server_errors > 0,
-            },
-        ),
-        offer(
-            "lost_answers",
-            "Answers lost",
-            How::Telegram {
-                set: |faults, on| faults.lost_answers = if on { LOST_ANSWERS } else { 0 },
-                is_on: |faults| faults.lost_answers > 0,
-            },
-        ),
-        offer(
-            "slow",
-            "Slow",
-            How::Telegram {
-                set: |faults, on| faults.slow = if on { TELEGRAM_SLOW } else { Duration::ZERO },
-                is_on: |faults| !faults.slow.is_zero(),
-            },
-        ),
+        offer("server_errors", "502", How::Line(Line::ServerErrors)),
+        offer("lost_answers", "Answers lost", How::Line(Line::LostAnswers)),
+        offer("slow", "Slow", How::Line(Line::Slow)),
         offer("kicked", "Bot kicked out", How::Kicked),
         offer("replay", "Replay the last updates", How::Event(Event::Replay)),
         offer("supergroup", "Group becomes a supergroup", How::Event(Event::Supergroup)),
