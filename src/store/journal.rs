@@ -10,6 +10,7 @@ use super::{
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
+    sidecar,
 };
 use crate::{
     model::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId},
@@ -264,9 +265,9 @@ impl Store {
         if entry.outcome().is_none() {
             open.push(entry.clone());
         }
-        super::sidecar::write(&self.shared.dir, &open)?;
+        sidecar::write(&self.shared.dir, self.seq()?, open, sidecar::Lasting::Wholly)?;
         self.write_entry_to_sled(entry)?;
-        self.files()?.flush()
+        self.commit()
     }
 
     pub(super) fn write_entry_to_sled(&self, entry: &JournalEntry) -> Result<(), StoreError> {

@@ -25,6 +25,8 @@ pub(super) mod row {
     pub(in crate::store) const SCHEMA: u64 = 1;
     pub(in crate::store) const SETTINGS: u64 = 2;
     pub(in crate::store) const RESTORED: u64 = 3;
+    /// How many writes there were that decide something.
+    pub(in crate::store) const SEQ: u64 = 4;
 }
 
 /// A processed update of the Bot API.
@@ -76,7 +78,7 @@ impl Store {
         change(&mut settings);
         settings.v = 1;
         self.put_meta(row::SETTINGS, &settings)?;
-        self.files()?.flush()?;
+        self.commit()?;
         Ok(settings)
     }
 

@@ -26,7 +26,10 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 pub use error::StoreError;
@@ -56,6 +59,8 @@ struct Shared {
     files: RwLock<Result<Arc<Files>, String>>,
     /// Held over each read-change-write, so that two changes never start from the same record.
     writer: Mutex<()>,
+    /// The number of writes could not be noted beside sled, and that was said.
+    mirror_trouble: AtomicBool,
 }
 
 /// sled and its trees.
@@ -103,6 +108,34 @@ impl Store {
         files.clone().map_err(|why| StoreError::Unusable { path: self.shared.dir.clone(), why })
     }
 
+    /// Puts a write that decides something on disk: sled counts it behind what was written, within the same flush,
+    /// and then the number is noted beside sled. sled's log is in order, so a store that has the number has all
+    /// before it; one that has a smaller number than was noted has lost something and is damaged.
+    /// The note costs one fsync more.
+    fn commit(&self) -> Result<(), StoreError> {
+        let seq = self.seq()? + 1;
+        self.put_meta(kept::row::SEQ, &seq)?;
+        self.files()?.flush()?;
+        self.mirror(seq);
+        Ok(())
+    }
+
+    /// Returns the number of the last write that decides something.
+    fn seq(&self) -> Result<u64, StoreError> {
+        self.files()?.seq()
+    }
+
+    /// Notes beside sled how far sled is. It may be further than was noted, so a note that fails loses nothing.
+    fn mirror(&self, seq: u64) {
+        let noted = self
+            .open_entries()
+            .and_then(|open| sidecar::write(&self.shared.dir, seq, open, sidecar::Lasting::OneOfTwo));
+        let had_trouble = self.shared.mirror_trouble.swap(noted.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (noted, had_trouble) {
+            tracing::warn!(error = %error.chain(), "how far the store is cannot be noted beside it");
+        }
+    }
+
     /// Lets one writer in, with files that can be written.
     fn writing(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
         // A panic while writing leaves no half record: sled has the old one or the new one.
@@ -113,6 +146,10 @@ impl Store {
 }
 
 impl Files {
+    fn seq(&self) -> Result<u64, StoreError> {
+        Ok(self.meta.get(kept::row::SEQ)?.and_then(|value| value.as_u64()).unwrap_or(0))
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         guarded(|| self.db.flush().map(|_| ()))
     }

@@ -325,7 +325,7 @@ impl Store {
             });
             done.map_err(plain)
         })?;
-        self.files()?.flush()
+        self.commit()
     }
 }
 
