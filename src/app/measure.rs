@@ -9,23 +9,25 @@ use std::{
 use futures::FutureExt as _;
 
 use crate::{
-    event::{Alert, Event, Events},
+    event::{Alert, Events},
     executor::Measure,
     model::{ClusterId, NodeId, Snapshot},
     ssh::{HostKeyAlarm, Round, SshMonitor},
+    store::Store,
 };
 
 /// Makes the hook that the balancer calls with each snapshot.
 pub(super) fn measure(
     monitor: Option<Arc<SshMonitor>>,
     wanted: Option<BTreeSet<ClusterId>>,
+    store: Store,
     events: Events,
 ) -> Measure {
     let wanted = Arc::new(wanted.unwrap_or_default());
     let told = Arc::new(Mutex::new(Told::default()));
     Arc::new(move |mut snapshot: Snapshot| {
         let (monitor, wanted) = (monitor.clone(), Arc::clone(&wanted));
-        let (told, events) = (Arc::clone(&told), events.clone());
+        let (told, store, events) = (Arc::clone(&told), store.clone(), events.clone());
         async move {
             let round = match &monitor {
                 Some(monitor) => {
@@ -38,7 +40,9 @@ pub(super) fn measure(
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.clusters(&wanted, &snapshot);
             told.failures(&round, &snapshot);
-            told.alarms(&round, &snapshot, &events);
+            for alert in told.alarms(&round, &snapshot) {
+                store.alert(&events, snapshot.taken_at, alert);
+            }
             drop(told);
             snapshot
         }
@@ -77,18 +81,21 @@ impl Told {
         self.failing = failing;
     }
 
-    fn alarms(&mut self, round: &Round, snapshot: &Snapshot, events: &Events) {
+    /// The alarms that are not known yet.
+    fn alarms(&mut self, round: &Round, snapshot: &Snapshot) -> Vec<Alert> {
         let alarms: BTreeSet<_> = round.alarms.iter().cloned().collect();
-        for alarm in alarms.difference(&self.alarms) {
+        let alert = |alarm: &HostKeyAlarm| {
             let HostKeyAlarm { node, host: _, expected, found } = alarm;
-            events.say(Event::Alert(Alert::HostKeyChanged {
+            Alert::HostKeyChanged {
                 node: *node,
                 name: name(snapshot, *node),
                 expected: expected.join(", "),
                 found: found.clone(),
-            }));
-        }
+            }
+        };
+        let alerts = alarms.difference(&self.alarms).map(alert).collect();
         self.alarms = alarms;
+        alerts
     }
 }
 

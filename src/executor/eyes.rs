@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::{
     clock::Clock,
-    event::{Alert, Event, Events},
+    event::{Alert, Events},
     model::{ClusterId, ForeignMigration, Measured, NodeId, Snapshot, VmId, VmUse},
     store::{JournalEntry, JournalState, Store, StoreError},
     vmmanager::{ApiError, Look, RunningMigration, VmManagerApi},
@@ -137,7 +137,7 @@ impl Eyes {
             }
             let ForeignMigration { task, cluster, vm, .. } = *running;
             tracing::warn!(task, "a migration runs that this bot did not order");
-            self.events.say(Event::Alert(Alert::ForeignMigration { task, cluster, vm }));
+            self.store.alert(&self.events, self.clock.now(), Alert::ForeignMigration { task, cluster, vm });
         }
     }
 
@@ -154,7 +154,8 @@ impl Eyes {
             if doubt.reads == 1 {
                 tracing::warn!(cluster.id = %cluster, before = count.believed, after = vms, "a picture shrank");
                 let (vms_before, vms_after) = (count.believed, vms);
-                self.events.say(Event::Alert(Alert::PictureShrank { cluster, vms_before, vms_after }));
+                let alert = Alert::PictureShrank { cluster, vms_before, vms_after };
+                self.store.alert(&self.events, self.clock.now(), alert);
             }
             let why = format!("it had {} VMs and now seems to have {vms}", count.believed);
             for info in snapshot.clusters.iter_mut().filter(|info| info.id == cluster) {

@@ -12,6 +12,7 @@
 //! # Ok::<(), vm_balancer::store::StoreError>(())
 //! ```
 
+mod alerts;
 mod error;
 mod export;
 mod journal;
@@ -32,6 +33,7 @@ use std::{
     },
 };
 
+pub use alerts::KeptAlert;
 pub use error::StoreError;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use kept::Keep;
@@ -101,6 +103,13 @@ impl Store {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// As after an error: nothing can be read until the files are opened again, which a write does.
+    #[cfg(test)]
+    pub(crate) fn close_for_test(&self) {
+        let mut files = self.shared.files.write().unwrap_or_else(PoisonError::into_inner);
+        *files = Err("a test wanted to see this".into());
     }
 
     fn files(&self) -> Result<Arc<Files>, StoreError> {

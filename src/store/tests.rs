@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    event::{Alert, Event, Events},
     model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Figures, PlanId, RestWhy},
 };
@@ -405,6 +406,57 @@ fn an_export_that_cannot_be_used_is_kept_with_the_damaged_files() {
     store.export(at(4)).unwrap();
     let moved_to = store.restored().unwrap().unwrap().moved_to;
     assert_eq!(fs::read_to_string(moved_to.join("export.jsonl")).unwrap(), half);
+}
+
+#[test]
+fn an_alert_waits_until_it_is_shown_and_the_newest_of_its_matter_wins() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (events, mut heard) = listened_to();
+    let away = Alert::VmManagerAway { since: at(0), why: "503".into() };
+    let back = Alert::VmManagerBack { since: at(0), until: at(1) };
+    store.alert(&events, at(0), away.clone());
+    store.alert(&events, at(1), back.clone());
+    store.forget_alert(&away).unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.alerts().unwrap(), [KeptAlert { at: at(1), alert: back.clone() }]);
+    store.forget_alert(&back).unwrap();
+    assert_eq!(store.alerts().unwrap(), []);
+    let said = [heard.try_recv().unwrap(), heard.try_recv().unwrap()];
+    assert_eq!(said, [Event::Alert(away), Event::Alert(back)]);
+}
+
+#[test]
+fn alerts_that_nobody_fetches_do_not_pile_up() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (events, _heard) = listened_to();
+    for task in 0..210 {
+        let alert = Alert::ForeignMigration { task, cluster: None, vm: None };
+        store.alert(&events, at(task.try_into().unwrap()), alert);
+    }
+    let kept = store.alerts().unwrap();
+    assert_eq!((kept.len(), kept[0].at), (200, at(10)), "the oldest give way");
+}
+
+#[test]
+fn where_the_store_cannot_be_written_an_alert_is_said_all_the_same() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (events, mut heard) = listened_to();
+    store.close_for_test();
+    // sled cannot be opened where a file is in the way.
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    fs::write(dir.path().join("store"), "").unwrap();
+    store.alert(&events, at(0), Alert::SecondPoller { since: at(0) });
+    assert_eq!(heard.try_recv().unwrap(), Event::Alert(Alert::SecondPoller { since: at(0) }));
+}
+
+fn listened_to() -> (Events, tokio::sync::broadcast::Receiver<Event>) {
+    let events = Events::new();
+    let heard = events.listen();
+    (events, heard)
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    event::{Alert, Event, Events},
+    event::{Alert, Events},
     model::{NodeId, Person, VmId},
     planner::MoveWhy,
     scheduler::{Handle, Refused},
@@ -285,7 +285,7 @@ impl Shared {
                 if !std::mem::replace(&mut polls.second_poller_said, true) {
                     tracing::error!("another program reads the updates of this bot; commands get lost");
                     let since = self.clock.now();
-                    self.events.say(Event::Alert(Alert::SecondPoller { since }));
+                    self.store.alert(&self.events, since, Alert::SecondPoller { since });
                 }
                 SECOND_POLLER_PAUSE
             }
