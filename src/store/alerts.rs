@@ -48,15 +48,16 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn forget_alert(&self, alert: &Alert) -> Result<(), StoreError> {
-        let _writing = self.writing()?;
-        let key = row(alert);
-        let is_newest = self.outbox().get::<KeptAlert>(&key)?.is_some_and(|kept| kept.alert == *alert);
-        if !is_newest {
-            return Ok(());
-        }
-        let files = self.files()?;
-        guarded(|| files.outbox.remove(&key))?;
-        files.flush()
+        self.write(|| {
+            let key = row(alert);
+            let is_newest = self.outbox().get::<KeptAlert>(&key)?.is_some_and(|kept| kept.alert == *alert);
+            if !is_newest {
+                return Ok(());
+            }
+            let files = self.files()?;
+            guarded(|| files.outbox.remove(&key))?;
+            files.flush()
+        })
     }
 
     fn keep_alert(&self, kept: &KeptAlert) -> Result<(), StoreError> {

@@ -71,18 +71,19 @@ impl Store {
 
     fn write_export(&self, file: &mut impl io::Write, now: DateTime<Utc>) -> Result<(), StoreError> {
         // No change may fall between two trees of one export.
-        let _writing = self.writing()?;
-        write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now, seq: self.seq()? })?;
-        let mut lines = 0;
-        let files = self.files()?;
-        for (name, tree) in files.trees() {
-            for row in tree.iter() {
-                let (key, bytes) = guarded(|| row)?;
-                write_line(file, &to_line(name, &key, &bytes)?)?;
-                lines += 1;
+        self.write(|| {
+            write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now, seq: self.seq()? })?;
+            let mut lines = 0;
+            let files = self.files()?;
+            for (name, tree) in files.trees() {
+                for row in tree.iter() {
+                    let (key, bytes) = guarded(|| row)?;
+                    write_line(file, &to_line(name, &key, &bytes)?)?;
+                    lines += 1;
+                }
             }
-        }
-        write_line(file, &End { lines })
+            write_line(file, &End { lines })
+        })
     }
 
     /// Puts the rows of an export into this store, which is empty; returns when it was made.

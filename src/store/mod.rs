@@ -28,7 +28,7 @@ mod tests;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -48,6 +48,9 @@ use shelf::{Shelf, guarded};
 /// The version of the records that this program writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// More than any one record takes: where this can be written, there is room again.
+const TRIAL_BYTES: usize = 64 * 1024;
+
 /// The one owner of what is remembered; cheap to clone, shared by all rooms of a process.
 #[derive(Clone)]
 pub struct Store {
@@ -61,6 +64,8 @@ struct Shared {
     files: RwLock<Result<Arc<Files>, String>>,
     /// Held over each read-change-write, so that two changes never start from the same record.
     writer: Mutex<()>,
+    /// A write failed, and none has been tried since that did not.
+    refused: AtomicBool,
     /// The number of writes could not be noted beside sled, and that was said.
     mirror_trouble: AtomicBool,
 }
@@ -88,13 +93,20 @@ impl Store {
         &self.shared.dir
     }
 
-    /// Puts everything on disk. Also the way back after a full disk: sled writes nothing more after an error, so
-    /// it is opened anew.
+    /// Puts everything on disk, and after a write that failed tries whether one would not. Also the way back after
+    /// a full disk: sled writes nothing more after an error, so it is opened anew.
     ///
     /// # Errors
     ///
     /// Says what the disk said.
     pub fn flush(&self) -> Result<(), StoreError> {
+        match self.shared.refused.load(Ordering::Relaxed) {
+            true => self.try_to_write(),
+            false => self.flush_files(),
+        }
+    }
+
+    fn flush_files(&self) -> Result<(), StoreError> {
         let flushed = self.files().and_then(|files| files.flush());
         match flushed {
             Err(error) => {
@@ -145,12 +157,29 @@ impl Store {
         }
     }
 
-    /// Lets one writer in, with files that can be written.
-    fn writing(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+    /// Lets one writer in, with files that can be written, and remembers whether it could write.
+    fn write<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         // A panic while writing leaves no half record: sled has the old one or the new one.
-        let guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flush()?;
-        Ok(guard)
+        let _guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.flush_files().and_then(|()| work());
+        if written.as_ref().is_err_and(StoreError::is_of_the_files) {
+            self.shared.refused.store(true, Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// sled has nothing to put on disk after a write that failed, so only another write can tell.
+    fn try_to_write(&self) -> Result<(), StoreError> {
+        self.write(|| {
+            self.put_meta(kept::row::TRIAL, &"?".repeat(TRIAL_BYTES))?;
+            self.files()?.flush()?;
+            let files = self.files()?;
+            guarded(|| files.meta.tree.remove(kept::row::TRIAL.to_be_bytes()))?;
+            files.flush()?;
+            sidecar::write(&self.shared.dir, self.seq()?, self.open_entries()?, sidecar::Lasting::OneOfTwo)
+        })?;
+        self.shared.refused.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -148,6 +148,7 @@ impl Store {
             dir: dir.to_owned(),
             files: RwLock::new(Ok(Arc::new(files))),
             writer: Mutex::new(()),
+            refused: AtomicBool::new(false),
             mirror_trouble: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
