@@ -267,7 +267,7 @@ impl TelegramNotifier {
         }
     }
 
-    /// Makes cards of the alerts that were said while nobody listened, or before what they were said to died.
+    /// Makes cards of the alerts that nobody has made one of: said before this listened, or missed since.
     async fn take_alerts(&mut self) {
         let kept = match self.store.alerts() {
             Ok(kept) => kept,
