@@ -47,6 +47,13 @@ fn lints_are_expected_with_a_reason_and_never_allowed() {
 }
 
 #[test]
+fn each_promise_names_tests_that_exist() {
+    let promises = read("docs/RELIABILITY.md");
+    assert!(promises.lines().filter(|line| is_promise(line)).count() > 20, "the table is there");
+    expect_none(unproven(&promises, &rust_files(&["src", "tests"])));
+}
+
+#[test]
 fn a_room_that_knows_too_much_is_found() {
     let allowed =
         table("| 1 | model | |\n| 1 | clock | |\n| 2 | planner | model |\n| 3 | main | planner |\n");
@@ -106,6 +113,22 @@ fn a_silenced_lint_is_found() {
     assert_eq!(allowed_lints(&[File::of("src/a.rs", &allow)]).len(), 1);
     assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code)]")]).len(), 1);
     assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code, reason = \"x\")]")]).len(), 0);
+}
+
+#[test]
+fn a_promise_without_a_test_is_found() {
+    let files = [File::of(
+        "tests/it/a.rs",
+        "#[tokio::test]\nasync fn it_holds() {}\n#[test]\nfn it_holds_too() {}\nfn helps() {}",
+    )];
+    let found = |shown: &str| unproven(&format!("| it holds | somehow | {shown} |"), &files).len();
+    assert_eq!(found("`it::a::it_holds`, `a::it_holds_too`"), 0);
+    assert_eq!(found("`it::a::it_holds`, `a::it_never_held`"), 1);
+    assert_eq!(found("`it::b::it_holds`"), 1, "it is in another file");
+    assert_eq!(found("`it::a::it_hol…`"), 1);
+    assert_eq!(found("`it::a::helps`"), 1, "it is no test");
+    assert_eq!(found("`it::a`"), 1);
+    assert_eq!(found(""), 1);
 }
 
 struct File {
@@ -255,6 +278,41 @@ fn unfinished(files: &[File]) -> Vec<String> {
         }
     }
     found
+}
+
+fn is_promise(line: &str) -> bool {
+    line.starts_with("| ") && !line.starts_with("| promise ") && !line.starts_with("| --- ")
+}
+
+/// Reads the rows `| promise | how | tests |`: tests that do not exist, and promises without one. A test is named
+/// by its file or room and its function.
+fn unproven(text: &str, files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines().filter(|line| is_promise(line)) {
+        let shown_by = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        let tests: Vec<_> = shown_by.split('`').skip(1).step_by(2).collect();
+        if tests.is_empty() {
+            found.push(format!("no test shows that {line}"));
+        }
+        let missing = tests.into_iter().filter(|test| !exists(test, files));
+        found.extend(missing.map(|test| format!("there is no test {test}")));
+    }
+    found
+}
+
+fn exists(test: &str, files: &[File]) -> bool {
+    let Some((place, name)) = test.rsplit_once("::") else { return false };
+    let place = place.rsplit("::").next().unwrap_or_default();
+    let is_here = |file: &&File| {
+        let path = file.path.trim_end_matches(".rs");
+        path.ends_with(&format!("/{place}")) || path.ends_with(&format!("/{place}/tests"))
+    };
+    files.iter().filter(is_here).any(|file| {
+        let lines: Vec<_> = file.text.lines().map(str::trim_start).collect();
+        let is_it = |line: &str| line.trim_start_matches("async ").starts_with(&format!("fn {name}("));
+        let is_test = |line: &str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        lines.windows(2).any(|pair| is_test(pair[0]) && is_it(pair[1]))
+    })
 }
 
 fn wordless(files: &[File]) -> Vec<String> {

@@ -9,23 +9,25 @@ use std::{
 use futures::FutureExt as _;
 
 use crate::{
-    event::{Alert, Event, Events, KeptKey},
+    event::{Alert, Events, KeptKey},
     executor::Measure,
     model::{Asked, ClusterId, NodeId, NodeInfo, Snapshot},
     ssh::{HostKeyAlarm, KnownLine, Round, SshMonitor},
+    store::Store,
 };
 
 /// Makes the hook that the balancer calls with each snapshot.
 pub(super) fn measure(
     monitor: Option<Arc<SshMonitor>>,
     wanted: Option<BTreeSet<ClusterId>>,
+    store: Store,
     events: Events,
 ) -> Measure {
     let wanted = Arc::new(wanted);
     let told = Arc::new(Mutex::new(Told::default()));
     Arc::new(move |mut snapshot: Snapshot, asked: Asked| {
         let (monitor, wanted) = (monitor.clone(), Arc::clone(&wanted));
-        let (told, events) = (Arc::clone(&told), events.clone());
+        let (told, store, events) = (Arc::clone(&told), store.clone(), events.clone());
         async move {
             let round = match &monitor {
                 Some(monitor) => {
@@ -39,7 +41,9 @@ pub(super) fn measure(
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.clusters(wanted.iter().flatten().copied(), &snapshot);
             told.failures(&round, &snapshot);
-            told.alarms(&round, &snapshot, &events);
+            for alert in told.alarms(&round, &snapshot) {
+                store.alert(&events, snapshot.taken_at, alert);
+            }
             drop(told);
             snapshot
         }
@@ -83,21 +87,24 @@ impl Told {
         self.failing = failing;
     }
 
-    fn alarms(&mut self, round: &Round, snapshot: &Snapshot, events: &Events) {
+    /// The alarms that are not known yet.
+    fn alarms(&mut self, round: &Round, snapshot: &Snapshot) -> Vec<Alert> {
         let alarms: BTreeSet<_> = round.alarms.iter().cloned().collect();
-        for alarm in alarms.difference(&self.alarms) {
+        let alert = |alarm: &HostKeyAlarm| {
             let HostKeyAlarm { node, host: _, expected, found, at } = alarm;
-            events.say(Event::Alert(Alert::HostKeyChanged {
+            Alert::HostKeyChanged {
                 node: *node,
                 name: name(snapshot, *node),
                 expected: expected.join(", "),
                 found: found.clone(),
                 at: at.iter().map(kept).collect(),
-            }));
-        }
+            }
+        };
+        let alerts = alarms.difference(&self.alarms).map(alert).collect();
         // A node that cannot be asked for a while and then shows the same key is no new matter.
         self.alarms.retain(|alarm| round.failures.contains_key(&alarm.node));
         self.alarms.extend(alarms);
+        alerts
     }
 }
 
@@ -119,12 +126,8 @@ mod tests {
 
     #[test]
     fn an_alarm_is_told_again_only_after_the_node_was_read_or_shows_yet_another_key() {
-        let (mut told, events) = (Told::default(), Events::new());
-        let mut heard = events.listen();
-        let mut alarms_in = |round: Round| {
-            told.alarms(&round, &Snapshot::empty(DateTime::UNIX_EPOCH), &events);
-            std::iter::from_fn(|| heard.try_recv().ok()).count()
-        };
+        let mut told = Told::default();
+        let mut alarms_in = |round: Round| told.alarms(&round, &Snapshot::empty(DateTime::UNIX_EPOCH)).len();
         let silent = SshFailure::Timeout { phase: Phase::Connect, after: std::time::Duration::from_secs(10) };
         let silent = || Round { failures: [(NodeId(10), silent.clone())].into(), ..Round::default() };
         assert_eq!(alarms_in(changed("b")), 1);

@@ -203,7 +203,7 @@ fn joined(
     }
     let monitor = monitor(config, clock.clone())?;
     let wanted = config.planner.clusters.clone();
-    let measure = measure::measure(monitor.map(Arc::new), wanted, events.clone());
+    let measure = measure::measure(monitor.map(Arc::new), wanted, store.clone(), events.clone());
     let parts = Parts { api: vmmanager(config, pace)?, store, events, clock, measure: Some(measure) };
     Ok(VmBalancer::new(settings, parts))
 }

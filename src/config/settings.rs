@@ -86,6 +86,7 @@ impl Config {
             language: self.language,
             timezone: self.balance.time_zone,
             poll_timeout: telegram::POLL_TIMEOUT,
+            second_poller_pause: telegram::SECOND_POLLER_PAUSE,
             spacing: telegram::Spacing::default(),
             panics_at: None,
         })

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use super::Settings;
 use crate::{
     clock::Clock,
-    event::{Alert, Event, Events},
+    event::{Alert, Events},
     model::{Asked, ClusterId, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
     store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
     vmmanager::{ApiError, Look, RunningMigration, VmManagerApi},
@@ -168,7 +168,7 @@ impl Eyes {
             }
             let ForeignMigration { task, cluster, vm, .. } = *running;
             tracing::warn!(task, "a migration runs that this bot did not order");
-            self.events.say(Event::Alert(Alert::ForeignMigration { task, cluster, vm }));
+            self.store.alert(&self.events, self.clock.now(), Alert::ForeignMigration { task, cluster, vm });
         }
     }
 
@@ -212,7 +212,8 @@ impl Eyes {
 
     fn tell_of_doubt(&self, cluster: ClusterId, vms_before: usize, vms_after: usize) {
         tracing::warn!(cluster.id = %cluster, before = vms_before, after = vms_after, "a picture shrank");
-        self.events.say(Event::Alert(Alert::PictureShrank { cluster, vms_before, vms_after }));
+        let alert = Alert::PictureShrank { cluster, vms_before, vms_after };
+        self.store.alert(&self.events, self.clock.now(), alert);
     }
 
     async fn measured(&self, mut snapshot: Snapshot, depth: Depth) -> Snapshot {

@@ -8,10 +8,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    event::{Alert, Event, Events},
+    event::{Alert, Events},
     model::VmId,
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
-    store::{JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
+    store::{FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
 };
 
 /// So many failures onto or off one node within [`NODE_WINDOW`] take it out: one may be the VM's fault, two may
@@ -151,13 +151,9 @@ impl Rules {
         let was_out: BTreeSet<_> = failing(&before, now).into_iter().map(|node| node.node).collect();
         for node in failing(&failures, now).into_iter().filter(|node| !was_out.contains(&node.node)) {
             tracing::warn!(node.id = %node.node, failures = node.failures, "a node is taken out after failures");
-            self.events.say(Event::Alert(Alert::NodeTakenOut {
-                cluster: node.cluster,
-                node: node.node,
-                name: node.name,
-                failures: node.failures,
-                until: node.until,
-            }));
+            let FailingNode { node, name, cluster, failures, until } = node;
+            let alert = Alert::NodeTakenOut { cluster, node, name, failures, until };
+            self.store.alert(&self.events, now, alert);
         }
         Ok(())
     }
@@ -177,11 +173,9 @@ impl Rules {
             settings.stopped_clusters.insert(entry.cluster);
         })?;
         tracing::warn!(cluster.id = %entry.cluster, failures = here, "automatic runs stop in a cluster after failures");
-        self.events.say(Event::Alert(Alert::ClusterStopped {
-            cluster: entry.cluster,
-            name: entry.cluster_name.clone(),
-            failures: here.try_into().unwrap_or(u32::MAX),
-        }));
+        let (cluster, name) = (entry.cluster, entry.cluster_name.clone());
+        let failures = here.try_into().unwrap_or(u32::MAX);
+        self.store.alert(&self.events, now, Alert::ClusterStopped { cluster, name, failures });
         Ok(())
     }
 

@@ -60,6 +60,10 @@ impl Core {
         &self.balancer.parts().events
     }
 
+    fn alert(&self, alert: Alert) {
+        self.store().alert(self.events(), self.now(), alert);
+    }
+
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.balancer.parts().clock.now()
     }
@@ -102,7 +106,7 @@ impl Core {
         let Some(away) = state.away.take() else { return };
         drop(state);
         tracing::info!("vmmanager answers again");
-        self.events().say(Event::Alert(Alert::VmManagerBack { since: away.since, until: self.now() }));
+        self.alert(Alert::VmManagerBack { since: away.since, until: self.now() });
     }
 
     fn is_away(&self, why: String) {
@@ -114,7 +118,7 @@ impl Core {
                 state.away = Some(Away { since: now, why: why.clone() });
                 drop(state);
                 tracing::warn!(why, "vmmanager cannot be used");
-                self.events().say(Event::Alert(Alert::VmManagerAway { since: now, why }));
+                self.alert(Alert::VmManagerAway { since: now, why });
             }
         }
     }
@@ -192,7 +196,7 @@ impl Core {
             Err(error) if !was_trouble => {
                 let (since, why) = (self.now(), error.chain());
                 tracing::error!(error = %why, "the store cannot be written; nothing is ordered until it can");
-                self.events().say(Event::Alert(Alert::StoreTrouble { since, why }));
+                self.alert(Alert::StoreTrouble { since, why });
             }
             Ok(()) if was_trouble => tracing::info!("the store can be written again"),
             _ => {}
@@ -209,7 +213,7 @@ impl Core {
         if let Ok(Some(restored)) = self.store().restored() {
             let moved_to = restored.moved_to.display().to_string();
             let exported_at = restored.exported_at;
-            self.events().say(Event::Alert(Alert::StoreRestored { exported_at, moved_to }));
+            self.alert(Alert::StoreRestored { exported_at, moved_to });
         }
     }
 

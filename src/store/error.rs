@@ -101,6 +101,11 @@ impl StoreError {
         }
     }
 
+    /// Tells whether the files could not be used, whatever was wanted of them.
+    pub(super) fn is_of_the_files(&self) -> bool {
+        self.is_damage() || matches!(self, Self::Sled(_) | Self::Io { .. } | Self::Unusable { .. })
+    }
+
     pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }

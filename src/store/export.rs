@@ -26,6 +26,9 @@ pub(super) const NAME: &str = "export.jsonl";
 struct Header {
     v: u32,
     exported_at: DateTime<Utc>,
+    /// How many writes that decide something are in it; exports of older programs do not say.
+    #[serde(default)]
+    seq: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,18 +71,19 @@ impl Store {
 
     fn write_export(&self, file: &mut impl io::Write, now: DateTime<Utc>) -> Result<(), StoreError> {
         // No change may fall between two trees of one export.
-        let _writing = self.writing()?;
-        write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now })?;
-        let mut lines = 0;
-        let files = self.files()?;
-        for (name, tree) in files.trees() {
-            for row in tree.iter() {
-                let (key, bytes) = guarded(|| row)?;
-                write_line(file, &to_line(name, &key, &bytes)?)?;
-                lines += 1;
+        self.write(|| {
+            write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now, seq: self.seq()? })?;
+            let mut lines = 0;
+            let files = self.files()?;
+            for (name, tree) in files.trees() {
+                for row in tree.iter() {
+                    let (key, bytes) = guarded(|| row)?;
+                    write_line(file, &to_line(name, &key, &bytes)?)?;
+                    lines += 1;
+                }
             }
-        }
-        write_line(file, &End { lines })
+            write_line(file, &End { lines })
+        })
     }
 
     /// Puts the rows of an export into this store, which is empty; returns when it was made.
@@ -110,6 +114,15 @@ impl Store {
         }
         Ok(header.exported_at)
     }
+}
+
+/// Returns how many writes the export in `dir` has; 0 where there is none that says so. Only its first line is read.
+pub(super) fn seq(dir: &Path) -> u64 {
+    let Ok(file) = File::open(dir.join(NAME)) else { return 0 };
+    let mut first = String::new();
+    let read = io::BufReader::new(file).read_line(&mut first).ok();
+    let header = read.and_then(|_| serde_json::from_str::<Header>(&first).ok());
+    header.map_or(0, |header| header.seq)
 }
 
 impl Files {

@@ -10,6 +10,7 @@ use super::{
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
+    sidecar,
 };
 use crate::{
     model::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId},
@@ -82,14 +83,17 @@ impl Store {
     ///
     /// Says that the VM has an open migration, or what the disk said; then nothing may be ordered.
     pub fn intend(&self, intent: Intent) -> Result<JournalEntry, StoreError> {
-        let _writing = self.writing()?;
-        if let Some(open) = self.open_entries()?.iter().find(|entry| entry.vm == intent.vm) {
-            return Err(StoreError::InFlight { vm: open.vm, entry: open.id });
-        }
-        let entry =
-            from_intent(MigrationId(self.next_id(&self.files()?.journal, SCHEMA_FLOORS.journal)?), intent);
-        self.write_entry(&entry)?;
-        Ok(entry)
+        self.write(|| {
+            if let Some(open) = self.open_entries()?.iter().find(|entry| entry.vm == intent.vm) {
+                return Err(StoreError::InFlight { vm: open.vm, entry: open.id });
+            }
+            let entry = from_intent(
+                MigrationId(self.next_id(&self.files()?.journal, SCHEMA_FLOORS.journal)?),
+                intent,
+            );
+            self.write_entry(&entry)?;
+            Ok(entry)
+        })
     }
 
     /// Records that VMmanager took the order, or its task once that is found.
@@ -248,26 +252,28 @@ impl Store {
         id: MigrationId,
         change: impl FnOnce(&mut JournalEntry),
     ) -> Result<JournalEntry, StoreError> {
-        let _writing = self.writing()?;
-        let mut entry = self.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?;
-        if entry.outcome().is_some() {
-            return Err(StoreError::Closed(id));
-        }
-        change(&mut entry);
-        self.write_entry(&entry)?;
-        Ok(entry)
+        self.write(|| {
+            let mut entry = self.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?;
+            if entry.outcome().is_some() {
+                return Err(StoreError::Closed(id));
+            }
+            change(&mut entry);
+            self.write_entry(&entry)?;
+            Ok(entry)
+        })
     }
 
-    /// First the small file beside sled, which a full disk refuses before sled is touched; then sled.
+    /// An intent is in the small file beside sled first: a full disk refuses it before sled is touched, and what may
+    /// run is never in sled alone. What comes after it is noted there when sled has it.
     pub(super) fn write_entry(&self, entry: &JournalEntry) -> Result<(), StoreError> {
-        let mut open = self.open_entries()?;
-        open.retain(|other| other.id != entry.id);
-        if entry.outcome().is_none() {
+        if entry.state == JournalState::Intended {
+            let mut open = self.open_entries()?;
+            open.retain(|other| other.id != entry.id);
             open.push(entry.clone());
+            sidecar::write(&self.shared.dir, self.seq()?, open, sidecar::Lasting::Wholly)?;
         }
-        super::sidecar::write(&self.shared.dir, &open)?;
         self.write_entry_to_sled(entry)?;
-        self.files()?.flush()
+        self.commit()
     }
 
     pub(super) fn write_entry_to_sled(&self, entry: &JournalEntry) -> Result<(), StoreError> {

@@ -25,6 +25,10 @@ pub(super) mod row {
     pub(in crate::store) const SCHEMA: u64 = 1;
     pub(in crate::store) const SETTINGS: u64 = 2;
     pub(in crate::store) const RESTORED: u64 = 3;
+    /// How many writes there were that decide something.
+    pub(in crate::store) const SEQ: u64 = 4;
+    /// What is written to see whether anything can be.
+    pub(in crate::store) const TRIAL: u64 = 5;
 }
 
 /// A processed update of the Bot API.
@@ -71,13 +75,14 @@ impl Store {
     ///
     /// Says what the disk said; nothing is changed then.
     pub fn update_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<Settings, StoreError> {
-        let _writing = self.writing()?;
-        let mut settings = self.settings()?;
-        change(&mut settings);
-        settings.v = 1;
-        self.put_meta(row::SETTINGS, &settings)?;
-        self.files()?.flush()?;
-        Ok(settings)
+        self.write(|| {
+            let mut settings = self.settings()?;
+            change(&mut settings);
+            settings.v = 1;
+            self.put_meta(row::SETTINGS, &settings)?;
+            self.commit()?;
+            Ok(settings)
+        })
     }
 
     /// Adds to the audit.
@@ -86,10 +91,11 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let _writing = self.writing()?;
-        let id = self.next_id(&self.files()?.audit, 0)?;
-        self.files()?.audit.put(id, entry)?;
-        self.files()?.flush()
+        self.write(|| {
+            let id = self.next_id(&self.files()?.audit, 0)?;
+            self.files()?.audit.put(id, entry)?;
+            self.files()?.flush()
+        })
     }
 
     /// Returns the newest entries of the audit, newest first.
@@ -107,13 +113,14 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn claim_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let _writing = self.writing()?;
-        if self.files()?.updates.get(update)?.is_some() {
-            return Ok(false);
-        }
-        self.files()?.updates.put(update, &SeenUpdate { v: 1, at: now })?;
-        self.files()?.flush()?;
-        Ok(true)
+        self.write(|| {
+            if self.files()?.updates.get(update)?.is_some() {
+                return Ok(false);
+            }
+            self.files()?.updates.put(update, &SeenUpdate { v: 1, at: now })?;
+            self.files()?.flush()?;
+            Ok(true)
+        })
     }
 
     /// Messages that wait to be sent, by the key of their matter.
@@ -188,10 +195,11 @@ impl Keep<'_> {
     pub fn put<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(&Wrapped { v: 1, record })
             .map_err(|source| StoreError::Unwritable { tree: self.name, source })?;
-        let _writing = self.store.writing()?;
-        let files = self.store.files()?;
-        guarded(|| (self.tree)(&files).insert(key, bytes).map(|_| ()))?;
-        files.flush()
+        self.store.write(|| {
+            let files = self.store.files()?;
+            guarded(|| (self.tree)(&files).insert(key, bytes).map(|_| ()))?;
+            files.flush()
+        })
     }
 
     /// Returns the record of that key.
@@ -233,11 +241,12 @@ impl Keep<'_> {
     ///
     /// Says what the disk said.
     pub fn remove(&self, key: &str) -> Result<bool, StoreError> {
-        let _writing = self.store.writing()?;
-        let files = self.store.files()?;
-        let before = guarded(|| (self.tree)(&files).remove(key))?;
-        files.flush()?;
-        Ok(before.is_some())
+        self.store.write(|| {
+            let files = self.store.files()?;
+            let before = guarded(|| (self.tree)(&files).remove(key))?;
+            files.flush()?;
+            Ok(before.is_some())
+        })
     }
 
     fn read<T: DeserializeOwned>(&self, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {

@@ -12,6 +12,7 @@
 //! # Ok::<(), vm_balancer::store::StoreError>(())
 //! ```
 
+mod alerts;
 mod error;
 mod export;
 mod journal;
@@ -27,9 +28,13 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+pub use alerts::KeptAlert;
 pub use error::StoreError;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use kept::Keep;
@@ -45,6 +50,9 @@ use shelf::{Shelf, guarded};
 /// The version of the records that this program writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// More than any one record takes: where this can be written, there is room again.
+const TRIAL_BYTES: usize = 64 * 1024;
+
 /// The one owner of what is remembered; cheap to clone, shared by all rooms of a process.
 #[derive(Clone)]
 pub struct Store {
@@ -58,6 +66,10 @@ struct Shared {
     files: RwLock<Result<Arc<Files>, String>>,
     /// Held over each read-change-write, so that two changes never start from the same record.
     writer: Mutex<()>,
+    /// A write failed, and none has been tried since that did not.
+    refused: AtomicBool,
+    /// The number of writes could not be noted beside sled, and that was said.
+    mirror_trouble: AtomicBool,
 }
 
 /// sled and its trees.
@@ -83,13 +95,20 @@ impl Store {
         &self.shared.dir
     }
 
-    /// Puts everything on disk. Also the way back after a full disk: sled writes nothing more after an error, so
-    /// it is opened anew.
+    /// Puts everything on disk, and after a write that failed tries whether one would not. Also the way back after
+    /// a full disk: sled writes nothing more after an error, so it is opened anew.
     ///
     /// # Errors
     ///
     /// Says what the disk said.
     pub fn flush(&self) -> Result<(), StoreError> {
+        match self.shared.refused.load(Ordering::Relaxed) {
+            true => self.try_to_write(),
+            false => self.flush_files(),
+        }
+    }
+
+    fn flush_files(&self) -> Result<(), StoreError> {
         let flushed = self.files().and_then(|files| files.flush());
         match flushed {
             Err(error) => {
@@ -100,21 +119,77 @@ impl Store {
         }
     }
 
+    /// As after an error: nothing can be read until the files are opened again, which a write does.
+    #[cfg(test)]
+    pub(crate) fn close_for_test(&self) {
+        let mut files = self.shared.files.write().unwrap_or_else(PoisonError::into_inner);
+        *files = Err("a test wanted to see this".into());
+    }
+
     fn files(&self) -> Result<Arc<Files>, StoreError> {
         let files = self.shared.files.read().unwrap_or_else(PoisonError::into_inner);
         files.clone().map_err(|why| StoreError::Unusable { path: self.shared.dir.clone(), why })
     }
 
-    /// Lets one writer in, with files that can be written.
-    fn writing(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+    /// Puts a write that decides something on disk: sled counts it behind what was written, within the same flush,
+    /// and then the number is noted beside sled. sled's log is in order, so a store that has the number has all
+    /// before it; one that has a smaller number than was noted has lost something and is damaged.
+    /// The note costs one fsync more.
+    fn commit(&self) -> Result<(), StoreError> {
+        let seq = self.seq()? + 1;
+        self.put_meta(kept::row::SEQ, &seq)?;
+        self.files()?.flush()?;
+        self.mirror(seq);
+        Ok(())
+    }
+
+    /// Returns the number of the last write that decides something.
+    fn seq(&self) -> Result<u64, StoreError> {
+        self.files()?.seq()
+    }
+
+    /// Notes beside sled how far sled is. It may be further than was noted, so a note that fails loses nothing.
+    fn mirror(&self, seq: u64) {
+        let noted = self
+            .open_entries()
+            .and_then(|open| sidecar::write(&self.shared.dir, seq, open, sidecar::Lasting::OneOfTwo));
+        let had_trouble = self.shared.mirror_trouble.swap(noted.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (noted, had_trouble) {
+            tracing::warn!(error = %error.chain(), "how far the store is cannot be noted beside it");
+        }
+    }
+
+    /// Lets one writer in, with files that can be written, and remembers whether it could write.
+    fn write<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         // A panic while writing leaves no half record: sled has the old one or the new one.
-        let guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flush()?;
-        Ok(guard)
+        let _guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.flush_files().and_then(|()| work());
+        if written.as_ref().is_err_and(StoreError::is_of_the_files) {
+            self.shared.refused.store(true, Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// sled has nothing to put on disk after a write that failed, so only another write can tell.
+    fn try_to_write(&self) -> Result<(), StoreError> {
+        self.write(|| {
+            self.put_meta(kept::row::TRIAL, &"?".repeat(TRIAL_BYTES))?;
+            self.files()?.flush()?;
+            let files = self.files()?;
+            guarded(|| files.meta.tree.remove(kept::row::TRIAL.to_be_bytes()))?;
+            files.flush()?;
+            sidecar::write(&self.shared.dir, self.seq()?, self.open_entries()?, sidecar::Lasting::OneOfTwo)
+        })?;
+        self.shared.refused.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 
 impl Files {
+    fn seq(&self) -> Result<u64, StoreError> {
+        Ok(self.meta.get(kept::row::SEQ)?.and_then(|value| value.as_u64()).unwrap_or(0))
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         guarded(|| self.db.flush().map(|_| ()))
     }

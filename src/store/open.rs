@@ -2,9 +2,10 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicBool},
     thread,
     time::Duration,
 };
@@ -16,11 +17,14 @@ use super::{
     Files, JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export,
     kept::{SCHEMA_FLOORS, row},
     shelf::{guarded, panic_text},
-    sidecar,
+    sidecar::{self, Sidecar},
 };
 
 /// sled's folder in `DATA_DIR`.
 const FOLDER: &str = "store";
+
+/// What the folders that were moved aside are called, before their time.
+const MOVED_ASIDE: &str = "store-damaged-";
 
 /// sled may hold its lock a moment longer than its owner lives.
 const LOCK_TRIES: u32 = 10;
@@ -51,7 +55,7 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
         fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
-        let is_first = !path.exists() && !dir.join(export::NAME).exists();
+        let is_first = !path.exists() && !has_traces(dir)?;
         let store = Self::open_files(dir).map_err(|error| damage(&path, error))?;
         let opened = match store.schema()? {
             None if is_first || store.is_untouched()? => store.begin(),
@@ -59,7 +63,7 @@ impl Store {
             Some(found) if found > SCHEMA_VERSION => {
                 Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION })
             }
-            Some(_) => store.look_at_everything().and_then(|()| store.compare_with_sidecar()),
+            Some(_) => store.look_at_everything().and_then(|()| store.compare_with_what_is_beside()),
         };
         opened.map_err(|error| damage(&path, error))?;
         Ok(store)
@@ -96,23 +100,27 @@ impl Store {
         tracing::error!(error = %why, "the store is damaged; it is moved aside and restored from the last export");
         let in_flight = sidecar::read(dir);
         let moved_to = move_aside(dir, now)?;
-        let (store, exported_at) = Self::from_export(dir)?;
-        for entry in &in_flight {
+        let (store, exported_at) = Self::from_export(dir, &moved_to)?;
+        for entry in &in_flight.open {
             if store.entry(entry.id)?.is_none_or(|known| known.outcome().is_none()) {
                 store.write_entry_to_sled(entry)?;
             }
         }
-        store.raise_ids(&in_flight)?;
+        store.raise_ids(&in_flight.open)?;
+        // What was counted before counts on, or the restored store would seem to have lost it once more.
+        let counted = in_flight.seq.max(export::seq(dir)).max(store.seq()?);
+        store.put_meta(row::SEQ, &counted)?;
         store.put_meta(row::RESTORED, &Restored { v: 1, at: now, exported_at, moved_to, why })?;
         store.update_settings(|settings| settings.restored_unconfirmed = true)?;
         // Only a store with a schema counts as whole: a crash before this line restores again.
         store.begin()?;
-        sidecar::write(dir, &store.open_entries()?)?;
+        sidecar::write(dir, store.seq()?, store.open_entries()?, sidecar::Lasting::Wholly)?;
         Ok(store)
     }
 
-    /// An empty store, filled from the export where that can be read whole.
-    fn from_export(dir: &Path) -> Result<(Self, Option<DateTime<Utc>>), StoreError> {
+    /// An empty store, filled from the export where that can be read whole. One that cannot is kept beside the
+    /// damaged files: the next export takes its place.
+    fn from_export(dir: &Path, moved_to: &Path) -> Result<(Self, Option<DateTime<Utc>>), StoreError> {
         let path = dir.join(export::NAME);
         let store = Self::open_files(dir)?;
         if !path.exists() {
@@ -127,6 +135,7 @@ impl Store {
             Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
         }
         drop(store);
+        fs::copy(&path, moved_to.join(export::NAME)).map_err(StoreError::io("keep", &path))?;
         let folder = dir.join(FOLDER);
         fs::remove_dir_all(&folder).map_err(StoreError::io("remove", &folder))?;
         Ok((Self::open_files(dir)?, None))
@@ -135,8 +144,13 @@ impl Store {
     fn open_files(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
         let files = Files::open(&path)?;
-        let shared =
-            Shared { dir: dir.to_owned(), files: RwLock::new(Ok(Arc::new(files))), writer: Mutex::new(()) };
+        let shared = Shared {
+            dir: dir.to_owned(),
+            files: RwLock::new(Ok(Arc::new(files))),
+            writer: Mutex::new(()),
+            refused: AtomicBool::new(false),
+            mirror_trouble: AtomicBool::new(false),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -155,7 +169,12 @@ impl Store {
             drop(old);
         }
         let path = self.shared.dir.join(FOLDER);
-        let opened = Files::open(&path).and_then(|opened| opened.flush().map(|()| opened));
+        let opened = Files::open(&path).and_then(|opened| {
+            opened.flush()?;
+            // What was acknowledged must be there; otherwise only the next start can restore it.
+            opened.reaches(sidecar::read(&self.shared.dir).seq, &path)?;
+            Ok(opened)
+        });
         let opened = opened.map_err(|error| damage(&path, error));
         match opened {
             Ok(opened) => {
@@ -182,10 +201,7 @@ impl Store {
     /// Tells whether nothing was ever begun here: the process died before its first record.
     fn is_untouched(&self) -> Result<bool, StoreError> {
         let files = self.files()?;
-        Ok(!self.shared.dir.join(export::NAME).exists()
-            && sidecar::read(&self.shared.dir).is_empty()
-            && files.journal.tree.is_empty()
-            && files.proposals.tree.is_empty())
+        Ok(!has_traces(&self.shared.dir)? && files.journal.tree.is_empty() && files.proposals.tree.is_empty())
     }
 
     /// Reads every record once: better now than in the middle of a migration.
@@ -200,9 +216,12 @@ impl Store {
         Ok(())
     }
 
-    /// sled forgets a torn end in silence; the list of open migrations tells.
-    fn compare_with_sidecar(&self) -> Result<(), StoreError> {
-        for entry in sidecar::read(&self.shared.dir) {
+    /// sled forgets a torn end in silence; what is beside it tells.
+    fn compare_with_what_is_beside(&self) -> Result<(), StoreError> {
+        let dir = &self.shared.dir;
+        let Sidecar { seq, open, unreadable: _ } = sidecar::read(dir);
+        self.files()?.reaches(seq.max(export::seq(dir)), &dir.join(FOLDER))?;
+        for entry in open {
             if self.entry(entry.id)?.is_some() {
                 continue;
             }
@@ -211,7 +230,7 @@ impl Store {
                 JournalState::Intended => self.write_entry(&entry)?,
                 JournalState::Ordered { .. } | JournalState::Closed { .. } => {
                     let why = format!("migration {} of vm {} is missing in the journal", entry.id, entry.vm);
-                    return Err(corrupt(&self.shared.dir.join(FOLDER), why));
+                    return Err(corrupt(&dir.join(FOLDER), why));
                 }
             }
         }
@@ -247,6 +266,27 @@ impl Files {
             db,
         })
     }
+
+    /// Makes sure that every write up to this number is there.
+    fn reaches(&self, seq: u64, path: &Path) -> Result<(), StoreError> {
+        let has = self.seq()?;
+        match has < seq {
+            true => Err(corrupt(path, format!("its end is lost: it has {has} writes of {seq}"))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Tells whether there was a store in `dir` before, whatever became of its folder.
+fn has_traces(dir: &Path) -> Result<bool, StoreError> {
+    let moved_aside = names_in(dir)?.iter().any(|name| name.to_string_lossy().starts_with(MOVED_ASIDE));
+    Ok(moved_aside || dir.join(export::NAME).exists() || !sidecar::read(dir).is_empty())
+}
+
+fn names_in(dir: &Path) -> Result<BTreeSet<OsString>, StoreError> {
+    fs::read_dir(dir)
+        .and_then(|names| names.map(|name| Ok(name?.file_name())).collect::<io::Result<_>>())
+        .map_err(StoreError::io("read", dir))
 }
 
 /// sled panics on some broken files; a thread of its own contains that.
@@ -288,13 +328,11 @@ fn corrupt(path: &Path, why: impl Into<String>) -> StoreError {
 fn move_aside(dir: &Path, now: DateTime<Utc>) -> Result<PathBuf, StoreError> {
     let from = dir.join(FOLDER);
     let stamp = now.format("%Y%m%dT%H%M%SZ");
-    let taken: BTreeSet<_> = fs::read_dir(dir)
-        .and_then(|names| names.map(|name| Ok(name?.file_name())).collect::<io::Result<_>>())
-        .map_err(StoreError::io("read", dir))?;
+    let taken = names_in(dir)?;
     let free = (1..)
-        .map(|n| format!("store-damaged-{stamp}-{n}"))
-        .find(|name| !taken.contains(name.as_ref() as &std::ffi::OsStr));
-    let to = dir.join(free.unwrap_or_else(|| "store-damaged".into()));
+        .map(|n| format!("{MOVED_ASIDE}{stamp}-{n}"))
+        .find(|name| !taken.contains(name.as_ref() as &OsStr));
+    let to = dir.join(free.unwrap_or_else(|| format!("{MOVED_ASIDE}{stamp}")));
     fs::rename(&from, &to).map_err(StoreError::io("move aside", &from))?;
     Ok(to)
 }

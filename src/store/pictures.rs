@@ -57,9 +57,10 @@ impl Store {
     ///
     /// Says what the disk said.
     pub fn keep_vm_counts(&self, counts: &VmCounts) -> Result<(), StoreError> {
-        let _writing = self.writing()?;
-        self.put_meta(ROW, &VmCounts { v: 1, clusters: counts.clusters.clone() })?;
-        self.files()?.flush()
+        self.write(|| {
+            self.put_meta(ROW, &VmCounts { v: 1, clusters: counts.clusters.clone() })?;
+            self.files()?.flush()
+        })
     }
 }
 

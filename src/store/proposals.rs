@@ -77,25 +77,28 @@ impl Store {
     ///
     /// Says what the disk said; nothing is recorded then.
     pub fn propose(&self, draft: Draft) -> Result<Proposed, StoreError> {
-        let _writing = self.writing()?;
-        let open = self.open_proposals()?;
-        let of_cluster: Vec<_> = open.into_iter().filter(|p| p.cluster == draft.plan.cluster).collect();
-        let busy = of_cluster.iter().find(|p| p.state != ProposalState::Pending);
-        if let (Some(busy), false) = (busy, draft.state.is_final()) {
-            return Ok(Proposed::Busy(busy.id));
-        }
-        let proposal =
-            from_draft(ProposalId(self.next_id(&self.files()?.proposals, SCHEMA_FLOORS.proposals)?), draft);
-        let mut changed = Vec::new();
-        for mut older in of_cluster.into_iter().filter(|p| p.state == ProposalState::Pending) {
-            older.state = ProposalState::Superseded { by: proposal.id, at: proposal.created_at };
-            older.revision += 1;
-            changed.push(older);
-        }
-        let superseded = changed.iter().map(|p| p.id).collect();
-        changed.push(proposal.clone());
-        self.write_proposals(&changed, None)?;
-        Ok(Proposed::Recorded { proposal: Box::new(proposal), superseded })
+        self.write(|| {
+            let open = self.open_proposals()?;
+            let of_cluster: Vec<_> = open.into_iter().filter(|p| p.cluster == draft.plan.cluster).collect();
+            let busy = of_cluster.iter().find(|p| p.state != ProposalState::Pending);
+            if let (Some(busy), false) = (busy, draft.state.is_final()) {
+                return Ok(Proposed::Busy(busy.id));
+            }
+            let proposal = from_draft(
+                ProposalId(self.next_id(&self.files()?.proposals, SCHEMA_FLOORS.proposals)?),
+                draft,
+            );
+            let mut changed = Vec::new();
+            for mut older in of_cluster.into_iter().filter(|p| p.state == ProposalState::Pending) {
+                older.state = ProposalState::Superseded { by: proposal.id, at: proposal.created_at };
+                older.revision += 1;
+                changed.push(older);
+            }
+            let superseded = changed.iter().map(|p| p.id).collect();
+            changed.push(proposal.clone());
+            self.write_proposals(&changed, None)?;
+            Ok(Proposed::Recorded { proposal: Box::new(proposal), superseded })
+        })
     }
 
     /// Returns a proposal.
@@ -143,29 +146,30 @@ impl Store {
     ///
     /// Says what the disk said; nothing is counted then.
     pub fn approve(&self, id: ProposalId, person: &Person, now: DateTime<Utc>) -> Result<Vote, StoreError> {
-        let _writing = self.writing()?;
-        let Some(mut proposal) = self.proposal(id)? else { return Ok(Vote::NoSuchProposal) };
-        if proposal.state != ProposalState::Pending {
-            return Ok(Vote::NotPending);
-        }
-        if proposal.dry_run {
-            return Ok(Vote::DryRun);
-        }
-        if proposal.expires_at <= now {
-            proposal.state = ProposalState::Expired { at: now };
-            proposal.revision += 1;
-            self.write_proposals(&[proposal], None)?;
-            return Ok(Vote::Expired);
-        }
-        let vote = self.count(&mut proposal, person, now)?;
-        if matches!(vote, Vote::Counted { .. } | Vote::Started(_)) {
-            proposal.revision += 1;
-            let audit = AuditEntry::new(now, Some(person.clone()), "approve", format!("proposal {id}"));
-            self.write_proposals(std::slice::from_ref(&proposal), Some(&audit))?;
-        }
-        Ok(match vote {
-            Vote::Started(_) => Vote::Started(Box::new(proposal)),
-            other => other,
+        self.write(|| {
+            let Some(mut proposal) = self.proposal(id)? else { return Ok(Vote::NoSuchProposal) };
+            if proposal.state != ProposalState::Pending {
+                return Ok(Vote::NotPending);
+            }
+            if proposal.dry_run {
+                return Ok(Vote::DryRun);
+            }
+            if proposal.expires_at <= now {
+                proposal.state = ProposalState::Expired { at: now };
+                proposal.revision += 1;
+                self.write_proposals(&[proposal], None)?;
+                return Ok(Vote::Expired);
+            }
+            let vote = self.count(&mut proposal, person, now)?;
+            if matches!(vote, Vote::Counted { .. } | Vote::Started(_)) {
+                proposal.revision += 1;
+                let audit = AuditEntry::new(now, Some(person.clone()), "approve", format!("proposal {id}"));
+                self.write_proposals(std::slice::from_ref(&proposal), Some(&audit))?;
+            }
+            Ok(match vote {
+                Vote::Started(_) => Vote::Started(Box::new(proposal)),
+                other => other,
+            })
         })
     }
 
@@ -179,15 +183,16 @@ impl Store {
         id: ProposalId,
         change: impl FnOnce(&mut Proposal),
     ) -> Result<Proposal, StoreError> {
-        let _writing = self.writing()?;
-        let before = self.proposal(id)?.ok_or(StoreError::NoSuchProposal(id))?;
-        let mut after = before.clone();
-        change(&mut after);
-        if after != before {
-            after.revision = before.revision + 1;
-            self.write_proposals(std::slice::from_ref(&after), None)?;
-        }
-        Ok(after)
+        self.write(|| {
+            let before = self.proposal(id)?.ok_or(StoreError::NoSuchProposal(id))?;
+            let mut after = before.clone();
+            change(&mut after);
+            if after != before {
+                after.revision = before.revision + 1;
+                self.write_proposals(std::slice::from_ref(&after), None)?;
+            }
+            Ok(after)
+        })
     }
 
     /// Moves a proposal to another state if it is pending: compare and swap. Tells whether it was.
@@ -253,22 +258,24 @@ impl Store {
 
     /// Forgets proposals that ended before `before`; the journal keeps what was done.
     pub(super) fn forget_proposals(&self, before: DateTime<Utc>) -> Result<usize, StoreError> {
-        let _writing = self.writing()?;
-        let newest = self.files()?.proposals.last_key()?;
-        let mut old = Vec::new();
-        for proposal in self.files()?.proposals.newest() {
-            let proposal = proposal?;
-            // The newest stays: the next id counts from it.
-            if proposal.state.is_final() && proposal.created_at < before && newest != Some(proposal.id.0) {
-                old.push(proposal.id.0);
+        self.write(|| {
+            let newest = self.files()?.proposals.last_key()?;
+            let mut old = Vec::new();
+            for proposal in self.files()?.proposals.newest() {
+                let proposal = proposal?;
+                // The newest stays: the next id counts from it.
+                if proposal.state.is_final() && proposal.created_at < before && newest != Some(proposal.id.0)
+                {
+                    old.push(proposal.id.0);
+                }
             }
-        }
-        let files = self.files()?;
-        for id in &old {
-            guarded(|| files.proposals.tree.remove(id.to_be_bytes()))?;
-        }
-        self.files()?.flush()?;
-        Ok(old.len())
+            let files = self.files()?;
+            for id in &old {
+                guarded(|| files.proposals.tree.remove(id.to_be_bytes()))?;
+            }
+            self.files()?.flush()?;
+            Ok(old.len())
+        })
     }
 
     /// How long a proposal that ended can still be looked up.
@@ -325,7 +332,7 @@ impl Store {
             });
             done.map_err(plain)
         })?;
-        self.files()?.flush()
+        self.commit()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The open migrations once more, in one small file beside sled.
+//! The open migrations once more, and how many writes there were, in one small file beside sled.
 //!
 //! sled drops what it cannot read at the end of a torn file and says nothing. This file tells that it did,
 //! and holds the only records that must not be lost: what may be running now.
@@ -15,28 +15,70 @@ use super::{JournalEntry, StoreError};
 
 const NAME: &str = "inflight.json";
 
+/// What the file holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Sidecar {
+    /// The number of the last write that sled had on disk when this was written: sled may have more, never less.
+    pub(super) seq: u64,
+    pub(super) open: Vec<JournalEntry>,
+    /// There is a file and it cannot be read: then sled and the export alone are asked.
+    pub(super) unreadable: bool,
+}
+
+impl Sidecar {
+    /// Tells whether there was no store beside which something was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.seq == 0 && self.open.is_empty() && !self.unreadable
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct OnFile {
     v: u32,
+    /// Files of version 1 have none.
+    #[serde(default)]
+    seq: u64,
     open: Vec<JournalEntry>,
 }
 
-/// Writes the list, on disk when this returns.
-pub(super) fn write(dir: &Path, open: &[JournalEntry]) -> Result<(), StoreError> {
-    let on_file = OnFile { v: 1, open: open.to_vec() };
-    let bytes =
-        serde_json::to_vec(&on_file).map_err(|source| StoreError::Unwritable { tree: "inflight", source })?;
-    replace(&dir.join(NAME), |file| file.write_all(&bytes))
+/// How much of a write must outlive the loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// The file and its name: it says what may be ordered next.
+    Wholly,
+    /// Either this file or the one before: both tell the truth, the older one less of it.
+    OneOfTwo,
 }
 
-/// Reads the list; empty where there is no such file, or none that can be read: then sled alone is asked.
-pub(super) fn read(dir: &Path) -> Vec<JournalEntry> {
-    let Ok(bytes) = fs::read(dir.join(NAME)) else { return Vec::new() };
-    match serde_json::from_slice::<OnFile>(&bytes) {
-        Ok(on_file) => on_file.open,
+/// Writes the file, on disk when this returns.
+pub(super) fn write(
+    dir: &Path,
+    seq: u64,
+    open: Vec<JournalEntry>,
+    lasting: Lasting,
+) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec(&OnFile { v: 2, seq, open })
+        .map_err(|source| StoreError::Unwritable { tree: "inflight", source })?;
+    let path = dir.join(NAME);
+    let fill = |file: &mut io::BufWriter<File>| file.write_all(&bytes);
+    match lasting {
+        Lasting::Wholly => replace(&path, fill),
+        Lasting::OneOfTwo => rename_over(&path, fill),
+    }
+}
+
+/// Reads the file; empty where there is none.
+pub(super) fn read(dir: &Path) -> Sidecar {
+    let read = match fs::read(dir.join(NAME)) {
+        Ok(bytes) => serde_json::from_slice::<OnFile>(&bytes).map_err(io::Error::from),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Sidecar::default(),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(OnFile { v: _, seq, open }) => Sidecar { seq, open, unreadable: false },
         Err(error) => {
             tracing::warn!(%error, file = NAME, "the list of open migrations cannot be read; going by the journal");
-            Vec::new()
+            Sidecar { unreadable: true, ..Sidecar::default() }
         }
     }
 }
@@ -46,14 +88,21 @@ pub(super) fn replace(
     path: &Path,
     fill: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), StoreError> {
+    rename_over(path, fill)?;
+    // The new name is on disk only when its folder is.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("write", folder))
+}
+
+fn rename_over(
+    path: &Path,
+    fill: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>,
+) -> Result<(), StoreError> {
     let beside = path.with_extension("new");
     let written = File::create(&beside).and_then(|file| {
         let mut writer = io::BufWriter::new(file);
         fill(&mut writer)?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     });
-    written.and_then(|()| fs::rename(&beside, path)).map_err(StoreError::io("write", path))?;
-    // The new name is on disk only when its folder is.
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("write", folder))
+    written.and_then(|()| fs::rename(&beside, path)).map_err(StoreError::io("write", path))
 }

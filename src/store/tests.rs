@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    event::{Alert, Event, Events},
     model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Figures, PlanId, RestWhy},
 };
@@ -277,10 +278,228 @@ fn an_intent_that_only_reached_the_small_file_is_taken_in_again() {
     let mut entry = store.intend(intent(ProposalId(1), 77)).unwrap();
     store.close(entry.id, Outcome::Dropped, None, at(1)).unwrap();
     entry.id = MigrationId(entry.id.0 + 1);
-    sidecar::write(dir.path(), &[entry.clone()]).unwrap();
+    let seq = store.seq().unwrap();
+    sidecar::write(dir.path(), seq, vec![entry.clone()], sidecar::Lasting::Wholly).unwrap();
     drop(store);
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.open_entries().unwrap(), [entry]);
+}
+
+#[test]
+fn a_torn_end_never_goes_unnoticed_whatever_it_held() {
+    let whole = TempDir::new().unwrap();
+    let (settings, failures) = decided(whole.path());
+    let bytes = fs::read(db_file(whole.path())).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let sizes = [1, 16, 200, 1000, 4000, 10_000, 20_000, 40_000, used / 2, used - 1, used];
+    let mut noticed = 0;
+    for (lost, damage) in sizes.into_iter().flat_map(|lost| [(lost, Torn::Cut), (lost, Torn::Zeroed)]) {
+        let dir = TempDir::new().unwrap();
+        copy(whole.path(), dir.path());
+        let lost = lost.min(used);
+        fs::write(db_file(dir.path()), torn(&bytes, used, lost, damage)).unwrap();
+        let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+        if store.settings().unwrap().restored_unconfirmed {
+            noticed += 1;
+            assert!(store.restored().unwrap().is_some());
+        } else {
+            assert_eq!(store.settings().unwrap(), settings, "{damage:?} {lost}");
+            assert_eq!(store.failures_since(at(-1)).unwrap(), failures, "{damage:?} {lost}");
+        }
+        assert!(store.failures_since(at(-1)).unwrap().len() >= 20, "the export has these: {damage:?} {lost}");
+        // The next start does not find it damaged again, and its export has no less than the one before.
+        store.export(at(10)).unwrap();
+        let before = store.settings().unwrap();
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.settings().unwrap(), before);
+    }
+    assert!(noticed > 10, "{noticed}");
+}
+
+#[test]
+fn a_store_that_is_ahead_of_what_was_noted_beside_it_is_whole() {
+    let dir = TempDir::new().unwrap();
+    let (settings, failures) = decided(dir.path());
+    // As after a death between the two, or where the note could not be written, or before there were numbers.
+    let version_one = r#"{"v":1,"open":[]}"#;
+    for beside in [version_one, r#"{"v":2,"seq":3,"open":[]}"#] {
+        fs::write(dir.path().join("inflight.json"), beside).unwrap();
+        let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+        assert_eq!(store.settings().unwrap(), settings);
+        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+    }
+}
+
+#[test]
+fn a_note_that_cannot_be_written_fails_no_write() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    // Nothing can be renamed over a folder.
+    fs::create_dir(dir.path().join("inflight.json")).unwrap();
+    let proposal = proposed(&store, draft(1));
+    store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+    assert!(store.intend(intent(proposal.id, 77)).is_err(), "what may run must be beside sled first");
+    drop(store);
+    fs::remove_dir(dir.path().join("inflight.json")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.settings().unwrap().dry_run, Some(true));
+    assert!(store.intend(intent(proposal.id, 77)).is_ok());
+}
+
+#[test]
+fn an_older_folder_put_in_the_stores_place_is_noticed_by_the_export_alone() {
+    let (dir, older) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = Store::open(dir.path()).unwrap();
+    ended(&store, 1, Outcome::Done, at(0));
+    drop(store);
+    copy(dir.path(), older.path());
+    let (settings, _) = decided(dir.path());
+    Store::open(dir.path()).unwrap().export(at(5)).unwrap();
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    copy(&older.path().join("store"), &dir.path().join("store"));
+    fs::remove_file(dir.path().join("inflight.json")).unwrap();
+    let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+    assert_eq!(store.restored().unwrap().unwrap().exported_at, Some(at(5)));
+    assert_eq!(store.settings().unwrap().stopped_clusters, settings.stopped_clusters);
+}
+
+#[test]
+fn a_folder_that_is_gone_is_no_first_start() {
+    // As after a death between moving the damaged folder aside and restoring, without an export.
+    for beside_too in [true, false] {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let entry = store.intend(intent(ProposalId(1), 77)).unwrap();
+        store.ordered(entry.id, Some(1), None, at(1)).unwrap();
+        drop(store);
+        fs::rename(dir.path().join("store"), dir.path().join("store-damaged-x")).unwrap();
+        if !beside_too {
+            fs::remove_file(dir.path().join("inflight.json")).unwrap();
+        }
+        let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+        assert!(store.settings().unwrap().restored_unconfirmed);
+        assert_eq!(store.open_entries().unwrap().len(), usize::from(beside_too));
+    }
+}
+
+#[test]
+fn a_folder_that_was_begun_and_not_restored_is_restored_again() {
+    let dir = TempDir::new().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    fs::rename(dir.path().join("store"), dir.path().join("store-damaged-x")).unwrap();
+    // sled's own files alone.
+    drop(sled::open(dir.path().join("store")).unwrap());
+    let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+    assert!(store.settings().unwrap().restored_unconfirmed);
+}
+
+#[test]
+fn an_export_that_cannot_be_used_is_kept_with_the_damaged_files() {
+    let dir = TempDir::new().unwrap();
+    decided(dir.path());
+    let path = dir.path().join("export.jsonl");
+    let half = fs::read_to_string(&path).unwrap().lines().take(9).collect::<Vec<_>>().join("\n");
+    fs::write(&path, &half).unwrap();
+    overwritten(dir.path());
+    let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+    store.export(at(4)).unwrap();
+    let moved_to = store.restored().unwrap().unwrap().moved_to;
+    assert_eq!(fs::read_to_string(moved_to.join("export.jsonl")).unwrap(), half);
+}
+
+#[test]
+fn an_alert_waits_until_it_is_shown_and_the_newest_of_its_matter_wins() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (events, mut heard) = listened_to();
+    let away = Alert::VmManagerAway { since: at(0), why: "503".into() };
+    let back = Alert::VmManagerBack { since: at(0), until: at(1) };
+    store.alert(&events, at(0), away.clone());
+    store.alert(&events, at(1), back.clone());
+    store.forget_alert(&away).unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.alerts().unwrap(), [KeptAlert { at: at(1), alert: back.clone() }]);
+    store.forget_alert(&back).unwrap();
+    assert_eq!(store.alerts().unwrap(), []);
+    let said = [heard.try_recv().unwrap(), heard.try_recv().unwrap()];
+    assert_eq!(said, [Event::Alert(away), Event::Alert(back)]);
+}
+
+#[test]
+fn alerts_that_nobody_fetches_do_not_pile_up() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (events, _heard) = listened_to();
+    for task in 0..210 {
+        let alert = Alert::ForeignMigration { task, cluster: None, vm: None };
+        store.alert(&events, at(task.try_into().unwrap()), alert);
+    }
+    let kept = store.alerts().unwrap();
+    assert_eq!((kept.len(), kept[0].at), (200, at(10)), "the oldest give way");
+}
+
+#[test]
+fn where_the_store_cannot_be_written_an_alert_is_said_all_the_same() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (events, mut heard) = listened_to();
+    store.close_for_test();
+    // sled cannot be opened where a file is in the way.
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    fs::write(dir.path().join("store"), "").unwrap();
+    store.alert(&events, at(0), Alert::SecondPoller { since: at(0) });
+    assert_eq!(heard.try_recv().unwrap(), Event::Alert(Alert::SecondPoller { since: at(0) }));
+}
+
+fn listened_to() -> (Events, tokio::sync::broadcast::Receiver<Event>) {
+    let events = Events::new();
+    let heard = events.listen();
+    (events, heard)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Torn {
+    Cut,
+    Zeroed,
+}
+
+/// What is left of a file whose last bytes never reached the disk.
+fn torn(bytes: &[u8], used: usize, lost: usize, how: Torn) -> Vec<u8> {
+    let mut left = bytes.to_vec();
+    match how {
+        Torn::Cut => left.truncate(used - lost),
+        Torn::Zeroed => left[used - lost..used].fill(0),
+    }
+    left
+}
+
+/// Settings and failures, half of them exported, all of them acknowledged.
+fn decided(dir: &std::path::Path) -> (Settings, Vec<JournalEntry>) {
+    let store = Store::open(dir).unwrap();
+    for vm in 0..40 {
+        ended(&store, 1000 + vm, Outcome::Failed, at(0));
+        if vm == 20 {
+            store.export(at(1)).unwrap();
+        }
+    }
+    let settings = store.update_settings(|settings| {
+        settings.dry_run = Some(true);
+        settings.stopped_clusters.insert(ClusterId(1));
+    });
+    (settings.unwrap(), store.failures_since(at(-1)).unwrap())
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }
 
 fn db_file(dir: &std::path::Path) -> std::path::PathBuf {

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    event::{Alert, Event, Events},
+    event::{Alert, Events},
     model::{NodeId, Person, VmId},
     planner::MoveWhy,
     scheduler::{Handle, Refused},
@@ -63,7 +63,7 @@ const STRANGER_PAUSE: TimeDelta = TimeDelta::hours(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// Two pollers take turns in ending each other's polls; ours tries on at this pace.
-const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
+pub const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
 
 /// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
 const BAD_TOKEN_PAUSE: Duration = Duration::from_secs(60);
@@ -89,6 +89,8 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
     /// How long one poll waits for updates.
     pub poll_timeout: Duration,
+    /// How long it waits after a poll that a second program ended.
+    pub second_poller_pause: Duration,
     /// How far apart messages are.
     pub spacing: Spacing,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
@@ -285,9 +287,9 @@ impl Shared {
                 if !std::mem::replace(&mut polls.second_poller_said, true) {
                     tracing::error!("another program reads the updates of this bot; commands get lost");
                     let since = self.clock.now();
-                    self.events.say(Event::Alert(Alert::SecondPoller { since }));
+                    self.store.alert(&self.events, since, Alert::SecondPoller { since });
                 }
-                SECOND_POLLER_PAUSE
+                self.settings.second_poller_pause
             }
             Failure::BadToken => {
                 if !std::mem::replace(&mut polls.bad_token_said, true) {

@@ -17,7 +17,7 @@ mod samples;
 mod text;
 pub mod view;
 
-pub use bot::{Bot, BotError, POLL_TIMEOUT, Settings, name, reach};
+pub use bot::{Bot, BotError, POLL_TIMEOUT, SECOND_POLLER_PAUSE, Settings, name, reach};
 pub use notifier::{ChatTarget, TelegramNotifier};
 pub use outbox::Spacing;
 pub use text::Language;

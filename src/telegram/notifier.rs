@@ -4,7 +4,10 @@
 //! Telegram missed while it was away is never sent late, only how things stand. It holds up nobody: the balancer
 //! does not know that it exists.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+};
 
 use futures::FutureExt as _;
 use tokio::{
@@ -25,7 +28,7 @@ use crate::{
     event::{Alert, Event, Events},
     model::ProposalId,
     scheduler::Handle,
-    store::{Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError},
+    store::{KeptAlert, Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError},
 };
 
 /// Where cards are in the store's outbox.
@@ -40,6 +43,13 @@ const SAME_MATTER: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 /// What ended before this is no news, whether it was shown or not; shorter than cards are kept.
 const NEWS: chrono::TimeDelta = chrono::TimeDelta::days(1);
+
+/// An alert that waited longer than this, for a chat or for somebody to start the bot, is no news.
+const ALERT_NEWS: chrono::TimeDelta = chrono::TimeDelta::days(7);
+
+/// After an error of the store everything is compared with it again, so often until there is none: a full disk
+/// takes minutes at least.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
 const BAD_TOKEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -83,6 +93,11 @@ pub struct TelegramNotifier {
     notes: mpsc::Receiver<Note>,
     queue: Queue,
     cards: BTreeMap<String, Card>,
+    /// Cards that the store did not take as they are.
+    unrecorded: BTreeSet<String>,
+    /// The store could not be used, and that was logged.
+    troubled: bool,
+    look_again: Option<Instant>,
 }
 
 /// What came of one job.
@@ -131,7 +146,22 @@ impl TelegramNotifier {
         let cards = store.outbox().with_prefix::<Card>(CARD)?.into_iter();
         let cards = cards.map(|(_, card)| (card.key(), card)).collect();
         let queue = Queue::new(spacing);
-        Ok(Self { api, handle, store, clock, chats, view, home, heard, notes, queue, cards })
+        Ok(Self {
+            api,
+            handle,
+            store,
+            clock,
+            chats,
+            view,
+            home,
+            heard,
+            notes,
+            queue,
+            cards,
+            unrecorded: BTreeSet::new(),
+            troubled: false,
+            look_again: None,
+        })
     }
 
     /// Writes until `shutdown`, and then for a moment what is ready.
@@ -140,7 +170,7 @@ impl TelegramNotifier {
         for chat in self.chats.dead_chats() {
             self.queue.dead(chat);
         }
-        self.catch_up();
+        self.catch_up().await;
         loop {
             self.begin(&mut jobs);
             let wake = self.queue.wake_at(Instant::now());
@@ -148,12 +178,15 @@ impl TelegramNotifier {
                 () = shutdown.cancelled() => break,
                 event = self.heard.recv() => match event {
                     Ok(event) => self.hear(event).await,
-                    Err(RecvError::Lagged(_)) => self.catch_up(),
+                    Err(RecvError::Lagged(_)) => self.catch_up().await,
                     Err(RecvError::Closed) => break,
                 },
                 Some(note) = self.notes.recv() => self.note(note),
                 Some(ended) = jobs.join_next(), if !jobs.is_empty() => self.ended(ended),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                () = sleep_until(self.look_again.unwrap_or_else(Instant::now)), if self.look_again.is_some() => {
+                    self.catch_up().await;
+                }
             }
         }
         let _ = timeout(LAST_WORDS, self.last_words(&mut jobs)).await;
@@ -170,8 +203,26 @@ impl TelegramNotifier {
         }
     }
 
-    /// Compares the store with what is shown.
-    fn catch_up(&mut self) {
+    /// Compares the store with what is shown; after an error of the store it is done again.
+    async fn catch_up(&mut self) {
+        self.look_again = None;
+        self.record_again();
+        self.compare();
+        self.take_alerts().await;
+        if self.look_again.is_none() && std::mem::take(&mut self.troubled) {
+            tracing::info!("what is shown can be compared with the store again");
+        }
+    }
+
+    /// Notes that the store could not be used: what could not be done is done when it can.
+    fn trouble(&mut self, error: &StoreError) {
+        if !std::mem::replace(&mut self.troubled, true) {
+            tracing::error!(error = %error.chain(), "what is to be shown cannot be read or recorded; trying again");
+        }
+        self.look_again = Some(Instant::now() + LOOK_AGAIN);
+    }
+
+    fn compare(&mut self) {
         let unsettled: Vec<_> =
             self.cards.iter().filter(|(_, card)| !card.settled).map(|(key, _)| key.clone()).collect();
         let now = self.clock.now();
@@ -184,7 +235,7 @@ impl TelegramNotifier {
                     }
                 }
             }
-            Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be read"),
+            Err(error) => self.trouble(&error),
         }
         for key in unsettled {
             self.want(&key);
@@ -210,10 +261,46 @@ impl TelegramNotifier {
         match event {
             Event::Proposal(id) => self.see_number(id),
             Event::Alert(alert) => {
-                // A scheduler that does not answer is on its way out; what it said is said all the same.
-                let dry_run = timeout(DRY_RUN_PATIENCE, self.handle.dry_run()).await;
-                self.see_alert(alert, matches!(dry_run, Ok(Ok(true))));
+                let dry_run = self.is_dry_run().await;
+                self.take_alert(alert, dry_run);
             }
+        }
+    }
+
+    /// Makes cards of the alerts that nobody has made one of: said before this listened, or missed since.
+    async fn take_alerts(&mut self) {
+        let kept = match self.store.alerts() {
+            Ok(kept) => kept,
+            Err(error) => return self.trouble(&error),
+        };
+        if kept.is_empty() {
+            return;
+        }
+        let (dry_run, now) = (self.is_dry_run().await, self.clock.now());
+        for KeptAlert { at, alert } in kept {
+            match now - at < ALERT_NEWS {
+                true => self.take_alert(alert, dry_run),
+                false => self.forget_alert(&alert),
+            }
+        }
+    }
+
+    async fn is_dry_run(&self) -> bool {
+        // A scheduler that does not answer is on its way out; what it said is said all the same.
+        matches!(timeout(DRY_RUN_PATIENCE, self.handle.dry_run()).await, Ok(Ok(true)))
+    }
+
+    /// From here on the card keeps the alert.
+    fn take_alert(&mut self, alert: Alert, dry_run: bool) {
+        self.see_alert(alert.clone(), dry_run);
+        if !self.unrecorded.contains(&alert_card(&alert)) {
+            self.forget_alert(&alert);
+        }
+    }
+
+    fn forget_alert(&mut self, alert: &Alert) {
+        if let Err(error) = self.store.forget_alert(alert) {
+            self.trouble(&error);
         }
     }
 
@@ -221,7 +308,7 @@ impl TelegramNotifier {
         match self.store.proposal(id) {
             Ok(Some(proposal)) => self.see(&proposal),
             Ok(None) => {}
-            Err(error) => tracing::error!(error = %error.chain(), "a proposal cannot be read"),
+            Err(error) => self.trouble(&error),
         }
     }
 
@@ -242,67 +329,77 @@ impl TelegramNotifier {
 
     /// Makes a card of a proposal, or of its newer state.
     fn see(&mut self, proposal: &Proposal) {
-        let Some(to) = self.address(proposal) else { return };
+        if let Err(error) = self.try_to_see(proposal) {
+            self.trouble(&error);
+        }
+    }
+
+    fn try_to_see(&mut self, proposal: &Proposal) -> Result<(), StoreError> {
+        let Some(to) = self.address(proposal) else { return Ok(()) };
         let scheduled_for = (proposal.origin == Origin::Schedule).then_some(proposal.cluster);
         let subject = Subject::Proposal { id: proposal.id, scheduled_for };
         let fresh = Card::new(subject, to, self.clock.now());
         let key = fresh.key();
         match self.cards.get(&key) {
-            Some(card) if card.shown == Some(proposal.revision) => return,
+            Some(card) if card.shown == Some(proposal.revision) => return Ok(()),
             Some(_) => {}
             None => {
                 let mut card = fresh;
                 if takes_over(proposal) {
-                    self.adopt(proposal, &mut card);
+                    self.adopt(proposal, &mut card)?;
                 }
                 if let (ProposalState::Superseded { by, .. }, true) =
                     (&proposal.state, card.messages.is_empty())
                 {
                     // Nobody saw it; what took its place is shown instead.
                     self.see_number(*by);
-                    return;
+                    return Ok(());
                 }
                 self.keep(card);
             }
         }
         if let ProposalState::Superseded { by, .. } = proposal.state
-            && let Ok(Some(newer)) = self.store.proposal(by)
+            && let Some(newer) = self.store.proposal(by)?
             && takes_over(&newer)
         {
             // The newer one goes on in this message.
             self.see(&newer);
             if !self.cards.contains_key(&key) {
-                return;
+                return Ok(());
             }
         }
         self.want(&key);
+        Ok(())
     }
 
     /// Takes over the messages of the proposal that gave way to this one.
-    fn adopt(&mut self, newer: &Proposal, card: &mut Card) {
-        let gave_way = |id: ProposalId| match self.store.proposal(id) {
-            Ok(Some(older)) => gave_way(&older, newer),
-            Ok(None) | Err(_) => false,
-        };
-        let older = self.cards.iter().rev().find_map(|(key, older)| match older.subject {
-            Subject::Proposal { id, .. }
-                if id < newer.id && older.chat == card.chat && !older.messages.is_empty() && gave_way(id) =>
-            {
-                Some((key.clone(), id))
-            }
-            _ => None,
-        });
-        let Some((key, id)) = older else { return };
-        let Some(mut older) = self.remove(&key) else { return };
+    fn adopt(&mut self, newer: &Proposal, card: &mut Card) -> Result<(), StoreError> {
+        let Some((key, revision)) = self.gave_way_to(newer, card.chat)? else { return Ok(()) };
+        let Some(mut older) = self.remove(&key) else { return Ok(()) };
         card.thread = older.thread;
         card.reply_to = older.reply_to;
         let messages = std::mem::take(&mut older.messages).into_iter();
         card.messages = messages.map(|shown| Shown { hash: String::new(), ..shown }).collect();
         // Kept without messages: what is shown in another's place must not be sent again after a restart.
-        older.shown = self.store.proposal(id).ok().flatten().map(|older| older.revision);
+        older.shown = Some(revision);
         older.settled = true;
         older.touched_at = self.clock.now();
         self.keep(older);
+        Ok(())
+    }
+
+    /// The card with messages in this chat whose proposal gave way to this one, and that proposal's revision.
+    fn gave_way_to(&self, newer: &Proposal, chat: i64) -> Result<Option<(String, u64)>, StoreError> {
+        for (key, older) in self.cards.iter().rev() {
+            let Subject::Proposal { id, .. } = older.subject else { continue };
+            if id >= newer.id || older.chat != chat || older.messages.is_empty() {
+                continue;
+            }
+            if let Some(older) = self.store.proposal(id)?.filter(|older| gave_way(older, newer)) {
+                return Ok(Some((key.clone(), older.revision)));
+            }
+        }
+        Ok(None)
     }
 
     fn address(&self, proposal: &Proposal) -> Option<Address> {
@@ -326,7 +423,7 @@ impl TelegramNotifier {
         let Some(home) = self.home else { return };
         let to = self.resolved(Address { chat: home.chat, thread: home.thread, reply_to: None });
         let now = self.clock.now();
-        let key = format!("a-{}", alert.key());
+        let key = alert_card(&alert);
         let said = Subject::Alert { alert: alert.clone(), revision: 0, dry_run };
         let mut card = match self.cards.remove(&key) {
             Some(card) if goes_on(&card, &alert, now) => card,
@@ -356,14 +453,15 @@ impl TelegramNotifier {
         let Some(card) = self.cards.get(key) else { return };
         let chat = card.chat;
         match self.wanted(card) {
-            Some(wanted) if card.shown == Some(wanted.revision) => {}
-            Some(wanted) => {
+            Ok(Some(wanted)) if card.shown == Some(wanted.revision) => {}
+            Ok(Some(wanted)) => {
                 self.queue.show(key, chat, wanted.rank);
                 self.bound();
             }
-            None => {
+            Ok(None) => {
                 self.remove(key);
             }
+            Err(error) => self.trouble(&error),
         }
     }
 
@@ -407,25 +505,18 @@ impl TelegramNotifier {
     }
 
     /// What a card should show; `None` where there is nothing to show any more.
-    fn wanted(&self, card: &Card) -> Option<Wanted> {
+    fn wanted(&self, card: &Card) -> Result<Option<Wanted>, StoreError> {
         let now = self.clock.now();
-        match &card.subject {
-            Subject::Proposal { id, .. } => match self.store.proposal(*id) {
-                Ok(Some(proposal)) => Some(Wanted {
-                    pages: self.view.proposal(&proposal, now),
-                    revision: proposal.revision,
-                    settled: proposal.state.is_final(),
-                    rank: match proposal.state {
-                        ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
-                        _ => Rank::Matter,
-                    },
-                }),
-                Ok(None) => None,
-                Err(error) => {
-                    tracing::error!(error = %error.chain(), "a proposal cannot be read");
-                    None
-                }
-            },
+        Ok(match &card.subject {
+            Subject::Proposal { id, .. } => self.store.proposal(*id)?.map(|proposal| Wanted {
+                pages: self.view.proposal(&proposal, now),
+                revision: proposal.revision,
+                settled: proposal.state.is_final(),
+                rank: match proposal.state {
+                    ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
+                    _ => Rank::Matter,
+                },
+            }),
             Subject::Alert { alert, revision, dry_run } => Some(Wanted {
                 pages: vec![match dry_run {
                     true => self.view.alert(alert, now).in_dry_run(),
@@ -441,7 +532,7 @@ impl TelegramNotifier {
                 settled: true,
                 rank: Rank::Matter,
             }),
-        }
+        })
     }
 
     /// Begins what may be done now.
@@ -470,9 +561,20 @@ impl TelegramNotifier {
         }
     }
 
+    /// What the card of this key should show; `None` too where the store cannot tell at the moment.
+    fn wanted_now(&mut self, key: &str) -> Option<Wanted> {
+        match self.wanted(self.cards.get(key)?) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                self.trouble(&error);
+                None
+            }
+        }
+    }
+
     /// Returns the next call for a card; `None` where it shows what it should, and is noted so.
     fn next_step(&mut self, key: &str) -> Option<(Step, Address)> {
-        let wanted = self.wanted(self.cards.get(key)?)?;
+        let wanted = self.wanted_now(key)?;
         let card = self.cards.get_mut(key)?;
         if let Some(step) = step_towards(card, &wanted.pages) {
             let reply_to = match (&step, card.messages.first()) {
@@ -612,7 +714,7 @@ impl TelegramNotifier {
     }
 
     fn give_up_revision(&mut self, key: &str) {
-        let wanted = self.cards.get(key).and_then(|card| self.wanted(card));
+        let wanted = self.wanted_now(key);
         if let (Some(card), Some(wanted)) = (self.cards.get_mut(key), wanted) {
             card.shown = Some(wanted.revision);
             card.settled = wanted.settled;
@@ -658,11 +760,25 @@ impl TelegramNotifier {
 
     fn keep(&mut self, card: Card) {
         let key = card.key();
-        if let Err(error) = self.store.outbox().put(&format!("{CARD}{key}"), &card) {
-            // It is shown all the same; only a restart could show it twice.
-            tracing::error!(error = %error.chain(), "what is shown cannot be recorded");
+        match self.store.outbox().put(&format!("{CARD}{key}"), &card) {
+            Ok(()) => {
+                self.unrecorded.remove(&key);
+            }
+            // It is shown all the same; only a restart before it is recorded could show it twice.
+            Err(error) => {
+                self.unrecorded.insert(key.clone());
+                self.trouble(&error);
+            }
         }
         self.cards.insert(key, card);
+    }
+
+    fn record_again(&mut self) {
+        for key in std::mem::take(&mut self.unrecorded) {
+            if let Some(card) = self.cards.get(&key).cloned() {
+                self.keep(card);
+            }
+        }
     }
 
     fn remove(&mut self, key: &str) -> Option<Card> {
@@ -672,6 +788,11 @@ impl TelegramNotifier {
         self.queue.forget(key);
         self.cards.remove(key)
     }
+}
+
+/// The key of the card that shows an alert.
+fn alert_card(alert: &Alert) -> String {
+    format!("a-{}", alert.key())
 }
 
 /// A plan of the schedule, or one by the Refresh button, goes on in the message of the one it replaces; one that
@@ -806,7 +927,7 @@ mod tests {
         assert!(waiting.contains(&"missing".to_owned()));
         let missing = &notifier.cards["missing"];
         assert_eq!(missing.subject, Subject::Missing { quiet: 7, troubled: 0 });
-        let pages = notifier.wanted(missing).unwrap().pages;
+        let pages = notifier.wanted(missing).unwrap().unwrap().pages;
         assert!(pages[0].plain().contains("7 without and 0 with failures"), "{}", pages[0].plain());
         let newest = store.recent_proposals(1).unwrap().remove(0);
         assert!(waiting.contains(&format!("p{:020}", newest.id.0)), "the oldest give way");
@@ -818,12 +939,76 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let proposal = recorded(&store);
         let mut fresh = notifier(&store);
-        fresh.catch_up();
+        fresh.catch_up().await;
         assert_eq!(fresh.queue.waiting().len(), 1);
         let mut late = notifier_at(&store, proposal.created_at + NEWS);
         late.cards.clear();
-        late.catch_up();
+        late.catch_up().await;
         assert_eq!(late.queue.waiting().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_read_loses_no_card_and_no_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut notifier = notifier(&store);
+        let shown = recorded(&store);
+        notifier.see(&shown);
+        let Some(Job::Card { key, chat }) = notifier.queue.next(Instant::now()) else { panic!("a card") };
+        let (step, _) = notifier.next_step(&key).unwrap();
+        notifier.card_ended(&key, chat, step, Ok(Some(7)));
+        let unseen = recorded(&store);
+        store.close_for_test();
+        notifier.see_number(unseen.id);
+        notifier.want(&key);
+        let Some(Job::Card { key, chat }) = notifier.queue.next(later()) else { panic!("the card's end") };
+        assert_eq!(notifier.next_step(&key), None, "what it should show cannot be read");
+        notifier.queue.ended(chat, false, later());
+        notifier.catch_up().await;
+        assert_eq!(notifier.cards[&key].messages.len(), 1, "its message is known");
+        let wait = notifier.look_again.unwrap() - Instant::now();
+        assert!(wait > LOOK_AGAIN / 2, "no busy loop");
+
+        store.flush().unwrap();
+        notifier.catch_up().await;
+        assert_eq!(notifier.look_again, None);
+        assert_eq!(notifier.queue.waiting().len(), 2, "both are looked at again");
+    }
+
+    #[tokio::test]
+    async fn alerts_said_before_anybody_listened_and_those_that_were_missed_are_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let events = Events::new();
+        let foreign = |task| Alert::ForeignMigration { task, cluster: None, vm: None };
+        store.alert(&events, now(), foreign(0));
+        let notifier = joined(&store, &events, now());
+        // More than are kept for a listener, and the notifier gets no turn meanwhile.
+        for task in 1..=300 {
+            store.alert(&events, now(), foreign(1 + task % 150));
+        }
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(notifier.run(stop.clone()));
+        timeout(std::time::Duration::from_secs(20), async {
+            while !store.alerts().unwrap().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("every alert becomes a card");
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(store.outbox().with_prefix::<Card>("card:a-foreign-").unwrap().len(), 151);
+    }
+
+    #[tokio::test]
+    async fn an_alert_that_waited_for_a_chat_for_a_week_is_no_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.alert(&Events::new(), now() - ALERT_NEWS, Alert::SecondPoller { since: now() });
+        let mut notifier = notifier(&store);
+        notifier.catch_up().await;
+        assert_eq!((notifier.cards.len(), store.alerts().unwrap().len()), (0, 0));
     }
 
     #[test]
@@ -894,9 +1079,19 @@ mod tests {
     }
 
     fn notifier_at(store: &Store, now: DateTime<Utc>) -> TelegramNotifier {
+        joined(store, &Events::new(), now)
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Spacing::default().card
+    }
+
+    fn joined(store: &Store, events: &Events, now: DateTime<Utc>) -> TelegramNotifier {
         let token = SecretString::from("1:x");
+        // Nobody answers there.
+        let nowhere = Some("http://127.0.0.1:1".parse().unwrap());
         let parts = Parts {
-            api: Api::new(token, None, std::time::Duration::from_secs(1)).unwrap(),
+            api: Api::new(token, nowhere, std::time::Duration::from_secs(1)).unwrap(),
             handle: Handle::to_nobody(),
             store: store.clone(),
             clock: ManualClock::at(now).into(),
@@ -905,7 +1100,7 @@ mod tests {
             home: Some(ChatTarget { chat: -100, thread: None }),
             spacing: Spacing::default(),
         };
-        TelegramNotifier::new(parts, &Events::new(), mpsc::channel(1).1).unwrap()
+        TelegramNotifier::new(parts, events, mpsc::channel(1).1).unwrap()
     }
 
     /// A plan of the schedule that is only shown.

@@ -249,7 +249,9 @@ async fn run(
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
     config.balance.interval = interval;
     let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
-    let chat = config.telegram_settings().map(|chat| Settings { panics_at, spacing, ..chat });
+    let second_poller_pause = Duration::from_millis(50);
+    let settings = |chat| Settings { panics_at, spacing, second_poller_pause, ..chat };
+    let chat = config.telegram_settings().map(settings);
     let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
     app.map_err(|error| error.to_string())?.run(shutdown).await;
     Ok(())
@@ -282,9 +284,13 @@ pub fn environment(
 
 /// The real program with these variables and nothing else of the caller's environment; it logs to [`LOG`].
 pub fn process(dir: &Path, variables: &BTreeMap<String, String>) -> Child {
+    process_with(dir, variables, &[])
+}
+
+pub fn process_with(dir: &Path, variables: &BTreeMap<String, String>, arguments: &[&str]) -> Child {
     let log = File::options().create(true).append(true).open(dir.join(LOG)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_vm-balancer"));
-    command.current_dir(dir).env_clear().env("HOME", dir).envs(variables);
+    command.args(arguments).current_dir(dir).env_clear().env("HOME", dir).envs(variables);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
     command.spawn().unwrap()
 }

@@ -1,35 +1,63 @@
 //! A disk that takes no more: said, survived, and nothing is ordered.
+//!
+//! A limit on the size of files stands for the end of the disk: the write fails, the process lives. It is a process
+//! of its own, for the limit is on all its files.
 
 use std::{path::Path, process::Command, time::Duration};
 
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     model::ProposalId,
-    sandbox::vmmanager::{Options, Pace, World},
+    sandbox::{
+        telegram::{OPERATOR, SimMessage},
+        vmmanager::{Options, Pace, World},
+    },
     scheduler::{Scheduler, Settings},
-    store::{AuditEntry, Mode, Outcome, ProposalState, Store, StoreError},
+    store::{AuditEntry, HistoryFilter, Mode, Outcome, ProposalState, Store, StoreError},
 };
 
-use crate::platform::{PATIENCE, Platform, noon, outcomes, until};
+use crate::{
+    conversation::{Ctx, Setup},
+    platform::{PATIENCE, Platform, noon, until},
+};
 
-/// Tells the child that its disk is small.
+/// Tells the child its folder; without it the child's test has nothing to do.
 const CHILD: &str = "VM_BALANCER_TEST_SMALL_DISK";
 
 /// Blocks of 512 or 1024 bytes, as the shell counts: at most 4 MiB for each file.
 const FILE_BLOCKS_MAX: u32 = 4096;
 
+const TROUBLE: &str = "My store cannot be written";
+
 #[test]
 fn on_a_full_disk_nothing_is_ordered_and_nothing_panics() {
-    let dir = TempDir::new().unwrap();
-    let limit = format!("ulimit -f {FILE_BLOCKS_MAX}");
-    ends_well("full_disk::the_child_with_a_small_disk", &limit, dir.path());
-    // What was acknowledged is there.
+    let dir = in_a_child("the_child_with_a_small_disk");
+    // What was acknowledged is there, from before the disk was full and from after it.
     let store = Store::open(&dir.path().join("data")).unwrap();
     let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
-    assert!(matches!(proposal.state, ProposalState::Approved { .. }), "{:?}", proposal.state);
-    assert_eq!(store.open_entries().unwrap(), []);
+    assert!(matches!(proposal.state, ProposalState::Done { .. }), "{:?}", proposal.state);
+    assert_eq!(outcomes(&store), [Outcome::Done]);
+}
+
+#[test]
+fn a_full_disk_is_told_in_the_chat_and_work_goes_on_when_there_is_room() {
+    in_a_child("the_child_whose_disk_fills_before_an_approval");
+}
+
+#[test]
+fn a_disk_that_fills_during_a_migration_orders_nothing_twice_and_forgets_nothing() {
+    in_a_child("the_child_whose_disk_fills_during_a_migration");
+}
+
+#[test]
+fn what_is_open_at_a_start_on_a_full_disk_is_followed_and_recorded_when_there_is_room() {
+    let dir = in_a_child("the_child_that_starts_on_a_full_disk");
+    let store = Store::open(&dir.path().join("data")).unwrap();
+    let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
+    assert!(matches!(proposal.state, ProposalState::Done { .. }), "{:?}", proposal.state);
+    assert_eq!(outcomes(&store), [Outcome::Done]);
 }
 
 /// Not a test by itself.
@@ -46,24 +74,73 @@ async fn the_child_with_a_small_disk() {
         "{}",
         refused.chain()
     );
-    leave_no_room();
-    let executor = balancer.executor(&CancellationToken::new());
-    if let Ok(Some(executor)) = executor {
-        let carried_out = timeout(PATIENCE, executor.carry_out(proposal.id)).await.expect("it gives up");
-        assert!(carried_out.is_err());
-    }
-    assert_eq!(platform.sim.orders(), []);
+    platform.store.flush().expect_err("it is noticed, though nothing waits to be put on disk");
+    // Clearing up may leave room for a record or two: from here on there is none at all.
+    leave_room(Room::None);
+    let refused = match balancer.executor(&CancellationToken::new()) {
+        Ok(executor) => {
+            let executor = executor.expect("no dry run");
+            let carried_out = timeout(PATIENCE, executor.carry_out(proposal.id)).await;
+            carried_out.expect("it gives up").expect_err("nothing can be recorded")
+        }
+        Err(error) => error,
+    };
+    assert!(!refused.is_damage(), "a full disk is no damage: {}", refused.chain());
+    assert_eq!(platform.sim.count_requests("POST /vm/v3/host"), 0);
+    // Only the disk was in the way.
+    leave_room(Room::Enough);
+    // sled may tell of its last failure once more.
+    until("the store can be written", async || platform.store.flush().is_ok()).await;
+    platform.finish(&balancer, proposal.id).await;
+    assert_eq!(platform.sim.orders().len(), 1);
 }
 
-#[test]
-fn what_is_open_at_a_start_on_a_full_disk_is_followed_and_recorded_when_there_is_room() {
-    let dir = TempDir::new().unwrap();
-    ends_well("full_disk::the_child_that_starts_on_a_full_disk", ":", dir.path());
-    let store = Store::open(&dir.path().join("data")).unwrap();
-    let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
-    assert!(matches!(proposal.state, ProposalState::Done { .. }), "{:?}", proposal.state);
-    assert_eq!(outcomes(&proposal), [(Outcome::Done, String::new())]);
-    assert_eq!(store.open_entries().unwrap(), []);
+/// Not a test by itself.
+#[tokio::test]
+async fn the_child_whose_disk_fills_before_an_approval() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let bot = Ctx::start(World::small()).await;
+    let proposal = bot.proposal().await;
+    leave_room(Room::None);
+    // Whoever cannot note that it was done must not do it.
+    bot.press_only(OPERATOR, &proposal, "Approve");
+    bot.heard(TROUBLE).await;
+    assert_eq!(bot.sim.count_requests("POST /vm/v3/host"), 0);
+    leave_room(Room::Enough);
+    pressed_until_it_is_ordered(&bot, &proposal).await;
+    let done = bot.says(&proposal, "done: 1 moved, 0 failed").await;
+    assert!(done.buttons.is_empty());
+    assert_eq!(bot.sim.orders().len(), 1);
+    let is_trouble = |message: &&SimMessage| message.text().contains(TROUBLE);
+    assert_eq!(bot.written().iter().filter(is_trouble).count(), 1, "it is said once");
+    let store = bot.store().await;
+    assert_eq!(outcomes(&store), [Outcome::Done]);
+    assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
+}
+
+/// Not a test by itself.
+#[tokio::test]
+async fn the_child_whose_disk_fills_during_a_migration() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.says(&proposal, "running since").await;
+    bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+    leave_room(Room::None);
+    bot.sim.finish_all();
+    bot.heard(TROUBLE).await;
+    assert!(bot.sim.world().nodes_above(70.0).is_empty(), "it has moved");
+    leave_room(Room::Enough);
+    bot.says(&proposal, "done: 1 moved, 0 failed, 0 dropped, 0 lost").await;
+    assert_eq!(bot.sim.orders().len(), 1);
+    let store = bot.store().await;
+    assert_eq!(outcomes(&store), [Outcome::Done]);
+    assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
 }
 
 /// Not a test by itself.
@@ -75,7 +152,7 @@ async fn the_child_that_starts_on_a_full_disk() {
     platform.store = Store::open(&Path::new(&dir).join("data")).unwrap();
     let proposal = platform.approved(&platform.balancer()).await;
     left_running(&platform, proposal.id).await;
-    room_for_files("1");
+    leave_room(Room::None);
     assert!(platform.store.audit(&AuditEntry::new(noon(), None, "noise", "")).is_err(), "there is no room");
 
     let (scheduler, _handle) = Scheduler::new(settings(), platform.balancer());
@@ -88,27 +165,13 @@ async fn the_child_that_starts_on_a_full_disk() {
         let placed = || platform.sim.count_requests("GET /vm/v3/host");
         let before = placed();
         until("its end is seen", || async { placed() > before }).await;
-        room_for_files("unlimited");
+        leave_room(Room::Enough);
         let ended = || platform.store.proposal(proposal.id).ok().flatten().map(|proposal| proposal.state);
         until("the end is recorded", || async { matches!(ended(), Some(ProposalState::Done { .. })) }).await;
         shutdown.cancel();
     };
     tokio::join!(scheduler.run(shutdown.clone()), meanwhile);
     assert_eq!(platform.sim.orders().len(), 1);
-}
-
-/// Runs a test as a process of its own, with what the shell prepares. A limit on the size of files stands for the
-/// end of the disk: the write fails, the process lives.
-fn ends_well(test: &str, prepare: &str, dir: &Path) {
-    let script = format!("trap '' XFSZ; {prepare}; exec \"$0\" \"$@\"");
-    let ended = Command::new("sh")
-        .args(["-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(CHILD, dir)
-        .output()
-        .unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 /// Everything stops while the first migration of a plan runs.
@@ -135,19 +198,57 @@ fn settings() -> Settings {
     }
 }
 
-/// Takes room away, or gives it back: only the limit that may be raised again is changed.
-fn room_for_files(bytes: &str) {
-    let pid = std::process::id().to_string();
-    let limit = format!("--fsize={bytes}:");
-    let done = Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap();
-    assert!(done.success());
+/// Runs a test of this file in a process that may be told that the disk is full; returns the folder it was given.
+fn in_a_child(test: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let script = format!("trap '' XFSZ; ulimit -S -f {FILE_BLOCKS_MAX}; exec \"$0\" \"$@\"");
+    let ended = Command::new("sh")
+        .args(["-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("full_disk::{test}"), "--nocapture"])
+        .env(CHILD, dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(told.contains("1 passed"), "the child's test is found by its name: {told}");
+    dir
 }
 
-/// Clearing up may leave room for a record or two: from here on there is none at all.
-fn leave_no_room() {
+/// What is left on the disk.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    None,
+    Enough,
+}
+
+/// Moves the end of the disk, for this process.
+fn leave_room(room: Room) {
+    let limit = match room {
+        // Not even the first byte of a file may be written over.
+        Room::None => "--fsize=0:",
+        Room::Enough => "--fsize=unlimited:",
+    };
     let pid = std::process::id().to_string();
-    let lowered = Command::new("prlimit").args(["--pid", &pid, "--fsize=1:1"]).status().unwrap();
-    assert!(lowered.success());
+    let moved = Command::new("prlimit").args(["--pid", &pid, limit]).status().unwrap();
+    assert!(moved.success());
+}
+
+/// Presses again and again, as people do: while there is no room, presses are left alone.
+async fn pressed_until_it_is_ordered(bot: &Ctx, proposal: &SimMessage) {
+    until("it is ordered", async || {
+        bot.press_only(OPERATOR, proposal, "Approve");
+        sleep(Duration::from_millis(200)).await;
+        !bot.sim.orders().is_empty()
+    })
+    .await;
+}
+
+/// How everything in the journal ended; nothing is open.
+fn outcomes(store: &Store) -> Vec<Outcome> {
+    assert_eq!(store.open_entries().unwrap(), []);
+    let history = store.history(&HistoryFilter::default(), 10).unwrap();
+    history.iter().map(|entry| entry.outcome().unwrap().0).collect()
 }
 
 /// Writes until there is no room even after sled has cleared up behind itself.

@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod conversation;
 mod executor;
+mod faults;
 mod full_disk;
 mod kill;
 mod platform;

@@ -1,0 +1,311 @@
+//! What goes wrong in VMmanager and with the store, injected into the whole service: each time the chat ends up with
+//! the truth.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use tokio::time::timeout;
+use vm_balancer::{
+    event::{Alert, Events},
+    model::{ClusterId, NodeId, VmId},
+    sandbox::{
+        telegram::{ADMIN, OPERATOR, SimMessage, VIEWER},
+        vmmanager::{Fault, Pace, Rule, World},
+    },
+    store::Store,
+};
+
+use crate::{
+    conversation::{self, Ctx, LOG, Setup, process, process_with, two_clusters, two_overloaded},
+    platform::{PATIENCE, noon},
+};
+
+const AUTO: (&str, &str) = ("BALANCE_MODE", "auto");
+
+/// Ten years: no rounding, no zone, no pause of a clock is that long.
+const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
+
+// ---- a migration that goes wrong
+
+#[tokio::test]
+async fn a_token_that_dies_while_a_migration_is_watched_is_renewed() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    let running = approved(&bot).await;
+    for _ in 0..3 {
+        bot.sim.end_sessions();
+        bot.until("it has logged in again", |sim| sim.session_count() > 0).await;
+    }
+    bot.sim.finish_all();
+    ended(&bot, &running, "done: 1 moved, 0 failed, 0 dropped, 0 lost").await;
+}
+
+#[tokio::test]
+async fn an_endless_task_is_said_to_be_slow_and_stays_watched_past_a_kill() {
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    bot.sim.switch_on(Fault::RunsForever);
+    let running = approved(&bot).await;
+    bot.minutes_pass(61);
+    let slow = bot.says(&running, ", slow").await;
+    assert!(slow.button("Stop after this migration").is_some(), "{:?}", slow.labels());
+    bot.kill().await;
+    bot.restart().await;
+    assert!(bot.ask(VIEWER, "/running").await.text().contains(&bot.ordered(0)[0]));
+    bot.sim.finish_all();
+    ended(&bot, &slow, "done: 1 moved, 0 failed").await;
+}
+
+#[tokio::test]
+async fn a_task_that_vanishes_is_told_by_where_the_vm_is() {
+    went_wrong(Fault::TaskLost { moves: false }, "done: 0 moved, 0 failed, 0 dropped, 1 lost").await;
+    went_wrong(Fault::TaskLost { moves: true }, "done: 1 moved, 0 failed, 0 dropped, 0 lost").await;
+}
+
+#[tokio::test]
+async fn a_task_that_completes_without_a_move_is_told_as_a_failure() {
+    let told = went_wrong(Fault::CompleteWithoutMove, "done: 0 moved, 1 failed, 0 dropped, 0 lost").await;
+    assert!(told.contains("yet the VM is on its source"), "{told}");
+}
+
+#[tokio::test]
+async fn a_vm_that_vanishes_half_way_is_told_as_a_failure() {
+    went_wrong(Fault::VmVanishes, "done: 0 moved, 1 failed, 0 dropped, 0 lost").await;
+}
+
+#[tokio::test]
+async fn a_node_that_vanishes_half_way_is_told_as_a_failure() {
+    went_wrong(Fault::TargetVanishes, "done: 0 moved, 1 failed, 0 dropped, 0 lost").await;
+}
+
+// ---- a picture that cannot be trusted
+
+#[tokio::test]
+async fn nothing_is_ordered_on_half_a_picture_and_work_goes_on_with_the_whole_one() {
+    let bot = Ctx::with(two_overloaded(), Setup::default().often()).await;
+    bot.cycles(1).await;
+    bot.sim.rule(Rule::times(Fault::ShrunkList, 2));
+    bot.ask(ADMIN, "/mode auto").await;
+    bot.heard("VMs became").await;
+    let is_whole = |sim: &vm_balancer::sandbox::vmmanager::Running| {
+        // In this order: what is ordered first was ordered while half was missing.
+        let (is_ordered, is_halved) = (!sim.orders().is_empty(), !sim.faults().is_empty());
+        assert!(!(is_ordered && is_halved), "ordered on half a picture");
+        !is_halved
+    };
+    bot.until("the picture is whole again", is_whole).await;
+    bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    bot.heard("done: 1 moved").await;
+    assert_eq!(bot.sim.violations(), []);
+}
+
+#[tokio::test]
+async fn a_foreign_migration_holds_its_cluster_alone_and_is_told() {
+    let bot = Ctx::prepared(two_clusters(), Setup::of(&[AUTO]).often().manual()).await;
+    somebody_else_migrates(&bot, true);
+    bot.restart().await;
+    bot.heard("Nothing is ordered there until it ends").await;
+    bot.until("the other cluster is served", |sim| !sim.orders().is_empty()).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    assert!(status.text().contains("Somebody else's migration runs: VM"), "{}", status.text());
+    bot.cycles(3).await;
+    let sources: Vec<_> = bot.sim.orders().iter().map(|order| order.source).collect();
+    assert!(!sources.contains(&NodeId(10)), "{sources:?}");
+    bot.sim.finish_all();
+    bot.heard("done: 1 moved").await;
+}
+
+#[tokio::test]
+async fn a_foreign_migration_of_an_unknown_cluster_holds_everything_and_is_told() {
+    let bot = Ctx::prepared(two_clusters(), Setup::of(&[AUTO]).often().manual()).await;
+    somebody_else_migrates(&bot, false);
+    bot.restart().await;
+    bot.heard("Nothing is ordered anywhere until it ends").await;
+    bot.cycles(4).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    assert!(status.text().contains("Somebody else's migration runs (task"), "{}", status.text());
+    assert_eq!(bot.sim.orders(), []);
+    bot.sim.set_pace(Pace::After(Duration::from_millis(5)));
+    bot.sim.finish_all();
+    let report = bot.heard("done: 1 moved").await;
+    assert!(report.text().contains("neva-01 → neva-02"), "{}", report.text());
+}
+
+#[tokio::test]
+async fn a_clock_of_vmmanager_that_is_years_off_changes_nothing() {
+    for seconds in [TEN_YEARS, -TEN_YEARS] {
+        let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+        bot.sim.switch_on(Fault::ClockSkew { seconds });
+        // Every VM that may be planned has an older migration with such a date.
+        there_and_back(&bot).await;
+        let running = approved(&bot).await;
+        bot.sim.finish_all();
+        ended(&bot, &running, "done: 1 moved, 0 failed, 0 dropped, 0 lost").await;
+    }
+}
+
+// ---- the store
+
+#[tokio::test]
+async fn a_damaged_store_is_told_and_only_proposes_until_an_admin_confirms() {
+    let bot = Ctx::prepared(two_overloaded(), Setup::of(&[AUTO]).often()).await;
+    a_damaged_store_is_left(bot.dir.path());
+    bot.restart().await;
+    let alert = bot.heard("My store was damaged and is restored").await;
+    assert!(alert.text().contains("store-damaged-"), "{}", alert.text());
+    let proposal = bot.heard("Waits for approval").await;
+    let status = bot.ask(VIEWER, "/status").await;
+    assert!(status.text().contains("An admin confirms with /resume"), "{}", status.text());
+    bot.ask(OPERATOR, "/resume").await;
+    bot.cycles(4).await;
+    assert_eq!(bot.sim.orders(), [], "an operator opens pauses and no more");
+    assert!(bot.ask(VIEWER, "/status").await.text().contains("An admin confirms with /resume"));
+
+    bot.ask(ADMIN, "/resume").await;
+    bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    bot.heard("done: 1 moved").await;
+    assert!(!bot.ask(VIEWER, "/status").await.text().contains("An admin confirms"));
+    assert!(bot.telegram.message(bot.home, proposal.id).unwrap().button("Approve").is_none());
+    let is_alert = |message: &&SimMessage| message.text().contains("My store was damaged");
+    assert_eq!(bot.written().iter().filter(is_alert).count(), 1);
+}
+
+#[tokio::test]
+async fn without_a_chat_a_restored_store_only_plans_until_it_is_confirmed() {
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
+    a_damaged_store_is_left(bot.dir.path());
+    let variables = without_a_chat(&bot);
+    let mut child = process(bot.dir.path(), &variables);
+    bot.cycles(3).await;
+    child.kill().await.unwrap();
+    assert_eq!(bot.sim.orders(), []);
+    let log = log(bot.dir.path());
+    assert!(log.contains("the store is damaged") && log.contains("a plan is recorded"), "{log}");
+
+    let mut child = process_with(bot.dir.path(), &variables, &["--confirm-restored"]);
+    bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    child.kill().await.unwrap();
+    assert!(!bot.store().await.settings().unwrap().restored_unconfirmed);
+}
+
+#[tokio::test]
+async fn the_program_refuses_a_store_of_a_newer_one_and_leaves_it_as_it_is() {
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
+    let data = bot.dir.path().join("data");
+    drop(Store::open(&data).unwrap());
+    newer_schema(&data);
+    let mut child = process(bot.dir.path(), &without_a_chat(&bot));
+    let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
+    assert_eq!(ended.code(), Some(1));
+    let log = log(bot.dir.path());
+    assert!(log.contains("the store was written by a newer vm-balancer (schema 2"), "{log}");
+    let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("damaged")));
+    assert_eq!(bot.sim.requests(), []);
+}
+
+#[tokio::test]
+async fn the_program_ends_where_another_one_has_the_store() {
+    let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
+    let _other = Store::open(&bot.dir.path().join("data")).unwrap();
+    let mut child = process(bot.dir.path(), &without_a_chat(&bot));
+    let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
+    assert_eq!(ended.code(), Some(1));
+    let log = log(bot.dir.path());
+    assert!(log.contains("another instance is using"), "{log}");
+    assert_eq!(bot.sim.requests(), []);
+}
+
+#[tokio::test]
+async fn an_alert_said_just_before_a_kill_is_in_the_chat_after_the_restart() {
+    let bot = Ctx::with(World::small(), Setup::default()).await;
+    bot.ask(VIEWER, "/whoami").await;
+    let store = bot.store().await;
+    let alert = Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 5 };
+    store.alert(&Events::new(), noon(), alert);
+    drop(store);
+    bot.restart().await;
+    bot.heard("Automatic runs in cluster msk (1) stopped").await;
+    assert_eq!(bot.store().await.alerts().unwrap(), []);
+    bot.restart().await;
+    bot.ask(VIEWER, "/whoami").await;
+    assert_eq!(bot.written().len(), 3, "it is said once: {}", bot.telegram.transcript(bot.home));
+}
+
+/// Approves the plan and returns its message when its migration runs.
+async fn approved(bot: &Ctx) -> SimMessage {
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let running = bot.says(&proposal, "running since").await;
+    bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+    running
+}
+
+/// Waits until the plan's message says how it ended; it is the last word, and the only order.
+async fn ended(bot: &Ctx, message: &SimMessage, how: &str) -> String {
+    let done = bot.says(message, how).await;
+    assert!(done.buttons.is_empty(), "{:?}", done.labels());
+    assert_eq!(bot.sim.orders().len(), 1);
+    assert_eq!(bot.sim.violations(), []);
+    done.text().to_owned()
+}
+
+/// Lets the one migration of a plan go wrong, and returns what its message says in the end.
+async fn went_wrong(fault: Fault, how: &str) -> String {
+    let bot = Ctx::start(World::small()).await;
+    bot.sim.arm(fault);
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let told = ended(&bot, &proposal, how).await;
+    let history = bot.ask(VIEWER, "/history").await;
+    assert!(history.text().contains("Oleg (1002)"), "{}", history.text());
+    assert_eq!(bot.store().await.open_entries().unwrap(), []);
+    told
+}
+
+fn somebody_else_migrates(bot: &Ctx, says_vm: bool) {
+    let vm = bot.sim.look(|world| world.vms_on(NodeId(10)).next().unwrap().id);
+    bot.sim.foreign_migration(vm, NodeId(11), says_vm).unwrap();
+}
+
+/// Each VM of the overloaded node moves away and comes back.
+async fn there_and_back(bot: &Ctx) {
+    let vms: Vec<VmId> = bot.sim.look(|world| world.vms_on(NodeId(10)).map(|vm| vm.id).collect());
+    for vm in vms {
+        bot.sim.foreign_migration(vm, NodeId(11), true).unwrap();
+        bot.sim.finish_all();
+        bot.until("it has moved", |sim| sim.node_of(vm) == Some(NodeId(11))).await;
+        bot.sim.edit(|world| world.vms.get_mut(&vm).unwrap().node = NodeId(10));
+    }
+}
+
+/// A store that lost the end of its file, after an export.
+fn a_damaged_store_is_left(dir: &Path) {
+    let data = dir.join("data");
+    let store = Store::open(&data).unwrap();
+    store.export(noon()).unwrap();
+    for _ in 0..20 {
+        store.update_settings(|settings| settings.exclusions.clear()).unwrap();
+    }
+    drop(store);
+    let db = data.join("store").join("db");
+    let bytes = std::fs::read(&db).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    std::fs::write(&db, &bytes[..used - 1000]).unwrap();
+}
+
+/// The schema's row in sled, as the next version would write it.
+fn newer_schema(data: &Path) {
+    let db = sled::open(data.join("store")).unwrap();
+    db.open_tree("meta").unwrap().insert(1_u64.to_be_bytes(), "2").unwrap();
+    db.flush().unwrap();
+}
+
+fn without_a_chat(bot: &Ctx) -> BTreeMap<String, String> {
+    let mut variables = conversation::environment(&bot.sim, &bot.telegram, bot.dir.path(), bot.home);
+    variables.retain(|name, _| !name.starts_with("TELEGRAM_"));
+    variables.insert("BALANCE_MODE".into(), "auto".into());
+    variables.insert("BALANCE_INTERVAL".into(), "1".into());
+    variables
+}
+
+fn log(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join(LOG)).unwrap()
+}
