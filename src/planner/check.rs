@@ -440,6 +440,9 @@ impl Measuring<'_, '_> {
 
     /// What each VM adds to a measured node.
     fn vm_loads(&self) -> BTreeMap<VmId, f64> {
+        if self.nodes.keys().all(|node| self.five(*node).is_none()) {
+            return BTreeMap::new();
+        }
         let residents = self.residents();
         let measured_nodes = || residents.iter().filter(|(node, _)| self.five(**node).is_some());
         let vcpus = |vms: &[&VmInfo]| vms.iter().map(|vm| f64::from(vm.cpu_cores)).sum::<f64>();
@@ -466,9 +469,7 @@ impl Measuring<'_, '_> {
         };
         let by_vcpu =
             |vm: &VmInfo| if vm.state == "active" { per_vcpu * f64::from(vm.cpu_cores) } else { 0.0 };
-        let any = self.nodes.keys().any(|node| self.five(*node).is_some());
-        let of = |vm: &VmInfo| if any { by_use(vm).unwrap_or_else(|| by_vcpu(vm)) } else { 0.0 };
-        vms.iter().map(|vm| (vm.id, of(vm))).collect()
+        vms.iter().map(|vm| (vm.id, by_use(vm).unwrap_or_else(|| by_vcpu(vm)))).collect()
     }
 
     /// Load for each busy CPU, where threads wait for one.
@@ -508,12 +509,11 @@ impl Measuring<'_, '_> {
     /// Memory that a node really uses: what it read, and the memory of VMs on it that came since.
     fn in_use(&self, node: &NodeInfo) -> Option<f64> {
         let load = node.load.as_ref().filter(|load| self.now - load.at <= self.policy.measurement_max_age)?;
-        let came = |vm: &&&VmInfo| {
-            let here = |recent: &&RecentMove| recent.vm == vm.id && recent.target == node.id;
-            vm.node == node.id
-                && self.policy.recent_moves.iter().filter(here).any(|recent| recent.ended > load.at)
-        };
-        let brought: f64 = self.vms.values().filter(came).map(|vm| vm.memory.0 as f64).sum();
+        let unseen = |recent: &&RecentMove| recent.target == node.id && recent.ended > load.at;
+        let came: BTreeSet<VmId> =
+            self.policy.recent_moves.iter().filter(unseen).map(|recent| recent.vm).collect();
+        let here = came.iter().filter_map(|vm| self.vms.get(vm)).filter(|vm| vm.node == node.id);
+        let brought: f64 = here.map(|vm| vm.memory.0 as f64).sum();
         Some(load.memory_used_mib?.0 as f64 + brought)
     }
 }

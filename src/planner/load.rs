@@ -92,6 +92,33 @@ pub(super) struct Loads {
     pub mean_per_vcpu: f64,
 }
 
+/// VMs as they were read.
+struct Read<'a> {
+    vms: &'a [(&'a VmInfo, usize)],
+    /// The node that each was on when it was read.
+    homes: Vec<usize>,
+    /// The cores that each was measured to use.
+    own: Vec<Option<f64>>,
+}
+
+impl Read<'_> {
+    fn iter(&self) -> impl Iterator<Item = (&VmInfo, usize, Option<f64>)> {
+        self.vms.iter().zip(&self.homes).zip(&self.own).map(|(((vm, _), home), own)| (*vm, *home, *own))
+    }
+
+    fn residents(&self, nodes: usize) -> Vec<Residents> {
+        let mut residents = vec![Residents::default(); nodes];
+        for (vm, home, own) in self.iter() {
+            match own {
+                Some(cores) => residents[home].cores += cores,
+                None if vm.state == "active" => residents[home].unmeasured_vcpus += u64::from(vm.cpu_cores),
+                None => {}
+            }
+        }
+        residents
+    }
+}
+
 /// The VMs that a node's reading is of.
 #[derive(Clone, Copy, Default)]
 struct Residents {
@@ -110,10 +137,14 @@ impl Loads {
             return Self { nodes: loads, needs: vec![0; vms.len()], mean_per_vcpu: 0.0 };
         }
         let recent = RecentMoves::new(policy);
-        let homes: Vec<_> = vms.iter().map(|(vm, node)| home(vm, *node, nodes, &recent)).collect();
-        let mean_per_vcpu = mean_per_vcpu(&loads, vms, &homes);
+        let read = Read {
+            homes: vms.iter().map(|(vm, node)| home(vm, *node, nodes, &recent)).collect(),
+            own: vms.iter().map(|(vm, _)| own_cores(vm, now, policy)).collect(),
+            vms,
+        };
+        let mean_per_vcpu = mean_per_vcpu(&loads, &read);
         let mut loads = Self { nodes: loads, needs: Vec::new(), mean_per_vcpu };
-        loads.needs = loads.shares(nodes, vms, &homes, now, policy);
+        loads.needs = loads.shares(nodes, &read);
         loads.settle(nodes, vms, &recent);
         loads
     }
@@ -126,50 +157,36 @@ impl Loads {
         self.needs[vm]
     }
 
-    /// Deals each node's load out to the VMs that it was read with.
-    fn shares(
-        &self,
-        nodes: &[&NodeInfo],
-        vms: &[(&VmInfo, usize)],
-        homes: &[usize],
-        now: DateTime<Utc>,
-        policy: &Policy,
-    ) -> Vec<i64> {
-        let own: Vec<_> = vms.iter().map(|(vm, _)| own_cores(vm, now, policy)).collect();
-        let mut residents = vec![Residents::default(); nodes.len()];
-        for (((vm, _), own), home) in vms.iter().zip(&own).zip(homes) {
-            match own {
-                Some(cores) => residents[*home].cores += cores,
-                None if vm.state == "active" => {
-                    residents[*home].unmeasured_vcpus += u64::from(vm.cpu_cores);
-                }
-                None => {}
-            }
-        }
+    /// Deals each node's load out to the VMs that it was read with: by what they use, and what is left by vCPU.
+    fn shares(&self, nodes: &[&NodeInfo], read: &Read<'_>) -> Vec<i64> {
+        let residents = read.residents(nodes.len());
         let stretches: Vec<_> =
             (0..nodes.len()).map(|node| self.stretch(nodes[node], node, residents[node])).collect();
-        let measured: Vec<_> = vms
-            .iter()
-            .zip(&own)
-            .zip(homes)
-            .map(|(((vm, _), own), home)| {
-                own.map(|cores| micro(stretched(cores, stretches[*home], vm.cpu_cores)))
-            })
-            .collect();
-        let mut rest: Vec<_> = self.nodes.iter().map(|load| load.map_or(0, |load| load.five)).collect();
-        for (need, home) in measured.iter().zip(homes) {
-            rest[*home] -= need.unwrap_or(0);
-        }
-        let per_vcpu = |home: usize| match self.nodes[home] {
-            Some(_) => per_vcpu(rest[home].max(0), residents[home].unmeasured_vcpus),
-            None => self.mean_per_vcpu,
+        let by_use = |(vm, home, own): (&VmInfo, usize, Option<f64>)| {
+            own.map(|cores| micro(stretched(cores, stretches[home], vm.cpu_cores)))
         };
-        let unmeasured = |vm: &VmInfo, home: usize| match vm.state.as_str() {
-            "active" => (per_vcpu(home) * f64::from(vm.cpu_cores)).round() as i64,
+        let by_use: Vec<_> = read.iter().map(by_use).collect();
+        let per_vcpu = self.left_per_vcpu(&by_use, read, &residents);
+        let by_vcpu = |vm: &VmInfo, home: usize| match vm.state.as_str() {
+            "active" => (per_vcpu[home] * f64::from(vm.cpu_cores)).round() as i64,
             _ => 0,
         };
-        let each = vms.iter().zip(&measured).zip(homes);
-        each.map(|(((vm, _), need), home)| need.unwrap_or_else(|| unmeasured(vm, *home))).collect()
+        let each = read.iter().zip(&by_use);
+        each.map(|((vm, home, _), need)| need.unwrap_or_else(|| by_vcpu(vm, home))).collect()
+    }
+
+    /// What the measured VMs of each node leave to a vCPU of the others.
+    fn left_per_vcpu(&self, by_use: &[Option<i64>], read: &Read<'_>, residents: &[Residents]) -> Vec<f64> {
+        let mut left: Vec<_> = self.nodes.iter().map(|load| load.map_or(0, |load| load.five)).collect();
+        for (need, home) in by_use.iter().zip(&read.homes) {
+            left[*home] -= need.unwrap_or(0);
+        }
+        let each = left.into_iter().zip(&self.nodes).zip(residents);
+        each.map(|((left, load), residents)| match load {
+            Some(_) => per_vcpu(left.max(0), residents.unmeasured_vcpus),
+            None => self.mean_per_vcpu,
+        })
+        .collect()
     }
 
     /// By how much the load of a node exceeds the CPUs that are busy, at least 1: where more wants to run than can, a
@@ -234,10 +251,10 @@ fn stretched(cores: f64, stretch: f64, vcpus: u32) -> f64 {
     (cores * stretch).min(f64::from(vcpus)).max(cores)
 }
 
-fn mean_per_vcpu(loads: &[Option<NodeLoad>], vms: &[(&VmInfo, usize)], homes: &[usize]) -> f64 {
+fn mean_per_vcpu(loads: &[Option<NodeLoad>], read: &Read<'_>) -> f64 {
     let five = loads.iter().flatten().map(|load| load.five).sum();
-    let on_measured = vms.iter().zip(homes).filter(|(_, home)| loads[**home].is_some());
-    per_vcpu(five, on_measured.map(|((vm, _), _)| u64::from(vm.cpu_cores)).sum())
+    let on_measured = read.iter().filter(|(_, home, _)| loads[*home].is_some());
+    per_vcpu(five, on_measured.map(|(vm, ..)| u64::from(vm.cpu_cores)).sum())
 }
 
 /// A vCPU is one thread: load beyond that belongs to no VM.
@@ -289,13 +306,16 @@ pub(super) fn memory_in_use(
     i64::try_from(brought.fold(measured.memory_used_mib?.0, u64::saturating_add)).ok()
 }
 
-fn is_fresh(at: DateTime<Utc>, now: DateTime<Utc>, policy: &Policy) -> bool {
+pub(super) fn is_fresh(at: DateTime<Utc>, now: DateTime<Utc>, policy: &Policy) -> bool {
     now - at <= policy.measurement_max_age
 }
 
 fn micro(cores: f64) -> i64 {
-    (cores.max(0.0) * MICRO as f64).round() as i64
+    (cores.clamp(0.0, CORES_MAX) * MICRO as f64).round() as i64
 }
+
+/// More than any node has, and few enough that sums over all VMs of a cluster stay numbers.
+const CORES_MAX: f64 = 1e6;
 
 /// Returns every resource of a node that is over its threshold.
 pub(super) fn excesses(board: &Board<'_>, node: usize, used: &Amounts) -> Vec<Excess> {

@@ -1,10 +1,11 @@
 //! What measured memory and pressure say of a node besides its thresholds: they close it as a target and are told,
 //! and never make it overloaded.
 
-use super::{Policy, TargetRefusal};
-use crate::model::{Measured, NodeInfo};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use super::{Policy, TargetRefusal, load};
+use crate::model::{Measured, NodeInfo};
 
 /// No move fills the memory that a target really uses further, in percent of all it has.
 ///
@@ -37,7 +38,7 @@ pub enum Strain {
 
 /// A node's own measurement, where it is fresh.
 pub(super) fn fresh<'a>(node: &'a NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<&'a Measured> {
-    node.load.as_ref().filter(|measured| now - measured.at <= policy.measurement_max_age)
+    node.load.as_ref().filter(|measured| load::is_fresh(measured.at, now, policy))
 }
 
 /// Why a node under pressure takes no VM.

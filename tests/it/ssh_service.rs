@@ -186,7 +186,7 @@ async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
 
     chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
     let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text().to_owned();
-    assert!(said.contains("memory 20.3 %, vCPU per core 1.63, load per core 1.60; 3 VMs"), "{said}");
+    assert!(said.contains("memory 20.3 %, vCPU per core 1.62, load per core 1.60; 3 VMs"), "{said}");
     let measured = "Measured 3 min ago (12:00 UTC): load per core 1.60, memory really used 31.2 % (20 GiB)";
     assert!(said.contains(measured), "{said}");
     assert!(said.contains("Over the load threshold in one reading"), "{said}");
