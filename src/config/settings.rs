@@ -32,6 +32,7 @@ impl Config {
             anti_affinity: planning.anti_affinity,
             respect_balancer_mode: planning.respect_balancer_mode,
             resting: BTreeMap::new(),
+            recent_moves: Vec::new(),
             measurement_max_age: delta(self.balance.interval * 2),
             load_readings: 1,
             nodes_are_asked: self.ssh.enabled,

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     event::{Alert, Events},
     model::VmId,
-    planner::{Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
+    planner::{self, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
     store::{FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
 };
 
@@ -77,6 +77,9 @@ impl Rules {
         policy.exclusions.extend(self.failing(&settings, now)?);
         policy.resting.extend(self.not_offered(now));
         policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
+        // The oldest reading that counts must have seen whatever ended before these.
+        let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
+        policy.recent_moves = self.store.moves_since(now - unseen)?;
         Ok(policy)
     }
 

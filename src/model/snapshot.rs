@@ -127,6 +127,9 @@ pub struct Measured {
     /// The five-minute average of the reading before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_five: Option<f64>,
+    /// How many CPUs were busy, all together, over the time between two samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_cores: Option<f64>,
     /// Memory really used: total less available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_used_mib: Option<Mib>,
@@ -136,6 +139,9 @@ pub struct Measured {
     /// The same for memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_pressure: Option<f64>,
+    /// The same for storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_pressure: Option<f64>,
 }
 
 /// A VM, which VMmanager's API calls a host.

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Direction, Fullness, Policy, Resource, Selector, SkipWhy, TargetRefusal, Threshold, load,
-    load::{Amounts, CPU, LOAD, MEMORY, MICRO, RESOURCES},
+    load::{Amounts, CPU, IN_USE, LOAD, MEMORY, MICRO, RESOURCES},
+    strain,
 };
 use crate::model::{Block, ClusterInfo, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
 
@@ -60,6 +61,10 @@ pub(super) struct Node<'a> {
     pub known: bool,
     /// Load stands in for the vCPU ratio.
     pub by_load: bool,
+    /// When the measured load will count again that does not while VMs have left too short a while ago.
+    pub settles: Option<DateTime<Utc>>,
+    /// Above this the load is over its threshold, whether it counts or not.
+    pub load_limit: i64,
     pub source: Result<(), SourceClosed>,
     pub target: Result<(), TargetRefusal>,
 }
@@ -120,13 +125,15 @@ impl<'a> Board<'a> {
         let pins = Pins::new(&policy.pinned);
         let vms: Vec<Vm<'a>> = on_nodes
             .into_iter()
-            .map(|(vm, node)| Vm {
+            .enumerate()
+            .map(|(index, (vm, node))| Vm {
                 info: vm,
                 node,
                 needs: [
                     signed(vm.memory.0),
                     i64::from(vm.cpu_cores) * MICRO,
-                    loads.of_vm(vm, node, snapshot.taken_at, policy),
+                    loads.of_vm(index),
+                    signed(vm.memory.0),
                 ],
                 groups: groups_of(policy, &vm.name),
                 free: free(vm, policy, &pins, snapshot.taken_at),
@@ -141,9 +148,8 @@ impl<'a> Board<'a> {
             .iter()
             .enumerate()
             .map(|(i, node)| {
-                let sums = sum(vms_on[i].iter().map(|vm| vms[*vm].needs));
-                let listed = i64::try_from(vms_on[i].len()).unwrap_or(i64::MAX);
-                Node::new(node, snapshot, policy, (sums, listed), loads.of_node(i), ranks[i])
+                let residents: Vec<_> = vms_on[i].iter().map(|vm| &vms[*vm]).collect();
+                Node::new(node, snapshot, policy, &residents, loads.of_node(i), ranks[i])
             })
             .collect();
         Self {
@@ -202,6 +208,15 @@ impl<'a> Board<'a> {
         after
     }
 
+    /// The same cluster with loads that settle counted as they are predicted: for a plan that is under way.
+    pub fn going_on(mut self) -> Self {
+        for facts in self.nodes.iter_mut().filter(|facts| facts.settles.is_some()) {
+            facts.over[LOAD] = facts.load_limit;
+            facts.per_threshold[LOAD] = load::per_threshold(self.policy.load, facts.capacity[LOAD], LOAD);
+        }
+        self
+    }
+
     /// The same cluster with one node that wants to be rid of everything, and no other that wants relief.
     pub fn draining(&self, node: usize) -> Self {
         let mut draining = self.clone();
@@ -213,11 +228,11 @@ impl<'a> Board<'a> {
         let sums = sum(self.vms_on[node].iter().map(|vm| self.vms[*vm].needs));
         let facts = &mut draining.nodes[node];
         facts.target = Err(TargetRefusal::Excluded);
-        facts.start = [sums[MEMORY] + 1, sums[CPU] + 1, sums[LOAD]];
-        facts.over = [0, 0, i64::MAX];
+        facts.start = [sums[MEMORY] + 1, sums[CPU] + 1, sums[LOAD], facts.start[IN_USE]];
+        facts.over = [0, 0, i64::MAX, i64::MAX];
         // All of it is too much, and none is forgiven: what stays weighs as much as a node at twice its thresholds.
         let per = |r: usize| 1.0 / facts.start[r] as f64;
-        facts.per_threshold = [per(MEMORY), per(CPU), 0.0];
+        facts.per_threshold = [per(MEMORY), per(CPU), 0.0, 0.0];
         facts.allowed = 0.0;
         draining
     }
@@ -253,7 +268,7 @@ impl<'a> Board<'a> {
         if self.crowded(placement, vm, target) {
             return Some(TargetRefusal::AntiAffinity);
         }
-        to.overfilled_by(load::plus(placement.used[target], what.needs))
+        to.overfilled_by(load::plus(placement.used[target], what.needs_on(target)))
     }
 
     /// Tells whether a VM of one of its anti-affinity groups is on the target.
@@ -266,8 +281,8 @@ impl<'a> Board<'a> {
     pub fn apply(&self, placement: &mut Placement, vm: usize, target: usize) {
         let source = std::mem::replace(&mut placement.at[vm], target);
         let what = &self.vms[vm];
-        placement.used[source] = load::minus(placement.used[source], what.needs);
-        placement.used[target] = load::plus(placement.used[target], what.needs);
+        placement.used[source] = load::minus(placement.used[source], what.needs_on(source));
+        placement.used[target] = load::plus(placement.used[target], what.needs_on(target));
         placement.count[source] -= 1;
         placement.count[target] += 1;
         for group in &what.groups {
@@ -292,29 +307,47 @@ impl<'a> Board<'a> {
     }
 }
 
+impl Vm<'_> {
+    /// What the VM adds to a node. At home its memory in use is part of what was measured there, and stays so for this
+    /// plan when it leaves.
+    pub fn needs_on(&self, node: usize) -> Amounts {
+        match node == self.node {
+            true => load::as_at_home(self.needs),
+            false => self.needs,
+        }
+    }
+}
+
 impl<'a> Node<'a> {
     fn new(
         info: &'a NodeInfo,
         snapshot: &Snapshot,
         policy: &Policy,
-        (sums, listed): (Amounts, i64),
+        residents: &[&Vm<'_>],
         measured: Option<load::NodeLoad>,
         qemu: Option<u32>,
     ) -> Self {
+        let sums = sum(residents.iter().map(|vm| vm.needs));
+        let listed = i64::try_from(residents.len()).unwrap_or(i64::MAX);
+        let infos: Vec<_> = residents.iter().map(|vm| vm.info).collect();
+        let in_use = load::memory_in_use(info, &infos, snapshot.taken_at, policy);
         let memory = info.memory_total.map_or(0, |memory| signed(memory.0));
         let cores = i64::from(info.cpu_total.unwrap_or(0)) * MICRO;
         let known = memory > 0 && cores > 0;
         let by_load = known && measured.is_some();
-        let capacity = [memory, cores, measured.map_or(0, |measured| measured.cpus)];
-        let thresholds = [policy.memory, policy.cpu, policy.load];
-        let counts = [known, known && !by_load, by_load];
+        let capacity = [memory, cores, measured.map_or(0, |measured| measured.cpus), memory];
+        let in_use_limits = Threshold { overload: f64::INFINITY, target: super::MEMORY_IN_USE_MAX };
+        let thresholds = [policy.memory, policy.cpu, policy.load, in_use_limits];
+        let counts = [known, known && !by_load, by_load, known && in_use.is_some()];
         let limit = |r: usize, level: fn(&Threshold) -> f64| match counts[r] {
             true => load::largest_within(capacity[r], level(&thresholds[r]), load::SCALE[r]),
             false => i64::MAX,
         };
         let mut over: Amounts = std::array::from_fn(|r| limit(r, |threshold| threshold.overload));
         let mut ceiling: Amounts = std::array::from_fn(|r| limit(r, Threshold::ceiling));
-        if measured.is_some_and(|measured| !measured.persistent) {
+        over[IN_USE] = i64::MAX;
+        let load_limit = over[LOAD];
+        if measured.is_some_and(|measured| !measured.persistent || measured.settles.is_some()) {
             over[LOAD] = i64::MAX;
         }
         let outside_reserve =
@@ -322,16 +355,15 @@ impl<'a> Node<'a> {
         ceiling[MEMORY] = ceiling[MEMORY].min(outside_reserve);
         let per_threshold = std::array::from_fn(|r| match over[r] {
             i64::MAX => 0.0,
-            _ => load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE),
+            _ => load::per_threshold(thresholds[r], capacity[r], r),
         });
         let per_ceiling = std::array::from_fn(|r| match ceiling[r] {
             i64::MAX => 0.0,
             ceiling => 1.0 / ceiling.max(1) as f64,
         });
-        let even =
-            |r: usize| load::SCALE[r] / (thresholds[r].overload * capacity[r] as f64).max(f64::MIN_POSITIVE);
+        let even = |r: usize| load::per_threshold(thresholds[r], capacity[r], r);
         let per_capacity =
-            std::array::from_fn(|r| if known && !info.maintenance && r != LOAD { even(r) } else { 0.0 });
+            std::array::from_fn(|r| if known && !info.maintenance && r < LOAD { even(r) } else { 0.0 });
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
         Self {
             info,
@@ -340,6 +372,7 @@ impl<'a> Node<'a> {
                 info.memory_used.map_or(sums[MEMORY], |memory| signed(memory.0)),
                 info.cpu_used.map_or(sums[CPU], |cpu| i64::from(cpu) * MICRO),
                 measured.map_or(sums[LOAD], |measured| measured.five),
+                in_use.unwrap_or(0),
             ],
             start_count: i64::from(info.vm_count).max(listed),
             over,
@@ -353,6 +386,8 @@ impl<'a> Node<'a> {
             qemu,
             known,
             by_load,
+            settles: measured.filter(|measured| measured.persistent).and_then(|measured| measured.settles),
+            load_limit,
             source,
             target,
         }
@@ -367,7 +402,10 @@ impl<'a> Node<'a> {
         if used[CPU] > self.ceiling[CPU] {
             return Some(TargetRefusal::Cpu);
         }
-        (used[LOAD] > self.ceiling[LOAD]).then_some(TargetRefusal::Load)
+        if used[LOAD] > self.ceiling[LOAD] {
+            return Some(TargetRefusal::Load);
+        }
+        (used[IN_USE] > self.ceiling[IN_USE]).then_some(TargetRefusal::MemoryInUse)
     }
 
     /// Tells whether that use is over one of the node's thresholds.
@@ -452,7 +490,7 @@ fn openings(
         () if !node.vm_creation_allowed => Err(TargetRefusal::CreationBlocked),
         () if !known => Err(TargetRefusal::UnknownCapacity),
         () if excluded(Direction::Target) => Err(TargetRefusal::Excluded),
-        () => Ok(()),
+        () => strain::refusal(node, now, policy).map_or(Ok(()), Err),
     };
     (source, target)
 }

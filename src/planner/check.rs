@@ -8,10 +8,14 @@ use std::{
     fmt,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClusterPlan, Direction, Migration, MoveWhy, Policy, Resource, SkipWhy, TargetRefusal};
-use crate::model::{Block, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
+use super::{
+    CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, ClusterPlan, Direction, LOAD_FORGOTTEN, LOAD_WINDOW,
+    MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX, Migration, MoveWhy, Policy, RecentMove, Resource, SkipWhy,
+    TargetRefusal,
+};
+use crate::model::{Block, Measured, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
 
 /// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
 const ROUNDING: f64 = 1e-6;
@@ -85,6 +89,8 @@ struct Sums {
     memory: f64,
     vcpus: f64,
     load: f64,
+    /// Memory really used, in MiB; `None` where nothing fresh is known of it.
+    in_use: Option<f64>,
     vms: u64,
 }
 
@@ -113,18 +119,20 @@ impl<'a> Replay<'a> {
             sums.vms += 1;
         }
         let now = snapshot.taken_at;
+        let measuring = Measuring { nodes: &nodes, vms: &vms, now, policy };
+        let vm_loads = measuring.vm_loads();
         let sums = nodes.values().map(|node| {
             let own = listed.get(&node.id).copied().unwrap_or_default();
             let base = Sums {
                 memory: node.memory_used.map_or(own.memory, |memory| memory.0 as f64),
                 vcpus: node.cpu_used.map_or(own.vcpus, f64::from),
-                load: measured(node, now, policy).map_or(0.0, |(five, _)| five),
+                load: measuring.node_load(node, &vm_loads),
+                in_use: measuring.in_use(node),
                 vms: own.vms.max(u64::from(node.vm_count)),
             };
             (node.id, base)
         });
         let sums = sums.collect();
-        let vm_loads = vm_loads(&nodes, &vms, &listed, now, policy);
         let at = vms.values().map(|vm| (vm.id, vm.node)).collect();
         Self { snapshot, policy, plan, nodes, vms, at, sums, vm_loads, broken: Vec::new() }
     }
@@ -242,6 +250,13 @@ impl<'a> Replay<'a> {
         });
         let full = to.vm_limit.is_some_and(|limit| self.sums[&target].vms >= u64::from(limit));
         let unknown = to.memory_total.is_none_or(|m| m.0 == 0) || to.cpu_total.is_none_or(|c| c == 0);
+        let reading = to
+            .load
+            .as_ref()
+            .filter(|load| self.snapshot.taken_at - load.at <= self.policy.measurement_max_age);
+        let waits = |pressure: fn(&Measured) -> Option<f64>, max: f64| {
+            reading.and_then(pressure).is_some_and(|percent| percent > max)
+        };
         [
             (source == target, TargetRefusal::SameNode),
             (to.maintenance, TargetRefusal::Maintenance),
@@ -252,6 +267,8 @@ impl<'a> Replay<'a> {
             (older, TargetRefusal::OlderQemu),
             (crowded, TargetRefusal::AntiAffinity),
             (full, TargetRefusal::VmLimit),
+            (waits(|load| load.memory_pressure, MEMORY_PRESSURE_MAX), TargetRefusal::MemoryPressure),
+            (waits(|load| load.cpu_pressure, CPU_PRESSURE_MAX), TargetRefusal::CpuPressure),
         ]
         .into_iter()
         .filter_map(|(broken, refusal)| broken.then_some(refusal))
@@ -269,15 +286,25 @@ impl<'a> Replay<'a> {
     fn carry_out(&mut self, vm: &VmInfo, source: NodeId, target: NodeId) {
         let load = self.vm_loads.get(&vm.id).copied().unwrap_or(0.0);
         let (memory, vcpus) = (vm.memory.0 as f64, f64::from(vm.cpu_cores));
+        // Only what came with the plan is known to leave its memory behind when it goes on.
+        let brought = |node: NodeId| if vm.node == node { 0.0 } else { memory };
         if let Some(sums) = self.sums.get_mut(&source) {
-            let vms = sums.vms.saturating_sub(1);
-            *sums =
-                Sums { memory: sums.memory - memory, vcpus: sums.vcpus - vcpus, load: sums.load - load, vms };
+            *sums = Sums {
+                memory: sums.memory - memory,
+                vcpus: sums.vcpus - vcpus,
+                load: sums.load - load,
+                in_use: sums.in_use.map(|in_use| in_use - brought(source)),
+                vms: sums.vms.saturating_sub(1),
+            };
         }
         if let Some(sums) = self.sums.get_mut(&target) {
-            let vms = sums.vms + 1;
-            *sums =
-                Sums { memory: sums.memory + memory, vcpus: sums.vcpus + vcpus, load: sums.load + load, vms };
+            *sums = Sums {
+                memory: sums.memory + memory,
+                vcpus: sums.vcpus + vcpus,
+                load: sums.load + load,
+                in_use: sums.in_use.map(|in_use| in_use + brought(target)),
+                vms: sums.vms + 1,
+            };
         }
         self.at.insert(vm.id, target);
     }
@@ -289,6 +316,9 @@ impl<'a> Replay<'a> {
         let beyond = |value: f64, limit: f64| value > limit * (1.0 + ROUNDING);
         if beyond(sums.memory, total * (1.0 - self.policy.memory_reserve_percent / 100.0)) {
             return Some(TargetRefusal::Reserve);
+        }
+        if sums.in_use.is_some_and(|in_use| beyond(in_use, total * MEMORY_IN_USE_MAX / 100.0)) {
+            return Some(TargetRefusal::MemoryInUse);
         }
         self.ratios(node).into_iter().find_map(|(resource, value)| {
             let (threshold, refusal) = match resource {
@@ -327,12 +357,17 @@ impl<'a> Replay<'a> {
         self.nodes.values().map(|node| of(node)).sum()
     }
 
-    /// Whether enough readings running were over the load threshold.
+    /// Whether enough readings running were over the load threshold, and the last one has seen the VMs that left.
     fn load_counts(&self, node: &NodeInfo) -> bool {
         let Some(load) = &node.load else { return false };
         let cpus = load.cpus.or(node.cpu_total).map_or(1.0, f64::from);
-        self.policy.load_readings < 2
-            || load.previous_five.is_some_and(|five| five / cpus > self.policy.load.overload)
+        let left_lately = self
+            .policy
+            .recent_moves
+            .iter()
+            .any(|recent| recent.source == node.id && load.at < recent.ended + LOAD_WINDOW);
+        let twice = load.previous_five.is_some_and(|five| five / cpus > self.policy.load.overload);
+        !left_lately && (self.policy.load_readings < 2 || twice)
     }
 
     /// What the plan says comes out of it.
@@ -357,33 +392,128 @@ fn measured(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<(f64
     usable.then(|| (load.five.max(0.0), f64::from(cpus)))
 }
 
-/// What each VM adds to a measured node.
-fn vm_loads(
-    nodes: &BTreeMap<NodeId, &NodeInfo>,
-    vms: &BTreeMap<VmId, &VmInfo>,
-    listed: &BTreeMap<NodeId, Sums>,
+/// What the readings say of nodes and VMs, by the definitions in `docs/PLANNER.md`.
+struct Measuring<'a, 'b> {
+    nodes: &'b BTreeMap<NodeId, &'a NodeInfo>,
+    vms: &'b BTreeMap<VmId, &'a VmInfo>,
     now: DateTime<Utc>,
-    policy: &Policy,
-) -> BTreeMap<VmId, f64> {
-    let loads: BTreeMap<_, _> =
-        nodes.values().filter_map(|node| Some((node.id, measured(node, now, policy)?.0))).collect();
-    if loads.is_empty() {
-        return BTreeMap::new();
+    policy: &'a Policy,
+}
+
+impl Measuring<'_, '_> {
+    fn five(&self, node: NodeId) -> Option<f64> {
+        Some(measured(self.nodes.get(&node)?, self.now, self.policy)?.0)
     }
-    let vcpus_on = |node: &NodeId| listed.get(node).map_or(0.0, |sums| sums.vcpus);
-    let all_vcpus: f64 = loads.keys().map(vcpus_on).sum();
-    let mean = if all_vcpus > 0.0 { loads.values().sum::<f64>() / all_vcpus } else { 0.0 };
-    let of = |vm: &VmInfo| {
-        let own = vm.measured.as_ref().filter(|own| now - own.at <= policy.measurement_max_age);
-        if let Some(own) = own.filter(|own| own.cores.is_finite()) {
-            return own.cores.max(0.0);
+
+    /// When a node was read last, however long ago.
+    fn read_at(&self, node: NodeId) -> Option<DateTime<Utc>> {
+        Some(self.nodes.get(&node)?.load.as_ref()?.at)
+    }
+
+    fn own_cores(&self, vm: &VmInfo) -> Option<f64> {
+        let own = vm.measured.as_ref()?;
+        let usable = self.now - own.at <= self.policy.measurement_max_age && own.cores.is_finite();
+        usable.then(|| own.cores.max(0.0))
+    }
+
+    /// Where a VM was when it was read: the source of the earliest migration that the reading does not show.
+    fn home(&self, vm: &VmInfo) -> NodeId {
+        let unseen = self.policy.recent_moves.iter().filter(|recent| recent.vm == vm.id).filter(|recent| {
+            let read_at = match &vm.measured {
+                Some(own) => Some(own.at),
+                None => self.read_at(recent.source).or(self.read_at(recent.target)),
+            };
+            read_at.is_some_and(|at| at < recent.ended)
+        });
+        let earliest = unseen.min_by_key(|recent| recent.ended).map(|recent| recent.source);
+        earliest.filter(|node| self.nodes.contains_key(node)).unwrap_or(vm.node)
+    }
+
+    /// The VMs that a node was read with.
+    fn residents(&self) -> BTreeMap<NodeId, Vec<&VmInfo>> {
+        let mut residents: BTreeMap<NodeId, Vec<&VmInfo>> = BTreeMap::new();
+        for vm in self.vms.values() {
+            residents.entry(self.home(vm)).or_default().push(vm);
         }
-        let per_vcpu = match loads.get(&vm.node) {
-            Some(load) if vcpus_on(&vm.node) > 0.0 => load / vcpus_on(&vm.node),
+        residents
+    }
+
+    /// What each VM adds to a measured node.
+    fn vm_loads(&self) -> BTreeMap<VmId, f64> {
+        if self.nodes.keys().all(|node| self.five(*node).is_none()) {
+            return BTreeMap::new();
+        }
+        let residents = self.residents();
+        let measured_nodes = || residents.iter().filter(|(node, _)| self.five(**node).is_some());
+        let vcpus = |vms: &[&VmInfo]| vms.iter().map(|vm| f64::from(vm.cpu_cores)).sum::<f64>();
+        let all: f64 = self.nodes.keys().filter_map(|node| self.five(*node)).sum();
+        let all_vcpus: f64 = measured_nodes().map(|(_, vms)| vcpus(vms)).sum();
+        let mean = if all_vcpus > 0.0 { (all / all_vcpus).min(1.0) } else { 0.0 };
+        residents.iter().flat_map(|(node, vms)| self.shares(*node, vms, mean)).collect()
+    }
+
+    /// A node's load, dealt out to its VMs: to the measured ones by what they use, the rest by vCPU.
+    fn shares(&self, node: NodeId, vms: &[&VmInfo], mean: f64) -> Vec<(VmId, f64)> {
+        let stretch = self.stretch(node, vms);
+        let by_use = |vm: &VmInfo| {
+            let cores = self.own_cores(vm)?;
+            Some((cores * stretch).min(f64::from(vm.cpu_cores)).max(cores))
+        };
+        let known: f64 = vms.iter().filter_map(|vm| by_use(vm)).sum();
+        let unknown = vms.iter().filter(|vm| by_use(vm).is_none() && vm.state == "active");
+        let unknown_vcpus: f64 = unknown.map(|vm| f64::from(vm.cpu_cores)).sum();
+        let per_vcpu = match self.five(node) {
+            Some(five) if unknown_vcpus > 0.0 => ((five - known).max(0.0) / unknown_vcpus).min(1.0),
             Some(_) => 0.0,
             None => mean,
         };
-        per_vcpu * f64::from(vm.cpu_cores)
-    };
-    vms.values().map(|vm| (vm.id, of(vm))).collect()
+        let by_vcpu =
+            |vm: &VmInfo| if vm.state == "active" { per_vcpu * f64::from(vm.cpu_cores) } else { 0.0 };
+        vms.iter().map(|vm| (vm.id, by_use(vm).unwrap_or_else(|| by_vcpu(vm)))).collect()
+    }
+
+    /// Load for each busy CPU, where threads wait for one.
+    fn stretch(&self, node: NodeId, vms: &[&VmInfo]) -> f64 {
+        let Some((five, load)) = self.five(node).zip(self.nodes.get(&node).and_then(|n| n.load.as_ref()))
+        else {
+            return 1.0;
+        };
+        let uses: Option<Vec<f64>> = vms
+            .iter()
+            .filter(|vm| vm.state == "active" || self.own_cores(vm).is_some())
+            .map(|vm| self.own_cores(vm))
+            .collect();
+        let known = load.busy_cores.filter(|busy| busy.is_finite() && *busy > 0.0);
+        let busy = known.or(uses.map(|uses| uses.iter().sum())).unwrap_or(0.0);
+        let waits = load.cpu_pressure.is_none_or(|percent| percent >= CPU_PRESSURE_NONE);
+        if waits && busy > 0.0 { (five / busy).max(1.0) } else { 1.0 }
+    }
+
+    /// The load that a node is taken to have: what it read, less what left and with what came since.
+    fn node_load(&self, node: &NodeInfo, vm_loads: &BTreeMap<VmId, f64>) -> f64 {
+        let (Some(five), Some(at)) = (self.five(node.id), self.read_at(node.id)) else { return 0.0 };
+        let decayed = |younger: TimeDelta| match younger {
+            younger if younger >= LOAD_FORGOTTEN => 0.0,
+            younger => (-(younger.as_seconds_f64().max(0.0)) / LOAD_WINDOW.as_seconds_f64()).exp(),
+        };
+        let change = |recent: &RecentMove| {
+            let (load, younger) = (vm_loads.get(&recent.vm).copied().unwrap_or(0.0), at - recent.ended);
+            let left = if recent.source == node.id { load * decayed(younger) } else { 0.0 };
+            let unseen = if younger < LOAD_WINDOW { 1.0 } else { decayed(younger) };
+            let came = if recent.target == node.id { load * unseen } else { 0.0 };
+            came - left
+        };
+        (five + self.policy.recent_moves.iter().map(change).sum::<f64>()).max(0.0)
+    }
+
+    /// Memory that a node really uses: what it read, and the memory of VMs on it that came since.
+    fn in_use(&self, node: &NodeInfo) -> Option<f64> {
+        let load = node.load.as_ref().filter(|load| self.now - load.at <= self.policy.measurement_max_age)?;
+        let unseen = |recent: &&RecentMove| recent.target == node.id && recent.ended > load.at;
+        let came: BTreeSet<VmId> =
+            self.policy.recent_moves.iter().filter(unseen).map(|recent| recent.vm).collect();
+        let here = came.iter().filter_map(|vm| self.vms.get(vm)).filter(|vm| vm.node == node.id);
+        let brought: f64 = here.map(|vm| vm.memory.0 as f64).sum();
+        Some(load.memory_used_mib?.0 as f64 + brought)
+    }
 }

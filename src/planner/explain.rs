@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Excess, Figures, Fullness, Policy, SkipWhy, TargetRefusal,
+    Excess, Figures, Fullness, Policy, SkipWhy, Strain, TargetRefusal,
     board::{Board, SourceClosed},
     load, narrate,
 };
@@ -36,6 +36,8 @@ pub struct NodeOverview {
     pub asked: bool,
     /// What it measured of itself, if ever.
     pub measured: Option<NodeReading>,
+    /// What it suffers from although its thresholds hold.
+    pub strains: Vec<Strain>,
 }
 
 /// What a node measured of itself, as the planner takes it.
@@ -48,6 +50,8 @@ pub struct NodeReading {
     pub load: Option<f64>,
     /// Over the threshold in this reading and not in the one before: it counts when the next one is, too.
     pub waits: bool,
+    /// Over the threshold, but VMs left since most of what the average shows: when it counts again.
+    pub settles: Option<DateTime<Utc>>,
     /// Memory really used, which allocation says nothing about.
     pub memory_used: Option<Mib>,
     /// The same in percent of all the node's memory.
@@ -56,6 +60,8 @@ pub struct NodeReading {
     pub cpu_pressure: Option<f64>,
     /// Percent of time in which some task waited for memory.
     pub memory_pressure: Option<f64>,
+    /// Percent of time in which some task waited for storage.
+    pub io_pressure: Option<f64>,
 }
 
 /// What there is to say of a node.
@@ -122,7 +128,8 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
     let full = facts.overfilled_by(load::plus(facts.start, SMALLEST));
     let crowded = (facts.start_count >= facts.room).then_some(TargetRefusal::VmLimit);
     let target = facts.target.and_then(|()| crowded.or(full).map_or(Ok(()), Err));
-    let room = if target.is_ok() { facts.ceiling[0] - facts.start[0] } else { 0 };
+    let left = |r: usize| facts.ceiling[r].saturating_sub(facts.start[r]);
+    let room = if target.is_ok() { left(load::MEMORY).min(left(load::IN_USE)) } else { 0 };
     Some(NodeExplained {
         overview: node_overview(&board, index),
         cluster,
@@ -135,7 +142,7 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
 }
 
 /// The least that a VM can need: a node that cannot take this takes nothing.
-const SMALLEST: load::Amounts = [1, load::MICRO, 0];
+const SMALLEST: load::Amounts = [1, load::MICRO, 0, 1];
 
 /// Returns what there is to say of a VM; `None` for one that the snapshot does not have on a known node.
 #[must_use]
@@ -181,6 +188,7 @@ fn node_overview(board: &Board<'_>, node: usize) -> NodeOverview {
         known: facts.known,
         asked: board.policy.nodes_are_asked,
         measured: reading(board, node),
+        strains: narrate::strained(board, node),
     }
 }
 
@@ -188,19 +196,20 @@ fn reading(board: &Board<'_>, node: usize) -> Option<NodeReading> {
     let info = board.nodes[node].info;
     let measured = info.load.as_ref()?;
     let counts = load::fresh_load(info, board.snapshot.taken_at, board.policy);
-    let cpus = measured.cpus.filter(|cpus| *cpus > 0).or(info.cpu_total).filter(|cpus| *cpus > 0);
-    let load = cpus.map(|cpus| measured.five / f64::from(cpus));
-    let over = load.is_some_and(|load| load > board.policy.load.overload);
+    let load = load::cpus(info).map(|cpus| measured.five / f64::from(cpus));
+    let over = load::reads_over(info, board.policy);
     let percent = |used: Mib| info.memory_total.map(|all| load::share(signed(used), signed(all)) * 100.0);
     Some(NodeReading {
         at: measured.at,
         fresh: counts.is_some(),
         load,
         waits: over && counts.is_some_and(|counts| !counts.persistent),
+        settles: narrate::settles(board, node),
         memory_used: measured.memory_used_mib,
         memory_used_percent: measured.memory_used_mib.and_then(percent),
         cpu_pressure: measured.cpu_pressure,
         memory_pressure: measured.memory_pressure,
+        io_pressure: measured.io_pressure,
     })
 }
 

@@ -73,7 +73,7 @@ pub fn revalidate(snapshot: &Snapshot, policy: &Policy, migrations: &[Migration]
     }
     for cluster in &clusters {
         let own: Vec<_> = of_cluster.iter().filter(|(id, _)| *id == cluster.id).map(|(_, m)| *m).collect();
-        revalidate_cluster(&Board::new(snapshot, policy, cluster), &own, &mut result);
+        revalidate_cluster(&Board::new(snapshot, policy, cluster).going_on(), &own, &mut result);
     }
     result.dropped.sort_by_key(|(migration, _)| migration.step);
     result

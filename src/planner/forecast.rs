@@ -59,8 +59,10 @@ fn refusal(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) -
     if placement.at[vm] == target {
         return Some(TargetRefusal::SameNode);
     }
-    if let Err(refusal) = to.target {
-        return Some(refusal);
+    match to.target {
+        // In an emergency a node that is short of something is better than none.
+        Ok(()) | Err(TargetRefusal::MemoryPressure | TargetRefusal::CpuPressure) => {}
+        Err(refusal) => return Some(refusal),
     }
     if placement.count[target] >= to.room {
         return Some(TargetRefusal::VmLimit);
@@ -92,11 +94,9 @@ pub fn capacity_for(
 ) -> u64 {
     let Some(info) = snapshot.cluster(cluster) else { return 0 };
     let board = Board::new(snapshot, policy, info);
-    let needs = [
-        i64::try_from(memory.0).unwrap_or(i64::MAX),
-        i64::from(vcpus) * load::MICRO,
-        (board.load_per_vcpu * f64::from(vcpus)).round() as i64,
-    ];
+    let memory = i64::try_from(memory.0).unwrap_or(i64::MAX);
+    let load = (board.load_per_vcpu * f64::from(vcpus)).round() as i64;
+    let needs = [memory, i64::from(vcpus) * load::MICRO, load, memory];
     let fit = |node: &super::board::Node<'_>| {
         let by_need = (0..RESOURCES)
             .filter(|r| needs[*r] > 0 && node.ceiling[*r] != i64::MAX)

@@ -15,6 +15,8 @@ mod narrate;
 mod plan;
 mod policy;
 mod search;
+mod settle;
+mod strain;
 mod text;
 
 use sha2::{Digest, Sha256};
@@ -34,10 +36,13 @@ pub use plan::{
     PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,
 };
 pub use policy::{
-    AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector, Strategy, Threshold,
+    AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, RecentMove, Rest, RestWhy, Selector, Strategy,
+    Threshold,
 };
 
 pub use search::LEVEL_GAIN_MIN;
+pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
+pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX, Strain};
 
 /// What a migration costs besides a unit for each GiB: starting one is work for people and machines too.
 const COST_PER_VM: f64 = 4.0;

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     ClusterPlan, Excess, Migration, MoveWhy, NodeState, Note, Obstacle, Overloaded, PlanId, RunnerUp, Skip,
-    SkipWhy, StillOverloaded, TargetRefusal,
+    SkipWhy, StillOverloaded, Strain, TargetRefusal,
     board::{Board, Placement, SourceClosed},
     load::{self, CPU, LOAD, MEMORY, MICRO, RESOURCES},
     search::{Purpose, Step},
+    strain,
 };
 use crate::model::Mib;
 
@@ -353,6 +356,12 @@ fn notes(board: &Board<'_>) -> Vec<Note> {
         let nodes = unmeasured.iter().map(|node| node.info.name.clone()).collect();
         notes.push(Note::Unmeasured { nodes });
     }
+    notes.extend((0..board.nodes.len()).filter_map(|node| settling(board, node)));
+    notes.extend((0..board.nodes.len()).filter_map(|node| {
+        let strains = strained(board, node);
+        (!strains.is_empty()).then(|| Note::Strained { node: board.nodes[node].info.name.clone(), strains })
+    }));
+    notes.extend((0..board.nodes.len()).filter_map(|node| load_is_not_cpu(board, node)));
     if let Some(kind) = not_kvm(board) {
         notes.push(Note::NotKvm { virtualization: kind.to_owned() });
     }
@@ -363,6 +372,40 @@ fn notes(board: &Board<'_>) -> Vec<Note> {
     notes.extend(unknown_selectors(board));
     notes.extend((0..board.nodes.len()).filter_map(|node| sums_differ(board, node)));
     notes
+}
+
+/// When the load of a node counts again that was read over the threshold and would count but for VMs that left it.
+pub(super) fn settles(board: &Board<'_>, node: usize) -> Option<DateTime<Utc>> {
+    let facts = &board.nodes[node];
+    load::reads_over(facts.info, board.policy).then_some(facts.settles).flatten()
+}
+
+fn settling(board: &Board<'_>, node: usize) -> Option<Note> {
+    settles(board, node).map(|until| Note::Settling { node: board.nodes[node].info.name.clone(), until })
+}
+
+/// What a node suffers from although its thresholds hold.
+pub(super) fn strained(board: &Board<'_>, node: usize) -> Vec<Strain> {
+    let facts = &board.nodes[node];
+    let holds = !facts.is_over(&facts.start) && !load::reads_over(facts.info, board.policy);
+    match facts.known && holds {
+        true => strain::strains(facts.info, board.snapshot.taken_at, board.policy),
+        false => Vec::new(),
+    }
+}
+
+/// Load over the threshold although hardly anybody waits for a CPU.
+fn load_is_not_cpu(board: &Board<'_>, node: usize) -> Option<Note> {
+    let facts = &board.nodes[node];
+    let measured = strain::fresh(facts.info, board.snapshot.taken_at, board.policy)?;
+    let told =
+        facts.by_load && load::reads_over(facts.info, board.policy) && strain::waits_for_no_cpu(measured);
+    let percent = |value: f64| value.round() as u32;
+    told.then(|| Note::LoadIsNotCpu {
+        node: facts.info.name.clone(),
+        cpu_pressure: percent(measured.cpu_pressure.unwrap_or(0.0)),
+        io_pressure: measured.io_pressure.map(percent),
+    })
 }
 
 /// Names that match nothing on the whole platform.

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::RestWhy;
+use super::{RestWhy, Strain};
 use crate::model::{Block, ClusterId, Mib, NodeId, VmId};
 
 /// What would be done on a platform.
@@ -194,6 +194,12 @@ pub enum TargetRefusal {
     UnknownCapacity,
     OtherCluster,
     SameNode,
+    /// The memory that it really uses would leave too little.
+    MemoryInUse,
+    /// Its tasks wait for memory.
+    MemoryPressure,
+    /// Its tasks wait for a CPU.
+    CpuPressure,
 }
 
 /// A VM left alone.
@@ -235,6 +241,14 @@ pub enum Note {
     EveryVmOptedOut,
     /// Measurement was asked for, and these nodes have none that is fresh: they count by allocation.
     Unmeasured { nodes: Vec<String> },
+    /// Its load is over the threshold, but VMs left it since most of what the average shows: it does not count until
+    /// a reading of that moment or a later one.
+    Settling { node: String, until: DateTime<Utc> },
+    /// It suffers although its thresholds hold.
+    Strained { node: String, strains: Vec<Strain> },
+    /// Its load is over the threshold, and hardly anybody waits for a CPU: it waits for disks or the like. In whole
+    /// percent of the time.
+    LoadIsNotCpu { node: String, cpu_pressure: u32, io_pressure: Option<u32> },
     /// Not KVM: left alone.
     NotKvm { virtualization: String },
     /// VMmanager's own balancer may be on.

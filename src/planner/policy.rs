@@ -35,6 +35,9 @@ pub struct Policy {
     pub respect_balancer_mode: bool,
     /// VMs that rest after a migration or after a failure.
     pub resting: BTreeMap<VmId, Rest>,
+    /// Migrations that ended a short while ago: measured load does not show all of them yet.
+    #[serde(default)]
+    pub recent_moves: Vec<RecentMove>,
     /// A measurement older than this counts as none.
     pub measurement_max_age: TimeDelta,
     /// How many readings running must be over the load threshold: 2 in the bot, 1 for a single look.
@@ -61,6 +64,7 @@ impl Default for Policy {
             anti_affinity: Vec::new(),
             respect_balancer_mode: true,
             resting: BTreeMap::new(),
+            recent_moves: Vec::new(),
             measurement_max_age: TimeDelta::seconds(1200),
             load_readings: 1,
             nodes_are_asked: false,
@@ -164,6 +168,15 @@ impl AntiAffinity {
 pub struct Rest {
     pub until: DateTime<Utc>,
     pub why: RestWhy,
+}
+
+/// A migration of ours that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentMove {
+    pub vm: VmId,
+    pub source: NodeId,
+    pub target: NodeId,
+    pub ended: DateTime<Utc>,
 }
 
 /// What a VM rests from.

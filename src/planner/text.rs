@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    Excess, MoveWhy, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded, TargetRefusal, Unfit,
+    Excess, MoveWhy, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded, Strain, TargetRefusal,
+    Unfit,
 };
 
 impl Display for Excess {
@@ -82,6 +83,9 @@ impl Display for TargetRefusal {
             Self::UnknownCapacity => "capacity unknown",
             Self::OtherCluster => "another cluster",
             Self::SameNode => "no other node",
+            Self::MemoryInUse => "memory really used would leave too little",
+            Self::MemoryPressure => "the node waits for memory",
+            Self::CpuPressure => "the node waits for CPU",
         })
     }
 }
@@ -144,6 +148,24 @@ impl Display for Note {
             Self::Unmeasured { nodes } => {
                 write!(f, "no fresh measurement, counted by allocation: {}", nodes.join(", "))
             }
+            Self::Settling { node, until } => {
+                let until = until.format("%H:%M");
+                write!(
+                    f,
+                    "{node} is over its load threshold, but a VM left it a moment ago: it counts when read at {until} or later"
+                )
+            }
+            Self::Strained { node, strains } => {
+                let told: Vec<_> = strains.iter().map(ToString::to_string).collect();
+                write!(f, "{node} is within its thresholds, but {}", told.join(" and "))
+            }
+            Self::LoadIsNotCpu { node, cpu_pressure, io_pressure } => {
+                write!(
+                    f,
+                    "the load of {node} waits for disks or the like, not for CPU: waiting for CPU {cpu_pressure} % of the time"
+                )?;
+                io_pressure.map_or(Ok(()), |io| write!(f, ", for storage {io} %"))
+            }
             Self::NotKvm { virtualization } => write!(f, "{virtualization} is not balanced, only KVM"),
             Self::BuiltinBalancer { key } => {
                 write!(f, "VMmanager's own balancer may be on ({key}); two balancers undo each other's work")
@@ -158,6 +180,16 @@ impl Display for Note {
             Self::SumsDiffer { node, memory_node, memory_vms } => {
                 write!(f, "{node} says {memory_node} of memory are allocated, its VMs add up to {memory_vms}")
             }
+        }
+    }
+}
+
+impl Display for Strain {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MemoryInUse(percent) => write!(f, "really uses {percent} % of its memory"),
+            Self::WaitsForMemory(percent) => write!(f, "waits for memory {percent} % of the time"),
+            Self::WaitsForCpu(percent) => write!(f, "waits for CPU {percent} % of the time"),
         }
     }
 }

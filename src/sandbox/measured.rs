@@ -112,6 +112,7 @@ fn load(node: &vmmanager::SimNode, vms: &[&vmmanager::SimVm], life: &Life) -> Si
         memory_used: Mib(node.memory_used.0 * MEMORY_TOUCHED_PERCENT / 100) + MEMORY_OF_NODE,
         cpu_pressure: Some(waiting.min(99.0)),
         memory_pressure: Some(0.0),
+        io_pressure: Some(0.0),
         vms: vms
             .iter()
             .map(|vm| SimVm { domain: format!("{}_{}", vm.id, vm.name), cores: cores(vm) })

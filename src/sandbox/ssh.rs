@@ -58,6 +58,7 @@ pub struct SimLoad {
     /// Percent; `None` for a kernel without pressure stall information.
     pub cpu_pressure: Option<f64>,
     pub memory_pressure: Option<f64>,
+    pub io_pressure: Option<f64>,
     pub vms: Vec<SimVm>,
 }
 
@@ -80,6 +81,7 @@ impl Default for SimLoad {
             memory_used: Mib(65_536),
             cpu_pressure: Some(0.0),
             memory_pressure: Some(0.0),
+            io_pressure: Some(0.0),
             vms: Vec::new(),
         }
     }
@@ -341,7 +343,8 @@ impl Shared {
         let available = memory_total.saturating_sub(memory_used).0 * 1024;
         let _ = writeln!(text, "MemTotal: {:>14} kB", memory_total.0 * 1024);
         let _ = writeln!(text, "MemAvailable: {available:>10} kB");
-        for (resource, average) in [("cpu", self.load.cpu_pressure), ("memory", self.load.memory_pressure)] {
+        let SimLoad { cpu_pressure, memory_pressure, io_pressure, .. } = self.load;
+        for (resource, average) in [("cpu", cpu_pressure), ("memory", memory_pressure), ("io", io_pressure)] {
             let _ = writeln!(text, "@pressure {resource}");
             if let Some(average) = average {
                 let _ = writeln!(text, "some avg10=0.00 avg60=0.00 avg300={average:.2} total=1");

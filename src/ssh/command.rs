@@ -36,7 +36,7 @@ const PREPARE: &str = concat!(
     r#"echo @cpus; grep -c "^cpu[0-9]" /proc/stat; "#,
     r#"echo @nproc; nproc 2>/dev/null; "#,
     r#"echo @ticks; getconf CLK_TCK 2>/dev/null; "#,
-    r#"echo @meminfo; grep -E "^(MemTotal|MemFree|MemAvailable|Buffers|Cached):" /proc/meminfo; "#,
+    r#"echo @meminfo; grep -E "^(MemTotal|MemFree|MemAvailable|Buffers|Cached|HugePages_Free|Hugepagesize):" /proc/meminfo; "#,
     r#"for r in cpu memory io; do echo "@pressure $r"; cat /proc/pressure/$r 2>/dev/null; done; "#,
     r#"pids=; stats=; "#,
     r#"for f in $(grep -lE "^(qemu-system|qemu-kvm|kvm$)" /proc/[0-9]*/comm 2>/dev/null); do "#,

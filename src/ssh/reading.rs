@@ -101,9 +101,11 @@ impl Reading {
             at: self.at,
             cpus: self.cpus,
             previous_five: self.previous_five,
+            busy_cores: self.busy_cores,
             memory_used_mib: self.memory_used,
             cpu_pressure: self.cpu_pressure,
             memory_pressure: self.memory_pressure,
+            io_pressure: self.io_pressure,
         }
     }
 }
@@ -292,6 +294,8 @@ mod tests {
         assert_eq!((load.five, load.cpus, load.previous_five), (6.91, Some(32), Some(6.5)));
         assert_eq!(load.memory_used_mib, Some(Mib(154_249)));
         assert_eq!((load.cpu_pressure, load.memory_pressure), (Some(1.55), Some(0.02)));
+        assert_eq!(load.io_pressure, reading.io_pressure);
+        assert!(load.io_pressure.is_some() && (load.busy_cores.unwrap() - 7.0).abs() < 1e-6);
         assert_eq!(snapshot.nodes[1].load, None);
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId},
-    planner::{PlanId, Rest, RestWhy},
+    planner::{PlanId, RecentMove, Rest, RestWhy},
 };
 
 /// What is about to be ordered; the store adds id and state.
@@ -220,6 +220,23 @@ impl Store {
             rests.insert(entry.vm, Rest { until, why: RestWhy::InFlight });
         }
         Ok(rests)
+    }
+
+    /// Returns the migrations that were done after `since`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn moves_since(&self, since: DateTime<Utc>) -> Result<Vec<RecentMove>, StoreError> {
+        let recent = |entry: JournalEntry| match entry.outcome() {
+            Some((Outcome::Done, ended)) if ended > since => {
+                Some(RecentMove { vm: entry.vm, source: entry.source, target: entry.target, ended })
+            }
+            _ => None,
+        };
+        let mut moves: Vec<_> = self.since(since)?.into_iter().filter_map(recent).collect();
+        moves.sort_by_key(|recent| (recent.ended, recent.vm));
+        Ok(moves)
     }
 
     /// Returns the migrations that failed after `since`, oldest first. Only an outcome `failed` counts.

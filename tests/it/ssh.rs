@@ -47,7 +47,7 @@ async fn a_node_tells_its_load_and_what_each_vm_uses_of_it() {
     let load = snapshot.nodes[0].load.as_ref().unwrap();
     assert_eq!((load.one, load.five, load.fifteen, load.at), (9.0, 8.0, 7.0, world.clock.now()));
     assert_eq!((load.cpus, load.memory_used_mib), (Some(16), Some(Mib(100_000))));
-    assert_eq!((load.cpu_pressure, load.memory_pressure), (Some(12.5), None));
+    assert_eq!((load.cpu_pressure, load.memory_pressure, load.io_pressure), (Some(12.5), None, Some(3.5)));
     assert_eq!(load.previous_five, None);
     assert_eq!(cores(&snapshot), [Some(6.5), Some(0.25), None]);
 }
@@ -808,6 +808,7 @@ fn busy() -> SimLoad {
         memory_used: Mib(100_000),
         cpu_pressure: Some(12.5),
         memory_pressure: None,
+        io_pressure: Some(3.5),
         vms: vms(&[("311_web-1", 6.5), ("312_db-1", 0.25)]),
     }
 }

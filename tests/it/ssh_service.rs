@@ -16,8 +16,8 @@ use vm_balancer::{
     app::{App, Pace},
     clock::{Clock, ManualClock},
     config::{Config, Purpose},
-    model::{ClusterId, Mib, NodeId},
-    planner::{Note, Resource},
+    model::{ClusterId, Mib, NodeId, Snapshot},
+    planner::{self, Note, Policy, Resource},
     sandbox::{
         ssh::{Fault, SimLoad, SimNode, SimVm},
         telegram::{self, ADMIN, SimTelegram},
@@ -43,6 +43,44 @@ async fn the_vm_that_burns_the_cpu_is_moved_not_the_smallest() {
     assert_eq!(cluster["migrations"][0]["outcome"], "done", "{object}");
     assert_eq!(place.node_of("burner"), "kvm-02");
     assert_eq!(place.node_of("tiny"), "kvm-01");
+    assert_eq!(place.node_of("decoy"), "kvm-01");
+}
+
+#[tokio::test]
+async fn without_its_measured_use_the_idle_vm_that_costs_less_would_be_moved() {
+    let place = Place::new().await;
+    let bot = Bot::start(&place, "").await;
+    let picture = bot.look().await;
+    let mut blind = (*picture.snapshot).clone();
+    blind.vms.iter_mut().for_each(|vm| vm.measured = None);
+    let policy = Policy { load_readings: 1, ..(*picture.policy).clone() };
+    let moves = |snapshot: &Snapshot| -> Vec<_> {
+        let plan = planner::plan(snapshot, &policy).clusters.swap_remove(0);
+        plan.migrations.into_iter().map(|migration| migration.vm_name).collect()
+    };
+    assert_eq!(moves(&picture.snapshot), ["burner"]);
+    assert_eq!(moves(&blind), ["decoy"]);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_run_at_once_waits_until_the_load_shows_what_the_first_one_moved() {
+    let place = Place::new().await;
+    let mut busy = place.busy();
+    busy.vms[2].cores = 5.0;
+    place.nodes["kvm-01"].set_load(busy);
+    let first: Value = serde_json::from_str(&place.run("--once --json").await.out).unwrap();
+    let moved = first["clusters"][0]["migrations"].as_array().unwrap().len();
+    assert_eq!(moved, 1, "{first}");
+    let placed = ["tiny", "burner", "decoy"].map(|vm| place.node_of(vm));
+    // The five-minute averages are what they were.
+    let told = place.run("--once --json").await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let second: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(second["clusters"][0]["migrations"], json!([]), "{second}");
+    let notes = second["clusters"][0]["notes"].to_string();
+    assert!(notes.contains("kvm-01 is over its load threshold, but a VM left it a moment ago"), "{second}");
+    assert_eq!(["tiny", "burner", "decoy"].map(|vm| place.node_of(vm)), placed);
 }
 
 #[tokio::test]
@@ -125,8 +163,8 @@ async fn the_prediction_takes_the_vms_measured_use_along() {
     let picture = bot.look().await;
     let migration = &picture.plan.clusters[0].migrations[0];
     let load = |state: &vm_balancer::planner::Fullness| (state.load.unwrap() * 1000.0).round() / 1000.0;
-    assert_eq!((load(&migration.source_state.before), load(&migration.source_state.after)), (1.6, 0.875));
-    assert_eq!((load(&migration.target_state.before), load(&migration.target_state.after)), (0.025, 0.75));
+    assert_eq!((load(&migration.source_state.before), load(&migration.source_state.after)), (1.6, 0.85));
+    assert_eq!((load(&migration.target_state.before), load(&migration.target_state.after)), (0.025, 0.775));
     let over = &picture.plan.clusters[0].overloaded[0].over;
     assert_eq!(over.iter().map(|excess| excess.resource).collect::<Vec<_>>(), [Resource::Load]);
     bot.stop().await;
@@ -203,7 +241,7 @@ async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
 
     chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
     let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text().to_owned();
-    assert!(said.contains("memory 64.1 %, vCPU per core 1.88, load per core 1.60; 3 VMs"), "{said}");
+    assert!(said.contains("memory 20.3 %, vCPU per core 1.62, load per core 1.60; 3 VMs"), "{said}");
     let measured = "Measured 3 min ago (12:00 UTC): load per core 1.60, memory really used 31.2 % (20 GiB)";
     assert!(said.contains(measured), "{said}");
     assert!(said.contains("Over the load threshold in one reading"), "{said}");
@@ -368,7 +406,7 @@ impl Place {
             .node(node("kvm-01"))
             .vm(vm("tiny").cores(1).gib(1))
             .vm(vm("burner").cores(6).gib(8))
-            .vm(vm("large").cores(8).gib(32))
+            .vm(vm("decoy").cores(6).gib(4))
             .node(node("kvm-02"))
             .build();
         let sim = SimVmManager::start(world, Options::default()).await.unwrap();
@@ -448,13 +486,14 @@ impl Place {
     }
 }
 
-/// The largest VM and the smallest are nearly idle; the one between them burns nearly all that is burned.
+/// `burner` burns nearly all that is burned; `decoy` has as many vCPUs, less memory and is nearly idle.
 fn busy(world: &World, like: &SimLoad) -> SimLoad {
     let vm = |name: &str, cores| SimVm { domain: format!("{}_{name}", world.vm(name).unwrap().id), cores };
     SimLoad {
         load: [14.2, 12.8, 11.9],
         memory_used: Mib(20_480),
-        vms: vec![vm("tiny", 0.05), vm("burner", 5.8), vm("large", 0.3)],
+        vms: vec![vm("tiny", 0.05), vm("burner", 5.8), vm("decoy", 0.3)],
+        cpu_pressure: Some(35.5),
         ..like.clone()
     }
 }

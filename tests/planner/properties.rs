@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use vm_balancer::{
-    model::{Block, NodeId, QemuVersion, Snapshot, VmId},
+    model::{Block, Measured, Mib, NodeId, QemuVersion, Snapshot, VmId, VmUse},
     planner::{
-        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Policy, Rest,
-        RestWhy, Selector, Strategy as Aim, Threshold,
+        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Migration,
+        Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
     },
 };
 
@@ -20,12 +20,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_plan_keeps_its_promises((snapshot, policy) in troubled()) {
+    fn every_plan_keeps_its_promises((snapshot, policy) in any_cluster()) {
         let plan = planned(&snapshot, &policy);
         prop_assert_eq!(planner::check(&snapshot, &policy, &plan), []);
         for step in &plan.migrations {
-            let before = after(&snapshot, &plan.migrations[..step.step as usize - 1]);
-            prop_assert_eq!(planner::fit(&before, &policy, step), Ok(()));
+            let done = &plan.migrations[..step.step as usize - 1];
+            prop_assert_eq!(planner::fit(&after(&snapshot, done), &remembering(&policy, done), step), Ok(()));
         }
         for node in snapshot.nodes.iter().filter(|node| node.state == "active") {
             let drain = planner::drain(&snapshot, &policy, node.id).expect("the node is there");
@@ -52,15 +52,15 @@ proptest! {
     }
 
     #[test]
-    fn planning_again_after_a_plan_yields_nothing((snapshot, policy) in troubled()) {
+    fn planning_again_after_a_plan_yields_nothing((snapshot, policy) in any_cluster()) {
         let policy = Policy { migrations_max: 1_000_000, ..policy };
         let plan = planned(&snapshot, &policy);
-        let again = planned(&after(&snapshot, &plan.migrations), &policy);
+        let again = planned(&after(&snapshot, &plan.migrations), &remembering(&policy, &plan.migrations));
         prop_assert!(again.migrations.is_empty(), "{:#?}", again.migrations);
     }
 
     #[test]
-    fn shuffled_input_gives_the_same_plan((snapshot, policy) in troubled(), seed in any::<u64>()) {
+    fn shuffled_input_gives_the_same_plan((snapshot, policy) in any_cluster(), seed in any::<u64>()) {
         let mut dice = support::Dice(seed);
         let mut shuffled = snapshot.clone();
         for index in (1..shuffled.vms.len()).rev() {
@@ -69,11 +69,13 @@ proptest! {
         for index in (1..shuffled.nodes.len()).rev() {
             shuffled.nodes.swap(index, dice.below(index + 1));
         }
-        prop_assert_eq!(planner::plan(&snapshot, &policy), planner::plan(&shuffled, &policy));
+        let mut reversed = policy.clone();
+        reversed.recent_moves.reverse();
+        prop_assert_eq!(planner::plan(&snapshot, &policy), planner::plan(&shuffled, &reversed));
     }
 
     #[test]
-    fn an_excluded_node_is_never_named((snapshot, policy) in troubled(), excluded in 1u64..4) {
+    fn an_excluded_node_is_never_named((snapshot, policy) in any_cluster(), excluded in 1u64..4) {
         let mut policy = policy;
         policy.exclusions = vec![exclusion(&excluded.to_string(), Direction::Both)];
         let plan = planned(&snapshot, &policy);
@@ -246,6 +248,72 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
         }
         (snapshot, policy)
     })
+}
+
+/// With nodes that measure themselves in every second case.
+fn any_cluster() -> impl Strategy<Value = (Snapshot, Policy)> {
+    (troubled(), any::<Option<u64>>()).prop_map(|((mut snapshot, mut policy), seed)| {
+        if let Some(seed) = seed {
+            measure(&mut snapshot, &mut policy, &mut support::Dice(seed));
+        }
+        (snapshot, policy)
+    })
+}
+
+/// Readings of all kinds: old ones, saturated nodes, memory that is short, pressure, and migrations that ended lately.
+fn measure(snapshot: &mut Snapshot, policy: &mut Policy, dice: &mut support::Dice) {
+    for node in &mut snapshot.nodes {
+        if dice.below(5) == 0 {
+            continue;
+        }
+        let cores = f64::from(node.cpu_total.unwrap_or(1));
+        let five = dice.unit() * dice.unit() * 3.0 * cores;
+        let mut maybe = |value: f64| (dice.below(2) == 0).then(|| value * dice.unit());
+        let (busy_cores, previous_five) = (maybe(five.min(cores)), maybe(2.0 * five));
+        let (cpu_pressure, memory_pressure, in_use) = (maybe(30.0), maybe(12.0), maybe(100.0));
+        let age = if dice.below(12) == 0 { 100 } else { 1 + dice.below(4) as i64 };
+        let all = node.memory_total.unwrap_or_default().0 as f64;
+        node.load = Some(Measured {
+            at: noon() - TimeDelta::minutes(age),
+            busy_cores,
+            previous_five,
+            memory_used_mib: in_use.map(|percent| Mib((all * percent / 100.0) as u64)),
+            cpu_pressure,
+            memory_pressure,
+            ..support::measured(five)
+        });
+    }
+    let at: BTreeMap<NodeId, _> =
+        snapshot.nodes.iter().filter_map(|node| Some((node.id, node.load.as_ref()?.at))).collect();
+    for vm in &mut snapshot.vms {
+        if dice.below(3) == 0 {
+            continue;
+        }
+        let cores = dice.unit() * dice.unit() * f64::from(vm.cpu_cores);
+        vm.measured = at.get(&vm.node).map(|at| VmUse { cores, at: *at });
+    }
+    policy.load_readings = 1 + dice.below(2) as u32;
+    for _ in 0..dice.below(4) {
+        let vm = &snapshot.vms[dice.below(snapshot.vms.len())];
+        let source = snapshot.nodes[dice.below(snapshot.nodes.len())].id;
+        let ended = noon() - TimeDelta::minutes(dice.below(20) as i64);
+        if source != vm.node {
+            policy.recent_moves.push(RecentMove { vm: vm.id, source, target: vm.node, ended });
+        }
+    }
+}
+
+/// The policy once these migrations have ended, while the nodes' readings are what they were.
+fn remembering(policy: &Policy, done: &[Migration]) -> Policy {
+    let ended = |step: &Migration| RecentMove {
+        vm: step.vm,
+        source: step.source,
+        target: step.target,
+        ended: noon() + TimeDelta::milliseconds(i64::from(step.step)),
+    };
+    let mut policy = policy.clone();
+    policy.recent_moves.extend(done.iter().map(ended));
+    policy
 }
 
 fn policy(dice: &mut support::Dice) -> Policy {

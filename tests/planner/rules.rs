@@ -536,7 +536,7 @@ fn the_plans_name_does_not_depend_on_the_time() {
 }
 
 /// Node 1 with 80 of 100 GiB, nodes 2 and 3 empty.
-fn crowded() -> Snapshot {
+pub fn crowded() -> Snapshot {
     cluster(
         (1..=3).map(|id| node(id, 100 * GIB, 32)).collect(),
         vec![vm(1, 1, 1, 20 * GIB), vm(2, 1, 1, 30 * GIB), vm(3, 1, 1, 10 * GIB), vm(4, 1, 1, 20 * GIB)],
@@ -547,29 +547,15 @@ fn crowded() -> Snapshot {
 fn busy() -> Snapshot {
     let vms = (1..=4).map(|id| vm(id, 1, 2, 10 * GIB)).collect();
     let mut snapshot = cluster(vec![node(1, 100 * GIB, 10), node(2, 100 * GIB, 10)], vms);
-    let measured = |five| {
-        let (one, fifteen, at) = (five, five, noon());
-        Some(Measured {
-            one,
-            five,
-            fifteen,
-            at,
-            cpus: None,
-            previous_five: None,
-            memory_used_mib: None,
-            cpu_pressure: None,
-            memory_pressure: None,
-        })
-    };
-    snapshot.nodes[0].load = measured(11.0);
-    snapshot.nodes[1].load = measured(1.0);
+    snapshot.nodes[0].load = Some(Measured { busy_cores: Some(9.9), ..support::measured(11.0) });
+    snapshot.nodes[1].load = Some(support::measured(1.0));
     for (vm, cores) in snapshot.vms.iter_mut().zip([0.1, 0.2, 3.0, 0.5]) {
         vm.measured = Some(VmUse { cores, at: noon() });
     }
     snapshot
 }
 
-fn roomy() -> Policy {
+pub fn roomy() -> Policy {
     Policy { migrations_max: 100, ..Policy::default() }
 }
 
@@ -581,11 +567,11 @@ fn foreign(cluster: Option<ClusterId>) -> ForeignMigration {
     ForeignMigration { task: 5, cluster, vm: None, status: "running".into() }
 }
 
-fn planned(snapshot: &Snapshot, policy: &Policy) -> ClusterPlan {
+pub fn planned(snapshot: &Snapshot, policy: &Policy) -> ClusterPlan {
     planner::plan(snapshot, policy).clusters.swap_remove(0)
 }
 
-fn only(plan: &ClusterPlan) -> &Migration {
+pub fn only(plan: &ClusterPlan) -> &Migration {
     assert_eq!(plan.migrations.len(), 1, "{:#?}", plan.migrations);
     &plan.migrations[0]
 }

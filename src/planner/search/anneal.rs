@@ -356,8 +356,9 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         if self.aim.overload > 0.0 {
             let (a, b) = (&flow.used[from], &flow.used[to]);
             let (here, there) = (flow.arrivals[from], flow.arrivals[to]);
-            let after = flow.wrong(from, &load::minus(*a, needs), here.saturating_add_signed(left))
-                + flow.wrong(to, &load::plus(*b, needs), there.saturating_add_signed(came));
+            let (leaving, coming) = (flow.needs_on(slot, from), flow.needs_on(slot, to));
+            let after = flow.wrong(from, &load::minus(*a, leaving), here.saturating_add_signed(left))
+                + flow.wrong(to, &load::plus(*b, coming), there.saturating_add_signed(came));
             change += self.aim.overload * (after - flow.wrong(from, a, here) - flow.wrong(to, b, there));
         }
         if self.aim.imbalance > 0.0 {

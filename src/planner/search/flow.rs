@@ -68,10 +68,15 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     /// Tells whether a node has room for one more VM of the slot.
     fn holds(&self, slot: usize, node: usize) -> bool {
-        let needs = self.pool.class(slot).needs;
         let ceiling = &self.board.nodes[node].ceiling;
-        let used = load::plus(self.used[node], needs);
-        used[0] <= ceiling[0] && used[1] <= ceiling[1] && used[2] <= ceiling[2] && self.seats(slot, node)
+        let used = load::plus(self.used[node], self.needs_on(slot, node));
+        used.iter().zip(ceiling).all(|(used, ceiling)| used <= ceiling) && self.seats(slot, node)
+    }
+
+    /// What a VM of the slot adds to a node.
+    pub fn needs_on(&self, slot: usize, node: usize) -> Amounts {
+        let needs = self.pool.class(slot).needs;
+        if node == self.pool.slots[slot].node { load::as_at_home(needs) } else { needs }
     }
 
     /// Tells whether a node has room for one more VM of the slot as far as numbers and anti-affinity go.
@@ -121,8 +126,8 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     fn shift(&mut self, slot: usize, from: usize, to: usize) {
         let class = &self.pool.classes[self.pool.slots[slot].class];
-        self.used[from] = load::minus(self.used[from], class.needs);
-        self.used[to] = load::plus(self.used[to], class.needs);
+        self.used[from] = load::minus(self.used[from], self.needs_on(slot, from));
+        self.used[to] = load::plus(self.used[to], self.needs_on(slot, to));
         self.count[from] -= 1;
         self.count[to] += 1;
         for group in &class.groups {

@@ -79,6 +79,9 @@ refusal-not-active = not active
 refusal-unknown-capacity = capacity unknown
 refusal-other-cluster = another cluster
 refusal-same-node = the same node
+refusal-memory-in-use = memory really used
+refusal-memory-pressure = waiting for memory
+refusal-cpu-pressure = waiting for CPU
 
 obstacle-limit = { $n ->
     [one] the limit of one migration is used up
@@ -103,6 +106,9 @@ obstacle-held = nothing is done in this cluster: { $why }
 
 note-every-vm-opted-out = Every VM says balancer_mode off: nothing can be moved.
 note-unmeasured = No fresh measurement of { $nodes }: counted by allocation.
+note-settling = The load of { $node } is over the threshold, but a VM left it a moment ago: it counts when read at { $until } or later.
+note-strained = { $node } is within its thresholds, but: { $what }
+note-load-is-not-cpu = The load of { $node } waits for disks or the like, not for CPU: { $waits }.
 note-not-kvm = { $kind } is not balanced, only KVM.
 note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
 note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
@@ -187,6 +193,7 @@ node-unknown = capacity unknown
 node-measured = Measured { $age } ago ({ $at }): { $what }
 node-measured-old = ⚠ Measured { $age } ago ({ $at }), too old, allocation counts: { $what }
 node-load-waits = Over the load threshold in one reading; it counts when the next one is, too
+node-load-settles = Over the load threshold, but a VM left a moment ago; it counts when read at { $until } or later
 measured-briefly = measured { $age } ago: { $what }
 measured-briefly-old = ⚠ measured { $age } ago, too old: { $what }
 measured-never = not measured, allocation counts
@@ -207,6 +214,7 @@ unmeasured-unreadable = its answer is no reading
 memory-really-used = memory really used { $percent }
 pressure-cpu = waiting for CPU { $percent } of the time
 pressure-memory = waiting for memory { $percent } of the time
+pressure-io = waiting for storage { $percent } of the time
 vm-measured = Uses { $cores } cores of CPU, measured { $age } ago
 node-not-overloaded = Not overloaded
 node-overloaded = ⚠ Overloaded: { $over }

@@ -81,6 +81,9 @@ refusal-not-active = не активен
 refusal-unknown-capacity = ёмкость неизвестна
 refusal-other-cluster = другой кластер
 refusal-same-node = тот же узел
+refusal-memory-in-use = память, занятая на деле
+refusal-memory-pressure = ожидание памяти
+refusal-cpu-pressure = ожидание процессора
 
 obstacle-limit = { $n ->
     [one] исчерпан предел: { $n } перенос
@@ -109,6 +112,9 @@ obstacle-held = в этом кластере ничего не делается:
 
 note-every-vm-opted-out = У всех машин balancer_mode выключен: переносить нечего.
 note-unmeasured = Нет свежих измерений { $nodes }: считается по выделению.
+note-settling = Нагрузка { $node } выше порога, но с него только что ушла машина: она учтётся в измерении от { $until } или позже.
+note-strained = { $node } в пределах порогов, но: { $what }
+note-load-is-not-cpu = Нагрузка { $node } ждёт дисков или подобного, а не процессора: { $waits }.
 note-not-kvm = { $kind } не балансируется, только KVM.
 note-builtin-balancer = Возможно, включён собственный балансировщик VMmanager ({ $key }).
 note-foreign = Идёт чужой перенос (задача { $task }): ничего не заказывается.
@@ -196,6 +202,7 @@ node-unknown = ёмкость неизвестна
 node-measured = Измерено { $age } назад ({ $at }): { $what }
 node-measured-old = ⚠ Измерено { $age } назад ({ $at }), слишком давно, считается выделенное: { $what }
 node-load-waits = Нагрузка выше порога в одном измерении; она учтётся, если и следующее будет выше
+node-load-settles = Нагрузка выше порога, но машина только что ушла; она учтётся в измерении от { $until } или позже
 measured-briefly = измерено { $age } назад: { $what }
 measured-briefly-old = ⚠ измерено { $age } назад, слишком давно: { $what }
 measured-never = не измеряется, считается выделенное
@@ -216,6 +223,7 @@ unmeasured-unreadable = ответ не является измерением
 memory-really-used = память занята на деле { $percent }
 pressure-cpu = ожидание процессора { $percent } времени
 pressure-memory = ожидание памяти { $percent } времени
+pressure-io = ожидание дисков { $percent } времени
 vm-measured = Занимает { $cores } ядра процессора, измерено { $age } назад
 node-not-overloaded = Не перегружен
 node-overloaded = ⚠ Перегружен: { $over }

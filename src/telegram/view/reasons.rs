@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{Block, NodeId, VmId},
-    planner::{Direction, ExclusionWhy, MoveWhy, Note, Obstacle, RestWhy, SkipWhy, TargetRefusal},
+    planner::{Direction, ExclusionWhy, MoveWhy, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal},
     scheduler::Refused,
     store::{Approver, Mode, Outcome},
     telegram::{
@@ -103,6 +103,9 @@ impl View {
             TargetRefusal::UnknownCapacity => "refusal-unknown-capacity",
             TargetRefusal::OtherCluster => "refusal-other-cluster",
             TargetRefusal::SameNode => "refusal-same-node",
+            TargetRefusal::MemoryInUse => "refusal-memory-in-use",
+            TargetRefusal::MemoryPressure => "refusal-memory-pressure",
+            TargetRefusal::CpuPressure => "refusal-cpu-pressure",
         };
         self.say(key, args![])
     }
@@ -135,6 +138,19 @@ impl View {
             Note::Unmeasured { nodes } => {
                 self.say("note-unmeasured", args![nodes = names(nodes.iter().map(String::as_str))])
             }
+            Note::Settling { node, until } => {
+                self.say("note-settling", args![node = name(node), until = self.time(*until, *until)])
+            }
+            Note::Strained { node, strains } => self.strained(node, strains),
+            Note::LoadIsNotCpu { node, cpu_pressure, io_pressure } => {
+                let cpu = self.say("pressure-cpu", args![percent = format!("{cpu_pressure} %")]);
+                let io = io_pressure.map(|io| self.say("pressure-io", args![percent = format!("{io} %")]));
+                let waits: Vec<_> = [cpu].into_iter().chain(io).collect();
+                self.say(
+                    "note-load-is-not-cpu",
+                    args![node = name(node), waits = Arg::Html(waits.join(", "))],
+                )
+            }
             Note::NotKvm { virtualization } => self.say("note-not-kvm", args![kind = words(virtualization)]),
             Note::BuiltinBalancer { key } => self.say("note-builtin-balancer", args![key = words(key)]),
             Note::ForeignMigration { task } => self.say("note-foreign", args![task = task.to_string()]),
@@ -150,6 +166,22 @@ impl View {
                 ],
             ),
         }
+    }
+
+    /// What a node suffers from although its thresholds hold.
+    pub(super) fn strained(&self, node: &str, strains: &[Strain]) -> String {
+        let told: Vec<_> = strains
+            .iter()
+            .map(|strain| {
+                let (key, percent) = match strain {
+                    Strain::MemoryInUse(percent) => ("memory-really-used", *percent),
+                    Strain::WaitsForMemory(percent) => ("pressure-memory", *percent),
+                    Strain::WaitsForCpu(percent) => ("pressure-cpu", *percent),
+                };
+                self.say(key, args![percent = format!("{percent} %")])
+            })
+            .collect();
+        self.say("note-strained", args![node = name(node), what = Arg::Html(told.join(", "))])
     }
 
     /// Who let a plan run. Escaped.

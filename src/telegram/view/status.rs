@@ -23,6 +23,9 @@ use crate::{
 /// Overloaded nodes that `/status` lists of each cluster; `/status CLUSTER` lists every node.
 const OVERLOADED_LINES_MAX: usize = 10;
 
+/// Nodes that suffer although their thresholds hold, of each cluster: more of them say the same.
+const STRAINED_LINES_MAX: usize = 5;
+
 /// Clusters with a button of their own.
 const BALANCE_BUTTONS_MAX: usize = 12;
 
@@ -152,6 +155,7 @@ impl View {
             ],
         ));
         lines.extend(self.measured_line(overview, &picture.snapshot, now));
+        lines.extend(self.strained_lines(overview));
         lines.extend(overview.held.as_ref().map(|why| self.say("held", args![why = words(why)])));
         if every_node {
             let why = |node: &NodeOverview| picture.snapshot.why_unmeasured(node.node);
@@ -166,6 +170,18 @@ impl View {
         let plan = picture.plan.clusters.iter().find(|plan| plan.cluster == overview.cluster);
         if let Some(plan) = plan.filter(|plan| !plan.migrations.is_empty()) {
             lines.push(self.say("status-would-move", args![n = plan.migrations.len()]));
+        }
+        lines
+    }
+
+    /// The nodes that suffer although their thresholds hold; a few of many.
+    fn strained_lines(&self, overview: &Overview) -> Vec<String> {
+        let strained: Vec<_> = overview.nodes.iter().filter(|node| !node.strains.is_empty()).collect();
+        let told = strained.iter().take(STRAINED_LINES_MAX);
+        let mut lines: Vec<_> =
+            told.map(|node| format!("⚠ {}", self.strained(&node.name, &node.strains))).collect();
+        if strained.len() > STRAINED_LINES_MAX {
+            lines.push(self.say("more-lines", args![n = strained.len() - STRAINED_LINES_MAX]));
         }
         lines
     }
@@ -252,8 +268,11 @@ impl View {
             what.push_str(&format!(" ({})", self.memory(used)));
         }
         let mut what: Vec<_> = Some(what).filter(|what| !what.is_empty()).into_iter().collect();
-        let pressures =
-            [("pressure-cpu", reading.cpu_pressure), ("pressure-memory", reading.memory_pressure)];
+        let pressures = [
+            ("pressure-cpu", reading.cpu_pressure),
+            ("pressure-memory", reading.memory_pressure),
+            ("pressure-io", reading.io_pressure),
+        ];
         what.extend(
             pressures
                 .into_iter()
@@ -265,6 +284,11 @@ impl View {
         let mut lines = vec![self.say(key, args![what = what.join(", "), age = age, at = at])];
         lines.extend(why.map(|why| self.say("node-last-try", args![why = self.why_unmeasured(why)])));
         lines.extend(reading.waits.then(|| self.say("node-load-waits", args![])));
+        lines.extend(
+            reading.settles.map(|until| self.say("node-load-settles", args![until = self.time(until, now)])),
+        );
+        let strained = !node.strains.is_empty();
+        lines.extend(strained.then(|| format!("⚠ {}", self.strained(&node.name, &node.strains))));
         lines
     }
 

@@ -271,18 +271,25 @@ fn nodes_that_measure_themselves() {
             "id": id, "name": format!("node-{id}"), "cluster": 1, "cpu_total": 16, "cpu_used": 40,
             "memory_total_mib": 65_536, "memory_used_mib": 32_768, "vm_count": 0,
             "load": {"one": 1.0, "five": five, "fifteen": 1.0, "at": at, "memory_used_mib": 12_288,
-                     "cpu_pressure": 12.5},
+                     "cpu_pressure": 12.5, "io_pressure": 3.5},
         })
     };
+    let mut short_of_memory = reading(14, 1, 4.0);
+    short_of_memory["load"]["memory_used_mib"] = 64_000.into();
+    short_of_memory["load"]["memory_pressure"] = 60.2.into();
+    let mut settling = reading(15, 1, 20.0);
+    settling["load"]["previous_five"] = 20.0.into();
+    settling["load"]["cpu_pressure"] = 1.2.into();
     let mut unmeasured = reading(13, 0, 0.0);
     unmeasured["load"] = serde_json::Value::Null;
     let mut refused = unmeasured.clone();
-    (refused["id"], refused["name"]) = (14.into(), "node-14".into());
+    (refused["id"], refused["name"]) = (16.into(), "node-16".into());
     let text = serde_json::json!({
         "version": 1, "taken_at": now(), "clusters": [{"id": 1, "name": "msk"}],
-        "nodes": [reading(10, 2, 8.0), reading(11, 3, 20.0), reading(12, 40, 20.0), unmeasured, refused],
+        "nodes": [reading(10, 2, 8.0), reading(11, 3, 20.0), reading(12, 40, 20.0), unmeasured,
+                  short_of_memory, settling, refused],
         "unmeasured": [{"node": 11, "why": "silent"}, {"node": 12, "why": "login"},
-                       {"node": 14, "why": "host_key_changed"}],
+                       {"node": 16, "why": "host_key_changed"}],
         "vms": [{"id": 1000, "name": "web-1", "node": 10, "cpu_cores": 4, "memory_mib": 8192, "state": "active",
                  "blocked_by": [], "measured": {"cores": 2.5, "at": now() - TimeDelta::minutes(2)}}],
     });
@@ -290,6 +297,12 @@ fn nodes_that_measure_themselves() {
     let policy = crate::planner::Policy {
         nodes_are_asked: true,
         load_readings: 2,
+        recent_moves: vec![crate::planner::RecentMove {
+            vm: VmId(2000),
+            source: crate::model::NodeId(15),
+            target: crate::model::NodeId(10),
+            ended: now() - TimeDelta::minutes(4),
+        }],
         ..crate::planner::Policy::default()
     };
     let explained = |id| planner::explain_node(&snapshot, &policy, crate::model::NodeId(id)).unwrap();
@@ -301,12 +314,13 @@ fn nodes_that_measure_themselves() {
     in_both(
         |view| {
             let mut pages: Vec<_> =
-                (10..=14).map(|id| view.node(&explained(id), &snapshot, now()).html()).collect();
+                (10..=16).map(|id| view.node(&explained(id), &snapshot, now()).html()).collect();
             let vm = planner::explain_vm(&snapshot, &policy, VmId(1000)).unwrap();
             pages.push(view.vm_explained(&vm, &snapshot, now()).html());
             for only in [None, Some(ClusterId(1))] {
                 pages.push(view.status(&status(picture.clone()), only).html());
             }
+            pages.extend(picture.plan.clusters[0].notes.iter().map(|note| view.note(note)));
             pages.join("\n---\n")
         },
         "measured",

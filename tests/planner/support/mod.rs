@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
-    model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo},
+    model::{ClusterId, ClusterInfo, Measured, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo},
     planner::{self, Migration, Policy, Strategy, Threshold},
 };
 
@@ -37,6 +37,23 @@ pub fn node(id: u64, memory_mib: u64, cores: u32) -> NodeInfo {
         state: "active".into(),
         address: None,
         ssh_port: None,
+    }
+}
+
+/// A reading of noon with that five-minute load and nothing else.
+pub fn measured(five: f64) -> Measured {
+    Measured {
+        one: five,
+        five,
+        fifteen: five,
+        at: noon(),
+        cpus: None,
+        previous_five: None,
+        busy_cores: None,
+        memory_used_mib: None,
+        cpu_pressure: None,
+        memory_pressure: None,
+        io_pressure: None,
     }
 }
 
