@@ -13,6 +13,8 @@ const READING: Duration = Duration::from_secs(4);
 const OUTAGE: Duration = Duration::from_secs(12);
 /// How many times the story waits as long as the simulated Telegram does, for migrations to end.
 const WAITS_MAX: u32 = 10;
+/// What the bot says then, in each of its languages.
+const BACK: [&str; 2] = ["VMmanager answers again", "VMmanager снова отвечает"];
 const STEPS: usize = 7;
 
 /// Plays it once, from when somebody looks, and says so where it gets stuck.
@@ -35,6 +37,7 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
     tokio::time::sleep(READING).await;
 
     stage.caption(3, STEPS, "An operator approves. Nothing moves before somebody does.");
+    tokio::time::sleep(READING).await;
     // A newer proposal may have taken the place of the first while it was read.
     let proposal = with_button(telegram, "approve").await?;
     telegram.press(OPERATOR, SUPERGROUP, proposal.0, &proposal.1).await?;
@@ -54,6 +57,7 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
 
     stage.caption(7, STEPS, "VMmanager is back, and so is everything else. Now it is your turn.");
     stage.switch(Switch::VmmanagerAway { on: false }).await;
+    said_to_be_back(telegram).await?;
     telegram.say(OPERATOR, SUPERGROUP, "/status")?;
     tokio::time::sleep(READING * 2).await;
     stage.caption(0, 0, "");
@@ -73,6 +77,17 @@ async fn end_of(telegram: &SimTelegram, message: i64) -> Result<(), SimError> {
             result => return result,
         }
     }
+}
+
+/// Waits until the bot says by itself that VMmanager is back: its next cycle tells.
+async fn said_to_be_back(telegram: &SimTelegram) -> Result<(), SimError> {
+    let bot = telegram.bot().id;
+    telegram
+        .wait_for(SUPERGROUP, "that VMmanager is back", |messages| {
+            let mut own = messages.iter().rev().filter(|message| message.from.id == bot);
+            own.find(|message| BACK.iter().any(|words| message.text().contains(words))).map(|_| ())
+        })
+        .await
 }
 
 /// Waits for a message of the bot with such a button, and returns its number and the button's data.

@@ -195,7 +195,8 @@ impl Store {
 
     fn begin(&self) -> Result<(), StoreError> {
         self.put_meta(row::SCHEMA, &SCHEMA_VERSION)?;
-        self.files()?.flush()
+        // Counted too, so that a store which is lost before anything was decided is known to have been there.
+        self.commit()
     }
 
     /// Tells whether nothing was ever begun here: the process died before its first record.

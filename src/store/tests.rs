@@ -336,6 +336,7 @@ fn a_note_that_cannot_be_written_fails_no_write() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     // Nothing can be renamed over a folder.
+    fs::remove_file(dir.path().join("inflight.json")).unwrap();
     fs::create_dir(dir.path().join("inflight.json")).unwrap();
     let proposal = proposed(&store, draft(1));
     store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();

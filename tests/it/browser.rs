@@ -186,10 +186,28 @@ async fn messages_of_every_kind_can_be_read_and_used_by_keyboard() {
     sandbox.stop().await;
 }
 
+const ALL_IS_WELL: &str = "
+    const newest = [...document.querySelectorAll('.message:not(.own) .body')].pop()?.textContent ?? '';
+    return newest.includes('Mode: propose') && !newest.includes('no answer');
+";
+
+/// Notes when each step of the tour was captioned first.
+const WATCH_CAPTIONS: &str = "
+    window.captions = new Map();
+    const tour = document.getElementById('tour');
+    const note = () => {
+        const step = parseInt(tour.textContent);
+        if (step && !captions.has(step)) captions.set(step, performance.now());
+    };
+    note();
+    new MutationObserver(note).observe(tour, { childList: true, characterData: true, subtree: true });
+";
+
 #[tokio::test]
 async fn the_tour_plays_to_its_end() {
     let sandbox = started(Options { tour: true, ..Options::default() }).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
+    page.run(WATCH_CAPTIONS).await;
     let caption =
         |step: usize| format!("return parseInt(document.getElementById('tour').textContent) >= {step}");
     page.until("the proposal", &caption(2)).await;
@@ -199,7 +217,11 @@ async fn the_tour_plays_to_its_end() {
     page.until("the history", &caption(5)).await;
     page.until("the approver in the history", &newest_says("Oleg|1002")).await;
     page.until("the recovery", &caption(7)).await;
+    page.until("an answer that all is well", ALL_IS_WELL).await;
     page.until("the end", "return document.getElementById('tour').hidden").await;
+    assert_eq!(page.run("return [...captions.keys()]").await, json!([1, 2, 3, 4, 5, 6, 7]));
+    let stood = page.run("return captions.get(4) - captions.get(3)").await;
+    assert!(stood.as_f64().unwrap() > 2000.0, "that somebody approves could be read for {stood} ms");
     assert_eq!(page.errors().await, Vec::<String>::new());
     page.close().await;
     sandbox.stop().await;

@@ -286,7 +286,9 @@ async fn an_order_that_is_put_off_is_dropped_where_the_world_has_moved_on() {
     };
     let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), meanwhile);
     let (outcome, why) = outcome(&proposal);
-    assert!(outcome == Outcome::Dropped && why.contains("maintenance"), "{outcome:?}: {why}");
+    // Our own look tells, or VMmanager's form where the maintenance began between the two.
+    let is_told = ["maintenance", "does not offer this target"].iter().any(|told| why.contains(told));
+    assert!(outcome == Outcome::Dropped && is_told, "{outcome:?}: {why}");
     assert_eq!(platform.sim.orders(), []);
 }
 
