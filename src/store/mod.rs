@@ -163,7 +163,12 @@ impl Store {
     fn write<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         // A panic while writing leaves no half record: sled has the old one or the new one.
         let _guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self.flush_files().and_then(|()| work());
+        // After an error sled refuses every write, and a flush without anything to flush does not tell.
+        let ready = match self.shared.refused.load(Ordering::Relaxed) {
+            true => self.open_again(),
+            false => self.flush_files(),
+        };
+        let written = ready.and_then(|()| work());
         if written.as_ref().is_err_and(StoreError::is_of_the_files) {
             self.shared.refused.store(true, Ordering::Relaxed);
         }

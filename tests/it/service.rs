@@ -525,6 +525,8 @@ async fn the_process_ends_well_while_it_polls_and_during_a_migration() {
     variables.insert("LOG_LEVEL".into(), "debug".into());
     let mut child = process(bot.dir.path(), &variables);
     bot.ask(VIEWER, "/status").await;
+    // An update that is said again before it is confirmed is confirmed with the first.
+    bot.until("the update is confirmed", |_| bot.telegram.pending_updates() == 0).await;
     // Said for developers only.
     bot.telegram.replay(bot.telegram.last_update_id().unwrap()).unwrap();
     bot.ask(VIEWER, "/whoami").await;
