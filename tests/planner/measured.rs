@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use vm_balancer::{
     model::{Measured, Mib, NodeId, Snapshot, VmId, VmInfo, VmUse},
     planner::{
-        self, ClusterPlan, LOAD_FORGOTTEN, LOAD_WINDOW, Migration, Note, Policy, RecentMove, Resource,
-        TargetRefusal, Threshold, Unfit,
+        self, LOAD_FORGOTTEN, LOAD_WINDOW, Migration, Note, Policy, RecentMove, Resource, TargetRefusal,
+        Threshold, Unfit,
     },
 };
 
@@ -41,7 +41,7 @@ fn on_a_saturated_node_a_vm_counts_for_the_threads_that_want_to_run() {
 
 #[test]
 fn a_vm_is_stretched_no_further_than_its_vcpus_and_not_where_nobody_waits_for_a_cpu() {
-    let after = |snapshot: &Snapshot| first_of(&planned(snapshot, &roomy())).source_state.after.load;
+    let after = |snapshot: &Snapshot| planned(snapshot, &roomy()).migrations[0].source_state.after.load;
     // Of a load of 90 each VM has four threads; the rest waits for a disk.
     assert_eq!(after(&saturated(90.0, 10, 1.6, Some(16.0))), Some(86.0 / 16.0));
     let mut disk = saturated(40.0, 10, 1.0, Some(10.0));
@@ -216,7 +216,8 @@ fn check_knows_what_a_measured_target_refuses() {
     snapshot.nodes[2].maintenance = true;
     let plan = planned(&snapshot, &roomy());
     assert_eq!(only(&plan).target, NodeId(2));
-    let cases: [(TargetRefusal, fn(&mut Measured)); 3] = [
+    type Spoil = fn(&mut Measured);
+    let cases: [(TargetRefusal, Spoil); 3] = [
         (TargetRefusal::MemoryInUse, |load| load.memory_used_mib = Some(Mib(90 * GIB))),
         (TargetRefusal::MemoryPressure, |load| load.memory_pressure = Some(11.0)),
         (TargetRefusal::CpuPressure, |load| load.cpu_pressure = Some(26.0)),
@@ -290,8 +291,4 @@ fn just_moved() -> (Snapshot, Policy) {
 
 fn ended(step: &Migration, ended: DateTime<Utc>) -> RecentMove {
     RecentMove { vm: step.vm, source: step.source, target: step.target, ended }
-}
-
-fn first_of(plan: &ClusterPlan) -> &Migration {
-    plan.migrations.first().expect("a migration")
 }
