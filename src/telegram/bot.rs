@@ -320,6 +320,10 @@ impl Shared {
             Err(error) => {
                 // Whoever cannot note that it was done must not do it.
                 tracing::error!(error = %error.chain(), "an update cannot be recorded and is left alone");
+                if let UpdateKind::CallbackQuery(query) = update.kind {
+                    let said = PressAnswer::Window(self.view().press_unrecorded());
+                    self.answer_press(&query.id.0, &said).await;
+                }
                 return;
             }
         }

@@ -16,7 +16,7 @@ use vm_balancer::{
 
 use crate::{
     conversation::{self, Ctx, LOG, Setup, process, process_with, two_clusters, two_overloaded},
-    platform::{PATIENCE, noon},
+    platform::{PATIENCE, noon, until},
 };
 
 const AUTO: (&str, &str) = ("BALANCE_MODE", "auto");
@@ -190,7 +190,7 @@ async fn the_program_refuses_a_store_of_a_newer_one_and_leaves_it_as_it_is() {
     let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
     let data = bot.dir.path().join("data");
     drop(Store::open(&data).unwrap());
-    newer_schema(&data);
+    newer_schema(&data).await;
     let mut child = process(bot.dir.path(), &without_a_chat(&bot));
     let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
     assert_eq!(ended.code(), Some(1));
@@ -292,8 +292,12 @@ fn a_damaged_store_is_left(dir: &Path) {
 }
 
 /// The schema's row in sled, as the next version would write it.
-fn newer_schema(data: &Path) {
-    let db = sled::open(data.join("store")).unwrap();
+async fn newer_schema(data: &Path) {
+    // sled may hold its lock a moment longer than its owner lives.
+    let opened = std::cell::OnceCell::new();
+    until("the lock is free", async || sled::open(data.join("store")).is_ok_and(|db| opened.set(db).is_ok()))
+        .await;
+    let db = opened.into_inner().unwrap();
     db.open_tree("meta").unwrap().insert(1_u64.to_be_bytes(), "2").unwrap();
     db.flush().unwrap();
 }

@@ -325,6 +325,7 @@ press-counted = Counted: { $have } of { $need }.
 press-rejected = Rejected.
 press-left-out = The plan is changed; look at it again.
 press-taken = Taken; the message will tell.
+press-unrecorded = My store cannot be written, so nothing was done. Press again when there is room on the disk.
 press-unknown = I do not know this button any more.
 press-changed = The plan was changed meanwhile. Look at the message again.
 broke = Something broke in me; it is in the log. Nothing else was done.

@@ -250,6 +250,12 @@ impl View {
         alert(&self.say("press-taken", args![]))
     }
 
+    /// Returns that nothing was done, for it could not have been recorded.
+    #[must_use]
+    pub fn press_unrecorded(&self) -> String {
+        alert(&self.say("press-unrecorded", args![]))
+    }
+
     /// Returns that something of ours broke.
     #[must_use]
     pub fn broke(&self) -> Page {

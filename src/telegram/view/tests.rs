@@ -256,6 +256,7 @@ fn settings_and_presses() {
             lines.push(view.approved(&crate::scheduler::Approved::Counted { have: 1, need: 2 }));
             lines.push(view.stale_press(StalePress::Changed));
             lines.push(view.stale_press(StalePress::Unknown));
+            lines.push(view.press_unrecorded());
             lines.push(view.cancelled(&[ProposalId(3)]));
             lines.join("\n")
         },
