@@ -23,5 +23,6 @@ pub mod sandbox;
 pub mod scheduler;
 pub mod ssh;
 pub mod store;
+pub mod talk;
 pub mod telegram;
 pub mod vmmanager;

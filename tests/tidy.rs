@@ -27,6 +27,11 @@ fn rooms_stand_in_rows_without_circles() {
 }
 
 #[test]
+fn deciding_is_pure() {
+    expect_none(impure(&rust_files(&["src"])));
+}
+
+#[test]
 fn functions_are_short() {
     expect_none(long_functions(&rust_files(&["src", "tests", "benches"])));
 }
@@ -80,6 +85,25 @@ fn a_row_that_knows_its_own_is_found() {
     assert_eq!(misplaced("| 1 | model | planner |\n| 2 | planner | |\n").len(), 1);
     assert_eq!(misplaced("| 1 | model | nobody |\n").len(), 1);
     assert_eq!(misplaced("| 1 | model | |\n| 2 | planner | model |\n").len(), 0);
+}
+
+#[test]
+fn an_impure_room_is_found() {
+    let found = |path: &str, text: &str| impure(&[File::of(path, text)]).len();
+    for text in [
+        "use tokio::sync::mpsc;",
+        "use teloxide::types::Message;",
+        "fn f(url: reqwest::Url) {}",
+        "use std::{collections::BTreeMap, fs};",
+        "std::fs::read(path)",
+        "Utc::now()",
+        "Instant::now()",
+        "use crate::clock::Clock;",
+    ] {
+        assert_eq!(found("src/talk/command.rs", text), 1, "{text}");
+        assert_eq!(found("src/telegram/bot.rs", text), 0, "{text}");
+    }
+    assert_eq!(found("src/talk/command.rs", "// tokio would be wrong here\nlet offset = tz.offset();"), 0);
 }
 
 #[test]
@@ -254,6 +278,22 @@ fn long_functions(files: &[File]) -> Vec<String> {
                 found.push(format!("{}:{}: a function of {length} lines", file.path, start + 1));
             }
         }
+    }
+    found
+}
+
+/// What deciding must not know: the runtime, the network, the disk, the clock.
+fn impure(files: &[File]) -> Vec<String> {
+    let pure = ["model", "planner", "talk"];
+    let is_foreign = |word: &str| matches!(word, "tokio" | "teloxide" | "reqwest" | "fs" | "clock");
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| pure.contains(&file.room())) {
+        let code = code(&file.text);
+        let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let foreign = words.filter(|word| is_foreign(word)).map(str::to_owned);
+        let clocks = ["Utc::now()", "Local::now()", "Instant::now()", "SystemTime::now()"];
+        let clocks = clocks.into_iter().filter(|clock| code.contains(clock)).map(str::to_owned);
+        found.extend(foreign.chain(clocks).take(1).map(|word| format!("{}: {word}", file.path)));
     }
     found
 }

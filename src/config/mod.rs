@@ -33,7 +33,8 @@ use crate::{
     scheduler::Windows,
     ssh::{HostKeyCheck, HostPort},
     store::Mode,
-    telegram::{ChatTarget, Language},
+    talk::Language,
+    telegram::ChatTarget,
 };
 use reader::Reader;
 

@@ -19,7 +19,7 @@ use teloxide::{
     },
 };
 
-use super::view::Page;
+use crate::talk::view::{Button, Page};
 
 /// A call answers within a second; on a 5xx teloxide alone sleeps ten.
 const CALL_PATIENCE: Duration = Duration::from_secs(30);
@@ -263,9 +263,8 @@ fn no_preview() -> LinkPreviewOptions {
 
 fn keyboard(page: &Page) -> InlineKeyboardMarkup {
     let rows = page.buttons.iter().map(|row| {
-        let button = |button: &super::view::Button| {
-            InlineKeyboardButton::callback(button.label.clone(), button.data.clone())
-        };
+        let button =
+            |button: &Button| InlineKeyboardButton::callback(button.label.clone(), button.data.clone());
         row.iter().map(button).collect::<Vec<_>>()
     });
     InlineKeyboardMarkup::new(rows)

@@ -1,4 +1,4 @@
-//! Reads updates and does what [`super::dialog`] says: a thin shell over it.
+//! Reads updates and does what [`crate::talk::dialog`] says: a thin shell over it.
 //!
 //! Updates are read with a loop of our own over teloxide's [`teloxide::Bot`] and types, not with its dispatcher: an
 //! update is recorded before it is handled, so that a replayed one does nothing; a panic in a handler ends nothing
@@ -22,15 +22,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    access::{ChatAdmins, Lists, Place, Sender},
     api::{Address, Api, Failure},
     chats::Chats,
-    dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
     notifier::{ChatTarget, Note, Parts, TelegramNotifier},
     outbox::{Answer, Spacing},
-    press::{Choice, Press},
-    text::{Language, escape},
-    view::{HistoryPage, HistoryRow, Page, StalePress, View},
 };
 use crate::{
     clock::Clock,
@@ -39,6 +34,13 @@ use crate::{
     planner::MoveWhy,
     scheduler::{Handle, Refused},
     store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
+    talk::{
+        access::{ChatAdmins, Lists, Place, Sender},
+        dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
+        press::{Choice, Press},
+        text::{Language, escape},
+        view::{HistoryPage, HistoryRow, Page, StalePress, View},
+    },
 };
 
 /// Answers on their way to the writer; it takes them at once.

@@ -21,7 +21,6 @@ use super::{
     api::{Address, Api, Failure, Markup},
     chats::Chats,
     outbox::{Answer, Card, Job, Queue, Rank, Shown, Spacing, Subject, WAITING_CARDS_MAX},
-    view::{Page, View},
 };
 use crate::{
     clock::Clock,
@@ -29,6 +28,7 @@ use crate::{
     model::ProposalId,
     scheduler::Handle,
     store::{KeptAlert, Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError},
+    talk::view::{Page, View},
 };
 
 /// Where cards are in the store's outbox.
@@ -906,7 +906,7 @@ mod tests {
     use crate::{
         clock::ManualClock,
         store::Draft,
-        telegram::{
+        talk::{
             samples::{self, ended, now, proposal},
             text::Language,
             view::tests::view,

@@ -14,10 +14,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{api::Address, view::Page};
+use super::api::Address;
 use crate::{
     event::Alert,
     model::{ClusterId, ProposalId},
+    talk::view::Page,
 };
 
 /// Telegram's groups take 20 messages a minute, and edits count as messages.

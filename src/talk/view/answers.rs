@@ -1,0 +1,447 @@
+//! Short answers: help, roles, refusals, changes, alerts.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    ALERT_CHARS_MAX, Page, View,
+    format::{clip, code, name, words},
+    plain,
+};
+use crate::{
+    event::{Alert, KeptKey},
+    model::{NodeId, Person, ProposalId},
+    planner::{ClusterPlan, Direction},
+    scheduler::{Approved, Balanced, Refused},
+    store::{Mode, Pause},
+    talk::{
+        access::{self, Role, Stranger},
+        command::{self, Name, Problem},
+        press::Choice,
+        text::{Arg, args},
+    },
+};
+
+/// A host has a key or two of each kind; what more lines say is no more help.
+const KEPT_KEYS_MAX: usize = 4;
+
+/// What `/start` and `/help` begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    Start,
+    Help,
+}
+
+/// A setting that was changed, or found as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    DryRun(bool),
+    Mode(Mode),
+    Paused { until: Option<DateTime<Utc>> },
+    Resumed,
+    Excluded { node: String, direction: Direction, until: Option<DateTime<Utc>> },
+    Included { node: String },
+}
+
+impl View {
+    /// Returns what this role can do.
+    #[must_use]
+    pub fn help(&self, opening: Opening, role: Role) -> Page {
+        let opening = match opening {
+            Opening::Start => self.say("start", args![]),
+            Opening::Help => self.say("help", args![]),
+        };
+        let mut lines = vec![opening];
+        lines.push(self.say("your-role", args![role = Arg::Html(self.role(role))]));
+        lines.push(String::new());
+        lines.extend(
+            Name::ALL
+                .into_iter()
+                .filter(|name| access::least_role(*name) <= role)
+                .map(|name| format!("{} — {}", super::escape(name.usage()), self.about(name))),
+        );
+        self.page(lines)
+    }
+
+    /// Returns what one command does and how it is written.
+    #[must_use]
+    pub fn help_about(&self, name: Name) -> Page {
+        let mut lines = vec![code(name.usage()), self.about(name)];
+        lines.push(self.say("help-needs", args![role = Arg::Html(self.role(access::least_role(name)))]));
+        self.page(lines)
+    }
+
+    /// One line about a command, also for Telegram's menu.
+    #[must_use]
+    pub fn about(&self, name: Name) -> String {
+        self.say(&format!("help-{}", name.word()), args![])
+    }
+
+    fn role(&self, role: Role) -> String {
+        let key = match role {
+            Role::Viewer => "role-viewer",
+            Role::Operator => "role-operator",
+            Role::Admin => "role-admin",
+        };
+        self.say(key, args![])
+    }
+
+    /// Returns who somebody is to this bot.
+    #[must_use]
+    pub fn whoami(&self, person: &Person, role: Role, chat: i64, thread: Option<i32>) -> Page {
+        let chat = match thread {
+            Some(thread) => format!("{chat}:{thread}"),
+            None => chat.to_string(),
+        };
+        self.page(vec![
+            self.say("whoami", args![who = name(&person.name), id = Arg::Html(code(&person.id.to_string()))]),
+            self.say("your-role", args![role = Arg::Html(self.role(role))]),
+            self.say("whoami-chat", args![chat = Arg::Html(code(&chat))]),
+        ])
+    }
+
+    /// Returns why somebody without a role gets nothing, with the id to allow.
+    #[must_use]
+    pub fn stranger(&self, stranger: &Stranger) -> Page {
+        self.page(vec![self.stranger_line(stranger)])
+    }
+
+    /// The same as the answer to a press.
+    #[must_use]
+    pub fn stranger_alert(&self, stranger: &Stranger) -> String {
+        alert(&self.stranger_line(stranger))
+    }
+
+    fn stranger_line(&self, stranger: &Stranger) -> String {
+        let id = |id: i64| Arg::Html(code(&id.to_string()));
+        match stranger {
+            Stranger::AnonymousAdmin => {
+                self.say("stranger-anonymous", args![id = id(access::ANONYMOUS_ADMIN)])
+            }
+            Stranger::Channel(channel) => self.say("stranger-channel", args![id = id(*channel)]),
+            Stranger::NotListed(person) => self.say("stranger-not-listed", args![id = id(*person)]),
+            Stranger::OtherChat { chat, person } => {
+                self.say("stranger-other-chat", args![id = id(*person), chat = id(*chat)])
+            }
+        }
+    }
+
+    /// Returns that a role does not suffice, as the answer to a press.
+    #[must_use]
+    pub fn needs_role_alert(&self, needed: Role, have: Role, admins_known: bool) -> String {
+        alert(&self.needs_role(needed, have, admins_known))
+    }
+
+    /// Returns that a role does not suffice, as one line.
+    #[must_use]
+    pub fn needs_role(&self, needed: Role, have: Role, admins_known: bool) -> String {
+        let line = self.say(
+            "needs-role",
+            args![needed = Arg::Html(self.role(needed)), have = Arg::Html(self.role(have))],
+        );
+        if admins_known { line } else { format!("{line} {}", self.say("admins-unknown", args![])) }
+    }
+
+    /// Returns that a command lay too long before it was read.
+    #[must_use]
+    pub fn too_old(&self, said: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Page {
+        let first = words(said.split_whitespace().next().unwrap_or_default());
+        self.page(vec![self.say("too-old", args![command = first, at = self.time(at, now)])])
+    }
+
+    /// Returns that a command is not known.
+    #[must_use]
+    pub fn unknown_command(&self, typed: &str, similar: Option<Name>) -> Page {
+        let sorry = self.say("unknown-command", args![typed = words(typed)]);
+        let first = self.with_suggestion(sorry, similar.map(Name::usage));
+        self.page(vec![first, self.say("see-help", args![])])
+    }
+
+    /// Returns that plain text is nothing to the bot.
+    #[must_use]
+    pub fn not_a_command(&self) -> Page {
+        self.page(vec![self.say("see-help", args![])])
+    }
+
+    /// Returns what is wrong with a command, and how it is written.
+    #[must_use]
+    pub fn malformed(&self, name: Name, problem: &Problem) -> Page {
+        let mut lines = vec![self.problem(problem)];
+        lines.push(self.say("usage", args![usage = Arg::Html(code(name.usage()))]));
+        self.page(lines)
+    }
+
+    /// Returns one line as a message.
+    #[must_use]
+    pub fn line(&self, html: String) -> Page {
+        self.page(vec![html])
+    }
+
+    /// Returns what a request that was refused gets for an answer.
+    #[must_use]
+    pub fn refusal(&self, refused: &Refused) -> Page {
+        let mut page = self.line(self.refused(refused));
+        match refused {
+            Refused::WhichCluster { known } => page.buttons = self.balance_buttons(known),
+            Refused::NoSuchCluster { known, .. } => page.buttons = self.balance_buttons(known),
+            _ => {}
+        }
+        page
+    }
+
+    /// The same as the answer to a press.
+    #[must_use]
+    pub fn refusal_alert(&self, refused: &Refused) -> String {
+        alert(&self.refused(refused))
+    }
+
+    /// Returns that a cluster needs nothing, and what it leaves as it is.
+    #[must_use]
+    pub fn nothing_to_do(&self, plan: &ClusterPlan) -> Page {
+        let args = args![cluster = name(&plan.name), over = plan.overloaded.len()];
+        let mut lines = vec![self.say("nothing-to-do", args)];
+        lines.push(self.figures_line(&plan.before, &plan.after));
+        lines.extend(self.plan_stays(plan));
+        self.page(lines)
+    }
+
+    /// Returns what a press of Refresh led to.
+    #[must_use]
+    pub fn refreshed(&self, balanced: &Balanced) -> String {
+        alert(&match balanced {
+            Balanced::Proposed(id) => self.say("press-refreshed", args![plan = id.to_string()]),
+            Balanced::NothingToDo(plan) => {
+                self.say("nothing-to-do", args![cluster = name(&plan.name), over = plan.overloaded.len()])
+            }
+        })
+    }
+
+    /// Returns what a press of Approve led to.
+    #[must_use]
+    pub fn approved(&self, approved: &Approved) -> String {
+        alert(&match approved {
+            Approved::Started => self.say("press-approved", args![]),
+            Approved::Counted { have, need } => self.say("press-counted", args![have = *have, need = *need]),
+        })
+    }
+
+    /// Returns what a press of Reject or of a VM led to.
+    #[must_use]
+    pub fn chosen(&self, choice: Choice) -> String {
+        alert(&match choice {
+            Choice::Reject => self.say("press-rejected", args![]),
+            Choice::LeaveOut(_) => self.say("press-left-out", args![]),
+            Choice::Approve | Choice::Refresh | Choice::Cancel => self.say("press-taken", args![]),
+        })
+    }
+
+    /// Returns that a press came too late for what it was about.
+    #[must_use]
+    pub fn stale_press(&self, stale: StalePress) -> String {
+        let key = match stale {
+            StalePress::Unknown => "press-unknown",
+            StalePress::Changed => "press-changed",
+        };
+        alert(&self.say(key, args![]))
+    }
+
+    /// Returns that the answer takes a while.
+    #[must_use]
+    pub fn press_taken(&self) -> String {
+        alert(&self.say("press-taken", args![]))
+    }
+
+    /// Returns that nothing was done, for it could not have been recorded.
+    #[must_use]
+    pub fn press_unrecorded(&self) -> String {
+        alert(&self.say("press-unrecorded", args![]))
+    }
+
+    /// Returns that something of ours broke.
+    #[must_use]
+    pub fn broke(&self) -> Page {
+        self.page(vec![self.say("broke", args![])])
+    }
+
+    /// Returns that something runs to its end and nothing follows.
+    #[must_use]
+    pub fn cancelled(&self, proposals: &[ProposalId]) -> String {
+        let plans = proposals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        self.say("cancelled", args![plans = plans])
+    }
+
+    /// Returns what a setting is now.
+    #[must_use]
+    pub fn setting(&self, setting: &Setting, already: bool, now: DateTime<Utc>) -> String {
+        let said = match setting {
+            Setting::DryRun(true) => self.say("setting-dry-run-on", args![]),
+            Setting::DryRun(false) => self.say("setting-dry-run-off", args![]),
+            Setting::Mode(mode) => self.say("setting-mode", args![mode = Arg::Html(self.mode(*mode))]),
+            Setting::Paused { until: Some(until) } => {
+                self.say("setting-paused-until", args![until = self.time(*until, now)])
+            }
+            Setting::Paused { until: None } => self.say("setting-paused", args![]),
+            Setting::Resumed => self.say("setting-resumed", args![]),
+            Setting::Excluded { node, direction, until } => {
+                let direction = Arg::Html(self.direction(*direction));
+                let node = Arg::Html(code(&name(node)));
+                match until {
+                    Some(until) => self.say(
+                        "setting-excluded-until",
+                        args![node = node, direction = direction, until = self.time(*until, now)],
+                    ),
+                    None => self.say("setting-excluded", args![node = node, direction = direction]),
+                }
+            }
+            Setting::Included { node } => {
+                self.say("setting-included", args![node = Arg::Html(code(&name(node)))])
+            }
+        };
+        if already { self.say("setting-already", args![said = Arg::Html(said)]) } else { said }
+    }
+
+    /// Returns whether this is a dry run.
+    #[must_use]
+    pub fn dry_run_is(&self, on: bool) -> String {
+        self.say(if on { "dry-run-is-on" } else { "dry-run-is-off" }, args![])
+    }
+
+    /// Returns the mode in force.
+    #[must_use]
+    pub fn mode_is(&self, mode: Mode, pause: Option<&Pause>, now: DateTime<Utc>) -> String {
+        let line = self.say("status-mode", args![mode = Arg::Html(self.mode(mode))]);
+        match pause {
+            Some(pause) => format!("{line}\n{}", self.pause_line(pause, now)),
+            None => line,
+        }
+    }
+
+    /// Returns something that an operator must know.
+    #[must_use]
+    pub fn alert(&self, alert: &Alert, now: DateTime<Utc>) -> Page {
+        self.page(vec![self.alert_line(alert, now)])
+    }
+
+    fn alert_line(&self, alert: &Alert, now: DateTime<Utc>) -> String {
+        match alert {
+            Alert::VmManagerAway { since, why } => {
+                self.say("alert-away", args![since = self.time(*since, now), why = words(why)])
+            }
+            Alert::VmManagerBack { since, until } => self.say(
+                "alert-back",
+                args![until = self.time(*until, now), lasts = self.lasting(*until - *since)],
+            ),
+            Alert::PictureShrank { cluster, vms_before, vms_after } => self.say(
+                "alert-shrank",
+                args![
+                    cluster = cluster.to_string(),
+                    before = vms_before.to_string(),
+                    after = vms_after.to_string(),
+                ],
+            ),
+            Alert::ForeignMigration { task, cluster, vm } => {
+                let vm = vm.map_or_else(|| "?".into(), |vm| vm.to_string());
+                let task = task.to_string();
+                match cluster {
+                    Some(cluster) => {
+                        self.say("alert-foreign", args![task = task, vm = vm, cluster = cluster.to_string()])
+                    }
+                    None => self.say("alert-foreign-anywhere", args![task = task, vm = vm]),
+                }
+            }
+            Alert::NodeTakenOut { cluster, node, name: node_name, failures, until } => self.say(
+                "alert-node-out",
+                args![
+                    node = Arg::Html(code(&name(node_name))),
+                    id = node.to_string(),
+                    cluster = cluster.to_string(),
+                    n = *failures,
+                    until = self.time(*until, now),
+                ],
+            ),
+            Alert::ClusterStopped { cluster, name: cluster_name, failures } => self.say(
+                "alert-cluster-stopped",
+                args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
+            ),
+            Alert::HostKeyChanged { node, name, expected, found, at } => {
+                self.host_key_changed(*node, name, expected, found, at)
+            }
+            Alert::StoreRestored { exported_at, moved_to } => {
+                let exported = exported_at.map_or_else(|| "—".into(), |at| self.time(at, now));
+                self.say("alert-restored", args![at = exported, dir = words(moved_to)])
+            }
+            Alert::StoreTrouble { since, why } => {
+                self.say("alert-store", args![since = self.time(*since, now), why = words(why)])
+            }
+            Alert::SecondPoller { since } => {
+                self.say("alert-second-poller", args![since = self.time(*since, now)])
+            }
+        }
+    }
+
+    /// What was shown in place of which key, and what to do about it for each place that holds one.
+    fn host_key_changed(
+        &self,
+        node: NodeId,
+        node_name: &str,
+        expected: &str,
+        found: &str,
+        at: &[KeptKey],
+    ) -> String {
+        // A revoked key may be the one that was expected.
+        let is_revoked = expected.is_empty();
+        let changed = self.say(
+            if is_revoked { "alert-host-key-revoked" } else { "alert-host-key" },
+            args![
+                node = Arg::Html(code(&name(node_name))),
+                id = node.to_string(),
+                expected = words(expected),
+                found = words(found),
+            ],
+        );
+        let remedies = at.iter().take(KEPT_KEYS_MAX).map(|kept| self.host_key_remedy(kept, is_revoked));
+        std::iter::once(changed).chain(remedies).collect::<Vec<_>>().join("\n")
+    }
+
+    fn host_key_remedy(&self, kept: &KeptKey, is_revoked: bool) -> String {
+        let KeptKey { file, line, host, learned } = kept;
+        let key = match (is_revoked, learned) {
+            (true, _) => "alert-host-key-revoked-in",
+            (false, true) => "alert-host-key-learned",
+            (false, false) => "alert-host-key-known",
+        };
+        let command = format!("ssh-keygen -R '{host}' -f '{file}'");
+        let (file, command) = (Arg::Html(code(&words(file))), Arg::Html(code(&words(&command))));
+        self.say(key, args![file = file, line = *line, command = command])
+    }
+
+    /// Returns that reports were too many to be kept while Telegram was away.
+    #[must_use]
+    pub fn reports_missing(&self, quiet: u64, troubled: u64) -> Page {
+        self.page(vec![self.say("reports-missing", args![quiet = quiet, troubled = troubled])])
+    }
+
+    /// Telegram's menu: each command with a line about it, in Telegram's limits.
+    #[must_use]
+    pub fn menu(&self) -> Vec<(&'static str, String)> {
+        /// What a description may have at most.
+        const DESCRIPTION_CHARS_MAX: usize = 256;
+        command::Name::ALL
+            .into_iter()
+            .map(|name| (name.word(), clip(&plain(&self.about(name)), DESCRIPTION_CHARS_MAX)))
+            .collect()
+    }
+}
+
+/// Why a press means nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StalePress {
+    /// Not ours, or the record is gone.
+    Unknown,
+    /// The plan was changed since that text was shown.
+    Changed,
+}
+
+/// Telegram shows an answer to a press as plain text.
+fn alert(html: &str) -> String {
+    clip(&plain(html), ALERT_CHARS_MAX)
+}

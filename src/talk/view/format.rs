@@ -1,0 +1,184 @@
+//! Numbers, times and names as people read them, in their language.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::View;
+use crate::{
+    model::Mib,
+    planner::{Excess, Fullness, Resource},
+    talk::text::{Language, args, escape},
+};
+
+/// Longer names of VMs and nodes are cut in the middle, where they differ least.
+const NAME_CHARS_MAX: usize = 64;
+
+/// What somebody else said (an error, a reason) fills at most so much of a message.
+const WORDS_CHARS_MAX: usize = 300;
+
+/// More names than this in one line help nobody.
+const NAMES_MAX: usize = 10;
+
+impl View {
+    /// One decimal, as the language writes it.
+    pub(super) fn decimal(&self, value: f64) -> String {
+        self.decimals(value, 1)
+    }
+
+    pub(super) fn decimals(&self, value: f64, places: usize) -> String {
+        if !value.is_finite() {
+            return "∞".into();
+        }
+        let text = format!("{value:.places$}");
+        match self.language {
+            Language::En => text,
+            Language::Ru => text.replace('.', ","),
+        }
+    }
+
+    /// A threshold: no decimal where there is none.
+    pub(super) fn short_decimal(&self, value: f64) -> String {
+        if value.fract().abs() < 0.05 { self.decimals(value, 0) } else { self.decimal(value) }
+    }
+
+    pub(super) fn percent(&self, value: f64) -> String {
+        format!("{} %", self.decimal(value))
+    }
+
+    pub(super) fn memory(&self, amount: Mib) -> String {
+        let text = amount.to_string();
+        match self.language {
+            Language::En => text,
+            Language::Ru => text.replace('.', ",").replace("GiB", "ГиБ").replace("MiB", "МиБ"),
+        }
+    }
+
+    /// The time of day, with the date where it is another day than `now`, and the zone.
+    pub(super) fn time(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+        let at = at.with_timezone(&self.timezone);
+        let same_day = at.date_naive() == now.with_timezone(&self.timezone).date_naive();
+        at.format(if same_day { "%H:%M %Z" } else { "%Y-%m-%d %H:%M %Z" }).to_string()
+    }
+
+    /// Date and time without a zone, for lists.
+    pub(super) fn stamp(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.timezone).format("%Y-%m-%d %H:%M").to_string()
+    }
+
+    /// The two largest units.
+    pub(super) fn lasting(&self, lasts: TimeDelta) -> String {
+        let seconds = lasts.num_seconds().max(0).unsigned_abs();
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+        let part = |key, n: u64| self.say(key, args![n = n.to_string()]);
+        let parts = match (days, hours, minutes) {
+            (0, 0, 0) => vec![part("unit-seconds", seconds)],
+            (0, 0, m) if seconds.is_multiple_of(60) || m >= 10 => vec![part("unit-minutes", m)],
+            (0, 0, m) => vec![part("unit-minutes", m), part("unit-seconds", seconds % 60)],
+            (0, h, 0) => vec![part("unit-hours", h)],
+            (0, h, m) => vec![part("unit-hours", h), part("unit-minutes", m)],
+            (d, 0, _) => vec![part("unit-days", d)],
+            (d, h, _) => vec![part("unit-days", d), part("unit-hours", h)],
+        };
+        parts.join(" ")
+    }
+
+    /// A value of a resource, with its unit.
+    pub(super) fn value(&self, resource: Resource, value: f64) -> String {
+        match resource {
+            Resource::Memory => self.percent(value),
+            Resource::Cpu | Resource::Load => self.decimals(value, 2),
+        }
+    }
+
+    /// `memory 83.1 % > 70 %`, as HTML.
+    pub(super) fn excess(&self, excess: &Excess) -> String {
+        let threshold = match excess.resource {
+            Resource::Memory => format!("{} %", self.short_decimal(excess.threshold)),
+            Resource::Cpu | Resource::Load => self.short_decimal(excess.threshold),
+        };
+        format!(
+            "{} {} &gt; {threshold}",
+            self.resource(excess.resource),
+            self.value(excess.resource, excess.value)
+        )
+    }
+
+    pub(super) fn excesses(&self, over: &[Excess]) -> String {
+        over.iter().map(|excess| self.excess(excess)).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn resource(&self, resource: Resource) -> String {
+        let key = match resource {
+            Resource::Memory => "resource-memory",
+            Resource::Cpu => "resource-cpu",
+            Resource::Load => "resource-load",
+        };
+        self.say(key, args![])
+    }
+
+    /// `memory 83.1 %, CPU 1.90` and the load where it is known.
+    pub(super) fn fullness(&self, at: &Fullness) -> String {
+        let mut parts = vec![
+            format!("{} {}", self.resource(Resource::Memory), self.percent(at.memory_percent)),
+            format!("{} {}", self.resource(Resource::Cpu), self.value(Resource::Cpu, at.cpu)),
+        ];
+        if let Some(load) = at.load {
+            parts.push(format!("{} {}", self.resource(Resource::Load), self.value(Resource::Load, load)));
+        }
+        parts.join(", ")
+    }
+}
+
+/// A name of a VM, a node or a cluster, short enough for a line. Not escaped.
+pub(super) fn name(text: &str) -> String {
+    let clean = one_line(text);
+    let count = clean.chars().count();
+    if count <= NAME_CHARS_MAX {
+        return clean;
+    }
+    let half = NAME_CHARS_MAX / 2;
+    let start: String = clean.chars().take(half).collect();
+    let end: String = clean.chars().skip(count - half + 1).collect();
+    format!("{start}…{end}")
+}
+
+/// Somebody else's words, short enough for a message. Not escaped.
+pub(super) fn words(text: &str) -> String {
+    clip(&one_line(text), WORDS_CHARS_MAX)
+}
+
+/// The first characters, with an ellipsis where there are more.
+pub(super) fn clip(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(chars_max.saturating_sub(1)).collect();
+    format!("{start}…")
+}
+
+/// Some names, and how many more. Not escaped.
+pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
+    listed(all.map(name))
+}
+
+/// Some of these short texts, and how many more. Not escaped.
+pub(super) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(NAMES_MAX);
+    let mut text = all.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(", … +{more}"));
+    }
+    text
+}
+
+pub(super) fn bold(text: &str) -> String {
+    format!("<b>{}</b>", escape(text))
+}
+
+pub(super) fn code(text: &str) -> String {
+    format!("<code>{}</code>", escape(text))
+}
+
+/// Line ends and control characters in a name would tear a list apart.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}

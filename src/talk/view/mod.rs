@@ -1,0 +1,200 @@
+//! Every text people see, in their language. Pure: data in, pages out; sends nothing and asks nobody.
+//!
+//! A text is a list of lines, each of them whole HTML. What Telegram counts (UTF-16 units after its tags are
+//! taken away, and tags) is counted per line before anything is put together, so rendered HTML is never cut.
+//! A plan that does not fit one message goes on in further ones: every migration is named in full.
+
+mod answers;
+mod format;
+mod proposal;
+mod reasons;
+mod status;
+
+use chrono_tz::Tz;
+
+use super::text::{Arg, Language, args, escape};
+
+pub use answers::{Opening, Setting, StalePress};
+pub(super) use status::{Found, find_cluster, find_node, find_vm};
+pub use status::{HistoryPage, HistoryRow};
+
+/// Telegram takes 4096 UTF-16 units of text; some are left for the line that says how a text goes on.
+const PAGE_UNITS_MAX: usize = 3900;
+
+/// Telegram renders about 100 tags of a message and shows the rest as plain text.
+const PAGE_TAGS_MAX: usize = 95;
+
+/// Telegram takes 64 bytes of data behind a button.
+pub const BUTTON_DATA_BYTES_MAX: usize = 64;
+
+/// An answer to a press is cut by Telegram beyond this.
+pub const ALERT_CHARS_MAX: usize = 200;
+
+/// Makes texts for people: the language and the time zone they read.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    pub language: Language,
+    pub timezone: Tz,
+}
+
+/// One message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Page {
+    lines: Vec<String>,
+    pub buttons: Vec<Vec<Button>>,
+}
+
+/// A button under a message; what it does is told by its data alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Button {
+    pub label: String,
+    pub data: String,
+}
+
+impl View {
+    /// Returns the words of a message as HTML.
+    fn say(&self, key: &str, args: &[(&'static str, Arg)]) -> String {
+        self.language.say(key, args)
+    }
+
+    fn button(&self, key: &str, data: impl Into<String>) -> Button {
+        Button { label: plain(&self.say(key, args![])), data: data.into() }
+    }
+
+    /// Puts lines into as many messages as they need; `title` names the text at the head of each further one.
+    fn pages(&self, title: &str, lines: Vec<String>) -> Vec<Page> {
+        let mut pages: Vec<Page> = Vec::new();
+        let mut room = Room::none();
+        for line in lines {
+            let line = whole(line);
+            if !room.take(&line) {
+                room = Room::new();
+                let mut page = Page::default();
+                if !pages.is_empty() {
+                    let head = self
+                        .say("continued", args![title = Arg::Html(title.to_owned()), n = pages.len() + 1]);
+                    room.take(&head);
+                    page.lines.push(head);
+                }
+                room.take(&line);
+                pages.push(page);
+            }
+            if let Some(page) = pages.last_mut() {
+                page.lines.push(line);
+            }
+        }
+        pages
+    }
+
+    /// Puts lines into one message; what does not fit is counted in its last line.
+    fn page(&self, lines: Vec<String>) -> Page {
+        let mut room = Room::new();
+        let mut page = Page::default();
+        let total = lines.len();
+        for line in lines {
+            let line = whole(line);
+            if !room.take(&line) {
+                page.lines.push(self.say("more-lines", args![n = total - page.lines.len()]));
+                return page;
+            }
+            page.lines.push(line);
+        }
+        page
+    }
+}
+
+impl Page {
+    /// Returns the text as Telegram's HTML.
+    #[must_use]
+    pub fn html(&self) -> String {
+        self.lines.join("\n")
+    }
+
+    /// Returns the text without tags, for where HTML is refused.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        plain(&self.html())
+    }
+
+    /// Says in the first line that this is a dry run.
+    #[must_use]
+    pub fn in_dry_run(mut self) -> Self {
+        if let Some(first) = self.lines.first_mut().filter(|first| !first.contains(DRY_RUN)) {
+            *first = in_dry_run(first);
+        }
+        self
+    }
+
+    /// Adds a row of buttons.
+    #[must_use]
+    pub fn with_row(mut self, row: Vec<Button>) -> Self {
+        self.buttons.push(row);
+        self
+    }
+}
+
+const DRY_RUN: &str = "DRY RUN";
+
+fn in_dry_run(line: &str) -> String {
+    format!("<b>{DRY_RUN}</b> · {line}")
+}
+
+/// What is left of a message.
+struct Room {
+    units: usize,
+    tags: usize,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { units: PAGE_UNITS_MAX, tags: PAGE_TAGS_MAX }
+    }
+
+    fn none() -> Self {
+        Self { units: 0, tags: 0 }
+    }
+
+    /// Tells whether the line fits, and takes its room.
+    fn take(&mut self, line: &str) -> bool {
+        let units = units(line) + 1;
+        let tags = line.matches("</").count();
+        if units > self.units || tags > self.tags {
+            return false;
+        }
+        self.units -= units;
+        self.tags -= tags;
+        true
+    }
+}
+
+/// UTF-16 units of a line once Telegram has read its tags.
+fn units(html: &str) -> usize {
+    plain(html).encode_utf16().count()
+}
+
+/// A line that no message could hold loses its tags and its end; names and words are cut long before.
+fn whole(line: String) -> String {
+    if units(&line) < PAGE_UNITS_MAX && line.matches("</").count() <= PAGE_TAGS_MAX {
+        return line;
+    }
+    // A character is at most two units.
+    escape(&format::clip(&plain(&line), PAGE_UNITS_MAX / 4))
+}
+
+/// Takes away the tags and the escapes that this program makes.
+fn plain(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut inside = false;
+    for c in html.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            _ if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,315 @@
+//! Reasons in words: why a VM moves, why it does not, why a node stays as it is, why a request was refused.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    View,
+    format::{code, name, names, words},
+};
+use crate::{
+    model::{Block, NodeId, VmId},
+    planner::{Direction, ExclusionWhy, MoveWhy, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal},
+    scheduler::Refused,
+    store::{Approver, Mode, Outcome},
+    talk::{
+        command::{Name, Problem},
+        text::{Arg, args},
+    },
+};
+
+impl View {
+    pub(super) fn move_why(&self, why: &MoveWhy) -> String {
+        match why {
+            MoveWhy::Relieve(excess) => {
+                self.say("why-relieve", args![excess = Arg::Html(self.excess(excess))])
+            }
+            MoveWhy::MakeRoom { for_vm, for_vm_name } => {
+                self.say("why-make-room", args![vm = name(for_vm_name), id = for_vm.to_string()])
+            }
+            MoveWhy::Level { imbalance_before, imbalance_after } => self.say(
+                "why-level",
+                args![
+                    before = self.decimals(*imbalance_before, 3),
+                    after = self.decimals(*imbalance_after, 3),
+                ],
+            ),
+            MoveWhy::Drain => self.say("why-drain", args![]),
+        }
+    }
+
+    pub(super) fn skip_why(&self, why: &SkipWhy, now: DateTime<Utc>) -> String {
+        match why {
+            SkipWhy::Blocked(block) => self.block(block),
+            SkipWhy::State(state) => self.say("skip-state", args![state = words(state)]),
+            SkipWhy::Pinned => self.say("skip-pinned", args![]),
+            SkipWhy::Resting { until, why } => {
+                let key = match why {
+                    RestWhy::Moved => "skip-rests-moved",
+                    RestWhy::Failed => "skip-rests-failed",
+                    RestWhy::InFlight => "skip-in-flight",
+                };
+                self.say(key, args![until = self.time(*until, now)])
+            }
+            SkipWhy::NodeState(state) => self.say("skip-node-state", args![state = words(state)]),
+            SkipWhy::Held(why) => self.say("obstacle-held", args![why = words(why)]),
+            SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
+            SkipWhy::NoTarget(refusal) => {
+                self.say("skip-no-target", args![why = Arg::Html(self.target_refusal(*refusal))])
+            }
+        }
+    }
+
+    /// The same without the moment, so that VMs can be counted by reason.
+    pub(super) fn skip_kind(&self, why: &SkipWhy) -> String {
+        match why {
+            SkipWhy::Resting { why, .. } => {
+                let key = match why {
+                    RestWhy::Moved => "kind-rests-moved",
+                    RestWhy::Failed => "kind-rests-failed",
+                    RestWhy::InFlight => "kind-in-flight",
+                };
+                self.say(key, args![])
+            }
+            // Not shown where nothing rests.
+            other => self.skip_why(other, DateTime::UNIX_EPOCH),
+        }
+    }
+
+    pub(super) fn block(&self, block: &Block) -> String {
+        let key = match block {
+            Block::Iso => "block-iso",
+            Block::Snapshots => "block-snapshots",
+            Block::BalancerMode => "block-balancer-mode",
+            Block::Rescue => "block-rescue",
+            Block::Vm5Restrictions => "block-vm5",
+            Block::Other(text) => return self.say("block-other", args![text = words(text)]),
+        };
+        self.say(key, args![])
+    }
+
+    pub(super) fn target_refusal(&self, refusal: TargetRefusal) -> String {
+        let key = match refusal {
+            TargetRefusal::Memory => "refusal-memory",
+            TargetRefusal::Cpu => "refusal-cpu",
+            TargetRefusal::Load => "refusal-load",
+            TargetRefusal::Reserve => "refusal-reserve",
+            TargetRefusal::VmLimit => "refusal-vm-limit",
+            TargetRefusal::OlderQemu => "refusal-older-qemu",
+            TargetRefusal::AntiAffinity => "refusal-anti-affinity",
+            TargetRefusal::Excluded => "refusal-excluded",
+            TargetRefusal::Maintenance => "refusal-maintenance",
+            TargetRefusal::CreationBlocked => "refusal-creation-blocked",
+            TargetRefusal::NotActive => "refusal-not-active",
+            TargetRefusal::UnknownCapacity => "refusal-unknown-capacity",
+            TargetRefusal::OtherCluster => "refusal-other-cluster",
+            TargetRefusal::SameNode => "refusal-same-node",
+            TargetRefusal::MemoryInUse => "refusal-memory-in-use",
+            TargetRefusal::MemoryPressure => "refusal-memory-pressure",
+            TargetRefusal::CpuPressure => "refusal-cpu-pressure",
+        };
+        self.say(key, args![])
+    }
+
+    pub(super) fn obstacle(&self, obstacle: &Obstacle) -> String {
+        match obstacle {
+            Obstacle::Limit { migrations_max } => self.say("obstacle-limit", args![n = *migrations_max]),
+            Obstacle::ExcludedSource => self.say("obstacle-excluded", args![]),
+            Obstacle::State(state) => self.say("obstacle-state", args![state = words(state)]),
+            Obstacle::Immovable { why, count } => {
+                self.say("obstacle-immovable", args![n = *count, why = Arg::Html(self.skip_kind(why))])
+            }
+            Obstacle::NoTarget { movable, reasons } => {
+                let why: Vec<_> =
+                    reasons.iter().take(3).map(|(refusal, _)| self.target_refusal(*refusal)).collect();
+                self.say("obstacle-no-target", args![n = *movable, why = Arg::Html(why.join(", "))])
+            }
+            Obstacle::NotEnough { movable } => self.say("obstacle-not-enough", args![n = *movable]),
+            Obstacle::Held(why) => self.say("obstacle-held", args![why = words(why)]),
+        }
+    }
+
+    pub(super) fn obstacles(&self, because: &[Obstacle]) -> String {
+        because.iter().map(|obstacle| self.obstacle(obstacle)).collect::<Vec<_>>().join("; ")
+    }
+
+    pub(super) fn note(&self, note: &Note) -> String {
+        match note {
+            Note::EveryVmOptedOut => self.say("note-every-vm-opted-out", args![]),
+            Note::Unmeasured { nodes } => {
+                self.say("note-unmeasured", args![nodes = names(nodes.iter().map(String::as_str))])
+            }
+            Note::Settling { node, until } => {
+                self.say("note-settling", args![node = name(node), until = self.time(*until, *until)])
+            }
+            Note::Strained { node, strains } => self.strained(node, strains),
+            Note::LoadIsNotCpu { node, cpu_pressure, io_pressure } => {
+                let cpu = self.say("pressure-cpu", args![percent = format!("{cpu_pressure} %")]);
+                let io = io_pressure.map(|io| self.say("pressure-io", args![percent = format!("{io} %")]));
+                let waits: Vec<_> = [cpu].into_iter().chain(io).collect();
+                self.say(
+                    "note-load-is-not-cpu",
+                    args![node = name(node), waits = Arg::Html(waits.join(", "))],
+                )
+            }
+            Note::NotKvm { virtualization } => self.say("note-not-kvm", args![kind = words(virtualization)]),
+            Note::BuiltinBalancer { key } => self.say("note-builtin-balancer", args![key = words(key)]),
+            Note::ForeignMigration { task } => self.say("note-foreign", args![task = task.to_string()]),
+            Note::UnknownSelector { selector } => {
+                self.say("note-unknown-selector", args![selector = name(selector)])
+            }
+            Note::SumsDiffer { node, memory_node, memory_vms } => self.say(
+                "note-sums-differ",
+                args![
+                    node = name(node),
+                    of_node = self.memory(*memory_node),
+                    of_vms = self.memory(*memory_vms),
+                ],
+            ),
+        }
+    }
+
+    /// What a node suffers from although its thresholds hold.
+    pub(super) fn strained(&self, node: &str, strains: &[Strain]) -> String {
+        let told: Vec<_> = strains
+            .iter()
+            .map(|strain| {
+                let (key, percent) = match strain {
+                    Strain::MemoryInUse(percent) => ("memory-really-used", *percent),
+                    Strain::WaitsForMemory(percent) => ("pressure-memory", *percent),
+                    Strain::WaitsForCpu(percent) => ("pressure-cpu", *percent),
+                };
+                self.say(key, args![percent = format!("{percent} %")])
+            })
+            .collect();
+        self.say("note-strained", args![node = name(node), what = Arg::Html(told.join(", "))])
+    }
+
+    /// Who let a plan run. Escaped.
+    pub(super) fn approver(&self, approver: &Approver) -> String {
+        match approver {
+            Approver::People(people) => people
+                .iter()
+                .map(|person| super::escape(&format!("{} ({})", name(&person.name), person.id)))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Approver::Auto => self.say("by-auto", args![]),
+            Approver::CommandLine => self.say("by-command-line", args![]),
+        }
+    }
+
+    pub(super) fn outcome(&self, outcome: Outcome) -> String {
+        let key = match outcome {
+            Outcome::Done => "outcome-done",
+            Outcome::Failed => "outcome-failed",
+            Outcome::Lost => "outcome-lost",
+            Outcome::Dropped => "outcome-dropped",
+        };
+        self.say(key, args![])
+    }
+
+    pub(super) fn mode(&self, mode: Mode) -> String {
+        let key = match mode {
+            Mode::Off => "mode-off",
+            Mode::Propose => "mode-propose",
+            Mode::Auto => "mode-auto",
+        };
+        self.say(key, args![])
+    }
+
+    pub(super) fn direction(&self, direction: Direction) -> String {
+        let key = match direction {
+            Direction::Source => "direction-source",
+            Direction::Target => "direction-target",
+            Direction::Both => "direction-both",
+        };
+        self.say(key, args![])
+    }
+
+    pub(super) fn exclusion_why(&self, why: &ExclusionWhy, now: DateTime<Utc>) -> String {
+        match why {
+            ExclusionWhy::Configured => self.say("excluded-configured", args![]),
+            ExclusionWhy::Chat { by, at } => self.say(
+                "excluded-by",
+                args![who = format!("{} ({})", name(&by.name), by.id), at = self.time(*at, now)],
+            ),
+            ExclusionWhy::Failures { count } => self.say("excluded-failures", args![n = *count]),
+        }
+    }
+
+    /// Why a request was not carried out.
+    #[must_use]
+    pub fn refused(&self, refused: &Refused) -> String {
+        match refused {
+            Refused::NoSuchCluster { found, known } => self.say(
+                "refused-no-cluster",
+                args![found = name(found), known = names(cluster_names(known).iter().map(String::as_str))],
+            ),
+            Refused::WhichCluster { .. } => self.say("which-cluster", args![]),
+            Refused::NoSuchNode { found, similar } if similar.is_empty() => {
+                self.say("refused-no-node", args![found = name(found)])
+            }
+            Refused::NoSuchNode { found, similar } => self.say(
+                "refused-no-node-similar",
+                args![found = name(found), similar = names(similar.iter().map(String::as_str))],
+            ),
+            Refused::AmbiguousNode { found, ids } => {
+                self.say("refused-ambiguous", args![found = name(found), ids = node_ids(ids)])
+            }
+            Refused::Busy { proposal } => self.say("refused-busy", args![plan = proposal.to_string()]),
+            Refused::NoSuchProposal(id) => self.say("refused-no-plan", args![plan = id.to_string()]),
+            Refused::NotPending { proposal } => {
+                self.say("refused-not-pending", args![plan = proposal.to_string()])
+            }
+            Refused::Expired { proposal } => self.say("refused-expired", args![plan = proposal.to_string()]),
+            Refused::AlreadyCounted { have, need } => {
+                self.say("refused-already-counted", args![have = *have, need = *need])
+            }
+            Refused::OwnProposal { have, need } => self.say("refused-own", args![have = *have, need = *need]),
+            Refused::DryRun => self.say("refused-dry-run", args![]),
+            Refused::VmManager(why) => self.say("refused-vmmanager", args![why = words(why)]),
+            Refused::Planning(why) => self.say("refused-planning", args![why = words(why)]),
+            Refused::Store(why) => self.say("refused-store", args![why = words(why)]),
+            Refused::NothingRunning => self.say("nothing-running", args![]),
+            Refused::Stopping => self.say("refused-stopping", args![]),
+        }
+    }
+
+    pub(super) fn problem(&self, problem: &Problem) -> String {
+        match problem {
+            Problem::Missing => self.say("problem-missing", args![]),
+            Problem::TooMuch(word) => self.say("problem-too-much", args![word = words(word)]),
+            Problem::NotOneOf { found, expected, similar } => {
+                let expected = expected.join(", ");
+                let sorry = self.say("problem-not-one-of", args![found = words(found), expected = expected]);
+                self.with_suggestion(sorry, *similar)
+            }
+            Problem::NotATime(word) => self.say("problem-not-a-time", args![word = words(word)]),
+            Problem::OpenQuote => self.say("problem-open-quote", args![]),
+            Problem::NoSuchCommand { found, similar } => {
+                let sorry = self.say("unknown-command", args![typed = words(found)]);
+                self.with_suggestion(sorry, similar.map(Name::usage))
+            }
+        }
+    }
+
+    pub(super) fn with_suggestion(&self, sorry: String, similar: Option<&str>) -> String {
+        match similar {
+            Some(similar) => format!("{sorry} {}", self.say("did-you-mean", args![similar = similar])),
+            None => sorry,
+        }
+    }
+
+    /// `web-1 (1000)`: the name in a face that is copied by a tap.
+    pub(super) fn vm(&self, vm_name: &str, id: VmId) -> String {
+        format!("{} ({id})", code(&name(vm_name)))
+    }
+}
+
+fn cluster_names(known: &[(crate::model::ClusterId, String)]) -> Vec<String> {
+    known.iter().map(|(id, name)| format!("{name} ({id})")).collect()
+}
+
+fn node_ids(ids: &[NodeId]) -> String {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    names(ids.iter().map(String::as_str))
+}
