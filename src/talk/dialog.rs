@@ -10,8 +10,8 @@ use super::{
     access::{self, ChatAdmins, Lists, Place, Role, Sender},
     command::{self, Command, HistoryOf, Parsed},
     press::{self, Choice, Press},
-    text::escape,
     view::{Found, HistoryPage, Opening, Page, Setting, StalePress, View, find_cluster, find_node, find_vm},
+    words::escape,
 };
 use crate::{
     model::{ClusterId, Person, ProposalId, VmId},
@@ -462,7 +462,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::talk::{samples, text::Language};
+    use crate::talk::{Language, samples};
 
     const GROUP: i64 = -100;
     const ADMIN: i64 = 1;
@@ -637,7 +637,7 @@ mod tests {
 
         fn context(&self) -> Context<'_> {
             Context {
-                view: View { language: Language::En, timezone: chrono_tz::UTC },
+                view: View::new(Language::En, chrono_tz::UTC),
                 bot: "bot",
                 lists: &self.lists,
                 chat_admins: &ChatAdmins::Unknown,

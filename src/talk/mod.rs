@@ -1,6 +1,7 @@
 //! The conversation: what is understood and what is said. Pure: data in, data out.
 //!
-//! [`command`] reads, [`access`] knows who may do what, [`dialog`] decides what follows, [`view`] has every text.
+//! [`command`] reads, [`access`] knows who may do what, [`dialog`] decides what follows,
+//! [`words`] says reasons, [`view`] makes pages of them.
 //! Nothing here knows Telegram: another front-end would read and write in its own way and share all of this.
 
 pub mod access;
@@ -9,7 +10,7 @@ pub mod dialog;
 pub mod press;
 #[cfg(test)]
 pub(crate) mod samples;
-pub(crate) mod text;
 pub mod view;
+pub mod words;
 
-pub use text::Language;
+pub use words::Language;

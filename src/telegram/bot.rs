@@ -38,8 +38,8 @@ use crate::{
         access::{ChatAdmins, Lists, Place, Sender},
         dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
         press::{Choice, Press},
-        text::{Language, escape},
         view::{HistoryPage, HistoryRow, Page, StalePress, View},
+        words::{Language, escape},
     },
 };
 
@@ -184,7 +184,7 @@ impl Bot {
             store: store.clone(),
             clock: clock.clone(),
             chats: chats.clone(),
-            view: View { language: settings.language, timezone: settings.timezone },
+            view: View::new(settings.language, settings.timezone),
             home: settings.chat,
             spacing: settings.spacing,
         };
@@ -266,7 +266,7 @@ impl Shared {
         let me = self.api.me().await?;
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = me.username().to_owned();
         tracing::info!(bot = me.username(), "Telegram knows this bot");
-        let view = |language| View { language, timezone: self.settings.timezone };
+        let view = |language| View::new(language, self.settings.timezone);
         let menus = [
             (view(self.settings.language), None),
             (view(Language::En), Some(Language::En.code())),
@@ -506,7 +506,7 @@ impl Shared {
     }
 
     fn view(&self) -> View {
-        View { language: self.settings.language, timezone: self.settings.timezone }
+        View::new(self.settings.language, self.settings.timezone)
     }
 
     fn audit(&self, sender: &Sender, chat: i64, what: &str, detail: String) {

@@ -908,8 +908,8 @@ mod tests {
         store::Draft,
         talk::{
             samples::{self, ended, now, proposal},
-            text::Language,
             view::tests::view,
+            words::Language,
         },
     };
 
@@ -1098,7 +1098,7 @@ mod tests {
             store: store.clone(),
             clock: ManualClock::at(now).into(),
             chats: Chats::open(store.clone()).unwrap(),
-            view: View { language: Language::En, timezone: chrono_tz::UTC },
+            view: View::new(Language::En, chrono_tz::UTC),
             home: Some(ChatTarget { chat: -100, thread: None }),
             spacing: Spacing::default(),
         };

@@ -2,11 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    ALERT_CHARS_MAX, Page, View,
-    format::{clip, code, name, words},
-    plain,
-};
+use super::{ALERT_CHARS_MAX, Page, View, plain};
 use crate::{
     event::{Alert, KeptKey},
     model::{NodeId, Person, ProposalId},
@@ -17,7 +13,10 @@ use crate::{
         access::{self, Role, Stranger},
         command::{self, Name, Problem},
         press::Choice,
-        text::{Arg, args},
+        words::{
+            Arg, args, escape,
+            format::{clip, code, name, words},
+        },
     },
 };
 
@@ -57,7 +56,7 @@ impl View {
             Name::ALL
                 .into_iter()
                 .filter(|name| access::least_role(*name) <= role)
-                .map(|name| format!("{} — {}", super::escape(name.usage()), self.about(name))),
+                .map(|name| format!("{} — {}", escape(name.usage()), self.about(name))),
         );
         self.page(lines)
     }
@@ -429,6 +428,31 @@ impl View {
             .into_iter()
             .map(|name| (name.word(), clip(&plain(&self.about(name)), DESCRIPTION_CHARS_MAX)))
             .collect()
+    }
+
+    fn problem(&self, problem: &Problem) -> String {
+        match problem {
+            Problem::Missing => self.say("problem-missing", args![]),
+            Problem::TooMuch(word) => self.say("problem-too-much", args![word = words(word)]),
+            Problem::NotOneOf { found, expected, similar } => {
+                let expected = expected.join(", ");
+                let sorry = self.say("problem-not-one-of", args![found = words(found), expected = expected]);
+                self.with_suggestion(sorry, *similar)
+            }
+            Problem::NotATime(word) => self.say("problem-not-a-time", args![word = words(word)]),
+            Problem::OpenQuote => self.say("problem-open-quote", args![]),
+            Problem::NoSuchCommand { found, similar } => {
+                let sorry = self.say("unknown-command", args![typed = words(found)]);
+                self.with_suggestion(sorry, similar.map(Name::usage))
+            }
+        }
+    }
+
+    fn with_suggestion(&self, sorry: String, similar: Option<&str>) -> String {
+        match similar {
+            Some(similar) => format!("{sorry} {}", self.say("did-you-mean", args![similar = similar])),
+            None => sorry,
+        }
     }
 }
 

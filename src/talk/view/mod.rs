@@ -5,14 +5,14 @@
 //! A plan that does not fit one message goes on in further ones: every migration is named in full.
 
 mod answers;
-mod format;
 mod proposal;
-mod reasons;
 mod status;
+
+use std::ops::Deref;
 
 use chrono_tz::Tz;
 
-use super::text::{Arg, Language, args, escape};
+use super::words::{Arg, Language, Words, args, escape, format, plain};
 
 pub use answers::{Opening, Setting, StalePress};
 pub(super) use status::{Found, find_cluster, find_node, find_vm};
@@ -30,12 +30,9 @@ pub const BUTTON_DATA_BYTES_MAX: usize = 64;
 /// An answer to a press is cut by Telegram beyond this.
 pub const ALERT_CHARS_MAX: usize = 200;
 
-/// Makes texts for people: the language and the time zone they read.
+/// Makes messages for people, with the words of their language.
 #[derive(Clone, Copy, Debug)]
-pub struct View {
-    pub language: Language,
-    pub timezone: Tz,
-}
+pub struct View(Words);
 
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,10 +48,19 @@ pub struct Button {
     pub data: String,
 }
 
+impl Deref for View {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.0
+    }
+}
+
 impl View {
-    /// Returns the words of a message as HTML.
-    fn say(&self, key: &str, args: &[(&'static str, Arg)]) -> String {
-        self.language.say(key, args)
+    /// For readers of that language in that time zone.
+    #[must_use]
+    pub fn new(language: Language, timezone: Tz) -> Self {
+        Self(Words { language, timezone })
     }
 
     fn button(&self, key: &str, data: impl Into<String>) -> Button {
@@ -179,21 +185,6 @@ fn whole(line: String) -> String {
     }
     // A character is at most two units.
     escape(&format::clip(&plain(&line), PAGE_UNITS_MAX / 4))
-}
-
-/// Takes away the tags and the escapes that this program makes.
-fn plain(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut inside = false;
-    for c in html.chars() {
-        match c {
-            '<' => inside = true,
-            '>' => inside = false,
-            _ if !inside => text.push(c),
-            _ => {}
-        }
-    }
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 #[cfg(test)]

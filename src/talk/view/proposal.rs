@@ -2,16 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    Button, Page, View,
-    format::{bold, clip, code, name, words},
-};
+use super::{Button, Page, View};
 use crate::{
     planner::{Figures, Migration, SkipWhy},
     store::{Origin, Outcome, Proposal, ProposalState, Step, StepState},
     talk::{
         press::{self, Choice, Press},
-        text::{Arg, args, escape},
+        words::{
+            Arg, args, escape,
+            format::{bold, clip, code, name, words},
+        },
     },
 };
 

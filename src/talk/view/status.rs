@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    BUTTON_DATA_BYTES_MAX, Button, Page, View,
-    format::{bold, code, listed, name, names, words},
-};
+use super::{BUTTON_DATA_BYTES_MAX, Button, Page, View};
 use crate::{
     model::{ClusterId, ForeignMigration, NodeId, Snapshot, VmId, WhyUnmeasured},
     planner::{
@@ -16,7 +13,10 @@ use crate::{
     store::{JournalEntry, JournalState, Outcome},
     talk::{
         press::Press,
-        text::{Arg, args, escape},
+        words::{
+            Arg, args, escape,
+            format::{bold, code, listed, name, names, words},
+        },
     },
 };
 

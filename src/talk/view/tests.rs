@@ -397,7 +397,7 @@ fn alerts() {
 
 #[test]
 fn times_have_a_date_only_on_another_day() {
-    let moscow = View { language: Language::En, timezone: chrono_tz::Europe::Moscow };
+    let moscow = View::new(Language::En, chrono_tz::Europe::Moscow);
     assert_eq!(moscow.time(now(), now()), "23:15 MSK");
     assert_eq!(moscow.time(now() + TimeDelta::hours(1), now()), "2026-11-24 00:15 MSK");
     assert_eq!(moscow.lasting(TimeDelta::seconds(3725)), "1 h 2 min");
@@ -417,7 +417,7 @@ fn the_menu_keeps_telegrams_limits() {
 }
 
 pub(crate) fn view(language: Language) -> View {
-    View { language, timezone: Tz::UTC }
+    View::new(language, Tz::UTC)
 }
 
 fn in_both(text: impl Fn(View) -> String, name: &str) {

@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::View;
+use super::{Language, Words, args, escape};
 use crate::{
     model::Mib,
     planner::{Excess, Fullness, Resource},
-    talk::text::{Language, args, escape},
 };
 
 /// Longer names of VMs and nodes are cut in the middle, where they differ least.
@@ -18,13 +17,13 @@ const WORDS_CHARS_MAX: usize = 300;
 /// More names than this in one line help nobody.
 const NAMES_MAX: usize = 10;
 
-impl View {
+impl Words {
     /// One decimal, as the language writes it.
-    pub(super) fn decimal(&self, value: f64) -> String {
+    pub(crate) fn decimal(&self, value: f64) -> String {
         self.decimals(value, 1)
     }
 
-    pub(super) fn decimals(&self, value: f64, places: usize) -> String {
+    pub(crate) fn decimals(&self, value: f64, places: usize) -> String {
         if !value.is_finite() {
             return "∞".into();
         }
@@ -36,15 +35,15 @@ impl View {
     }
 
     /// A threshold: no decimal where there is none.
-    pub(super) fn short_decimal(&self, value: f64) -> String {
+    pub(crate) fn short_decimal(&self, value: f64) -> String {
         if value.fract().abs() < 0.05 { self.decimals(value, 0) } else { self.decimal(value) }
     }
 
-    pub(super) fn percent(&self, value: f64) -> String {
+    pub(crate) fn percent(&self, value: f64) -> String {
         format!("{} %", self.decimal(value))
     }
 
-    pub(super) fn memory(&self, amount: Mib) -> String {
+    pub(crate) fn memory(&self, amount: Mib) -> String {
         let text = amount.to_string();
         match self.language {
             Language::En => text,
@@ -53,19 +52,19 @@ impl View {
     }
 
     /// The time of day, with the date where it is another day than `now`, and the zone.
-    pub(super) fn time(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    pub(crate) fn time(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
         let at = at.with_timezone(&self.timezone);
         let same_day = at.date_naive() == now.with_timezone(&self.timezone).date_naive();
         at.format(if same_day { "%H:%M %Z" } else { "%Y-%m-%d %H:%M %Z" }).to_string()
     }
 
     /// Date and time without a zone, for lists.
-    pub(super) fn stamp(&self, at: DateTime<Utc>) -> String {
+    pub(crate) fn stamp(&self, at: DateTime<Utc>) -> String {
         at.with_timezone(&self.timezone).format("%Y-%m-%d %H:%M").to_string()
     }
 
     /// The two largest units.
-    pub(super) fn lasting(&self, lasts: TimeDelta) -> String {
+    pub(crate) fn lasting(&self, lasts: TimeDelta) -> String {
         let seconds = lasts.num_seconds().max(0).unsigned_abs();
         let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
         let part = |key, n: u64| self.say(key, args![n = n.to_string()]);
@@ -82,7 +81,7 @@ impl View {
     }
 
     /// A value of a resource, with its unit.
-    pub(super) fn value(&self, resource: Resource, value: f64) -> String {
+    pub(crate) fn value(&self, resource: Resource, value: f64) -> String {
         match resource {
             Resource::Memory => self.percent(value),
             Resource::Cpu | Resource::Load => self.decimals(value, 2),
@@ -90,7 +89,7 @@ impl View {
     }
 
     /// `memory 83.1 % > 70 %`, as HTML.
-    pub(super) fn excess(&self, excess: &Excess) -> String {
+    pub(crate) fn excess(&self, excess: &Excess) -> String {
         let threshold = match excess.resource {
             Resource::Memory => format!("{} %", self.short_decimal(excess.threshold)),
             Resource::Cpu | Resource::Load => self.short_decimal(excess.threshold),
@@ -102,11 +101,11 @@ impl View {
         )
     }
 
-    pub(super) fn excesses(&self, over: &[Excess]) -> String {
+    pub(crate) fn excesses(&self, over: &[Excess]) -> String {
         over.iter().map(|excess| self.excess(excess)).collect::<Vec<_>>().join(", ")
     }
 
-    pub(super) fn resource(&self, resource: Resource) -> String {
+    pub(crate) fn resource(&self, resource: Resource) -> String {
         let key = match resource {
             Resource::Memory => "resource-memory",
             Resource::Cpu => "resource-cpu",
@@ -116,7 +115,7 @@ impl View {
     }
 
     /// `memory 83.1 %, CPU 1.90` and the load where it is known.
-    pub(super) fn fullness(&self, at: &Fullness) -> String {
+    pub(crate) fn fullness(&self, at: &Fullness) -> String {
         let mut parts = vec![
             format!("{} {}", self.resource(Resource::Memory), self.percent(at.memory_percent)),
             format!("{} {}", self.resource(Resource::Cpu), self.value(Resource::Cpu, at.cpu)),
@@ -129,7 +128,7 @@ impl View {
 }
 
 /// A name of a VM, a node or a cluster, short enough for a line. Not escaped.
-pub(super) fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     let clean = one_line(text);
     let count = clean.chars().count();
     if count <= NAME_CHARS_MAX {
@@ -142,12 +141,12 @@ pub(super) fn name(text: &str) -> String {
 }
 
 /// Somebody else's words, short enough for a message. Not escaped.
-pub(super) fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     clip(&one_line(text), WORDS_CHARS_MAX)
 }
 
 /// The first characters, with an ellipsis where there are more.
-pub(super) fn clip(text: &str, chars_max: usize) -> String {
+pub(crate) fn clip(text: &str, chars_max: usize) -> String {
     if text.chars().count() <= chars_max {
         return text.to_owned();
     }
@@ -156,12 +155,12 @@ pub(super) fn clip(text: &str, chars_max: usize) -> String {
 }
 
 /// Some names, and how many more. Not escaped.
-pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
+pub(crate) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
     listed(all.map(name))
 }
 
 /// Some of these short texts, and how many more. Not escaped.
-pub(super) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
+pub(crate) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     let more = all.len().saturating_sub(NAMES_MAX);
     let mut text = all.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
     if more > 0 {
@@ -170,11 +169,11 @@ pub(super) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     text
 }
 
-pub(super) fn bold(text: &str) -> String {
+pub(crate) fn bold(text: &str) -> String {
     format!("<b>{}</b>", escape(text))
 }
 
-pub(super) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     format!("<code>{}</code>", escape(text))
 }
 

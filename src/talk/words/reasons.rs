@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    View,
+    Arg, Words, args, escape,
     format::{code, name, names, words},
 };
 use crate::{
@@ -11,14 +11,10 @@ use crate::{
     planner::{Direction, ExclusionWhy, MoveWhy, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal},
     scheduler::Refused,
     store::{Approver, Mode, Outcome},
-    talk::{
-        command::{Name, Problem},
-        text::{Arg, args},
-    },
 };
 
-impl View {
-    pub(super) fn move_why(&self, why: &MoveWhy) -> String {
+impl Words {
+    pub(crate) fn move_why(&self, why: &MoveWhy) -> String {
         match why {
             MoveWhy::Relieve(excess) => {
                 self.say("why-relieve", args![excess = Arg::Html(self.excess(excess))])
@@ -37,7 +33,7 @@ impl View {
         }
     }
 
-    pub(super) fn skip_why(&self, why: &SkipWhy, now: DateTime<Utc>) -> String {
+    pub(crate) fn skip_why(&self, why: &SkipWhy, now: DateTime<Utc>) -> String {
         match why {
             SkipWhy::Blocked(block) => self.block(block),
             SkipWhy::State(state) => self.say("skip-state", args![state = words(state)]),
@@ -60,7 +56,7 @@ impl View {
     }
 
     /// The same without the moment, so that VMs can be counted by reason.
-    pub(super) fn skip_kind(&self, why: &SkipWhy) -> String {
+    pub(crate) fn skip_kind(&self, why: &SkipWhy) -> String {
         match why {
             SkipWhy::Resting { why, .. } => {
                 let key = match why {
@@ -75,7 +71,7 @@ impl View {
         }
     }
 
-    pub(super) fn block(&self, block: &Block) -> String {
+    pub(crate) fn block(&self, block: &Block) -> String {
         let key = match block {
             Block::Iso => "block-iso",
             Block::Snapshots => "block-snapshots",
@@ -87,7 +83,7 @@ impl View {
         self.say(key, args![])
     }
 
-    pub(super) fn target_refusal(&self, refusal: TargetRefusal) -> String {
+    pub(crate) fn target_refusal(&self, refusal: TargetRefusal) -> String {
         let key = match refusal {
             TargetRefusal::Memory => "refusal-memory",
             TargetRefusal::Cpu => "refusal-cpu",
@@ -110,7 +106,7 @@ impl View {
         self.say(key, args![])
     }
 
-    pub(super) fn obstacle(&self, obstacle: &Obstacle) -> String {
+    pub(crate) fn obstacle(&self, obstacle: &Obstacle) -> String {
         match obstacle {
             Obstacle::Limit { migrations_max } => self.say("obstacle-limit", args![n = *migrations_max]),
             Obstacle::ExcludedSource => self.say("obstacle-excluded", args![]),
@@ -128,11 +124,11 @@ impl View {
         }
     }
 
-    pub(super) fn obstacles(&self, because: &[Obstacle]) -> String {
+    pub(crate) fn obstacles(&self, because: &[Obstacle]) -> String {
         because.iter().map(|obstacle| self.obstacle(obstacle)).collect::<Vec<_>>().join("; ")
     }
 
-    pub(super) fn note(&self, note: &Note) -> String {
+    pub(crate) fn note(&self, note: &Note) -> String {
         match note {
             Note::EveryVmOptedOut => self.say("note-every-vm-opted-out", args![]),
             Note::Unmeasured { nodes } => {
@@ -169,7 +165,7 @@ impl View {
     }
 
     /// What a node suffers from although its thresholds hold.
-    pub(super) fn strained(&self, node: &str, strains: &[Strain]) -> String {
+    pub(crate) fn strained(&self, node: &str, strains: &[Strain]) -> String {
         let told: Vec<_> = strains
             .iter()
             .map(|strain| {
@@ -185,11 +181,11 @@ impl View {
     }
 
     /// Who let a plan run. Escaped.
-    pub(super) fn approver(&self, approver: &Approver) -> String {
+    pub(crate) fn approver(&self, approver: &Approver) -> String {
         match approver {
             Approver::People(people) => people
                 .iter()
-                .map(|person| super::escape(&format!("{} ({})", name(&person.name), person.id)))
+                .map(|person| escape(&format!("{} ({})", name(&person.name), person.id)))
                 .collect::<Vec<_>>()
                 .join(", "),
             Approver::Auto => self.say("by-auto", args![]),
@@ -197,7 +193,7 @@ impl View {
         }
     }
 
-    pub(super) fn outcome(&self, outcome: Outcome) -> String {
+    pub(crate) fn outcome(&self, outcome: Outcome) -> String {
         let key = match outcome {
             Outcome::Done => "outcome-done",
             Outcome::Failed => "outcome-failed",
@@ -207,7 +203,7 @@ impl View {
         self.say(key, args![])
     }
 
-    pub(super) fn mode(&self, mode: Mode) -> String {
+    pub(crate) fn mode(&self, mode: Mode) -> String {
         let key = match mode {
             Mode::Off => "mode-off",
             Mode::Propose => "mode-propose",
@@ -216,7 +212,7 @@ impl View {
         self.say(key, args![])
     }
 
-    pub(super) fn direction(&self, direction: Direction) -> String {
+    pub(crate) fn direction(&self, direction: Direction) -> String {
         let key = match direction {
             Direction::Source => "direction-source",
             Direction::Target => "direction-target",
@@ -225,7 +221,7 @@ impl View {
         self.say(key, args![])
     }
 
-    pub(super) fn exclusion_why(&self, why: &ExclusionWhy, now: DateTime<Utc>) -> String {
+    pub(crate) fn exclusion_why(&self, why: &ExclusionWhy, now: DateTime<Utc>) -> String {
         match why {
             ExclusionWhy::Configured => self.say("excluded-configured", args![]),
             ExclusionWhy::Chat { by, at } => self.say(
@@ -274,33 +270,8 @@ impl View {
         }
     }
 
-    pub(super) fn problem(&self, problem: &Problem) -> String {
-        match problem {
-            Problem::Missing => self.say("problem-missing", args![]),
-            Problem::TooMuch(word) => self.say("problem-too-much", args![word = words(word)]),
-            Problem::NotOneOf { found, expected, similar } => {
-                let expected = expected.join(", ");
-                let sorry = self.say("problem-not-one-of", args![found = words(found), expected = expected]);
-                self.with_suggestion(sorry, *similar)
-            }
-            Problem::NotATime(word) => self.say("problem-not-a-time", args![word = words(word)]),
-            Problem::OpenQuote => self.say("problem-open-quote", args![]),
-            Problem::NoSuchCommand { found, similar } => {
-                let sorry = self.say("unknown-command", args![typed = words(found)]);
-                self.with_suggestion(sorry, similar.map(Name::usage))
-            }
-        }
-    }
-
-    pub(super) fn with_suggestion(&self, sorry: String, similar: Option<&str>) -> String {
-        match similar {
-            Some(similar) => format!("{sorry} {}", self.say("did-you-mean", args![similar = similar])),
-            None => sorry,
-        }
-    }
-
     /// `web-1 (1000)`: the name in a face that is copied by a tap.
-    pub(super) fn vm(&self, vm_name: &str, id: VmId) -> String {
+    pub(crate) fn vm(&self, vm_name: &str, id: VmId) -> String {
         format!("{} ({id})", code(&name(vm_name)))
     }
 }

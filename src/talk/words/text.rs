@@ -1,4 +1,4 @@
-//! The words, in every language: `text/*.ftl`, read once. Knows no message and no number format.
+//! The messages of each language, from `*.ftl`, parsed once. Knows no number format and no reason.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -36,8 +36,8 @@ impl Language {
 
     fn source(self) -> &'static str {
         match self {
-            Self::En => include_str!("text/en.ftl"),
-            Self::Ru => include_str!("text/ru.ftl"),
+            Self::En => include_str!("en.ftl"),
+            Self::Ru => include_str!("ru.ftl"),
         }
     }
 
@@ -64,7 +64,7 @@ pub(crate) enum Arg {
 
 macro_rules! args {
     ($($name:ident = $value:expr),* $(,)?) => {
-        &[$((stringify!($name), $crate::talk::text::Arg::from($value))),*][..]
+        &[$((stringify!($name), $crate::talk::words::Arg::from($value))),*][..]
     };
 }
 pub(crate) use args;
@@ -167,12 +167,12 @@ mod tests {
     fn every_message_that_is_said_exists_and_every_message_is_said() {
         let known: BTreeSet<_> = messages(Language::En).into_keys().collect();
         let rooms = [
-            include_str!("view/mod.rs"),
-            include_str!("view/answers.rs"),
-            include_str!("view/format.rs"),
-            include_str!("view/proposal.rs"),
-            include_str!("view/reasons.rs"),
-            include_str!("view/status.rs"),
+            include_str!("format.rs"),
+            include_str!("reasons.rs"),
+            include_str!("../view/mod.rs"),
+            include_str!("../view/answers.rs"),
+            include_str!("../view/proposal.rs"),
+            include_str!("../view/status.rs"),
         ];
         let said: BTreeSet<String> = rooms.iter().flat_map(|source| keys_in(source)).collect();
         let unknown: Vec<_> = said.iter().filter(|key| !known.contains(*key)).collect();
