@@ -25,9 +25,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    model::Snapshot,
+    model::{Quote, Snapshot, StoreFailure},
     planner::Policy,
-    scheduler::Handle,
+    scheduler::{Handle, Refused},
     store::{HistoryFilter, JournalEntry, Store},
 };
 
@@ -83,8 +83,21 @@ pub enum Answer {
     },
     /// The bot could not, or did not understand.
     Refused {
-        why: String,
+        why: Unanswered,
     },
+}
+
+/// Why a running bot has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswered {
+    /// The request is none of this version's.
+    NotUnderstood(Quote),
+    Refused(Refused),
+    Store(StoreFailure),
+    /// The words of a bot of an older version.
+    #[serde(untagged)]
+    Other(Quote),
 }
 
 /// Why the socket cannot be opened or asked.
@@ -240,7 +253,7 @@ async fn serve_one<A: Future<Output = Answer>>(stream: UnixStream, answer: impl 
     };
     let answer = match request {
         Ok(request) => answer(request).await,
-        Err(error) => Answer::Refused { why: format!("the request was not understood: {error}") },
+        Err(error) => Answer::Refused { why: Unanswered::NotUnderstood(error.to_string().into()) },
     };
     // A client that went away needs no answer either.
     let _ = send(&mut writing, &answer).await;
@@ -261,7 +274,7 @@ async fn answer(request: Request, handle: Handle, store: Store) -> Answer {
                 snapshot: Box::new(Arc::unwrap_or_clone(picture.snapshot)),
                 policy: Box::new(Arc::unwrap_or_clone(picture.policy)),
             },
-            Err(refused) => Answer::Refused { why: refused.to_string() },
+            Err(refused) => Answer::Refused { why: Unanswered::Refused(refused) },
         },
         Request::History { limit } => {
             let limit = limit.min(HISTORY_MAX);
@@ -269,8 +282,10 @@ async fn answer(request: Request, handle: Handle, store: Store) -> Answer {
                 tokio::task::spawn_blocking(move || store.history(&HistoryFilter::default(), limit)).await;
             match read {
                 Ok(Ok(entries)) => Answer::History { entries },
-                Ok(Err(error)) => Answer::Refused { why: error.chain() },
-                Err(_) => Answer::Refused { why: "the history could not be read".into() },
+                Ok(Err(error)) => Answer::Refused { why: Unanswered::Store(error.failure()) },
+                Err(error) => {
+                    Answer::Refused { why: Unanswered::Store(StoreFailure::Other(error.to_string().into())) }
+                }
             }
         }
     }
@@ -322,7 +337,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let bot = Bot::in_dir(dir.path()).await;
         let asked = ask(dir.path(), &Request::History { limit: 3 }).await.unwrap();
-        assert_eq!(asked, Some(Answer::Refused { why: "History { limit: 3 }".into() }));
+        assert_eq!(asked, Some(Answer::Refused { why: Unanswered::Other("History { limit: 3 }".into()) }));
         bot.stop().await;
         assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None);
         assert!(!dir.path().join(NAME).exists(), "the socket goes away with the bot");
@@ -385,7 +400,7 @@ mod tests {
             let mut told = String::new();
             // Whoever is still sending may be cut off before the answer can be read.
             if stream.read_to_string(&mut told).await.is_ok() {
-                assert!(told.contains("not understood"), "{told}");
+                assert!(told.contains("not_understood"), "{told}");
             }
         }
         assert!(ask(dir.path(), &Request::Ping).await.unwrap().is_some());
@@ -402,7 +417,9 @@ mod tests {
         async fn in_dir(dir: &Path) -> Self {
             let control = Control::open(dir).await.unwrap();
             let shutdown = CancellationToken::new();
-            let answer = |request| async move { Answer::Refused { why: format!("{request:?}") } };
+            let answer = |request| async move {
+                Answer::Refused { why: Unanswered::Other(format!("{request:?}").into()) }
+            };
             let task = tokio::spawn(control.serve_with(shutdown.clone(), answer));
             Self { shutdown, task }
         }

@@ -1,20 +1,20 @@
-//! What happened, as data, for people and for the log.
+//! What happened, as data.
 //!
-//! Whoever does something says so here and does not know who listens. The truth is in the store:
-//! an event only says where to look, so a listener that missed some reads the store again.
+//! The rooms that do something send events and do not know who listens. An event only says which record of the
+//! store has changed, so a listener that missed some reads the store again.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::model::{ClusterId, NodeId, ProposalId, VmId};
+use crate::model::{ApiFailure, ClusterId, NodeId, ProposalId, StoreFailure, VmId};
 
-/// Something that listeners may want to tell.
+/// A change that listeners may want to report.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A proposal was made, approved, went on or ended: its record in the store has changed.
+    /// The record of a proposal in the store has changed.
     Proposal(ProposalId),
-    /// Something an operator must know, apart from any proposal.
+    /// Something an operator must know that belongs to no proposal.
     Alert(Alert),
 }
 
@@ -22,17 +22,17 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alert {
-    /// VMmanager cannot be used; said once, until it is back.
-    VmManagerAway { since: DateTime<Utc>, why: String },
+    /// VMmanager cannot be used. Sent once for each outage.
+    VmManagerAway { since: DateTime<Utc>, why: ApiFailure },
     /// VMmanager answers again.
     VmManagerBack { since: DateTime<Utc>, until: DateTime<Utc> },
-    /// A picture of a cluster lost half of its VMs from one read to the next; not acted on yet.
+    /// Half of a cluster's VMs vanished from one read to the next, so nothing is done there until more reads agree.
     PictureShrank { cluster: ClusterId, vms_before: usize, vms_after: usize },
-    /// Somebody else moves VMs.
+    /// A migration runs that this bot did not order.
     ForeignMigration { task: u64, cluster: Option<ClusterId>, vm: Option<VmId> },
-    /// Too many migrations onto or off this node failed: it is left out until then.
+    /// Too many migrations to or from this node failed, so plans leave it out until then.
     NodeTakenOut { cluster: ClusterId, node: NodeId, name: String, failures: u32, until: DateTime<Utc> },
-    /// Too many migrations in this cluster failed: automatic runs stop until `/resume`.
+    /// Too many migrations in this cluster failed, so automatic runs stop until `/resume`.
     ClusterStopped { cluster: ClusterId, name: String, failures: u32 },
     /// An SSH host key is not the one that is known.
     HostKeyChanged {
@@ -41,32 +41,32 @@ pub enum Alert {
         /// Empty for a key that is revoked.
         expected: String,
         found: String,
-        /// Where the known keys stand; for a revoked key, where it is revoked.
+        /// The lines with the known keys; for a revoked key, the lines that revoke it.
         #[serde(default)]
         at: Vec<KeptKey>,
     },
     /// The store was damaged and was restored from the last export.
     StoreRestored { exported_at: Option<DateTime<Utc>>, moved_to: String },
-    /// The store cannot be written, e.g. because the disk is full: nothing is ordered until it can.
-    StoreTrouble { since: DateTime<Utc>, why: String },
-    /// A second program reads the updates of the same bot.
+    /// The store cannot be written, e.g. because the disk is full. Nothing is ordered until it can.
+    StoreTrouble { since: DateTime<Utc>, why: StoreFailure },
+    /// Another program reads the updates of the same bot.
     SecondPoller { since: DateTime<Utc> },
 }
 
-/// Where an SSH host key stands.
+/// A line of a known hosts file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptKey {
     pub file: String,
     /// From 1.
     pub line: usize,
-    /// How the file calls the host.
+    /// The host's name in the file.
     pub host: String,
-    /// Learned by this bot; else it is the operator's own known hosts.
+    /// Whether this bot wrote the line; otherwise the file is the operator's own.
     pub learned: bool,
 }
 
 impl Alert {
-    /// Returns what makes two alerts the same matter: the newest of them replaces the older.
+    /// Returns the key of the matter: a newer alert with the same key replaces the older one.
     #[must_use]
     pub fn key(&self) -> String {
         match self {
@@ -83,23 +83,23 @@ impl Alert {
     }
 }
 
-/// Where events are said; cheap to clone.
+/// The channel of events; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events(broadcast::Sender<Event>);
 
 impl Events {
-    /// Listeners that fall further behind than this read the store instead.
+    /// A listener that falls further behind misses events, and then reads the store.
     const BACKLOG_MAX: usize = 256;
 
-    /// A channel that nobody listens to yet.
+    /// A channel without listeners.
     #[must_use]
     pub fn new() -> Self {
         Self(broadcast::channel(Self::BACKLOG_MAX).0)
     }
 
-    /// Says it to whoever listens.
+    /// Sends an event to every listener.
     pub fn say(&self, event: Event) {
-        // Nobody listening is fine: balancing goes on without a chat.
+        // It fails where nobody listens, which is fine: balancing goes on without a chat.
         let _ = self.0.send(event);
     }
 

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     event::Events,
     executor::{self, Cooldowns, Depth, Executor, Eyes, Ledger, LookError, Measure, Rules, Watcher},
-    model::{Asked, ClusterId, Snapshot},
+    model::{Asked, ClusterId, Quote, Snapshot, Trouble},
     planner::{self, ClusterPlan, Plan, Policy, Revalidated},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, StepState, Store, StoreError},
     vmmanager::VmManagerApi,
@@ -63,8 +63,20 @@ pub enum CycleError {
     Look(#[from] LookError),
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
-    #[error("planning broke: {0}")]
-    Planning(String),
+    #[error("the planner panicked: {0}")]
+    Planning(Quote),
+}
+
+impl CycleError {
+    /// Returns the error as data for people.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Look(LookError::VmManager(error)) => Trouble::VmManager(error.failure()),
+            Self::Look(LookError::Store(error)) | Self::Store(error) => Trouble::Store(error.failure()),
+            Self::Planning(said) => Trouble::Planning(said.clone()),
+        }
+    }
 }
 
 /// Looks, plans and carries out.
@@ -144,13 +156,13 @@ impl VmBalancer {
     ///
     /// # Errors
     ///
-    /// [`CycleError::Planning`] where the planner broke.
+    /// [`CycleError::Planning`] where the planner panicked.
     pub async fn plan_on(&self, snapshot: Snapshot, policy: Policy) -> Result<Picture, CycleError> {
         let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
         let (of, under) = (Arc::clone(&snapshot), Arc::clone(&policy));
         let plan = tokio::task::spawn_blocking(move || checked_plan(&of, &under))
             .await
-            .map_err(|error| CycleError::Planning(error.to_string()))?;
+            .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))?;
         Ok(Picture { snapshot, policy, plan: Arc::new(plan) })
     }
 

@@ -19,11 +19,12 @@ use crate::{
     balancer::CycleError,
     clock::Clock,
     config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, read_env_file},
-    control::{self, Answer, ControlError, Request},
+    control::{self, Answer, ControlError, Request, Unanswered},
     event::Events,
-    model::Snapshot,
+    model::{Snapshot, Trouble},
     planner::{self, Policy},
     store::{HistoryFilter, JournalEntry, Store, StoreError},
+    talk::words::{Words, plain},
 };
 
 /// The file that is read where `--config` names none.
@@ -407,7 +408,16 @@ fn stop_at_signals() -> Result<CancellationToken, Failure> {
 
 fn unexpected(answer: Answer) -> Failure {
     match answer {
-        Answer::Refused { why } => Failure::trouble(format!("the running vm-balancer says: {why}")),
+        Answer::Refused { why } => {
+            let words = Words::english();
+            let why = match &why {
+                Unanswered::NotUnderstood(said) => format!("it does not understand the request: {said}"),
+                Unanswered::Refused(refused) => plain(&words.refused(refused)),
+                Unanswered::Store(failure) => plain(&words.trouble(&Trouble::Store(failure.clone()))),
+                Unanswered::Other(said) => said.to_string(),
+            };
+            Failure::trouble(format!("the running vm-balancer says: {why}"))
+        }
         Answer::Pong { .. } | Answer::Look { .. } | Answer::History { .. } => {
             Failure::trouble("the running vm-balancer answered something else".into())
         }

@@ -6,12 +6,16 @@ mod ids;
 mod measuring;
 mod person;
 mod qemu;
+mod quote;
 mod snapshot;
+mod trouble;
 
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};
 pub use person::Person;
 pub use qemu::QemuVersion;
+pub use quote::Quote;
 pub use snapshot::{
     Block, ClusterInfo, ForeignMigration, Measured, NodeInfo, ReadSnapshotError, Snapshot, VmInfo, VmUse,
 };
+pub use trouble::{ApiFailure, StoreFailure, Trouble};

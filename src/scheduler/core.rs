@@ -15,7 +15,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     event::{Alert, Event, Events},
     executor::{Carried, LookError},
-    model::{Asked, Person, ProposalId},
+    model::{ApiFailure, Asked, Person, ProposalId, Trouble},
     planner::ClusterPlan,
     store::{
         AuditEntry, Mode, Origin, Pause, ProposalState, Proposed, ReplyTo, Settings as ChatSettings, Store,
@@ -44,7 +44,7 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 pub(super) struct Away {
     since: DateTime<Utc>,
-    pub(super) why: String,
+    pub(super) why: ApiFailure,
 }
 
 impl Core {
@@ -94,7 +94,7 @@ impl Core {
         let looked = self.balancer.look_asking(asked).await;
         match &looked {
             Ok(picture) => self.is_back(picture),
-            Err(CycleError::Look(LookError::VmManager(error))) => self.is_away(error.to_string()),
+            Err(CycleError::Look(LookError::VmManager(error))) => self.is_away(error.failure()),
             Err(_) => {}
         }
         looked
@@ -109,7 +109,7 @@ impl Core {
         self.alert(Alert::VmManagerBack { since: away.since, until: self.now() });
     }
 
-    fn is_away(&self, why: String) {
+    fn is_away(&self, why: ApiFailure) {
         let now = self.now();
         let mut state = self.state();
         match &mut state.away {
@@ -117,7 +117,7 @@ impl Core {
             None => {
                 state.away = Some(Away { since: now, why: why.clone() });
                 drop(state);
-                tracing::warn!(why, "vmmanager cannot be used");
+                tracing::warn!(?why, "vmmanager cannot be used");
                 self.alert(Alert::VmManagerAway { since: now, why });
             }
         }
@@ -194,8 +194,8 @@ impl Core {
         drop(state);
         match flushed {
             Err(error) if !was_trouble => {
-                let (since, why) = (self.now(), error.chain());
-                tracing::error!(error = %why, "the store cannot be written; nothing is ordered until it can");
+                let (since, why) = (self.now(), error.failure());
+                tracing::error!(error = %error.chain(), "the store cannot be written; nothing is ordered until it can");
                 self.alert(Alert::StoreTrouble { since, why });
             }
             Ok(()) if was_trouble => tracing::info!("the store can be written again"),
@@ -232,16 +232,12 @@ pub(super) fn is_paused(pause: Option<&Pause>, now: DateTime<Utc>) -> bool {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.chain())
+        Self::Unable(Trouble::Store(error.failure()))
     }
 }
 
 impl From<CycleError> for Refused {
     fn from(error: CycleError) -> Self {
-        match error {
-            CycleError::Look(LookError::VmManager(error)) => Self::VmManager(error.to_string()),
-            CycleError::Look(LookError::Store(error)) | CycleError::Store(error) => Self::from(error),
-            CycleError::Planning(why) => Self::Planning(why),
-        }
+        Self::Unable(error.trouble())
     }
 }

@@ -46,9 +46,9 @@ impl Core {
     pub(super) async fn cycle(&self) -> Vec<ProposalId> {
         let at = self.now();
         let done = self.look_and_decide().await;
-        let trouble = done.as_ref().err().map(told);
-        if let Some(trouble) = &trouble {
-            tracing::warn!(trouble, "a cycle could not be done");
+        let trouble = done.as_ref().err().map(CycleError::trouble);
+        if let Err(error) = &done {
+            tracing::warn!(%error, ?trouble, "a cycle could not be done");
         }
         self.state().last_cycle = Some(LastCycle { at, trouble });
         done.unwrap_or_default()
@@ -204,11 +204,4 @@ fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
         plan.migrations.iter().map(|m| (m.vm, m.source, m.target)).collect()
     };
     one.id == other.id || moves(one) == moves(other)
-}
-
-fn told(error: &CycleError) -> String {
-    match error {
-        CycleError::Store(error) => error.chain(),
-        other => other.to_string(),
-    }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     balancer::Picture,
-    model::{Asked, ClusterId, NodeId, Person, ProposalId, VmId},
+    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId},
     planner::{Direction, Exclusion},
     store::{JournalEntry, Mode, Pause, ReplyTo},
 };
@@ -24,7 +24,7 @@ pub struct Status {
     /// The newest picture, with the policy in force (exclusions, cool-downs and all) and what it would lead to.
     pub picture: Option<Picture>,
     /// Why VMmanager cannot be used at this moment.
-    pub vmmanager_away: Option<String>,
+    pub vmmanager_away: Option<ApiFailure>,
     /// Open entries of the journal: what runs now.
     pub running: Vec<JournalEntry>,
     pub exclusions: Vec<Exclusion>,
@@ -36,50 +36,56 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastCycle {
     pub at: DateTime<Utc>,
-    /// What went wrong, in words; `None` where nothing did.
-    pub trouble: Option<String>,
+    /// What went wrong; `None` where nothing did.
+    pub trouble: Option<Trouble>,
 }
 
 /// Why a request was not carried out. Not an error of the program: the person gets it as an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refused {
-    #[error("there is no cluster {found}; known: {}", names(.known))]
-    NoSuchCluster { found: String, known: Vec<(ClusterId, String)> },
-    #[error("there are several clusters; say which: {}", names(.known))]
-    WhichCluster { known: Vec<(ClusterId, String)> },
-    #[error("there is no node {found}{}", did_you_mean(.similar))]
-    NoSuchNode { found: String, similar: Vec<String> },
-    #[error("several nodes are called {found}; say the id: {}", .ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    AmbiguousNode { found: String, ids: Vec<NodeId> },
+    NoSuchCluster {
+        found: String,
+        known: Vec<(ClusterId, String)>,
+    },
+    WhichCluster {
+        known: Vec<(ClusterId, String)>,
+    },
+    NoSuchNode {
+        found: String,
+        similar: Vec<String>,
+    },
+    AmbiguousNode {
+        found: String,
+        ids: Vec<NodeId>,
+    },
     /// A plan of this cluster is being carried out.
-    #[error("a plan is running in this cluster")]
-    Busy { proposal: ProposalId },
+    Busy {
+        proposal: ProposalId,
+    },
     /// The store does not know it.
-    #[error("there is no proposal {0}")]
     NoSuchProposal(ProposalId),
     /// It was decided already, or a newer one took its place.
-    #[error("this proposal is not open any more")]
-    NotPending { proposal: ProposalId },
-    #[error("this proposal has expired")]
-    Expired { proposal: ProposalId },
+    NotPending {
+        proposal: ProposalId,
+    },
+    Expired {
+        proposal: ProposalId,
+    },
     /// This person's press is counted already.
-    #[error("you have approved this already")]
-    AlreadyCounted { have: u32, need: u32 },
+    AlreadyCounted {
+        have: u32,
+        need: u32,
+    },
     /// With two or more approvals the one who asked does not count.
-    #[error("whoever asked for a plan cannot approve it")]
-    OwnProposal { have: u32, need: u32 },
+    OwnProposal {
+        have: u32,
+        need: u32,
+    },
     /// A dry run: nothing is carried out.
-    #[error("this is a dry run: nothing is carried out")]
     DryRun,
-    #[error("VMmanager cannot be used: {0}")]
-    VmManager(String),
-    #[error("the store cannot be used: {0}")]
-    Store(String),
-    #[error("planning broke: {0}")]
-    Planning(String),
-    #[error("nothing is running")]
+    /// VMmanager, the store or the planner could not be used.
+    Unable(Trouble),
     NothingRunning,
-    #[error("the bot is stopping")]
     Stopping,
 }
 
@@ -236,15 +242,4 @@ impl Handle {
         self.requests.send(request(answer)).await.map_err(|_| Refused::Stopping)?;
         answered.await.map_err(|_| Refused::Stopping)?
     }
-}
-
-fn did_you_mean(similar: &[String]) -> String {
-    match similar {
-        [] => String::new(),
-        similar => format!("; did you mean {}", similar.join(", ")),
-    }
-}
-
-fn names(known: &[(ClusterId, String)]) -> String {
-    known.iter().map(|(id, name)| format!("{id} {name}")).collect::<Vec<_>>().join(", ")
 }

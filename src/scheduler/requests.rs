@@ -137,7 +137,7 @@ impl Core {
         let fits = match self.look().await {
             Ok(picture) => self.agree(id, &picture),
             Err(error) => {
-                let why = Refused::from(error).to_string();
+                let why = error.to_string();
                 self.balancer.watcher(&self.stop).abandon(id, &why).await;
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::model::{MigrationId, ProposalId, VmId};
+use crate::model::{MigrationId, ProposalId, StoreFailure, VmId};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,20 @@ impl StoreError {
             source = cause.source();
         }
         text
+    }
+
+    /// Returns the failure as data, with the words of the operating system and of sled as quotations.
+    #[must_use]
+    pub fn failure(&self) -> StoreFailure {
+        let said = || self.chain().into();
+        match self {
+            Self::Locked { path } => StoreFailure::Locked { path: path.display().to_string() },
+            Self::NewerSchema { found, known } => StoreFailure::Newer { found: *found, known: *known },
+            Self::InFlight { vm, entry: _ } => StoreFailure::InFlight { vm: *vm },
+            other if other.is_damage() => StoreFailure::Damaged(said()),
+            Self::Io { .. } | Self::Unusable { .. } | Self::Sled(_) => StoreFailure::Disk(said()),
+            _ => StoreFailure::Other(said()),
+        }
     }
 
     /// Tells whether the files themselves are damaged, so that only a restore helps.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     event::{Alert, Event, Events},
-    model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
+    model::{ApiFailure, ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Figures, PlanId, RestWhy},
 };
 
@@ -414,7 +414,7 @@ fn an_alert_waits_until_it_is_shown_and_the_newest_of_its_matter_wins() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let (events, mut heard) = listened_to();
-    let away = Alert::VmManagerAway { since: at(0), why: "503".into() };
+    let away = Alert::VmManagerAway { since: at(0), why: ApiFailure::Other("503".into()) };
     let back = Alert::VmManagerBack { since: at(0), until: at(1) };
     store.alert(&events, at(0), away.clone());
     store.alert(&events, at(1), back.clone());

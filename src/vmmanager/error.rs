@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::{ApiFailure, Quote};
+
 /// Why a request gave nothing. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ApiError {
@@ -41,6 +43,34 @@ impl ApiError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::Unavailable { .. })
+    }
+
+    /// Returns the failure as data, with the server's words as quotations.
+    #[must_use]
+    pub fn failure(&self) -> ApiFailure {
+        let (said, what) = (|words: &str| Quote::of(words), String::clone);
+        match self {
+            Self::Settings(why) => ApiFailure::Settings(said(why)),
+            Self::Unauthorized(why) => ApiFailure::Credentials(said(why)),
+            Self::Forbidden { what: asked, msg } => {
+                ApiFailure::Forbidden { what: what(asked), said: said(msg) }
+            }
+            Self::Unavailable { what: asked, waited } => {
+                ApiFailure::Unavailable { what: what(asked), waited: waited.as_secs() }
+            }
+            Self::NoAnswer { what: asked, status: _, detail } => {
+                ApiFailure::NoAnswer { what: what(asked), said: said(detail) }
+            }
+            Self::NotFound { what: asked, code: _, msg } => {
+                ApiFailure::NotFound { what: what(asked), said: said(msg) }
+            }
+            Self::Refused { what: asked, status, code, msg } => {
+                ApiFailure::Refused { what: what(asked), said: said(msg), status: *status, code: *code }
+            }
+            Self::Unreadable { what: asked, detail } => {
+                ApiFailure::Unreadable { what: what(asked), said: said(detail) }
+            }
+        }
     }
 
     /// Tells whether a filter in the request may be what the server stumbled over.

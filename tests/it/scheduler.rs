@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     event::Alert,
-    model::{ClusterId, Mib, NodeId, ProposalId, VmId},
+    model::{ClusterId, Mib, NodeId, ProposalId, Trouble, VmId},
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings},
@@ -359,7 +359,7 @@ async fn vmmanager_is_said_to_be_away_once_and_back_once() {
     let status = bot.handle.status().await.unwrap();
     assert!(status.last_cycle.unwrap().trouble.is_some());
     assert!(status.picture.is_some(), "the last picture is still there");
-    assert!(matches!(bot.balance(None).await, Err(Refused::VmManager(_))));
+    assert!(matches!(bot.balance(None).await, Err(Refused::Unable(Trouble::VmManager(_)))));
     bot.sim().heal();
     bot.until_status("it is back", |status| status.vmmanager_away.is_none()).await;
     bot.cycles(2).await;
@@ -515,8 +515,8 @@ async fn nodes_are_found_by_name_and_id_and_guessed_at() {
         unreachable!("no such node")
     };
     assert_eq!(similar.first().map(String::as_str), Some("kvm-01"));
-    let nothing = exclude("zzz").await.unwrap_err();
-    assert_eq!(nothing.to_string(), "there is no node zzz");
+    let nothing = Refused::NoSuchNode { found: "zzz".into(), similar: Vec::new() };
+    assert_eq!(exclude("zzz").await, Err(nothing));
 }
 
 /// A running scheduler over a simulated platform.

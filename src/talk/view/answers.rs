@@ -323,7 +323,8 @@ impl View {
     fn alert_line(&self, alert: &Alert, now: DateTime<Utc>) -> String {
         match alert {
             Alert::VmManagerAway { since, why } => {
-                self.say("alert-away", args![since = self.time(*since, now), why = words(why)])
+                let why = Arg::Html(self.api_failure(why));
+                self.say("alert-away", args![since = self.time(*since, now), why = why])
             }
             Alert::VmManagerBack { since, until } => self.say(
                 "alert-back",
@@ -369,7 +370,8 @@ impl View {
                 self.say("alert-restored", args![at = exported, dir = words(moved_to)])
             }
             Alert::StoreTrouble { since, why } => {
-                self.say("alert-store", args![since = self.time(*since, now), why = words(why)])
+                let why = Arg::Html(self.store_failure(why));
+                self.say("alert-store", args![since = self.time(*since, now), why = why])
             }
             Alert::SecondPoller { since } => {
                 self.say("alert-second-poller", args![since = self.time(*since, now)])

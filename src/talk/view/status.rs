@@ -78,7 +78,10 @@ impl View {
         let now = status.now;
         let mut lines = Vec::new();
         lines.extend(
-            status.vmmanager_away.as_ref().map(|why| self.say("status-away", args![why = words(why)])),
+            status
+                .vmmanager_away
+                .as_ref()
+                .map(|why| self.say("status-away", args![why = Arg::Html(self.api_failure(why))])),
         );
         lines.extend(status.restored_unconfirmed.then(|| self.say("status-restored", args![])));
         lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, now)));
@@ -92,7 +95,9 @@ impl View {
         if let Some(last) = &status.last_cycle {
             let at = self.time(last.at, now);
             lines.push(match &last.trouble {
-                Some(trouble) => self.say("status-last-trouble", args![at = at, why = words(trouble)]),
+                Some(trouble) => {
+                    self.say("status-last-trouble", args![at = at, why = Arg::Html(self.trouble(trouble))])
+                }
                 None => self.say("status-last-cycle", args![at = at]),
             });
         }

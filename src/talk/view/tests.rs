@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     event::Alert,
-    model::{ClusterId, Person, ProposalId, VmId},
+    model::{ApiFailure, ClusterId, Person, ProposalId, StoreFailure, Trouble, VmId},
     planner,
     scheduler::Refused,
     store::{Approval, Approver, Mode, Origin, ProposalState, StepState},
@@ -204,8 +204,11 @@ fn refusals() {
         Refused::AlreadyCounted { have: 1, need: 2 },
         Refused::OwnProposal { have: 0, need: 2 },
         Refused::DryRun,
-        Refused::VmManager("no answer".into()),
-        Refused::Store("no space left".into()),
+        Refused::Unable(Trouble::VmManager(ApiFailure::NoAnswer {
+            what: "GET /vm/v3/host".into(),
+            said: "timed out".into(),
+        })),
+        Refused::Unable(Trouble::Store(StoreFailure::Disk("no space left".into()))),
         Refused::NothingRunning,
         Refused::Stopping,
     ];
@@ -355,7 +358,7 @@ fn alerts() {
         learned,
     };
     let all = [
-        Alert::VmManagerAway { since: now(), why: "connection refused".into() },
+        Alert::VmManagerAway { since: now(), why: ApiFailure::Other("connection refused".into()) },
         Alert::VmManagerBack { since: now(), until: now() + TimeDelta::seconds(3700) },
         Alert::PictureShrank { cluster: ClusterId(1), vms_before: 300, vms_after: 140 },
         Alert::ForeignMigration { task: 5, cluster: Some(ClusterId(1)), vm: Some(VmId(1000)) },

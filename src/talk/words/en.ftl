@@ -310,9 +310,30 @@ refused-expired = Plan { $plan } has expired; Refresh makes a new one.
 refused-already-counted = Your approval is counted already: { $have } of { $need }.
 refused-own = Whoever asked for a plan cannot approve it: { $have } of { $need }.
 refused-dry-run = This is a dry run: nothing is carried out.
-refused-vmmanager = VMmanager cannot be used: { $why }
-refused-planning = ❌ The plan could not be computed: { $why }
-refused-store = My store cannot be used: { $why }
+trouble-vmmanager = VMmanager cannot be used: { $why }
+trouble-planning = ❌ The plan could not be computed: { $said }
+trouble-store = My store cannot be used: { $why }
+
+quotation = “{ $said }”
+said-nothing = no reason given
+
+api-settings = the settings for it are wrong: { $said }
+api-credentials = it does not accept the user and password or the token: { $said }
+api-forbidden = no permission for { $what }: { $said }
+api-put-off = it is unavailable, { $what } was put off
+api-unavailable = it is unavailable, { $what } was put off for { $waited }
+api-no-answer = no answer to { $what }: { $said }
+api-not-found = it does not know { $what }: { $said }
+api-refused = it refused { $what }: { $said } (status { $status })
+api-refused-code = it refused { $what }: { $said } (status { $status }, code { $code })
+api-unreadable = the answer to { $what } cannot be read: { $said }
+
+store-locked = another vm-balancer uses { $path }
+store-damaged = its files are damaged: { $said }
+store-newer = a newer vm-balancer wrote it (version { $found }, this one reads up to { $known })
+store-disk = { $said }
+store-in-flight = VM { $vm } has a migration that has not ended
+
 refused-stopping = I am being stopped; try again in a minute.
 
 nothing-to-do = { $over ->

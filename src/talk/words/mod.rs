@@ -3,6 +3,7 @@
 //! A text is made once, as HTML in which names are marked. The chat shows it as it is; the command line, JSON and the
 //! log take the marks away with [`plain`]. Knows no message, no page and no command.
 
+mod failures;
 pub(crate) mod format;
 mod reasons;
 mod text;
@@ -20,6 +21,12 @@ pub struct Words {
 }
 
 impl Words {
+    /// For the command line, JSON and the log.
+    #[must_use]
+    pub fn english() -> Self {
+        Self { language: Language::En, timezone: Tz::UTC }
+    }
+
     /// Returns the text of a message as HTML.
     pub(crate) fn say(&self, key: &str, args: &[(&'static str, Arg)]) -> String {
         self.language.say(key, args)

@@ -262,9 +262,7 @@ impl Words {
             }
             Refused::OwnProposal { have, need } => self.say("refused-own", args![have = *have, need = *need]),
             Refused::DryRun => self.say("refused-dry-run", args![]),
-            Refused::VmManager(why) => self.say("refused-vmmanager", args![why = words(why)]),
-            Refused::Planning(why) => self.say("refused-planning", args![why = words(why)]),
-            Refused::Store(why) => self.say("refused-store", args![why = words(why)]),
+            Refused::Unable(trouble) => self.trouble(trouble),
             Refused::NothingRunning => self.say("nothing-running", args![]),
             Refused::Stopping => self.say("refused-stopping", args![]),
         }

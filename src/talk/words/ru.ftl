@@ -323,9 +323,30 @@ refused-expired = Срок плана { $plan } вышел; «Обновить»
 refused-already-counted = Ваш голос уже учтён: { $have } из { $need }.
 refused-own = Кто попросил план, не может его подтвердить: { $have } из { $need }.
 refused-dry-run = Это пробный режим: ничего не выполняется.
-refused-vmmanager = VMmanager недоступен: { $why }
-refused-planning = ❌ Не удалось посчитать план: { $why }
-refused-store = Моё хранилище недоступно: { $why }
+trouble-vmmanager = VMmanager недоступен: { $why }
+trouble-planning = ❌ Не удалось рассчитать план: { $said }
+trouble-store = Моё хранилище недоступно: { $why }
+
+quotation = «{ $said }»
+said-nothing = причина не названа
+
+api-settings = ошибка в настройках подключения: { $said }
+api-credentials = логин с паролем или токен не приняты: { $said }
+api-forbidden = нет прав на { $what }: { $said }
+api-put-off = сервис не готов, запрос { $what } отложен
+api-unavailable = сервис не готов, запрос { $what } откладывался { $waited }
+api-no-answer = нет ответа на { $what }: { $said }
+api-not-found = запрос { $what } ничего не нашёл: { $said }
+api-refused = отказ на { $what }: { $said } (статус { $status })
+api-refused-code = отказ на { $what }: { $said } (статус { $status }, код { $code })
+api-unreadable = ответ на { $what } не удалось разобрать: { $said }
+
+store-locked = папку { $path } использует другой процесс vm-balancer
+store-damaged = файлы повреждены: { $said }
+store-newer = его записала более новая версия vm-balancer (формат { $found }, эта версия читает до { $known })
+store-disk = { $said }
+store-in-flight = миграция ВМ { $vm } ещё не завершена
+
 refused-stopping = Меня останавливают; повторите через минуту.
 
 nothing-to-do = { $over ->

@@ -167,6 +167,7 @@ mod tests {
     fn every_message_that_is_said_exists_and_every_message_is_said() {
         let known: BTreeSet<_> = messages(Language::En).into_keys().collect();
         let rooms = [
+            include_str!("failures.rs"),
             include_str!("format.rs"),
             include_str!("reasons.rs"),
             include_str!("../view/mod.rs"),
