@@ -113,6 +113,51 @@ pub struct NodeInfo {
     pub ssh_port: Option<u16>,
 }
 
+impl NodeInfo {
+    /// An active node of which nothing but its name and place is known, as a snapshot file that says no more gives it.
+    ///
+    /// ```
+    /// use vm_balancer::model::{ClusterId, Mib, NodeId, NodeInfo};
+    ///
+    /// let node = NodeInfo::new(NodeId(10), "node-001", ClusterId(1))
+    ///     .with_cpu(32, 64)
+    ///     .with_memory(Mib(262_144), Mib(131_072));
+    /// assert_eq!(node.cpu_used, Some(64));
+    /// ```
+    pub fn new(id: NodeId, name: impl Into<String>, cluster: ClusterId) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            cluster,
+            cpu_total: None,
+            cpu_used: None,
+            memory_total: None,
+            memory_used: None,
+            vm_count: 0,
+            vm_limit: None,
+            maintenance: false,
+            vm_creation_allowed: true,
+            qemu_version: None,
+            load: None,
+            state: active(),
+            address: None,
+            ssh_port: None,
+        }
+    }
+
+    /// The node with this many cores and vCPUs allocated on them.
+    #[must_use]
+    pub fn with_cpu(self, cores: u32, allocated: u32) -> Self {
+        Self { cpu_total: Some(cores), cpu_used: Some(allocated), ..self }
+    }
+
+    /// The node with this memory, and this much of it allocated.
+    #[must_use]
+    pub fn with_memory(self, total: Mib, allocated: Mib) -> Self {
+        Self { memory_total: Some(total), memory_used: Some(allocated), ..self }
+    }
+}
+
 /// A node's own measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
@@ -163,6 +208,24 @@ pub struct VmInfo {
     pub measured: Option<VmUse>,
     /// `cpu_mode` is `host-passthrough`: unlike CPUs may freeze it after a migration.
     pub host_passthrough: bool,
+}
+
+impl VmInfo {
+    /// An active VM that may be moved.
+    pub fn new(id: VmId, name: impl Into<String>, node: NodeId, cpu_cores: u32, memory: Mib) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            node,
+            cpu_cores,
+            memory,
+            state: active(),
+            blocked_by: Vec::new(),
+            disk: None,
+            measured: None,
+            host_passthrough: false,
+        }
+    }
 }
 
 /// A VM's measured use.

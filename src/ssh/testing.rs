@@ -29,37 +29,9 @@ pub fn settings() -> Settings {
 }
 
 pub fn node(id: u64, name: &str) -> NodeInfo {
-    NodeInfo {
-        id: NodeId(id),
-        name: name.into(),
-        cluster: ClusterId(1),
-        cpu_total: Some(32),
-        cpu_used: Some(64),
-        memory_total: Some(Mib(262_144)),
-        memory_used: Some(Mib(131_072)),
-        vm_count: 0,
-        vm_limit: None,
-        maintenance: false,
-        vm_creation_allowed: true,
-        qemu_version: None,
-        load: None,
-        state: "active".into(),
-        address: None,
-        ssh_port: None,
-    }
+    NodeInfo::new(NodeId(id), name, ClusterId(1)).with_cpu(32, 64).with_memory(Mib(262_144), Mib(131_072))
 }
 
 pub fn vm(id: u64, name: &str, node: u64) -> VmInfo {
-    VmInfo {
-        id: VmId(id),
-        name: name.into(),
-        node: NodeId(node),
-        cpu_cores: 4,
-        memory: Mib(8192),
-        state: "active".into(),
-        blocked_by: Vec::new(),
-        disk: None,
-        measured: None,
-        host_passthrough: false,
-    }
+    VmInfo::new(VmId(id), name, NodeId(node), 4, Mib(8192))
 }

@@ -822,44 +822,16 @@ fn info(id: u64, node: &SimNode) -> NodeInfo {
 }
 
 fn node_info(id: u64) -> NodeInfo {
-    NodeInfo {
-        id: NodeId(id),
-        name: format!("node-{id}"),
-        cluster: ClusterId(1),
-        cpu_total: Some(16),
-        cpu_used: Some(8),
-        memory_total: Some(Mib(262_144)),
-        memory_used: Some(Mib(65_536)),
-        vm_count: 0,
-        vm_limit: None,
-        maintenance: false,
-        vm_creation_allowed: true,
-        qemu_version: None,
-        load: None,
-        state: "active".into(),
-        address: None,
-        ssh_port: None,
-    }
+    NodeInfo::new(NodeId(id), format!("node-{id}"), ClusterId(1))
+        .with_cpu(16, 8)
+        .with_memory(Mib(262_144), Mib(65_536))
 }
 
 fn snapshot(nodes: Vec<NodeInfo>, vms: &[(u64, &str)]) -> Snapshot {
     let mut snapshot = Snapshot::empty("2026-11-23T20:15:00Z".parse().unwrap());
     snapshot.clusters = vec![ClusterInfo::new(ClusterId(1), "msk")];
-    snapshot.vms = vms
-        .iter()
-        .map(|(id, name)| VmInfo {
-            id: VmId(*id),
-            name: (*name).into(),
-            node: nodes[0].id,
-            cpu_cores: 8,
-            memory: Mib(8192),
-            state: "active".into(),
-            blocked_by: Vec::new(),
-            disk: None,
-            measured: None,
-            host_passthrough: false,
-        })
-        .collect();
+    let vm = |&(id, name): &(u64, &str)| VmInfo::new(VmId(id), name, nodes[0].id, 8, Mib(8192));
+    snapshot.vms = vms.iter().map(vm).collect();
     snapshot.nodes = nodes;
     snapshot
 }

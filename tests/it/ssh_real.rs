@@ -305,37 +305,9 @@ fn nodes() -> [NodeInfo; 3] {
 }
 
 fn node(id: u64, name: &str) -> NodeInfo {
-    NodeInfo {
-        id: NodeId(id),
-        name: name.into(),
-        cluster: ClusterId(1),
-        cpu_total: Some(8),
-        cpu_used: Some(0),
-        memory_total: Some(Mib(65_536)),
-        memory_used: Some(Mib(0)),
-        vm_count: 0,
-        vm_limit: None,
-        maintenance: false,
-        vm_creation_allowed: true,
-        qemu_version: None,
-        load: None,
-        state: "active".into(),
-        address: None,
-        ssh_port: None,
-    }
+    NodeInfo::new(NodeId(id), name, ClusterId(1)).with_cpu(8, 0).with_memory(Mib(65_536), Mib(0))
 }
 
 fn vm(id: u64, name: &str, cpu_cores: u32, memory: u64) -> VmInfo {
-    VmInfo {
-        id: VmId(id),
-        name: name.into(),
-        node: NodeId(2),
-        cpu_cores,
-        memory: Mib(memory),
-        state: "active".into(),
-        blocked_by: Vec::new(),
-        disk: None,
-        measured: None,
-        host_passthrough: false,
-    }
+    VmInfo::new(VmId(id), name, NodeId(2), cpu_cores, Mib(memory))
 }

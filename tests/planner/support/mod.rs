@@ -21,22 +21,10 @@ pub fn noon() -> DateTime<Utc> {
 /// An empty node of cluster 1.
 pub fn node(id: u64, memory_mib: u64, cores: u32) -> NodeInfo {
     NodeInfo {
-        id: NodeId(id),
-        name: format!("node-{id:04}"),
-        cluster: ClusterId(1),
-        cpu_total: Some(cores),
-        cpu_used: Some(0),
-        memory_total: Some(Mib(memory_mib)),
-        memory_used: Some(Mib(0)),
-        vm_count: 0,
-        vm_limit: None,
-        maintenance: false,
-        vm_creation_allowed: true,
         qemu_version: Some(QemuVersion::new("7.2.0")),
-        load: None,
-        state: "active".into(),
-        address: None,
-        ssh_port: None,
+        ..NodeInfo::new(NodeId(id), format!("node-{id:04}"), ClusterId(1))
+            .with_cpu(cores, 0)
+            .with_memory(Mib(memory_mib), Mib(0))
     }
 }
 
@@ -59,18 +47,7 @@ pub fn measured(five: f64) -> Measured {
 
 /// An idle VM that may move.
 pub fn vm(id: u64, node: u64, vcpus: u32, memory_mib: u64) -> VmInfo {
-    VmInfo {
-        id: VmId(id),
-        name: format!("vm-{id:05}"),
-        node: NodeId(node),
-        cpu_cores: vcpus,
-        memory: Mib(memory_mib),
-        state: "active".into(),
-        blocked_by: Vec::new(),
-        disk: None,
-        measured: None,
-        host_passthrough: false,
-    }
+    VmInfo::new(VmId(id), format!("vm-{id:05}"), NodeId(node), vcpus, Mib(memory_mib))
 }
 
 /// One cluster of these nodes and VMs, the nodes' own sums filled in.
