@@ -19,7 +19,10 @@ use teloxide::{
     },
 };
 
-use crate::talk::view::{Button, Page};
+use crate::talk::{
+    cards::Address,
+    view::{Button, Page},
+};
 
 /// A call answers within a second; on a 5xx teloxide alone sleeps ten.
 const CALL_PATIENCE: Duration = Duration::from_secs(30);
@@ -64,14 +67,6 @@ pub(super) enum Failure {
     NoAnswer(String),
     #[error("refused: {0}")]
     Refused(String),
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) chat: i64,
-    pub(super) thread: Option<i32>,
-    pub(super) reply_to: Option<i32>,
 }
 
 /// How a text is written.

@@ -17,15 +17,14 @@ use teloxide::types::{CallbackQuery, ChatKind, Message, Update, UpdateKind, User
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    api::{Address, Api, Failure},
+    api::{Api, Failure},
     chats::Chats,
-    notifier::{ChatTarget, Note, Parts, TelegramNotifier},
-    outbox::{Answer, Spacing},
+    notifier::{ChatTarget, TelegramNotifier},
 };
 use crate::{
     clock::Clock,
@@ -36,15 +35,13 @@ use crate::{
     store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
     talk::{
         access::{ChatAdmins, Lists, Place, Sender},
+        cards::{Address, Answer, Input, Spacing},
         dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
         press::{Choice, Press},
         view::{HistoryPage, HistoryRow, Page, StalePress, View},
         words::{Language, escape},
     },
 };
-
-/// Answers on their way to the writer; it takes them at once.
-const NOTES_MAX: usize = 256;
 
 /// Who is a group's administrator is asked again after this.
 const ADMINS_FRESH: TimeDelta = TimeDelta::minutes(5);
@@ -154,7 +151,7 @@ struct Shared {
     events: Events,
     clock: Clock,
     chats: Chats,
-    notes: mpsc::Sender<Note>,
+    inputs: mpsc::Sender<Input>,
     /// The bot's user name.
     name: Mutex<String>,
     admins: Mutex<BTreeMap<i64, (ChatAdmins, DateTime<Utc>)>>,
@@ -174,30 +171,17 @@ impl Bot {
         events: Events,
         clock: Clock,
     ) -> Result<Self, BotError> {
-        let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
-            .map_err(BotError::Client)?;
-        let chats = Chats::open(store.clone())?;
-        let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let parts = Parts {
-            api: api.clone(),
-            handle: handle.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-            chats: chats.clone(),
-            view: View::new(settings.language, settings.timezone),
-            home: settings.chat,
-            spacing: settings.spacing,
-        };
-        let notifier = TelegramNotifier::new(parts, &events, noted)?;
+        let notifier =
+            TelegramNotifier::new(&settings, handle.clone(), store.clone(), &events, clock.clone())?;
         let shared = Shared {
             settings,
-            api,
+            api: notifier.api(),
             handle,
             store,
             events,
             clock,
-            chats,
-            notes,
+            chats: notifier.chats(),
+            inputs: notifier.inputs(),
             name: Mutex::default(),
             admins: Mutex::default(),
             strangers: Mutex::default(),
@@ -478,9 +462,8 @@ impl Shared {
     }
 
     async fn answer(&self, to: Address, page: Page, rewrites: Option<i32>) {
-        let answer = Answer { to, page, rewrites, since: Instant::now() };
-        // A writer that has ended answers nobody.
-        let _ = self.notes.send(Note::Answer(answer)).await;
+        // Nothing is answered once the writer has ended.
+        let _ = self.inputs.send(Input::Answer(Answer { to, page, rewrites })).await;
     }
 
     async fn answer_press(&self, query: &str, answer: &PressAnswer) {
@@ -497,12 +480,12 @@ impl Shared {
 
     async fn heard(&self, chat: i64) {
         if self.chats.dead_chats().contains(&chat) {
-            let _ = self.notes.send(Note::Heard(chat)).await;
+            let _ = self.inputs.send(Input::Heard(chat)).await;
         }
     }
 
     async fn moved(&self, from: i64, to: i64) {
-        let _ = self.notes.send(Note::Moved { from, to }).await;
+        let _ = self.inputs.send(Input::Moved { from, to }).await;
     }
 
     fn view(&self) -> View {

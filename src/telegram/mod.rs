@@ -6,8 +6,7 @@ mod api;
 mod bot;
 mod chats;
 mod notifier;
-mod outbox;
 
+pub use crate::talk::cards::Spacing;
 pub use bot::{Bot, BotError, POLL_TIMEOUT, SECOND_POLLER_PAUSE, Settings, name, reach};
 pub use notifier::{ChatTarget, TelegramNotifier};
-pub use outbox::Spacing;

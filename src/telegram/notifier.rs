@@ -1,76 +1,60 @@
-//! Shows people what the store knows: one message for each matter, edited as it goes on.
+//! Carries out what [`crate::talk::cards`] says: reads the store for it, makes its calls, records its cards.
 //!
-//! [`TelegramNotifier`] carries out what [`super::outbox`] says is next, and reads the store when it does: what
-//! Telegram missed while it was away is never sent late, only how things stand. It holds up nobody: the balancer
-//! does not know that it exists.
+//! It holds up nobody: the balancer does not know that it exists. What could not be read or recorded is tried again
+//! until the store can be used.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
+    time::Duration,
 };
 
 use futures::FutureExt as _;
 use tokio::{
-    sync::{broadcast::error::RecvError, mpsc},
+    sync::{broadcast, broadcast::error::RecvError, mpsc},
     task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    api::{Address, Api, Failure, Markup},
+    api::{Api, Failure, Markup},
+    bot::{BotError, Settings},
     chats::Chats,
-    outbox::{Answer, Card, Job, Queue, Rank, Shown, Spacing, Subject, WAITING_CARDS_MAX},
 };
 use crate::{
     clock::Clock,
     event::{Alert, Event, Events},
     model::ProposalId,
     scheduler::Handle,
-    store::{KeptAlert, Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError},
-    talk::view::{Page, View},
+    store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
+    talk::{
+        cards::{Address, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
+        view::View,
+    },
 };
 
 /// Where cards are in the store's outbox.
 const CARD: &str = "card:";
 
-/// After a start, or when events were missed, so many of the newest proposals are compared with what is shown;
-/// those that can still change are compared besides.
+/// How many inputs of the reader may wait; they are taken at once.
+const INPUTS_MAX: usize = 256;
+
+/// How many of the newest proposals are compared with what is shown after a start, or when events were missed.
+/// Proposals that can still change are compared besides.
 const LOOKED_THROUGH: usize = 200;
-
-/// The same alert within this time is the same matter: its message is edited instead of ringing again.
-const SAME_MATTER: chrono::TimeDelta = chrono::TimeDelta::hours(1);
-
-/// What ended before this is no news, whether it was shown or not; shorter than cards are kept.
-const NEWS: chrono::TimeDelta = chrono::TimeDelta::days(1);
 
 /// An alert that waited longer than this, for a chat or for somebody to start the bot, is no news.
 const ALERT_NEWS: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
-/// After an error of the store everything is compared with it again, so often until there is none: a full disk
-/// takes minutes at least.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
-const BAD_TOKEN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+/// Retry interval after a store error. A full disk takes minutes to clear, so there is no hurry.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long the last edits may take when everything stops; the whole stop has 10 s.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How long an alert waits to learn whether this is a dry run.
-const DRY_RUN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// What the reader of updates tells the writer.
-#[derive(Debug)]
-pub(super) enum Note {
-    Answer(Answer),
-    /// Something came from this chat, so it can be written to.
-    Heard(i64),
-    Moved {
-        from: i64,
-        to: i64,
-    },
-}
+const DRY_RUN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The chat for reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,125 +64,107 @@ pub struct ChatTarget {
     pub thread: Option<i32>,
 }
 
-/// Writes to chats.
+/// Shows proposals and alerts in chats and keeps their messages up to date.
 pub struct TelegramNotifier {
     api: Api,
     handle: Handle,
     store: Store,
     clock: Clock,
     chats: Chats,
-    view: View,
-    home: Option<ChatTarget>,
-    heard: tokio::sync::broadcast::Receiver<Event>,
-    notes: mpsc::Receiver<Note>,
-    queue: Queue,
-    cards: BTreeMap<String, Card>,
-    /// Cards that the store did not take as they are.
+    events: broadcast::Receiver<Event>,
+    inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+    cards: Cards,
+    calls: JoinSet<(Call, Result<Option<i32>, Failure>)>,
+    started: Instant,
+    /// Keys of cards that the store did not take as they are.
     unrecorded: BTreeSet<String>,
     /// The store could not be used, and that was logged.
     troubled: bool,
     look_again: Option<Instant>,
 }
 
-/// What came of one job.
-enum Ended {
-    Answer { answer: Answer, result: Result<(), Failure> },
-    Card { key: String, chat: i64, step: Step, result: Result<Option<i32>, Failure> },
-}
-
-/// One call that brings a card nearer to what it should show.
-#[derive(Clone, Debug, PartialEq)]
-enum Step {
-    Send { index: usize, page: Page },
-    Edit { message: i32, page: Page },
-    Delete { message: i32 },
-}
-
-/// What a card should show.
-struct Wanted {
-    pages: Vec<Page>,
-    revision: u64,
-    settled: bool,
-    rank: Rank,
-}
-
-/// What [`TelegramNotifier`] is joined from.
-pub(super) struct Parts {
-    pub(super) api: Api,
-    pub(super) handle: Handle,
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) chats: Chats,
-    pub(super) view: View,
-    pub(super) home: Option<ChatTarget>,
-    pub(super) spacing: Spacing,
-}
-
 impl TelegramNotifier {
-    /// Listens from here on; what was said before is found in the store.
-    pub(super) fn new(
-        parts: Parts,
+    /// Joins the parts and starts to listen to events; what happened before is found in the store.
+    ///
+    /// # Errors
+    ///
+    /// Says that the HTTP client or the store cannot be used.
+    pub fn new(
+        settings: &Settings,
+        handle: Handle,
+        store: Store,
         events: &Events,
-        notes: mpsc::Receiver<Note>,
-    ) -> Result<Self, StoreError> {
-        let Parts { api, handle, store, clock, chats, view, home, spacing } = parts;
-        let heard = events.listen();
-        let cards = store.outbox().with_prefix::<Card>(CARD)?.into_iter();
-        let cards = cards.map(|(_, card)| (card.key(), card)).collect();
-        let queue = Queue::new(spacing);
+        clock: Clock,
+    ) -> Result<Self, BotError> {
+        let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
+            .map_err(BotError::Client)?;
+        let events = events.listen();
+        let chats = Chats::open(store.clone())?;
+        let view = View::new(settings.language, settings.timezone);
+        let home = settings.chat.map(|ChatTarget { chat, thread }| Address { chat, thread, reply_to: None });
+        let kept: Vec<(String, Card)> = store.outbox().with_prefix(CARD)?;
+        let kept = kept.into_iter().map(|(_, card)| card);
+        let cards =
+            Cards::new(view, home, settings.spacing, kept).knowing(chats.moves(), &chats.dead_chats());
         Ok(Self {
             api,
             handle,
             store,
             clock,
             chats,
-            view,
-            home,
-            heard,
-            notes,
-            queue,
+            events,
+            inputs: mpsc::channel(INPUTS_MAX),
             cards,
+            calls: JoinSet::new(),
+            started: Instant::now(),
             unrecorded: BTreeSet::new(),
             troubled: false,
             look_again: None,
         })
     }
 
+    /// Returns where the reader of updates puts answers and what it learns of chats.
+    pub(super) fn inputs(&self) -> mpsc::Sender<Input> {
+        self.inputs.0.clone()
+    }
+
+    pub(super) fn api(&self) -> Api {
+        self.api.clone()
+    }
+
+    pub(super) fn chats(&self) -> Chats {
+        self.chats.clone()
+    }
+
     /// Writes until `shutdown`, and then for a moment what is ready.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) {
-        let mut jobs: JoinSet<Ended> = JoinSet::new();
-        for chat in self.chats.dead_chats() {
-            self.queue.dead(chat);
-        }
+    pub async fn run(mut self, shutdown: CancellationToken) {
         self.catch_up().await;
         loop {
-            self.begin(&mut jobs);
-            let wake = self.queue.wake_at(Instant::now());
+            let wake = self.cards.wake_at(self.started.elapsed()).map(|after| self.started + after);
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                event = self.heard.recv() => match event {
+                event = self.events.recv() => match event {
                     Ok(event) => self.hear(event).await,
                     Err(RecvError::Lagged(_)) => self.catch_up().await,
                     Err(RecvError::Closed) => break,
                 },
-                Some(note) = self.notes.recv() => self.note(note),
-                Some(ended) = jobs.join_next(), if !jobs.is_empty() => self.ended(ended),
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                Some(input) = self.inputs.1.recv() => self.on(input),
+                Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => self.ended(ended),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.on(Input::Wake),
                 () = sleep_until(self.look_again.unwrap_or_else(Instant::now)), if self.look_again.is_some() => {
                     self.catch_up().await;
                 }
             }
         }
-        let _ = timeout(LAST_WORDS, self.last_words(&mut jobs)).await;
+        let _ = timeout(LAST_WORDS, self.last_words()).await;
     }
 
-    async fn last_words(&mut self, jobs: &mut JoinSet<Ended>) {
-        while let Ok(event) = self.heard.try_recv() {
+    async fn last_words(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
             self.hear(event).await;
         }
-        loop {
-            self.begin(jobs);
-            let Some(ended) = jobs.join_next().await else { return };
+        self.on(Input::Wake);
+        while let Some(ended) = self.calls.join_next().await {
             self.ended(ended);
         }
     }
@@ -206,8 +172,15 @@ impl TelegramNotifier {
     /// Compares the store with what is shown; after an error of the store it is done again.
     async fn catch_up(&mut self) {
         self.look_again = None;
-        self.record_again();
-        self.compare();
+        for key in std::mem::take(&mut self.unrecorded) {
+            if let Some(card) = self.cards.card(&key).cloned() {
+                self.record(&card);
+            }
+        }
+        match self.everything() {
+            Ok(proposals) => self.on(Input::Everything(proposals)),
+            Err(error) => self.trouble(&error),
+        }
         self.take_alerts().await;
         if self.look_again.is_none() && std::mem::take(&mut self.troubled) {
             tracing::info!("what is shown can be compared with the store again");
@@ -217,49 +190,32 @@ impl TelegramNotifier {
     /// Notes that the store could not be used: what could not be done is done when it can.
     fn trouble(&mut self, error: &StoreError) {
         if !std::mem::replace(&mut self.troubled, true) {
-            tracing::error!(error = %error.chain(), "what is to be shown cannot be read or recorded; trying again");
+            tracing::error!(error = %error.chain(), "what is to be shown cannot be read or recorded; will retry");
         }
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
     }
 
-    fn compare(&mut self) {
-        let unsettled: Vec<_> =
-            self.cards.iter().filter(|(_, card)| !card.settled).map(|(key, _)| key.clone()).collect();
-        let now = self.clock.now();
-        match self.proposals() {
-            Ok(proposals) => {
-                for proposal in proposals {
-                    // What ended long ago was shown then, and its card is gone; it is no news.
-                    if !proposal.state.is_final() || now - proposal.created_at < NEWS {
-                        self.see(&proposal);
-                    }
-                }
+    fn everything(&self) -> Result<Vec<Proposal>, StoreError> {
+        let listed =
+            self.store.recent_proposals(LOOKED_THROUGH)?.into_iter().chain(self.store.open_proposals()?);
+        let mut all: BTreeMap<ProposalId, Proposal> =
+            listed.map(|proposal| (proposal.id, proposal)).collect();
+        for id in self.cards.proposals() {
+            if !all.contains_key(&id)
+                && let Some(proposal) = self.store.proposal(id)?
+            {
+                all.insert(id, proposal);
             }
-            Err(error) => self.trouble(&error),
-        }
-        for key in unsettled {
-            self.want(&key);
-        }
-        let outdated: Vec<_> =
-            self.cards.iter().filter(|(_, card)| card.is_outdated(now)).map(|(key, _)| key.clone()).collect();
-        for key in outdated {
-            self.remove(&key);
-        }
-    }
-
-    fn proposals(&self) -> Result<Vec<Proposal>, StoreError> {
-        let mut all: BTreeMap<ProposalId, Proposal> = BTreeMap::new();
-        for proposal in
-            self.store.recent_proposals(LOOKED_THROUGH)?.into_iter().chain(self.store.open_proposals()?)
-        {
-            all.insert(proposal.id, proposal);
         }
         Ok(all.into_values().collect())
     }
 
     async fn hear(&mut self, event: Event) {
         match event {
-            Event::Proposal(id) => self.see_number(id),
+            Event::Proposal(id) => match self.with_relatives(id) {
+                Ok(with) => self.on(Input::Changed { id, with }),
+                Err(error) => self.trouble(&error),
+            },
             Event::Alert(alert) => {
                 let dry_run = self.is_dry_run().await;
                 self.take_alert(alert, dry_run);
@@ -267,7 +223,24 @@ impl TelegramNotifier {
         }
     }
 
-    /// Makes cards of the alerts that nobody has made one of: said before this listened, or missed since.
+    /// Reads a proposal, the one that it replaced, and those that replaced it.
+    fn with_relatives(&self, id: ProposalId) -> Result<Vec<Proposal>, StoreError> {
+        let mut found = Vec::new();
+        let mut next = Some(id);
+        while let Some(proposal) = next.map(|id| self.store.proposal(id)).transpose()?.flatten() {
+            next = match proposal.state {
+                ProposalState::Superseded { by, .. } if by > proposal.id => Some(by),
+                _ => None,
+            };
+            found.push(proposal);
+        }
+        if let Some(Origin::Replaces(older)) = found.first().map(|proposal| &proposal.origin) {
+            found.extend(self.store.proposal(*older)?);
+        }
+        Ok(found)
+    }
+
+    /// Takes the alerts that no card was made of: raised before this listened, or missed since.
     async fn take_alerts(&mut self) {
         let kept = match self.store.alerts() {
             Ok(kept) => kept,
@@ -286,14 +259,14 @@ impl TelegramNotifier {
     }
 
     async fn is_dry_run(&self) -> bool {
-        // A scheduler that does not answer is on its way out; what it said is said all the same.
+        // A scheduler that does not answer is stopping; its alerts are shown all the same.
         matches!(timeout(DRY_RUN_PATIENCE, self.handle.dry_run()).await, Ok(Ok(true)))
     }
 
-    /// From here on the card keeps the alert.
+    /// Makes a card of an alert. From then on the card keeps it.
     fn take_alert(&mut self, alert: Alert, dry_run: bool) {
-        self.see_alert(alert.clone(), dry_run);
-        if !self.unrecorded.contains(&alert_card(&alert)) {
+        self.on(Input::Alert { alert: alert.clone(), dry_run });
+        if !self.unrecorded.contains(&alert_key(&alert)) {
             self.forget_alert(&alert);
         }
     }
@@ -304,564 +277,110 @@ impl TelegramNotifier {
         }
     }
 
-    fn see_number(&mut self, id: ProposalId) {
-        match self.store.proposal(id) {
-            Ok(Some(proposal)) => self.see(&proposal),
-            Ok(None) => {}
-            Err(error) => self.trouble(&error),
-        }
-    }
-
-    fn note(&mut self, note: Note) {
-        match note {
-            Note::Answer(answer) => {
-                if !self.queue.answer(answer) {
-                    tracing::warn!("too many answers wait for Telegram; one is left out");
-                }
-            }
-            Note::Heard(chat) => {
-                self.chats.alive(chat);
-                self.queue.alive(chat);
-            }
-            Note::Moved { from, to } => self.moved(from, to),
-        }
-    }
-
-    /// Makes a card of a proposal, or of its newer state.
-    fn see(&mut self, proposal: &Proposal) {
-        if let Err(error) = self.try_to_see(proposal) {
-            self.trouble(&error);
-        }
-    }
-
-    fn try_to_see(&mut self, proposal: &Proposal) -> Result<(), StoreError> {
-        let Some(to) = self.address(proposal) else { return Ok(()) };
-        let scheduled_for = (proposal.origin == Origin::Schedule).then_some(proposal.cluster);
-        let subject = Subject::Proposal { id: proposal.id, scheduled_for };
-        let fresh = Card::new(subject, to, self.clock.now());
-        let key = fresh.key();
-        match self.cards.get(&key) {
-            Some(card) if card.shown == Some(proposal.revision) => return Ok(()),
-            Some(_) => {}
-            None => {
-                let mut card = fresh;
-                if takes_over(proposal) {
-                    self.adopt(proposal, &mut card)?;
-                }
-                if let (ProposalState::Superseded { by, .. }, true) =
-                    (&proposal.state, card.messages.is_empty())
-                {
-                    // Nobody saw it; what took its place is shown instead.
-                    self.see_number(*by);
-                    return Ok(());
-                }
-                self.keep(card);
-            }
-        }
-        if let ProposalState::Superseded { by, .. } = proposal.state
-            && let Some(newer) = self.store.proposal(by)?
-            && takes_over(&newer)
-        {
-            // The newer one goes on in this message.
-            self.see(&newer);
-            if !self.cards.contains_key(&key) {
-                return Ok(());
-            }
-        }
-        self.want(&key);
-        Ok(())
-    }
-
-    /// Takes over the messages of the proposal that gave way to this one.
-    fn adopt(&mut self, newer: &Proposal, card: &mut Card) -> Result<(), StoreError> {
-        let Some((key, revision)) = self.gave_way_to(newer, card.chat)? else { return Ok(()) };
-        let Some(mut older) = self.remove(&key) else { return Ok(()) };
-        card.thread = older.thread;
-        card.reply_to = older.reply_to;
-        let messages = std::mem::take(&mut older.messages).into_iter();
-        card.messages = messages.map(|shown| Shown { hash: String::new(), ..shown }).collect();
-        // Kept without messages: what is shown in another's place must not be sent again after a restart.
-        older.shown = Some(revision);
-        older.settled = true;
-        older.touched_at = self.clock.now();
-        self.keep(older);
-        Ok(())
-    }
-
-    /// The card with messages in this chat whose proposal gave way to this one, and that proposal's revision.
-    fn gave_way_to(&self, newer: &Proposal, chat: i64) -> Result<Option<(String, u64)>, StoreError> {
-        for (key, older) in self.cards.iter().rev() {
-            let Subject::Proposal { id, .. } = older.subject else { continue };
-            if id >= newer.id || older.chat != chat || older.messages.is_empty() {
-                continue;
-            }
-            if let Some(older) = self.store.proposal(id)?.filter(|older| gave_way(older, newer)) {
-                return Ok(Some((key.clone(), older.revision)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn address(&self, proposal: &Proposal) -> Option<Address> {
-        let home = self.home.map(|home| Address { chat: home.chat, thread: home.thread, reply_to: None });
-        let to = match &proposal.reply_to {
-            Some(reply) => Some(Address { chat: reply.chat, thread: reply.thread, reply_to: reply.message }),
-            None => home,
-        }?;
-        Some(self.resolved(to))
-    }
-
-    /// The address in the group's present number; topics and messages of the old one mean nothing there.
-    fn resolved(&self, to: Address) -> Address {
-        match self.chats.resolve(to.chat) {
-            chat if chat == to.chat => to,
-            chat => Address { chat, thread: None, reply_to: None },
-        }
-    }
-
-    fn see_alert(&mut self, alert: Alert, dry_run: bool) {
-        let Some(home) = self.home else { return };
-        let to = self.resolved(Address { chat: home.chat, thread: home.thread, reply_to: None });
-        let now = self.clock.now();
-        let key = alert_card(&alert);
-        let said = Subject::Alert { alert: alert.clone(), revision: 0, dry_run };
-        let mut card = match self.cards.remove(&key) {
-            Some(card) if goes_on(&card, &alert, now) => card,
-            Some(_) | None => Card::new(said, to, now),
-        };
-        if let Subject::Alert { alert: known, .. } = &card.subject
-            && *known == alert
-            && card.shown.is_some()
-        {
-            // Said already.
-            self.cards.insert(key, card);
-            return;
-        }
-        let revision = match &card.subject {
-            Subject::Alert { revision, .. } => revision + 1,
-            Subject::Proposal { .. } | Subject::Missing { .. } => 1,
-        };
-        card.subject = Subject::Alert { alert, revision, dry_run };
-        card.settled = false;
-        card.touched_at = now;
-        self.keep(card);
-        self.want(&key);
-    }
-
-    /// Queues a card that does not show what it should.
-    fn want(&mut self, key: &str) {
-        let Some(card) = self.cards.get(key) else { return };
-        let chat = card.chat;
-        match self.wanted(card) {
-            Ok(Some(wanted)) if card.shown == Some(wanted.revision) => {}
-            Ok(Some(wanted)) => {
-                self.queue.show(key, chat, wanted.rank);
-                self.bound();
-            }
-            Ok(None) => {
-                self.remove(key);
-            }
-            Err(error) => self.trouble(&error),
-        }
-    }
-
-    /// What does not fit any more is counted and said, never just left out.
-    fn bound(&mut self) {
-        let waiting = self.queue.waiting();
-        if waiting.len() <= WAITING_CARDS_MAX {
-            return;
-        }
-        let is_report = |key: &&String| key.as_str() != "missing";
-        let Some(oldest) = waiting.iter().find(is_report).cloned() else { return };
-        let troubled = self.cards.get(&oldest).is_some_and(|card| self.is_trouble(card));
-        self.queue.forget(&oldest);
-        let left_out = self.remove(&oldest);
-        let to = left_out.map(|card| Address { chat: card.chat, thread: card.thread, reply_to: None });
-        let Some(to) = to else { return };
-        let (quiet_before, troubled_before) = match self.cards.get("missing").map(|card| &card.subject) {
-            Some(Subject::Missing { quiet, troubled }) => (*quiet, *troubled),
-            _ => (0, 0),
-        };
-        let subject = Subject::Missing {
-            quiet: quiet_before + u64::from(!troubled),
-            troubled: troubled_before + u64::from(troubled),
-        };
-        let mut card =
-            self.cards.remove("missing").unwrap_or_else(|| Card::new(subject.clone(), to, self.clock.now()));
-        card.subject = subject;
-        card.settled = false;
-        let chat = card.chat;
-        self.keep(card);
-        self.queue.show("missing", chat, Rank::Matter);
-    }
-
-    fn is_trouble(&self, card: &Card) -> bool {
-        let Subject::Proposal { id, .. } = card.subject else { return true };
-        let Ok(Some(proposal)) = self.store.proposal(id) else { return true };
-        proposal.steps.iter().any(|step| match &step.state {
-            StepState::Ended { outcome, .. } => matches!(outcome, Outcome::Failed | Outcome::Lost),
-            StepState::Waiting | StepState::LeftOut { .. } | StepState::Running { .. } => false,
-        })
-    }
-
-    /// What a card should show; `None` where there is nothing to show any more.
-    fn wanted(&self, card: &Card) -> Result<Option<Wanted>, StoreError> {
-        let now = self.clock.now();
-        Ok(match &card.subject {
-            Subject::Proposal { id, .. } => self.store.proposal(*id)?.map(|proposal| Wanted {
-                pages: self.view.proposal(&proposal, now),
-                revision: proposal.revision,
-                settled: proposal.state.is_final(),
-                rank: match proposal.state {
-                    ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
-                    _ => Rank::Matter,
-                },
-            }),
-            Subject::Alert { alert, revision, dry_run } => Some(Wanted {
-                pages: vec![match dry_run {
-                    true => self.view.alert(alert, now).in_dry_run(),
-                    false => self.view.alert(alert, now),
-                }],
-                revision: *revision,
-                settled: true,
-                rank: Rank::Matter,
-            }),
-            Subject::Missing { quiet, troubled } => Some(Wanted {
-                pages: vec![self.view.reports_missing(*quiet, *troubled)],
-                revision: quiet + troubled,
-                settled: true,
-                rank: Rank::Matter,
-            }),
-        })
-    }
-
-    /// Begins what may be done now.
-    fn begin(&mut self, jobs: &mut JoinSet<Ended>) {
-        while let Some(job) = self.queue.next(Instant::now()) {
-            match job {
-                Job::Answer(answer) => {
-                    let api = self.api.clone();
-                    let to = self.resolved(answer.to);
-                    jobs.spawn(async move {
-                        let result = unbroken(answered(&api, to, &answer)).await;
-                        Ended::Answer { answer, result }
-                    });
-                }
-                Job::Card { key, chat } => match self.next_step(&key) {
-                    Some((step, to)) => {
-                        let api = self.api.clone();
-                        jobs.spawn(async move {
-                            let result = unbroken(shown(&api, to, &step)).await;
-                            Ended::Card { key, chat, step, result }
-                        });
-                    }
-                    None => self.queue.ended(chat, false, Instant::now()),
-                },
-            }
-        }
-    }
-
-    /// What the card of this key should show; `None` too where the store cannot tell at the moment.
-    fn wanted_now(&mut self, key: &str) -> Option<Wanted> {
-        match self.wanted(self.cards.get(key)?) {
-            Ok(wanted) => wanted,
-            Err(error) => {
-                self.trouble(&error);
-                None
-            }
-        }
-    }
-
-    /// Returns the next call for a card; `None` where it shows what it should, and is noted so.
-    fn next_step(&mut self, key: &str) -> Option<(Step, Address)> {
-        let wanted = self.wanted_now(key)?;
-        let card = self.cards.get_mut(key)?;
-        if let Some(step) = step_towards(card, &wanted.pages) {
-            let reply_to = match (&step, card.messages.first()) {
-                // Further parts answer the first, so that they stay together.
-                (Step::Send { index, .. }, Some(first)) if *index > 0 => Some(first.message),
-                _ => card.reply_to,
-            };
-            return Some((step, Address { chat: card.chat, thread: card.thread, reply_to }));
-        }
-        card.shown = Some(wanted.revision);
-        card.settled = wanted.settled;
-        card.touched_at = self.clock.now();
-        let card = card.clone();
-        self.keep(card);
-        None
-    }
-
-    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+    fn ended(&mut self, ended: Result<(Call, Result<Option<i32>, Failure>), JoinError>) {
         match ended {
-            Ok(Ended::Answer { answer, result }) => self.answer_ended(answer, result),
-            Ok(Ended::Card { key, chat, step, result }) => self.card_ended(&key, chat, step, result),
-            Err(error) => tracing::error!(%error, "writing to Telegram broke"),
+            Ok((call, result)) => {
+                let result = result.map_err(|failure| failed(&call, failure));
+                self.on(Input::Ended { call, result });
+            }
+            Err(error) => tracing::error!(%error, "a call to Telegram panicked"),
         }
     }
 
-    fn answer_ended(&mut self, mut answer: Answer, result: Result<(), Failure>) {
-        let now = Instant::now();
-        let chat = answer.to.chat;
-        match result {
-            Ok(()) => self.queue.ended(chat, true, now),
-            Err(Failure::TooMany(wait)) => {
-                self.queue.failed(chat, Some(wait), now);
-                self.queue.answer_again(answer);
-            }
-            Err(Failure::NoAnswer(why)) => {
-                tracing::warn!(chat.id = chat, why, "Telegram does not answer; trying again");
-                self.queue.failed(chat, None, now);
-                self.queue.answer_again(answer);
-            }
-            Err(Failure::MessageGone) if answer.rewrites.is_some() => {
-                answer.rewrites = None;
-                self.queue.ended(chat, false, now);
-                self.queue.answer_again(answer);
-            }
-            Err(Failure::ThreadGone) if answer.to.thread.is_some() => {
-                answer.to.thread = None;
-                self.queue.ended(chat, false, now);
-                self.queue.answer_again(answer);
-            }
-            Err(Failure::Moved(to)) => {
-                self.queue.ended(chat, false, now);
-                self.queue.answer_again(answer);
-                self.moved(chat, to);
-            }
-            Err(Failure::ChatDead(why)) => self.is_dead(chat, &why),
-            Err(failure) => {
-                tracing::warn!(chat.id = chat, %failure, "an answer cannot be sent");
-                self.queue.ended(chat, false, now);
-            }
+    /// Gives an input to the cards and does what they say.
+    fn on(&mut self, input: Input) {
+        let now = Now { date: self.clock.now(), run: self.started.elapsed() };
+        for effect in self.cards.on(input, now) {
+            self.act(effect);
         }
     }
 
-    fn card_ended(&mut self, key: &str, chat: i64, step: Step, result: Result<Option<i32>, Failure>) {
-        let now = Instant::now();
-        let failure = match result {
-            Ok(sent) => {
-                self.queue.ended(chat, true, now);
-                self.took(key, step, sent);
-                self.want(key);
-                return;
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Call(call) => {
+                let api = self.api.clone();
+                self.calls.spawn(async move {
+                    let result = without_panic(carry_out(&api, &call)).await;
+                    (call, result)
+                });
             }
-            Err(failure) => failure,
-        };
-        match failure {
-            Failure::TooMany(wait) => self.queue.failed(chat, Some(wait), now),
-            Failure::NoAnswer(why) => {
-                tracing::warn!(chat.id = chat, why, "Telegram does not answer; trying again");
-                self.queue.failed(chat, None, now);
-            }
-            // The reader says so; what waits is shown when the token is good again.
-            Failure::BadToken => self.queue.failed(chat, Some(BAD_TOKEN_PAUSE), now),
-            Failure::MessageGone => match step {
-                Step::Edit { message, .. } | Step::Delete { message } => {
-                    self.queue.ended(chat, false, now);
-                    self.lose_message(key, message);
-                }
-                // Nothing of ours is missing, so there is nothing to mend: later it may be taken.
-                Step::Send { .. } => self.queue.failed(chat, None, now),
-            },
-            Failure::ThreadGone => match self.cards.get_mut(key).and_then(|card| card.thread.take()) {
-                Some(_) => self.queue.ended(chat, false, now),
-                // The chat's general topic is closed; it may be opened again.
-                None => self.queue.failed(chat, None, now),
-            },
-            Failure::Moved(to) => {
-                self.queue.ended(chat, false, now);
-                self.moved(chat, to);
-            }
-            Failure::ChatDead(why) => self.is_dead(chat, &why),
-            failure => {
-                // Saying it again would be refused again; the next change is tried anew.
-                tracing::warn!(chat.id = chat, %failure, "a message cannot be shown");
-                self.queue.ended(chat, false, now);
-                self.give_up_revision(key);
-                return;
-            }
-        }
-        self.want(key);
-    }
-
-    fn took(&mut self, key: &str, step: Step, sent: Option<i32>) {
-        let Some(card) = self.cards.get_mut(key) else { return };
-        match (step, sent) {
-            (Step::Send { index, page }, Some(message)) => {
-                let shown = Shown { message, hash: hash(&page) };
-                card.messages.insert(index.min(card.messages.len()), shown);
-            }
-            (Step::Edit { message, page }, _) => {
-                if let Some(shown) = card.messages.iter_mut().find(|shown| shown.message == message) {
-                    shown.hash = hash(&page);
-                }
-            }
-            (Step::Delete { message }, _) => card.messages.retain(|shown| shown.message != message),
-            (Step::Send { .. }, None) => {}
-        }
-        let card = card.clone();
-        self.keep(card);
-    }
-
-    /// Somebody deleted a message: what it showed moves up into the next ones, and a new one follows at the end.
-    fn lose_message(&mut self, key: &str, message: i32) {
-        if let Some(card) = self.cards.get_mut(key) {
-            card.messages.retain(|shown| shown.message != message);
-            let card = card.clone();
-            self.keep(card);
-        }
-    }
-
-    fn give_up_revision(&mut self, key: &str) {
-        let wanted = self.wanted_now(key);
-        if let (Some(card), Some(wanted)) = (self.cards.get_mut(key), wanted) {
-            card.shown = Some(wanted.revision);
-            card.settled = wanted.settled;
-            let card = card.clone();
-            self.keep(card);
-        }
-    }
-
-    fn is_dead(&mut self, chat: i64, why: &str) {
-        if self.chats.dead(chat, why) {
-            tracing::warn!(
-                chat.id = chat,
-                why,
-                "nothing can be written to this chat until something comes from it"
-            );
-        }
-        self.queue.dead(chat);
-    }
-
-    fn moved(&mut self, from: i64, to: i64) {
-        if self.chats.moved(from, to) {
-            tracing::warn!(
-                chat.id = from,
-                supergroup.id = to,
-                "the group is a supergroup now; put its number into TELEGRAM_CHAT_ID"
-            );
-        }
-        self.queue.moved(from, to);
-        let here: Vec<_> =
-            self.cards.iter().filter(|(_, card)| card.chat == from).map(|(key, _)| key.clone()).collect();
-        for key in here {
-            if let Some(card) = self.cards.get_mut(&key) {
-                card.moved(to);
-                let card = card.clone();
-                let settled = card.settled;
-                self.keep(card);
-                if !settled {
-                    self.want(&key);
-                }
-            }
-        }
-    }
-
-    fn keep(&mut self, card: Card) {
-        let key = card.key();
-        match self.store.outbox().put(&format!("{CARD}{key}"), &card) {
-            Ok(()) => {
+            Effect::Record(card) => self.record(&card),
+            Effect::Forget(key) => {
                 self.unrecorded.remove(&key);
+                if let Err(error) = self.store.outbox().remove(&format!("{CARD}{key}")) {
+                    tracing::error!(error = %error.chain(), "what was shown cannot be forgotten");
+                }
             }
+            Effect::ChatMoved { from, to } => {
+                if self.chats.moved(from, to) {
+                    tracing::warn!(
+                        chat.id = from,
+                        supergroup.id = to,
+                        "the group is a supergroup now; put its number into TELEGRAM_CHAT_ID"
+                    );
+                }
+            }
+            Effect::ChatDead { chat, why } => {
+                if self.chats.dead(chat, &why) {
+                    tracing::warn!(
+                        chat.id = chat,
+                        error = why,
+                        "nothing can be written to this chat until something comes from it"
+                    );
+                }
+            }
+            Effect::ChatAlive(chat) => drop(self.chats.alive(chat)),
+            Effect::AnswerDropped { chat } => {
+                tracing::warn!(chat.id = chat, "an answer is left out: it is refused, or too many wait");
+            }
+        }
+    }
+
+    fn record(&mut self, card: &Card) {
+        let key = card.key();
+        match self.store.outbox().put(&format!("{CARD}{key}"), card) {
+            Ok(()) => drop(self.unrecorded.remove(&key)),
             // It is shown all the same; only a restart before it is recorded could show it twice.
             Err(error) => {
-                self.unrecorded.insert(key.clone());
+                self.unrecorded.insert(key);
                 self.trouble(&error);
             }
         }
-        self.cards.insert(key, card);
     }
+}
 
-    fn record_again(&mut self) {
-        for key in std::mem::take(&mut self.unrecorded) {
-            if let Some(card) = self.cards.get(&key).cloned() {
-                self.keep(card);
-            }
+/// Logs a failure and returns what the cards need to know of it.
+fn failed(call: &Call, failure: Failure) -> Failed {
+    let chat = call.to.chat;
+    match failure {
+        Failure::TooMany(wait) => Failed::Wait(wait),
+        Failure::Moved(to) => Failed::Moved(to),
+        Failure::MessageGone => Failed::MessageGone,
+        Failure::ThreadGone => Failed::ThreadGone,
+        Failure::ChatDead(why) => Failed::ChatDead(why),
+        // The reader of updates logs it.
+        Failure::BadToken => Failed::Unauthorized,
+        Failure::NoAnswer(why) => {
+            tracing::warn!(chat.id = chat, error = why, "Telegram does not answer; will retry");
+            Failed::NoAnswer
+        }
+        failure @ (Failure::NotModified
+        | Failure::BadText(_)
+        | Failure::SecondPoller
+        | Failure::Refused(_)) => {
+            tracing::warn!(chat.id = chat, error = %failure, "a message cannot be shown");
+            Failed::Refused
         }
     }
-
-    fn remove(&mut self, key: &str) -> Option<Card> {
-        if let Err(error) = self.store.outbox().remove(&format!("{CARD}{key}")) {
-            tracing::error!(error = %error.chain(), "what was shown cannot be forgotten");
-        }
-        self.queue.forget(key);
-        self.cards.remove(key)
-    }
 }
 
-/// The key of the card that shows an alert.
-fn alert_card(alert: &Alert) -> String {
-    format!("a-{}", alert.key())
-}
-
-/// A plan of the schedule, or one by the Refresh button, goes on in the message of the one it replaces; one that
-/// somebody asked for with `/balance` answers that message.
-fn takes_over(proposal: &Proposal) -> bool {
-    match proposal.origin {
-        Origin::Schedule | Origin::Replaces(_) => true,
-        Origin::Person(_) | Origin::Once => false,
-    }
-}
-
-/// Tells whether a plan goes on in the message of an older one. What was approved and could not be carried out
-/// keeps its message: that tells why.
-fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
-    let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
-    match older.state {
-        ProposalState::Superseded { by, .. } => by == newer.id,
-        ProposalState::Expired { .. } | ProposalState::Stale { .. } | ProposalState::Shown { .. } => {
-            newer.origin == Origin::Replaces(older.id) && !has_begun
-        }
-        ProposalState::Pending
-        | ProposalState::Approved { .. }
-        | ProposalState::Running { .. }
-        | ProposalState::Done { .. }
-        | ProposalState::Rejected { .. } => false,
-    }
-}
-
-/// Tells whether an alert is the next word on what a card shows.
-fn goes_on(card: &Card, alert: &Alert, now: chrono::DateTime<chrono::Utc>) -> bool {
-    matches!(alert, Alert::VmManagerBack { .. }) || now - card.touched_at < SAME_MATTER
-}
-
-/// The next difference between what a card shows and what it should. The first message is edited last: when it
-/// says that a plan is done, the others have the outcomes.
-fn step_towards(card: &Card, pages: &[Page]) -> Option<Step> {
-    let towards = |index: usize| {
-        let page = pages.get(index)?.clone();
-        match card.messages.get(index) {
-            None => Some(Step::Send { index, page }),
-            Some(shown) if shown.hash != hash(&page) => Some(Step::Edit { message: shown.message, page }),
-            Some(_) => None,
-        }
-    };
-    if card.messages.is_empty() {
-        return towards(0);
-    }
-    let surplus = || card.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message });
-    (1..pages.len()).find_map(towards).or_else(surplus).or_else(|| towards(0))
-}
-
-fn hash(page: &Page) -> String {
-    use sha2::{Digest as _, Sha256};
-    let mut hash = Sha256::new();
-    hash.update(page.html());
-    for button in page.buttons.iter().flatten() {
-        hash.update([0]);
-        hash.update(&button.label);
-        hash.update([0]);
-        hash.update(&button.data);
-    }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-async fn shown(api: &Api, to: Address, step: &Step) -> Result<Option<i32>, Failure> {
+/// Makes a call; returns the number of a message that was sent.
+async fn carry_out(api: &Api, call: &Call) -> Result<Option<i32>, Failure> {
+    let Call { to, step, .. } = call;
     match step {
-        Step::Send { page, .. } => plainly(|markup| api.send(to, page, markup)).await.map(Some),
+        Step::Send { page, .. } => plain_if_refused(|markup| api.send(*to, page, markup)).await.map(Some),
         Step::Edit { message, page } => {
-            plainly(|markup| api.edit(to.chat, *message, page, markup)).await.map(|()| None)
+            plain_if_refused(|markup| api.edit(to.chat, *message, page, markup)).await.map(|()| None)
         }
         Step::Delete { message } => match api.delete(to.chat, *message).await {
             // After two days a bot may not delete; the part says nothing wrong, it is only one too many.
@@ -871,26 +390,19 @@ async fn shown(api: &Api, to: Address, step: &Step) -> Result<Option<i32>, Failu
     }
 }
 
-async fn answered(api: &Api, to: Address, answer: &Answer) -> Result<(), Failure> {
-    match answer.rewrites {
-        Some(message) => plainly(|markup| api.edit(to.chat, message, &answer.page, markup)).await,
-        None => plainly(|markup| api.send(to, &answer.page, markup)).await.map(|_| ()),
-    }
-}
-
-/// A panic in a call is one more answer that never came: the chat must not stay busy for ever.
-async fn unbroken<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Makes a panic in a call a call without an answer, so that the chat does not stay busy for ever.
+async fn without_panic<T>(call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let result = AssertUnwindSafe(call).catch_unwind().await;
-    result.unwrap_or_else(|_| Err(Failure::NoAnswer("the call broke".into())))
+    result.unwrap_or_else(|_| Err(Failure::NoAnswer("the call panicked".into())))
 }
 
-/// Where Telegram refuses the HTML: rather plain than never.
-async fn plainly<T, F: Future<Output = Result<T, Failure>>>(
+/// Sends a text without markup where Telegram refuses its HTML.
+async fn plain_if_refused<T, F: Future<Output = Result<T, Failure>>>(
     call: impl Fn(Markup) -> F,
 ) -> Result<T, Failure> {
     match call(Markup::Html).await {
         Err(Failure::BadText(why)) => {
-            tracing::error!(why, "Telegram refuses a text of ours; sending it plain");
+            tracing::error!(error = why, "Telegram refuses the HTML of a text; sending it plain");
             call(Markup::Plain).await
         }
         other => other,
@@ -905,74 +417,34 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        store::Draft,
+        store::{Draft, Proposed},
         talk::{
-            samples::{self, ended, now, proposal},
-            view::tests::view,
-            words::Language,
+            Language,
+            samples::{self, now},
         },
+        telegram::Spacing,
     };
-
-    #[tokio::test]
-    async fn more_reports_than_are_kept_are_counted_and_said() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let mut notifier = notifier(&store);
-        for _ in 0..WAITING_CARDS_MAX + 7 {
-            let proposal = recorded(&store);
-            notifier.see(&proposal);
-        }
-        let waiting = notifier.queue.waiting();
-        assert_eq!(waiting.len(), WAITING_CARDS_MAX + 1, "and the word about the others");
-        assert!(waiting.contains(&"missing".to_owned()));
-        let missing = &notifier.cards["missing"];
-        assert_eq!(missing.subject, Subject::Missing { quiet: 7, troubled: 0 });
-        let pages = notifier.wanted(missing).unwrap().unwrap().pages;
-        assert!(pages[0].plain().contains("7 without and 0 with failures"), "{}", pages[0].plain());
-        let newest = store.recent_proposals(1).unwrap().remove(0);
-        assert!(waiting.contains(&format!("p{:020}", newest.id.0)), "the oldest give way");
-    }
-
-    #[tokio::test]
-    async fn a_start_finds_what_was_not_shown_and_leaves_old_news() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let proposal = recorded(&store);
-        let mut fresh = notifier(&store);
-        fresh.catch_up().await;
-        assert_eq!(fresh.queue.waiting().len(), 1);
-        let mut late = notifier_at(&store, proposal.created_at + NEWS);
-        late.cards.clear();
-        late.catch_up().await;
-        assert_eq!(late.queue.waiting().len(), 0);
-    }
 
     #[tokio::test]
     async fn a_store_that_cannot_be_read_loses_no_card_and_no_news() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let mut notifier = notifier(&store);
+        let mut notifier = notifier(&store, &Events::new(), now());
         let shown = recorded(&store);
-        notifier.see(&shown);
-        let Some(Job::Card { key, chat }) = notifier.queue.next(Instant::now()) else { panic!("a card") };
-        let (step, _) = notifier.next_step(&key).unwrap();
-        notifier.card_ended(&key, chat, step, Ok(Some(7)));
+        notifier.hear(Event::Proposal(shown.id)).await;
         let unseen = recorded(&store);
         store.close_for_test();
-        notifier.see_number(unseen.id);
-        notifier.want(&key);
-        let Some(Job::Card { key, chat }) = notifier.queue.next(later()) else { panic!("the card's end") };
-        assert_eq!(notifier.next_step(&key), None, "what it should show cannot be read");
-        notifier.queue.ended(chat, false, later());
+        notifier.hear(Event::Proposal(unseen.id)).await;
         notifier.catch_up().await;
-        assert_eq!(notifier.cards[&key].messages.len(), 1, "its message is known");
+        assert_eq!(notifier.cards.proposals(), [shown.id].into(), "its card is known");
         let wait = notifier.look_again.unwrap() - Instant::now();
         assert!(wait > LOOK_AGAIN / 2, "no busy loop");
 
         store.flush().unwrap();
         notifier.catch_up().await;
         assert_eq!(notifier.look_again, None);
-        assert_eq!(notifier.queue.waiting().len(), 2, "both are looked at again");
+        assert_eq!(notifier.cards.proposals(), [shown.id, unseen.id].into());
+        assert_eq!(store.outbox().with_prefix::<Card>(CARD).unwrap().len(), 2);
     }
 
     #[tokio::test]
@@ -983,7 +455,7 @@ mod tests {
         let foreign = |task| Alert::ForeignMigration { task, cluster: None, vm: None };
         store.alert(&events, now(), foreign(0));
         let stop = CancellationToken::new();
-        let running = tokio::spawn(joined(&store, &events, now()).run(stop.clone()));
+        let running = tokio::spawn(notifier(&store, &events, now()).run(stop.clone()));
         every_alert_is_taken(&store).await;
         // The notifier gets no turn here, and what comes last pushes the others out of its channel.
         (1..=100).for_each(|task| store.alert(&events, now(), foreign(task)));
@@ -999,110 +471,45 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         store.alert(&Events::new(), now() - ALERT_NEWS, Alert::SecondPoller { since: now() });
-        let mut notifier = notifier(&store);
+        let mut notifier = notifier(&store, &Events::new(), now());
         notifier.catch_up().await;
-        assert_eq!((notifier.cards.len(), store.alerts().unwrap().len()), (0, 0));
-    }
-
-    #[test]
-    fn a_plan_that_is_done_says_so_when_all_its_messages_have_the_outcomes() {
-        let (mut card, before) = shown_in_full(200);
-        assert!(before.len() > 2, "{}", before.len());
-        let after = pages(&ended(proposal(200)));
-        let mut edited = Vec::new();
-        while let Some(step) = step_towards(&card, &after) {
-            edited.push(carry_out(&mut card, step));
-        }
-        assert_eq!(edited.last(), Some(&1), "{edited:?}");
-        assert!(after[0].plain().contains("done") && edited.len() >= after.len(), "{edited:?}");
-        assert_eq!(card.messages.len(), after.len());
-    }
-
-    #[test]
-    fn a_first_message_comes_first() {
-        let card = Card::new(subject(), address(), now());
-        let pages = pages(&proposal(200));
-        assert!(matches!(step_towards(&card, &pages), Some(Step::Send { index: 0, .. })));
-    }
-
-    #[test]
-    fn what_a_deleted_message_showed_moves_up_and_nothing_is_shown_twice() {
-        for gone in [0, 1] {
-            let (mut card, pages) = shown_in_full(200);
-            card.messages.remove(gone);
-            while let Some(step) = step_towards(&card, &pages) {
-                carry_out(&mut card, step);
-            }
-            let shows: Vec<_> = card.messages.iter().map(|shown| shown.hash.clone()).collect();
-            assert_eq!(shows, pages.iter().map(hash).collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn messages_that_are_not_needed_any_more_go() {
-        let (mut card, _) = shown_in_full(200);
-        let fewer = pages(&proposal(1));
-        while let Some(step) = step_towards(&card, &fewer) {
-            carry_out(&mut card, step);
-        }
-        assert_eq!(card.messages.len(), 1);
+        assert_eq!(store.outbox().with_prefix::<Card>(CARD).unwrap().len(), 0);
+        assert_eq!(store.alerts().unwrap().len(), 0);
     }
 
     #[tokio::test]
-    async fn a_call_that_breaks_is_tried_again() {
-        let broken = unbroken::<()>(async { panic!("a test wanted to see this") }).await;
+    async fn a_call_that_panics_is_tried_again() {
+        let broken = without_panic::<()>(async { panic!("a test wanted to see this") }).await;
         assert!(matches!(broken, Err(Failure::NoAnswer(_))), "{broken:?}");
-    }
-
-    #[tokio::test]
-    async fn a_closed_general_topic_is_not_asked_again_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let mut notifier = notifier(&store);
-        notifier.see(&recorded(&store));
-        let Some(Job::Card { key, chat }) = notifier.queue.next(Instant::now()) else { panic!("a card") };
-        let (step, _) = notifier.next_step(&key).unwrap();
-        notifier.card_ended(&key, chat, step, Err(Failure::ThreadGone));
-        assert_eq!(notifier.queue.next(Instant::now()), None);
-        assert_eq!(notifier.queue.waiting(), [key], "it waits all the same");
     }
 
     async fn every_alert_is_taken(store: &Store) {
         let taken = async {
             while !store.alerts().unwrap().is_empty() {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(std::time::Duration::from_secs(20), taken).await.expect("every alert becomes a card");
+        timeout(Duration::from_secs(20), taken).await.expect("every alert becomes a card");
     }
 
-    fn notifier(store: &Store) -> TelegramNotifier {
-        notifier_at(store, samples::now())
-    }
-
-    fn notifier_at(store: &Store, now: DateTime<Utc>) -> TelegramNotifier {
-        joined(store, &Events::new(), now)
-    }
-
-    fn later() -> Instant {
-        Instant::now() + Spacing::default().card
-    }
-
-    fn joined(store: &Store, events: &Events, now: DateTime<Utc>) -> TelegramNotifier {
-        let token = SecretString::from("1:x");
-        // Nobody answers there.
-        let nowhere = Some("http://127.0.0.1:1".parse().unwrap());
-        let parts = Parts {
-            api: Api::new(token, nowhere, std::time::Duration::from_secs(1)).unwrap(),
-            handle: Handle::to_nobody(),
-            store: store.clone(),
-            clock: ManualClock::at(now).into(),
-            chats: Chats::open(store.clone()).unwrap(),
-            view: View::new(Language::En, chrono_tz::UTC),
-            home: Some(ChatTarget { chat: -100, thread: None }),
+    fn notifier(store: &Store, events: &Events, now: DateTime<Utc>) -> TelegramNotifier {
+        let settings = Settings {
+            token: SecretString::from("1:x"),
+            chat: Some(ChatTarget { chat: -100, thread: None }),
+            // Nobody answers there.
+            api_url: Some("http://127.0.0.1:1".parse().unwrap()),
+            admins: BTreeSet::new(),
+            operators: BTreeSet::new(),
+            viewers: BTreeSet::new(),
+            language: Language::En,
+            timezone: chrono_tz::UTC,
+            poll_timeout: Duration::from_secs(1),
+            second_poller_pause: Duration::from_secs(1),
             spacing: Spacing::default(),
+            panics_at: None,
         };
-        TelegramNotifier::new(parts, events, mpsc::channel(1).1).unwrap()
+        let clock = ManualClock::at(now).into();
+        TelegramNotifier::new(&settings, Handle::to_nobody(), store.clone(), events, clock).unwrap()
     }
 
     /// A plan of the schedule that is only shown.
@@ -1120,48 +527,8 @@ mod tests {
             reply_to: None,
         };
         match store.propose(draft).unwrap() {
-            crate::store::Proposed::Recorded { proposal, .. } => *proposal,
-            crate::store::Proposed::Busy(other) => panic!("busy with {other}"),
+            Proposed::Recorded { proposal, .. } => *proposal,
+            Proposed::Busy(other) => panic!("busy with {other}"),
         }
-    }
-
-    fn shown_in_full(migrations: u32) -> (Card, Vec<Page>) {
-        let mut card = Card::new(subject(), address(), now());
-        let pages = pages(&proposal(migrations));
-        while let Some(step) = step_towards(&card, &pages) {
-            carry_out(&mut card, step);
-        }
-        (card, pages)
-    }
-
-    /// Does to the card what Telegram's answer would; returns the message.
-    fn carry_out(card: &mut Card, step: Step) -> i32 {
-        match step {
-            Step::Send { index, page } => {
-                let message = i32::try_from(card.messages.len()).unwrap() + 1;
-                card.messages.insert(index, Shown { message, hash: hash(&page) });
-                message
-            }
-            Step::Edit { message, page } => {
-                card.messages.iter_mut().find(|shown| shown.message == message).unwrap().hash = hash(&page);
-                message
-            }
-            Step::Delete { message } => {
-                card.messages.retain(|shown| shown.message != message);
-                message
-            }
-        }
-    }
-
-    fn pages(proposal: &Proposal) -> Vec<Page> {
-        view(Language::En).proposal(proposal, now())
-    }
-
-    fn subject() -> Subject {
-        Subject::Proposal { id: ProposalId(12), scheduled_for: None }
-    }
-
-    fn address() -> Address {
-        Address { chat: -100, thread: None, reply_to: None }
     }
 }

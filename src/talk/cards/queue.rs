@@ -1,25 +1,14 @@
-//! What waits to be sent, and what may be sent when. Pure: told what happened and what time it is, it says what
-//! comes next; `notifier` carries it out.
+//! What waits to be sent, and what may be sent when.
 //!
-//! A *card* is one matter (a proposal, an alert) with the messages that show it. Only that something is to be shown
-//! is queued, never what: whoever sends reads the store then, so the newest state wins and nothing piles up.
-//! Cards are kept in the store and outlive a crash; answers to commands are not, they are worth nothing later.
+//! Only that a card is to be shown is queued, never its text: the text is made when its turn comes, so the newest
+//! state is sent and nothing piles up. Answers to commands wait with their text and are dropped after ten minutes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
-
-use super::api::Address;
-use crate::{
-    event::Alert,
-    model::{ClusterId, ProposalId},
-    talk::view::Page,
-};
+use super::{Address, Answer, SinceStart};
 
 /// Telegram's groups take 20 messages a minute, and edits count as messages.
 const GROUP_PER_MINUTE: usize = 20;
@@ -37,73 +26,23 @@ pub struct Spacing {
 }
 
 impl Default for Spacing {
-    /// Telegram likes about one message a second in a chat (short bursts of answers are taken), and nobody reads
-    /// progress faster than every three.
+    /// Telegram takes about one message a second in a chat and short bursts of answers. People read progress no faster
+    /// than every three seconds.
     fn default() -> Self {
         Self { card: Duration::from_secs(1), progress: Duration::from_secs(3) }
     }
 }
 
-/// Answers that wait for one Telegram that is away; more are not worth waiting for.
+/// How many answers may wait while the chat cannot be reached; more would only delay each other.
 const ANSWERS_MAX: usize = 100;
 
-/// An answer later than this answers nobody.
+/// An answer that comes later than this is of no use.
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
-
-/// Matters that wait while Telegram is away; beyond this the oldest are counted instead.
-pub(super) const WAITING_CARDS_MAX: usize = 200;
-
-/// Cards of matters that are over are kept to be found again by what takes their place.
-const SETTLED_KEPT: TimeDelta = TimeDelta::days(2);
 
 /// The wait after the n-th failure doubles up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
-/// One matter and the messages that show it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Card {
-    pub(super) v: u32,
-    pub(super) subject: Subject,
-    pub(super) chat: i64,
-    pub(super) thread: Option<i32>,
-    pub(super) reply_to: Option<i32>,
-    /// The messages in Telegram, in order, with a hash of what each shows.
-    pub(super) messages: Vec<Shown>,
-    /// The revision that is shown in full.
-    pub(super) shown: Option<u64>,
-    /// Nothing will change any more, and all of it is shown.
-    pub(super) settled: bool,
-    pub(super) touched_at: DateTime<Utc>,
-}
-
-/// What a card is about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Subject {
-    Proposal {
-        id: ProposalId,
-        /// A plan of the schedule takes over the message of the one it replaces.
-        scheduled_for: Option<ClusterId>,
-    },
-    Alert {
-        alert: Alert,
-        revision: u64,
-        /// Whether it was said in a dry run.
-        #[serde(default)]
-        dry_run: bool,
-    },
-    /// Reports that were too many to keep.
-    Missing { quiet: u64, troubled: u64 },
-}
-
-/// A message and what it shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Shown {
-    pub(super) message: i32,
-    pub(super) hash: String,
-}
-
-/// What comes first: answers before ends before progress.
+/// What is sent first: answers, then ends, then progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Answer,
@@ -112,20 +51,13 @@ pub(super) enum Rank {
     Progress,
 }
 
-/// An answer to a command or a press.
+/// What is sent next.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answer {
-    pub(super) to: Address,
-    pub(super) page: Page,
-    /// The message to write anew instead of sending one.
-    pub(super) rewrites: Option<i32>,
-    pub(super) since: Instant,
-}
-
-/// What is to be done next.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Job {
-    Answer(Answer),
+pub(crate) enum Job {
+    Answer {
+        answer: Answer,
+        since: SinceStart,
+    },
     /// One step of showing this card.
     Card {
         key: String,
@@ -136,7 +68,7 @@ pub(super) enum Job {
 /// What waits, and how fast each chat may be written to.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    answers: VecDeque<Answer>,
+    answers: VecDeque<(SinceStart, Answer)>,
     cards: BTreeMap<String, Waiting>,
     chats: BTreeMap<i64, Pace>,
     spacing: Spacing,
@@ -158,51 +90,10 @@ struct Pace {
     /// Nothing is sent until something is heard from there.
     dead: bool,
     /// Within the last minute.
-    sent: VecDeque<Instant>,
-    last_progress: Option<Instant>,
-    not_before: Option<Instant>,
+    sent: VecDeque<SinceStart>,
+    last_progress: Option<SinceStart>,
+    not_before: Option<SinceStart>,
     failures: u32,
-}
-
-impl Card {
-    pub(super) fn new(subject: Subject, to: Address, now: DateTime<Utc>) -> Self {
-        let Address { chat, thread, reply_to } = to;
-        Self {
-            v: 1,
-            subject,
-            chat,
-            thread,
-            reply_to,
-            messages: Vec::new(),
-            shown: None,
-            settled: false,
-            touched_at: now,
-        }
-    }
-
-    pub(super) fn key(&self) -> String {
-        match &self.subject {
-            // Numbers of one width, so that the order of keys is the order of time.
-            Subject::Proposal { id, .. } => format!("p{:020}", id.0),
-            Subject::Alert { alert, .. } => format!("a-{}", alert.key()),
-            Subject::Missing { .. } => "missing".into(),
-        }
-    }
-
-    /// The group has another number: what was shown there cannot be edited from here.
-    pub(super) fn moved(&mut self, chat: i64) {
-        self.chat = chat;
-        self.thread = None;
-        self.reply_to = None;
-        self.messages.clear();
-        if !self.settled {
-            self.shown = None;
-        }
-    }
-
-    pub(super) fn is_outdated(&self, now: DateTime<Utc>) -> bool {
-        self.settled && now - self.touched_at > SETTLED_KEPT
-    }
 }
 
 impl Queue {
@@ -211,17 +102,17 @@ impl Queue {
     }
 
     /// Adds an answer; false where there are too many already.
-    pub(super) fn answer(&mut self, answer: Answer) -> bool {
+    pub(super) fn answer(&mut self, answer: Answer, now: SinceStart) -> bool {
         if self.answers.len() >= ANSWERS_MAX || self.is_dead(answer.to.chat) {
             return false;
         }
-        self.answers.push_back(answer);
+        self.answers.push_back((now, answer));
         true
     }
 
     /// Puts an answer back that could not be sent yet; it stays the first.
-    pub(super) fn answer_again(&mut self, answer: Answer) {
-        self.answers.push_front(answer);
+    pub(super) fn answer_again(&mut self, answer: Answer, since: SinceStart) {
+        self.answers.push_front((since, answer));
     }
 
     /// Notes that a card is to be shown; what waits already keeps its place and takes the better rank.
@@ -245,17 +136,18 @@ impl Queue {
     }
 
     /// Takes what may be done now, and marks its chat as busy until [`Self::ended`].
-    pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
-        self.answers.retain(|answer| now - answer.since <= ANSWER_AGE_MAX);
+    pub(super) fn next(&mut self, now: SinceStart) -> Option<Job> {
+        self.answers.retain(|(since, _)| age(now, *since) <= ANSWER_AGE_MAX);
         let spacing = self.spacing;
         let ready = |chat: i64, rank, chats: &BTreeMap<i64, Pace>| {
             let at = |pace: &Pace| pace.ready_at(chat, rank, spacing, now);
             chats.get(&chat).is_none_or(|pace| at(pace).is_some_and(|at| at <= now))
         };
-        let answer = self.answers.iter().position(|answer| ready(answer.to.chat, Rank::Answer, &self.chats));
-        if let Some(answer) = answer.and_then(|index| self.answers.remove(index)) {
+        let answer =
+            self.answers.iter().position(|(_, answer)| ready(answer.to.chat, Rank::Answer, &self.chats));
+        if let Some((since, answer)) = answer.and_then(|index| self.answers.remove(index)) {
             self.chats.entry(answer.to.chat).or_default().busy = true;
-            return Some(Job::Answer(answer));
+            return Some(Job::Answer { answer, since });
         }
         let (key, chat) = self
             .cards
@@ -273,8 +165,8 @@ impl Queue {
     }
 
     /// Returns when something may be done that may not be done yet; `None` where only an event can bring work.
-    pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let answers = self.answers.iter().map(|answer| (answer.to.chat, Rank::Answer));
+    pub(super) fn wake_at(&self, now: SinceStart) -> Option<SinceStart> {
+        let answers = self.answers.iter().map(|(_, answer)| (answer.to.chat, Rank::Answer));
         let cards = self.cards.values().map(|waiting| (waiting.chat, waiting.rank));
         answers
             .chain(cards)
@@ -286,18 +178,18 @@ impl Queue {
     }
 
     /// Notes that the chat is idle again; `wrote` tells whether something went out.
-    pub(super) fn ended(&mut self, chat: i64, wrote: bool, now: Instant) {
+    pub(super) fn ended(&mut self, chat: i64, wrote: bool, now: SinceStart) {
         let pace = self.chats.entry(chat).or_default();
         pace.busy = false;
         pace.failures = 0;
         if wrote {
             pace.sent.push_back(now);
-            pace.sent.retain(|at| now - *at < MINUTE);
+            pace.sent.retain(|at| age(now, *at) < MINUTE);
         }
     }
 
     /// Notes that Telegram wants a pause, or that it did not answer.
-    pub(super) fn failed(&mut self, chat: i64, wait: Option<Duration>, now: Instant) {
+    pub(super) fn failed(&mut self, chat: i64, wait: Option<Duration>, now: SinceStart) {
         let pace = self.chats.entry(chat).or_default();
         pace.busy = false;
         pace.failures = pace.failures.saturating_add(1);
@@ -310,7 +202,7 @@ impl Queue {
         let pace = self.chats.entry(chat).or_default();
         pace.busy = false;
         pace.dead = true;
-        self.answers.retain(|answer| answer.to.chat != chat);
+        self.answers.retain(|(_, answer)| answer.to.chat != chat);
     }
 
     /// Something was heard from there.
@@ -328,7 +220,7 @@ impl Queue {
     /// The group has another number.
     pub(super) fn moved(&mut self, from: i64, to: i64) {
         self.chats.remove(&from);
-        for answer in self.answers.iter_mut().filter(|answer| answer.to.chat == from) {
+        for (_, answer) in self.answers.iter_mut().filter(|(_, answer)| answer.to.chat == from) {
             answer.to = Address { chat: to, thread: None, reply_to: None };
             answer.rewrites = None;
         }
@@ -342,7 +234,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Pace {
     /// When something of this rank may go out; `None` while only an event can tell.
-    fn ready_at(&self, chat: i64, rank: Rank, spacing: Spacing, now: Instant) -> Option<Instant> {
+    fn ready_at(&self, chat: i64, rank: Rank, spacing: Spacing, now: SinceStart) -> Option<SinceStart> {
         if self.busy || self.dead {
             return None;
         }
@@ -354,7 +246,7 @@ impl Pace {
             Rank::Answer => Duration::ZERO,
             Rank::Matter | Rank::Progress => spacing.card,
         };
-        let recent: Vec<_> = self.sent.iter().filter(|at| now - **at < MINUTE).collect();
+        let recent: Vec<_> = self.sent.iter().filter(|at| age(now, **at) < MINUTE).collect();
         // Groups have numbers below zero; with a person the limit is the spacing alone.
         let minute_full = (chat < 0 && recent.len() >= per_minute)
             .then(|| recent.get(recent.len() - per_minute).map(|at| **at + MINUTE))
@@ -365,20 +257,27 @@ impl Pace {
     }
 }
 
+fn age(now: SinceStart, since: SinceStart) -> Duration {
+    now.saturating_sub(since)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::talk::view::Page;
 
     const GROUP: i64 = -1;
 
+    const NOW: SinceStart = Duration::from_secs(3);
+
     #[test]
     fn answers_come_before_ends_and_ends_before_progress() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
         queue.show("progress", GROUP, Rank::Progress);
         queue.show("end", GROUP, Rank::Matter);
-        queue.answer(answer(now));
-        assert!(matches!(queue.next(now), Some(Job::Answer(_))));
+        queue.answer(answer(), now);
+        assert!(matches!(queue.next(now), Some(Job::Answer { .. })));
         assert_eq!(queue.next(now), None, "one at a time in a chat");
         queue.ended(GROUP, true, now);
         let later = now + Spacing::default().card;
@@ -389,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_card_waits_once_however_often_it_changes() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
         for _ in 0..50 {
             queue.show("a", GROUP, Rank::Progress);
@@ -402,7 +301,7 @@ mod tests {
 
     #[test]
     fn progress_keeps_its_distance_and_the_end_does_not_wait_for_it() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
         queue.show("a", GROUP, Rank::Progress);
         queue.next(now);
@@ -416,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_group_never_gets_more_than_twenty_a_minute() {
-        let start = Instant::now();
+        let start = NOW;
         let mut queue = Queue::default();
         let mut sent: Vec<Duration> = Vec::new();
         for tick in 0..1800_u32 {
@@ -424,7 +323,7 @@ mod tests {
             queue.show("progress", GROUP, Rank::Progress);
             queue.show("end", GROUP, Rank::Matter);
             if tick % 7 == 0 {
-                queue.answer(answer(now));
+                queue.answer(answer(), now);
             }
             if queue.next(now).is_some() {
                 queue.ended(GROUP, true, now);
@@ -440,7 +339,7 @@ mod tests {
 
     #[test]
     fn telegrams_pause_is_kept() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
         queue.show("a", GROUP, Rank::Matter);
         queue.next(now);
@@ -453,7 +352,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_the_wait_grows_to_a_minute() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
         let waits: Vec<_> = (0..9)
             .map(|_| {
@@ -467,12 +366,12 @@ mod tests {
 
     #[test]
     fn a_dead_chat_gets_nothing_until_it_is_heard_of_and_another_chat_is_not_hindered() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
-        queue.answer(answer(now));
+        queue.answer(answer(), now);
         queue.show("a", GROUP, Rank::Matter);
         queue.dead(GROUP);
-        assert!(!queue.answer(answer(now)));
+        assert!(!queue.answer(answer(), now));
         queue.show("b", 5, Rank::Progress);
         assert_eq!(key(queue.next(now)), "b");
         assert_eq!(queue.next(now), None);
@@ -483,28 +382,28 @@ mod tests {
 
     #[test]
     fn answers_are_bounded_in_number_and_in_age() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
-        let taken = (0..500).filter(|_| queue.answer(answer(now))).count();
+        let taken = (0..500).filter(|_| queue.answer(answer(), now)).count();
         assert_eq!(taken, ANSWERS_MAX);
         assert_eq!(queue.next(now + ANSWER_AGE_MAX + Duration::from_secs(1)), None);
     }
 
     #[test]
     fn a_group_that_became_a_supergroup_keeps_what_waits() {
-        let now = Instant::now();
+        let now = NOW;
         let mut queue = Queue::default();
-        queue.answer(answer(now));
+        queue.answer(answer(), now);
         queue.show("a", GROUP, Rank::Matter);
         queue.moved(GROUP, -100);
-        assert!(matches!(queue.next(now), Some(Job::Answer(answer)) if answer.to.chat == -100));
+        assert!(matches!(queue.next(now), Some(Job::Answer { answer, .. }) if answer.to.chat == -100));
         queue.ended(-100, false, now);
         assert_eq!(queue.next(now), Some(Job::Card { key: "a".into(), chat: -100 }));
     }
 
-    fn answer(now: Instant) -> Answer {
+    fn answer() -> Answer {
         let to = Address { chat: GROUP, thread: None, reply_to: None };
-        Answer { to, page: Page::default(), rewrites: None, since: now }
+        Answer { to, page: Page::default(), rewrites: None }
     }
 
     fn key(job: Option<Job>) -> String {

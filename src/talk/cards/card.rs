@@ -1,0 +1,320 @@
+//! A card is one matter (a proposal, an alert) with the messages that show it.
+//!
+//! Cards are kept in the store, so that after a restart the same messages go on.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Address;
+use crate::{
+    event::Alert,
+    model::{ClusterId, ProposalId},
+    store::{Origin, Outcome, Proposal, ProposalState, StepState},
+    talk::view::Page,
+};
+
+/// The key of the card that counts reports that were too many to keep.
+pub(super) const MISSING: &str = "missing";
+
+/// How long the card of a matter that is over is kept. A newer plan that replaces it finds its messages there.
+const SETTLED_KEPT: TimeDelta = TimeDelta::days(2);
+
+/// Within this time the same alert is the same matter: its message is edited instead of ringing again.
+const SAME_MATTER: TimeDelta = TimeDelta::hours(1);
+
+/// One matter and the messages that show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Card {
+    v: u32,
+    pub(super) subject: Subject,
+    pub(super) chat: i64,
+    pub(super) thread: Option<i32>,
+    pub(super) reply_to: Option<i32>,
+    /// The messages in the chat, in order, with a hash of what each shows.
+    pub(super) messages: Vec<Shown>,
+    /// The revision that is shown in full.
+    pub(super) shown: Option<u64>,
+    /// Nothing will change any more, and all of it is shown.
+    pub(super) settled: bool,
+    pub(super) touched_at: DateTime<Utc>,
+}
+
+/// What a card is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Subject {
+    Proposal {
+        id: ProposalId,
+        /// The cluster, for a plan that the schedule made.
+        scheduled_for: Option<ClusterId>,
+    },
+    Alert {
+        alert: Alert,
+        revision: u64,
+        /// Whether this was a dry run when the alert was raised.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Reports that were too many to keep.
+    Missing { quiet: u64, troubled: u64 },
+}
+
+/// A message and what it shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Shown {
+    pub(super) message: i32,
+    pub(super) hash: String,
+}
+
+/// One call that brings a chat nearer to what it should show.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// A new message; of a card that has several, the one at this place.
+    Send {
+        index: usize,
+        page: Page,
+    },
+    Edit {
+        message: i32,
+        page: Page,
+    },
+    Delete {
+        message: i32,
+    },
+}
+
+impl Card {
+    pub(super) fn new(subject: Subject, to: Address, now: DateTime<Utc>) -> Self {
+        let Address { chat, thread, reply_to } = to;
+        Self {
+            v: 1,
+            subject,
+            chat,
+            thread,
+            reply_to,
+            messages: Vec::new(),
+            shown: None,
+            settled: false,
+            touched_at: now,
+        }
+    }
+
+    pub(super) fn of_proposal(proposal: &Proposal, to: Address, now: DateTime<Utc>) -> Self {
+        let scheduled_for = (proposal.origin == Origin::Schedule).then_some(proposal.cluster);
+        Self::new(Subject::Proposal { id: proposal.id, scheduled_for }, to, now)
+    }
+
+    pub(crate) fn key(&self) -> String {
+        match &self.subject {
+            Subject::Proposal { id, .. } => proposal_key(*id),
+            Subject::Alert { alert, .. } => alert_key(alert),
+            Subject::Missing { .. } => MISSING.into(),
+        }
+    }
+
+    pub(super) fn proposal(&self) -> Option<ProposalId> {
+        match self.subject {
+            Subject::Proposal { id, .. } => Some(id),
+            Subject::Alert { .. } | Subject::Missing { .. } => None,
+        }
+    }
+
+    /// Follows the group to its new number. Messages of the old one cannot be edited there.
+    pub(super) fn move_to(&mut self, chat: i64) {
+        self.chat = chat;
+        self.thread = None;
+        self.reply_to = None;
+        self.messages.clear();
+        if !self.settled {
+            self.shown = None;
+        }
+    }
+
+    pub(super) fn is_outdated(&self, now: DateTime<Utc>) -> bool {
+        self.settled && now - self.touched_at > SETTLED_KEPT
+    }
+
+    /// Tells whether an alert is news of the matter that this card shows already.
+    pub(super) fn is_continued_by(&self, alert: &Alert, now: DateTime<Utc>) -> bool {
+        matches!(alert, Alert::VmManagerBack { .. }) || now - self.touched_at < SAME_MATTER
+    }
+
+    /// Returns the next difference between what the card shows and what it should. The first message is edited last:
+    /// when it says that a plan is done, the others show the outcomes already.
+    pub(super) fn step_towards(&self, pages: &[Page]) -> Option<Step> {
+        let towards = |index: usize| {
+            let page = pages.get(index)?.clone();
+            match self.messages.get(index) {
+                None => Some(Step::Send { index, page }),
+                Some(shown) if shown.hash != hash(&page) => Some(Step::Edit { message: shown.message, page }),
+                Some(_) => None,
+            }
+        };
+        if self.messages.is_empty() {
+            return towards(0);
+        }
+        let surplus = || self.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message });
+        (1..pages.len()).find_map(towards).or_else(surplus).or_else(|| towards(0))
+    }
+
+    /// Notes that a step was carried out; `sent` is the number of a new message.
+    pub(super) fn take(&mut self, step: Step, sent: Option<i32>) {
+        match (step, sent) {
+            (Step::Send { index, page }, Some(message)) => {
+                let shown = Shown { message, hash: hash(&page) };
+                self.messages.insert(index.min(self.messages.len()), shown);
+            }
+            (Step::Edit { message, page }, _) => {
+                if let Some(shown) = self.messages.iter_mut().find(|shown| shown.message == message) {
+                    shown.hash = hash(&page);
+                }
+            }
+            (Step::Delete { message }, _) => self.lose(message),
+            (Step::Send { .. }, None) => {}
+        }
+    }
+
+    /// Forgets a message that is gone. Its text moves up into the next ones, and a new one follows at the end.
+    pub(super) fn lose(&mut self, message: i32) {
+        self.messages.retain(|shown| shown.message != message);
+    }
+}
+
+/// Numbers of one width, so that the order of keys is the order of time.
+pub(super) fn proposal_key(id: ProposalId) -> String {
+    format!("p{:020}", id.0)
+}
+
+pub(crate) fn alert_key(alert: &Alert) -> String {
+    format!("a-{}", alert.key())
+}
+
+/// Tells whether a plan may go on in the message of the one that it replaces: a plan of the schedule or of the Refresh
+/// button does, one that somebody asked for with `/balance` answers that message.
+pub(super) fn takes_over(proposal: &Proposal) -> bool {
+    match proposal.origin {
+        Origin::Schedule | Origin::Replaces(_) => true,
+        Origin::Person(_) | Origin::Once => false,
+    }
+}
+
+/// Tells whether a plan goes on in the message of an older one. A plan that was approved and could not be carried out
+/// keeps its message, which says why.
+pub(super) fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
+    let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
+    match older.state {
+        ProposalState::Superseded { by, .. } => by == newer.id,
+        ProposalState::Expired { .. } | ProposalState::Stale { .. } | ProposalState::Shown { .. } => {
+            newer.origin == Origin::Replaces(older.id) && !has_begun
+        }
+        ProposalState::Pending
+        | ProposalState::Approved { .. }
+        | ProposalState::Running { .. }
+        | ProposalState::Done { .. }
+        | ProposalState::Rejected { .. } => false,
+    }
+}
+
+/// Tells whether a migration of the plan failed or was lost.
+pub(super) fn is_troubled(proposal: &Proposal) -> bool {
+    proposal.steps.iter().any(|step| match &step.state {
+        StepState::Ended { outcome, .. } => matches!(outcome, Outcome::Failed | Outcome::Lost),
+        StepState::Waiting | StepState::LeftOut { .. } | StepState::Running { .. } => false,
+    })
+}
+
+fn hash(page: &Page) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(page.html());
+    for button in page.buttons.iter().flatten() {
+        hash.update([0]);
+        hash.update(&button.label);
+        hash.update([0]);
+        hash.update(&button.data);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::{
+        samples::{ended, now, proposal},
+        view::tests::view,
+        words::Language,
+    };
+
+    #[test]
+    fn a_plan_that_is_done_says_so_when_all_its_messages_have_the_outcomes() {
+        let (mut card, before) = shown_in_full(200);
+        assert!(before.len() > 2, "{}", before.len());
+        let after = pages(&ended(proposal(200)));
+        let edited = carry_out(&mut card, &after);
+        assert_eq!(edited.last(), Some(&1), "{edited:?}");
+        assert!(after[0].plain().contains("done") && edited.len() >= after.len(), "{edited:?}");
+        assert_eq!(card.messages.len(), after.len());
+    }
+
+    #[test]
+    fn a_first_message_comes_first() {
+        let pages = pages(&proposal(200));
+        assert!(matches!(card().step_towards(&pages), Some(Step::Send { index: 0, .. })));
+    }
+
+    #[test]
+    fn what_a_deleted_message_showed_moves_up_and_nothing_is_shown_twice() {
+        for gone in [1, 2] {
+            let (mut card, pages) = shown_in_full(200);
+            card.lose(gone);
+            carry_out(&mut card, &pages);
+            let shows: Vec<_> = card.messages.iter().map(|shown| shown.hash.clone()).collect();
+            assert_eq!(shows, pages.iter().map(hash).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn messages_that_are_not_needed_any_more_go() {
+        let (mut card, _) = shown_in_full(200);
+        carry_out(&mut card, &pages(&proposal(1)));
+        assert_eq!(card.messages.len(), 1);
+    }
+
+    #[test]
+    fn a_card_that_was_kept_is_read_again() {
+        let kept = r#"{"v":1,"subject":{"proposal":{"id":12,"scheduled_for":1}},"chat":-100,"thread":null,
+            "reply_to":5,"messages":[{"message":7,"hash":"00"}],"shown":3,"settled":false,
+            "touched_at":"2026-11-23T20:15:00Z"}"#;
+        let card: Card = serde_json::from_str(kept).unwrap();
+        assert_eq!((card.key().as_str(), card.proposal()), ("p00000000000000000012", Some(ProposalId(12))));
+    }
+
+    fn shown_in_full(migrations: u32) -> (Card, Vec<Page>) {
+        let mut card = card();
+        let pages = pages(&proposal(migrations));
+        carry_out(&mut card, &pages);
+        (card, pages)
+    }
+
+    /// Carries out every step, numbering new messages from 1; returns the messages in the order of the steps.
+    fn carry_out(card: &mut Card, pages: &[Page]) -> Vec<i32> {
+        let mut touched = Vec::new();
+        while let Some(step) = card.step_towards(pages) {
+            let next = card.messages.iter().map(|shown| shown.message).max().unwrap_or(0) + 1;
+            touched.push(match &step {
+                Step::Send { .. } => next,
+                Step::Edit { message, .. } | Step::Delete { message } => *message,
+            });
+            card.take(step, Some(next));
+        }
+        touched
+    }
+
+    fn pages(proposal: &Proposal) -> Vec<Page> {
+        view(Language::En).proposal(proposal, now())
+    }
+
+    fn card() -> Card {
+        Card::of_proposal(&proposal(1), Address { chat: -100, thread: None, reply_to: None }, now())
+    }
+}

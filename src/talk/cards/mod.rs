@@ -1,0 +1,638 @@
+//! What the chats should show: a state machine from what happens to calls that a front-end carries out.
+//!
+//! [`Cards::on`] takes one [`Input`] and returns [`Effect`]s. It reads no store and no clock and sends nothing: the
+//! front-end does, and comes back with the result of each call as the next input. What a chat missed while it could
+//! not be reached is never sent late: when a card's turn comes, it shows how things stand then.
+
+mod card;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub(crate) use self::{
+    card::{Card, Step, alert_key},
+    queue::Job,
+};
+use self::{
+    card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key, takes_over},
+    queue::{Queue, Rank},
+};
+use crate::{
+    event::Alert,
+    model::ProposalId,
+    store::{Proposal, ProposalState},
+    talk::view::{Page, View},
+};
+pub use queue::Spacing;
+
+/// How many cards may wait while the chat cannot be reached; beyond this the oldest are only counted.
+const WAITING_CARDS_MAX: usize = 200;
+
+/// A proposal that ended longer ago than this is no news, even if it was never shown. Cards are kept for longer.
+const NEWS: TimeDelta = TimeDelta::days(1);
+
+/// Pause after a call with a rejected token: the operator may issue a new one, but asking faster gains nothing.
+const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
+
+/// A chain of moved groups longer than this is a ring.
+const MOVES_MAX: usize = 10;
+
+/// Time since the front-end was started; does not jump when somebody sets the clock.
+pub(crate) type SinceStart = Duration;
+
+/// The time of an input, on the calendar and on a clock that never jumps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) date: DateTime<Utc>,
+    pub(crate) run: SinceStart,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) chat: i64,
+    pub(crate) thread: Option<i32>,
+    pub(crate) reply_to: Option<i32>,
+}
+
+/// An answer to a command or a press.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) to: Address,
+    pub(crate) page: Page,
+    /// The message to edit; a new one is sent where there is none.
+    pub(crate) rewrites: Option<i32>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A proposal changed. `with` holds it as it is in the store, and the ones that it replaced or that replaced it.
+    Changed {
+        id: ProposalId,
+        with: Vec<Proposal>,
+    },
+    /// Everything that the store has for [`Cards::proposals`] and besides, after a start or where changes were missed.
+    Everything(Vec<Proposal>),
+    Alert {
+        alert: Alert,
+        dry_run: bool,
+    },
+    Answer(Answer),
+    /// Something came from this chat, so it can be written to.
+    Heard(i64),
+    /// A group has a new number.
+    Moved {
+        from: i64,
+        to: i64,
+    },
+    /// A call ended; a new message has a number.
+    Ended {
+        call: Call,
+        result: Result<Option<i32>, Failed>,
+    },
+    /// The time of [`Cards::wake_at`] has come.
+    Wake,
+}
+
+/// What the front-end does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Carries out a call; [`Input::Ended`] tells its result.
+    Call(Call),
+    /// Keeps a card in the store, in place of the one with its key.
+    Record(Card),
+    /// Removes the card with this key from the store.
+    Forget(String),
+    ChatMoved {
+        from: i64,
+        to: i64,
+    },
+    /// Nothing is sent there until something comes from it.
+    ChatDead {
+        chat: i64,
+        why: String,
+    },
+    ChatAlive(i64),
+    /// An answer is not sent: the chat does not take it, or too many wait.
+    AnswerDropped {
+        chat: i64,
+    },
+}
+
+/// One call to the chat.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) job: Job,
+    pub(crate) to: Address,
+    pub(crate) step: Step,
+}
+
+/// Why a call was not carried out, by what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The chat wants a pause.
+    Wait(Duration),
+    NoAnswer,
+    Unauthorized,
+    MessageGone,
+    ThreadGone,
+    Moved(i64),
+    ChatDead(String),
+    /// Would be refused again.
+    Refused,
+}
+
+/// What a card should show, without the text.
+#[derive(Clone, Copy)]
+struct Wanted {
+    revision: u64,
+    settled: bool,
+    rank: Rank,
+}
+
+/// What the chats show and should show.
+#[derive(Debug)]
+pub(crate) struct Cards {
+    view: View,
+    /// The chat for reports.
+    home: Option<Address>,
+    cards: BTreeMap<String, Card>,
+    /// The proposals of cards, as the store had them last.
+    proposals: BTreeMap<ProposalId, Proposal>,
+    /// Groups with a new number.
+    moves: BTreeMap<i64, i64>,
+    queue: Queue,
+    effects: Vec<Effect>,
+}
+
+impl Cards {
+    /// Goes on with the cards that were kept.
+    pub(crate) fn new(
+        view: View,
+        home: Option<Address>,
+        spacing: Spacing,
+        kept: impl IntoIterator<Item = Card>,
+    ) -> Self {
+        Self {
+            view,
+            home,
+            cards: kept.into_iter().map(|card| (card.key(), card)).collect(),
+            proposals: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            queue: Queue::new(spacing),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes over what an earlier run learned of chats.
+    #[must_use]
+    pub(crate) fn knowing(mut self, moves: BTreeMap<i64, i64>, dead: &[i64]) -> Self {
+        self.moves = moves;
+        dead.iter().for_each(|chat| self.queue.dead(*chat));
+        self
+    }
+
+    /// Takes what happened; returns what is to be done.
+    pub(crate) fn on(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        match input {
+            Input::Changed { id, with } => {
+                self.proposals.extend(with.into_iter().map(|proposal| (proposal.id, proposal)));
+                self.show_proposal(id, now);
+                self.forget_proposals();
+            }
+            Input::Everything(proposals) => self.compare(proposals, now),
+            Input::Alert { alert, dry_run } => self.show_alert(alert, dry_run, now),
+            Input::Answer(answer) => {
+                let chat = answer.to.chat;
+                if !self.queue.answer(answer, now.run) {
+                    self.effects.push(Effect::AnswerDropped { chat });
+                }
+            }
+            Input::Heard(chat) => {
+                self.effects.push(Effect::ChatAlive(chat));
+                self.queue.alive(chat);
+            }
+            Input::Moved { from, to } => self.follow_group(from, to, now),
+            Input::Ended { call: Call { job, to: _, step }, result } => match job {
+                Job::Answer { answer, since } => self.answer_ended(answer, since, result, now),
+                Job::Card { key, chat } => self.card_ended(&key, chat, step, result, now),
+            },
+            Input::Wake => {}
+        }
+        self.begin(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Returns when [`Input::Wake`] is due; `None` where only something else can bring work.
+    pub(crate) fn wake_at(&self, now: SinceStart) -> Option<SinceStart> {
+        self.queue.wake_at(now)
+    }
+
+    /// Returns the proposals whose state matters to a card.
+    pub(crate) fn proposals(&self) -> BTreeSet<ProposalId> {
+        self.cards.values().filter(|card| needs_its_proposal(card)).filter_map(Card::proposal).collect()
+    }
+
+    /// Returns a card, e.g. to record it again.
+    pub(crate) fn card(&self, key: &str) -> Option<&Card> {
+        self.cards.get(key)
+    }
+
+    /// Compares all that the store has with what is shown.
+    fn compare(&mut self, proposals: Vec<Proposal>, now: Now) {
+        let unsettled: Vec<_> = self
+            .cards
+            .values()
+            .filter(|card| !card.settled)
+            .map(|card| (card.key(), card.proposal()))
+            .collect();
+        let is_news =
+            |proposal: &&Proposal| !proposal.state.is_final() || now.date - proposal.created_at < NEWS;
+        let mut news: Vec<_> = proposals.iter().filter(is_news).map(|proposal| proposal.id).collect();
+        news.sort_unstable();
+        self.proposals = proposals.into_iter().map(|proposal| (proposal.id, proposal)).collect();
+        for id in news {
+            self.show_proposal(id, now);
+        }
+        for (key, proposal) in unsettled {
+            match proposal.is_some_and(|id| !self.proposals.contains_key(&id)) {
+                // Its proposal was forgotten.
+                true => drop(self.remove(&key)),
+                false => self.want(&key, now),
+            }
+        }
+        let outdated: Vec<_> =
+            self.cards.values().filter(|card| card.is_outdated(now.date)).map(Card::key).collect();
+        for key in outdated {
+            self.remove(&key);
+        }
+        self.forget_proposals();
+    }
+
+    fn forget_proposals(&mut self) {
+        let cards = &self.cards;
+        self.proposals.retain(|id, _| cards.get(&proposal_key(*id)).is_some_and(needs_its_proposal));
+    }
+
+    /// Makes a card of a proposal, or of its newer state.
+    fn show_proposal(&mut self, id: ProposalId, now: Now) {
+        let Some(proposal) = self.proposals.get(&id).cloned() else { return };
+        let Some(to) = self.address(&proposal) else { return };
+        let key = proposal_key(id);
+        let superseded_by = match proposal.state {
+            ProposalState::Superseded { by, .. } => Some(by),
+            _ => None,
+        };
+        match self.cards.get(&key) {
+            Some(card) if card.shown == Some(proposal.revision) => return,
+            Some(_) => {}
+            None => {
+                let mut card = Card::of_proposal(&proposal, to, now.date);
+                if takes_over(&proposal) {
+                    self.adopt(&proposal, &mut card, now);
+                }
+                if let (Some(by), true) = (superseded_by, card.messages.is_empty()) {
+                    // Nobody saw it; the one that replaced it is shown instead.
+                    return self.show_proposal(by, now);
+                }
+                self.keep(card);
+            }
+        }
+        if let Some(by) = superseded_by.filter(|by| self.proposals.get(by).is_some_and(takes_over)) {
+            // The newer one goes on in this message.
+            self.show_proposal(by, now);
+        }
+        self.want(&key, now);
+    }
+
+    /// Takes over the messages of the proposal that gave way to this one.
+    fn adopt(&mut self, newer: &Proposal, card: &mut Card, now: Now) {
+        let Some((key, revision)) = self.gave_way_to(newer, card.chat) else { return };
+        let Some(mut older) = self.remove(&key) else { return };
+        card.thread = older.thread;
+        card.reply_to = older.reply_to;
+        let messages = std::mem::take(&mut older.messages).into_iter();
+        card.messages = messages.map(|shown| Shown { hash: String::new(), ..shown }).collect();
+        // Kept without messages, so that it is not sent again after a restart.
+        older.shown = Some(revision);
+        older.settled = true;
+        older.touched_at = now.date;
+        self.keep(older);
+    }
+
+    /// Returns the card with messages in this chat whose proposal gave way to this one, and that proposal's revision.
+    fn gave_way_to(&self, newer: &Proposal, chat: i64) -> Option<(String, u64)> {
+        self.cards.iter().rev().find_map(|(key, card)| {
+            let older = self.proposals.get(&card.proposal().filter(|id| *id < newer.id)?)?;
+            let is_it = card.chat == chat && !card.messages.is_empty() && gave_way(older, newer);
+            is_it.then(|| (key.clone(), older.revision))
+        })
+    }
+
+    fn address(&self, proposal: &Proposal) -> Option<Address> {
+        let to = match &proposal.reply_to {
+            Some(reply) => Some(Address { chat: reply.chat, thread: reply.thread, reply_to: reply.message }),
+            None => self.home,
+        }?;
+        Some(self.resolve(to))
+    }
+
+    /// Returns the address under the group's present number; topics and messages of the old one mean nothing there.
+    fn resolve(&self, to: Address) -> Address {
+        match resolve(to.chat, |chat| self.moves.get(&chat).copied()) {
+            chat if chat == to.chat => to,
+            chat => Address { chat, thread: None, reply_to: None },
+        }
+    }
+
+    fn show_alert(&mut self, alert: Alert, dry_run: bool, now: Now) {
+        let Some(home) = self.home else { return };
+        let key = alert_key(&alert);
+        let mut card = match self.cards.remove(&key) {
+            Some(card) if card.is_continued_by(&alert, now.date) => card,
+            Some(_) | None => {
+                let subject = Subject::Alert { alert: alert.clone(), revision: 0, dry_run };
+                Card::new(subject, self.resolve(home), now.date)
+            }
+        };
+        let revision = match &card.subject {
+            Subject::Alert { alert: known, .. } if *known == alert && card.shown.is_some() => {
+                // Shown already.
+                self.cards.insert(key, card);
+                return;
+            }
+            Subject::Alert { revision, .. } => revision + 1,
+            Subject::Proposal { .. } | Subject::Missing { .. } => 1,
+        };
+        card.subject = Subject::Alert { alert, revision, dry_run };
+        card.settled = false;
+        card.touched_at = now.date;
+        self.keep(card);
+        self.want(&key, now);
+    }
+
+    /// Queues a card that does not show what it should.
+    fn want(&mut self, key: &str, now: Now) {
+        let Some(card) = self.cards.get(key) else { return };
+        let Some(wanted) = self.wanted(card) else { return };
+        if card.shown != Some(wanted.revision) {
+            self.queue.show(key, card.chat, wanted.rank);
+            self.bound(now);
+        }
+    }
+
+    /// Counts the oldest report where too many wait; a card of its own says how many are left out.
+    fn bound(&mut self, now: Now) {
+        let waiting = self.queue.waiting();
+        if waiting.len() <= WAITING_CARDS_MAX {
+            return;
+        }
+        let Some(oldest) = waiting.iter().find(|key| *key != MISSING) else { return };
+        let Some(left_out) = self.cards.get(oldest) else { return self.queue.forget(oldest) };
+        let of = left_out.proposal().and_then(|id| self.proposals.get(&id));
+        let is_quiet = left_out.proposal().is_some() && of.is_some_and(|proposal| !is_troubled(proposal));
+        let to = Address { chat: left_out.chat, thread: left_out.thread, reply_to: None };
+        self.remove(oldest);
+        let (quiet, troubled) = match self.cards.get(MISSING).map(|card| &card.subject) {
+            Some(Subject::Missing { quiet, troubled }) => (*quiet, *troubled),
+            _ => (0, 0),
+        };
+        let subject = Subject::Missing {
+            quiet: quiet + u64::from(is_quiet),
+            troubled: troubled + u64::from(!is_quiet),
+        };
+        let fresh = || Card::new(subject.clone(), to, now.date);
+        let mut card = self.cards.remove(MISSING).unwrap_or_else(fresh);
+        card.subject = subject;
+        card.settled = false;
+        self.queue.show(MISSING, card.chat, Rank::Matter);
+        self.keep(card);
+    }
+
+    /// What a card should show; `None` where its proposal is not known at the moment.
+    fn wanted(&self, card: &Card) -> Option<Wanted> {
+        Some(match &card.subject {
+            Subject::Proposal { id, .. } => {
+                let proposal = self.proposals.get(id)?;
+                Wanted {
+                    revision: proposal.revision,
+                    settled: proposal.state.is_final(),
+                    rank: match proposal.state {
+                        ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
+                        _ => Rank::Matter,
+                    },
+                }
+            }
+            Subject::Alert { revision, .. } => {
+                Wanted { revision: *revision, settled: true, rank: Rank::Matter }
+            }
+            Subject::Missing { quiet, troubled } => {
+                Wanted { revision: quiet + troubled, settled: true, rank: Rank::Matter }
+            }
+        })
+    }
+
+    fn pages(&self, card: &Card, now: DateTime<Utc>) -> Vec<Page> {
+        match &card.subject {
+            Subject::Proposal { id, .. } => {
+                let proposal = self.proposals.get(id);
+                proposal.map(|proposal| self.view.proposal(proposal, now)).unwrap_or_default()
+            }
+            Subject::Alert { alert, dry_run: true, .. } => vec![self.view.alert(alert, now).in_dry_run()],
+            Subject::Alert { alert, dry_run: false, .. } => vec![self.view.alert(alert, now)],
+            Subject::Missing { quiet, troubled } => vec![self.view.reports_missing(*quiet, *troubled)],
+        }
+    }
+
+    /// Begins the calls that may be made now.
+    fn begin(&mut self, now: Now) {
+        while let Some(job) = self.queue.next(now.run) {
+            let next = match &job {
+                Job::Answer { answer: Answer { to, page, rewrites }, .. } => {
+                    let page = page.clone();
+                    let step = match *rewrites {
+                        Some(message) => Step::Edit { message, page },
+                        None => Step::Send { index: 0, page },
+                    };
+                    Some((step, self.resolve(*to)))
+                }
+                Job::Card { key, chat } => {
+                    let next = self.next_step(key, now);
+                    if next.is_none() {
+                        self.queue.ended(*chat, false, now.run);
+                    }
+                    next
+                }
+            };
+            self.effects.extend(next.map(|(step, to)| Effect::Call(Call { job, to, step })));
+        }
+    }
+
+    /// Returns the next call for a card; `None` where it shows what it should, which is then recorded.
+    fn next_step(&mut self, key: &str, now: Now) -> Option<(Step, Address)> {
+        let card = self.cards.get(key)?;
+        let wanted = self.wanted(card)?;
+        if let Some(step) = card.step_towards(&self.pages(card, now.date)) {
+            let reply_to = match (&step, card.messages.first()) {
+                // Further parts answer the first, so that they stay together.
+                (Step::Send { index, .. }, Some(first)) if *index > 0 => Some(first.message),
+                _ => card.reply_to,
+            };
+            return Some((step, Address { chat: card.chat, thread: card.thread, reply_to }));
+        }
+        self.change(key, |card| {
+            card.shown = Some(wanted.revision);
+            card.settled = wanted.settled;
+            card.touched_at = now.date;
+        });
+        None
+    }
+
+    fn answer_ended(
+        &mut self,
+        mut answer: Answer,
+        since: SinceStart,
+        result: Result<Option<i32>, Failed>,
+        now: Now,
+    ) {
+        let chat = answer.to.chat;
+        match result {
+            Ok(_) => return self.queue.ended(chat, true, now.run),
+            Err(Failed::Wait(wait)) => self.queue.failed(chat, Some(wait), now.run),
+            Err(Failed::NoAnswer) => self.queue.failed(chat, None, now.run),
+            Err(Failed::MessageGone) if answer.rewrites.is_some() => {
+                answer.rewrites = None;
+                self.queue.ended(chat, false, now.run);
+            }
+            Err(Failed::ThreadGone) if answer.to.thread.is_some() => {
+                answer.to.thread = None;
+                self.queue.ended(chat, false, now.run);
+            }
+            Err(Failed::Moved(to)) => {
+                self.queue.ended(chat, false, now.run);
+                self.queue.answer_again(answer, since);
+                return self.follow_group(chat, to, now);
+            }
+            Err(Failed::ChatDead(why)) => return self.lose_chat(chat, why),
+            Err(Failed::Unauthorized | Failed::MessageGone | Failed::ThreadGone | Failed::Refused) => {
+                self.queue.ended(chat, false, now.run);
+                return self.effects.push(Effect::AnswerDropped { chat });
+            }
+        }
+        self.queue.answer_again(answer, since);
+    }
+
+    fn card_ended(
+        &mut self,
+        key: &str,
+        chat: i64,
+        step: Step,
+        result: Result<Option<i32>, Failed>,
+        now: Now,
+    ) {
+        match (result, step) {
+            (Ok(sent), step) => {
+                self.queue.ended(chat, true, now.run);
+                self.change(key, |card| card.take(step, sent));
+            }
+            (Err(Failed::Wait(wait)), _) => self.queue.failed(chat, Some(wait), now.run),
+            (Err(Failed::NoAnswer), _) => self.queue.failed(chat, None, now.run),
+            // What waits is shown when the token is good again.
+            (Err(Failed::Unauthorized), _) => self.queue.failed(chat, Some(UNAUTHORIZED_PAUSE), now.run),
+            (Err(Failed::MessageGone), Step::Edit { message, .. } | Step::Delete { message }) => {
+                self.queue.ended(chat, false, now.run);
+                self.change(key, |card| card.lose(message));
+            }
+            // None of our messages is missing, so there is nothing to mend; it may be taken later.
+            (Err(Failed::MessageGone), Step::Send { .. }) => self.queue.failed(chat, None, now.run),
+            (Err(Failed::ThreadGone), _) => {
+                match self.cards.get_mut(key).and_then(|card| card.thread.take()) {
+                    Some(_) => self.queue.ended(chat, false, now.run),
+                    // The chat's general topic is closed; it may be opened again.
+                    None => self.queue.failed(chat, None, now.run),
+                }
+            }
+            (Err(Failed::Moved(to)), _) => {
+                self.queue.ended(chat, false, now.run);
+                self.follow_group(chat, to, now);
+            }
+            (Err(Failed::ChatDead(why)), _) => self.lose_chat(chat, why),
+            (Err(Failed::Refused), _) => {
+                self.queue.ended(chat, false, now.run);
+                return self.give_up_revision(key);
+            }
+        }
+        self.want(key, now);
+    }
+
+    /// Notes that this revision cannot be shown: it would be refused again. The next change is tried anew.
+    fn give_up_revision(&mut self, key: &str) {
+        let Some(wanted) = self.cards.get(key).and_then(|card| self.wanted(card)) else { return };
+        self.change(key, |card| {
+            card.shown = Some(wanted.revision);
+            card.settled = wanted.settled;
+        });
+    }
+
+    fn lose_chat(&mut self, chat: i64, why: String) {
+        self.effects.push(Effect::ChatDead { chat, why });
+        self.queue.dead(chat);
+    }
+
+    fn follow_group(&mut self, from: i64, to: i64, now: Now) {
+        if from != to {
+            self.moves.insert(from, to);
+        }
+        self.effects.push(Effect::ChatMoved { from, to });
+        self.queue.moved(from, to);
+        let here: Vec<_> = self.cards.values().filter(|card| card.chat == from).map(Card::key).collect();
+        for key in here {
+            self.change(&key, |card| card.move_to(to));
+            if self.cards.get(&key).is_some_and(|card| !card.settled) {
+                self.want(&key, now);
+            }
+        }
+    }
+
+    fn change(&mut self, key: &str, change: impl FnOnce(&mut Card)) {
+        let Some(card) = self.cards.get_mut(key) else { return };
+        change(card);
+        self.effects.push(Effect::Record(card.clone()));
+    }
+
+    fn keep(&mut self, card: Card) {
+        self.effects.push(Effect::Record(card.clone()));
+        self.cards.insert(card.key(), card);
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Card> {
+        self.effects.push(Effect::Forget(key.to_owned()));
+        self.queue.forget(key);
+        self.cards.remove(key)
+    }
+}
+
+/// A card that may change, or whose messages a newer plan may take over.
+fn needs_its_proposal(card: &Card) -> bool {
+    !card.settled || !card.messages.is_empty()
+}
+
+/// Follows a group through its moves to its present number.
+pub(crate) fn resolve(chat: i64, moved_to: impl Fn(i64) -> Option<i64>) -> i64 {
+    let mut at = chat;
+    for _ in 0..MOVES_MAX {
+        match moved_to(at) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    at
+}

@@ -1,0 +1,281 @@
+//! Cards without a store and without a chat: inputs in, effects out.
+
+use super::*;
+use crate::{
+    model::ClusterId,
+    store::{Origin, Outcome, ReplyTo, StepState},
+    talk::{
+        samples::{self, proposal},
+        view::tests::view,
+        words::Language,
+    },
+};
+
+const HOME: i64 = -100;
+
+/// A moment after the pause between two messages.
+const LATER: Duration = Duration::from_secs(5);
+
+#[test]
+fn more_reports_than_are_kept_are_counted_and_said() {
+    let mut chat = Chat::new();
+    let beyond = u64::try_from(WAITING_CARDS_MAX).unwrap() + 8;
+    for id in 1..=beyond {
+        chat.change(&[shown(id)]);
+    }
+    let waiting = chat.cards.queue.waiting();
+    assert_eq!(waiting.len(), WAITING_CARDS_MAX + 1, "and the word about the others");
+    let missing = &chat.cards.cards[MISSING];
+    assert_eq!(missing.subject, Subject::Missing { quiet: 7, troubled: 0 });
+    let page = chat.cards.pages(missing, samples::now()).remove(0).plain();
+    assert!(page.contains("7 without and 0 with failures"), "{page}");
+    assert!(waiting.contains(&proposal_key(ProposalId(beyond))), "the oldest give way");
+    assert_eq!(chat.cards.proposals.len(), chat.cards.cards.len() - 1, "nothing piles up");
+}
+
+#[test]
+fn reports_with_failures_are_counted_apart() {
+    let mut chat = Chat::new();
+    for id in 1..=u64::try_from(WAITING_CARDS_MAX).unwrap() + 3 {
+        let mut proposal = shown(id);
+        proposal.steps[0].state =
+            StepState::Ended { outcome: Outcome::Failed, detail: None, at: samples::now() };
+        chat.change(&[proposal]);
+    }
+    assert_eq!(chat.cards.cards[MISSING].subject, Subject::Missing { quiet: 0, troubled: 2 });
+}
+
+#[test]
+fn a_start_finds_what_was_not_shown_and_leaves_old_news() {
+    let fresh = Chat::new().on(Input::Everything(vec![shown(1)]));
+    assert!(matches!(&fresh[..], [Effect::Record(_), Effect::Call(_)]), "{fresh:?}");
+    let mut late = Chat::new();
+    late.now.date += NEWS;
+    assert_eq!(late.on(Input::Everything(vec![shown(1)])), []);
+}
+
+#[test]
+fn after_a_restart_the_same_message_goes_on() {
+    let mut chat = Chat::new();
+    chat.change(&[pending(1)]);
+    let kept = chat.settle();
+    let mut chat = Chat::with(kept);
+    assert_eq!(chat.cards.proposals(), [ProposalId(1)].into());
+    let done = samples::ended(pending(1));
+    let effects = chat.on(Input::Everything(vec![done]));
+    assert!(matches!(step(&effects), Some(Step::Edit { message: 1, .. })), "{effects:?}");
+}
+
+#[test]
+fn a_proposal_that_was_forgotten_takes_its_card_along() {
+    let mut chat = Chat::new();
+    chat.change(&[pending(1)]);
+    let mut chat = Chat::with(chat.settle());
+    assert_eq!(chat.on(Input::Everything(Vec::new())), [Effect::Forget(proposal_key(ProposalId(1)))]);
+}
+
+#[test]
+fn a_plan_of_the_schedule_goes_on_in_the_message_of_the_one_it_replaces() {
+    let mut chat = Chat::new();
+    let older = Proposal { origin: Origin::Schedule, ..pending(1) };
+    chat.change(std::slice::from_ref(&older));
+    chat.settle();
+    let newer = Proposal { origin: Origin::Schedule, ..pending(2) };
+    let effects = chat.change(&[superseded(older, &newer), newer]);
+    assert!(matches!(step(&effects), Some(Step::Edit { message: 1, .. })), "{effects:?}");
+    let kept = chat.settle();
+    let messages: Vec<_> =
+        kept.iter().map(|card| (card.proposal().unwrap().0, card.messages.len())).collect();
+    assert_eq!(messages, [(1, 0), (2, 1)]);
+}
+
+#[test]
+fn a_plan_that_somebody_asked_for_gets_its_own_message_and_the_older_one_says_so() {
+    let mut chat = Chat::new();
+    chat.change(&[pending(1)]);
+    chat.settle();
+    let newer = pending(2);
+    let effects = chat.change(&[superseded(pending(1), &newer), newer.clone()]);
+    assert!(matches!(step(&effects), Some(Step::Edit { message: 1, .. })), "{effects:?}");
+    chat.change(&[newer]);
+    assert_eq!(chat.settle().iter().map(|card| card.messages.len()).sum::<usize>(), 2);
+}
+
+#[test]
+fn a_plan_that_nobody_saw_is_left_out_for_the_one_that_replaced_it() {
+    let mut chat = Chat::new();
+    let newer = pending(2);
+    let effects = chat.change(&[superseded(pending(1), &newer), newer]);
+    let recorded = effects.iter().filter_map(|effect| match effect {
+        Effect::Record(card) => card.proposal(),
+        _ => None,
+    });
+    assert_eq!(recorded.collect::<Vec<_>>(), [ProposalId(2)]);
+}
+
+#[test]
+fn a_group_with_a_new_number_gets_everything_there() {
+    let mut chat = Chat::new();
+    chat.change(&[pending(1)]);
+    chat.settle();
+    let effects = chat.on(Input::Moved { from: HOME, to: -200 });
+    assert!(effects.contains(&Effect::ChatMoved { from: HOME, to: -200 }));
+    let to = effects.iter().find_map(call).map(|call| call.to);
+    assert_eq!(to, Some(Address { chat: -200, thread: None, reply_to: None }));
+    chat.settle();
+    let effects = chat.change(&[Proposal { cluster: ClusterId(2), ..pending(2) }]);
+    assert_eq!(effects.iter().find_map(call).map(|call| call.to.chat), Some(-200));
+}
+
+#[test]
+fn a_closed_general_topic_is_not_asked_again_at_once() {
+    let mut chat = Chat::new();
+    let call = chat.change(&[shown(1)]).iter().find_map(call).cloned().unwrap();
+    let effects = chat.on(Input::Ended { call, result: Err(Failed::ThreadGone) });
+    assert_eq!(effects, []);
+    assert_eq!(chat.cards.queue.waiting(), [proposal_key(ProposalId(1))], "it waits all the same");
+}
+
+#[test]
+fn a_message_that_somebody_deleted_is_sent_again() {
+    let mut chat = Chat::new();
+    chat.change(&[pending(1)]);
+    chat.settle();
+    let effects = chat.change(&[samples::ended(pending(1))]);
+    let call = effects.iter().find_map(call).cloned().unwrap();
+    let effects = chat.on(Input::Ended { call, result: Err(Failed::MessageGone) });
+    assert!(matches!(step(&effects), Some(Step::Send { index: 0, .. })), "{effects:?}");
+}
+
+#[test]
+fn a_text_that_is_refused_is_not_sent_again_and_the_next_change_is() {
+    let mut chat = Chat::new();
+    let call_of = |effects: &[Effect]| effects.iter().find_map(call).cloned();
+    let call = call_of(&chat.change(&[pending(1)])).unwrap();
+    let effects = chat.on(Input::Ended { call, result: Err(Failed::Refused) });
+    assert_eq!((call_of(&effects), call_of(&chat.wake())), (None, None));
+    assert!(call_of(&chat.change(&[samples::ended(pending(1))])).is_some());
+}
+
+#[test]
+fn an_answer_whose_message_is_gone_is_sent_as_a_new_one() {
+    let mut chat = Chat::new();
+    let to = Address { chat: 5, thread: None, reply_to: Some(3) };
+    let answer = Answer { to, page: Page::default(), rewrites: Some(3) };
+    let call = chat.on(Input::Answer(answer)).iter().find_map(call).cloned().unwrap();
+    let effects = chat.on(Input::Ended { call, result: Err(Failed::MessageGone) });
+    assert!(matches!(step(&effects), Some(Step::Send { .. })), "{effects:?}");
+}
+
+#[test]
+fn an_alert_is_one_message_until_it_is_another_matter() {
+    let mut chat = Chat::new();
+    let alert = || Alert::SecondPoller { since: samples::now() };
+    assert!(step(&chat.on(Input::Alert { alert: alert(), dry_run: false })).is_some());
+    chat.settle();
+    assert_eq!(chat.on(Input::Alert { alert: alert(), dry_run: false }), [], "shown already");
+    chat.now.date += TimeDelta::hours(2);
+    let effects = chat.on(Input::Alert { alert: alert(), dry_run: true });
+    assert!(matches!(step(&effects), Some(Step::Send { page, .. }) if page.plain().starts_with("DRY RUN")));
+}
+
+#[test]
+fn a_ring_of_moved_groups_ends() {
+    assert!([1, 2].contains(&resolve(1, |chat| Some(3 - chat))));
+}
+
+/// A chat that carries out every call.
+struct Chat {
+    cards: Cards,
+    now: Now,
+    disk: BTreeMap<String, Card>,
+    waiting: Vec<Call>,
+    messages: i32,
+}
+
+impl Chat {
+    fn new() -> Self {
+        Self::with(Vec::new())
+    }
+
+    fn with(kept: Vec<Card>) -> Self {
+        let home = Address { chat: HOME, thread: None, reply_to: None };
+        Self {
+            disk: kept.iter().map(|card| (card.key(), card.clone())).collect(),
+            cards: Cards::new(view(Language::En), Some(home), Spacing::default(), kept),
+            now: Now { date: samples::now(), run: Duration::ZERO },
+            waiting: Vec::new(),
+            messages: 0,
+        }
+    }
+
+    fn on(&mut self, input: Input) -> Vec<Effect> {
+        let effects = self.cards.on(input, self.now);
+        for effect in &effects {
+            match effect {
+                Effect::Call(call) => self.waiting.push(call.clone()),
+                Effect::Record(card) => drop(self.disk.insert(card.key(), card.clone())),
+                Effect::Forget(key) => drop(self.disk.remove(key)),
+                Effect::ChatMoved { .. }
+                | Effect::ChatDead { .. }
+                | Effect::ChatAlive(_)
+                | Effect::AnswerDropped { .. } => {}
+            }
+        }
+        effects
+    }
+
+    /// The first of these changed.
+    fn change(&mut self, with: &[Proposal]) -> Vec<Effect> {
+        self.on(Input::Changed { id: with[0].id, with: with.to_vec() })
+    }
+
+    fn wake(&mut self) -> Vec<Effect> {
+        self.now.run += LATER;
+        self.on(Input::Wake)
+    }
+
+    /// Carries out all that is to be done; returns what is on disk then.
+    fn settle(&mut self) -> Vec<Card> {
+        while let Some(call) = self.waiting.pop() {
+            self.messages += i32::from(matches!(call.step, Step::Send { .. }));
+            let sent = matches!(call.step, Step::Send { .. }).then_some(self.messages);
+            self.on(Input::Ended { call, result: Ok(sent) });
+            self.wake();
+        }
+        self.disk.values().cloned().collect()
+    }
+}
+
+fn call(effect: &Effect) -> Option<&Call> {
+    match effect {
+        Effect::Call(call) => Some(call),
+        _ => None,
+    }
+}
+
+fn step(effects: &[Effect]) -> Option<&Step> {
+    effects.iter().find_map(call).map(|call| &call.step)
+}
+
+/// A plan that waits for approval; somebody asked for it in the chat for reports.
+fn pending(id: u64) -> Proposal {
+    let reply_to = Some(ReplyTo { chat: HOME, thread: None, message: Some(3) });
+    Proposal { id: ProposalId(id), reply_to, ..proposal(1) }
+}
+
+/// A plan of the schedule that is only shown.
+fn shown(id: u64) -> Proposal {
+    Proposal {
+        id: ProposalId(id),
+        origin: Origin::Schedule,
+        dry_run: true,
+        state: ProposalState::Shown { at: samples::now() },
+        ..proposal(1)
+    }
+}
+
+fn superseded(older: Proposal, by: &Proposal) -> Proposal {
+    let state = ProposalState::Superseded { by: by.id, at: samples::now() };
+    Proposal { revision: older.revision + 1, state, ..older }
+}
