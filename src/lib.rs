@@ -16,8 +16,10 @@ pub mod config;
 pub mod control;
 pub mod event;
 pub mod executor;
+pub mod eyes;
 pub mod model;
 pub mod planner;
+pub mod rules;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scheduler;

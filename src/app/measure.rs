@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 
 use crate::{
     event::{Alert, Events, KeptKey},
-    executor::Measure,
+    eyes::Measure,
     model::{Asked, ClusterId, NodeId, NodeInfo, Snapshot},
     ssh::{HostKeyAlarm, KnownLine, Round, SshMonitor},
     store::Store,

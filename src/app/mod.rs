@@ -18,7 +18,7 @@ use crate::{
     config::{Config, UnreadableFile},
     control::{Control, ControlError, make_data_dir},
     event::Events,
-    executor,
+    executor, eyes,
     scheduler::{Handle, Scheduler},
     ssh::{SshError, SshMonitor},
     store::{Store, StoreError},
@@ -198,6 +198,7 @@ fn joined(
     let mut settings = config.balancer_settings();
     settings.policy.load_readings = load_readings;
     if pace == Pace::Short {
+        settings.eyes = eyes::Settings::short();
         settings.execution =
             executor::Settings { slow_after: settings.execution.slow_after, ..executor::Settings::short() };
     }

@@ -12,9 +12,11 @@ pub use once::CycleReport;
 use crate::{
     clock::Clock,
     event::Events,
-    executor::{self, Cooldowns, Depth, Executor, Eyes, Ledger, LookError, Measure, Rules, Watcher},
+    executor::{self, Executor, Ledger, Watcher},
+    eyes::{self, Depth, Eyes, LookError, Measure},
     model::{Asked, ClusterId, Quote, Snapshot, Trouble},
     planner::{self, ClusterPlan, Plan, Policy, Revalidated},
+    rules::{Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, StepState, Store, StoreError},
     vmmanager::VmManagerApi,
 };
@@ -34,6 +36,7 @@ pub struct Settings {
     pub dry_run_forced: bool,
     pub proposal_ttl: TimeDelta,
     pub approvals_needed: u32,
+    pub eyes: eyes::Settings,
     pub execution: executor::Settings,
 }
 
@@ -97,7 +100,7 @@ impl VmBalancer {
             Cooldowns { migration: settings.migration_cooldown, failure: settings.failure_cooldown };
         let rules = Rules::new(settings.policy.clone(), cooldowns, store.clone(), events.clone());
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
-        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.execution));
+        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.eyes));
         Self { settings, parts, eyes, rules, ledger }
     }
 

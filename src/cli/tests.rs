@@ -5,9 +5,9 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
 use crate::{
-    model::{ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId},
+    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId},
     planner::{self, Plan, PlanId, Policy},
-    store::{Approver, HistoryBefore, JournalEntry, JournalState, Outcome},
+    store::{Approver, JournalEntry, JournalState, Outcome},
 };
 
 #[test]

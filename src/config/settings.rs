@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{Balance, Config, Credentials, Ssh, Telegram, VmManager};
 use crate::{
-    balancer, executor,
+    balancer, executor, eyes,
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
     scheduler, ssh, telegram, vmmanager,
 };
@@ -55,6 +55,7 @@ impl Config {
             dry_run_forced,
             proposal_ttl: delta(self.proposal_ttl),
             approvals_needed: self.telegram.as_ref().map_or(1, |telegram| telegram.approvals),
+            eyes: eyes::Settings::default(),
             execution: executor::Settings { slow_after: migration_timeout, ..executor::Settings::default() },
         }
     }

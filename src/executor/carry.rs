@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 
-use super::{Depth, Executor, LookError};
+use super::Executor;
 use crate::{
-    model::{MigrationId, ProposalId, Snapshot, VmId},
+    eyes::{Depth, LookError},
+    model::{HistoryBefore, MigrationId, ProposalId, Snapshot, VmId},
     planner::{self, Migration, Policy},
-    store::{
-        Approver, HistoryBefore, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState,
-        StoreError,
-    },
+    store::{Approver, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState, StoreError},
     vmmanager::{ApiError, History, OrderError, Ordered},
 };
 

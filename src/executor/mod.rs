@@ -2,14 +2,11 @@
 //!
 //! The only room that may hold [`Orders`]. Knows nothing of schedules, approvals or chats.
 //!
-//! [`Watcher`] and [`Eyes`] only read VMmanager; an [`Executor`] exists only with [`Orders`], so in a dry run
-//! there is none.
+//! A [`Watcher`] only reads VMmanager; an [`Executor`] exists only with [`Orders`], so in a dry run there is none.
 
 mod carry;
-mod eyes;
 mod ledger;
 mod reconcile;
-mod rules;
 mod watch;
 
 use std::time::Duration;
@@ -17,13 +14,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use carry::Carried;
-pub use eyes::{Depth, Eyes, LookError, Measure};
 pub use ledger::Ledger;
 pub use reconcile::LeftOpen;
-pub use rules::{Cooldowns, Rules};
 pub use watch::Watcher;
 
-use crate::vmmanager::Orders;
+use crate::{eyes::Eyes, rules::Rules, vmmanager::Orders};
 
 /// How long the executor waits for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +34,6 @@ pub struct Settings {
     pub search_window: Duration,
     /// How long after a task's end the VM list may still be old; 10 s.
     pub settle_window: Duration,
-    /// How far apart reads of a picture that shrank must be to agree; 30 s, so that three of them outlast the
-    /// restart of a service, which the looks of one plan do not.
-    pub agreeing_gap: Duration,
 }
 
 impl Default for Settings {
@@ -52,7 +44,6 @@ impl Default for Settings {
             poll_max: Duration::from_secs(5),
             search_window: Duration::from_secs(30),
             settle_window: Duration::from_secs(10),
-            agreeing_gap: Duration::from_secs(30),
         }
     }
 }
@@ -67,7 +58,6 @@ impl Settings {
             poll_max: Duration::from_millis(40),
             search_window: Duration::from_millis(400),
             settle_window: Duration::from_millis(200),
-            agreeing_gap: Duration::from_millis(100),
         }
     }
 }

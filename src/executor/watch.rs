@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ledger, Rules, Settings};
+use super::{Ledger, Settings};
 use crate::{
-    model::NodeId,
-    store::{HistoryBefore, JournalEntry, JournalState, Outcome, StoreError},
+    model::{HistoryBefore, NodeId},
+    rules::Rules,
+    store::{JournalEntry, JournalState, Outcome, StoreError},
     vmmanager::{ApiError, History, HistoryEntry, TaskInfo, TaskStatus, VmManagerApi, VmPlace},
 };
 

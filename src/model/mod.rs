@@ -2,6 +2,7 @@
 //!
 //! Plain data. Nothing here knows where it came from or what will be done with it.
 
+mod history;
 mod ids;
 mod measuring;
 mod person;
@@ -10,6 +11,7 @@ mod quote;
 mod snapshot;
 mod trouble;
 
+pub use history::HistoryBefore;
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};
 pub use person::Person;

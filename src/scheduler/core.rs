@@ -14,7 +14,8 @@ use super::{LastCycle, Picture, Refused, Settings, delta};
 use crate::{
     balancer::{CycleError, VmBalancer},
     event::{Alert, Event, Events},
-    executor::{Carried, LookError},
+    executor::Carried,
+    eyes::LookError,
     model::{ApiFailure, Asked, Person, ProposalId, Trouble},
     planner::ClusterPlan,
     store::{

@@ -6,14 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sled::Transactional as _;
 
 use super::{
-    Approver, HistoryBefore, JournalEntry, JournalState, Outcome, Store, StoreError,
+    Approver, JournalEntry, JournalState, Outcome, Store, StoreError,
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
     sidecar,
 };
 use crate::{
-    model::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId},
+    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, ProposalId, VmId},
     planner::{PlanId, RecentMove, Rest, RestWhy},
 };
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     event::{Alert, Event, Events},
-    model::{ApiFailure, ClusterId, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
+    model::{ApiFailure, ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Figures, PlanId, RestWhy},
 };
 

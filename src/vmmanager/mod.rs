@@ -9,6 +9,7 @@ mod look;
 mod orders;
 mod settings;
 mod task;
+mod trace;
 mod transport;
 mod wire;
 
@@ -18,3 +19,4 @@ pub use look::{Look, RunningMigration};
 pub use orders::{Ordered, Orders};
 pub use settings::{Credentials, Patience, Settings, Timing};
 pub use task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
+pub use trace::{Found, Order, Progress, TaskFailure, TaskState, Whereabouts};

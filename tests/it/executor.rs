@@ -4,12 +4,11 @@ use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     balancer::VmBalancer,
     event::Alert,
-    model::{ClusterId, Mib, NodeId, VmId},
+    model::{ClusterId, HistoryBefore, Mib, NodeId, VmId},
     planner::{ExclusionWhy, RestWhy},
     sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
     store::{
-        Approval, Approver, HistoryBefore, Intent, JournalEntry, JournalState, Outcome, Proposal,
-        ProposalState, StepState,
+        Approval, Approver, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, StepState,
     },
 };
 

@@ -10,13 +10,13 @@ use vm_balancer::{
     balancer::{Parts, Settings, VmBalancer},
     clock::{Clock, ManualClock},
     event::{Alert, Event, Events},
-    executor,
-    model::{ClusterId, Mib, NodeId, Person, ProposalId, VmId},
+    executor, eyes,
+    model::{ClusterId, HistoryBefore, Mib, NodeId, Person, ProposalId, VmId},
     planner::{PlanId, Policy},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, HistoryBefore, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal,
-        ProposalState, Proposed, StepState, Store,
+        Approver, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed,
+        StepState, Store,
     },
     vmmanager::{self, Credentials, Timing, VmManagerApi},
 };
@@ -142,6 +142,7 @@ pub fn settings() -> Settings {
         dry_run_forced: false,
         proposal_ttl: TimeDelta::minutes(30),
         approvals_needed: 1,
+        eyes: eyes::Settings::short(),
         execution: executor::Settings::short(),
     }
 }

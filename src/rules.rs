@@ -16,17 +16,17 @@ use crate::{
 
 /// So many failures onto or off one node within [`NODE_WINDOW`] take it out: one may be the VM's fault, two may
 /// be chance.
-pub const NODE_FAILURES: usize = 3;
+const NODE_FAILURES: usize = 3;
 
 /// Within an hour, and then for an hour: a node that was repaired comes back by itself.
-pub const NODE_WINDOW: TimeDelta = TimeDelta::hours(1);
+const NODE_WINDOW: TimeDelta = TimeDelta::hours(1);
 
 /// So many failures in one cluster within [`CLUSTER_WINDOW`] stop automatic runs there: more than one bad node
 /// can explain.
-pub const CLUSTER_FAILURES: usize = 5;
+const CLUSTER_FAILURES: usize = 5;
 
 /// A day: a cluster of slow disks never fails five times in an hour.
-pub const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
+const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
 
 /// An hour: what keeps VMmanager from offering a target (space on a storage, a network) changes by people's hands.
 const NOT_OFFERED_REST: TimeDelta = TimeDelta::hours(1);
@@ -102,17 +102,17 @@ impl Rules {
     }
 
     /// Lets a VM rest whose planned target VMmanager itself does not offer, so that not every cycle plans the same.
-    pub(super) fn was_not_offered(&self, vm: VmId, now: DateTime<Utc>) {
+    pub fn was_not_offered(&self, vm: VmId, now: DateTime<Utc>) {
         self.not_offered.lock().unwrap_or_else(PoisonError::into_inner).insert(vm, now + NOT_OFFERED_REST);
     }
 
     /// Remembers that VMmanager refused the account: the next plan would end the same.
-    pub(super) fn was_refused(&self, now: DateTime<Utc>) {
+    pub fn was_refused(&self, now: DateTime<Utc>) {
         *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     /// Remembers that VMmanager took an order of this account.
-    pub(super) fn was_allowed(&self) {
+    pub fn was_allowed(&self) {
         *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -196,7 +196,7 @@ impl Rules {
     }
 }
 
-fn failing(failures: &[JournalEntry], now: DateTime<Utc>) -> Vec<crate::store::FailingNode> {
+fn failing(failures: &[JournalEntry], now: DateTime<Utc>) -> Vec<FailingNode> {
     failing_nodes(failures, NODE_FAILURES, NODE_WINDOW, now)
 }
 

@@ -4,12 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
-use super::Settings;
 use crate::{
     clock::Clock,
     event::{Alert, Events},
@@ -20,6 +20,28 @@ use crate::{
 
 /// Adds what the nodes that are asked measure of themselves to a snapshot. Joined in by whoever has SSH.
 pub type Measure = Arc<dyn Fn(Snapshot, Asked) -> BoxFuture<'static, Snapshot> + Send + Sync>;
+
+/// How this room judges what it sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How far apart reads of a picture that shrank must be to agree. Three of them must outlast the restart of a
+    /// service, which the looks of one plan do not.
+    pub agreeing_gap: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { agreeing_gap: Duration::from_secs(30) }
+    }
+}
+
+impl Settings {
+    /// A short gap, for servers on the same machine: tests and the sandbox.
+    #[must_use]
+    pub fn short() -> Self {
+        Self { agreeing_gap: Duration::from_millis(100) }
+    }
+}
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +173,7 @@ impl Eyes {
             if rest.is_empty() {
                 break;
             }
-            let its = tasks_since(&self.api, entry).await?;
+            let its = self.api.tasks_since(entry.vm, entry.history_before).await?;
             rest.retain(|running| !its.contains(&running.task_id));
         }
         Ok(rest)
@@ -253,12 +275,6 @@ impl Eyes {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads the tasks of the migrations that a VM's history has since the entry was intended.
-async fn tasks_since(api: &VmManagerApi, entry: &JournalEntry) -> Result<BTreeSet<u64>, ApiError> {
-    let Some(history) = super::watch::history_of(api, entry).await? else { return Ok(BTreeSet::new()) };
-    Ok(super::watch::newer(&history, entry.history_before).filter_map(|row| row.task).collect())
 }
 
 /// Tells whether a running task is the one of a journal entry.

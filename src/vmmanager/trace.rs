@@ -1,0 +1,269 @@
+//! What became of an order, and what must be known before it to find that out.
+//!
+//! An order is answered with the queue's number. The task manager gives the task another number, and the VM's history
+//! gives its row a third. Versions differ in which of them they show, so all of them are followed here. Only reads.
+
+use std::collections::BTreeSet;
+
+use super::{
+    client::{MIGRATION, VmManagerApi},
+    error::ApiError,
+    task::{History, HistoryEntry, TaskInfo, TaskStatus},
+};
+use crate::model::{HistoryBefore, NodeId, Quote, VmId};
+
+/// An order as far as it must be known to find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub vm: VmId,
+    pub source: NodeId,
+    pub target: NodeId,
+    pub history_before: HistoryBefore,
+    /// The queue's number, where the order was answered with one.
+    pub consul_id: Option<u64>,
+    /// The task manager's number, once it is known.
+    pub task_id: Option<u64>,
+}
+
+/// Where the VM of an order is: the last word on how the migration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    OnTarget,
+    OnSource,
+    Elsewhere(NodeId),
+    /// VMmanager has no such VM.
+    Gone,
+}
+
+/// What is found of an order that was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It began; with the task's number, where that is known.
+    Began { task_id: Option<u64> },
+    /// No task and no row of the history is its own.
+    Nothing(Whereabouts),
+    /// A migration runs that may be this one.
+    Unclear,
+}
+
+/// How far a migration is that VMmanager took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub state: TaskState,
+    /// The task's number, where it was found.
+    pub task_id: Option<u64>,
+}
+
+/// What VMmanager's tasks say of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    Running,
+    Complete,
+    Failed(TaskFailure),
+    /// No task is its own.
+    Unseen,
+}
+
+/// A task that ended otherwise than well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskFailure {
+    /// What the task said.
+    Said(Quote),
+    /// It was cancelled and says no more.
+    Cancelled,
+    /// It failed and says no more.
+    Silent,
+}
+
+impl VmManagerApi {
+    /// Asks how far the history of a VM goes.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`] but a missing function.
+    pub async fn history_before(&self, vm: VmId) -> Result<HistoryBefore, ApiError> {
+        match self.history(vm).await {
+            Ok(History { max_id: Some(newest), .. }) => Ok(HistoryBefore::UpTo(newest)),
+            Ok(history) if history.entries.is_empty() => Ok(HistoryBefore::Empty),
+            Ok(_) => Ok(HistoryBefore::Unknown),
+            // A version without histories: then only the task list can tell.
+            Err(error) if error.is_missing_function() => Ok(HistoryBefore::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the tasks of the migrations that a VM's history has since `before`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn tasks_since(&self, vm: VmId, before: HistoryBefore) -> Result<BTreeSet<u64>, ApiError> {
+        let history = self.history_since(vm, before).await?;
+        Ok(history.iter().flat_map(|history| newer(history, before)).filter_map(|row| row.task).collect())
+    }
+
+    /// Looks for an order whose answer never came.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn look_for(&self, order: &Order) -> Result<Found, ApiError> {
+        let history = self.history_since(order.vm, order.history_before).await?;
+        let row = history.as_ref().and_then(|history| newer(history, order.history_before).next());
+        if let Some(row) = row {
+            return Ok(Found::Began { task_id: row.task });
+        }
+        let (running, _) = self.unfinished_migrations().await?;
+        if let Some(task) = running.iter().find(|task| task.vm == Some(order.vm)) {
+            return Ok(Found::Began { task_id: Some(task.task_id) });
+        }
+        // Where the history cannot tell, any task that does not say its VM may be this one.
+        if !history.is_some_and(|history| is_numbered(&history))
+            && running.iter().any(|task| task.vm.is_none())
+        {
+            return Ok(Found::Unclear);
+        }
+        self.whereabouts(order).await.map(Found::Nothing)
+    }
+
+    /// Asks where the VM of an order is.
+    ///
+    /// # Errors
+    ///
+    /// As [`VmManagerApi::vm`].
+    pub async fn whereabouts(&self, order: &Order) -> Result<Whereabouts, ApiError> {
+        Ok(match self.vm_place(order.vm).await? {
+            None => Whereabouts::Gone,
+            Some(place) if place.node == order.target => Whereabouts::OnTarget,
+            Some(place) if place.node == order.source => Whereabouts::OnSource,
+            Some(place) => Whereabouts::Elsewhere(place.node),
+        })
+    }
+
+    /// Asks how far a migration is: by the task's number, by the queue's number, by the VM's history, or among what
+    /// runs, in this order.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiError`].
+    pub async fn progress(&self, order: &Order) -> Result<Progress, ApiError> {
+        if let Some(task_id) = order.task_id
+            && let Some(task) = self.task_if_given(task_id).await?
+        {
+            return Ok(Progress::of(task));
+        }
+        if let Some(consul_id) = order.consul_id
+            && let Some(task) = self.find_task(consul_id).await?
+        {
+            return Ok(Progress::of(task));
+        }
+        match self.in_history(order).await? {
+            Some((row, None)) => Ok(Progress { state: state_of_row(&row), task_id: row.task }),
+            Some((_, Some(task))) => Ok(Progress::of(task)),
+            None if (order.consul_id, order.task_id) == (None, None) => self.among_what_runs(order).await,
+            None => Ok(Progress::UNSEEN),
+        }
+    }
+
+    /// Without any number only a task that says its VM, or that may be of any VM, is a sign of life.
+    async fn among_what_runs(&self, order: &Order) -> Result<Progress, ApiError> {
+        if order.history_before != HistoryBefore::Unknown {
+            return Ok(Progress::UNSEEN);
+        }
+        let (running, _) = self.unfinished_migrations().await?;
+        let ours = running.iter().find(|task| task.vm == Some(order.vm)).map(|task| task.task_id);
+        let may_run = ours.is_some() || running.iter().any(|task| task.vm.is_none());
+        let state = if may_run { TaskState::Running } else { TaskState::Unseen };
+        Ok(Progress { state, task_id: ours })
+    }
+
+    /// As [`VmManagerApi::task`], on versions too that do not give single tasks.
+    async fn task_if_given(&self, id: u64) -> Result<Option<TaskInfo>, ApiError> {
+        match self.task(id).await {
+            Err(ApiError::Refused { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Finds the order's row in the VM's history, with its task: the one that has our number in the queue, or else
+    /// the oldest that may have it.
+    async fn in_history(&self, order: &Order) -> Result<Option<(HistoryEntry, Option<TaskInfo>)>, ApiError> {
+        let Some(history) = self.history_since(order.vm, order.history_before).await? else {
+            return Ok(None);
+        };
+        let mut may_be = None;
+        for row in newer(&history, order.history_before) {
+            let task = match row.task {
+                Some(task) => self.task_if_given(task).await?,
+                None => None,
+            };
+            match (order.consul_id, task.as_ref().and_then(|task| task.consul_id)) {
+                (Some(ours), Some(its)) if its == ours => return Ok(Some((row.clone(), task))),
+                (Some(_), Some(_)) => {}
+                _ => may_be = may_be.or_else(|| Some((row.clone(), task))),
+            }
+        }
+        Ok(may_be)
+    }
+
+    /// Reads the history of a VM; `None` where it cannot tell: for a VM that is gone, and where nothing was known of
+    /// it before the order. A refusal is neither: the server is asked again.
+    async fn history_since(&self, vm: VmId, before: HistoryBefore) -> Result<Option<History>, ApiError> {
+        if before == HistoryBefore::Unknown {
+            return Ok(None);
+        }
+        match self.history(vm).await {
+            Ok(history) => Ok(Some(history)),
+            Err(ApiError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Progress {
+    const UNSEEN: Self = Self { state: TaskState::Unseen, task_id: None };
+
+    fn of(task: TaskInfo) -> Self {
+        let said = task.output.as_deref().map(Quote::of).filter(|said| !said.is_empty());
+        Self { state: state_of(&task.status, said).unwrap_or(TaskState::Running), task_id: Some(task.id) }
+    }
+}
+
+/// Returns how a task ended; `None` while it has not.
+fn state_of(status: &TaskStatus, said: Option<Quote>) -> Option<TaskState> {
+    match status {
+        TaskStatus::Created | TaskStatus::Running | TaskStatus::Other(_) => None,
+        TaskStatus::Complete => Some(TaskState::Complete),
+        TaskStatus::Failed => Some(TaskState::Failed(said.map_or(TaskFailure::Silent, TaskFailure::Said))),
+        TaskStatus::Cancelled => {
+            Some(TaskState::Failed(said.map_or(TaskFailure::Cancelled, TaskFailure::Said)))
+        }
+    }
+}
+
+fn state_of_row(row: &HistoryEntry) -> TaskState {
+    match state_of(&TaskStatus::from_word(&row.state), None) {
+        Some(state) => state,
+        // A history that still says "running" of a task that nobody knows is no sign of life.
+        None if row.task.is_some() => TaskState::Unseen,
+        None => TaskState::Running,
+    }
+}
+
+/// The migrations that a history has since `before`, oldest first. Where nothing was known, or without numbers,
+/// none can be told from an older one.
+fn newer(history: &History, before: HistoryBefore) -> impl Iterator<Item = &HistoryEntry> {
+    let is_newer = move |row: &&HistoryEntry| match (row.id, before) {
+        (None, _) | (_, HistoryBefore::Unknown) => false,
+        (Some(_), HistoryBefore::Empty) => true,
+        (Some(id), HistoryBefore::UpTo(before)) => id > before,
+    };
+    let mut rows: Vec<_> =
+        history.entries.iter().filter(|row| row.name == MIGRATION).filter(is_newer).collect();
+    rows.sort_by_key(|row| row.id);
+    rows.into_iter()
+}
+
+fn is_numbered(history: &History) -> bool {
+    history.max_id.is_some() || history.entries.is_empty()
+}
