@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, Plain, Row};
+use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, OptOut, Plain, Row};
 use crate::model::{
     Block, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo,
 };
@@ -207,7 +207,7 @@ impl Sums {
             sum.vcpus += u64::from(vcpus(row).unwrap_or(0));
             sum.memory += memory(row).unwrap_or_default();
             sum.vms += 1;
-            sum.maintenance |= row.node.maintenance() == Some(true);
+            sum.maintenance |= row.node.is_in_maintenance();
         }
         Self(sums)
     }
@@ -224,7 +224,6 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
     let memory_total = number_wide(&row.ram_mib).filter(|mib| *mib > 0).map(Mib);
     let memory_used = used_wide(&row.ram_mib).map_or(sum.memory, Mib);
     let vm_count = row.vm.object.as_ref().and_then(|vm| vm.total.small()).or_else(|| row.host_count.small());
-    let maintenance = row.maintenance_mode.truth().or_else(|| row.maintenance.truth());
     Some(NodeInfo {
         id: NodeId(id),
         name: row.name.text().unwrap_or_else(|| format!("node {id}")),
@@ -235,8 +234,9 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
         memory_used: memory_total.and(Some(memory_used)),
         vm_count: vm_count.unwrap_or(sum.vms),
         vm_limit: row.host_limit.small().filter(|limit| *limit > 0),
-        maintenance: maintenance.unwrap_or(sum.maintenance),
-        vm_creation_allowed: !row.host_creation_blocked.is_true(),
+        // Any of the three places that says so is believed.
+        maintenance: row.maintenance_mode.is_yes() || row.maintenance.is_yes() || sum.maintenance,
+        vm_creation_allowed: !row.host_creation_blocked.is_yes(),
         qemu_version: row.qemu_version.text().map(QemuVersion::new),
         load: None,
         state: row.state.text().unwrap_or_else(|| "unknown".into()),
@@ -286,18 +286,15 @@ fn vm(id: u64, row: &HostRow, node: NodeId) -> VmInfo {
 }
 
 fn blocks(row: &HostRow) -> Vec<Block> {
-    let vm5 = row.vm5_restrictions.object.as_ref();
-    let restricted = vm5.is_some_and(|all| all.values().any(Plain::is_true));
     // A size that is not known cannot be made room for.
     let sized = vcpus(row).is_some() && memory(row).is_some();
-    let held = row.node.live_migration_allowed() == Some(false);
     let checks = [
-        (row.iso_mounted.is_true(), Block::Iso),
-        (row.snapshot_count.whole().is_some_and(|count| count > 0), Block::Snapshots),
-        (row.balancer_mode.truth() == Some(false), Block::BalancerMode),
-        (row.rescue_mode.is_true(), Block::Rescue),
-        (restricted || row.vm5_restrictions.plain.is_true(), Block::Vm5Restrictions),
-        (held, Block::Other("its node does not allow live migration".into())),
+        (row.iso_mounted.is_yes(), Block::Iso),
+        (row.snapshot_count.is_yes(), Block::Snapshots),
+        (row.balancer_mode == OptOut::Out, Block::BalancerMode),
+        (row.rescue_mode.is_yes(), Block::Rescue),
+        (row.vm5_restrictions.is_yes(), Block::Vm5Restrictions),
+        (row.node.forbids_live_migration(), Block::Other("its node does not allow live migration".into())),
         (!sized, Block::Other("its size is unknown".into())),
     ];
     checks.into_iter().filter_map(|(holds, block)| holds.then_some(block)).collect()

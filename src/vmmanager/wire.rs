@@ -11,7 +11,7 @@ use serde::{
         value::MapAccessDeserializer,
     },
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
 use crate::model::NodeId;
@@ -87,6 +87,119 @@ impl Plain {
     }
 }
 
+/// A switch that protects something, in whatever shape the server writes it.
+///
+/// A field that is there and not plainly "no" is a "yes": a node may be on its way into maintenance, or a newer
+/// version may say more than a truth value. An object is judged by its own flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// The field is missing or null.
+    #[default]
+    Absent,
+    No,
+    Yes,
+}
+
+impl Guard {
+    pub fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Absent,
+            // An empty list stands for an empty object in some answers.
+            Value::Array(list) if list.is_empty() => Self::No,
+            Value::Array(_) => Self::Yes,
+            Value::Object(object) => Self::of_object(object),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => Self::of_plain(&plain(value)),
+        }
+    }
+
+    fn of_plain(plain: &Plain) -> Self {
+        match (plain.truth(), plain) {
+            (Some(false), _) => Self::No,
+            (_, Plain::Text(text)) if is_word_for_no(text) => Self::No,
+            (Some(true) | None, _) => Self::Yes,
+        }
+    }
+
+    /// A key that names the switch itself decides; else every flag in the object must say no.
+    fn of_object(object: &Map<String, Value>) -> Self {
+        const SWITCHES: [&str; 9] =
+            ["enabled", "is_enabled", "active", "is_active", "blocked", "value", "state", "status", "mode"];
+        let own: Vec<_> = SWITCHES.iter().filter_map(|key| object.get(*key)).map(Self::of).collect();
+        let flags: Vec<_> = match own.is_empty() {
+            false => own,
+            true => object.values().filter(|value| plain(value).truth().is_some()).map(Self::of).collect(),
+        };
+        let all_say_no = !flags.is_empty() && flags.iter().all(|flag| *flag == Self::No);
+        if all_say_no { Self::No } else { Self::Yes }
+    }
+}
+
+/// A permission, in whatever shape: one that is there and not plainly "yes" is denied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Permission {
+    /// Missing, null or a "yes".
+    #[default]
+    Granted,
+    Denied,
+}
+
+impl<'de> Deserialize<'de> for Permission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|value| Self::of(&value))
+    }
+}
+
+impl Permission {
+    fn of(value: &Value) -> Self {
+        let granted = match value {
+            Value::Null => true,
+            Value::Object(object) => {
+                let flags: Vec<_> = object.values().filter(|value| !value.is_object()).map(Self::of).collect();
+                !flags.is_empty() && flags.iter().all(|flag| *flag == Self::Granted)
+            }
+            Value::String(text) if text.trim().eq_ignore_ascii_case("allowed") => true,
+            Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => plain(value).is_true(),
+        };
+        if granted { Self::Granted } else { Self::Denied }
+    }
+}
+
+/// A VM's word on the balancer: out where it says no in any shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum OptOut {
+    #[default]
+    In,
+    Out,
+}
+
+impl<'de> Deserialize<'de> for OptOut {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let says_no = |guard| guard == Guard::No;
+        Ok(match Value::deserialize(deserializer)? {
+            // Nothing is said: an edition without the field covers every VM.
+            Value::Null => Self::In,
+            Value::String(text) if text.trim().is_empty() => Self::In,
+            value if says_no(Guard::of(&value)) => Self::Out,
+            _ => Self::In,
+        })
+    }
+}
+
+/// Words for "not in force" besides those that [`Plain::truth`] knows.
+fn is_word_for_no(text: &str) -> bool {
+    matches!(text.trim().to_ascii_lowercase().as_str(), "" | "none" | "null" | "inactive" | "normal" | "finished")
+}
+
+impl<'de> Deserialize<'de> for Guard {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|value| Self::of(&value))
+    }
+}
+
 /// Either plain or an object of a known shape; a list or anything else counts as nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Mixed<T> {
@@ -109,8 +222,8 @@ pub(super) struct Named {
     id: Plain,
     name: Plain,
     virtualization_type: Plain,
-    maintenance_mode: Plain,
-    live_migration_allowed: Plain,
+    maintenance_mode: Guard,
+    live_migration_allowed: Permission,
 }
 
 impl Reference {
@@ -126,12 +239,12 @@ impl Reference {
         self.object.as_ref()?.virtualization_type.text()
     }
 
-    pub fn maintenance(&self) -> Option<bool> {
-        self.object.as_ref()?.maintenance_mode.truth()
+    pub fn is_in_maintenance(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.maintenance_mode.is_yes())
     }
 
-    pub fn live_migration_allowed(&self) -> Option<bool> {
-        self.object.as_ref()?.live_migration_allowed.truth()
+    pub fn forbids_live_migration(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.live_migration_allowed == Permission::Denied)
     }
 }
 
@@ -148,6 +261,9 @@ pub(super) struct Amounts {
 /// What a list holds.
 pub(super) trait Row: DeserializeOwned + Send + 'static {
     fn id(&self) -> Option<u64>;
+
+    /// Notes which fields could not be read.
+    fn damaged(&mut self, _fields: Vec<String>) {}
 }
 
 /// Clusters are few, and keys nobody documented matter, so the row is kept whole.
@@ -172,10 +288,14 @@ pub(super) struct NodeRow {
     pub vm: Mixed<Amounts>,
     pub host_count: Plain,
     pub host_limit: Plain,
-    pub host_creation_blocked: Plain,
-    pub maintenance_mode: Plain,
-    pub maintenance: Plain,
+    pub host_creation_blocked: Guard,
+    pub maintenance_mode: Guard,
+    pub maintenance: Guard,
     pub qemu_version: Plain,
+    pub virtualization_type: Plain,
+    /// What could not be read of the row, where a part of it is damaged.
+    #[serde(skip)]
+    pub damage: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -190,12 +310,15 @@ pub(super) struct HostRow {
     pub cpu: Mixed<Amounts>,
     pub ram_mib: Mixed<Amounts>,
     pub disk: Mixed<Disk>,
-    pub snapshot_count: Plain,
-    pub iso_mounted: Plain,
-    pub rescue_mode: Plain,
-    pub balancer_mode: Plain,
+    pub snapshot_count: Guard,
+    pub iso_mounted: Guard,
+    pub rescue_mode: Guard,
+    pub balancer_mode: OptOut,
     pub cpu_mode: Plain,
-    pub vm5_restrictions: Mixed<BTreeMap<String, Plain>>,
+    pub vm5_restrictions: Guard,
+    /// What could not be read of the row, where a part of it is damaged.
+    #[serde(skip)]
+    pub damage: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -240,11 +363,19 @@ impl Row for NodeRow {
     fn id(&self) -> Option<u64> {
         self.id.id()
     }
+
+    fn damaged(&mut self, fields: Vec<String>) {
+        self.damage = fields;
+    }
 }
 
 impl Row for HostRow {
     fn id(&self) -> Option<u64> {
         self.id.id()
+    }
+
+    fn damaged(&mut self, fields: Vec<String>) {
+        self.damage = fields;
     }
 }
 
@@ -329,8 +460,50 @@ pub(super) struct Page<T> {
 }
 
 /// Reads a list: `{"list": […], "size": n}`, or a bare array.
-pub(super) fn page<T: DeserializeOwned>(body: &[u8]) -> Result<Page<T>, serde_json::Error> {
+///
+/// One odd record must not hide the others: where the list as a whole cannot be read, it is read row by row, and a
+/// damaged row field by field.
+pub(super) fn page<T: Row>(body: &[u8]) -> Result<Page<T>, serde_json::Error> {
+    plain_page(body).or_else(|error| {
+        // Bytes that are no text become replacement characters, which no id or number can hide behind.
+        let text = String::from_utf8_lossy(body);
+        let RawPage { list, size } = raw_page(&text).map_err(|_| error)?;
+        Ok(Page { rows: list.iter().flatten().map(|row| mended(row)).collect(), size: size.whole() })
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawPage<'a> {
+    #[serde(borrow)]
+    list: Option<Vec<&'a RawValue>>,
+    size: Plain,
+}
+
+fn raw_page(text: &str) -> Result<RawPage<'_>, serde_json::Error> {
+    match text.trim_start().starts_with('[') {
+        true => Ok(RawPage { list: Some(serde_json::from_str(text)?), size: Plain::Nothing }),
+        false => serde_json::from_str(text),
+    }
+}
+
+fn plain_page<T: DeserializeOwned>(body: &[u8]) -> Result<Page<T>, serde_json::Error> {
     serde_json::from_slice(body)
+}
+
+/// Reads what can be read of a row and notes the rest; `None` for what is no object.
+fn mended<T: Row>(row: &RawValue) -> Option<T> {
+    if let Ok(Mixed { object, .. }) = serde_json::from_str::<Mixed<T>>(row.get()) {
+        return object;
+    }
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(row.get()).ok()?;
+    let (sound, damaged): (Vec<_>, Vec<_>) =
+        fields.into_iter().partition(|(_, value)| serde_json::from_str::<Value>(value.get()).is_ok());
+    let sound: Vec<_> =
+        sound.iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), value.get())).collect();
+    let mut row: T = serde_json::from_str(&format!("{{{}}}", sound.join(","))).ok()?;
+    row.damaged(damaged.into_iter().map(|(key, _)| key).collect());
+    Some(row)
 }
 
 /// Reads one task, wrapped in `task` or flat.
@@ -374,7 +547,7 @@ pub(super) fn history(body: &[u8]) -> Result<History, serde_json::Error> {
     struct Top {
         max_id: Plain,
     }
-    let rows = page::<Entry>(body)?.rows;
+    let rows = plain_page::<Entry>(body)?.rows;
     let entries = rows.into_iter().flatten().map(|entry| HistoryEntry {
         id: entry.id.id(),
         task: entry.task.id(),
@@ -732,6 +905,88 @@ mod tests {
         {
             assert!(page::<HostRow>(broken.as_bytes()).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_switch_that_protects_is_believed_in_any_shape() {
+        for (json, guard) in [
+            ("true", Guard::Yes),
+            ("1", Guard::Yes),
+            ("\"in_progress\"", Guard::Yes),
+            ("\"entering\"", Guard::Yes),
+            (r#"{"enabled": true}"#, Guard::Yes),
+            (r#"{"enabled": "on", "evacuate": false}"#, Guard::Yes),
+            (r#"{"reason": "disk", "date": "2026-11-01"}"#, Guard::Yes),
+            (r#"{"enabled": null}"#, Guard::Yes),
+            (r#"{"state": {"active": true}}"#, Guard::Yes),
+            ("{}", Guard::Yes),
+            ("[1]", Guard::Yes),
+            (r#"{"enabled": false, "reason": "disk"}"#, Guard::No),
+            (r#"{"state": "off"}"#, Guard::No),
+            (r#"{"iso": false, "snapshot": 0}"#, Guard::No),
+            ("false", Guard::No),
+            ("0", Guard::No),
+            ("\"0\"", Guard::No),
+            ("\"Off\"", Guard::No),
+            ("\"\"", Guard::No),
+            ("[]", Guard::No),
+            ("null", Guard::Absent),
+        ] {
+            assert_eq!(serde_json::from_str::<Guard>(json).unwrap(), guard, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_permission_that_is_not_plainly_given_is_denied() {
+        for (json, granted) in [
+            ("true", true),
+            ("\"allowed\"", true),
+            (r#"{"allowed": true}"#, true),
+            ("null", true),
+            ("false", false),
+            ("\"forbidden\"", false),
+            (r#"{"allowed": false}"#, false),
+            ("{}", false),
+        ] {
+            let read: Permission = serde_json::from_str(json).unwrap();
+            assert_eq!(read == Permission::Granted, granted, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_vm_opts_out_of_balancing_in_any_shape() {
+        for (json, out) in [
+            ("\"off\"", true),
+            ("false", true),
+            (r#"{"enabled": false}"#, true),
+            ("\"on\"", false),
+            ("\"auto\"", false),
+            ("\"\"", false),
+            ("null", false),
+        ] {
+            let read: OptOut = serde_json::from_str(json).unwrap();
+            assert_eq!(read == OptOut::Out, out, "{json}");
+        }
+    }
+
+    #[test]
+    fn one_odd_record_hides_no_other() {
+        let half_a_pair = r#"{"id": 8, "name": "web-\ud83d", "node": 5, "ram_mib": 1024}"#;
+        let endless = r#"{"id": 9, "name": "db", "ram_mib": 1e999, "node": 5}"#;
+        for list in ["[ROWS]", r#"{"list": [ROWS], "size": 3}"#] {
+            for (odd, id, field) in [(half_a_pair, 8, "name"), (endless, 9, "ram_mib")] {
+                let rows = format!(r#"{{"id": 7, "name": "a"}}, {odd}, {{"id": 10, "name": "b"}}"#);
+                let page = page::<HostRow>(list.replace("ROWS", &rows).as_bytes()).unwrap();
+                let rows: Vec<_> = page.rows.into_iter().map(Option::unwrap).collect();
+                assert_eq!(rows.iter().map(Row::id).collect::<Vec<_>>(), [Some(7), Some(id), Some(10)]);
+                assert_eq!(rows.iter().map(|row| row.damage.len()).collect::<Vec<_>>(), [0, 1, 0]);
+                assert_eq!((rows[1].damage[0].as_str(), rows[1].node.id()), (field, Some(5)));
+            }
+        }
+        let no_text = b"[{\"id\": 7, \"name\": \"a\xff\"}, {\"id\": 8}]";
+        let page = page::<HostRow>(no_text).unwrap();
+        assert_eq!(page.rows.len(), 2);
+        assert_eq!(page.rows[0].as_ref().unwrap().name.text().unwrap(), "a\u{fffd}");
     }
 
     #[test]
