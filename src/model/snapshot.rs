@@ -250,6 +250,12 @@ pub enum Block {
     Rescue,
     /// It was imported from VMmanager 5 with restrictions.
     Vm5Restrictions,
+    /// Its node does not allow live migration.
+    NodeForbids,
+    /// VMmanager does not say how large it is, so no room can be made for it.
+    UnknownSize,
+    /// A part of its record cannot be read.
+    Unreadable,
     /// Anything else, in the words of whoever said it.
     Other(String),
 }
@@ -363,6 +369,9 @@ impl From<String> for Block {
             "balancer_mode" | "balancer_off" | "balancer" => Self::BalancerMode,
             "rescue" | "rescue_mode" => Self::Rescue,
             "vm5_restrictions" => Self::Vm5Restrictions,
+            "node_forbids_live_migration" => Self::NodeForbids,
+            "unknown_size" => Self::UnknownSize,
+            "unreadable_record" => Self::Unreadable,
             _ => Self::Other(text),
         }
     }
@@ -382,6 +391,9 @@ impl std::fmt::Display for Block {
             Self::BalancerMode => "balancer_mode",
             Self::Rescue => "rescue",
             Self::Vm5Restrictions => "vm5_restrictions",
+            Self::NodeForbids => "node_forbids_live_migration",
+            Self::UnknownSize => "unknown_size",
+            Self::Unreadable => "unreadable_record",
             Self::Other(text) => text,
         })
     }

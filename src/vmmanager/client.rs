@@ -356,10 +356,7 @@ impl VmManagerApi {
         let what = ask.what();
         let body = self.transport().read(ask).await?;
         let (read, body) = aside(&what, move || (wire::page::<T>(&body), body)).await?;
-        read.map_err(|error| ApiError::Unreadable {
-            what,
-            detail: self.transport().unreadable(&error, &body),
-        })
+        read.map_err(|error| ApiError::Unreadable { what, detail: Transport::unreadable(&error, &body) })
     }
 
     fn parsed<T>(
@@ -369,7 +366,7 @@ impl VmManagerApi {
         parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<T, ApiError> {
         parse(body)
-            .map_err(|error| ApiError::Unreadable { what, detail: self.transport().unreadable(&error, body) })
+            .map_err(|error| ApiError::Unreadable { what, detail: Transport::unreadable(&error, body) })
     }
 }
 

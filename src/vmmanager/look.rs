@@ -78,7 +78,10 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     if let Some(why) = tasks_unknown {
         doubts.everywhere(format!("cannot tell which migrations run: {why}"));
     }
+    doubts.of_damage("node", nodes.rows.iter().map(|(id, row)| (*id, &row.damage)));
+    doubts.of_damage("vm", hosts.rows.iter().map(|(id, row)| (*id, &row.damage)));
     let mut known = known_clusters(&clusters, &nodes, &mut doubts);
+    learn_virtualization(&mut known, &nodes, &hosts);
     let sums = Sums::of(&hosts);
     let nodes: Vec<_> =
         nodes.rows.iter().filter_map(|(id, row)| node(*id, row, &sums, &mut doubts)).collect();
@@ -139,6 +142,13 @@ impl Doubts {
         }
     }
 
+    /// A damaged record is left alone, with its node; it says nothing of the others.
+    fn of_damage<'a>(&mut self, what: &str, rows: impl Iterator<Item = (u64, &'a Vec<String>)>) {
+        for (id, fields) in rows.filter(|(_, fields)| !fields.is_empty()) {
+            self.warnings.push(format!("{what} {id}: its record cannot be read at {}", fields.join(", ")));
+        }
+    }
+
     fn settle(&mut self, clusters: &mut [ClusterInfo]) {
         for (id, why) in std::mem::take(&mut self.some) {
             match clusters.iter_mut().find(|cluster| cluster.id == id) {
@@ -171,6 +181,25 @@ fn known_clusters(
     }
     known.sort_by_key(|cluster| cluster.id);
     known
+}
+
+const KVM: &str = "kvm";
+
+/// Takes the kind of virtualization from wherever it stands. Only KVM is balanced, so any other word decides.
+fn learn_virtualization(clusters: &mut [ClusterInfo], nodes: &Listed<NodeRow>, hosts: &Listed<HostRow>) {
+    let of_nodes = nodes.rows.iter().flat_map(|(_, row)| {
+        let kinds = [row.virtualization_type.text(), row.cluster.virtualization()];
+        kinds.into_iter().map(|kind| (row.cluster.id(), kind))
+    });
+    let of_hosts = hosts.rows.iter().map(|(_, row)| (row.cluster.id(), row.cluster.virtualization()));
+    for (cluster, kind) in of_nodes.chain(of_hosts) {
+        let (Some(id), Some(kind)) = (cluster, kind) else { continue };
+        let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.id.0 == id) else { continue };
+        let is_kvm = |kind: &String| kind.eq_ignore_ascii_case(KVM);
+        if cluster.virtualization.as_ref().is_none_or(is_kvm) && !is_kvm(&kind) {
+            cluster.virtualization = Some(kind);
+        }
+    }
 }
 
 fn cluster(id: u64, row: &ClusterRow) -> ClusterInfo {
@@ -239,10 +268,19 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
         vm_creation_allowed: !row.host_creation_blocked.is_yes(),
         qemu_version: row.qemu_version.text().map(QemuVersion::new),
         load: None,
-        state: row.state.text().unwrap_or_else(|| "unknown".into()),
+        state: node_state(row),
         address: row.ip.text().or_else(|| row.ip_addr.text()),
         ssh_port: first([port(&row.port), port(&row.ssh_port)]),
     })
+}
+
+/// A node whose record is damaged is left alone, as one in a state that nobody knows.
+fn node_state(row: &NodeRow) -> String {
+    const UNREADABLE: &str = "unreadable";
+    match row.damage.is_empty() {
+        true => row.state.text().unwrap_or_else(|| "unknown".into()),
+        false => UNREADABLE.into(),
+    }
 }
 
 /// VMmanager's word for a VM that is being made.
@@ -294,8 +332,9 @@ fn blocks(row: &HostRow) -> Vec<Block> {
         (row.balancer_mode == OptOut::Out, Block::BalancerMode),
         (row.rescue_mode.is_yes(), Block::Rescue),
         (row.vm5_restrictions.is_yes(), Block::Vm5Restrictions),
-        (row.node.forbids_live_migration(), Block::Other("its node does not allow live migration".into())),
-        (!sized, Block::Other("its size is unknown".into())),
+        (row.node.forbids_live_migration(), Block::NodeForbids),
+        (!sized, Block::UnknownSize),
+        (!row.damage.is_empty(), Block::Unreadable),
     ];
     checks.into_iter().filter_map(|(holds, block)| holds.then_some(block)).collect()
 }
@@ -423,9 +462,73 @@ mod tests {
         let vms =
             vec![json!({"id": 1, "node": 5, "cpu_number": 2}), json!({"id": 2, "cluster": 2, "node": null})];
         let look = looked(vec![json!({"id": 2})], nodes, vms);
-        assert_eq!(look.snapshot.vms[0].blocked_by, [Block::Other("its size is unknown".into())]);
+        assert_eq!(look.snapshot.vms[0].blocked_by, [Block::UnknownSize]);
         assert_eq!(look.snapshot.vms.len(), 1);
         assert_eq!(look.snapshot.clusters[0].incomplete, ["1 VMs are on no known node, e.g. vm 2"]);
+    }
+
+    #[test]
+    fn maintenance_is_believed_wherever_and_however_it_is_said() {
+        let in_maintenance = |node: serde_json::Value, of_host: serde_json::Value| {
+            let mut row = json!({"id": 5, "cluster": 2});
+            row.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
+            let vm = json!({"id": 1, "node": {"id": 5, "maintenance_mode": of_host}});
+            looked(vec![json!({"id": 2})], vec![row], vec![vm]).snapshot.nodes[0].maintenance
+        };
+        let no = json!(false);
+        assert!(in_maintenance(json!({"maintenance_mode": {"enabled": true}}), no.clone()));
+        assert!(in_maintenance(json!({"maintenance_mode": "in_progress"}), no.clone()));
+        assert!(in_maintenance(json!({"maintenance_mode": false, "maintenance": 1}), no.clone()));
+        assert!(in_maintenance(json!({"maintenance_mode": false}), json!({"state": "entering"})));
+        assert!(!in_maintenance(json!({"maintenance_mode": {"enabled": false}}), no.clone()));
+        assert!(!in_maintenance(json!({}), json!(null)));
+    }
+
+    #[test]
+    fn a_kind_of_virtualization_that_only_a_node_or_a_vm_names_counts() {
+        let kind = |cluster: serde_json::Value, node: serde_json::Value, of_vm: &str| {
+            let vm = json!({"id": 1, "node": 5, "cluster": {"id": 2, "virtualization_type": of_vm}});
+            let look = looked(vec![cluster], vec![node], vec![vm]);
+            look.snapshot.clusters[0].virtualization.clone().unwrap()
+        };
+        let (silent, kvm) = (json!({"id": 2}), json!({"id": 2, "virtualization_type": "kvm"}));
+        let plain = json!({"id": 5, "cluster": 2});
+        let lxd = json!({"id": 5, "cluster": {"id": 2, "virtualization_type": "lxd"}});
+        assert_eq!(kind(silent.clone(), lxd.clone(), "kvm"), "lxd");
+        assert_eq!(kind(kvm.clone(), lxd, "kvm"), "lxd");
+        assert_eq!(kind(silent, plain.clone(), "lxd"), "lxd");
+        assert_eq!(kind(kvm, plain, "KVM"), "kvm");
+    }
+
+    #[test]
+    fn a_damaged_record_stops_itself_only() {
+        let mut look_at = listed::<HostRow>(vec![
+            json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2048}),
+            json!({"id": 2, "node": 5, "cpu_number": 2, "ram_mib": 2048}),
+        ]);
+        look_at.rows[0].1.damaged(vec!["name".into()]);
+        let mut nodes = listed::<NodeRow>(vec![
+            json!({"id": 5, "cluster": 2, "state": "active"}),
+            json!({"id": 6, "cluster": 2, "state": "active"}),
+        ]);
+        nodes.rows[1].1.damaged(vec!["name".into()]);
+        let answers = Answers {
+            clusters: listed(vec![json!({"id": 2})]),
+            nodes,
+            hosts: look_at,
+            tasks_unknown: None,
+            migrations: Vec::new(),
+        };
+        let Look { snapshot, warnings, .. } = assemble(DateTime::UNIX_EPOCH, answers);
+        assert!(snapshot.clusters[0].incomplete.is_empty());
+        assert_eq!(snapshot.vms[0].blocked_by, [Block::Unreadable]);
+        assert!(snapshot.vms[1].blocked_by.is_empty());
+        assert_eq!(snapshot.nodes[0].state, "active");
+        assert_eq!(snapshot.nodes[1].state, "unreadable");
+        assert_eq!(
+            warnings,
+            ["node 6: its record cannot be read at name", "vm 1: its record cannot be read at name"]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     client::VmManagerApi,
     error::{ApiError, OrderError},
     settings::Patience,
-    transport::{Ask, Effect, Failed},
+    transport::{Ask, Effect, Failed, Transport},
     wire,
 };
 use crate::model::{NodeId, VmId};
@@ -65,7 +65,7 @@ impl Orders {
         }
         // A success that is no JSON is some proxy's page: whether the order got through is unknown.
         let task = wire::ordered_task(&body).map_err(|error| {
-            let detail = transport.unreadable(&error, &body);
+            let detail = Transport::unreadable(&error, &body);
             OrderError::NoAnswer(ApiError::Unreadable { what: ask.what(), detail })
         })?;
         Ok(Ordered { task })

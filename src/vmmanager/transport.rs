@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::{Value, error::Category, json};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
@@ -15,9 +15,6 @@ use super::{
     settings::{Credentials, Settings, Timing},
     wire,
 };
-
-/// How much of an unreadable answer goes into an error; enough to see whose page it is.
-const EXCERPT_BYTES_MAX: usize = 500;
 
 /// A list of 100,000 VMs is about 100 MB; beyond this, something else is being sent.
 const BODY_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -312,7 +309,7 @@ impl Transport {
             Ok((None, _)) => Err(ApiError::Unauthorized("the login was answered without a token".into())),
             Err(error) => Err(ApiError::Unreadable {
                 what: format!("POST {LOGIN}"),
-                detail: self.unreadable(&error, body),
+                detail: Self::unreadable(&error, body),
             }),
         }
     }
@@ -390,10 +387,16 @@ impl Transport {
         }
         let number = said.as_ref().and_then(|said| said.code);
         let msg = match said {
-            Some(said) => self.scrubbed(said.msg, token),
-            None => self.scrubbed(excerpt(&body), token),
+            // A gateway may echo the request, password and all: of a failed login only the numbers are quoted.
+            _ if ask.path == LOGIN => String::new(),
+            Some(said) => without_addresses(&self.scrubbed(said.msg, token)),
+            None => format!("http status {status} with {}", shape(&body)),
         };
-        let msg = if msg.is_empty() { format!("http status {status}") } else { msg };
+        let msg = match (msg.is_empty(), number) {
+            (false, _) => msg,
+            (true, Some(number)) => format!("http status {status}, code {number}"),
+            (true, None) => format!("http status {status}"),
+        };
         if status == StatusCode::UNAUTHORIZED || number == Some(code::DEAD_TOKEN) {
             return Err(Failed { session: Session::Dead, ..Failed::refused(ApiError::Unauthorized(msg)) });
         }
@@ -426,10 +429,15 @@ impl Transport {
         Failed { error, effect, session: Session::Alive }
     }
 
-    /// Says why a body cannot be read, with its beginning.
-    pub fn unreadable(&self, error: &serde_json::Error, body: &[u8]) -> String {
-        let excerpt = excerpt(body);
-        self.scrubbed(format!("{error}; it begins with: {excerpt}"), None)
+    /// Says why a body cannot be read: by its shape and by where reading ended, never by what it holds, which may be
+    /// a client's data.
+    pub fn unreadable(error: &serde_json::Error, body: &[u8]) -> String {
+        let problem = match error.classify() {
+            Category::Io | Category::Eof => "it ends too early",
+            Category::Syntax => "it is not JSON",
+            Category::Data => "it has an unexpected shape",
+        };
+        format!("{problem} at line {} column {}: {}", error.line(), error.column(), shape(body))
     }
 
     /// Strikes our own secrets out of a server's words.
@@ -522,13 +530,25 @@ fn is_loopback(url: &url::Url) -> bool {
 }
 
 /// The first bytes of a body on one line.
-fn excerpt(body: &[u8]) -> String {
-    let head = &body[..body.len().min(EXCERPT_BYTES_MAX)];
-    let text = String::from_utf8_lossy(head);
-    text.split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+/// Describes a body without quoting it: enough to see whose answer it is.
+fn shape(body: &[u8]) -> String {
+    let kind = match body.trim_ascii_start().first() {
+        None => return "an empty body".into(),
+        Some(b'{') => "a JSON object",
+        Some(b'[') => "a JSON list",
+        Some(b'<') => "a page of HTML or XML",
+        Some(_) => "a text",
+    };
+    format!("{kind} of {} bytes", body.len())
+}
+
+/// Strikes out e-mail addresses, which are the clients' of an account as a rule.
+fn without_addresses(text: &str) -> String {
+    let hidden = |word: &str| match word.contains('@') {
+        true => "***".to_owned(),
+        false => word.to_owned(),
+    };
+    text.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
 }
 
 /// An error with its causes and without its URL, which may hold a token.
@@ -552,4 +572,35 @@ fn causes(error: &reqwest::Error) -> String {
 
 fn took_ms(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_described_and_never_quoted() {
+        let described = |body: &str| {
+            let error = serde_json::from_str::<u64>(body).unwrap_err();
+            Transport::unreadable(&error, body.as_bytes())
+        };
+        for body in [
+            "{\"email\": \"owner@example.com\"}",
+            "[\"owner@example.com\"]",
+            "<html>owner@example.com</html>",
+            "owner@example.com",
+            "\"owner@example.com\"",
+        ] {
+            assert!(!described(body).contains("owner"), "{}", described(body));
+        }
+        let html = "<html>owner@example.com</html>";
+        assert_eq!(described(html), "it is not JSON at line 1 column 1: a page of HTML or XML of 30 bytes");
+        assert_eq!(described(""), "it ends too early at line 1 column 0: an empty body");
+    }
+
+    #[test]
+    fn an_address_in_a_servers_words_is_struck_out() {
+        let words = "user owner@example.com may not do this";
+        assert_eq!(without_addresses(words), "user *** may not do this");
+    }
 }

@@ -158,7 +158,8 @@ impl Permission {
         let granted = match value {
             Value::Null => true,
             Value::Object(object) => {
-                let flags: Vec<_> = object.values().filter(|value| !value.is_object()).map(Self::of).collect();
+                let flags: Vec<_> =
+                    object.values().filter(|value| !value.is_object()).map(Self::of).collect();
                 !flags.is_empty() && flags.iter().all(|flag| *flag == Self::Granted)
             }
             Value::String(text) if text.trim().eq_ignore_ascii_case("allowed") => true,
@@ -191,7 +192,10 @@ impl<'de> Deserialize<'de> for OptOut {
 
 /// Words for "not in force" besides those that [`Plain::truth`] knows.
 fn is_word_for_no(text: &str) -> bool {
-    matches!(text.trim().to_ascii_lowercase().as_str(), "" | "none" | "null" | "inactive" | "normal" | "finished")
+    matches!(
+        text.trim().to_ascii_lowercase().as_str(),
+        "" | "none" | "null" | "inactive" | "normal" | "finished"
+    )
 }
 
 impl<'de> Deserialize<'de> for Guard {

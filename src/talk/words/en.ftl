@@ -63,6 +63,9 @@ block-snapshots = it has snapshots
 block-balancer-mode = its balancer_mode is off
 block-rescue = it is in rescue mode
 block-vm5 = VMmanager 5 restrictions
+block-node-forbids = its node does not allow live migration
+block-unknown-size = VMmanager does not say how large it is
+block-unreadable = a part of its record cannot be read
 block-other = { $text }
 
 refusal-memory = memory

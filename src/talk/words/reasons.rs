@@ -78,6 +78,9 @@ impl Words {
             Block::BalancerMode => "block-balancer-mode",
             Block::Rescue => "block-rescue",
             Block::Vm5Restrictions => "block-vm5",
+            Block::NodeForbids => "block-node-forbids",
+            Block::UnknownSize => "block-unknown-size",
+            Block::Unreadable => "block-unreadable",
             Block::Other(text) => return self.say("block-other", args![text = words(text)]),
         };
         self.say(key, args![])

@@ -65,6 +65,9 @@ block-snapshots = есть снимки
 block-balancer-mode = balancer_mode выключен
 block-rescue = режим восстановления
 block-vm5 = ограничения VMmanager 5
+block-node-forbids = узел не разрешает живую миграцию
+block-unknown-size = VMmanager не сообщает размер ВМ
+block-unreadable = запись о ВМ читается не полностью
 block-other = { $text }
 
 refusal-memory = память
