@@ -52,6 +52,11 @@ fn lints_are_expected_with_a_reason_and_never_allowed() {
 }
 
 #[test]
+fn every_text_is_used_and_every_text_that_is_used_exists() {
+    expect_none(odd_texts(&read("src/talk/words/en.ftl"), &rust_files(&["src/talk"])));
+}
+
+#[test]
 fn each_promise_names_tests_that_exist() {
     let promises = read("docs/RELIABILITY.md");
     assert!(promises.lines().filter(|line| is_promise(line)).count() > 20, "the table is there");
@@ -137,6 +142,15 @@ fn a_silenced_lint_is_found() {
     assert_eq!(allowed_lints(&[File::of("src/a.rs", &allow)]).len(), 1);
     assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code)]")]).len(), 1);
     assert_eq!(allowed_lints(&[File::of("src/a.rs", "#[expect(dead_code, reason = \"x\")]")]).len(), 0);
+}
+
+#[test]
+fn a_text_without_a_use_and_a_use_without_a_text_are_found() {
+    let found =
+        |text: &str| odd_texts("unit-hours = h\nhelp-why = x\n    .more = y\n", &[File::of("a.rs", text)]);
+    assert_eq!(found("fn f() { say(\"unit-hours\", args![]) }").len(), 0);
+    assert_eq!(found("say(if on { \"unit-hours\" } else { \"unit-days\" })"), ["no text for unit-days"]);
+    assert_eq!(found("#[cfg(test)] say(\"unit-hours\")"), ["nothing uses unit-hours"]);
 }
 
 #[test]
@@ -322,6 +336,31 @@ fn unfinished(files: &[File]) -> Vec<String> {
 
 fn is_promise(line: &str) -> bool {
     line.starts_with("| ") && !line.starts_with("| promise ") && !line.starts_with("| --- ")
+}
+
+/// Texts that nothing uses, and uses of texts that do not exist. The `help-` texts belong to commands by their name.
+fn odd_texts(texts: &str, files: &[File]) -> Vec<String> {
+    let keys = texts.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+    let known: BTreeSet<_> = keys.filter_map(|line| Some(line.split_once(" =")?.0.to_owned())).collect();
+    let is_code = |file: &&File| !file.path.ends_with("/tests.rs") && !file.path.ends_with("/samples.rs");
+    let used: BTreeSet<_> = files.iter().filter(is_code).flat_map(|file| keys_in(&file.text)).collect();
+    let missing = used.difference(&known).map(|key| format!("no text for {key}"));
+    let silent = known.difference(&used).filter(|key| !key.starts_with("help-"));
+    missing.chain(silent.map(|key| format!("nothing uses {key}"))).collect()
+}
+
+/// Keys stand behind `say(`, or are words with hyphens between quotes.
+fn keys_in(source: &str) -> Vec<String> {
+    let code = code(source.split("#[cfg(test)]").next().unwrap_or_default()).replace("\\\"", "");
+    let direct = code.split("say(").skip(1).filter_map(|behind| behind.trim_start().strip_prefix('"'));
+    let direct = direct.filter_map(|behind| behind.split('"').next());
+    let handed = code.split('"').skip(1).step_by(2).filter(|text| text.contains('-') && text.len() > 3);
+    direct
+        .chain(handed)
+        .filter(|text| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+        .filter(|text| !text.starts_with('-') && !text.ends_with('-'))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads the rows `| promise | how | tests |`: tests that do not exist, and promises without one. A test is named

@@ -142,6 +142,17 @@ pub enum Changed {
     Node { id: NodeId, name: String },
 }
 
+impl Changed {
+    /// Returns the name of the node that was closed or opened.
+    #[must_use]
+    pub fn node_name(&self) -> Option<&str> {
+        match self {
+            Self::Node { name, .. } => Some(name),
+            Self::Done | Self::Already => None,
+        }
+    }
+}
+
 /// A request to the scheduler, with where its answer goes.
 #[derive(Debug)]
 pub(super) enum Request {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::command::{Command, Name};
 use crate::model::Person;
 
 /// What a person may do; each role may do all that the ones before it may.
@@ -160,41 +159,6 @@ impl ChatAdmins {
     }
 }
 
-/// Returns the least role that may say this.
-#[must_use]
-pub fn needed_for(command: &Command) -> Role {
-    match command {
-        // Turning it on only keeps things from happening; looking at it changes nothing.
-        Command::DryRun { on: Some(false) } => Role::Admin,
-        Command::DryRun { on: None } | Command::Mode { mode: None } => Role::Viewer,
-        _ => least_role(command.name()),
-    }
-}
-
-/// Returns the least role for which `/help` shows the command.
-#[must_use]
-pub fn least_role(name: Name) -> Role {
-    match name {
-        Name::Start
-        | Name::Help
-        | Name::Status
-        | Name::Node
-        | Name::Vm
-        | Name::History
-        | Name::Running
-        | Name::Exclusions
-        | Name::Whoami => Role::Viewer,
-        Name::Balance
-        | Name::Cancel
-        | Name::Pause
-        | Name::Resume
-        | Name::Exclude
-        | Name::Include
-        | Name::DryRun => Role::Operator,
-        Name::Mode => Role::Admin,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,20 +224,6 @@ mod tests {
         assert_eq!(who(Some(named(CHANNEL_BOT)), Some(-300)), Err(Stranger::Channel(-300)));
         assert_eq!(who(Some(named(TELEGRAM)), None), Err(Stranger::Channel(TELEGRAM)));
         assert_eq!(who(None, None), Err(Stranger::Channel(-100)));
-    }
-
-    #[test]
-    fn a_dry_run_is_begun_by_an_operator_and_ended_by_an_admin() {
-        assert_eq!(needed_for(&Command::DryRun { on: Some(true) }), Role::Operator);
-        assert_eq!(needed_for(&Command::DryRun { on: Some(false) }), Role::Admin);
-        assert_eq!(needed_for(&Command::DryRun { on: None }), Role::Viewer);
-    }
-
-    #[test]
-    fn who_may_say_what() {
-        let table: Vec<_> =
-            Name::ALL.into_iter().map(|name| format!("{} {:?}", name.word(), least_role(name))).collect();
-        insta::assert_snapshot!(table.join("\n"));
     }
 
     fn listed() -> Lists {

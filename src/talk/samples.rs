@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    model::{ClusterId, Mib, NodeId, Person, ProposalId, VmId},
+    model::{ClusterId, Mib, NodeId, Person, ProposalId, Snapshot, VmId},
     planner::{
-        ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeState, Obstacle, PlanId, Resource,
-        Skip, SkipWhy, StillOverloaded,
+        self, ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeState, Obstacle, PlanId,
+        Policy, RecentMove, Resource, Skip, SkipWhy, StillOverloaded,
     },
-    store::{Approver, Origin, Outcome, Proposal, ProposalState, Step, StepState},
+    scheduler::{Picture, Status},
+    store::{Approver, JournalEntry, Mode, Origin, Outcome, Proposal, ProposalState, Step, StepState},
 };
 
 /// 2026-11-23 20:15 UTC.
@@ -123,4 +124,120 @@ fn skip(vm: u64) -> Skip {
         node: NodeId(10),
         why: SkipWhy::Blocked(crate::model::Block::Snapshots),
     }
+}
+
+/// How things stand where one migration runs.
+pub(crate) fn status(picture: Picture) -> Status {
+    Status {
+        now: now(),
+        mode: Mode::Propose,
+        dry_run: false,
+        pause: None,
+        window_open: true,
+        next_cycle: Some(now() + TimeDelta::minutes(7)),
+        last_cycle: None,
+        picture: Some(picture),
+        vmmanager_away: None,
+        running: vec![entry(4, 0)],
+        exclusions: Vec::new(),
+        stopped_clusters: Vec::new(),
+        restored_unconfirmed: false,
+    }
+}
+
+/// Two clusters; one node is overloaded, and one of its VMs cannot be moved.
+pub(crate) fn picture() -> Picture {
+    let node = |id: u64, name: &str, cluster: u64, used_mib: u64| {
+        serde_json::json!({
+            "id": id, "name": name, "cluster": cluster, "cpu_total": 16, "cpu_used": 24,
+            "memory_total_mib": 65_536, "memory_used_mib": used_mib, "vm_count": 3,
+        })
+    };
+    let vm = |id: u64, name: &str, node: u64, blocked_by: &[&str]| {
+        serde_json::json!({
+            "id": id, "name": name, "node": node, "cpu_cores": 4, "memory_mib": 8192, "state": "active",
+            "blocked_by": blocked_by,
+        })
+    };
+    let text = serde_json::json!({
+        "version": 1, "taken_at": now() - TimeDelta::minutes(3),
+        "clusters": [{"id": 1, "name": "msk"}, {"id": 2, "name": "spb"}],
+        "nodes": [node(10, "node-001", 1, 53_248), node(11, "node-002", 1, 16_384), node(20, "neva-01", 2, 8192)],
+        "vms": [vm(1000, "web-1", 10, &[]), vm(1001, "web-2", 10, &[]), vm(1002, "db-1", 10, &["snapshots"])],
+    });
+    planned(&text, Policy::default())
+}
+
+/// Nodes that measure themselves, each in another state.
+pub(crate) fn measured() -> Picture {
+    let reading = |id: u64, minutes_ago: i64, five: f64| {
+        let at = now() - TimeDelta::minutes(minutes_ago);
+        serde_json::json!({
+            "id": id, "name": format!("node-{id}"), "cluster": 1, "cpu_total": 16, "cpu_used": 40,
+            "memory_total_mib": 65_536, "memory_used_mib": 32_768, "vm_count": 0,
+            "load": {"one": 1.0, "five": five, "fifteen": 1.0, "at": at, "memory_used_mib": 12_288,
+                     "cpu_pressure": 12.5, "io_pressure": 3.5},
+        })
+    };
+    let mut short_of_memory = reading(14, 1, 4.0);
+    short_of_memory["load"]["memory_used_mib"] = 64_000.into();
+    short_of_memory["load"]["memory_pressure"] = 60.2.into();
+    let mut settling = reading(15, 1, 20.0);
+    settling["load"]["previous_five"] = 20.0.into();
+    settling["load"]["cpu_pressure"] = 1.2.into();
+    let mut unmeasured = reading(13, 0, 0.0);
+    unmeasured["load"] = serde_json::Value::Null;
+    let mut refused = unmeasured.clone();
+    (refused["id"], refused["name"]) = (16.into(), "node-16".into());
+    let text = serde_json::json!({
+        "version": 1, "taken_at": now(), "clusters": [{"id": 1, "name": "msk"}],
+        "nodes": [reading(10, 2, 8.0), reading(11, 3, 20.0), reading(12, 40, 20.0), unmeasured,
+                  short_of_memory, settling, refused],
+        "unmeasured": [{"node": 11, "why": "silent"}, {"node": 12, "why": "login"},
+                       {"node": 16, "why": "host_key_changed"}],
+        "vms": [{"id": 1000, "name": "web-1", "node": 10, "cpu_cores": 4, "memory_mib": 8192, "state": "active",
+                 "blocked_by": [], "measured": {"cores": 2.5, "at": now() - TimeDelta::minutes(2)}}],
+    });
+    let policy = Policy {
+        nodes_are_asked: true,
+        load_readings: 2,
+        recent_moves: vec![RecentMove {
+            vm: VmId(2000),
+            source: NodeId(15),
+            target: NodeId(10),
+            ended: now() - TimeDelta::minutes(4),
+        }],
+        ..Policy::default()
+    };
+    planned(&text, policy)
+}
+
+fn planned(snapshot: &serde_json::Value, policy: Policy) -> Picture {
+    let snapshot = Snapshot::from_json(&snapshot.to_string()).unwrap();
+    Picture {
+        plan: planner::plan(&snapshot, &policy).into(),
+        snapshot: snapshot.into(),
+        policy: policy.into(),
+    }
+}
+
+/// A migration in the journal, as a file has it: 0 runs, 1 is done, 2 failed, and others were dropped.
+pub(crate) fn entry(id: u64, kind: u64) -> JournalEntry {
+    let closed = |outcome: &str, detail: Option<&str>| serde_json::json!({"is": "closed", "outcome": outcome, "detail": detail, "at": now(), "ordered": true});
+    let state = match kind {
+        0 => {
+            serde_json::json!({"is": "ordered", "at": now() - TimeDelta::minutes(2), "consul_id": 5, "task_id": 7})
+        }
+        1 => closed("done", None),
+        2 => closed("failed", Some("qemu said no")),
+        _ => closed("dropped", Some("no memory on the target")),
+    };
+    let entry = serde_json::json!({
+        "v": 1, "id": id, "proposal": 12, "plan": "9f8e7d6c5b4a3210", "cluster": 1, "cluster_name": "msk",
+        "vm": 999 + id, "vm_name": format!("web-{id}"), "source": 10, "source_name": "node-001",
+        "target": 11, "target_name": "node-002", "vcpus": 4, "ram": 8192, "why": "memory 83.1 % > 70 %",
+        "approver": {"people": [anna()]}, "history_before": null,
+        "intended_at": now() - TimeDelta::minutes(3), "state": state,
+    });
+    serde_json::from_value(entry).unwrap()
 }

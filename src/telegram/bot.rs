@@ -20,6 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     api::{Api, Failure},
@@ -34,12 +35,14 @@ use crate::{
     scheduler::{Handle, Refused},
     store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
     talk::{
+        HistoryPage, HistoryRow, Language,
         access::{ChatAdmins, Lists, Place, Sender},
+        ask::{Ask, HistoryPart, Worded},
         cards::{Address, Answer, Input, Spacing},
-        dialog::{self, Context, Effect, Incoming, PressAnswer, Question, Reply, What},
-        press::{Choice, Press},
-        view::{HistoryPage, HistoryRow, Page, StalePress, View},
-        words::{Language, escape},
+        dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, What},
+        proposal,
+        view::{Page, StalePress, View},
+        words::escape,
     },
 };
 
@@ -320,13 +323,12 @@ impl Shared {
             let (place, message) = (incoming.place, incoming.message);
             let thread = incoming.thread;
             let pressed = match &incoming.what {
-                What::Press { query, .. } => Some(query.clone()),
+                What::Press { press, .. } => Some(press.clone()),
                 What::Text { .. } => None,
             };
-            let handler = tokio::spawn({
-                let shared = Arc::clone(&shared);
-                async move { shared.handle(incoming).await }
-            });
+            let (chat, person) = (place.chat, incoming.sender.id());
+            let span = tracing::info_span!("chat", chat.id = chat, person.id = person, command = Empty);
+            let handler = tokio::spawn(Arc::clone(&shared).handle(incoming).instrument(span));
             if let Err(error) = handler.await {
                 tracing::error!(chat.id = place.chat, %error, "a handler broke");
                 let to = Address { chat: place.chat, thread, reply_to: Some(message) };
@@ -399,45 +401,42 @@ impl Shared {
             thread: thread.map(|thread| thread.0.0),
             message: number.0,
             sender: Sender::new(Some(person(&from)), None, chat.id.0),
-            what: What::Press { query: id.0, data: data.unwrap_or_default() },
+            what: What::Press { press: id.0, data: data.unwrap_or_default() },
         })
     }
 
-    /// Does what the dialog says.
+    /// Does what the dialog says, and asks what it asks.
     async fn handle(self: Arc<Self>, incoming: Incoming) {
         if let Some(panics_at) = &self.settings.panics_at {
-            let (What::Text { text: said, .. } | What::Press { data: said, .. }) = &incoming.what;
-            assert!(said != panics_at, "a test wanted to see this");
+            let (What::Text { text: found, .. } | What::Press { data: found, .. }) = &incoming.what;
+            assert!(found != panics_at, "a test wanted to see this");
         }
         let facts = self.facts(&incoming).await;
-        let effects = dialog::handle(&incoming, &facts.context(), self.clock.now());
+        let Turn { command, effects, ask } = dialog::handle(&incoming, &facts.context());
+        tracing::Span::current().record("command", command);
         if effects.contains(&Effect::StrangerAnswered) && !self.claim_strangers_answer(incoming.sender.id()) {
             // Another message of the same stranger was quicker.
             return;
         }
-        let mut asked = None;
         for effect in effects {
-            match effect {
-                Effect::Ask(question) => asked = Some(question),
-                effect => self.do_effect(effect, &incoming, Answered::No).await,
-            }
+            self.do_effect(effect, &incoming, Answered::No).await;
         }
-        let Some(question) = asked else { return };
-        let asking = self.ask(&question, &incoming);
+        let Some(ask) = ask else { return };
+        let asking = self.ask(ask, &incoming);
         tokio::pin!(asking);
-        let (answer, answered) = match &incoming.what {
+        let (found, answered) = match &incoming.what {
             What::Text { .. } => (asking.await, Answered::No),
-            What::Press { query, .. } => match timeout(PRESS_PATIENCE, &mut asking).await {
-                Ok(answer) => (answer, Answered::No),
+            What::Press { press, .. } => match timeout(PRESS_PATIENCE, &mut asking).await {
+                Ok(found) => (found, Answered::No),
                 Err(_) => {
-                    self.answer_press(query, &PressAnswer::Passing(self.view().press_taken())).await;
+                    self.answer_press(press, &PressAnswer::Passing(self.view().press_taken())).await;
                     (asking.await, Answered::Already)
                 }
             },
         };
         // What was true before the question may not be after it.
         let facts = self.facts(&incoming).await;
-        for effect in dialog::answered(&question, answer, &incoming, &facts.context(), self.clock.now()) {
+        for effect in dialog::answered(found, &incoming, &facts.context()) {
             self.do_effect(effect, &incoming, answered).await;
         }
     }
@@ -448,8 +447,8 @@ impl Shared {
         match (effect, what, answered) {
             (Effect::Reply(page), ..) => self.answer(to, page, None).await,
             (Effect::Rewrite(page), ..) => self.answer(to, page, Some(*message)).await,
-            (Effect::AnswerPress(words), What::Press { query, .. }, Answered::No) => {
-                self.answer_press(query, &words).await;
+            (Effect::AnswerPress(words), What::Press { press, .. }, Answered::No) => {
+                self.answer_press(press, &words).await;
             }
             // The press has its answer; a refusal must reach the person all the same.
             (Effect::AnswerPress(PressAnswer::Window(words)), _, Answered::Already) => {
@@ -457,7 +456,7 @@ impl Shared {
             }
             (Effect::AnswerPress(_), ..) => {}
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
-            (Effect::StrangerAnswered | Effect::Ask(_), ..) => {}
+            (Effect::StrangerAnswered, ..) => {}
         }
     }
 
@@ -517,7 +516,7 @@ impl Shared {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn stranger_told(&self, id: i64) -> Option<DateTime<Utc>> {
+    fn stranger_answered_at(&self, id: i64) -> Option<DateTime<Utc>> {
         self.strangers.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
     }
 
@@ -536,15 +535,9 @@ impl Shared {
         // A scheduler that does not answer carries nothing out either way.
         let dry_run = self.handle.dry_run().await.unwrap_or(false);
         let now = self.clock.now();
-        let told = self.stranger_told(incoming.sender.id());
+        let answered = self.stranger_answered_at(incoming.sender.id());
         let proposal = match &incoming.what {
-            What::Press { data, .. } => match Press::parse(data) {
-                Some(Press::Proposal { proposal, .. }) => self.store.proposal(proposal).ok().flatten(),
-                Some(
-                    Press::Status { .. } | Press::Balance { .. } | Press::Cancel | Press::History { .. },
-                )
-                | None => None,
-            },
+            What::Press { data, .. } => proposal::named_in(data),
             What::Text { .. } => None,
         };
         Facts {
@@ -553,8 +546,9 @@ impl Shared {
             lists,
             chat_admins,
             dry_run,
-            stranger_answer_due: told.is_none_or(|at| now - at >= STRANGER_PAUSE),
-            proposal,
+            stranger_answer_due: answered.is_none_or(|at| now - at >= STRANGER_PAUSE),
+            proposal: proposal.and_then(|id| self.store.proposal(id).ok().flatten()),
+            now,
         }
     }
 
@@ -582,67 +576,47 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, question: &Question, incoming: &Incoming) -> Reply {
-        match self.asked(question, incoming).await {
-            Ok(reply) => reply,
-            Err(refused) => Reply::Refused(refused),
-        }
-    }
-
-    async fn asked(&self, question: &Question, incoming: &Incoming) -> Result<Reply, Refused> {
+    /// Asks the scheduler or the store.
+    async fn ask(&self, ask: Ask, incoming: &Incoming) -> Result<Worded, Refused> {
         let Sender::Person(person) = &incoming.sender else { return Err(Refused::Stopping) };
         let by = person.clone();
         let handle = &self.handle;
-        Ok(match question {
-            Question::Status { .. }
-            | Question::StatusOf { .. }
-            | Question::Node { .. }
-            | Question::Vm { .. } => {
+        Ok(match ask {
+            Ask::Status(then) => then.with(handle.status().await?),
+            Ask::Glance(then) => {
                 // Fresh where that is quick; else what is known, which says how old it is.
                 let _ = timeout(LOOK_PATIENCE, handle.glance()).await;
-                Reply::Status(Box::new(handle.status().await?))
+                then.with(handle.status().await?)
             }
-            Question::Running | Question::Exclusions | Question::DryRun | Question::Mode => {
-                Reply::Status(Box::new(handle.status().await?))
+            Ask::History(part, then) => then.with(self.history(part)?),
+            Ask::Balance(cluster, then) => {
+                let Incoming { place, thread, message, .. } = incoming;
+                let reply_to = ReplyTo { chat: place.chat, thread: *thread, message: Some(*message) };
+                then.with(handle.balance(cluster, by, reply_to).await?)
             }
-            Question::History { skip, count, of } => {
-                Reply::History(self.history(*skip, *count, of.as_deref())?)
-            }
-            Question::Balance { cluster } => {
-                let reply_to = ReplyTo {
-                    chat: incoming.place.chat,
-                    thread: incoming.thread,
-                    message: Some(incoming.message),
-                };
-                Reply::Balanced(handle.balance(cluster.clone(), by, reply_to).await?)
-            }
-            Question::Cancel => Reply::Cancelled(handle.cancel(by).await?),
-            Question::Approve(proposal) => Reply::Approved(handle.approve(*proposal, by).await?),
-            Question::Reject(proposal) => {
-                handle.reject(*proposal, by).await?;
-                Reply::Chosen(Choice::Reject)
-            }
-            Question::Refresh(proposal) => Reply::Balanced(handle.refresh(*proposal, by).await?),
-            Question::LeaveOut(proposal, vm) => {
-                handle.leave_out(*proposal, *vm, by).await?;
-                Reply::Chosen(Choice::LeaveOut(*vm))
-            }
-            Question::Change(change) => Reply::Changed(handle.change(change.clone(), by).await?),
+            Ask::Cancel(then) => then.with(handle.cancel(by).await?),
+            Ask::Approve(proposal, then) => then.with(handle.approve(proposal, by).await?),
+            Ask::Reject(proposal, then) => then.with(handle.reject(proposal, by).await?),
+            Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
+            Ask::LeaveOut(proposal, vm, then) => then.with(handle.leave_out(proposal, vm, by).await?),
+            Ask::Change(change, then) => then.with(handle.change(change, by).await?),
         })
     }
 
-    /// Reads one part of the history, of all, or of the VM or node of that name or id.
-    fn history(&self, skip: usize, count: usize, of: Option<&str>) -> Result<HistoryPage, StoreError> {
-        let all = match of {
-            None => self.store.history(&HistoryFilter::default(), skip + count + 1)?,
+    /// Reads one part of the history, of everything or of one VM or node.
+    fn history(&self, part: HistoryPart) -> Result<HistoryPage, StoreError> {
+        let HistoryPart { skip, count, of } = &part;
+        let wanted = skip + count + 1;
+        let newest = match of {
+            None => self.store.history(&HistoryFilter::default(), wanted)?,
             Some(of) => {
-                let newest = self.store.history(&HistoryFilter::default(), HISTORY_SEARCHED)?;
-                newest.into_iter().filter(|entry| is_about(entry, of)).take(skip + count + 1).collect()
+                let searched = self.store.history(&HistoryFilter::default(), HISTORY_SEARCHED)?;
+                searched.into_iter().filter(|entry| is_about(entry, of)).take(wanted).collect()
             }
         };
-        let older = all.len() > skip + count;
-        let rows = all.into_iter().skip(skip).take(count).map(|entry| self.row(entry)).collect();
-        Ok(HistoryPage { rows, skip, count, of: of.map(str::to_owned), older })
+        let older = newest.len() > skip + count;
+        let rows = newest.into_iter().skip(*skip).take(*count).map(|entry| self.row(entry)).collect();
+        Ok(HistoryPage { part, rows, older })
     }
 
     fn row(&self, entry: JournalEntry) -> HistoryRow {
@@ -666,6 +640,7 @@ enum Answered {
 /// What a [`Context`] borrows from.
 struct Facts {
     view: View,
+    now: DateTime<Utc>,
     bot: String,
     lists: Lists,
     chat_admins: ChatAdmins,
@@ -678,6 +653,7 @@ impl Facts {
     fn context(&self) -> Context<'_> {
         Context {
             view: self.view,
+            now: self.now,
             bot: &self.bot,
             lists: &self.lists,
             chat_admins: &self.chat_admins,

@@ -1,20 +1,20 @@
-//! Short answers: help, roles, refusals, changes, alerts.
+//! Short answers that belong to no single command: roles, refusals, presses, alerts.
 
 use chrono::{DateTime, Utc};
 
 use super::{ALERT_CHARS_MAX, Page, View, plain};
 use crate::{
     event::{Alert, KeptKey},
-    model::{NodeId, Person, ProposalId},
-    planner::{ClusterPlan, Direction},
-    scheduler::{Approved, Balanced, Refused},
-    store::{Mode, Pause},
+    model::NodeId,
+    planner::ClusterPlan,
+    scheduler::{Approved, Balanced, Changed, Refused},
     talk::{
         access::{self, Role, Stranger},
-        command::{self, Name, Problem},
-        press::Choice,
+        grammar::Problem,
+        verb::Verb,
+        verbs,
         words::{
-            Arg, args, escape,
+            Arg, args,
             format::{clip, code, name, words},
         },
     },
@@ -23,79 +23,19 @@ use crate::{
 /// A host has a key or two of each kind; what more lines say is no more help.
 const KEPT_KEYS_MAX: usize = 4;
 
-/// What `/start` and `/help` begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    Start,
-    Help,
-}
-
-/// A setting that was changed, or found as wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
-    DryRun(bool),
-    Mode(Mode),
-    Paused { until: Option<DateTime<Utc>> },
-    Resumed,
-    Excluded { node: String, direction: Direction, until: Option<DateTime<Utc>> },
-    Included { node: String },
-}
-
 impl View {
-    /// Returns what this role can do.
-    #[must_use]
-    pub fn help(&self, opening: Opening, role: Role) -> Page {
-        let opening = match opening {
-            Opening::Start => self.say("start", args![]),
-            Opening::Help => self.say("help", args![]),
-        };
-        let mut lines = vec![opening];
-        lines.push(self.say("your-role", args![role = Arg::Html(self.role(role))]));
-        lines.push(String::new());
-        lines.extend(
-            Name::ALL
-                .into_iter()
-                .filter(|name| access::least_role(*name) <= role)
-                .map(|name| format!("{} — {}", escape(name.usage()), self.about(name))),
-        );
-        self.page(lines)
-    }
-
-    /// Returns what one command does and how it is written.
-    #[must_use]
-    pub fn help_about(&self, name: Name) -> Page {
-        let mut lines = vec![code(name.usage()), self.about(name)];
-        lines.push(self.say("help-needs", args![role = Arg::Html(self.role(access::least_role(name)))]));
-        self.page(lines)
-    }
-
     /// One line about a command, also for Telegram's menu.
-    #[must_use]
-    pub fn about(&self, name: Name) -> String {
-        self.say(&format!("help-{}", name.word()), args![])
+    pub(in crate::talk) fn about(&self, verb: &Verb) -> String {
+        self.say(&format!("help-{}", verb.word), args![])
     }
 
-    fn role(&self, role: Role) -> String {
+    pub(in crate::talk) fn role(&self, role: Role) -> String {
         let key = match role {
             Role::Viewer => "role-viewer",
             Role::Operator => "role-operator",
             Role::Admin => "role-admin",
         };
         self.say(key, args![])
-    }
-
-    /// Returns who somebody is to this bot.
-    #[must_use]
-    pub fn whoami(&self, person: &Person, role: Role, chat: i64, thread: Option<i32>) -> Page {
-        let chat = match thread {
-            Some(thread) => format!("{chat}:{thread}"),
-            None => chat.to_string(),
-        };
-        self.page(vec![
-            self.say("whoami", args![who = name(&person.name), id = Arg::Html(code(&person.id.to_string()))]),
-            self.say("your-role", args![role = Arg::Html(self.role(role))]),
-            self.say("whoami-chat", args![chat = Arg::Html(code(&chat))]),
-        ])
     }
 
     /// Returns why somebody without a role gets nothing, with the id to allow.
@@ -148,10 +88,9 @@ impl View {
     }
 
     /// Returns that a command is not known.
-    #[must_use]
-    pub fn unknown_command(&self, typed: &str, similar: Option<Name>) -> Page {
+    pub(in crate::talk) fn unknown_command(&self, typed: &str, similar: Option<&Verb>) -> Page {
         let sorry = self.say("unknown-command", args![typed = words(typed)]);
-        let first = self.with_suggestion(sorry, similar.map(Name::usage));
+        let first = self.with_suggestion(sorry, similar.map(|verb| verb.usage));
         self.page(vec![first, self.say("see-help", args![])])
     }
 
@@ -162,10 +101,9 @@ impl View {
     }
 
     /// Returns what is wrong with a command, and how it is written.
-    #[must_use]
-    pub fn malformed(&self, name: Name, problem: &Problem) -> Page {
+    pub(in crate::talk) fn malformed(&self, verb: &Verb, problem: &Problem) -> Page {
         let mut lines = vec![self.problem(problem)];
-        lines.push(self.say("usage", args![usage = Arg::Html(code(name.usage()))]));
+        lines.push(self.say("usage", args![usage = Arg::Html(code(verb.usage))]));
         self.page(lines)
     }
 
@@ -175,32 +113,15 @@ impl View {
         self.page(vec![html])
     }
 
-    /// Returns what a request that was refused gets for an answer.
-    #[must_use]
-    pub fn refusal(&self, refused: &Refused) -> Page {
-        let mut page = self.line(self.refused(refused));
-        match refused {
-            Refused::WhichCluster { known } => page.buttons = self.balance_buttons(known),
-            Refused::NoSuchCluster { known, .. } => page.buttons = self.balance_buttons(known),
-            _ => {}
-        }
-        page
-    }
-
-    /// The same as the answer to a press.
+    /// Returns why a request was refused, as the answer to a press.
     #[must_use]
     pub fn refusal_alert(&self, refused: &Refused) -> String {
         alert(&self.refused(refused))
     }
 
-    /// Returns that a cluster needs nothing, and what it leaves as it is.
-    #[must_use]
-    pub fn nothing_to_do(&self, plan: &ClusterPlan) -> Page {
-        let args = args![cluster = name(&plan.name), over = plan.overloaded.len()];
-        let mut lines = vec![self.say("nothing-to-do", args)];
-        lines.push(self.figures_line(&plan.before, &plan.after));
-        lines.extend(self.plan_stays(plan));
-        self.page(lines)
+    /// Returns in a line that a cluster needs nothing, or that nothing helps.
+    pub(in crate::talk) fn nothing_to_do(&self, plan: &ClusterPlan) -> String {
+        self.say("nothing-to-do", args![cluster = name(&plan.name), over = plan.overloaded.len()])
     }
 
     /// Returns what a press of Refresh led to.
@@ -208,9 +129,7 @@ impl View {
     pub fn refreshed(&self, balanced: &Balanced) -> String {
         alert(&match balanced {
             Balanced::Proposed(id) => self.say("press-refreshed", args![plan = id.to_string()]),
-            Balanced::NothingToDo(plan) => {
-                self.say("nothing-to-do", args![cluster = name(&plan.name), over = plan.overloaded.len()])
-            }
+            Balanced::NothingToDo(plan) => self.nothing_to_do(plan),
         })
     }
 
@@ -223,14 +142,14 @@ impl View {
         })
     }
 
-    /// Returns what a press of Reject or of a VM led to.
-    #[must_use]
-    pub fn chosen(&self, choice: Choice) -> String {
-        alert(&match choice {
-            Choice::Reject => self.say("press-rejected", args![]),
-            Choice::LeaveOut(_) => self.say("press-left-out", args![]),
-            Choice::Approve | Choice::Refresh | Choice::Cancel => self.say("press-taken", args![]),
-        })
+    /// Returns what a press of Reject led to.
+    pub(in crate::talk) fn rejected(&self) -> String {
+        alert(&self.say("press-rejected", args![]))
+    }
+
+    /// Returns what a press of a VM's button led to.
+    pub(in crate::talk) fn left_out(&self) -> String {
+        alert(&self.say("press-left-out", args![]))
     }
 
     /// Returns that a press came too late for what it was about.
@@ -261,57 +180,12 @@ impl View {
         self.page(vec![self.say("broke", args![])])
     }
 
-    /// Returns that something runs to its end and nothing follows.
-    #[must_use]
-    pub fn cancelled(&self, proposals: &[ProposalId]) -> String {
-        let plans = proposals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        self.say("cancelled", args![plans = plans])
-    }
-
-    /// Returns what a setting is now.
-    #[must_use]
-    pub fn setting(&self, setting: &Setting, already: bool, now: DateTime<Utc>) -> String {
-        let said = match setting {
-            Setting::DryRun(true) => self.say("setting-dry-run-on", args![]),
-            Setting::DryRun(false) => self.say("setting-dry-run-off", args![]),
-            Setting::Mode(mode) => self.say("setting-mode", args![mode = Arg::Html(self.mode(*mode))]),
-            Setting::Paused { until: Some(until) } => {
-                self.say("setting-paused-until", args![until = self.time(*until, now)])
-            }
-            Setting::Paused { until: None } => self.say("setting-paused", args![]),
-            Setting::Resumed => self.say("setting-resumed", args![]),
-            Setting::Excluded { node, direction, until } => {
-                let direction = Arg::Html(self.direction(*direction));
-                let node = Arg::Html(code(&name(node)));
-                match until {
-                    Some(until) => self.say(
-                        "setting-excluded-until",
-                        args![node = node, direction = direction, until = self.time(*until, now)],
-                    ),
-                    None => self.say("setting-excluded", args![node = node, direction = direction]),
-                }
-            }
-            Setting::Included { node } => {
-                self.say("setting-included", args![node = Arg::Html(code(&name(node)))])
-            }
-        };
-        if already { self.say("setting-already", args![said = Arg::Html(said)]) } else { said }
-    }
-
-    /// Returns whether this is a dry run.
-    #[must_use]
-    pub fn dry_run_is(&self, on: bool) -> String {
-        self.say(if on { "dry-run-is-on" } else { "dry-run-is-off" }, args![])
-    }
-
-    /// Returns the mode in force.
-    #[must_use]
-    pub fn mode_is(&self, mode: Mode, pause: Option<&Pause>, now: DateTime<Utc>) -> String {
-        let line = self.say("status-mode", args![mode = Arg::Html(self.mode(mode))]);
-        match pause {
-            Some(pause) => format!("{line}\n{}", self.pause_line(pause, now)),
-            None => line,
-        }
+    /// Returns what a setting is now, and whether it was so before.
+    pub(in crate::talk) fn changed(&self, changed: &Changed, line: String) -> Page {
+        self.line(match changed {
+            Changed::Already => self.say("setting-already", args![said = Arg::Html(line)]),
+            Changed::Done | Changed::Node { .. } => line,
+        })
     }
 
     /// Returns something that an operator must know.
@@ -426,10 +300,8 @@ impl View {
     pub fn menu(&self) -> Vec<(&'static str, String)> {
         /// What a description may have at most.
         const DESCRIPTION_CHARS_MAX: usize = 256;
-        command::Name::ALL
-            .into_iter()
-            .map(|name| (name.word(), clip(&plain(&self.about(name)), DESCRIPTION_CHARS_MAX)))
-            .collect()
+        let about = |verb| clip(&plain(&self.about(verb)), DESCRIPTION_CHARS_MAX);
+        verbs::ALL.into_iter().map(|verb| (verb.word, about(verb))).collect()
     }
 
     fn problem(&self, problem: &Problem) -> String {
@@ -445,7 +317,7 @@ impl View {
             Problem::OpenQuote => self.say("problem-open-quote", args![]),
             Problem::NoSuchCommand { found, similar } => {
                 let sorry = self.say("unknown-command", args![typed = words(found)]);
-                self.with_suggestion(sorry, similar.map(Name::usage))
+                self.with_suggestion(sorry, *similar)
             }
         }
     }

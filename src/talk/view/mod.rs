@@ -5,8 +5,8 @@
 //! A plan that does not fit one message goes on in further ones: every migration is named in full.
 
 mod answers;
+mod platform;
 mod proposal;
-mod status;
 
 use std::ops::Deref;
 
@@ -14,9 +14,8 @@ use chrono_tz::Tz;
 
 use super::words::{Arg, Language, Words, args, escape, format, plain};
 
-pub use answers::{Opening, Setting, StalePress};
-pub(super) use status::{Found, find_cluster, find_node, find_vm};
-pub use status::{HistoryPage, HistoryRow};
+pub use answers::StalePress;
+pub(super) use platform::{Found, find_cluster, find_node, find_vm};
 
 /// Telegram takes 4096 UTF-16 units of text; some are left for the line that says how a text goes on.
 const PAGE_UNITS_MAX: usize = 3900;
@@ -63,12 +62,12 @@ impl View {
         Self(Words { language, timezone })
     }
 
-    fn button(&self, key: &str, data: impl Into<String>) -> Button {
+    pub(super) fn button(&self, key: &str, data: impl Into<String>) -> Button {
         Button { label: plain(&self.say(key, args![])), data: data.into() }
     }
 
     /// Puts lines into as many messages as they need; `title` names the text at the head of each further one.
-    fn pages(&self, title: &str, lines: Vec<String>) -> Vec<Page> {
+    pub(super) fn pages(&self, title: &str, lines: Vec<String>) -> Vec<Page> {
         let mut pages: Vec<Page> = Vec::new();
         let mut room = Room::none();
         for line in lines {
@@ -93,7 +92,7 @@ impl View {
     }
 
     /// Puts lines into one message; what does not fit is counted in its last line.
-    fn page(&self, lines: Vec<String>) -> Page {
+    pub(super) fn page(&self, lines: Vec<String>) -> Page {
         let mut room = Room::new();
         let mut page = Page::default();
         let total = lines.len();

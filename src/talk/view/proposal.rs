@@ -7,7 +7,7 @@ use crate::{
     planner::{Figures, Migration, SkipWhy},
     store::{Origin, Outcome, Proposal, ProposalState, Step, StepState},
     talk::{
-        press::{self, Choice, Press},
+        proposal::{self, Choice, Press},
         words::{
             Arg, args, escape,
             format::{bold, clip, code, name, words},
@@ -182,7 +182,7 @@ impl View {
     }
 
     /// `overloaded nodes 4 → 0, memory at most 99.6 → 69.8 %, …`
-    pub(super) fn figures_line(&self, before: &Figures, after: &Figures) -> String {
+    pub(in crate::talk) fn figures_line(&self, before: &Figures, after: &Figures) -> String {
         self.say(
             "figures",
             args![
@@ -298,8 +298,8 @@ impl View {
     }
 
     fn proposal_buttons(&self, proposal: &Proposal) -> Vec<Vec<Button>> {
-        let tag = press::tag(proposal);
-        let data = |choice| Press::Proposal { proposal: proposal.id, tag: tag.clone(), choice }.data();
+        let tag = proposal::tag(proposal);
+        let data = |choice| Press { proposal: proposal.id, tag: tag.clone(), choice }.data();
         let refresh = || self.button("button-refresh", data(Choice::Refresh));
         match &proposal.state {
             ProposalState::Pending if proposal.dry_run => vec![vec![refresh()]],
@@ -345,7 +345,7 @@ impl View {
     }
 
     /// What a plan leaves as it is and what an operator should know, in a few lines.
-    pub(super) fn plan_stays(&self, plan: &crate::planner::ClusterPlan) -> Vec<String> {
+    pub(in crate::talk) fn plan_stays(&self, plan: &crate::planner::ClusterPlan) -> Vec<String> {
         let mut lines: Vec<String> =
             plan.incomplete.iter().map(|why| self.say("incomplete", args![why = words(why)])).collect();
         lines.extend(plan.still_overloaded.iter().map(|still| {

@@ -264,6 +264,7 @@ start = I keep the VMs of VMmanager clusters well spread over their nodes.
 help = What you can ask for:
 your-role = Your role: { $role }
 help-needs = Needs the role { $role }.
+help-examples = For example: { $examples }
 help-start = who I am
 help-help = what you can do, or one command
 help-status = clusters, overloaded nodes, mode, what runs

@@ -277,6 +277,7 @@ start = Я слежу, чтобы машины кластеров VMmanager бы
 help = О чём можно попросить:
 your-role = Ваша роль: { $role }
 help-needs = Нужна роль: { $role }.
+help-examples = Например: { $examples }
 help-start = кто я
 help-help = что вам можно, или одна команда
 help-status = кластеры, перегруженные узлы, режим, что выполняется

@@ -1,0 +1,88 @@
+//! What the scheduler or the store is asked, and what follows from its answer.
+//!
+//! Each variant of [`Ask`] carries its continuation with the type of its answer, so an answer of the wrong kind cannot
+//! be written. Whoever carries out an [`Ask`] calls [`Then::with`] and hands the result back to the dialog.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    verbs::HistoryPage,
+    view::{Page, View},
+};
+use crate::{
+    model::{ProposalId, VmId},
+    scheduler::{Approved, Balanced, Change, Changed, Status},
+};
+
+/// What a command or a press leads to.
+pub enum Next {
+    Say(Answer),
+    Ask(Ask),
+}
+
+/// What the person sees in the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// A message of its own.
+    Page(Page),
+    /// The message that carries the button, anew.
+    Rewrite(Page),
+    /// A line that goes away by itself.
+    Passing(String),
+    /// A window that must be closed: something was not done.
+    Window(String),
+    /// Another message shows it: the one of the proposal.
+    ShownElsewhere,
+}
+
+/// What must be asked before there is an answer.
+pub enum Ask {
+    /// How things stand, as far as it is known.
+    Status(Then<Status>),
+    /// How things stand, after a new look at the platform where that is quick.
+    Glance(Then<Status>),
+    /// One part of the history.
+    History(HistoryPart, Then<HistoryPage>),
+    /// A plan for the cluster of that name or id.
+    Balance(Option<String>, Then<Balanced>),
+    /// That what runs stops after the running migration.
+    Cancel(Then<Vec<ProposalId>>),
+    Approve(ProposalId, Then<Approved>),
+    Reject(ProposalId, Then<()>),
+    Refresh(ProposalId, Then<Balanced>),
+    /// That a VM is left out of a proposal, or taken in again.
+    LeaveOut(ProposalId, VmId, Then<()>),
+    Change(Change, Then<Changed>),
+}
+
+/// Which part of the history is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPart {
+    /// How many newer entries come before it.
+    pub skip: usize,
+    pub count: usize,
+    /// The VM or node it is about, by name or id; `None` for everything.
+    pub of: Option<String>,
+}
+
+/// What follows an answer of type `T`.
+pub struct Then<T>(Box<Follow<T>>);
+
+type Follow<T> = dyn FnOnce(T, &View, DateTime<Utc>) -> Answer + Send;
+
+/// An answer that has come and waits for the view and the time to word it.
+pub type Worded = Box<dyn FnOnce(&View, DateTime<Utc>) -> Answer + Send>;
+
+impl<T: Send + 'static> Then<T> {
+    /// Goes on with `follow`.
+    #[must_use]
+    pub fn new(follow: impl FnOnce(T, &View, DateTime<Utc>) -> Answer + Send + 'static) -> Self {
+        Self(Box::new(follow))
+    }
+
+    /// Takes the answer.
+    #[must_use]
+    pub fn with(self, found: T) -> Worded {
+        Box::new(move |view, now| (self.0)(found, view, now))
+    }
+}

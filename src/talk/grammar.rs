@@ -1,0 +1,211 @@
+//! The words behind a command, one after the other. Pure; knows no command.
+
+use std::{collections::VecDeque, time::Duration};
+
+use chrono::TimeDelta;
+
+/// What is wrong with the words behind a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A word is missing.
+    Missing,
+    /// More words than the command takes; the first of them.
+    TooMuch(String),
+    /// A word that is none of the expected.
+    NotOneOf { found: String, expected: &'static [&'static str], similar: Option<&'static str> },
+    /// Not a time such as `30m` or `2h`.
+    NotATime(String),
+    /// A quote that is never closed.
+    OpenQuote,
+    /// `/help` about a command that does not exist, and how the likeliest one is written.
+    NoSuchCommand { found: String, similar: Option<&'static str> },
+}
+
+/// A pause or an exclusion for longer is one without an end.
+const LASTS_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Least likeness (Jaro-Winkler, 0 to 1) for a did-you-mean. Below it the suggestions look random.
+const SIMILAR_ENOUGH: f64 = 0.75;
+
+/// One word, and whether it stood in quotes: a quoted word is never a time or a number.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Word {
+    pub text: String,
+    pub quoted: bool,
+}
+
+impl Word {
+    /// Tells whether it begins like a time, so that a mistake in it is one of a time.
+    #[must_use]
+    pub fn looks_like_a_time(&self) -> bool {
+        !self.quoted && self.text.starts_with(|c: char| c.is_ascii_digit())
+    }
+}
+
+/// The words that are not read yet.
+#[derive(Debug)]
+pub struct Rest(VecDeque<Word>);
+
+impl Rest {
+    /// Splits a text at white space; quotes (also those that phones make of them) keep a name together.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::OpenQuote`] for a quote that is never closed.
+    pub fn of(text: &str) -> Result<Self, Problem> {
+        words(text).map(|words| Self(words.into()))
+    }
+
+    /// Takes the next word.
+    pub fn next_word(&mut self) -> Option<Word> {
+        self.0.pop_front()
+    }
+
+    /// Takes the next word if it looks like a time.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::NotATime`] where it only looks like one.
+    pub fn next_time(&mut self) -> Result<Option<TimeDelta>, Problem> {
+        match self.0.pop_front_if(|word| word.looks_like_a_time()) {
+            Some(word) => time(&word.text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the next word, which must be one of these.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::NotOneOf`] for another word.
+    pub fn next_of(&mut self, expected: &'static [&'static str]) -> Result<Option<&'static str>, Problem> {
+        self.next_word().map(|word| one_of(&word.text, expected)).transpose()
+    }
+
+    /// Tells whether any word stood in quotes.
+    #[must_use]
+    pub fn has_quotes(&self) -> bool {
+        self.0.iter().any(|word| word.quoted)
+    }
+
+    /// Returns all that is left as one name: quotes are needed only where something may follow a name.
+    #[must_use]
+    pub fn joined(self) -> Option<String> {
+        let words: Vec<_> = self.0.into_iter().map(|word| word.text).collect();
+        Some(words.join(" ")).filter(|text| !text.trim().is_empty())
+    }
+
+    /// Returns all that is left as one name, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::Missing`] where nothing is left.
+    pub fn name(self) -> Result<String, Problem> {
+        self.joined().ok_or(Problem::Missing)
+    }
+
+    /// Returns what was read, if nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::TooMuch`] for a word that is left.
+    pub fn end<T>(mut self, read: T) -> Result<T, Problem> {
+        match self.next_word() {
+            None => Ok(read),
+            Some(word) => Err(Problem::TooMuch(word.text)),
+        }
+    }
+}
+
+fn words(text: &str) -> Result<Vec<Word>, Problem> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let behind = &rest[first.len_utf8()..];
+        if let Some(closing) = closing_quote(first) {
+            let (inside, after) = behind.split_once(closing).ok_or(Problem::OpenQuote)?;
+            words.push(Word { text: inside.trim().to_owned(), quoted: true });
+            rest = after.trim_start();
+        } else {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            words.push(Word { text: rest[..end].to_owned(), quoted: false });
+            rest = rest[end..].trim_start();
+        }
+    }
+    Ok(words)
+}
+
+fn closing_quote(opening: char) -> Option<&'static [char]> {
+    match opening {
+        '"' => Some(&['"']),
+        '“' | '„' => Some(&['”', '“', '"']),
+        '«' => Some(&['»']),
+        '\'' => Some(&['\'']),
+        '‘' => Some(&['’']),
+        _ => None,
+    }
+}
+
+fn one_of(word: &str, expected: &'static [&'static str]) -> Result<&'static str, Problem> {
+    let found = word.to_lowercase();
+    expected.iter().find(|known| **known == found).copied().ok_or_else(|| Problem::NotOneOf {
+        similar: closest(&found, expected.iter().map(|known| (*known, *known))),
+        found: word.to_owned(),
+        expected,
+    })
+}
+
+fn time(word: &str) -> Result<TimeDelta, Problem> {
+    let latin: String = word
+        .to_lowercase()
+        .chars()
+        .map(|c| match c {
+            'ч' => 'h',
+            'м' => 'm',
+            'д' => 'd',
+            'с' => 's',
+            other => other,
+        })
+        .collect();
+    humantime::parse_duration(&latin)
+        .ok()
+        .filter(|lasts| (Duration::from_secs(1)..=LASTS_MAX).contains(lasts))
+        .and_then(|lasts| TimeDelta::from_std(lasts).ok())
+        .ok_or_else(|| Problem::NotATime(word.to_owned()))
+}
+
+/// Returns the value of the word that is most like `word`; `None` where none is like it.
+pub(super) fn closest<T>(word: &str, known: impl Iterator<Item = (&'static str, T)>) -> Option<T> {
+    known
+        .map(|(name, value)| (strsim::jaro_winkler(word, name), value))
+        .filter(|(likeness, _)| *likeness >= SIMILAR_ENOUGH)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_of_every_kind_keep_a_name_together() {
+        for text in ["\"rack 5\" left", "«rack 5» left", "„rack 5“ left", "'rack 5' left", "‘rack 5’ left"]
+        {
+            let mut rest = Rest::of(text).unwrap();
+            assert_eq!(rest.next_word(), Some(Word { text: "rack 5".into(), quoted: true }), "{text}");
+            assert_eq!(rest.joined().as_deref(), Some("left"), "{text}");
+        }
+        assert_eq!(Rest::of("\"rack 5 target").unwrap_err(), Problem::OpenQuote);
+    }
+
+    #[test]
+    fn times_are_read_in_latin_and_cyrillic_and_within_a_year() {
+        let read = |text: &str| Rest::of(text).unwrap().next_time();
+        assert_eq!(read("1h30m x"), Ok(Some(TimeDelta::minutes(90))));
+        assert_eq!(read("2ч"), Ok(Some(TimeDelta::hours(2))));
+        assert_eq!(read("soon"), Ok(None));
+        for text in ["30", "0s", "900000y"] {
+            assert_eq!(read(text), Err(Problem::NotATime(text.into())));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `/exclude NODE [source|target|both] [2h]`: closes a node for automatic and asked-for plans.
+
+use chrono::TimeDelta;
+
+use crate::{
+    planner::Direction,
+    scheduler::{Change, Changed},
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        grammar::{Problem, Rest},
+        verb::{Act, Asker, Verb, boxed},
+        words::{
+            Arg, args,
+            format::{code, name},
+        },
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "exclude",
+    usage: "/exclude NODE [source|target|both] [2h]",
+    examples: &["/exclude kvm-01", "/exclude kvm-01 target 2h", "/exclude \"rack 5\" source"],
+    least_role: Role::Operator,
+    read: |rest| Exclude::read(rest).map(boxed),
+    button: None,
+};
+
+const DIRECTIONS: &[&str] = &["source", "target", "both"];
+
+#[derive(Debug, PartialEq, Eq)]
+struct Exclude {
+    node: String,
+    direction: Direction,
+    lasts: Option<TimeDelta>,
+}
+
+impl Exclude {
+    fn read(mut rest: Rest) -> Result<Self, Problem> {
+        let node = rest.next_word().ok_or(Problem::Missing)?.text;
+        let mut direction = None;
+        let mut lasts = rest.next_time()?;
+        if let Some(word) = rest.next_of(DIRECTIONS)? {
+            direction = Some(match word {
+                "source" => Direction::Source,
+                "target" => Direction::Target,
+                _ => Direction::Both,
+            });
+        }
+        if lasts.is_none() {
+            lasts = rest.next_time()?;
+        }
+        rest.end(Self { node, direction: direction.unwrap_or(Direction::Both), lasts })
+    }
+}
+
+impl Act for Exclude {
+    fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
+        let Self { node, direction, lasts } = *self;
+        let until = lasts.map(|lasts| asker.now + lasts);
+        let asked = node.clone();
+        let then = Then::new(move |changed: Changed, view, now| {
+            let node = Arg::Html(code(&name(changed.node_name().unwrap_or(&asked))));
+            let direction = Arg::Html(view.direction(direction));
+            let line = match until {
+                Some(until) => view.say(
+                    "setting-excluded-until",
+                    args![node = node, direction = direction, until = view.time(until, now)],
+                ),
+                None => view.say("setting-excluded", args![node = node, direction = direction]),
+            };
+            Answer::Page(view.changed(&changed, line))
+        });
+        Next::Ask(Ask::Change(Change::Exclude { node, direction, until }, then))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::verbs::tests::answers;
+
+    #[test]
+    fn it_closes_both_ways_unless_asked_otherwise() {
+        let both = Exclude { node: "12".into(), direction: Direction::Both, lasts: None };
+        assert_eq!(read("12"), Ok(both));
+        assert_eq!(read(""), Err(Problem::Missing));
+        assert_eq!(read("12 target source"), Err(Problem::TooMuch("source".into())));
+    }
+
+    #[test]
+    fn direction_and_time_come_in_any_order() {
+        let lasts = Some(TimeDelta::hours(2));
+        let expected = || Ok(Exclude { node: "rack 5".into(), direction: Direction::Target, lasts });
+        assert_eq!(read("\"rack 5\" target 2h"), expected());
+        assert_eq!(read("«rack 5» 2ч TARGET"), expected());
+    }
+
+    #[test]
+    fn what_is_closed_and_until_when_is_said() {
+        let texts = ["/exclude kvm-01", "/exclude kvm-01 target", "/exclude kvm-01 2h"].map(answers);
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+
+    fn read(text: &str) -> Result<Exclude, Problem> {
+        Exclude::read(Rest::of(text)?)
+    }
+}

@@ -1,0 +1,93 @@
+//! `/exclusions`: which nodes are closed, why and until when.
+
+use crate::{
+    planner::Exclusion,
+    scheduler::Status,
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        verb::{Act, Asker, Verb, boxed},
+        view::{Page, View},
+        words::{
+            args,
+            format::{code, name},
+        },
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "exclusions",
+    usage: "/exclusions",
+    examples: &[],
+    least_role: Role::Viewer,
+    read: |rest| rest.end(Exclusions).map(boxed),
+    button: None,
+};
+
+struct Exclusions;
+
+impl Act for Exclusions {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        Next::Ask(Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))
+    }
+}
+
+fn page(view: &View, status: &Status) -> Page {
+    let now = status.now;
+    let in_force: Vec<_> =
+        status.exclusions.iter().filter(|closed| closed.until.is_none_or(|until| until > now)).collect();
+    if in_force.is_empty() {
+        return view.line(view.say("no-exclusions", args![]));
+    }
+    let mut lines = vec![view.say("exclusions-title", args![])];
+    lines.extend(in_force.into_iter().map(|closed| line(view, closed, status)));
+    view.page(lines)
+}
+
+fn line(view: &View, closed: &Exclusion, status: &Status) -> String {
+    let nodes = status.picture.iter().flat_map(|picture| &picture.snapshot.nodes);
+    let known = nodes.into_iter().find(|node| closed.node.is_node(node.id, &node.name));
+    let node = known.map_or_else(
+        || code(&name(&closed.node.0)),
+        |node| format!("{} ({})", code(&name(&node.name)), node.id),
+    );
+    let mut line = format!("· {node}: {}", view.direction(closed.direction));
+    if let Some(until) = closed.until {
+        let until = view.time(until, status.now);
+        line.push_str(&format!(", {}", view.say("until", args![until = until])));
+    }
+    format!("{line}; {}", view.exclusion_why(&closed.why, status.now))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::{
+        planner::{Direction, ExclusionWhy, Selector},
+        talk::{
+            samples::{anna, now},
+            verbs::tests::{Found, answers, answers_to},
+        },
+    };
+
+    #[test]
+    fn each_closed_node_is_named_with_its_reason_and_end() {
+        let closed = |node: &str, direction, until, why| Exclusion {
+            node: Selector(node.into()),
+            direction,
+            until,
+            why,
+        };
+        let mut found = Found::default();
+        let tomorrow = Some(now() + TimeDelta::days(1));
+        found.status.exclusions = vec![
+            closed("10", Direction::Both, None, ExclusionWhy::Configured),
+            closed("old-*", Direction::Target, tomorrow, ExclusionWhy::Chat { by: anna(), at: now() }),
+            closed("11", Direction::Both, Some(now()), ExclusionWhy::Failures { count: 3 }),
+        ];
+        let texts = [answers("/exclusions"), answers_to("/exclusions", found)];
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+}

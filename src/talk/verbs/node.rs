@@ -1,0 +1,150 @@
+//! `/node NAME`: one node, with why it is (not) a source or a target.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    model::{Snapshot, WhyUnmeasured},
+    planner::{self, NodeExplained, NodeOverview},
+    scheduler::{Picture, Status},
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        verb::{Act, Asker, Verb, boxed},
+        view::{Found, Page, View, find_node},
+        words::{
+            Arg, args,
+            format::{code, name, words},
+        },
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "node",
+    usage: "/node NAME",
+    examples: &["/node kvm-01", "/node 12"],
+    least_role: Role::Viewer,
+    read: |rest| Ok(boxed(Node { name: rest.name()? })),
+    button: None,
+};
+
+struct Node {
+    name: String,
+}
+
+impl Act for Node {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        let then = move |status: Status, view: &View, now| {
+            Answer::Page(view.of_picture(&status, |picture| answer(&self.name, picture, view, now)))
+        };
+        Next::Ask(Ask::Glance(Then::new(then)))
+    }
+}
+
+fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {
+    let Picture { snapshot, policy, .. } = picture;
+    match find_node(snapshot, named) {
+        Found::One(id) => planner::explain_node(snapshot, policy, id)
+            .map_or_else(|| view.no_such(named, &[]), |node| page(view, &node, snapshot, now)),
+        Found::Several(ids) => view.ambiguous(named, &ids),
+        Found::None { similar } => view.no_such(named, &similar),
+    }
+}
+
+fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Page {
+    let overview = &node.overview;
+    let mut lines = vec![title(view, node, snapshot)];
+    let full = if overview.known { view.fullness(&overview.at) } else { view.say("node-unknown", args![]) };
+    lines.push(format!("{full}; {}", view.say("count-vms", args![n = overview.vms])));
+    lines.extend(measured_lines(view, overview, snapshot.why_unmeasured(overview.node), now));
+    lines.extend(reasons(view, node, now));
+    lines.push(view.say("status-as-of", args![at = view.time(snapshot.taken_at, now)]));
+    view.page(lines)
+}
+
+/// `Node kvm-01 (12), cluster msk`
+pub(super) fn title(view: &View, node: &NodeExplained, snapshot: &Snapshot) -> String {
+    let cluster = snapshot.cluster(node.cluster).map_or("", |cluster| &cluster.name);
+    let (node, id) = (&node.overview.name, node.overview.node.to_string());
+    view.say("node-title", args![node = Arg::Html(code(&name(node))), id = id, cluster = name(cluster)])
+}
+
+/// Whether a node is overloaded, and why it is (not) a source or a target.
+pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> Vec<String> {
+    let mut lines = vec![match node.overview.over.as_slice() {
+        [] => view.say("node-not-overloaded", args![]),
+        over => view.say("node-overloaded", args![over = Arg::Html(view.excesses(over))]),
+    }];
+    lines.extend(node.held.as_ref().map(|why| view.say("held", args![why = words(why)])));
+    lines.push(match &node.source {
+        Ok(()) => view.say("node-source", args![n = node.movable]),
+        Err(why) => view.say("node-no-source", args![why = Arg::Html(view.skip_why(why, now))]),
+    });
+    lines.push(match node.target {
+        Ok(()) => view.say("node-target", args![room = view.memory(node.memory_room)]),
+        Err(why) => view.say("node-no-target", args![why = Arg::Html(view.target_refusal(why))]),
+    });
+    lines
+}
+
+/// What a node measured, beside what is allocated on it, and how old that is.
+fn measured_lines(
+    view: &View,
+    node: &NodeOverview,
+    why: Option<WhyUnmeasured>,
+    now: DateTime<Utc>,
+) -> Vec<String> {
+    let Some(reading) = &node.measured else {
+        let never = view.measured_briefly(node, why, now);
+        return never.into_iter().map(|never| format!("⚠ {never}")).collect();
+    };
+    let mut what = view.reading(reading);
+    if let Some(used) = reading.memory_used {
+        what.push_str(&format!(" ({})", view.memory(used)));
+    }
+    let mut what: Vec<_> = Some(what).filter(|what| !what.is_empty()).into_iter().collect();
+    let pressures = [
+        ("pressure-cpu", reading.cpu_pressure),
+        ("pressure-memory", reading.memory_pressure),
+        ("pressure-io", reading.io_pressure),
+    ];
+    what.extend(
+        pressures
+            .into_iter()
+            .filter_map(|(key, percent)| Some(view.say(key, args![percent = view.percent(percent?)]))),
+    );
+    let key = if reading.fresh { "node-measured" } else { "node-measured-old" };
+    let age = view.lasting(now - reading.at);
+    let at = view.time(reading.at, now);
+    let mut lines = vec![view.say(key, args![what = what.join(", "), age = age, at = at])];
+    lines.extend(why.map(|why| view.say("node-last-try", args![why = view.why_unmeasured(why)])));
+    lines.extend(reading.waits.then(|| view.say("node-load-waits", args![])));
+    lines.extend(
+        reading.settles.map(|until| view.say("node-load-settles", args![until = view.time(until, now)])),
+    );
+    let strained = !node.strains.is_empty();
+    lines.extend(strained.then(|| format!("⚠ {}", view.strained(&node.name, &node.strains))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::talk::{
+        grammar::Problem,
+        samples,
+        verbs::tests::{Found, answers, answers_to, problem},
+    };
+
+    #[test]
+    fn a_node_is_shown_with_why_it_is_a_source_or_a_target() {
+        let texts = ["/node node-001", "/node NODE-002", "/node 11", "/node nod-001"].map(answers);
+        insta::assert_snapshot!(texts.join("\n"));
+        assert_eq!(problem("/node"), Problem::Missing);
+    }
+
+    #[test]
+    fn nodes_that_measure_themselves_say_what_they_measured() {
+        let texts: Vec<_> =
+            (10..=16).map(|id| answers_to(&format!("/node {id}"), Found::of(samples::measured()))).collect();
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+}

@@ -1,0 +1,74 @@
+//! `/pause [2h] [reason]`: automatic cycles stop for a while.
+
+use chrono::TimeDelta;
+
+use crate::{
+    scheduler::Change,
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        grammar::{Problem, Rest},
+        verb::{Act, Asker, Verb, boxed},
+        words::args,
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "pause",
+    usage: "/pause [2h] [reason]",
+    examples: &["/pause", "/pause 1h30m network works"],
+    least_role: Role::Operator,
+    read: |rest| Pause::read(rest).map(boxed),
+    button: None,
+};
+
+#[derive(Debug, PartialEq, Eq)]
+struct Pause {
+    lasts: Option<TimeDelta>,
+    reason: Option<String>,
+}
+
+impl Pause {
+    fn read(mut rest: Rest) -> Result<Self, Problem> {
+        let lasts = rest.next_time()?;
+        Ok(Self { lasts, reason: rest.joined() })
+    }
+}
+
+impl Act for Pause {
+    fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
+        let Self { lasts, reason } = *self;
+        let until = lasts.map(|lasts| asker.now + lasts);
+        let then = Then::new(move |changed, view, now| {
+            let line = match until {
+                Some(until) => view.say("setting-paused-until", args![until = view.time(until, now)]),
+                None => view.say("setting-paused", args![]),
+            };
+            Answer::Page(view.changed(&changed, line))
+        });
+        Next::Ask(Ask::Change(Change::Pause { until, reason }, then))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::verbs::tests::answers;
+
+    #[test]
+    fn it_may_have_a_time_and_a_reason() {
+        let read = |text| Pause::read(Rest::of(text).unwrap());
+        let (hour_and_half, reason) = (Some(TimeDelta::minutes(90)), |text: &str| Some(text.to_owned()));
+        assert_eq!(read(""), Ok(Pause { lasts: None, reason: None }));
+        let works = Pause { lasts: hour_and_half, reason: reason("network works") };
+        assert_eq!(read("1h30m network works"), Ok(works));
+        let quoted = Pause { lasts: None, reason: reason("3 nodes are new") };
+        assert_eq!(read("\"3 nodes are new\""), Ok(quoted));
+        assert_eq!(read("30"), Err(Problem::NotATime("30".into())));
+    }
+
+    #[test]
+    fn its_end_is_said() {
+        insta::assert_snapshot!(["/pause", "/pause 2h"].map(answers).join("\n"));
+    }
+}

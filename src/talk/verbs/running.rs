@@ -1,0 +1,49 @@
+//! `/running`: what runs now.
+
+use super::cancel;
+use crate::{
+    scheduler::Status,
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        verb::{Act, Asker, Verb, boxed},
+        view::{Page, View},
+        words::args,
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "running",
+    usage: "/running",
+    examples: &[],
+    least_role: Role::Viewer,
+    read: |rest| rest.end(Running).map(boxed),
+    button: None,
+};
+
+struct Running;
+
+impl Act for Running {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        Next::Ask(Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))
+    }
+}
+
+fn page(view: &View, status: &Status) -> Page {
+    if status.running.is_empty() {
+        return view.line(view.say("nothing-running", args![]));
+    }
+    let mut lines = vec![view.say("running-title", args![n = status.running.len()])];
+    lines.extend(status.running.iter().map(|entry| view.running_line(entry, status.now)));
+    view.page(lines).with_row(vec![view.button("button-cancel", cancel::data())])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::talk::verbs::tests::answers;
+
+    #[test]
+    fn what_runs_can_be_stopped_from_there() {
+        insta::assert_snapshot!(answers("/running"));
+    }
+}

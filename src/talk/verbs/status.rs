@@ -1,0 +1,334 @@
+//! `/status [cluster]`: clusters, nodes, overload, mode, what runs, when the next cycle is.
+
+use chrono::{DateTime, Utc};
+
+use super::balance;
+use crate::{
+    model::{ClusterId, ForeignMigration, Snapshot, WhyUnmeasured},
+    planner::{self, NodeOverview, Overview, Resource},
+    scheduler::{Picture, Refused, Status},
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        view::{Found, Page, View, find_cluster},
+        words::{
+            Arg, args, escape,
+            format::{bold, code, listed, name, words},
+        },
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "status",
+    usage: "/status [cluster]",
+    examples: &["/status", "/status msk", "/status 2"],
+    least_role: Role::Viewer,
+    read: |rest| Ok(boxed(AskStatus { cluster: rest.joined() })),
+    button: Some(ButtonKind { mark: "s", read: |rest| Refresh::read(rest).map(boxed) }),
+};
+
+/// How many overloaded nodes of each cluster are listed. `/status CLUSTER` lists every node.
+const OVERLOADED_LINES_MAX: usize = 10;
+
+/// How many nodes of each cluster are listed that suffer although they are within their thresholds.
+const STRAINED_LINES_MAX: usize = 5;
+
+struct AskStatus {
+    cluster: Option<String>,
+}
+
+/// The button under a status: the same message, anew.
+#[derive(Debug, PartialEq, Eq)]
+struct Refresh {
+    cluster: Option<ClusterId>,
+}
+
+impl Refresh {
+    fn data(&self) -> String {
+        match self.cluster {
+            None => "s".into(),
+            Some(cluster) => format!("s:{cluster}"),
+        }
+    }
+
+    fn read(rest: &str) -> Option<Self> {
+        let cluster = if rest.is_empty() { None } else { Some(ClusterId(rest.parse().ok()?)) };
+        Some(Self { cluster })
+    }
+}
+
+impl Act for AskStatus {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        let then = move |status: Status, view: &View, _| {
+            Answer::Page(match &self.cluster {
+                Some(named) => of_cluster(named, &status, view),
+                None => view.status(&status, None),
+            })
+        };
+        Next::Ask(Ask::Glance(Then::new(then)))
+    }
+}
+
+impl Act for Refresh {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        let then = move |status, view: &View, _| Answer::Rewrite(view.status(&status, self.cluster));
+        Next::Ask(Ask::Glance(Then::new(then)))
+    }
+}
+
+fn of_cluster(named: &str, status: &Status, view: &View) -> Page {
+    view.of_picture(status, |Picture { snapshot, .. }| match find_cluster(snapshot, named) {
+        Found::One(id) => view.status(status, Some(id)),
+        Found::Several(ids) => view.ambiguous(named, &ids),
+        Found::None { .. } => {
+            let known = snapshot.clusters.iter().map(|c| (c.id, c.name.clone())).collect();
+            view.line(view.refused(&Refused::NoSuchCluster { found: named.into(), known }))
+        }
+    })
+}
+
+impl View {
+    /// Returns what `of` makes of the newest picture; the status where there is no picture yet.
+    pub(super) fn of_picture(&self, status: &Status, of: impl FnOnce(&Picture) -> Page) -> Page {
+        match &status.picture {
+            Some(picture) => of(picture),
+            None => self.status(status, None),
+        }
+    }
+
+    /// Returns how things stand, in all clusters or in one.
+    fn status(&self, status: &Status, only: Option<ClusterId>) -> Page {
+        let mut lines = vec![self.headline(status)];
+        lines.extend(self.schedule_lines(status));
+        match &status.picture {
+            Some(picture) => lines.extend(self.picture_lines(status, picture, only)),
+            None => lines.push(self.say("status-no-picture", args![])),
+        }
+        if !status.running.is_empty() {
+            lines.push(String::new());
+            lines.extend(status.running.iter().map(|entry| self.running_line(entry, status.now)));
+        }
+        let page = self.page(lines);
+        self.status_buttons(page, status, only)
+    }
+
+    fn headline(&self, status: &Status) -> String {
+        self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))])
+    }
+
+    fn schedule_lines(&self, status: &Status) -> Vec<String> {
+        let now = status.now;
+        let mut lines = Vec::new();
+        lines.extend(
+            status
+                .vmmanager_away
+                .as_ref()
+                .map(|why| self.say("status-away", args![why = Arg::Html(self.api_failure(why))])),
+        );
+        lines.extend(status.restored_unconfirmed.then(|| self.say("status-restored", args![])));
+        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, now)));
+        lines.push(match status.next_cycle {
+            Some(at) => self.say("status-next-cycle", args![at = self.time(at, now)]),
+            None => self.say("status-no-next-cycle", args![]),
+        });
+        if !status.window_open {
+            lines.push(self.say("status-window-closed", args![]));
+        }
+        if let Some(last) = &status.last_cycle {
+            let at = self.time(last.at, now);
+            lines.push(match &last.trouble {
+                Some(trouble) => {
+                    self.say("status-last-trouble", args![at = at, why = Arg::Html(self.trouble(trouble))])
+                }
+                None => self.say("status-last-cycle", args![at = at]),
+            });
+        }
+        lines
+    }
+
+    fn picture_lines(&self, status: &Status, picture: &Picture, only: Option<ClusterId>) -> Vec<String> {
+        let snapshot = &picture.snapshot;
+        let mut lines = Vec::new();
+        for cluster in snapshot.clusters.iter().filter(|cluster| only.is_none_or(|id| id == cluster.id)) {
+            let Some(overview) = planner::overview(snapshot, &picture.policy, cluster.id) else { continue };
+            lines.push(String::new());
+            lines.extend(self.cluster_lines(&overview, picture, only.is_some(), status.now));
+            if status.stopped_clusters.contains(&cluster.id) {
+                lines.push(self.say("status-stopped", args![]));
+            }
+        }
+        lines.extend(snapshot.foreign.iter().map(|foreign| self.foreign_line(foreign)));
+        lines.push(String::new());
+        lines.push(self.say("status-as-of", args![at = self.time(snapshot.taken_at, status.now)]));
+        lines
+    }
+
+    fn cluster_lines(
+        &self,
+        overview: &Overview,
+        picture: &Picture,
+        every_node: bool,
+        now: DateTime<Utc>,
+    ) -> Vec<String> {
+        let vms: usize = overview.nodes.iter().map(|node| node.vms).sum();
+        let mut lines = vec![self.say(
+            "status-cluster",
+            args![
+                cluster = Arg::Html(bold(&name(&overview.name))),
+                id = overview.cluster.to_string(),
+                nodes = Arg::Html(self.say("count-nodes", args![n = overview.nodes.len()])),
+                vms = Arg::Html(self.say("count-vms", args![n = vms])),
+                over = overview.figures.overloaded,
+            ],
+        )];
+        lines.push(self.say(
+            "status-figures",
+            args![
+                memory = self.decimal(overview.figures.memory_percent_max),
+                cpu = self.decimals(overview.figures.cpu_max, 2),
+                imbalance = self.decimals(overview.figures.imbalance, 3),
+            ],
+        ));
+        lines.extend(self.measured_line(overview, &picture.snapshot, now));
+        lines.extend(self.strained_lines(overview));
+        lines.extend(overview.held.as_ref().map(|why| self.say("held", args![why = words(why)])));
+        if every_node {
+            let why = |node: &NodeOverview| picture.snapshot.why_unmeasured(node.node);
+            lines.extend(overview.nodes.iter().map(|node| self.node_line(node, why(node), now)));
+        } else {
+            let over: Vec<_> = overview.nodes.iter().filter(|node| !node.over.is_empty()).collect();
+            lines.extend(over.iter().take(OVERLOADED_LINES_MAX).map(|node| self.overloaded_line(node)));
+            if over.len() > OVERLOADED_LINES_MAX {
+                lines.push(self.say("more-lines", args![n = over.len() - OVERLOADED_LINES_MAX]));
+            }
+        }
+        let plan = picture.plan.clusters.iter().find(|plan| plan.cluster == overview.cluster);
+        if let Some(plan) = plan.filter(|plan| !plan.migrations.is_empty()) {
+            lines.push(self.say("status-would-move", args![n = plan.migrations.len()]));
+        }
+        lines
+    }
+
+    /// The nodes that suffer although their thresholds hold; a few of many.
+    fn strained_lines(&self, overview: &Overview) -> Vec<String> {
+        let strained: Vec<_> = overview.nodes.iter().filter(|node| !node.strains.is_empty()).collect();
+        let listed = strained.iter().take(STRAINED_LINES_MAX);
+        let mut lines: Vec<_> =
+            listed.map(|node| format!("⚠ {}", self.strained(&node.name, &node.strains))).collect();
+        if strained.len() > STRAINED_LINES_MAX {
+            lines.push(self.say("more-lines", args![n = strained.len() - STRAINED_LINES_MAX]));
+        }
+        lines
+    }
+
+    fn overloaded_line(&self, node: &NodeOverview) -> String {
+        format!("⚠ {}: {}", code(&name(&node.name)), self.excesses(&node.over))
+    }
+
+    fn node_line(&self, node: &NodeOverview, why: Option<WhyUnmeasured>, now: DateTime<Utc>) -> String {
+        let mark = if node.over.is_empty() { "·" } else { "⚠" };
+        let vms = self.say("count-vms", args![n = node.vms]);
+        let full = if node.known { self.fullness(&node.at) } else { self.say("node-unknown", args![]) };
+        let line = format!("{mark} {} ({}): {full}; {vms}", escape(&name(&node.name)), node.node);
+        match self.measured_briefly(node, why, now) {
+            Some(measured) => format!("{line}; {measured}"),
+            None => line,
+        }
+    }
+
+    /// How many nodes are measured, which are not, and how old the oldest reading that counts is.
+    fn measured_line(&self, overview: &Overview, snapshot: &Snapshot, now: DateTime<Utc>) -> Option<String> {
+        let nodes: Vec<_> = overview.nodes.iter().filter(|node| node.known).collect();
+        if !nodes.iter().any(|node| node.asked || node.measured.is_some()) {
+            return None;
+        }
+        let fresh = || nodes.iter().filter_map(|node| node.measured.as_ref()).filter(|reading| reading.fresh);
+        let without: Vec<_> = nodes
+            .iter()
+            .filter(|node| !node.measured.as_ref().is_some_and(|reading| reading.fresh))
+            .collect();
+        let mut parts = Vec::new();
+        if let Some(oldest) = fresh().map(|reading| reading.at).min() {
+            let load = fresh().filter_map(|reading| reading.load).fold(0.0, f64::max);
+            let memory = fresh().filter_map(|reading| reading.memory_used_percent).fold(0.0, f64::max);
+            parts.push(self.say(
+                "status-measured",
+                args![
+                    load = self.value(Resource::Load, load),
+                    memory = self.percent(memory),
+                    age = self.lasting(now - oldest),
+                ],
+            ));
+        }
+        if !without.is_empty() {
+            let nodes = listed(without.into_iter().map(|node| match snapshot.why_unmeasured(node.node) {
+                Some(why) => format!("{} ({})", name(&node.name), self.why_unmeasured(why)),
+                None => name(&node.name),
+            }));
+            parts.push(self.say("status-unmeasured", args![nodes = nodes]));
+        }
+        Some(parts.join("\n"))
+    }
+
+    fn foreign_line(&self, foreign: &ForeignMigration) -> String {
+        let task = foreign.task.to_string();
+        match foreign.vm {
+            Some(vm) => self.say("foreign-of-vm", args![task = task, vm = vm.to_string()]),
+            None => self.say("foreign", args![task = task]),
+        }
+    }
+
+    fn status_buttons(&self, page: Page, status: &Status, only: Option<ClusterId>) -> Page {
+        let refresh = self.button("button-refresh", Refresh { cluster: only }.data());
+        let clusters = status.picture.iter().flat_map(|picture| &picture.snapshot.clusters);
+        let wanted: Vec<_> = clusters
+            .filter(|cluster| only.is_none_or(|id| id == cluster.id))
+            .map(|cluster| (cluster.id, cluster.name.clone()))
+            .collect();
+        let mut page = page.with_row(vec![refresh]);
+        page.buttons.extend(balance::buttons(self, &wanted));
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::{
+        samples,
+        verbs::tests::{Found, answers, answers_to},
+    };
+
+    #[test]
+    fn how_things_stand_in_all_clusters_and_in_one() {
+        let texts = ["/status", "/status MSK", "/status nowhere"].map(answers);
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+
+    #[test]
+    fn nodes_that_measure_themselves_are_summed_up() {
+        let texts = ["/status", "/status 1"].map(|text| answers_to(text, Found::of(samples::measured())));
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+
+    #[test]
+    fn before_the_first_look_nothing_is_known() {
+        let texts = ["/status", "/status msk", "/node 1"].map(|text| {
+            let mut found = Found::default();
+            found.status.picture = None;
+            answers_to(text, found)
+        });
+        assert_eq!(texts[1].replace("/status msk", "/status"), texts[0]);
+        assert_eq!(texts[2].replace("/node 1", "/status"), texts[0]);
+    }
+
+    #[test]
+    fn its_button_is_read_again() {
+        for cluster in [None, Some(ClusterId(3))] {
+            let data = Refresh { cluster }.data();
+            assert_eq!(Refresh::read(data.trim_start_matches(['s', ':'])), Some(Refresh { cluster }));
+        }
+        assert_eq!(Refresh::read("x"), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! All commands together, and what each command's test needs: a text goes in, and out comes what people see.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    model::{NodeId, Person, ProposalId},
+    scheduler::{Approved, Balanced, Change, Changed, Picture, Refused, Status},
+    talk::{
+        Language,
+        access::{ChatAdmins, Lists, Sender},
+        ask::{Ask, Worded},
+        dialog::{self, Context, Effect, Incoming, What},
+        samples,
+        view::{Page, View},
+        words::args,
+    },
+};
+
+#[test]
+fn every_command_with_the_role_it_needs_and_its_line_in_every_language() {
+    let lines = ALL.map(|verb| {
+        assert!(verb.usage.starts_with(&format!("/{}", verb.word)));
+        let about = Language::ALL.map(|language| language.say(&format!("help-{}", verb.word), args![]));
+        format!("{} · {:?} · {}", verb.usage, verb.least_role, about.join(" · "))
+    });
+    insta::assert_snapshot!("every_command", lines.join("\n"));
+}
+
+#[test]
+fn every_example_is_understood() {
+    for example in ALL.into_iter().flat_map(|verb| verb.examples) {
+        read(example);
+    }
+}
+
+#[test]
+fn help_grows_with_the_role() {
+    let view = View::new(Language::En, chrono_tz::UTC);
+    let counts = [Role::Viewer, Role::Operator, Role::Admin]
+        .map(|role| help::commands(&view, String::new(), role).plain().lines().count());
+    assert!(counts.is_sorted() && counts[0] < counts[2], "{counts:?}");
+}
+
+#[test]
+fn every_word_and_every_button_is_its_own() {
+    let words: BTreeSet<_> = ALL.map(|verb| verb.word).into();
+    assert_eq!(words.len(), ALL.len());
+    let mut marks: Vec<_> =
+        ALL.into_iter().filter_map(|verb| verb.button).map(|button| button.mark).collect();
+    marks.push(proposal::BUTTON.mark);
+    let unique: BTreeSet<_> = marks.iter().collect();
+    assert_eq!(unique.len(), marks.len());
+}
+
+#[test]
+fn other_data_than_ours_is_no_button() {
+    for data in ["", "p", "p:1", "b:", "b:x", "h:1", "h:99999:10", "h:0:0", "x:1", "c:1", "s:x"] {
+        assert!(pressed(data).is_none(), "{data}");
+    }
+}
+
+#[test]
+fn upper_case_and_extra_spaces_do_not_matter() {
+    assert_eq!(read("  /BALANCE   msk  ").0.word, "balance");
+    assert_eq!(read("/Status@Balancer_Bot").0.word, "status");
+}
+
+#[test]
+fn what_is_not_for_the_bot_is_recognised() {
+    assert!(matches!(parse("/status@other_bot", "balancer_bot"), Parsed::ForAnotherBot));
+    assert!(matches!(parse("hello", "balancer_bot"), Parsed::NotACommand));
+    assert!(matches!(parse("", "balancer_bot"), Parsed::NotACommand));
+}
+
+#[test]
+fn unknown_and_malformed_commands_get_the_usage_and_a_suggestion() {
+    let texts =
+        ["/balence 1", "/stats", "/xyzzy", "/", "/exclude", "/mode propse", "/pause 30", "/resume now"];
+    let more = ["/dryrun on please", "/help foo", "/node \"a", "hello"];
+    insta::assert_snapshot!(texts.into_iter().chain(more).map(answers).collect::<Vec<_>>().join("\n"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_breaks_the_reader(text in "\\PC*") {
+        let _ = parse(&text, "balancer_bot");
+        for verb in ALL {
+            let _ = parse(&format!("/{} {text}", verb.word), "balancer_bot");
+        }
+        let _ = pressed(&text);
+    }
+}
+
+/// What the scheduler and the store answer.
+pub(in crate::talk) struct Found {
+    pub status: Status,
+    pub history: Vec<HistoryRow>,
+    pub balanced: Balanced,
+    pub changed: Changed,
+    /// The answer to everything, where there is one.
+    pub refused: Option<Refused>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        let entries = [samples::entry(1, 1), samples::entry(2, 2), samples::entry(3, 3)];
+        Self {
+            status: samples::status(samples::picture()),
+            history: entries.map(|entry| HistoryRow { entry, why: None }).into(),
+            balanced: Balanced::NothingToDo(Box::new(samples::plan(Vec::new()))),
+            changed: Changed::Done,
+            refused: None,
+        }
+    }
+}
+
+impl Found {
+    pub(in crate::talk) fn of(picture: Picture) -> Self {
+        let status = Status { running: Vec::new(), ..samples::status(picture) };
+        Self { status, ..Self::default() }
+    }
+
+    fn answer(&self, ask: Ask) -> Result<Worded, Refused> {
+        if let Some(refused) = &self.refused {
+            return Err(refused.clone());
+        }
+        Ok(match ask {
+            Ask::Status(then) | Ask::Glance(then) => then.with(self.status.clone()),
+            Ask::History(part, then) => {
+                let (rows, older) = (self.history.clone(), part.count < self.history.len());
+                let rows = rows.into_iter().take(part.count).collect();
+                then.with(HistoryPage { part, rows, older })
+            }
+            Ask::Balance(_, then) | Ask::Refresh(_, then) => then.with(self.balanced.clone()),
+            Ask::Cancel(then) => then.with(vec![ProposalId(12)]),
+            Ask::Approve(_, then) => then.with(Approved::Started),
+            Ask::Reject(_, then) | Ask::LeaveOut(_, _, then) => then.with(()),
+            Ask::Change(Change::Exclude { .. } | Change::Include { .. }, then)
+                if self.changed == Changed::Done =>
+            {
+                then.with(Changed::Node { id: NodeId(10), name: "node-001".into() })
+            }
+            Ask::Change(_, then) => then.with(self.changed.clone()),
+        })
+    }
+}
+
+/// What an admin sees who writes this, in every language.
+pub(in crate::talk) fn answers(text: &str) -> String {
+    answers_to(text, Found::default())
+}
+
+/// The same with other answers of the scheduler.
+pub(in crate::talk) fn answers_to(text: &str, found: Found) -> String {
+    let both = Language::ALL.map(|language| conversation(text, &found, language));
+    format!("> {text}\n{}", both.join("\n"))
+}
+
+fn conversation(text: &str, found: &Found, language: Language) -> String {
+    let person = Person { id: 1, name: "Somebody".into() };
+    let lists = Lists { admins: BTreeSet::from([1]), chat: Some(-100), ..Lists::default() };
+    let incoming = Incoming {
+        place: Place { chat: -100, private: true },
+        thread: Some(5),
+        message: 5,
+        sender: Sender::Person(person),
+        what: What::Text { text: text.into(), at: samples::now() },
+    };
+    let context = Context {
+        view: View::new(language, chrono_tz::UTC),
+        now: samples::now(),
+        bot: "balancer_bot",
+        lists: &lists,
+        chat_admins: &ChatAdmins::Unknown,
+        dry_run: false,
+        stranger_answer_due: true,
+        proposal: None,
+    };
+    let turn = dialog::handle(&incoming, &context);
+    let answered = turn.ask.map(|ask| dialog::answered(found.answer(ask), &incoming, &context));
+    let effects = turn.effects.into_iter().chain(answered.into_iter().flatten());
+    let pages: Vec<_> = effects
+        .filter_map(|effect| match effect {
+            Effect::Reply(page) => Some(drawn(&page)),
+            _ => None,
+        })
+        .collect();
+    if pages.is_empty() { "(no message)".to_owned() } else { pages.join("\n") }
+}
+
+fn drawn(page: &Page) -> String {
+    let rows = page.buttons.iter().map(|row| {
+        row.iter().map(|button| format!("[{} {}]", button.label, button.data)).collect::<String>()
+    });
+    std::iter::once(page.html()).chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads a text that must be understood.
+pub(in crate::talk) fn read(text: &str) -> (&'static Verb, Box<dyn Act>) {
+    match parse(text, "balancer_bot") {
+        Parsed::Known { verb, act } => (verb, act),
+        Parsed::Malformed { problem, .. } => panic!("{text}: {problem:?}"),
+        _ => panic!("{text} is no command"),
+    }
+}
+
+/// Reads a text that must not be understood.
+pub(in crate::talk) fn problem(text: &str) -> Problem {
+    match parse(text, "balancer_bot") {
+        Parsed::Malformed { problem, .. } => problem,
+        _ => panic!("{text} is understood"),
+    }
+}

@@ -1,0 +1,137 @@
+//! `/vm NAME|ID`: one VM, with why it can (not) be moved and where to.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    model::Snapshot,
+    planner::{self, TargetRefusal, VmExplained},
+    scheduler::{Picture, Status},
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        verb::{Act, Asker, Verb, boxed},
+        view::{Found, Page, View, find_vm},
+        words::{
+            Arg, args, escape,
+            format::{code, name, names, words},
+        },
+    },
+};
+
+pub(super) static VERB: Verb = Verb {
+    word: "vm",
+    usage: "/vm NAME|ID",
+    examples: &["/vm web-1", "/vm 1000"],
+    least_role: Role::Viewer,
+    read: |rest| Ok(boxed(Vm { name: rest.name()? })),
+    button: None,
+};
+
+/// How many possible targets are named.
+const TARGETS_MAX: usize = 5;
+
+struct Vm {
+    name: String,
+}
+
+impl Act for Vm {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        let then = move |status: Status, view: &View, now| {
+            Answer::Page(view.of_picture(&status, |picture| answer(&self.name, picture, view, now)))
+        };
+        Next::Ask(Ask::Glance(Then::new(then)))
+    }
+}
+
+fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {
+    let Picture { snapshot, policy, .. } = picture;
+    match find_vm(snapshot, named) {
+        Found::One(id) => planner::explain_vm(snapshot, policy, id)
+            .map_or_else(|| view.no_such(named, &[]), |vm| page(view, &vm, snapshot, now)),
+        Found::Several(ids) => view.ambiguous(named, &ids),
+        Found::None { similar } => view.no_such(named, &similar),
+    }
+}
+
+fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Page {
+    let mut lines = vec![title(view, vm, snapshot)];
+    if let Some(info) = snapshot.vm(vm.vm) {
+        let memory = view.memory(info.memory);
+        lines.push(format!("{} vCPU, {memory}; {}", info.cpu_cores, escape(&info.state)));
+    }
+    if let Some(used) = &vm.measured {
+        let cores = view.decimals(used.cores, 2);
+        lines.push(view.say("vm-measured", args![cores = cores, age = view.lasting(now - used.at)]));
+    }
+    lines.extend(reasons(view, vm, now));
+    lines.push(view.say("status-as-of", args![at = view.time(snapshot.taken_at, now)]));
+    view.page(lines)
+}
+
+/// `VM web-1 (1000) on kvm-01 (12)`
+pub(super) fn title(view: &View, vm: &VmExplained, snapshot: &Snapshot) -> String {
+    let node = snapshot.node(vm.node).map_or("", |node| &node.name);
+    let (vm, id) = (Arg::Html(view.vm(&vm.name, vm.vm)), vm.node.to_string());
+    view.say("vm-title", args![vm = vm, node = Arg::Html(code(&name(node))), id = id])
+}
+
+/// Why a VM stays, or which nodes would take it.
+pub(super) fn reasons(view: &View, vm: &VmExplained, now: DateTime<Utc>) -> Vec<String> {
+    let held = vm.held.as_ref().map(|why| view.say("held", args![why = words(why)]));
+    let mut lines: Vec<_> = held.into_iter().collect();
+    match &vm.movable {
+        Err(why) => lines.push(view.say("vm-stays", args![why = Arg::Html(view.skip_why(why, now))])),
+        Ok(()) => lines.extend(target_lines(view, vm)),
+    }
+    lines
+}
+
+fn target_lines(view: &View, vm: &VmExplained) -> Vec<String> {
+    if vm.targets.is_empty() {
+        return vec![view.say("vm-no-target", args![why = Arg::Html(refusals_by_reason(view, vm))])];
+    }
+    let mut lines = vec![view.say("vm-movable", args![n = vm.targets.len()])];
+    lines.extend(
+        vm.targets
+            .iter()
+            .take(TARGETS_MAX)
+            .map(|(id, node, after)| format!("· {} ({id}): {}", escape(&name(node)), view.fullness(after))),
+    );
+    if vm.targets.len() > TARGETS_MAX {
+        lines.push(view.say("more-lines", args![n = vm.targets.len() - TARGETS_MAX]));
+    }
+    lines
+}
+
+fn refusals_by_reason(view: &View, vm: &VmExplained) -> String {
+    let mut reasons: Vec<(TargetRefusal, Vec<&str>)> = Vec::new();
+    for (_, node, refusal) in &vm.refusals {
+        match reasons.iter_mut().find(|(known, _)| known == refusal) {
+            Some((_, nodes)) => nodes.push(node),
+            None => reasons.push((*refusal, vec![node])),
+        }
+    }
+    let lines = reasons.iter().map(|(why, nodes)| {
+        format!("{}: {}", view.target_refusal(*why), escape(&names(nodes.iter().copied())))
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::talk::{
+        samples,
+        verbs::tests::{Found, answers, answers_to},
+    };
+
+    #[test]
+    fn a_vm_is_shown_with_why_it_stays_or_where_it_could_go() {
+        let texts = ["/vm web-1", "/vm 1002", "/vm db-9", "/vm web-11"].map(answers);
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+
+    #[test]
+    fn a_measured_vm_says_what_it_uses() {
+        insta::assert_snapshot!(answers_to("/vm 1000", Found::of(samples::measured())));
+    }
+}
