@@ -9,6 +9,7 @@ mod person;
 mod qemu;
 mod quote;
 mod snapshot;
+mod state;
 mod trouble;
 
 pub use history::HistoryBefore;
@@ -20,4 +21,5 @@ pub use quote::Quote;
 pub use snapshot::{
     Block, ClusterInfo, ForeignMigration, Measured, NodeInfo, ReadSnapshotError, Snapshot, VmInfo, VmUse,
 };
+pub use state::{NodeState, VmState};
 pub use trouble::{ApiFailure, StoreFailure, Trouble};

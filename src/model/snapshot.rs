@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ClusterId, Mib, NodeId, QemuVersion, Unmeasured, VmId, WhyUnmeasured};
+use super::{ClusterId, Mib, NodeId, NodeState, QemuVersion, Unmeasured, VmId, VmState, WhyUnmeasured};
 
 /// The version of the snapshot file that this program writes, and the newest it reads.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -103,9 +103,8 @@ pub struct NodeInfo {
     /// What the node measures of itself, where it was asked.
     #[serde(default)]
     pub load: Option<Measured>,
-    /// VMmanager's word for the node's state; anything but `active` is neither source nor target.
-    #[serde(default = "active")]
-    pub state: String,
+    #[serde(default)]
+    pub state: NodeState,
     /// The address for SSH, as VMmanager gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -139,7 +138,7 @@ impl NodeInfo {
             vm_creation_allowed: true,
             qemu_version: None,
             load: None,
-            state: active(),
+            state: NodeState::Active,
             address: None,
             ssh_port: None,
         }
@@ -198,8 +197,7 @@ pub struct VmInfo {
     pub node: NodeId,
     pub cpu_cores: u32,
     pub memory: Mib,
-    /// VMmanager's word; only `active` is a candidate for live migration.
-    pub state: String,
+    pub state: VmState,
     /// What forbids to move it, as far as the VM itself tells; empty for a VM that may move.
     pub blocked_by: Vec<Block>,
     /// The main disk.
@@ -219,7 +217,7 @@ impl VmInfo {
             node,
             cpu_cores,
             memory,
-            state: active(),
+            state: VmState::Active,
             blocked_by: Vec::new(),
             disk: None,
             measured: None,
@@ -407,8 +405,8 @@ struct VmOnFile {
     node: NodeId,
     cpu_cores: u32,
     memory_mib: Mib,
-    #[serde(default = "active")]
-    state: String,
+    #[serde(default)]
+    state: VmState,
     #[serde(default = "yes")]
     can_migrate: bool,
     #[serde(default)]
@@ -424,7 +422,7 @@ struct VmOnFile {
 impl From<VmOnFile> for VmInfo {
     fn from(file: VmOnFile) -> Self {
         let mut blocked_by = file.blocked_by;
-        if !file.can_migrate && blocked_by.is_empty() && file.state == "active" {
+        if !file.can_migrate && blocked_by.is_empty() && file.state == VmState::Active {
             blocked_by.push(Block::Other("can_migrate is false".into()));
         }
         Self {
@@ -445,7 +443,7 @@ impl From<VmOnFile> for VmInfo {
 impl From<VmInfo> for VmOnFile {
     fn from(vm: VmInfo) -> Self {
         Self {
-            can_migrate: vm.blocked_by.is_empty() && vm.state == "active",
+            can_migrate: vm.blocked_by.is_empty() && vm.state == VmState::Active,
             id: vm.id,
             name: vm.name,
             node: vm.node,
@@ -478,8 +476,4 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D
 
 fn yes() -> bool {
     true
-}
-
-fn active() -> String {
-    "active".into()
 }

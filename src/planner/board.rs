@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Direction, Fullness, Policy, Resource, Selector, SkipWhy, TargetRefusal, Threshold, load,
+    Direction, Fullness, NodeClosed, Policy, Resource, Selector, SkipWhy, TargetRefusal, Threshold, load,
     load::{Amounts, CPU, IN_USE, LOAD, MEMORY, MICRO, RESOURCES},
     strain,
 };
-use crate::model::{Block, ClusterInfo, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
+use crate::model::{Block, ClusterInfo, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState};
 
 /// A cluster, prepared.
 #[derive(Clone)]
@@ -84,22 +84,7 @@ pub(super) struct Vm<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SourceClosed {
     Excluded,
-    /// VMs leave only by a drain.
-    Maintenance,
-    NotActive(String),
-    UnknownCapacity,
-}
-
-impl SourceClosed {
-    /// The state of the node in a word.
-    pub fn word(&self) -> &str {
-        match self {
-            Self::Excluded => "excluded",
-            Self::Maintenance => "maintenance",
-            Self::NotActive(state) => state,
-            Self::UnknownCapacity => "capacity unknown",
-        }
-    }
+    Node(NodeClosed),
 }
 
 /// Where all VMs are at one step of a plan.
@@ -243,9 +228,9 @@ impl<'a> Board<'a> {
         vm.free.clone()?;
         match &self.nodes[vm.node].source {
             Ok(()) => Ok(()),
-            Err(SourceClosed::Maintenance) if drain => Ok(()),
+            Err(SourceClosed::Node(NodeClosed::Maintenance)) if drain => Ok(()),
             Err(SourceClosed::Excluded) => Err(SkipWhy::ExcludedSource),
-            Err(closed) => Err(SkipWhy::NodeState(closed.word().to_owned())),
+            Err(SourceClosed::Node(closed)) => Err(SkipWhy::NodeState(closed.clone())),
         }
     }
 
@@ -476,12 +461,13 @@ fn openings(
                 && exclusion.node.is_node(node.id, &node.name)
         })
     };
-    let active = node.state == "active";
+    let closed = |why| Err(SourceClosed::Node(why));
+    let active = node.state == NodeState::Active;
     let source = match () {
-        () if !active => Err(SourceClosed::NotActive(node.state.clone())),
+        () if !active => closed(NodeClosed::State(node.state.clone())),
         () if excluded(Direction::Source) => Err(SourceClosed::Excluded),
-        () if node.maintenance => Err(SourceClosed::Maintenance),
-        () if !known => Err(SourceClosed::UnknownCapacity),
+        () if node.maintenance => closed(NodeClosed::Maintenance),
+        () if !known => closed(NodeClosed::UnknownCapacity),
         () => Ok(()),
     };
     let target = match () {
@@ -515,7 +501,7 @@ impl<'a> Pins<'a> {
 }
 
 fn free(vm: &VmInfo, policy: &Policy, pins: &Pins<'_>, now: DateTime<Utc>) -> Result<(), SkipWhy> {
-    if vm.state != "active" {
+    if vm.state != VmState::Active {
         return Err(SkipWhy::State(vm.state.clone()));
     }
     let lifted = |block: &&Block| **block == Block::BalancerMode && !policy.respect_balancer_mode;

@@ -12,10 +12,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, ClusterPlan, Direction, LOAD_FORGOTTEN, LOAD_WINDOW,
-    MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX, Migration, MoveWhy, Policy, RecentMove, Resource, SkipWhy,
-    TargetRefusal,
+    MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX, Migration, MoveWhy, NodeClosed, Policy, RecentMove, Resource,
+    SkipWhy, TargetRefusal,
 };
-use crate::model::{Block, Measured, NodeId, NodeInfo, Snapshot, VmId, VmInfo};
+use crate::model::{Block, Measured, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState};
 
 /// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
 const ROUNDING: f64 = 1e-6;
@@ -216,7 +216,7 @@ impl<'a> Replay<'a> {
         let kept = |block: &&Block| self.policy.respect_balancer_mode || **block != Block::BalancerMode;
         let rest = self.policy.resting.get(&vm.id).filter(|rest| rest.until > now);
         let unknown = node.memory_total.is_none_or(|m| m.0 == 0) || node.cpu_total.is_none_or(|c| c == 0);
-        if vm.state != "active" {
+        if vm.state != VmState::Active {
             Some(SkipWhy::State(vm.state.clone()))
         } else if let Some(block) = vm.blocked_by.iter().find(kept) {
             Some(SkipWhy::Blocked(block.clone()))
@@ -227,11 +227,11 @@ impl<'a> Replay<'a> {
         } else if self.excluded(node, Direction::Source) {
             Some(SkipWhy::ExcludedSource)
         } else if node.maintenance && step.why != MoveWhy::Drain {
-            Some(SkipWhy::NodeState("maintenance".into()))
-        } else if node.state != "active" {
-            Some(SkipWhy::NodeState(node.state.clone()))
+            Some(SkipWhy::NodeState(NodeClosed::Maintenance))
+        } else if node.state != NodeState::Active {
+            Some(SkipWhy::NodeState(NodeClosed::State(node.state.clone())))
         } else {
-            (unknown && !node.maintenance).then(|| SkipWhy::NodeState("capacity unknown".into()))
+            (unknown && !node.maintenance).then(|| SkipWhy::NodeState(NodeClosed::UnknownCapacity))
         }
     }
 
@@ -260,7 +260,7 @@ impl<'a> Replay<'a> {
         [
             (source == target, TargetRefusal::SameNode),
             (to.maintenance, TargetRefusal::Maintenance),
-            (to.state != "active", TargetRefusal::NotActive),
+            (to.state != NodeState::Active, TargetRefusal::NotActive),
             (!to.vm_creation_allowed, TargetRefusal::CreationBlocked),
             (unknown, TargetRefusal::UnknownCapacity),
             (self.excluded(to, Direction::Target), TargetRefusal::Excluded),
@@ -460,7 +460,7 @@ impl Measuring<'_, '_> {
             Some((cores * stretch).min(f64::from(vm.cpu_cores)).max(cores))
         };
         let known: f64 = vms.iter().filter_map(|vm| by_use(vm)).sum();
-        let unknown = vms.iter().filter(|vm| by_use(vm).is_none() && vm.state == "active");
+        let unknown = vms.iter().filter(|vm| by_use(vm).is_none() && vm.state == VmState::Active);
         let unknown_vcpus: f64 = unknown.map(|vm| f64::from(vm.cpu_cores)).sum();
         let per_vcpu = match self.five(node) {
             Some(five) if unknown_vcpus > 0.0 => ((five - known).max(0.0) / unknown_vcpus).min(1.0),
@@ -468,7 +468,7 @@ impl Measuring<'_, '_> {
             None => mean,
         };
         let by_vcpu =
-            |vm: &VmInfo| if vm.state == "active" { per_vcpu * f64::from(vm.cpu_cores) } else { 0.0 };
+            |vm: &VmInfo| if vm.state == VmState::Active { per_vcpu * f64::from(vm.cpu_cores) } else { 0.0 };
         vms.iter().map(|vm| (vm.id, by_use(vm).unwrap_or_else(|| by_vcpu(vm)))).collect()
     }
 
@@ -480,7 +480,7 @@ impl Measuring<'_, '_> {
         };
         let uses: Option<Vec<f64>> = vms
             .iter()
-            .filter(|vm| vm.state == "active" || self.own_cores(vm).is_some())
+            .filter(|vm| vm.state == VmState::Active || self.own_cores(vm).is_some())
             .map(|vm| self.own_cores(vm))
             .collect();
         let known = load.busy_cores.filter(|busy| busy.is_finite() && *busy > 0.0);

@@ -123,7 +123,7 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
     let source = match &facts.source {
         Ok(()) => Ok(()),
         Err(SourceClosed::Excluded) => Err(SkipWhy::ExcludedSource),
-        Err(closed) => Err(SkipWhy::NodeState(closed.word().to_owned())),
+        Err(SourceClosed::Node(closed)) => Err(SkipWhy::NodeState(closed.clone())),
     };
     let full = facts.overfilled_by(load::plus(facts.start, SMALLEST));
     let crowded = (facts.start_count >= facts.room).then_some(TargetRefusal::VmLimit);

@@ -6,7 +6,7 @@ use super::{
     load::{self, MEMORY, RESOURCES},
     narrate,
 };
-use crate::model::{ClusterId, Mib, NodeId, Snapshot};
+use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmState};
 
 /// What the loss of one node would mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ pub fn node_losses(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> 
 
 fn loss(board: &Board<'_>, node: usize) -> NodeLoss {
     let mut placement = board.start();
-    let running = |vm: &usize| board.vms[*vm].info.state == "active";
+    let running = |vm: &usize| board.vms[*vm].info.state == VmState::Active;
     let mut vms: Vec<usize> = board.vms_on[node].iter().copied().filter(running).collect();
     // The largest first, each where it leaves the smallest gap: so the most find a place.
     vms.sort_by_key(|vm| (std::cmp::Reverse(board.vms[*vm].needs[MEMORY]), *vm));

@@ -10,7 +10,7 @@ use super::{
     settle::{self, RecentMoves},
     strain,
 };
-use crate::model::{NodeId, NodeInfo, Snapshot, VmInfo};
+use crate::model::{NodeId, NodeInfo, Snapshot, VmInfo, VmState};
 
 /// How many dimensions a node's fullness has.
 pub(super) const RESOURCES: usize = 4;
@@ -111,7 +111,9 @@ impl Read<'_> {
         for (vm, home, own) in self.iter() {
             match own {
                 Some(cores) => residents[home].cores += cores,
-                None if vm.state == "active" => residents[home].unmeasured_vcpus += u64::from(vm.cpu_cores),
+                None if vm.state == VmState::Active => {
+                    residents[home].unmeasured_vcpus += u64::from(vm.cpu_cores)
+                }
                 None => {}
             }
         }
@@ -167,8 +169,8 @@ impl Loads {
         };
         let by_use: Vec<_> = read.iter().map(by_use).collect();
         let per_vcpu = self.left_per_vcpu(&by_use, read, &residents);
-        let by_vcpu = |vm: &VmInfo, home: usize| match vm.state.as_str() {
-            "active" => (per_vcpu[home] * f64::from(vm.cpu_cores)).round() as i64,
+        let by_vcpu = |vm: &VmInfo, home: usize| match vm.state {
+            VmState::Active => (per_vcpu[home] * f64::from(vm.cpu_cores)).round() as i64,
             _ => 0,
         };
         let each = read.iter().zip(&by_use);

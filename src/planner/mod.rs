@@ -32,8 +32,8 @@ pub use explain::{
 pub use fit::{Revalidated, Unfit, fit, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
-    ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeState, Note, Obstacle, Overloaded, Plan,
-    PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,
+    ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, NodeClosed, Note, Obstacle,
+    Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,
 };
 pub use policy::{
     AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, RecentMove, Rest, RestWhy, Selector, Strategy,

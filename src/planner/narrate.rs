@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    ClusterPlan, Excess, Migration, MoveWhy, NodeState, Note, Obstacle, Overloaded, PlanId, RunnerUp, Skip,
+    ClusterPlan, Excess, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId, RunnerUp, Skip,
     SkipWhy, StillOverloaded, Strain, TargetRefusal,
     board::{Board, Placement, SourceClosed},
     load::{self, CPU, LOAD, MEMORY, MICRO, RESOURCES},
@@ -114,11 +114,11 @@ fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: us
         disk: board.disk(vm),
         why: why(board, placement, steps, index),
         runner_up: runner_up(board, placement, vm, target),
-        source_state: NodeState {
+        source_state: NodeChange {
             before: from.fullness(placement.used[source]),
             after: from.fullness(without),
         },
-        target_state: NodeState { before: to.fullness(placement.used[target]), after: to.fullness(with) },
+        target_state: NodeChange { before: to.fullness(placement.used[target]), after: to.fullness(with) },
     }
 }
 
@@ -232,7 +232,7 @@ fn obstacles(
     match &board.nodes[node].source {
         Ok(()) => {}
         Err(SourceClosed::Excluded) => return vec![Obstacle::ExcludedSource],
-        Err(closed) => return vec![Obstacle::State(closed.word().to_owned())],
+        Err(SourceClosed::Node(closed)) => return vec![Obstacle::State(closed.clone())],
     }
     let mut because: Vec<_> =
         limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{RestWhy, Strain};
-use crate::model::{Block, ClusterId, Mib, NodeId, VmId};
+use crate::model::{Block, ClusterId, Mib, NodeId, NodeState, VmId, VmState};
 
 /// What would be done on a platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,13 +109,13 @@ pub struct Migration {
     pub why: MoveWhy,
     /// The next best target and how full it would have become.
     pub runner_up: Option<RunnerUp>,
-    pub source_state: NodeState,
-    pub target_state: NodeState,
+    pub source_state: NodeChange,
+    pub target_state: NodeChange,
 }
 
 /// A node before and after one step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NodeState {
+pub struct NodeChange {
     pub before: Fullness,
     pub after: Fullness,
 }
@@ -164,8 +164,8 @@ pub enum Obstacle {
     Limit { migrations_max: usize },
     /// The node is closed as a source.
     ExcludedSource,
-    /// The node is not active, or in a state nobody knows.
-    State(String),
+    /// The node is in a state in which VMs do not leave it by themselves.
+    State(NodeClosed),
     /// So many VMs cannot be moved for that reason.
     Immovable { why: SkipWhy, count: usize },
     /// Movable VMs are there, but no target may take one; the fullest reason first.
@@ -174,6 +174,16 @@ pub enum Obstacle {
     NotEnough { movable: usize },
     /// The picture is incomplete, or somebody else is moving VMs.
     Held(String),
+}
+
+/// Why VMs do not leave a node by themselves.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum NodeClosed {
+    /// VMs leave only by a drain.
+    Maintenance,
+    UnknownCapacity,
+    State(NodeState),
 }
 
 /// Why a node may not take a VM.
@@ -217,16 +227,16 @@ pub struct Skip {
 pub enum SkipWhy {
     /// It says so itself.
     Blocked(Block),
-    /// Not `active`.
-    State(String),
+    /// It is not active.
+    State(VmState),
     /// `PIN_VMS` names it.
     Pinned,
     /// It rests.
     Resting { until: DateTime<Utc>, why: RestWhy },
     /// Its node is closed as a source.
     ExcludedSource,
-    /// Its node is in a state in which nothing leaves by itself: `maintenance`, `failed`, …
-    NodeState(String),
+    /// Its node is in a state in which VMs do not leave it by themselves.
+    NodeState(NodeClosed),
     /// No node may take it; the reason that most of them gave.
     NoTarget(TargetRefusal),
     /// Nothing may be done in its cluster: an incomplete picture, somebody else's migration, not KVM.
@@ -272,6 +282,32 @@ pub struct Figures {
     /// Square root of the mean, over memory and CPU, of the capacity-weighted variance of
     /// use / (capacity × overload threshold); 0 is perfectly even.
     pub imbalance: f64,
+}
+
+impl From<String> for NodeClosed {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "maintenance" => Self::Maintenance,
+            "capacity unknown" => Self::UnknownCapacity,
+            _ => Self::State(word.into()),
+        }
+    }
+}
+
+impl From<NodeClosed> for String {
+    fn from(closed: NodeClosed) -> Self {
+        closed.to_string()
+    }
+}
+
+impl fmt::Display for NodeClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Maintenance => f.write_str("maintenance"),
+            Self::UnknownCapacity => f.write_str("capacity unknown"),
+            Self::State(state) => state.fmt(f),
+        }
+    }
 }
 
 impl Plan {

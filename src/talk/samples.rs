@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     model::{ClusterId, Mib, NodeId, Person, ProposalId, Snapshot, VmId},
     planner::{
-        self, ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeState, Obstacle, PlanId,
+        self, ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, Obstacle, PlanId,
         Policy, RecentMove, Resource, Skip, SkipWhy, StillOverloaded,
     },
     scheduler::{Picture, Status},
@@ -85,8 +85,8 @@ pub(crate) fn migration(step: u32) -> Migration {
         disk: None,
         why: MoveWhy::Relieve(memory_over()),
         runner_up: None,
-        source_state: NodeState { before: at(83.1), after: at(79.9) },
-        target_state: NodeState { before: at(55.0), after: at(58.1) },
+        source_state: NodeChange { before: at(83.1), after: at(79.9) },
+        target_state: NodeChange { before: at(55.0), after: at(58.1) },
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     transport::{Ask, Transport},
     wire::{self, ClusterRow, HostRow, NodeRow, Row, TaskRow},
 };
-use crate::model::{NodeId, NodeInfo, VmId, VmInfo};
+use crate::model::{NodeId, NodeInfo, VmId, VmInfo, VmState};
 
 /// Rows asked for at once where the server does not give all of them; a page is then about 1 MB.
 const PAGE_ROWS: usize = 500;
@@ -56,8 +56,7 @@ struct Lacks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmPlace {
     pub node: NodeId,
-    /// VMmanager's word, e.g. `active`.
-    pub state: String,
+    pub state: VmState,
 }
 
 /// Whom the server takes us for.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, OptOut, Plain, Row};
 use crate::model::{
-    Block, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo,
+    Block, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo, VmState,
 };
 
 /// What one look at the platform gave.
@@ -268,23 +268,11 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
         vm_creation_allowed: !row.host_creation_blocked.is_yes(),
         qemu_version: row.qemu_version.text().map(QemuVersion::new),
         load: None,
-        state: node_state(row),
+        state: row.state(),
         address: row.ip.text().or_else(|| row.ip_addr.text()),
         ssh_port: first([port(&row.port), port(&row.ssh_port)]),
     })
 }
-
-/// A node whose record is damaged is left alone, as one in a state that nobody knows.
-fn node_state(row: &NodeRow) -> String {
-    const UNREADABLE: &str = "unreadable";
-    match row.damage.is_empty() {
-        true => row.state.text().unwrap_or_else(|| "unknown".into()),
-        false => UNREADABLE.into(),
-    }
-}
-
-/// VMmanager's word for a VM that is being made.
-const CREATING: &str = "creating";
 
 fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<VmInfo> {
     let known: BTreeSet<_> = nodes.iter().map(|node| node.id.0).collect();
@@ -293,7 +281,7 @@ fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<
     for (id, row) in &hosts.rows {
         let node = row.node.id();
         // One that is only being made takes up nothing yet, on no node.
-        let is_unborn = node.is_none() && row.state.text().as_deref() == Some(CREATING);
+        let is_unborn = node.is_none() && row.state() == VmState::Creating;
         if !is_unborn && node.is_none_or(|node| !known.contains(&node)) {
             homeless.entry(row.cluster.id()).or_insert((*id, 0)).1 += 1;
         }
@@ -312,7 +300,7 @@ fn vm(id: u64, row: &HostRow, node: NodeId) -> VmInfo {
         node,
         cpu_cores: vcpus(row).unwrap_or(0),
         memory: memory(row).unwrap_or_default(),
-        state: row.state.text().unwrap_or_else(|| "unknown".into()),
+        state: row.state(),
         blocked_by: blocks(row),
         disk: row.disk.object.as_ref().and_then(|disk| disk.disk_mib.whole()).map(Mib),
         measured: None,
@@ -380,6 +368,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::NodeState;
 
     #[test]
     fn nodes_of_2022_are_filled_up_from_their_vms() {
@@ -410,7 +399,7 @@ mod tests {
             (node.cpu_total, node.cpu_used, node.memory_total, node.memory_used),
             (None, None, None, None)
         );
-        assert_eq!((node.name.as_str(), node.state.as_str()), ("node 5", "unknown"));
+        assert_eq!((node.name.as_str(), node.state.clone()), ("node 5", NodeState::Unknown));
     }
 
     #[test]
@@ -523,8 +512,8 @@ mod tests {
         assert!(snapshot.clusters[0].incomplete.is_empty());
         assert_eq!(snapshot.vms[0].blocked_by, [Block::Unreadable]);
         assert!(snapshot.vms[1].blocked_by.is_empty());
-        assert_eq!(snapshot.nodes[0].state, "active");
-        assert_eq!(snapshot.nodes[1].state, "unreadable");
+        assert_eq!(snapshot.nodes[0].state, NodeState::Active);
+        assert_eq!(snapshot.nodes[1].state, NodeState::Unreadable);
         assert_eq!(
             warnings,
             ["node 6: its record cannot be read at name", "vm 1: its record cannot be read at name"]

@@ -14,7 +14,7 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use super::task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
-use crate::model::NodeId;
+use crate::model::{NodeId, NodeState, VmState};
 
 /// Task outputs hold whole libvirt logs at times; a person reads a screenful.
 const OUTPUT_CHARS_MAX: usize = 4000;
@@ -281,7 +281,7 @@ pub(super) struct NodeRow {
     pub id: Plain,
     pub name: Plain,
     pub cluster: Reference,
-    pub state: Plain,
+    state: Plain,
     pub ip: Plain,
     pub ip_addr: Plain,
     pub port: Plain,
@@ -307,7 +307,7 @@ pub(super) struct NodeRow {
 pub(super) struct HostRow {
     pub id: Plain,
     pub name: Plain,
-    pub state: Plain,
+    state: Plain,
     pub node: Reference,
     pub cluster: Reference,
     pub cpu_number: Mixed<Amounts>,
@@ -386,6 +386,21 @@ impl Row for HostRow {
 impl Row for TaskRow {
     fn id(&self) -> Option<u64> {
         self.id.id()
+    }
+}
+
+impl NodeRow {
+    pub fn state(&self) -> NodeState {
+        match self.damage.is_empty() {
+            true => self.state.text().map_or(NodeState::Unknown, NodeState::from),
+            false => NodeState::Unreadable,
+        }
+    }
+}
+
+impl HostRow {
+    pub fn state(&self) -> VmState {
+        self.state.text().map_or(VmState::Unknown, VmState::from)
     }
 }
 

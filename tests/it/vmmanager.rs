@@ -68,8 +68,8 @@ async fn a_look_shows_the_world_as_it_is() {
     assert_eq!((node.memory_total, node.memory_used), (Some(Mib(65536)), Some(Mib(4096))));
     assert_eq!((node.vm_limit, node.vm_creation_allowed, node.maintenance), (Some(9), false, true));
     assert_eq!(
-        (node.address.as_deref(), node.ssh_port, node.state.as_str()),
-        (Some("192.0.2.11"), Some(22), "active")
+        (node.address.as_deref(), node.ssh_port, &node.state),
+        (Some("192.0.2.11"), Some(22), &"active".into())
     );
     assert_eq!(node.qemu_version.as_ref().unwrap().to_string(), "6.2.0");
     let blocked = |name: &str| snapshot.vms.iter().find(|vm| vm.name == name).unwrap().blocked_by.clone();
@@ -455,7 +455,7 @@ async fn a_broken_filter_is_done_without_and_remembered() {
     sim.switch_on(Fault::FilterBroken);
     assert_eq!(api.vm_place(WEB).await.unwrap().unwrap().node, FIRST);
     let filtered = sim.count_requests("/vm/v3/host?where");
-    assert_eq!(api.vm_place(WEB).await.unwrap().unwrap().state, "active");
+    assert_eq!(api.vm_place(WEB).await.unwrap().unwrap().state, "active".into());
     assert_eq!(api.node(FIRST).await.unwrap().unwrap().id, FIRST);
     assert_eq!(sim.count_requests("/vm/v3/host?where"), filtered);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use vm_balancer::{
-    model::{Block, Measured, Mib, NodeId, QemuVersion, Snapshot, VmId, VmUse},
+    model::{Block, Measured, Mib, NodeId, NodeState, QemuVersion, Snapshot, VmId, VmUse},
     planner::{
         self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Migration,
         Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
@@ -27,7 +27,7 @@ proptest! {
             let done = &plan.migrations[..step.step as usize - 1];
             prop_assert_eq!(planner::fit(&after(&snapshot, done), &remembering(&policy, done), step), Ok(()));
         }
-        for node in snapshot.nodes.iter().filter(|node| node.state == "active") {
+        for node in snapshot.nodes.iter().filter(|node| node.state == NodeState::Active) {
             let drain = planner::drain(&snapshot, &policy, node.id).expect("the node is there");
             prop_assert_eq!(planner::check(&snapshot, &policy, &drain.plan), []);
             let gone: Vec<VmId> = drain.plan.migrations.iter().map(|step| step.vm).collect();

@@ -7,8 +7,8 @@ use vm_balancer::{
         VmUse,
     },
     planner::{
-        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy, Note,
-        Obstacle, Policy, Resource, Rest, RestWhy, Selector, SkipWhy, TargetRefusal, Threshold, Unfit,
+        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy, NodeClosed,
+        Note, Obstacle, Policy, Resource, Rest, RestWhy, Selector, SkipWhy, TargetRefusal, Threshold, Unfit,
     },
 };
 
@@ -117,8 +117,10 @@ fn an_unknown_qemu_is_allowed_but_comes_last() {
 fn nodes_that_are_no_sources_stay_overloaded_and_say_so() {
     type Close = fn(&mut Snapshot, &mut Policy);
     let cases: [(Obstacle, Close); 4] = [
-        (Obstacle::State("maintenance".into()), |snapshot, _| snapshot.nodes[0].maintenance = true),
-        (Obstacle::State("failed".into()), |snapshot, _| snapshot.nodes[0].state = "failed".into()),
+        (Obstacle::State(NodeClosed::Maintenance), |snapshot, _| snapshot.nodes[0].maintenance = true),
+        (Obstacle::State(NodeClosed::State("failed".into())), |snapshot, _| {
+            snapshot.nodes[0].state = "failed".into()
+        }),
         (Obstacle::ExcludedSource, |_, policy| {
             policy.exclusions.push(exclusion("node-0001", Direction::Source))
         }),

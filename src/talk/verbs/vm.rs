@@ -57,7 +57,7 @@ fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) 
     let mut lines = vec![title(view, vm, snapshot)];
     if let Some(info) = snapshot.vm(vm.vm) {
         let memory = view.memory(info.memory);
-        lines.push(format!("{} vCPU, {memory}; {}", info.cpu_cores, escape(&info.state)));
+        lines.push(format!("{} vCPU, {memory}; {}", info.cpu_cores, escape(&info.state.to_string())));
     }
     if let Some(used) = &vm.measured {
         let cores = view.decimals(used.cores, 2);

@@ -36,7 +36,7 @@ impl Words {
     pub(crate) fn skip_why(&self, why: &SkipWhy, now: DateTime<Utc>) -> String {
         match why {
             SkipWhy::Blocked(block) => self.block(block),
-            SkipWhy::State(state) => self.say("skip-state", args![state = words(state)]),
+            SkipWhy::State(state) => self.say("skip-state", args![state = words(&state.to_string())]),
             SkipWhy::Pinned => self.say("skip-pinned", args![]),
             SkipWhy::Resting { until, why } => {
                 let key = match why {
@@ -46,7 +46,9 @@ impl Words {
                 };
                 self.say(key, args![until = self.time(*until, now)])
             }
-            SkipWhy::NodeState(state) => self.say("skip-node-state", args![state = words(state)]),
+            SkipWhy::NodeState(state) => {
+                self.say("skip-node-state", args![state = words(&state.to_string())])
+            }
             SkipWhy::Held(why) => self.say("obstacle-held", args![why = words(why)]),
             SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
             SkipWhy::NoTarget(refusal) => {
@@ -113,7 +115,7 @@ impl Words {
         match obstacle {
             Obstacle::Limit { migrations_max } => self.say("obstacle-limit", args![n = *migrations_max]),
             Obstacle::ExcludedSource => self.say("obstacle-excluded", args![]),
-            Obstacle::State(state) => self.say("obstacle-state", args![state = words(state)]),
+            Obstacle::State(state) => self.say("obstacle-state", args![state = words(&state.to_string())]),
             Obstacle::Immovable { why, count } => {
                 self.say("obstacle-immovable", args![n = *count, why = Arg::Html(self.skip_kind(why))])
             }
