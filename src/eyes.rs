@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use crate::{
     clock::Clock,
     event::{Alert, Events},
-    model::{Asked, ClusterId, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
+    model::{Asked, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
     store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
     vmmanager::{ApiError, Look, RunningMigration, VmManagerApi},
 };
@@ -89,7 +89,7 @@ struct Memory {
     counts: Option<VmCounts>,
     /// Foreign tasks that were told of already.
     foreign_told: BTreeSet<u64>,
-    warned: BTreeSet<String>,
+    warned: BTreeSet<(Option<ClusterId>, Flaw)>,
 }
 
 /// The journal around a look: what is of this bot in the lists between.
@@ -140,10 +140,10 @@ impl Eyes {
 
     /// Says why a cluster's last picture is doubted, if it is.
     #[must_use]
-    pub fn doubt(&self, cluster: ClusterId) -> Option<String> {
+    pub fn doubt(&self, cluster: ClusterId) -> Option<Flaw> {
         let memory = self.memory();
         let count = memory.counts.as_ref()?.clusters.get(&cluster)?;
-        count.doubted.as_ref().map(|doubt| told(count.believed, doubt.vms))
+        count.doubted.as_ref().map(|doubt| shrank(count.believed, doubt.vms))
     }
 
     fn before(&self) -> Result<Before, StoreError> {
@@ -213,7 +213,7 @@ impl Eyes {
             let (Counted::Believed(count) | Counted::DoubtBegins(count) | Counted::Doubted(count)) = counted;
             if count.doubted.is_some() {
                 for info in snapshot.clusters.iter_mut().filter(|info| info.id == cluster) {
-                    info.incomplete.push(told(count.believed, vms));
+                    info.incomplete.push(shrank(count.believed, vms));
                 }
             }
             counts.clusters.insert(cluster, count);
@@ -264,10 +264,11 @@ impl Eyes {
     }
 
     /// Says each oddity once, not with every look.
-    fn warn(&self, warnings: Vec<String>) {
+    fn warn(&self, warnings: Vec<(Option<ClusterId>, Flaw)>) {
         let mut memory = self.memory();
         for warning in warnings.iter().filter(|warning| !memory.warned.contains(*warning)) {
-            tracing::warn!(warning, "vmmanager's answers are odd");
+            let (cluster, flaw) = warning;
+            tracing::warn!(cluster.id = ?cluster, ?flaw, "vmmanager's answers are odd");
         }
         memory.warned = warnings.into_iter().collect();
     }
@@ -330,8 +331,9 @@ fn count(before: Option<&VmCount>, vms: usize, now: DateTime<Utc>, gap: TimeDelt
     }
 }
 
-fn told(believed: usize, seems: usize) -> String {
-    format!("it had {believed} VMs and now seems to have {seems}")
+fn shrank(believed: usize, seems: usize) -> Flaw {
+    let vms = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    Flaw::Shrank { before: vms(believed), after: vms(seems) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
     event::Events,
     executor::{self, Executor, Ledger, Watcher},
     eyes::{self, Depth, Eyes, LookError, Measure},
-    model::{Asked, ClusterId, Quote, Snapshot, Trouble},
+    model::{Asked, ClusterId, Flaw, Quote, Snapshot, Trouble},
     planner::{self, ClusterPlan, Plan, Policy, Revalidated},
     rules::{Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, StepState, Store, StoreError},
@@ -248,15 +248,16 @@ impl Picture {
     }
 }
 
-/// Plans, and replays the plan: one that breaks a promise is said and not carried out.
+/// Plans, and replays the plan. One that breaks a rule is logged and emptied.
 fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
     let mut plan = planner::plan(snapshot, policy);
     for cluster in &mut plan.clusters {
         let broken = planner::check(snapshot, policy, cluster);
         let Some(first) = broken.first() else { continue };
-        tracing::error!(cluster.id = %cluster.cluster, violations = broken.len(), %first, "a plan breaks a rule");
+        tracing::error!(cluster.id = %cluster.cluster, violations = broken.len(), ?first, "a plan breaks a rule");
         cluster.migrations.clear();
-        cluster.incomplete.push(format!("the plan was wrong: {first}"));
+        let violations = u64::try_from(broken.len()).unwrap_or(u64::MAX);
+        cluster.incomplete.push(Flaw::BrokenPlan { violations });
     }
     plan
 }

@@ -19,6 +19,7 @@ use crate::{
     planner::{self, Note},
     ssh::{self, Known, Probe, Reading, SshFailure},
     store::Store,
+    talk::words::{Words, plain},
     vmmanager::{ApiError, VmManagerApi},
 };
 
@@ -214,8 +215,9 @@ impl Checked {
             version.map_or("a version that is not told".into(), |version| format!("version {version}"));
         self.say(VMMANAGER, State::Ok, format!("logged in as {user}{roles}; {version}"));
         let look = api.look(clock.now()).await?;
-        for warning in look.warnings {
-            self.say(PLATFORM, State::Warning, warning);
+        for (cluster, flaw) in look.warnings {
+            let of = cluster.map(|id| format!("cluster {id}: ")).unwrap_or_default();
+            self.say(PLATFORM, State::Warning, of + &plain(&Words::english().flaw(&flaw)));
         }
         self.picture(&look.snapshot, config);
         Ok(Some(look.snapshot))
@@ -226,7 +228,8 @@ impl Checked {
         let (clusters_seen, nodes, vms) = (clusters.len(), nodes.len(), vms.len());
         self.say(PLATFORM, State::Ok, format!("clusters {clusters_seen}, nodes {nodes}, VMs {vms}"));
         for cluster in clusters {
-            for why in &cluster.incomplete {
+            for flaw in &cluster.incomplete {
+                let why = plain(&Words::english().flaw(flaw));
                 let detail = format!("cluster {} ({}) is not acted on: {why}", cluster.name, cluster.id);
                 self.say(PLATFORM, State::Warning, detail);
             }
@@ -240,7 +243,7 @@ impl Checked {
         let notes = plan.clusters.iter().flat_map(|cluster| &cluster.notes);
         let unknown: std::collections::BTreeSet<_> = notes
             .filter(|note| matches!(note, Note::UnknownSelector { .. }))
-            .map(ToString::to_string)
+            .map(|note| plain(&Words::english().note(note)))
             .collect();
         for note in unknown {
             self.say(PLATFORM, State::Warning, format!("{note}: see PIN_VMS and EXCLUDE_…_NODES"));

@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{json::moment, table::Table};
-use crate::store::{Approver, JournalEntry, JournalState, Outcome};
+use crate::{
+    store::{Approver, JournalEntry, JournalState, Outcome},
+    talk::words::{Words, plain},
+};
 
 /// One migration of the past. The fields are the JSON's keys and the CSV's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +58,7 @@ impl From<&JournalEntry> for Row {
             target_name: entry.target_name.clone(),
             vcpus: entry.vcpus,
             ram_mib: entry.ram.0,
-            why: entry.why.clone(),
+            why: plain(&Words::english().motive(&entry.why)),
             approver: approver(&entry.approver),
             outcome,
             detail,

@@ -7,6 +7,7 @@ use super::{history::Row, report::Report};
 use crate::{
     planner::{ClusterPlan, Figures, Migration, Overloaded, Resource, Skip, StillOverloaded},
     store::Outcome,
+    talk::words::{Words, plain},
 };
 
 /// Writes a plan with what became of it, as `--once --json` and `plan --json` print it.
@@ -46,8 +47,8 @@ struct Cluster<'a> {
     name: &'a str,
     incomplete: bool,
     /// Why, where it is.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    incomplete_because: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    incomplete_because: Vec<String>,
     overloaded: Vec<Node<'a>>,
     migrations: Vec<Step<'a>>,
     still_overloaded: Vec<Still<'a>>,
@@ -133,16 +134,18 @@ fn cluster<'a>(plan: &'a ClusterPlan, report: &Report<'_>) -> Cluster<'a> {
         before,
         after,
     } = plan;
+    let words = Words::english();
+    let now = report.plan.taken_at;
     Cluster {
         id: cluster.0,
         name,
         incomplete: !incomplete.is_empty(),
-        incomplete_because: incomplete,
+        incomplete_because: incomplete.iter().map(|flaw| plain(&words.flaw(flaw))).collect(),
         overloaded: overloaded.iter().map(node).collect(),
         migrations: migrations.iter().map(|migration| step(plan, migration, report)).collect(),
         still_overloaded: still_overloaded.iter().map(still).collect(),
-        skipped: skipped.iter().map(left_alone).collect(),
-        notes: notes.iter().map(ToString::to_string).collect(),
+        skipped: skipped.iter().map(|skip| left_alone(skip, now)).collect(),
+        notes: notes.iter().map(|note| plain(&words.note(note))).collect(),
         before: numbers(before),
         after: numbers(after),
     }
@@ -159,7 +162,7 @@ fn node(overloaded: &Overloaded) -> Node<'_> {
         cpu: above(at.cpu, CPU_DECIMALS, threshold(Resource::Cpu)),
         load: at.load.map(|load| above(load, CPU_DECIMALS, threshold(Resource::Load))),
         memory_percent: above(at.memory_percent, PERCENT_DECIMALS, threshold(Resource::Memory)),
-        why: over.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        why: plain(&Words::english().excesses(over)),
     }
 }
 
@@ -176,7 +179,7 @@ fn step<'a>(plan: &ClusterPlan, migration: &'a Migration, report: &Report<'_>) -
         target_name: &migration.target_name,
         vcpus: migration.vcpus,
         ram_mib: migration.ram.0,
-        why: migration.why.to_string(),
+        why: plain(&Words::english().move_why(&migration.why)),
         outcome: ending.map(|ending| ending.outcome),
         detail: ending.map(|ending| match (&ending.detail, ending.outcome) {
             (Some(detail), _) => detail.clone(),
@@ -187,12 +190,12 @@ fn step<'a>(plan: &ClusterPlan, migration: &'a Migration, report: &Report<'_>) -
 }
 
 fn still(still: &StillOverloaded) -> Still<'_> {
-    Still { node: still.node.0, name: &still.name, why: still.to_string() }
+    Still { node: still.node.0, name: &still.name, why: plain(&Words::english().still_overloaded(still)) }
 }
 
-fn left_alone(skip: &Skip) -> Skipped<'_> {
+fn left_alone(skip: &Skip, now: DateTime<Utc>) -> Skipped<'_> {
     let Skip { vm, name, node, why } = skip;
-    Skipped { vm: vm.0, name, node: node.0, why: why.to_string() }
+    Skipped { vm: vm.0, name, node: node.0, why: plain(&Words::english().skip_why(why, now)) }
 }
 
 fn numbers(figures: &Figures) -> Numbers {

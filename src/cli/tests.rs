@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId},
     planner::{self, Plan, PlanId, Policy},
-    store::{Approver, JournalEntry, JournalState, Outcome},
+    store::{Approver, JournalEntry, JournalState, Motive, Outcome},
 };
 
 #[test]
@@ -196,7 +196,7 @@ fn entry(id: u64, name: &str, approver: Approver, at: DateTime<Utc>, state: Jour
         target_name: "node-021".into(),
         vcpus: 4,
         ram: Mib(8192),
-        why: "memory 83.1 % > 70 %".into(),
+        why: Motive::Text("memory 83.1 % > 70 %".into()),
         approver,
         history_before: HistoryBefore::Unknown,
         intended_at: at,

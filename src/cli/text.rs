@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use chrono::{DateTime, Utc};
+
 use super::{
     history::word,
     json::moment,
@@ -11,6 +13,7 @@ use super::{
 use crate::{
     planner::{ClusterPlan, Figures, Fullness},
     store::Outcome,
+    talk::words::{Words, plain},
 };
 
 /// Writes a plan with what became of it.
@@ -43,12 +46,12 @@ fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>) {
     };
     line(text, format_args!("cluster {} ({cluster}): {counts}", printable(name)));
     for reason in &plan.incomplete {
-        line(text, format_args!("  {}", printable(reason)));
+        line(text, format_args!("  {}", printable(&plain(&Words::english().flaw(reason)))));
     }
     section(text, "overloaded", overloaded_nodes(plan));
     section(text, "migrations", steps(plan, report));
     section(text, "still overloaded afterwards", still_overloaded(plan));
-    section(text, "left alone", left_alone(plan));
+    section(text, "left alone", left_alone(plan, report.plan.taken_at));
     section(text, "notes", notes(plan));
     let mut figures = Table::indented(2);
     figures.row(numbers("before", &plan.before));
@@ -69,14 +72,13 @@ fn section(text: &mut String, title: &str, table: Table) {
 fn overloaded_nodes(plan: &ClusterPlan) -> Table {
     let mut table = Table::indented(4);
     for node in &plan.overloaded {
-        let why: Vec<_> = node.over.iter().map(ToString::to_string).collect();
         let Fullness { cpu, load, memory_percent } = node.at;
         table.row([
             format!("{} ({})", node.name, node.node),
             format!("memory {memory_percent:.1} %"),
             format!("cpu {cpu:.2}"),
             load.map(|load| format!("load {load:.2}")).unwrap_or_default(),
-            why.join(", "),
+            plain(&Words::english().excesses(&node.over)),
         ]);
     }
     table
@@ -95,7 +97,7 @@ fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
             format!("{} -> {}", step.source_name, step.target_name),
             format!("{} vCPU", step.vcpus),
             step.ram.to_string(),
-            step.why.to_string(),
+            plain(&Words::english().move_why(&step.why)),
             ending.unwrap_or_default(),
         ]);
     }
@@ -105,7 +107,8 @@ fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
 fn still_overloaded(plan: &ClusterPlan) -> Table {
     let mut table = Table::indented(4);
     for node in &plan.still_overloaded {
-        table.row([format!("{} ({})", node.name, node.node), node.to_string()]);
+        table
+            .row([format!("{} ({})", node.name, node.node), plain(&Words::english().still_overloaded(node))]);
     }
     table
 }
@@ -113,10 +116,10 @@ fn still_overloaded(plan: &ClusterPlan) -> Table {
 /// So many names stand behind each reason; the JSON has them all.
 const NAMES_MAX: usize = 5;
 
-fn left_alone(plan: &ClusterPlan) -> Table {
+fn left_alone(plan: &ClusterPlan, now: DateTime<Utc>) -> Table {
     let mut by_reason: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for skip in &plan.skipped {
-        by_reason.entry(skip.why.to_string()).or_default().push(&skip.name);
+        by_reason.entry(plain(&Words::english().skip_why(&skip.why, now))).or_default().push(&skip.name);
     }
     let mut table = Table::indented(4);
     for (reason, names) in by_reason {
@@ -131,7 +134,7 @@ fn left_alone(plan: &ClusterPlan) -> Table {
 fn notes(plan: &ClusterPlan) -> Table {
     let mut table = Table::indented(4);
     for note in &plan.notes {
-        table.row([note.to_string()]);
+        table.row([plain(&Words::english().note(note))]);
     }
     table
 }

@@ -9,7 +9,9 @@ use crate::{
     eyes::{Depth, LookError},
     model::{HistoryBefore, MigrationId, ProposalId, Snapshot, VmId},
     planner::{self, Migration, Policy},
-    store::{Approver, Intent, JournalEntry, Outcome, Proposal, ProposalState, Step, StepState, StoreError},
+    store::{
+        Approver, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Step, StepState, StoreError,
+    },
     vmmanager::{ApiError, History, OrderError, Ordered},
 };
 
@@ -280,7 +282,7 @@ impl Executor {
         let Some(proposal) = store.proposal(id)? else { return Ok(Err(No::Stop)) };
         // Until it is believed or whole again, every step would meet the same.
         if let Some(why) = self.eyes.doubt(proposal.cluster) {
-            return Ok(Err(No::Halt(why)));
+            return Ok(Err(No::Halt(format!("the picture shrank: {why:?}"))));
         }
         let moved = moved_by(&proposal);
         let mut policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
@@ -329,7 +331,7 @@ impl Executor {
             target_name: migration.target_name.clone(),
             vcpus: migration.vcpus,
             ram: migration.ram,
-            why: migration.why.to_string(),
+            why: Motive::Plan(migration.why.clone()),
             approver: approver(proposal),
             history_before,
             intended_at: self.watcher.ledger.clock.now(),

@@ -2,6 +2,7 @@
 //!
 //! Plain data. Nothing here knows where it came from or what will be done with it.
 
+mod flaw;
 mod history;
 mod ids;
 mod measuring;
@@ -12,6 +13,7 @@ mod snapshot;
 mod state;
 mod trouble;
 
+pub use flaw::{Flaw, List};
 pub use history::HistoryBefore;
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ClusterId, Mib, NodeId, NodeState, QemuVersion, Unmeasured, VmId, VmState, WhyUnmeasured};
+use super::{ClusterId, Flaw, Mib, NodeId, NodeState, QemuVersion, Unmeasured, VmId, VmState, WhyUnmeasured};
 
 /// The version of the snapshot file that this program writes, and the newest it reads.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -54,7 +54,7 @@ pub struct ClusterInfo {
     pub local_storage: Option<bool>,
     /// Why this picture of the cluster must not be acted on; empty for a whole picture.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub incomplete: Vec<String>,
+    pub incomplete: Vec<Flaw>,
     /// A true value under a key with `balanc` in it: VMmanager's own balancer may be on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builtin_balancer: Option<String>,
@@ -254,7 +254,9 @@ pub enum Block {
     UnknownSize,
     /// A part of its record cannot be read.
     Unreadable,
-    /// Anything else, in the words of whoever said it.
+    /// A snapshot file gives no reason.
+    Unexplained,
+    /// Anything else, in the words of a snapshot file.
     Other(String),
 }
 
@@ -367,9 +369,10 @@ impl From<String> for Block {
             "balancer_mode" | "balancer_off" | "balancer" => Self::BalancerMode,
             "rescue" | "rescue_mode" => Self::Rescue,
             "vm5_restrictions" => Self::Vm5Restrictions,
-            "node_forbids_live_migration" => Self::NodeForbids,
-            "unknown_size" => Self::UnknownSize,
+            "node_forbids_live_migration" | "its node does not allow live migration" => Self::NodeForbids,
+            "unknown_size" | "its size is unknown" => Self::UnknownSize,
             "unreadable_record" => Self::Unreadable,
+            "unexplained" | "can_migrate is false" => Self::Unexplained,
             _ => Self::Other(text),
         }
     }
@@ -392,6 +395,7 @@ impl std::fmt::Display for Block {
             Self::NodeForbids => "node_forbids_live_migration",
             Self::UnknownSize => "unknown_size",
             Self::Unreadable => "unreadable_record",
+            Self::Unexplained => "unexplained",
             Self::Other(text) => text,
         })
     }
@@ -423,7 +427,7 @@ impl From<VmOnFile> for VmInfo {
     fn from(file: VmOnFile) -> Self {
         let mut blocked_by = file.blocked_by;
         if !file.can_migrate && blocked_by.is_empty() && file.state == VmState::Active {
-            blocked_by.push(Block::Other("can_migrate is false".into()));
+            blocked_by.push(Block::Unexplained);
         }
         Self {
             id: file.id,

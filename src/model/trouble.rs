@@ -15,7 +15,7 @@ pub enum Trouble {
 }
 
 /// Why a request to VMmanager gave nothing. `what` is the method and the path of the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiFailure {
     /// The settings of the client cannot be used.

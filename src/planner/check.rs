@@ -3,10 +3,7 @@
 //! Knows nothing of how a plan is found: it has its own sums, in floating point, and its own reading of each rule,
 //! so that a mistake in the search does not hide itself.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -47,29 +44,6 @@ pub enum Violation {
     Worse { step: u32, before: f64, after: f64 },
     /// A figure that the plan gives is not what the replay finds.
     WrongFigure { what: &'static str, said: f64, found: f64 },
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMany { migrations, migrations_max } => {
-                write!(f, "{migrations} migrations, {migrations_max} are allowed")
-            }
-            Self::Held => f.write_str("migrations in a cluster where nothing may be done"),
-            Self::Numbering { step } => write!(f, "step {step} has the wrong number or wave"),
-            Self::WaveSharesNode { wave, node } => write!(f, "node {node} is used twice in wave {wave}"),
-            Self::WaveTooLarge { wave, steps } => write!(f, "wave {wave} has {steps} steps"),
-            Self::UnknownVm { step, vm } => write!(f, "step {step}: no VM {vm}"),
-            Self::UnknownNode { step, node } => write!(f, "step {step}: no node {node} in the cluster"),
-            Self::NotThere { step, vm, really } => write!(f, "step {step}: VM {vm} is on node {really}"),
-            Self::Immovable { step, vm, why } => write!(f, "step {step}: VM {vm} stays: {why}"),
-            Self::Refused { step, target, why } => write!(f, "step {step}: node {target} refuses: {why}"),
-            Self::Worse { step, before, after } => {
-                write!(f, "step {step} makes the overload worse: {before:.6} -> {after:.6}")
-            }
-            Self::WrongFigure { what, said, found } => write!(f, "{what} is {found}, not {said}"),
-        }
-    }
 }
 
 /// Replays a plan and returns every promise it breaks; empty for a sound plan.

@@ -1,7 +1,7 @@
 //! Empties a node for maintenance under the rules of every plan, or says which VMs cannot leave and why.
 
 use super::{
-    ClusterPlan, Policy, Skip, SkipWhy,
+    ClusterPlan, Hold, Policy, Skip, SkipWhy,
     board::{Board, Placement},
     narrate, search, with_id,
 };
@@ -43,16 +43,16 @@ pub fn drain(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain
     }
     let stuck = (0..board.vms.len())
         .filter(|vm| end.at[*vm] == index)
-        .map(|vm| narrate::skip(&board, vm, why_stuck(&board, &end, vm, hold.as_deref())))
+        .map(|vm| narrate::skip(&board, vm, why_stuck(&board, &end, vm, hold.as_ref())))
         .collect();
     let plan = with_id(narrate::cluster_plan(&board, &steps, usize::MAX));
     Some(Drain { node, node_name: info.name.clone(), plan, stuck })
 }
 
-fn why_stuck(board: &Board<'_>, end: &Placement, vm: usize, hold: Option<&str>) -> SkipWhy {
+fn why_stuck(board: &Board<'_>, end: &Placement, vm: usize, hold: Option<&Hold>) -> SkipWhy {
     match (board.movable(vm, true), hold) {
         (Err(why), _) => why,
-        (Ok(()), Some(hold)) => SkipWhy::Held(hold.to_owned()),
+        (Ok(()), Some(hold)) => SkipWhy::Held(hold.clone()),
         (Ok(()), None) => {
             let refusal = narrate::main_refusal(board, end, vm);
             SkipWhy::NoTarget(refusal.unwrap_or(super::TargetRefusal::Memory))

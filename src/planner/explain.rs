@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Excess, Figures, Fullness, Policy, SkipWhy, Strain, TargetRefusal,
+    Excess, Figures, Fullness, Hold, Policy, SkipWhy, Strain, TargetRefusal,
     board::{Board, SourceClosed},
     load, narrate,
 };
@@ -18,7 +18,7 @@ pub struct Overview {
     pub nodes: Vec<NodeOverview>,
     pub figures: Figures,
     /// Why nothing may be done here; `None` where plans are made.
-    pub held: Option<String>,
+    pub held: Option<Hold>,
 }
 
 /// A node as it stands.
@@ -70,7 +70,7 @@ pub struct NodeExplained {
     pub overview: NodeOverview,
     pub cluster: ClusterId,
     /// Why nothing may be done in its cluster.
-    pub held: Option<String>,
+    pub held: Option<Hold>,
     /// Why no VM leaves it; `Ok` where VMs may.
     pub source: Result<(), SkipWhy>,
     /// Why it takes no VM; `Ok` where it takes those that fit.
@@ -89,7 +89,7 @@ pub struct VmExplained {
     pub node: NodeId,
     pub cluster: ClusterId,
     /// Why nothing may be done in its cluster.
-    pub held: Option<String>,
+    pub held: Option<Hold>,
     /// Why it stays; `Ok` where it may be moved.
     pub movable: Result<(), SkipWhy>,
     /// What it really uses of CPU, where its node was asked; it may be old.

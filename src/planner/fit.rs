@@ -4,15 +4,18 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Migration, MoveWhy, Policy, SkipWhy, TargetRefusal,
+    Hold, Migration, MoveWhy, Policy, SkipWhy, TargetRefusal,
     board::{Board, Placement},
     load, narrate,
 };
 use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
 
 /// Why a planned step may not be ordered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unfit {
     /// The VM is not there.
     VmGone,
@@ -26,8 +29,8 @@ pub enum Unfit {
     Vm(SkipWhy),
     /// The target may not take it.
     Target(TargetRefusal),
-    /// Nothing may be done in the cluster: an incomplete picture, somebody else's migration, not KVM.
-    Held(String),
+    /// Nothing may be done in the cluster.
+    Held(Hold),
     /// It would not help any more.
     NoRelief,
 }

@@ -32,7 +32,7 @@ pub use explain::{
 pub use fit::{Revalidated, Unfit, fit, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
-    ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, NodeClosed, Note, Obstacle,
+    ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note, Obstacle,
     Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,
 };
 pub use policy::{

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    ClusterPlan, Excess, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId, RunnerUp, Skip,
-    SkipWhy, StillOverloaded, Strain, TargetRefusal,
+    ClusterPlan, Excess, Hold, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId, RunnerUp,
+    Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
     board::{Board, Placement, SourceClosed},
     load::{self, CPU, LOAD, MEMORY, MICRO, RESOURCES},
     search::{Purpose, Step},
@@ -19,15 +19,14 @@ use crate::model::Mib;
 const SUMS_DIFFER_PERCENT: i64 = 1;
 
 /// Returns why nothing may be done in this cluster.
-pub(super) fn hold(board: &Board<'_>) -> Option<String> {
-    if let Some(reason) = board.info.incomplete.first() {
-        return Some(format!("the picture is incomplete: {reason}"));
+pub(super) fn hold(board: &Board<'_>) -> Option<Hold> {
+    if let Some(flaw) = board.info.incomplete.first() {
+        return Some(Hold::Incomplete(flaw.clone()));
     }
     if let Some(kind) = not_kvm(board) {
-        return Some(format!("{kind} is not balanced, only KVM"));
+        return Some(Hold::NotKvm { virtualization: kind.to_owned() });
     }
-    let task = foreign_tasks(board).next()?;
-    Some(format!("a migration that this bot did not order is running (task {task})"))
+    foreign_tasks(board).next().map(|task| Hold::Foreign { task })
 }
 
 fn not_kvm<'b>(board: &'b Board<'_>) -> Option<&'b str> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{RestWhy, Strain};
-use crate::model::{Block, ClusterId, Mib, NodeId, NodeState, VmId, VmState};
+use crate::model::{Block, ClusterId, Flaw, Mib, NodeId, NodeState, Quote, VmId, VmState};
 
 /// What would be done on a platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,8 +24,8 @@ pub struct ClusterPlan {
     pub id: PlanId,
     pub cluster: ClusterId,
     pub name: String,
-    /// Why nothing may be done here at this moment, in words: an incomplete picture. No migrations then.
-    pub incomplete: Vec<String>,
+    /// What is wrong with the picture of the cluster. Nothing is done here then.
+    pub incomplete: Vec<Flaw>,
     pub overloaded: Vec<Overloaded>,
     /// In the order of execution.
     pub migrations: Vec<Migration>,
@@ -172,8 +172,23 @@ pub enum Obstacle {
     NoTarget { movable: usize, reasons: Vec<(TargetRefusal, usize)> },
     /// What can be moved does not suffice.
     NotEnough { movable: usize },
-    /// The picture is incomplete, or somebody else is moving VMs.
-    Held(String),
+    /// Nothing may be done in the cluster.
+    Held(Hold),
+}
+
+/// Why nothing may be done in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The picture is incomplete.
+    Incomplete(Flaw),
+    /// Only KVM is balanced.
+    NotKvm { virtualization: String },
+    /// A migration runs that this bot did not order.
+    Foreign { task: u64 },
+    /// Text that an older version recorded.
+    #[serde(untagged)]
+    Other(Quote),
 }
 
 /// Why VMs do not leave a node by themselves.
@@ -239,8 +254,8 @@ pub enum SkipWhy {
     NodeState(NodeClosed),
     /// No node may take it; the reason that most of them gave.
     NoTarget(TargetRefusal),
-    /// Nothing may be done in its cluster: an incomplete picture, somebody else's migration, not KVM.
-    Held(String),
+    /// Nothing may be done in its cluster.
+    Held(Hold),
 }
 
 /// What an operator should know besides the plan.

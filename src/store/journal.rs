@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sled::Transactional as _;
 
 use super::{
-    Approver, JournalEntry, JournalState, Outcome, Store, StoreError,
+    Approver, JournalEntry, JournalState, Motive, Outcome, Store, StoreError,
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What is about to be ordered; the store adds id and state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
     pub proposal: ProposalId,
     pub plan: PlanId,
@@ -32,7 +32,7 @@ pub struct Intent {
     pub target_name: String,
     pub vcpus: u32,
     pub ram: Mib,
-    pub why: String,
+    pub why: Motive,
     pub approver: Approver,
     pub history_before: HistoryBefore,
     pub intended_at: DateTime<Utc>,

@@ -42,8 +42,8 @@ pub use open::Restored;
 pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use records::{
-    Approval, Approver, AuditEntry, JournalEntry, JournalState, Mode, Origin, Outcome, Pause, Proposal,
-    ProposalState, ReplyTo, Settings, Step, StepState,
+    Approval, Approver, AuditEntry, JournalEntry, JournalState, Mode, Motive, Origin, Outcome, Pause,
+    Proposal, ProposalState, ReplyTo, Settings, Step, StepState,
 };
 use shelf::{Shelf, guarded};
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
-    planner::{ClusterPlan, Exclusion, Migration, PlanId},
+    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, VmId},
+    planner::{ClusterPlan, Exclusion, Migration, MoveWhy, PlanId},
 };
 
 /// A plan for one cluster with its approval and its progress: one operation, one message in the chat.
@@ -182,7 +182,7 @@ pub enum Outcome {
 }
 
 /// One migration in the journal: written before the order, closed after the last look.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JournalEntry {
     pub v: u32,
     pub id: MigrationId,
@@ -198,13 +198,21 @@ pub struct JournalEntry {
     pub target_name: String,
     pub vcpus: u32,
     pub ram: Mib,
-    /// Why, in English.
-    pub why: String,
+    pub why: Motive,
     pub approver: Approver,
     /// How far the VM's history went before the order; ours is newer.
     pub history_before: HistoryBefore,
     pub intended_at: DateTime<Utc>,
     pub state: JournalState,
+}
+
+/// Why a migration was ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Motive {
+    Plan(MoveWhy),
+    /// Text that an older version recorded.
+    Text(Quote),
 }
 
 /// intended → ordered (task known) → closed.

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     event::{Alert, Event, Events},
-    model::{ApiFailure, ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
-    planner::{ClusterPlan, Figures, PlanId, RestWhy},
+    model::{ApiFailure, ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
+    planner::{ClusterPlan, Figures, Hold, MoveWhy, PlanId, RestWhy, SkipWhy},
 };
 
 #[test]
@@ -585,9 +585,23 @@ fn intent(proposal: ProposalId, vm: u64) -> Intent {
         target_name: "node-021".into(),
         vcpus: 4,
         ram: Mib(8192),
-        why: "memory 83.1 % > 70 %".into(),
+        why: Motive::Text("memory 83.1 % > 70 %".into()),
         approver: Approver::Auto,
         history_before: HistoryBefore::UpTo(7004),
         intended_at: at(0),
     }
+}
+
+#[test]
+fn reasons_that_an_older_version_wrote_as_text_are_read() {
+    let motive: Vec<Motive> = serde_json::from_str(r#"["memory 83.1 % > 70 %", "drain"]"#).unwrap();
+    assert_eq!(motive, [Motive::Text("memory 83.1 % > 70 %".into()), Motive::Plan(MoveWhy::Drain)]);
+    let skipped: SkipWhy = serde_json::from_str(r#"{"held": "LXD is not balanced, only KVM"}"#).unwrap();
+    assert_eq!(skipped, SkipWhy::Held(Hold::Other("LXD is not balanced, only KVM".into())));
+    let hold = Hold::Incomplete(Flaw::Shrank { before: 300, after: 149 });
+    let written = serde_json::to_string(&SkipWhy::Held(hold.clone())).unwrap();
+    assert_eq!(serde_json::from_str::<SkipWhy>(&written).unwrap(), SkipWhy::Held(hold));
+    let away = r#"{"vm_manager_away": {"since": "2026-11-23T20:15:00Z", "why": "timed out"}}"#;
+    let Alert::VmManagerAway { why, .. } = serde_json::from_str(away).unwrap() else { panic!() };
+    assert_eq!(why, ApiFailure::Other("timed out".into()));
 }

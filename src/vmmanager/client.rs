@@ -19,7 +19,7 @@ use super::{
     transport::{Ask, Transport},
     wire::{self, ClusterRow, HostRow, NodeRow, Row, TaskRow},
 };
-use crate::model::{NodeId, NodeInfo, VmId, VmInfo, VmState};
+use crate::model::{Flaw, List, NodeId, NodeInfo, VmId, VmInfo, VmState};
 
 /// Rows asked for at once where the server does not give all of them; a page is then about 1 MB.
 const PAGE_ROWS: usize = 500;
@@ -185,7 +185,7 @@ impl VmManagerApi {
     /// # Errors
     ///
     /// Any [`ApiError`].
-    pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<String>), ApiError> {
+    pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiError> {
         self.unfinished_tasks().await
     }
 
@@ -278,20 +278,23 @@ impl VmManagerApi {
     }
 
     /// Reads the unfinished migrations, and why they cannot be told, if so.
-    async fn unfinished_tasks(&self) -> Result<(Vec<RunningMigration>, Option<String>), ApiError> {
+    async fn unfinished_tasks(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiError> {
         let listed = match self.tasks(UNFINISHED).await {
             Ok(listed) => listed,
             Err(
                 error @ (ApiError::Refused { .. } | ApiError::NotFound { .. } | ApiError::Forbidden { .. }),
             ) => {
-                return Ok((Vec::new(), Some(error.to_string())));
+                return Ok((Vec::new(), Some(Flaw::TasksRefused(error.failure()))));
             }
             Err(error) => return Err(error),
         };
+        let rows = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let unknown = match (listed.promised, listed.broken.len()) {
-            (Some(promised), _) => Some(format!("the task list has {} of {promised} rows", listed.len())),
+            (Some(promised), _) => {
+                Some(Flaw::ShortList { list: List::Tasks, rows: rows(listed.len()), promised })
+            }
             (None, 0) => None,
-            (None, broken) => Some(format!("the task list has {broken} unreadable rows")),
+            (None, broken) => Some(Flaw::UnreadableRows { list: List::Tasks, rows: rows(broken) }),
         };
         Ok((
             listed.rows.into_iter().filter_map(|(id, row)| unfinished_migration(id, &row)).collect(),

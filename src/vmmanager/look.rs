@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, OptOut, Plain, Row};
 use crate::model::{
-    Block, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo, VmState,
+    Block, ClusterId, ClusterInfo, Flaw, List, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo,
+    VmState,
 };
 
 /// What one look at the platform gave.
@@ -16,8 +17,8 @@ pub struct Look {
     pub snapshot: Snapshot,
     /// Every migration that waits or runs, whoever ordered it.
     pub migrations: Vec<RunningMigration>,
-    /// What was odd in the answers, one line each, for the log.
-    pub warnings: Vec<String>,
+    /// What was odd in the answers, and in which cluster where that is known.
+    pub warnings: Vec<(Option<ClusterId>, Flaw)>,
 }
 
 /// A `host_migrate` task that waits or runs.
@@ -64,7 +65,7 @@ pub(super) struct Answers {
     pub nodes: Listed<NodeRow>,
     pub hosts: Listed<HostRow>,
     /// Why it cannot be told which migrations run, if so.
-    pub tasks_unknown: Option<String>,
+    pub tasks_unknown: Option<Flaw>,
     pub migrations: Vec<RunningMigration>,
 }
 
@@ -72,14 +73,14 @@ pub(super) struct Answers {
 pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     let Answers { clusters, nodes, hosts, tasks_unknown, migrations } = answers;
     let mut doubts = Doubts::default();
-    doubts.of_list("cluster", &clusters, |_| None);
-    doubts.of_list("node", &nodes, |row| row.cluster.id());
-    doubts.of_list("vm", &hosts, |row| row.cluster.id());
+    doubts.of_list(List::Clusters, &clusters, |_| None);
+    doubts.of_list(List::Nodes, &nodes, |row| row.cluster.id());
+    doubts.of_list(List::Vms, &hosts, |row| row.cluster.id());
     if let Some(why) = tasks_unknown {
-        doubts.everywhere(format!("cannot tell which migrations run: {why}"));
+        doubts.everywhere(why);
     }
-    doubts.of_damage("node", nodes.rows.iter().map(|(id, row)| (*id, &row.damage)));
-    doubts.of_damage("vm", hosts.rows.iter().map(|(id, row)| (*id, &row.damage)));
+    doubts.of_damage(List::Nodes, nodes.rows.iter().map(|(id, row)| (*id, &row.damage)));
+    doubts.of_damage(List::Vms, hosts.rows.iter().map(|(id, row)| (*id, &row.damage)));
     let mut known = known_clusters(&clusters, &nodes, &mut doubts);
     learn_virtualization(&mut known, &nodes, &hosts);
     let sums = Sums::of(&hosts);
@@ -104,48 +105,49 @@ pub(super) fn single_vm(id: u64, row: &HostRow) -> Option<VmInfo> {
 /// Reasons not to act on a picture, by cluster.
 #[derive(Default)]
 struct Doubts {
-    all: Vec<String>,
-    some: BTreeMap<ClusterId, Vec<String>>,
-    warnings: Vec<String>,
+    all: Vec<Flaw>,
+    some: BTreeMap<ClusterId, Vec<Flaw>>,
+    warnings: Vec<(Option<ClusterId>, Flaw)>,
 }
 
 impl Doubts {
-    fn everywhere(&mut self, why: String) {
-        self.warnings.push(why.clone());
+    fn everywhere(&mut self, why: Flaw) {
+        self.warnings.push((None, why.clone()));
         self.all.push(why);
     }
 
     /// Doubts one cluster, or all of them where it cannot be told which.
-    fn about(&mut self, cluster: Option<u64>, why: String) {
+    fn about(&mut self, cluster: Option<u64>, why: Flaw) {
         match cluster.map(ClusterId) {
             None => self.everywhere(why),
             Some(cluster) => {
-                self.warnings.push(format!("cluster {cluster}: {why}"));
+                self.warnings.push((Some(cluster), why.clone()));
                 self.some.entry(cluster).or_default().push(why);
             }
         }
     }
 
-    fn of_list<T: Row>(&mut self, what: &str, list: &Listed<T>, cluster: impl Fn(&T) -> Option<u64>) {
+    fn of_list<T: Row>(&mut self, what: List, list: &Listed<T>, cluster: impl Fn(&T) -> Option<u64>) {
         if let Some(promised) = list.promised {
-            self.everywhere(format!("the {what} list has {} of {promised} rows", list.len()));
+            self.everywhere(Flaw::ShortList { list: what, rows: rows(list.len()), promised });
         }
         if list.doubled > 0 {
-            self.warnings.push(format!("the {what} list names {} rows twice", list.doubled));
+            self.warnings.push((None, Flaw::DoubledRows { list: what, rows: rows(list.doubled) }));
         }
         let mut broken: BTreeMap<Option<u64>, usize> = BTreeMap::new();
         for row in &list.broken {
             *broken.entry(row.as_ref().and_then(&cluster)).or_default() += 1;
         }
         for (cluster, count) in broken {
-            self.about(cluster, format!("the {what} list has {count} unreadable rows"));
+            self.about(cluster, Flaw::UnreadableRows { list: what, rows: rows(count) });
         }
     }
 
     /// A damaged record is left alone, with its node; it says nothing of the others.
-    fn of_damage<'a>(&mut self, what: &str, rows: impl Iterator<Item = (u64, &'a Vec<String>)>) {
+    fn of_damage<'a>(&mut self, list: List, rows: impl Iterator<Item = (u64, &'a Vec<String>)>) {
         for (id, fields) in rows.filter(|(_, fields)| !fields.is_empty()) {
-            self.warnings.push(format!("{what} {id}: its record cannot be read at {}", fields.join(", ")));
+            let fields = fields.join(", ").into();
+            self.warnings.push((None, Flaw::DamagedRow { list, id, fields }));
         }
     }
 
@@ -163,6 +165,10 @@ impl Doubts {
     }
 }
 
+fn rows(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 fn known_clusters(
     list: &Listed<ClusterRow>,
     nodes: &Listed<NodeRow>,
@@ -176,7 +182,7 @@ fn known_clusters(
             let name = row.cluster.name().unwrap_or_else(|| format!("cluster {id}"));
             let virtualization = row.cluster.virtualization();
             known.push(ClusterInfo { virtualization, ..ClusterInfo::new(id, name) });
-            doubts.about(Some(id.0), "it has nodes but is not in the cluster list".into());
+            doubts.about(Some(id.0), Flaw::UnlistedCluster);
         }
     }
     known.sort_by_key(|cluster| cluster.id);
@@ -244,7 +250,7 @@ impl Sums {
 
 fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<NodeInfo> {
     let Some(cluster) = row.cluster.id().map(ClusterId) else {
-        doubts.everywhere(format!("node {id} does not say its cluster"));
+        doubts.everywhere(Flaw::NodeWithoutCluster { node: NodeId(id) });
         return None;
     };
     let sum = sums.0.get(&id).copied().unwrap_or_default();
@@ -288,7 +294,7 @@ fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<
         vms.extend(node.map(|node| vm(*id, row, NodeId(node))));
     }
     for (cluster, (example, count)) in homeless {
-        doubts.about(cluster, format!("{count} VMs are on no known node, e.g. vm {example}"));
+        doubts.about(cluster, Flaw::VmsWithoutNode { vms: rows(count), example: VmId(example) });
     }
     vms
 }
@@ -384,7 +390,7 @@ mod tests {
             (Some(32), Some(4), Some(Mib(214_016)))
         );
         assert_eq!((node.vm_count, node.vm_limit, node.maintenance), (27, None, true));
-        assert_eq!(look.snapshot.clusters[0].incomplete, Vec::<String>::new());
+        assert_eq!(look.snapshot.clusters[0].incomplete, []);
     }
 
     #[test]
@@ -421,7 +427,7 @@ mod tests {
         );
         let (known, unlisted) = (&look.snapshot.clusters[0], &look.snapshot.clusters[1]);
         assert_eq!((known.incomplete.len(), unlisted.name.as_str()), (0, "spb"));
-        assert_eq!(unlisted.incomplete, ["it has nodes but is not in the cluster list"]);
+        assert_eq!(unlisted.incomplete, [Flaw::UnlistedCluster]);
     }
 
     #[test]
@@ -431,7 +437,7 @@ mod tests {
             look.snapshot
                 .clusters
                 .iter()
-                .all(|cluster| cluster.incomplete == ["node 5 does not say its cluster"])
+                .all(|cluster| cluster.incomplete == [Flaw::NodeWithoutCluster { node: NodeId(5) }])
         );
         assert_eq!(look.warnings.len(), 1);
     }
@@ -453,7 +459,7 @@ mod tests {
         let look = looked(vec![json!({"id": 2})], nodes, vms);
         assert_eq!(look.snapshot.vms[0].blocked_by, [Block::UnknownSize]);
         assert_eq!(look.snapshot.vms.len(), 1);
-        assert_eq!(look.snapshot.clusters[0].incomplete, ["1 VMs are on no known node, e.g. vm 2"]);
+        assert_eq!(look.snapshot.clusters[0].incomplete, [Flaw::VmsWithoutNode { vms: 1, example: VmId(2) }]);
     }
 
     #[test]
@@ -514,10 +520,8 @@ mod tests {
         assert!(snapshot.vms[1].blocked_by.is_empty());
         assert_eq!(snapshot.nodes[0].state, NodeState::Active);
         assert_eq!(snapshot.nodes[1].state, NodeState::Unreadable);
-        assert_eq!(
-            warnings,
-            ["node 6: its record cannot be read at name", "vm 1: its record cannot be read at name"]
-        );
+        let damaged = |list, id| (None, Flaw::DamagedRow { list, id, fields: "name".into() });
+        assert_eq!(warnings, [damaged(List::Nodes, 6), damaged(List::Vms, 1)]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use vm_balancer::{
     planner::{PlanId, Policy},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed,
-        StepState, Store,
+        Approver, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal, ProposalState,
+        Proposed, StepState, Store,
     },
     vmmanager::{self, Credentials, Timing, VmManagerApi},
 };
@@ -181,7 +181,7 @@ pub fn intent(vm: VmId, target: NodeId) -> Intent {
         target_name: "kvm-02".into(),
         vcpus: 2,
         ram: Mib(8192),
-        why: "memory".into(),
+        why: Motive::Text("memory".into()),
         approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
         history_before: HistoryBefore::Unknown,
         intended_at: noon() - TimeDelta::seconds(1),

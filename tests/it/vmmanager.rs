@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
-    model::{Block, ClusterId, Mib, NodeId, VmId},
+    model::{Block, ClusterId, Flaw, List, Mib, NodeId, VmId},
     sandbox::vmmanager::{
         Fault, Options, Pace, Profile, RequestSeen, Rule, Running, Scale, SimNode, SimVm, SimVmManager,
         TokenSeen, World,
@@ -33,7 +33,7 @@ async fn a_look_is_four_requests_and_one_login_however_many_clusters() {
         (look.snapshot.clusters.len(), look.snapshot.nodes.len(), look.snapshot.vms.len()),
         (3, 9, 60)
     );
-    assert_eq!(look.warnings, Vec::<String>::new());
+    assert_eq!(look.warnings, []);
     assert_eq!((sim.count_requests("/auth/"), sim.requests().len()), (1, 5));
     let lists = |request: &&RequestSeen| request.path.starts_with("/vm/");
     assert!(sim.requests().iter().filter(lists).all(|request| request.token == TokenSeen::Good));
@@ -90,7 +90,7 @@ async fn a_server_that_gives_pages_is_read_to_the_end() {
     sim.switch_on(Fault::PageOf { rows: 100 });
     let look = look(&client(&sim)).await.unwrap();
     assert_eq!(look.snapshot.vms.len(), 1200);
-    assert_eq!(look.snapshot.clusters[0].incomplete, Vec::<String>::new());
+    assert_eq!(look.snapshot.clusters[0].incomplete, []);
     assert!(sim.count_requests("limit=100,500&orderby=id asc") > 0);
 }
 
@@ -101,7 +101,7 @@ async fn fewer_rows_than_promised_mark_every_cluster() {
     let look = look(&client(&sim)).await.unwrap();
     assert_eq!(look.snapshot.vms.len(), 150);
     for cluster in &look.snapshot.clusters {
-        assert_eq!(cluster.incomplete, ["the vm list has 150 of 300 rows"]);
+        assert_eq!(cluster.incomplete, [Flaw::ShortList { list: List::Vms, rows: 150, promised: 300 }]);
     }
 }
 
@@ -111,10 +111,10 @@ async fn an_unreadable_node_marks_its_cluster_and_no_other() {
     sim.rule(Rule::always(Fault::UnreadableRows).only("/vm/v3/node"));
     let clusters = look(&client(&sim)).await.unwrap().snapshot.clusters;
     assert!(
-        clusters[0].incomplete.contains(&"the node list has 1 unreadable rows".to_owned()),
+        clusters[0].incomplete.contains(&Flaw::UnreadableRows { list: List::Nodes, rows: 1 }),
         "{clusters:?}"
     );
-    assert_eq!(clusters[1].incomplete, Vec::<String>::new());
+    assert_eq!(clusters[1].incomplete, []);
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn vms_without_their_nodes_mark_the_picture() {
     let sim = start(World::small()).await;
     sim.rule(Rule::always(Fault::EmptyLists).only("/vm/v3/node"));
     let clusters = look(&client(&sim)).await.unwrap().snapshot.clusters;
-    assert_eq!(clusters[0].incomplete, ["10 VMs are on no known node, e.g. vm 1000"]);
+    assert_eq!(clusters[0].incomplete, [Flaw::VmsWithoutNode { vms: 10, example: WEB }]);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn too_many_tasks_to_read_without_a_filter_mark_the_picture() {
     sim.switch_on(Fault::TaskFilterBroken);
     sim.rule(Rule::always(Fault::PageOf { rows: 1 }).only("/vm/v3/task"));
     let clusters = look(&client(&sim)).await.unwrap().snapshot.clusters;
-    assert_eq!(clusters[0].incomplete, ["cannot tell which migrations run: the task list has 1 of 2 rows"]);
+    assert_eq!(clusters[0].incomplete, [Flaw::ShortList { list: List::Tasks, rows: 1, promised: 2 }]);
 }
 
 // ---- sessions

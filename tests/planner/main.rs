@@ -6,4 +6,3 @@ mod quality;
 mod rules;
 #[expect(dead_code, clippy::expect_used, reason = "shared with the benches, which use the rest")]
 mod support;
-mod words;

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use vm_balancer::{
     model::{
-        Block, ClusterId, ClusterInfo, ForeignMigration, Measured, Mib, NodeId, QemuVersion, Snapshot, VmId,
-        VmUse,
+        Block, ClusterId, ClusterInfo, Flaw, ForeignMigration, Measured, Mib, NodeId, QemuVersion, Snapshot,
+        VmId, VmUse,
     },
     planner::{
         self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy, NodeClosed,
@@ -230,7 +230,7 @@ fn a_plan_holds_its_limit_and_names_it() {
 fn what_may_not_be_touched_is_planned_for_but_not_acted_on() {
     type Hold = fn(&mut Snapshot);
     let cases: [Hold; 4] = [
-        |s| s.clusters[0].incomplete = vec!["2 of 3 nodes".into()],
+        |s| s.clusters[0].incomplete = vec![Flaw::Other("2 of 3 nodes".into())],
         |s| s.clusters[0].virtualization = Some("lxd".into()),
         |s| s.foreign.push(foreign(Some(ClusterId(1)))),
         |s| s.foreign.push(foreign(None)),
@@ -506,7 +506,7 @@ fn check_finds_what_a_plan_must_not_do() {
     type Spoil = fn(&mut Snapshot, &mut Policy, &mut ClusterPlan);
     let cases: [Spoil; 11] = [
         |_, policy, _| policy.migrations_max = 0,
-        |snapshot, _, _| snapshot.clusters[0].incomplete = vec!["a page is missing".into()],
+        |snapshot, _, _| snapshot.clusters[0].incomplete = vec![Flaw::Other("a page is missing".into())],
         |_, _, plan| plan.migrations[0].step = 2,
         |_, _, plan| plan.migrations[0].vm = VmId(77),
         |_, _, plan| plan.migrations[0].source = NodeId(3),

@@ -151,7 +151,7 @@ fn row_lines(view: &View, row: &HistoryRow) -> [String; 2] {
         _ => String::new(),
     };
     let lasts = entry.outcome().map(|(_, at)| view.lasting(at - entry.intended_at));
-    let why = row.why.as_ref().map_or_else(|| escape(&words(&entry.why)), |why| view.move_why(why));
+    let why = row.why.as_ref().map_or_else(|| view.motive(&entry.why), |why| view.move_why(why));
     let first = format!(
         "{mark} {}: {} → {} · {outcome}{detail}",
         view.vm(&entry.vm_name, entry.vm),

@@ -13,7 +13,7 @@ use crate::{
         view::{Found, Page, View, find_node},
         words::{
             Arg, args,
-            format::{code, name, words},
+            format::{code, name},
         },
     },
 };
@@ -74,7 +74,7 @@ pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> 
         [] => view.say("node-not-overloaded", args![]),
         over => view.say("node-overloaded", args![over = Arg::Html(view.excesses(over))]),
     }];
-    lines.extend(node.held.as_ref().map(|why| view.say("held", args![why = words(why)])));
+    lines.extend(node.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))])));
     lines.push(match &node.source {
         Ok(()) => view.say("node-source", args![n = node.movable]),
         Err(why) => view.say("node-no-source", args![why = Arg::Html(view.skip_why(why, now))]),

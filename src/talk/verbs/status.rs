@@ -14,7 +14,7 @@ use crate::{
         view::{Found, Page, View, find_cluster},
         words::{
             Arg, args, escape,
-            format::{bold, code, listed, name, words},
+            format::{bold, code, listed, name},
         },
     },
 };
@@ -192,7 +192,9 @@ impl View {
         ));
         lines.extend(self.measured_line(overview, &picture.snapshot, now));
         lines.extend(self.strained_lines(overview));
-        lines.extend(overview.held.as_ref().map(|why| self.say("held", args![why = words(why)])));
+        lines.extend(
+            overview.held.as_ref().map(|hold| self.say("held", args![why = Arg::Html(self.hold(hold))])),
+        );
         if every_node {
             let why = |node: &NodeOverview| picture.snapshot.why_unmeasured(node.node);
             lines.extend(overview.nodes.iter().map(|node| self.node_line(node, why(node), now)));

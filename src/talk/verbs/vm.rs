@@ -13,7 +13,7 @@ use crate::{
         view::{Found, Page, View, find_vm},
         words::{
             Arg, args, escape,
-            format::{code, name, names, words},
+            format::{code, name, names},
         },
     },
 };
@@ -77,7 +77,7 @@ pub(super) fn title(view: &View, vm: &VmExplained, snapshot: &Snapshot) -> Strin
 
 /// Why a VM stays, or which nodes would take it.
 pub(super) fn reasons(view: &View, vm: &VmExplained, now: DateTime<Utc>) -> Vec<String> {
-    let held = vm.held.as_ref().map(|why| view.say("held", args![why = words(why)]));
+    let held = vm.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))]));
     let mut lines: Vec<_> = held.into_iter().collect();
     match &vm.movable {
         Err(why) => lines.push(view.say("vm-stays", args![why = Arg::Html(view.skip_why(why, now))])),

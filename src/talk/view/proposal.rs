@@ -346,15 +346,18 @@ impl View {
 
     /// What a plan leaves as it is and what an operator should know, in a few lines.
     pub(in crate::talk) fn plan_stays(&self, plan: &crate::planner::ClusterPlan) -> Vec<String> {
-        let mut lines: Vec<String> =
-            plan.incomplete.iter().map(|why| self.say("incomplete", args![why = words(why)])).collect();
+        let mut lines: Vec<String> = plan
+            .incomplete
+            .iter()
+            .map(|why| self.say("incomplete", args![why = Arg::Html(self.flaw(why))]))
+            .collect();
         lines.extend(plan.still_overloaded.iter().map(|still| {
             self.say(
                 "still-overloaded",
                 args![
                     node = Arg::Html(code(&name(&still.name))),
                     over = Arg::Html(self.excesses(&still.over)),
-                    why = Arg::Html(self.obstacles(&still.because)),
+                    why = Arg::Html(self.still_overloaded(still)),
                 ],
             )
         }));

@@ -19,6 +19,9 @@ more-lines = … and { $n } more
 resource-memory = memory
 resource-cpu = vCPU per core
 resource-load = load per core
+excess-memory = memory { $value } % &gt; { $threshold } %
+excess-cpu = cpu { $value } &gt; { $threshold } vCPU per core
+excess-load = load { $value } &gt; { $threshold } per core
 disk = disk { $size }
 
 role-viewer = viewer
@@ -46,31 +49,30 @@ why-make-room = makes room for { $vm } ({ $id })
 why-level = evens out: imbalance { $before } → { $after }
 why-drain = its node is to be emptied
 
-skip-state = its state is { $state }
+skip-state = state { $state }
 skip-node-state = its node is in state { $state }
 skip-pinned = pinned
-skip-rests-moved = was moved, rests until { $until }
-skip-rests-failed = failed, rests until { $until }
-skip-in-flight = its migration is under way or unclear until { $until }
+skip-rests-moved = moved a short while ago, left alone until { $until }
+skip-rests-failed = its migration failed, left alone until { $until }
+skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
-skip-no-target = no node may take it: { $why }
-kind-rests-moved = rest after a migration
-kind-rests-failed = rest after a failure
-kind-in-flight = migration under way
+skip-no-target = no target: { $why }
+kind-rests-moved = moved a short while ago
+kind-rests-failed = left alone after a failed migration
 
-block-iso = an ISO image is mounted
-block-snapshots = it has snapshots
-block-balancer-mode = its balancer_mode is off
-block-rescue = it is in rescue mode
+block-iso = mounted ISO image
+block-snapshots = snapshots
+block-balancer-mode = balancer_mode is off
+block-rescue = rescue mode
 block-vm5 = VMmanager 5 restrictions
 block-node-forbids = its node does not allow live migration
 block-unknown-size = VMmanager does not say how large it is
 block-unreadable = a part of its record cannot be read
-block-other = { $text }
+block-unexplained = the snapshot file says that it cannot be moved
 
-refusal-memory = memory
-refusal-cpu = vCPU per core
-refusal-load = load per core
+refusal-memory = memory over its threshold
+refusal-cpu = vCPU per core over its threshold
+refusal-load = load per core over its threshold
 refusal-reserve = memory reserve
 refusal-vm-limit = VM limit
 refusal-older-qemu = older QEMU
@@ -82,7 +84,7 @@ refusal-not-active = not active
 refusal-unknown-capacity = capacity unknown
 refusal-other-cluster = another cluster
 refusal-same-node = the same node
-refusal-memory-in-use = memory really used
+refusal-memory-in-use = too little memory really free
 refusal-memory-pressure = waiting for memory
 refusal-cpu-pressure = waiting for CPU
 
@@ -106,13 +108,47 @@ obstacle-not-enough = { $n ->
    *[other] the { $n } VMs that can be moved do not suffice
 }
 obstacle-held = nothing is done in this cluster: { $why }
+needs-less = needs { $amount } less
+needs-vcpus = { $amount } vCPU
+needs-cores = { $amount } cores of load
+
+hold-incomplete = the picture is incomplete: { $why }
+hold-not-kvm = { $kind } is not balanced, only KVM
+hold-foreign = a migration that this bot did not order is running (task { $task })
+
+flaw-short-list = the list of { $list } has { $rows } of { $promised } rows
+flaw-unreadable = { $n ->
+    [one] the list of { $list } has { $n } unreadable row
+   *[other] the list of { $list } has { $n } unreadable rows
+}
+flaw-doubled = { $n ->
+    [one] the list of { $list } has { $n } row twice
+   *[other] the list of { $list } has { $n } rows twice
+}
+flaw-damaged = in the list of { $list } the row { $id } cannot be read at { $fields }
+flaw-tasks-refused = it is unknown which migrations run: { $why }
+flaw-unlisted-cluster = the cluster has nodes but is not in the list of clusters
+flaw-node-without-cluster = node { $node } does not name its cluster
+flaw-vms-without-node = { $n ->
+    [one] { $n } VM is on no known node: { $example }
+   *[other] { $n } VMs are on no known node, for example { $example }
+}
+flaw-shrank = it had { $before } VMs and now seems to have { $after }
+flaw-broken-plan = { $n ->
+    [one] the plan broke { $n } rule of the planner; the log has it
+   *[other] the plan broke { $n } rules of the planner; the log has them
+}
+list-clusters = clusters
+list-nodes = nodes
+list-vms = VMs
+list-tasks = tasks
 
 note-every-vm-opted-out = Every VM says balancer_mode off: nothing can be moved.
 note-unmeasured = No fresh measurement of { $nodes }: counted by allocation.
-note-settling = The load of { $node } is over the threshold, but a VM left it a moment ago: it counts when read at { $until } or later.
+note-settling = { $node } is over its load threshold, but a VM left it a moment ago: it counts when read at { $until } or later.
 note-strained = { $node } is within its thresholds, but: { $what }
 note-load-is-not-cpu = The load of { $node } waits for disks or the like, not for CPU: { $waits }.
-note-not-kvm = { $kind } is not balanced, only KVM.
+
 note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
 note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
 note-unknown-selector = Nothing is called { $selector } (from the settings).
@@ -319,6 +355,7 @@ trouble-planning = ❌ The plan could not be computed: { $said }
 trouble-store = My store cannot be used: { $why }
 
 quotation = “{ $said }”
+recorded = { $said }
 said-nothing = no reason given
 
 api-settings = the settings for it are wrong: { $said }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{Arg, Words, args, escape, format::code};
-use crate::model::{ApiFailure, Quote, StoreFailure, Trouble};
+use crate::model::{ApiFailure, Flaw, List, Quote, StoreFailure, Trouble};
 
 impl Words {
     pub(crate) fn trouble(&self, trouble: &Trouble) -> String {
@@ -55,8 +55,61 @@ impl Words {
             ApiFailure::Unreadable { what: asked, said } => {
                 self.say("api-unreadable", args![what = what(asked), said = self.quote(said)])
             }
-            ApiFailure::Other(said) => self.quoted(said),
+            ApiFailure::Other(said) => self.recorded(said),
         }
+    }
+
+    /// What is wrong with a picture.
+    pub(crate) fn flaw(&self, flaw: &Flaw) -> String {
+        match flaw {
+            Flaw::ShortList { list, rows, promised } => self.say(
+                "flaw-short-list",
+                args![
+                    list = Arg::Html(self.list(*list)),
+                    rows = rows.to_string(),
+                    promised = promised.to_string(),
+                ],
+            ),
+            Flaw::UnreadableRows { list, rows } => {
+                self.say("flaw-unreadable", args![list = Arg::Html(self.list(*list)), n = *rows])
+            }
+            Flaw::DoubledRows { list, rows } => {
+                self.say("flaw-doubled", args![list = Arg::Html(self.list(*list)), n = *rows])
+            }
+            Flaw::DamagedRow { list, id, fields } => self.say(
+                "flaw-damaged",
+                args![
+                    list = Arg::Html(self.list(*list)),
+                    id = id.to_string(),
+                    fields = Arg::Html(code(fields.as_str())),
+                ],
+            ),
+            Flaw::TasksRefused(failure) => {
+                self.say("flaw-tasks-refused", args![why = Arg::Html(self.api_failure(failure))])
+            }
+            Flaw::UnlistedCluster => self.say("flaw-unlisted-cluster", args![]),
+            Flaw::NodeWithoutCluster { node } => {
+                self.say("flaw-node-without-cluster", args![node = node.to_string()])
+            }
+            Flaw::VmsWithoutNode { vms, example } => {
+                self.say("flaw-vms-without-node", args![n = *vms, example = example.to_string()])
+            }
+            Flaw::Shrank { before, after } => {
+                self.say("flaw-shrank", args![before = before.to_string(), after = after.to_string()])
+            }
+            Flaw::BrokenPlan { violations } => self.say("flaw-broken-plan", args![n = *violations]),
+            Flaw::Other(said) => self.recorded(said),
+        }
+    }
+
+    fn list(&self, list: List) -> String {
+        let key = match list {
+            List::Clusters => "list-clusters",
+            List::Nodes => "list-nodes",
+            List::Vms => "list-vms",
+            List::Tasks => "list-tasks",
+        };
+        self.say(key, args![])
     }
 
     pub(crate) fn store_failure(&self, failure: &StoreFailure) -> String {
@@ -68,8 +121,13 @@ impl Words {
             }
             StoreFailure::Disk(said) => self.say("store-disk", args![said = self.quote(said)]),
             StoreFailure::InFlight { vm } => self.say("store-in-flight", args![vm = vm.to_string()]),
-            StoreFailure::Other(said) => self.quoted(said),
+            StoreFailure::Other(said) => self.recorded(said),
         }
+    }
+
+    /// A sentence that an older version recorded, in English.
+    pub(crate) fn recorded(&self, said: &Quote) -> String {
+        self.say("recorded", args![said = said.as_str()])
     }
 
     /// Somebody else's words, marked as such, as an argument of a message.

@@ -27,16 +27,20 @@ impl Words {
         if !value.is_finite() {
             return "∞".into();
         }
-        let text = format!("{value:.places$}");
-        match self.language {
-            Language::En => text,
-            Language::Ru => text.replace('.', ","),
-        }
+        self.localized(format!("{value:.places$}"))
     }
 
-    /// A threshold: no decimal where there is none.
-    pub(crate) fn short_decimal(&self, value: f64) -> String {
-        if value.fract().abs() < 0.05 { self.decimals(value, 0) } else { self.decimal(value) }
+    /// At most two decimals, none where there is nothing behind the point.
+    pub(crate) fn trimmed(&self, value: f64) -> String {
+        let text = format!("{value:.2}");
+        self.localized(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+    }
+
+    fn localized(&self, number: String) -> String {
+        match self.language {
+            Language::En => number,
+            Language::Ru => number.replace('.', ","),
+        }
     }
 
     pub(crate) fn percent(&self, value: f64) -> String {
@@ -88,16 +92,19 @@ impl Words {
         }
     }
 
-    /// `memory 83.1 % > 70 %`, as HTML.
+    /// `memory 83.1 % > 70 %`, as HTML: with as many decimals as it takes to see that it is above.
     pub(crate) fn excess(&self, excess: &Excess) -> String {
-        let threshold = match excess.resource {
-            Resource::Memory => format!("{} %", self.short_decimal(excess.threshold)),
-            Resource::Cpu | Resource::Load => self.short_decimal(excess.threshold),
+        let Excess { resource, value, threshold } = *excess;
+        let is_above = |text: &str| text.parse().is_ok_and(|shown: f64| shown > threshold);
+        let places = (1..=6).find(|places| is_above(&format!("{value:.places$}"))).unwrap_or(6);
+        let key = match resource {
+            Resource::Memory => "excess-memory",
+            Resource::Cpu => "excess-cpu",
+            Resource::Load => "excess-load",
         };
-        format!(
-            "{} {} &gt; {threshold}",
-            self.resource(excess.resource),
-            self.value(excess.resource, excess.value)
+        self.say(
+            key,
+            args![value = self.decimals(value, places), threshold = self.localized(threshold.to_string())],
         )
     }
 

@@ -6,6 +6,8 @@
 mod failures;
 pub(crate) mod format;
 mod reasons;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use chrono_tz::Tz;

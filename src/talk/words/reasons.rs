@@ -8,10 +8,16 @@ use super::{
 };
 use crate::{
     model::{Block, NodeId, VmId},
-    planner::{Direction, ExclusionWhy, MoveWhy, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal},
+    planner::{
+        Direction, ExclusionWhy, Hold, MoveWhy, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded,
+        Strain, TargetRefusal,
+    },
     scheduler::Refused,
-    store::{Approver, Mode, Outcome},
+    store::{Approver, Mode, Motive, Outcome},
 };
+
+/// Clusters that are nearly even still differ in the fourth place.
+const IMBALANCE_DECIMALS: usize = 4;
 
 impl Words {
     pub(crate) fn move_why(&self, why: &MoveWhy) -> String {
@@ -25,8 +31,8 @@ impl Words {
             MoveWhy::Level { imbalance_before, imbalance_after } => self.say(
                 "why-level",
                 args![
-                    before = self.decimals(*imbalance_before, 3),
-                    after = self.decimals(*imbalance_after, 3),
+                    before = self.decimals(*imbalance_before, IMBALANCE_DECIMALS),
+                    after = self.decimals(*imbalance_after, IMBALANCE_DECIMALS),
                 ],
             ),
             MoveWhy::Drain => self.say("why-drain", args![]),
@@ -42,14 +48,14 @@ impl Words {
                 let key = match why {
                     RestWhy::Moved => "skip-rests-moved",
                     RestWhy::Failed => "skip-rests-failed",
-                    RestWhy::InFlight => "skip-in-flight",
+                    RestWhy::InFlight => return self.say("skip-in-flight", args![]),
                 };
                 self.say(key, args![until = self.time(*until, now)])
             }
             SkipWhy::NodeState(state) => {
                 self.say("skip-node-state", args![state = words(&state.to_string())])
             }
-            SkipWhy::Held(why) => self.say("obstacle-held", args![why = words(why)]),
+            SkipWhy::Held(hold) => self.say("obstacle-held", args![why = Arg::Html(self.hold(hold))]),
             SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
             SkipWhy::NoTarget(refusal) => {
                 self.say("skip-no-target", args![why = Arg::Html(self.target_refusal(*refusal))])
@@ -64,7 +70,7 @@ impl Words {
                 let key = match why {
                     RestWhy::Moved => "kind-rests-moved",
                     RestWhy::Failed => "kind-rests-failed",
-                    RestWhy::InFlight => "kind-in-flight",
+                    RestWhy::InFlight => "skip-in-flight",
                 };
                 self.say(key, args![])
             }
@@ -83,7 +89,8 @@ impl Words {
             Block::NodeForbids => "block-node-forbids",
             Block::UnknownSize => "block-unknown-size",
             Block::Unreadable => "block-unreadable",
-            Block::Other(text) => return self.say("block-other", args![text = words(text)]),
+            Block::Unexplained => "block-unexplained",
+            Block::Other(text) => return self.recorded(&text.as_str().into()),
         };
         self.say(key, args![])
     }
@@ -125,12 +132,39 @@ impl Words {
                 self.say("obstacle-no-target", args![n = *movable, why = Arg::Html(why.join(", "))])
             }
             Obstacle::NotEnough { movable } => self.say("obstacle-not-enough", args![n = *movable]),
-            Obstacle::Held(why) => self.say("obstacle-held", args![why = words(why)]),
+            Obstacle::Held(hold) => self.say("obstacle-held", args![why = Arg::Html(self.hold(hold))]),
         }
     }
 
-    pub(crate) fn obstacles(&self, because: &[Obstacle]) -> String {
-        because.iter().map(|obstacle| self.obstacle(obstacle)).collect::<Vec<_>>().join("; ")
+    /// How much less the node needs, and what is in the way.
+    pub(crate) fn still_overloaded(&self, still: &StillOverloaded) -> String {
+        let memory = still.needs_memory.map(|memory| self.memory(memory));
+        let of_load = still.over.iter().any(|excess| excess.resource == Resource::Load);
+        let key = if of_load { "needs-cores" } else { "needs-vcpus" };
+        let cpu = still.needs_cpu.map(|cpus| self.say(key, args![amount = self.trimmed(cpus)]));
+        let needs: Vec<_> = memory.into_iter().chain(cpu).collect();
+        let needs =
+            (!needs.is_empty()).then(|| self.say("needs-less", args![amount = Arg::Html(needs.join(" + "))]));
+        let obstacles = still.because.iter().map(|obstacle| self.obstacle(obstacle));
+        needs.into_iter().chain(obstacles).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Why nothing may be done in a cluster.
+    pub(crate) fn hold(&self, hold: &Hold) -> String {
+        match hold {
+            Hold::Incomplete(flaw) => self.say("hold-incomplete", args![why = Arg::Html(self.flaw(flaw))]),
+            Hold::NotKvm { virtualization } => self.say("hold-not-kvm", args![kind = words(virtualization)]),
+            Hold::Foreign { task } => self.say("hold-foreign", args![task = task.to_string()]),
+            Hold::Other(said) => self.recorded(said),
+        }
+    }
+
+    /// Why a migration was ordered.
+    pub(crate) fn motive(&self, motive: &Motive) -> String {
+        match motive {
+            Motive::Plan(why) => self.move_why(why),
+            Motive::Text(text) => self.recorded(text),
+        }
     }
 
     pub(crate) fn note(&self, note: &Note) -> String {
@@ -152,7 +186,7 @@ impl Words {
                     args![node = name(node), waits = Arg::Html(waits.join(", "))],
                 )
             }
-            Note::NotKvm { virtualization } => self.say("note-not-kvm", args![kind = words(virtualization)]),
+            Note::NotKvm { virtualization } => self.say("hold-not-kvm", args![kind = words(virtualization)]),
             Note::BuiltinBalancer { key } => self.say("note-builtin-balancer", args![key = words(key)]),
             Note::ForeignMigration { task } => self.say("note-foreign", args![task = task.to_string()]),
             Note::UnknownSelector { selector } => {

@@ -21,6 +21,9 @@ more-lines = … и ещё { $n }
 resource-memory = память
 resource-cpu = vCPU на ядро
 resource-load = нагрузка на ядро
+excess-memory = память { $value } % &gt; { $threshold } %
+excess-cpu = vCPU на ядро { $value } &gt; { $threshold }
+excess-load = нагрузка на ядро { $value } &gt; { $threshold }
 disk = диск { $size }
 
 role-viewer = наблюдатель
@@ -51,28 +54,27 @@ why-drain = узел освобождается
 skip-state = состояние { $state }
 skip-node-state = узел в состоянии { $state }
 skip-pinned = закреплена
-skip-rests-moved = недавно перенесена, отдыхает до { $until }
-skip-rests-failed = перенос не удался, отдыхает до { $until }
-skip-in-flight = перенос идёт или неясен до { $until }
+skip-rests-moved = миграция была недавно, не трогаем до { $until }
+skip-rests-failed = миграция не удалась, не трогаем до { $until }
+skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
-skip-no-target = ни один узел её не примет: { $why }
-kind-rests-moved = отдых после переноса
-kind-rests-failed = отдых после неудачи
-kind-in-flight = перенос идёт
+skip-no-target = нет цели: { $why }
+kind-rests-moved = миграция была недавно
+kind-rests-failed = миграция не удалась
 
 block-iso = подключён ISO-образ
-block-snapshots = есть снимки
+block-snapshots = снимки
 block-balancer-mode = balancer_mode выключен
 block-rescue = режим восстановления
 block-vm5 = ограничения VMmanager 5
 block-node-forbids = узел не разрешает живую миграцию
 block-unknown-size = VMmanager не сообщает размер ВМ
 block-unreadable = запись о ВМ читается не полностью
-block-other = { $text }
+block-unexplained = в файле снимка указано, что переносить нельзя
 
-refusal-memory = память
-refusal-cpu = vCPU на ядро
-refusal-load = нагрузка на ядро
+refusal-memory = память выше порога
+refusal-cpu = vCPU на ядро выше порога
+refusal-load = нагрузка на ядро выше порога
 refusal-reserve = резерв памяти
 refusal-vm-limit = предел числа машин
 refusal-older-qemu = более старый QEMU
@@ -84,7 +86,7 @@ refusal-not-active = не активен
 refusal-unknown-capacity = ёмкость неизвестна
 refusal-other-cluster = другой кластер
 refusal-same-node = тот же узел
-refusal-memory-in-use = память, занятая на деле
+refusal-memory-in-use = мало действительно свободной памяти
 refusal-memory-pressure = ожидание памяти
 refusal-cpu-pressure = ожидание процессора
 
@@ -112,13 +114,51 @@ obstacle-not-enough = { $n ->
    *[many] { $n } подвижных машин не хватает
 }
 obstacle-held = в этом кластере ничего не делается: { $why }
+needs-less = нужно разгрузить на { $amount }
+needs-vcpus = { $amount } vCPU
+needs-cores = { $amount } (ядер нагрузки)
+
+hold-incomplete = данные неполны: { $why }
+hold-not-kvm = { $kind } не балансируется, только KVM
+hold-foreign = идёт миграция, которую заказал не этот бот (задача { $task })
+
+flaw-short-list = в списке { $list } строк { $rows } из { $promised }
+flaw-unreadable = { $n ->
+    [one] в списке { $list } { $n } нечитаемая строка
+    [few] в списке { $list } { $n } нечитаемые строки
+   *[many] в списке { $list } { $n } нечитаемых строк
+}
+flaw-doubled = { $n ->
+    [one] в списке { $list } { $n } строка повторяется
+    [few] в списке { $list } { $n } строки повторяются
+   *[many] в списке { $list } { $n } строк повторяются
+}
+flaw-damaged = в списке { $list } у строки { $id } не читаются поля { $fields }
+flaw-tasks-refused = неизвестно, какие миграции идут: { $why }
+flaw-unlisted-cluster = узлы у кластера есть, но в списке кластеров его нет
+flaw-node-without-cluster = для узла { $node } не указан кластер
+flaw-vms-without-node = { $n ->
+    [one] { $n } ВМ находится на неизвестном узле: { $example }
+    [few] { $n } ВМ находятся на неизвестных узлах, например { $example }
+   *[many] { $n } ВМ находятся на неизвестных узлах, например { $example }
+}
+flaw-shrank = было { $before } ВМ, теперь видно { $after }
+flaw-broken-plan = { $n ->
+    [one] план нарушает { $n } правило планировщика, подробности в журнале
+    [few] план нарушает { $n } правила планировщика, подробности в журнале
+   *[many] план нарушает { $n } правил планировщика, подробности в журнале
+}
+list-clusters = кластеров
+list-nodes = узлов
+list-vms = ВМ
+list-tasks = задач
 
 note-every-vm-opted-out = У всех машин balancer_mode выключен: переносить нечего.
 note-unmeasured = Нет свежих измерений { $nodes }: считается по выделению.
 note-settling = Нагрузка { $node } выше порога, но с него только что ушла машина: она учтётся в измерении от { $until } или позже.
 note-strained = { $node } в пределах порогов, но: { $what }
 note-load-is-not-cpu = Нагрузка { $node } ждёт дисков или подобного, а не процессора: { $waits }.
-note-not-kvm = { $kind } не балансируется, только KVM.
+
 note-builtin-balancer = Возможно, включён собственный балансировщик VMmanager ({ $key }).
 note-foreign = Идёт чужой перенос (задача { $task }): ничего не заказывается.
 note-unknown-selector = Ничто не называется { $selector } (из настроек).
@@ -332,6 +372,7 @@ trouble-planning = ❌ Не удалось рассчитать план: { $sai
 trouble-store = Моё хранилище недоступно: { $why }
 
 quotation = «{ $said }»
+recorded = «{ $said }»
 said-nothing = причина не названа
 
 api-settings = ошибка в настройках подключения: { $said }

@@ -1,0 +1,59 @@
+//! What is wrong with a picture of a cluster, so that it must not be acted on.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ApiFailure, NodeId, Quote, VmId};
+
+/// Something missing or odd in a picture.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flaw {
+    /// A list has fewer rows than VMmanager promised.
+    ShortList { list: List, rows: u64, promised: u64 },
+    /// Rows without what must be known of them.
+    UnreadableRows { list: List, rows: u64 },
+    /// Rows that came twice. Odd, but nothing is missing.
+    DoubledRows { list: List, rows: u64 },
+    /// Fields of a row that cannot be read. The row stays out of every plan; nothing else does.
+    DamagedRow { list: List, id: u64, fields: Quote },
+    /// VMmanager does not give its task list, so nobody knows which migrations run.
+    TasksRefused(ApiFailure),
+    /// The cluster has nodes but is not in the cluster list.
+    UnlistedCluster,
+    /// The row of this node names no cluster.
+    NodeWithoutCluster { node: NodeId },
+    /// VMs on no known node.
+    VmsWithoutNode { vms: u64, example: VmId },
+    /// Half of the VMs vanished from one read to the next.
+    Shrank { before: u64, after: u64 },
+    /// The planner made a plan that breaks one of its own rules.
+    BrokenPlan { violations: u64 },
+    /// The words of a snapshot file, or of an older version.
+    #[serde(untagged)]
+    Other(Quote),
+}
+
+/// A list that VMmanager gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum List {
+    Clusters,
+    Nodes,
+    Vms,
+    Tasks,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_an_older_file_are_read() {
+        let read: Vec<Flaw> =
+            serde_json::from_str(r#"["the vm list has 150 of 300 rows", "unlisted_cluster"]"#).unwrap();
+        assert_eq!(read, [Flaw::Other("the vm list has 150 of 300 rows".into()), Flaw::UnlistedCluster]);
+        let flaw = Flaw::ShortList { list: List::Vms, rows: 150, promised: 300 };
+        let written = serde_json::to_string(&flaw).unwrap();
+        assert_eq!(serde_json::from_str::<Flaw>(&written).unwrap(), flaw);
+    }
+}

@@ -1,0 +1,71 @@
+//! How reasons read, in English and in Russian.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::*;
+use crate::{
+    model::{Block, Mib, NodeId, VmId},
+    planner::{Excess, MoveWhy, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded, TargetRefusal},
+};
+
+#[test]
+fn an_excess_shows_that_it_is_one() {
+    let shown = |resource, value, threshold| english().excess(&Excess { resource, value, threshold });
+    assert_eq!(plain(&shown(Resource::Memory, 83.1234, 70.0)), "memory 83.1 % > 70 %");
+    assert_eq!(plain(&shown(Resource::Cpu, 7.4, 7.0)), "cpu 7.4 > 7 vCPU per core");
+    assert_eq!(plain(&shown(Resource::Load, 1.004, 1.0)), "load 1.004 > 1 per core");
+    let memory = Excess { resource: Resource::Memory, value: 83.1234, threshold: 70.5 };
+    assert_eq!(plain(&russian().excess(&memory)), "память 83,1 % > 70,5 %");
+}
+
+#[test]
+fn what_stays_overloaded_says_what_it_needs_and_what_is_in_the_way() {
+    let until = noon() + TimeDelta::minutes(125);
+    let still = StillOverloaded {
+        node: NodeId(1),
+        name: "node-0001".into(),
+        over: vec![Excess { resource: Resource::Memory, value: 84.0, threshold: 70.0 }],
+        needs_memory: Some(Mib(14 * 1024)),
+        needs_cpu: None,
+        because: vec![
+            Obstacle::NotEnough { movable: 0 },
+            Obstacle::Immovable { why: SkipWhy::Blocked(Block::Snapshots), count: 6 },
+            Obstacle::Immovable { why: SkipWhy::Resting { until, why: RestWhy::Moved }, count: 2 },
+        ],
+    };
+    insta::assert_snapshot!(plain(&english().still_overloaded(&still)));
+    insta::assert_snapshot!(plain(&russian().still_overloaded(&still)));
+    let still = StillOverloaded {
+        needs_memory: None,
+        needs_cpu: Some(3.0),
+        because: vec![
+            Obstacle::Limit { migrations_max: 1 },
+            Obstacle::NoTarget { movable: 4, reasons: vec![(TargetRefusal::Cpu, 4)] },
+        ],
+        ..still
+    };
+    insta::assert_snapshot!(plain(&english().still_overloaded(&still)));
+}
+
+#[test]
+fn reasons_read_as_the_contract_has_them() {
+    let skipped = |why| plain(&english().skip_why(&why, noon()));
+    assert_eq!(skipped(SkipWhy::Blocked(Block::Snapshots)), "snapshots");
+    assert_eq!(skipped(SkipWhy::NoTarget(TargetRefusal::OlderQemu)), "no target: older QEMU");
+    let room = MoveWhy::MakeRoom { for_vm: VmId(7), for_vm_name: "<db&1>".into() };
+    assert_eq!(plain(&english().move_why(&room)), "makes room for <db&1> (7)");
+    let note = Note::SumsDiffer { node: "n1".into(), memory_node: Mib(2048), memory_vms: Mib(1024) };
+    assert_eq!(plain(&english().note(&note)), "n1: VMmanager says 2 GiB allocated, its VMs add up to 1 GiB.");
+}
+
+fn english() -> Words {
+    Words::english()
+}
+
+fn russian() -> Words {
+    Words { language: Language::Ru, ..Words::english() }
+}
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
