@@ -3,12 +3,9 @@
 //! Only the bot's own user may open it. Knows what may be asked, not what is printed.
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
+    fs::{self, File, Permissions},
     io,
-    os::{
-        fd::AsRawFd as _,
-        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    },
+    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -28,7 +25,7 @@ use crate::{
     model::{Quote, Snapshot, StoreFailure},
     planner::Policy,
     scheduler::{Handle, Refused},
-    store::{HistoryFilter, JournalEntry, Store},
+    store::{HistoryFilter, JournalEntry, Store, make_private},
 };
 
 /// The socket's name in `DATA_DIR`.
@@ -125,13 +122,13 @@ pub struct Control {
     path: PathBuf,
 }
 
-/// Makes `DATA_DIR` where it is missing, for its owner alone. One that is there keeps its mode.
+/// Makes `DATA_DIR` where it is missing, for its owner alone, and closes off one that is there.
 ///
 /// # Errors
 ///
 /// Says what the disk said.
 pub fn make_data_dir(dir: &Path) -> Result<(), ControlError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed_to("create", dir))
+    make_private(dir).map_err(failed_to("create", dir))
 }
 
 impl Control {

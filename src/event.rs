@@ -46,11 +46,31 @@ pub enum Alert {
         at: Vec<KeptKey>,
     },
     /// The store was damaged and was restored from the last export.
-    StoreRestored { exported_at: Option<DateTime<Utc>>, moved_to: String },
+    StoreRestored {
+        exported_at: Option<DateTime<Utc>>,
+        moved_to: String,
+        /// How many later writes are missing at least; `None` where nothing tells.
+        #[serde(default)]
+        writes_lost: Option<u64>,
+        #[serde(default)]
+        switches: KnownSwitches,
+    },
     /// The store cannot be written, e.g. because the disk is full. Nothing is ordered until it can.
     StoreTrouble { since: DateTime<Utc>, why: StoreFailure },
     /// Another program reads the updates of the same bot.
     SecondPoller { since: DateTime<Utc> },
+}
+
+/// What is known after a restore of what the chat had changed: dry run, mode, pause, exclusions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownSwitches {
+    /// All of it.
+    Known,
+    /// What changed after the export is not known.
+    #[default]
+    AsExported,
+    Unknown,
 }
 
 /// A line of a known hosts file.

@@ -154,13 +154,13 @@ impl App {
 
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { scheduler, chat, handle, control, store, clock: _, events: _ } = self;
+        let Self { scheduler, chat, handle, control, store, clock, events: _ } = self;
         let mut parts = JoinSet::new();
         parts.spawn(scheduler.run(shutdown.clone()));
         if let Some(chat) = chat {
             parts.spawn(chat.run(shutdown.clone()));
         }
-        parts.spawn(control.serve(handle, store, shutdown.clone()));
+        parts.spawn(control.serve(handle, store.clone(), shutdown.clone()));
         while let Some(ended) = parts.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part broke; everything stops");
@@ -168,6 +168,7 @@ impl App {
             // No part ends by itself: without one of them the rest is no bot.
             shutdown.cancel();
         }
+        store.export_aside(clock.now()).await;
     }
 }
 

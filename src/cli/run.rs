@@ -244,7 +244,7 @@ async fn once(
             (None, Store::open_or_restore(&config.data_dir, clock.now())?)
         }
     };
-    confirm_restored(args, &store)?;
+    confirm_restored(args, &store, clock).await?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
@@ -266,7 +266,7 @@ async fn once(
 async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
     let config = setup.config(Purpose::Daemon)?;
     let app = App::build(&config, clock.clone(), Pace::Usual).await?;
-    confirm_restored(args, app.store())?;
+    confirm_restored(args, app.store(), clock).await?;
     let shutdown = stop_at_signals()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -281,9 +281,10 @@ async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure>
 }
 
 /// Whoever starts the bot by hand may confirm a restored store, where no chat has an admin who could.
-fn confirm_restored(args: &Args, store: &Store) -> Result<(), StoreError> {
+async fn confirm_restored(args: &Args, store: &Store, clock: &Clock) -> Result<(), StoreError> {
     if args.confirm_restored {
         store.update_settings(|settings| settings.restored_unconfirmed = false)?;
+        store.export_aside(clock.now()).await;
     }
     Ok(())
 }

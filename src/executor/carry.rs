@@ -67,7 +67,8 @@ impl Executor {
             return Ok(carried);
         }
         ledger.finish(id)?;
-        self.export().await;
+        // The export is what survives damage to sled.
+        ledger.store.export_aside(ledger.clock.now()).await;
         Ok(carried)
     }
 
@@ -335,16 +336,6 @@ impl Executor {
             approver: approver(proposal),
             history_before,
             intended_at: self.watcher.ledger.clock.now(),
-        }
-    }
-
-    /// What is in the store outlives it: an export after each plan that ended.
-    async fn export(&self) {
-        let (store, now) = (self.watcher.ledger.store.clone(), self.watcher.ledger.clock.now());
-        match tokio::task::spawn_blocking(move || store.export(now)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error = %error.chain(), "the store cannot be exported"),
-            Err(error) => tracing::error!(%error, "the export broke"),
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::{
     model::{ApiFailure, Asked, Person, ProposalId, Trouble},
     planner::ClusterPlan,
     store::{
-        AuditEntry, Mode, Origin, Pause, ProposalState, Proposed, ReplyTo, Settings as ChatSettings, Store,
-        StoreError,
+        AuditEntry, Mode, Origin, Pause, ProposalState, Proposed, ReplyTo, Restored,
+        Settings as ChatSettings, Store, StoreError,
     },
 };
 
@@ -204,17 +204,15 @@ impl Core {
         }
     }
 
-    pub(super) fn export(&self) {
-        if let Err(error) = self.store().export(self.now()) {
-            tracing::error!(error = %error.chain(), "the store cannot be exported");
-        }
+    pub(super) async fn export(&self) {
+        self.store().export_aside(self.now()).await;
     }
 
     pub(super) fn tell_of_restore(&self) {
         if let Ok(Some(restored)) = self.store().restored() {
             let moved_to = restored.moved_to.display().to_string();
-            let exported_at = restored.exported_at;
-            self.alert(Alert::StoreRestored { exported_at, moved_to });
+            let Restored { exported_at, writes_lost, switches, .. } = restored;
+            self.alert(Alert::StoreRestored { exported_at, moved_to, writes_lost, switches });
         }
     }
 

@@ -160,8 +160,8 @@ impl Scheduler {
 
     fn export(&self, work: &mut JoinSet<Left>) {
         let core = Arc::clone(&self.core);
-        work.spawn_blocking(move || {
-            core.export();
+        work.spawn(async move {
+            core.export().await;
             Left::default()
         });
     }

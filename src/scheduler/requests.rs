@@ -1,6 +1,6 @@
 //! Answers to what people ask for. Everything is checked against the store, never against what a button says.
 
-use super::{Approved, Balanced, Picture, Refused, Status, core::Core, handle::Request};
+use super::{Approved, Balanced, Changed, Picture, Refused, Status, core::Core, handle::Request};
 use crate::{
     event::Event,
     model::{Asked, ClusterId, Person, ProposalId, VmId},
@@ -36,7 +36,14 @@ impl Core {
                 drop(answer.send(self.leave_out(proposal, vm, &by)));
             }
             Request::Cancel { by, answer } => drop(answer.send(self.cancel(&by))),
-            Request::Change { change, by, answer } => drop(answer.send(self.change(change, &by).await)),
+            Request::Change { change, by, answer } => {
+                let changed = self.change(change, &by).await;
+                let is_changed = matches!(changed, Ok(Changed::Done | Changed::Node { .. }));
+                drop(answer.send(changed));
+                if is_changed {
+                    self.export().await;
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, BufRead as _},
     path::Path,
+    sync::{PoisonError, atomic::Ordering},
 };
 
 use chrono::{DateTime, Utc};
@@ -13,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Files, SCHEMA_VERSION, Store, StoreError,
+    Files, SCHEMA_VERSION, Store, StoreError, folder,
     kept::{UPDATES_KEPT, row},
     shelf::guarded,
-    sidecar,
 };
 
 /// The export's name in `DATA_DIR`.
@@ -48,15 +48,39 @@ struct End {
 
 impl Store {
     /// Writes everything to `DATA_DIR/export.jsonl`, by rename, after forgetting what is too old to matter.
+    /// One writes at a time; of several who wait, one export serves all.
     ///
     /// # Errors
     ///
     /// Says what the disk said; the older export stays then.
     pub fn export(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let wanted = self.shared.exports_wanted.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut exported = self.shared.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        if *exported >= wanted {
+            return Ok(());
+        }
+        // Who asked up to this moment gets this export: all that they wrote is in it.
+        let served = self.shared.exports_wanted.load(Ordering::SeqCst);
         self.forget_updates(now - UPDATES_KEPT)?;
         self.forget_proposals(now - Self::PROPOSALS_KEPT)?;
+        self.replace_export(now)?;
+        *exported = served;
+        Ok(())
+    }
+
+    /// Exports on a thread of its own; what goes wrong is logged, for the older export stays.
+    pub async fn export_aside(&self, now: DateTime<Utc>) {
+        let store = self.clone();
+        match tokio::task::spawn_blocking(move || store.export(now)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(error = %error.chain(), "the store cannot be exported"),
+            Err(error) => tracing::error!(%error, "the export panicked"),
+        }
+    }
+
+    fn replace_export(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut trouble = None;
-        let written = sidecar::replace(&self.shared.dir.join(NAME), |file| {
+        let written = folder::replace(&self.shared.dir.join(NAME), |file| {
             self.write_export(file, now).map_err(|error| match error {
                 StoreError::Io { source, .. } => source,
                 other => {
@@ -66,7 +90,8 @@ impl Store {
                 }
             })
         });
-        trouble.map_or(written, Err)
+        trouble.map_or(written, Err)?;
+        folder::sync(&self.shared.dir)
     }
 
     fn write_export(&self, file: &mut impl io::Write, now: DateTime<Utc>) -> Result<(), StoreError> {

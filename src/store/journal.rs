@@ -287,7 +287,8 @@ impl Store {
             let mut open = self.open_entries()?;
             open.retain(|other| other.id != entry.id);
             open.push(entry.clone());
-            sidecar::write(&self.shared.dir, self.seq()?, open, sidecar::Lasting::Wholly)?;
+            let (seq, settings) = (self.seq()?, self.settings()?);
+            sidecar::write(&self.shared.dir, seq, open, settings, sidecar::Lasting::Wholly)?;
         }
         self.write_entry_to_sled(entry)?;
         self.commit()

@@ -136,22 +136,22 @@ impl Store {
     }
 
     pub(super) fn forget_updates(&self, before: DateTime<Utc>) -> Result<usize, StoreError> {
-        let files = self.files()?;
-        let shelf = &files.updates;
-        let mut forgotten = 0;
-        for row in shelf.tree.iter() {
-            let (key, bytes) = guarded(|| row)?;
-            let seen: SeenUpdate = serde_json::from_slice(&bytes).map_err(|source| StoreError::Record {
-                tree: shelf.name,
-                key: format!("{key:?}"),
-                source,
-            })?;
-            if seen.at < before {
-                guarded(|| shelf.tree.remove(key))?;
-                forgotten += 1;
+        self.write(|| {
+            let files = self.files()?;
+            let shelf = &files.updates;
+            let mut forgotten = 0;
+            for row in shelf.tree.iter() {
+                let (key, bytes) = guarded(|| row)?;
+                let seen: SeenUpdate = serde_json::from_slice(&bytes).map_err(|source| {
+                    StoreError::Record { tree: shelf.name, key: format!("{key:?}"), source }
+                })?;
+                if seen.at < before {
+                    guarded(|| shelf.tree.remove(key))?;
+                    forgotten += 1;
+                }
             }
-        }
-        Ok(forgotten)
+            Ok(forgotten)
+        })
     }
 
     /// The number after the newest one, and never below the floor that a restore left in `meta`.

@@ -15,6 +15,7 @@
 mod alerts;
 mod error;
 mod export;
+mod folder;
 mod journal;
 mod kept;
 mod open;
@@ -30,12 +31,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 pub use alerts::KeptAlert;
 pub use error::StoreError;
+pub use folder::make_private;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use kept::Keep;
 pub use open::Restored;
@@ -49,9 +51,6 @@ use shelf::{Shelf, guarded};
 
 /// The version of the records that this program writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// More than any one record takes: where this can be written, there is room again.
-const TRIAL_BYTES: usize = 64 * 1024;
 
 /// The one owner of what is remembered; cheap to clone, shared by all rooms of a process.
 #[derive(Clone)]
@@ -68,8 +67,12 @@ struct Shared {
     writer: Mutex<()>,
     /// A write failed, and none has been tried since that did not.
     refused: AtomicBool,
-    /// The number of writes could not be noted beside sled, and that was said.
+    /// The number of writes could not be noted beside sled, and that is in the log.
     mirror_trouble: AtomicBool,
+    /// How many exports were asked for.
+    exports_wanted: AtomicU64,
+    /// Held by the one that writes the export: how many of the wanted ones are done.
+    exported: Mutex<u64>,
 }
 
 /// sled and its trees.
@@ -86,6 +89,8 @@ struct Files {
     updates: Shelf<kept::SeenUpdate>,
     outbox: sled::Tree,
     chats: sled::Tree,
+    /// These files are a copy, to be read only.
+    copy: Option<open::ReadOnly>,
 }
 
 impl Store {
@@ -150,13 +155,16 @@ impl Store {
 
     /// Notes beside sled how far sled is. It may be further than was noted, so a note that fails loses nothing.
     fn mirror(&self, seq: u64) {
-        let noted = self
-            .open_entries()
-            .and_then(|open| sidecar::write(&self.shared.dir, seq, open, sidecar::Lasting::OneOfTwo));
+        let noted = self.note(seq, sidecar::Lasting::OneOfTwo);
         let had_trouble = self.shared.mirror_trouble.swap(noted.is_err(), Ordering::Relaxed);
         if let (Err(error), false) = (noted, had_trouble) {
             tracing::warn!(error = %error.chain(), "how far the store is cannot be noted beside it");
         }
+    }
+
+    /// Writes what is open and what the chat changed beside sled.
+    fn note(&self, seq: u64, lasting: sidecar::Lasting) -> Result<(), StoreError> {
+        sidecar::write(&self.shared.dir, seq, self.open_entries()?, self.settings()?, lasting)
     }
 
     /// Lets one writer in, with files that can be written, and remembers whether it could write.
@@ -178,12 +186,13 @@ impl Store {
     /// sled has nothing to put on disk after a write that failed, so only another write can tell.
     fn try_to_write(&self) -> Result<(), StoreError> {
         self.write(|| {
-            self.put_meta(kept::row::TRIAL, &"?".repeat(TRIAL_BYTES))?;
+            folder::try_to_write(&self.shared.dir)?;
+            self.put_meta(kept::row::TRIAL, &"?".repeat(folder::TRIAL_BYTES))?;
             self.files()?.flush()?;
             let files = self.files()?;
             guarded(|| files.meta.tree.remove(kept::row::TRIAL.to_be_bytes()))?;
             files.flush()?;
-            sidecar::write(&self.shared.dir, self.seq()?, self.open_entries()?, sidecar::Lasting::OneOfTwo)
+            self.note(self.seq()?, sidecar::Lasting::OneOfTwo)
         })?;
         self.shared.refused.store(false, Ordering::Relaxed);
         Ok(())

@@ -3,32 +3,35 @@
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
-    fs, io,
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     thread,
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use super::{
-    Files, JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export,
+    Files, JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export, folder,
+    folder::{LOCK_PAUSE, LOCK_TRIES},
     kept::{SCHEMA_FLOORS, row},
     shelf::{guarded, panic_text},
     sidecar::{self, Sidecar},
 };
+use crate::event::KnownSwitches;
 
 /// sled's folder in `DATA_DIR`.
 const FOLDER: &str = "store";
 
 /// What the folders that were moved aside are called, before their time.
 const MOVED_ASIDE: &str = "store-damaged-";
-
-/// sled may hold its lock a moment longer than its owner lives.
-const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// After a restore ids go on this far above the newest known one: what was made after the export had ids too,
 /// and an old button must never name a newer proposal.
@@ -44,6 +47,19 @@ pub struct Restored {
     /// Where the damaged folder is.
     pub moved_to: PathBuf,
     pub why: String,
+    /// How many writes that decide something are missing at least; `None` where nothing tells.
+    #[serde(default)]
+    pub writes_lost: Option<u64>,
+    #[serde(default)]
+    pub switches: KnownSwitches,
+}
+
+/// What keeps a copy of sled's files readable while they cannot be opened where they are.
+pub(super) struct ReadOnly {
+    /// Held so that nobody else opens the store: what runs would be followed twice.
+    lock: File,
+    /// Goes away with the copy.
+    _folder: TempDir,
 }
 
 impl Store {
@@ -54,7 +70,7 @@ impl Store {
     /// Says that another process holds it, that it is damaged, that it is of a newer program, or what the disk said.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
-        fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
+        folder::make_private(dir).map_err(StoreError::io("create", dir))?;
         let is_first = !path.exists() && !has_traces(dir)?;
         let store = Self::open_files(dir).map_err(|error| damage(&path, error))?;
         let opened = match store.schema()? {
@@ -66,20 +82,50 @@ impl Store {
             Some(_) => store.look_at_everything().and_then(|()| store.compare_with_what_is_beside()),
         };
         opened.map_err(|error| damage(&path, error))?;
+        folder::remove_unfinished(dir)?;
         Ok(store)
     }
 
     /// Opens the store; a damaged one is moved aside and restored from its last export and from the list of open
     /// migrations. The settings then say `restored_unconfirmed`.
     ///
+    /// Where the disk takes nothing, the store is read from a copy in memory: what runs can be followed then, and
+    /// writing is tried again and again.
+    ///
     /// # Errors
     ///
     /// As [`Store::open`], but for damage.
     pub fn open_or_restore(dir: &Path, now: DateTime<Utc>) -> Result<Self, StoreError> {
         match Self::open(dir) {
-            Err(error) if error.is_damage() => Self::restore(dir, &error, now),
+            Err(error @ (StoreError::Locked { .. } | StoreError::NewerSchema { .. })) => Err(error),
+            // A full disk breaks sled in odd ways, and there is no room for a restore either.
+            Err(error) if error.is_damage() && folder::try_to_write(dir).is_ok() => {
+                Self::restore(dir, &error, now)
+            }
+            Err(error) if error.is_of_the_files() => Self::open_to_read(dir, error),
             opened => opened,
         }
+    }
+
+    fn open_to_read(dir: &Path, error: StoreError) -> Result<Self, StoreError> {
+        let why = error.chain();
+        let opened = Files::open_copy(&dir.join(FOLDER)).and_then(|files| {
+            files.reaches(sidecar::read(dir).seq, &dir.join(FOLDER))?;
+            let store = Self::of(dir, files);
+            store.look_at_everything()?;
+            Ok(store)
+        });
+        let store = match opened {
+            Ok(store) if store.schema()? == Some(SCHEMA_VERSION) => store,
+            Ok(_) => return Err(error),
+            Err(of_copy) => {
+                tracing::debug!(error = %of_copy.chain(), "the store cannot be read from a copy either");
+                return Err(error);
+            }
+        };
+        tracing::error!(error = %why, "the store cannot be opened; it is read from a copy until it can");
+        store.shared.refused.store(true, Ordering::Relaxed);
+        Ok(store)
     }
 
     /// Returns what became of a damaged store, until an admin confirms.
@@ -101,6 +147,12 @@ impl Store {
         let in_flight = sidecar::read(dir);
         let moved_to = move_aside(dir, now)?;
         let (store, exported_at) = Self::from_export(dir, &moved_to)?;
+        let writes_lost = writes_lost(&in_flight, exported_at.map(|_| store.seq()).transpose()?);
+        let switches = match (&in_flight.settings, writes_lost, exported_at) {
+            (Some(_), _, _) | (None, Some(0), _) => KnownSwitches::Known,
+            (None, _, Some(_)) => KnownSwitches::AsExported,
+            (None, _, None) => KnownSwitches::Unknown,
+        };
         for entry in &in_flight.open {
             if store.entry(entry.id)?.is_none_or(|known| known.outcome().is_none()) {
                 store.write_entry_to_sled(entry)?;
@@ -110,11 +162,19 @@ impl Store {
         // What was counted before counts on, or the restored store would seem to have lost it once more.
         let counted = in_flight.seq.max(export::seq(dir)).max(store.seq()?);
         store.put_meta(row::SEQ, &counted)?;
-        store.put_meta(row::RESTORED, &Restored { v: 1, at: now, exported_at, moved_to, why })?;
-        store.update_settings(|settings| settings.restored_unconfirmed = true)?;
+        let restored = Restored { v: 2, at: now, exported_at, moved_to, why, writes_lost, switches };
+        store.put_meta(row::RESTORED, &restored)?;
+        store.update_settings(|settings| {
+            if let Some(newest) = in_flight.settings {
+                // Without an export there is nothing older that could be stricter.
+                let older = exported_at.map_or_else(|| newest.clone(), |_| settings.clone());
+                *settings = older.strictest(newest);
+            }
+            settings.restored_unconfirmed = true;
+        })?;
         // Only a store with a schema counts as whole: a crash before this line restores again.
         store.begin()?;
-        sidecar::write(dir, store.seq()?, store.open_entries()?, sidecar::Lasting::Wholly)?;
+        store.note(store.seq()?, sidecar::Lasting::Wholly)?;
         Ok(store)
     }
 
@@ -131,7 +191,8 @@ impl Store {
                 Ok(()) => return Ok((store, Some(exported_at))),
                 Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
             },
-            Err(error @ StoreError::NewerSchema { .. }) => return Err(error),
+            // Neither is a fault of the export.
+            Err(error @ (StoreError::NewerSchema { .. } | StoreError::Sled(_))) => return Err(error),
             Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
         }
         drop(store);
@@ -142,50 +203,60 @@ impl Store {
     }
 
     fn open_files(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join(FOLDER);
-        let files = Files::open(&path)?;
+        Ok(Self::of(dir, Files::open(&dir.join(FOLDER))?))
+    }
+
+    fn of(dir: &Path, files: Files) -> Self {
         let shared = Shared {
             dir: dir.to_owned(),
             files: RwLock::new(Ok(Arc::new(files))),
             writer: Mutex::new(()),
             refused: AtomicBool::new(false),
             mirror_trouble: AtomicBool::new(false),
+            exports_wanted: AtomicU64::new(0),
+            exported: Mutex::new(0),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Closes sled and opens it again, so that it forgets what never reached the disk and writes again.
+    /// Closes sled and opens it again, so that it forgets what never reached the disk and writes again. Where it
+    /// cannot be opened, it is read from a copy until the next try.
     pub(super) fn open_again(&self) -> Result<(), StoreError> {
         let mut files = self.shared.files.write().unwrap_or_else(PoisonError::into_inner);
         let unusable = Err("being opened again".to_owned());
-        if let Ok(old) = std::mem::replace(&mut *files, unusable) {
-            // Reads end within moments, and nobody begins one while this lock is held.
-            for _ in 0..LOCK_TRIES {
-                if Arc::strong_count(&old) == 1 {
-                    break;
-                }
-                thread::sleep(LOCK_PAUSE);
+        let copy = match std::mem::replace(&mut *files, unusable) {
+            Ok(old) if old.copy.is_some() => Some(old),
+            Ok(old) => {
+                wait_for_readers(&old);
+                None
             }
-            drop(old);
-        }
+            Err(_) => None,
+        };
         let path = self.shared.dir.join(FOLDER);
+        // What was acknowledged must be there; otherwise only the next start can restore it.
+        let acknowledged = sidecar::read(&self.shared.dir).seq;
+        if let Some(copy) = &copy {
+            copy.release();
+        }
         let opened = Files::open(&path).and_then(|opened| {
             opened.flush()?;
-            // What was acknowledged must be there; otherwise only the next start can restore it.
-            opened.reaches(sidecar::read(&self.shared.dir).seq, &path)?;
+            opened.reaches(acknowledged, &path)?;
             Ok(opened)
         });
-        let opened = opened.map_err(|error| damage(&path, error));
-        match opened {
+        let error = match opened {
             Ok(opened) => {
                 *files = Ok(Arc::new(opened));
-                Ok(())
+                return Ok(());
             }
-            Err(error) => {
-                *files = Err(error.chain());
-                Err(error)
-            }
-        }
+            Err(error) => damage(&path, error),
+        };
+        let copy = match copy.filter(|copy| copy.takes_hold()) {
+            Some(copy) => Ok(copy),
+            None => Files::open_copy(&path)
+                .and_then(|copy| copy.reaches(acknowledged, &path).map(|()| Arc::new(copy))),
+        };
+        *files = copy.map_err(|_| error.chain());
+        Err(error)
     }
 
     fn schema(&self) -> Result<Option<u32>, StoreError> {
@@ -220,7 +291,7 @@ impl Store {
     /// sled forgets a torn end in silence; what is beside it tells.
     fn compare_with_what_is_beside(&self) -> Result<(), StoreError> {
         let dir = &self.shared.dir;
-        let Sidecar { seq, open, unreadable: _ } = sidecar::read(dir);
+        let Sidecar { seq, open, settings: _, unreadable: _ } = sidecar::read(dir);
         self.files()?.reaches(seq.max(export::seq(dir)), &dir.join(FOLDER))?;
         for entry in open {
             if self.entry(entry.id)?.is_some() {
@@ -252,7 +323,36 @@ impl Store {
 
 impl Files {
     fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = open_patiently(path)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("create", path))?;
+        folder::remove_unfinished_snapshots(path)?;
+        let files = Self::of(open_patiently(path)?)?;
+        folder::close_off_all(path);
+        Ok(files)
+    }
+
+    /// Opens a copy in memory, to be read only.
+    fn open_copy(path: &Path) -> Result<Self, StoreError> {
+        let Some(lock) = folder::lock(path)? else { return Err(corrupt(path, "there is nothing to read")) };
+        let folder = folder::copy(path).map_err(StoreError::io("copy", path))?;
+        let mut files = Self::of(open_patiently(folder.path())?)?;
+        folder::remove_open_copy(folder.path());
+        files.copy = Some(ReadOnly { lock, _folder: folder });
+        Ok(files)
+    }
+
+    /// Lets the files be opened that this is a copy of.
+    fn release(&self) {
+        if let Some(Err(error)) = self.copy.as_ref().map(|copy| copy.lock.unlock()) {
+            tracing::warn!(%error, "the store's files cannot be unlocked");
+        }
+    }
+
+    /// Keeps others from opening the files that this is a copy of; false where somebody has.
+    fn takes_hold(&self) -> bool {
+        self.copy.as_ref().is_some_and(|copy| copy.lock.try_lock().is_ok())
+    }
+
+    fn of(db: sled::Db) -> Result<Self, StoreError> {
         let tree = |name: &'static str| guarded(|| db.open_tree(name));
         Ok(Self {
             meta: Shelf::open(&db, "meta")?,
@@ -264,6 +364,7 @@ impl Files {
             updates: Shelf::open(&db, "updates")?,
             outbox: tree("outbox")?,
             chats: tree("chats")?,
+            copy: None,
             db,
         })
     }
@@ -275,6 +376,26 @@ impl Files {
             true => Err(corrupt(path, format!("its end is lost: it has {has} writes of {seq}"))),
             false => Ok(()),
         }
+    }
+}
+
+/// Reads end within moments, and nobody begins one while the files are locked for a change.
+fn wait_for_readers(files: &Arc<Files>) {
+    for _ in 0..LOCK_TRIES {
+        if Arc::strong_count(files) == 1 {
+            return;
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+}
+
+/// Returns how many writes are known that an export of `exported` writes does not have.
+fn writes_lost(in_flight: &Sidecar, exported: Option<u64>) -> Option<u64> {
+    match exported {
+        // An export of a program that did not count.
+        Some(0) => None,
+        _ if in_flight.seq == 0 => None,
+        _ => Some(in_flight.seq.saturating_sub(exported.unwrap_or(0))),
     }
 }
 

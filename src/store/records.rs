@@ -276,8 +276,54 @@ pub struct Settings {
     pub failures_forgiven_at: Option<DateTime<Utc>>,
 }
 
+impl Settings {
+    /// Returns what lets the least happen of two records of the same settings.
+    #[must_use]
+    pub fn strictest(mut self, other: Self) -> Self {
+        let Self {
+            v,
+            dry_run,
+            mode,
+            pause,
+            exclusions,
+            stopped_clusters,
+            restored_unconfirmed,
+            failures_forgiven_at,
+        } = other;
+        self.v = self.v.max(v);
+        self.dry_run = match (self.dry_run, dry_run) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            // The configuration may say so.
+            (None, _) | (_, None) => None,
+        };
+        self.mode = match (self.mode, mode) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            // The configuration's mode is at most this.
+            (None, Some(Mode::Auto)) | (Some(Mode::Auto), None) => None,
+            (one, other) => one.or(other),
+        };
+        self.pause = match (self.pause, pause) {
+            (Some(one), Some(other)) => Some(one.longest(other)),
+            (one, other) => one.or(other),
+        };
+        for exclusion in exclusions {
+            if !self.exclusions.contains(&exclusion) {
+                self.exclusions.push(exclusion);
+            }
+        }
+        self.stopped_clusters.extend(stopped_clusters);
+        self.restored_unconfirmed |= restored_unconfirmed;
+        // Nothing is less than any moment.
+        self.failures_forgiven_at = self.failures_forgiven_at.min(failures_forgiven_at);
+        self
+    }
+}
+
 /// What a cycle of the schedule does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// In the order of what they let happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Nothing: only commands.
@@ -296,6 +342,23 @@ pub struct Pause {
     pub at: DateTime<Utc>,
     pub until: Option<DateTime<Utc>>,
     pub reason: Option<String>,
+}
+
+impl Pause {
+    /// Returns the one that ends later.
+    fn longest(self, other: Self) -> Self {
+        match (self.until, other.until) {
+            (None, _) => self,
+            (_, None) => other,
+            (Some(one), Some(another)) => {
+                if another > one {
+                    other
+                } else {
+                    self
+                }
+            }
+        }
+    }
 }
 
 /// Who did what, for ever: commands, refusals, votes, changes.

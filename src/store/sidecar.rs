@@ -4,14 +4,14 @@
 //! and holds the only records that must not be lost: what may be running now.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{JournalEntry, StoreError};
+use super::{JournalEntry, Settings, StoreError, folder};
 
 const NAME: &str = "inflight.json";
 
@@ -21,6 +21,8 @@ pub(super) struct Sidecar {
     /// The number of the last write that sled had on disk when this was written: sled may have more, never less.
     pub(super) seq: u64,
     pub(super) open: Vec<JournalEntry>,
+    /// What the chat had changed by then; notes of older programs do not say.
+    pub(super) settings: Option<Settings>,
     /// There is a file and it cannot be read: then sled and the export alone are asked.
     pub(super) unreadable: bool,
 }
@@ -39,6 +41,9 @@ struct OnFile {
     #[serde(default)]
     seq: u64,
     open: Vec<JournalEntry>,
+    /// Files before version 3 have none.
+    #[serde(default)]
+    settings: Option<Settings>,
 }
 
 /// How much of a write must outlive the loss of power.
@@ -55,15 +60,15 @@ pub(super) fn write(
     dir: &Path,
     seq: u64,
     open: Vec<JournalEntry>,
+    settings: Settings,
     lasting: Lasting,
 ) -> Result<(), StoreError> {
-    let bytes = serde_json::to_vec(&OnFile { v: 2, seq, open })
+    let bytes = serde_json::to_vec(&OnFile { v: 3, seq, open, settings: Some(settings) })
         .map_err(|source| StoreError::Unwritable { tree: "inflight", source })?;
-    let path = dir.join(NAME);
-    let fill = |file: &mut io::BufWriter<File>| file.write_all(&bytes);
+    folder::replace(&dir.join(NAME), |file| file.write_all(&bytes))?;
     match lasting {
-        Lasting::Wholly => replace(&path, fill),
-        Lasting::OneOfTwo => rename_over(&path, fill),
+        Lasting::Wholly => folder::sync(dir),
+        Lasting::OneOfTwo => Ok(()),
     }
 }
 
@@ -75,34 +80,10 @@ pub(super) fn read(dir: &Path) -> Sidecar {
         Err(error) => Err(error),
     };
     match read {
-        Ok(OnFile { v: _, seq, open }) => Sidecar { seq, open, unreadable: false },
+        Ok(OnFile { v: _, seq, open, settings }) => Sidecar { seq, open, settings, unreadable: false },
         Err(error) => {
             tracing::warn!(%error, file = NAME, "the list of open migrations cannot be read; going by the journal");
             Sidecar { unreadable: true, ..Sidecar::default() }
         }
     }
-}
-
-/// Writes a file anew beside the old one, puts it on disk, and only then in the old one's place.
-pub(super) fn replace(
-    path: &Path,
-    fill: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>,
-) -> Result<(), StoreError> {
-    rename_over(path, fill)?;
-    // The new name is on disk only when its folder is.
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("write", folder))
-}
-
-fn rename_over(
-    path: &Path,
-    fill: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>,
-) -> Result<(), StoreError> {
-    let beside = path.with_extension("new");
-    let written = File::create(&beside).and_then(|file| {
-        let mut writer = io::BufWriter::new(file);
-        fill(&mut writer)?;
-        writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-    });
-    written.and_then(|()| fs::rename(&beside, path)).map_err(StoreError::io("write", path))
 }

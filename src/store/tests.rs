@@ -1,13 +1,13 @@
 //! What the store promises, tried on real files.
 
-use std::{fs, thread};
+use std::{fs, os::unix::fs::PermissionsExt as _, thread};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    event::{Alert, Event, Events},
+    event::{Alert, Event, Events, KnownSwitches},
     model::{ApiFailure, ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Figures, Hold, MoveWhy, PlanId, RestWhy, SkipWhy},
 };
@@ -279,7 +279,8 @@ fn an_intent_that_only_reached_the_small_file_is_taken_in_again() {
     store.close(entry.id, Outcome::Dropped, None, at(1)).unwrap();
     entry.id = MigrationId(entry.id.0 + 1);
     let seq = store.seq().unwrap();
-    sidecar::write(dir.path(), seq, vec![entry.clone()], sidecar::Lasting::Wholly).unwrap();
+    sidecar::write(dir.path(), seq, vec![entry.clone()], Settings::default(), sidecar::Lasting::Wholly)
+        .unwrap();
     drop(store);
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.open_entries().unwrap(), [entry]);
@@ -452,6 +453,261 @@ fn where_the_store_cannot_be_written_an_alert_is_said_all_the_same() {
     fs::write(dir.path().join("store"), "").unwrap();
     store.alert(&events, at(0), Alert::SecondPoller { since: at(0) });
     assert_eq!(heard.try_recv().unwrap(), Event::Alert(Alert::SecondPoller { since: at(0) }));
+}
+
+#[test]
+fn snapshots_that_sled_did_not_finish_need_no_restore() {
+    let whole = TempDir::new().unwrap();
+    let (settings, failures) = decided(whole.path());
+    // Opened twice, it has a finished one too.
+    drop(Store::open(whole.path()).unwrap());
+    let finished = fs::read_dir(whole.path().join("store")).unwrap().map(|entry| entry.unwrap().path());
+    let finished =
+        finished.into_iter().find(|path| path.file_name().unwrap().to_string_lossy().starts_with("snap."));
+    let bytes = fs::read(finished.unwrap()).unwrap();
+    let contents = [&[][..], b"0123456789", &bytes[..bytes.len() / 2], &bytes, &[0xA5; 4000]];
+    for (content, number) in contents.into_iter().zip([0_u64, 1, u64::MAX, u64::MAX, 7]) {
+        let dir = TempDir::new().unwrap();
+        copy(whole.path(), dir.path());
+        let left = dir.path().join("store").join(format!("snap.{number:016X}.generating"));
+        fs::write(&left, content).unwrap();
+        let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+        assert_eq!(store.settings().unwrap(), settings);
+        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+        assert!(!left.exists());
+        // sled left one while it ran: opened again it has everything as well.
+        fs::write(&left, content).unwrap();
+        store.open_again().unwrap();
+        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_read_from_a_copy_until_it_can() {
+    let dir = TempDir::new().unwrap();
+    let (settings, failures) = decided(dir.path());
+    let store = Store::open(dir.path()).unwrap();
+    let running = store.intend(intent(ProposalId(1), 77)).unwrap();
+    drop(store);
+    let in_the_way = blocked(dir.path());
+    for _ in 0..2 {
+        let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+        assert_eq!(store.settings().unwrap(), settings);
+        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+        assert_eq!(store.open_entries().unwrap(), [running.clone()]);
+        for _ in 0..2 {
+            assert!(store.flush().is_err(), "somebody has to hear of it");
+            assert!(store.close(running.id, Outcome::Done, None, at(9)).is_err());
+            assert_eq!(store.open_entries().unwrap(), [running.clone()], "it can be read all the while");
+        }
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::Locked { .. })), "it has one owner");
+    }
+    let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+    fs::remove_dir(in_the_way).unwrap();
+    store.close(running.id, Outcome::Done, None, at(9)).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.open_entries().unwrap(), []);
+    assert!(!store.settings().unwrap().restored_unconfirmed);
+}
+
+#[test]
+fn exports_at_the_same_time_never_tear_the_file() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for vm in 0..50 {
+        ended(&store, vm, Outcome::Failed, at(0));
+    }
+    let path = dir.path().join("export.jsonl");
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let (store, path) = (store.clone(), &path);
+            scope.spawn(move || {
+                for round in 0..20 {
+                    store.update_settings(|settings| settings.dry_run = Some(round % 2 == 0)).unwrap();
+                    store.export(at(writer)).unwrap();
+                    let text = fs::read_to_string(path).unwrap();
+                    let end = format!(r#"{{"lines":{}}}"#, text.lines().count() - 2);
+                    assert_eq!(text.lines().last(), Some(end.as_str()));
+                }
+            });
+        }
+    });
+    assert_eq!(export::seq(dir.path()), store.seq().unwrap(), "the last one has everything");
+    drop(store);
+    overwritten(dir.path());
+    let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
+    assert_eq!(store.failures_since(at(-1)).unwrap().len(), 50);
+    assert_eq!(unfinished(dir.path()), 0);
+}
+
+#[test]
+fn what_a_process_that_died_had_not_finished_is_removed() {
+    let dir = TempDir::new().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    fs::write(dir.path().join(".unfinished-abc"), "half").unwrap();
+    fs::write(dir.path().join("notes.txt"), "an operator's").unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    assert_eq!(unfinished(dir.path()), 0);
+    assert!(dir.path().join("notes.txt").exists());
+}
+
+#[test]
+fn after_a_restore_the_strictest_of_what_is_known_counts() {
+    let stricter = |settings: &mut Settings| {
+        settings.dry_run = Some(true);
+        settings.mode = Some(Mode::Off);
+        settings.stopped_clusters.insert(ClusterId(7));
+        settings.pause = Some(pause(None));
+    };
+    let looser = |settings: &mut Settings| {
+        settings.dry_run = Some(false);
+        settings.mode = Some(Mode::Auto);
+        settings.stopped_clusters.clear();
+        settings.pause = None;
+    };
+    let changes: [(&dyn Fn(&mut Settings), &dyn Fn(&mut Settings)); 2] =
+        [(&looser, &stricter), (&stricter, &looser)];
+    for (exported, later) in changes {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.update_settings(exported).unwrap();
+        store.export(at(1)).unwrap();
+        store.update_settings(later).unwrap();
+        drop(store);
+        overwritten(dir.path());
+        let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+        let mut strict = Settings { v: 1, restored_unconfirmed: true, ..Settings::default() };
+        stricter(&mut strict);
+        assert_eq!(store.settings().unwrap(), strict);
+        let restored = store.restored().unwrap().unwrap();
+        assert_eq!((restored.writes_lost, restored.switches), (Some(1), KnownSwitches::Known));
+    }
+}
+
+#[test]
+fn a_restore_says_what_could_not_be_known() {
+    let without = |names: &[&str]| {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
+        store.export(at(1)).unwrap();
+        drop(store);
+        overwritten(dir.path());
+        for name in names {
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        // Without any trace of an earlier store it would be a first start.
+        fs::create_dir(dir.path().join("store-damaged-1")).unwrap();
+        let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+        let restored = store.restored().unwrap().unwrap();
+        (restored.writes_lost, restored.switches, store.settings().unwrap().dry_run)
+    };
+    assert_eq!(without(&[]), (Some(0), KnownSwitches::Known, Some(true)));
+    assert_eq!(without(&["inflight.json"]), (None, KnownSwitches::AsExported, Some(true)));
+    assert_eq!(without(&["export.jsonl"]), (Some(2), KnownSwitches::Known, Some(true)));
+    let nothing = without(&["export.jsonl", "inflight.json"]);
+    assert_eq!(nothing, (None, KnownSwitches::Unknown, None));
+}
+
+#[test]
+fn of_two_records_of_the_settings_the_stricter_counts_in_each_point() {
+    let of = |dry_run, mode, until: Option<Option<DateTime<Utc>>>, forgiven| Settings {
+        dry_run,
+        mode,
+        pause: until.map(pause),
+        failures_forgiven_at: forgiven,
+        ..Settings::default()
+    };
+    let cases = [
+        (of(Some(false), Some(Mode::Auto), None, None), of(None, None, Some(None), Some(at(1)))),
+        (
+            of(Some(false), Some(Mode::Propose), Some(Some(at(1))), Some(at(1))),
+            of(Some(true), None, None, Some(at(2))),
+        ),
+        (
+            of(Some(false), Some(Mode::Off), Some(Some(at(1))), None),
+            of(Some(false), Some(Mode::Auto), Some(Some(at(2))), None),
+        ),
+    ];
+    let strict = [
+        of(None, None, Some(None), None),
+        of(Some(true), Some(Mode::Propose), Some(Some(at(1))), Some(at(1))),
+        of(Some(false), Some(Mode::Off), Some(Some(at(2))), None),
+    ];
+    for ((one, other), strict) in cases.into_iter().zip(strict) {
+        assert_eq!(one.clone().strictest(other.clone()), strict);
+        assert_eq!(other.strictest(one), strict, "in whatever order");
+    }
+}
+
+#[test]
+fn the_folder_and_its_files_are_the_owners_alone_whatever_they_were() {
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("data");
+    for open_before in [true, false] {
+        let store = Store::open(&dir).unwrap();
+        proposed(&store, draft(1));
+        store.export(at(1)).unwrap();
+        drop(store);
+        if open_before {
+            fs::rename(dir.join("store"), dir.join("store-damaged-1")).unwrap();
+            fs::write(dir.join("config.env"), "TELEGRAM_BOT_TOKEN=1").unwrap();
+            for path in tree(&dir) {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+            }
+        }
+        let store = Store::open_or_restore(&dir, at(2)).unwrap();
+        for path in tree(&dir) {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        }
+        drop(store);
+    }
+}
+
+#[test]
+fn a_folder_of_all_users_stays_one() {
+    let parent = TempDir::new().unwrap();
+    fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    drop(Store::open(parent.path()).unwrap());
+    assert_eq!(fs::metadata(parent.path()).unwrap().permissions().mode() & 0o7777, 0o1777);
+    assert_eq!(fs::metadata(parent.path().join("store")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// Every folder and file below, with the folder itself.
+fn tree(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(tree(&entry.path())),
+            false => found.push(entry.path()),
+        }
+    }
+    found
+}
+
+fn unfinished(dir: &std::path::Path) -> usize {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(".unfinished-")).count()
+}
+
+fn pause(until: Option<DateTime<Utc>>) -> Pause {
+    Pause { by: person(1), at: at(0), until, reason: None }
+}
+
+/// Puts a folder where sled writes its next snapshot, so that it cannot be opened, as on a full disk.
+fn blocked(dir: &std::path::Path) -> std::path::PathBuf {
+    let tried = TempDir::new().unwrap();
+    copy(dir, tried.path());
+    drop(Store::open(tried.path()).unwrap());
+    let names = fs::read_dir(tried.path().join("store")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    let next = names.filter(|name| name.starts_with("snap.")).max().unwrap();
+    let in_the_way = dir.join("store").join(format!("{next}.generating"));
+    fs::create_dir(&in_the_way).unwrap();
+    in_the_way
 }
 
 fn listened_to() -> (Events, tokio::sync::broadcast::Receiver<Event>) {

@@ -168,6 +168,40 @@ async fn a_damaged_store_is_told_and_only_proposes_until_an_admin_confirms() {
 }
 
 #[tokio::test]
+async fn every_change_of_a_switch_and_a_clean_stop_are_in_the_export() {
+    let bot = Ctx::start(two_overloaded()).await;
+    let data = bot.dir.path().join("data");
+    let exported =
+        |what: &str| std::fs::read_to_string(data.join("export.jsonl")).unwrap_or_default().contains(what);
+    let switches = [
+        ("/dryrun on", r#""dry_run":true"#),
+        ("/pause 2h", r#""pause":{"#),
+        ("/mode propose", r#""mode":"propose""#),
+        ("/exclude kvm-01", r#""exclusions":[{"#),
+    ];
+    for (command, record) in switches {
+        assert!(!exported(record), "{record}");
+        bot.ask(ADMIN, command).await;
+        until("it is exported", async || exported(record)).await;
+    }
+    // Nothing but the export is left.
+    bot.kill().await;
+    std::fs::remove_file(data.join("inflight.json")).unwrap();
+    std::fs::remove_dir_all(data.join("store")).unwrap();
+    bot.restart().await;
+    bot.heard("My store was damaged and is restored").await;
+    let dry_run = bot.ask(ADMIN, "/dryrun").await;
+    assert!(dry_run.text().contains("Dry run is on"), "{}", dry_run.text());
+
+    bot.ask(ADMIN, "/dryrun off").await;
+    until("it is exported", async || exported(r#""dry_run":false"#)).await;
+    bot.proposal().await;
+    assert!(!exported(r#""is":"pending""#));
+    drop(bot.store().await);
+    assert!(exported(r#""is":"pending""#), "a clean stop exports");
+}
+
+#[tokio::test]
 async fn without_a_chat_a_restored_store_only_plans_until_it_is_confirmed() {
     let bot = Ctx::prepared(World::small(), Setup { real_time: true, ..Setup::default() }).await;
     a_damaged_store_is_left(bot.dir.path());

@@ -1,7 +1,8 @@
 //! A disk that takes no more: said, survived, and nothing is ordered.
 //!
 //! A limit on the size of files stands for the end of the disk: the write fails, the process lives. It is a process
-//! of its own, for the limit is on all its files.
+//! of its own, for the limit is on all its files. One test has a small file system of its own, where that may be
+//! mounted.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -58,6 +59,62 @@ fn what_is_open_at_a_start_on_a_full_disk_is_followed_and_recorded_when_there_is
     let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
     assert!(matches!(proposal.state, ProposalState::Done { .. }), "{:?}", proposal.state);
     assert_eq!(outcomes(&store), [Outcome::Done]);
+}
+
+#[test]
+fn a_start_on_a_full_file_system_follows_what_runs_says_so_and_restores_nothing() {
+    let dir = TempDir::new().unwrap();
+    let small = "mount -t tmpfs -o size=12m none \"$TMPDIR\"";
+    let mounts = |then: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", &format!("{small} && {then}")]).env("TMPDIR", dir.path());
+        command
+    };
+    if !mounts("true").status().is_ok_and(|ended| ended.success()) {
+        eprintln!("no file system may be mounted here; this is not tested");
+        return;
+    }
+    run_child(&mut mounts("exec \"$0\" \"$@\""), "the_child_that_starts_on_a_full_file_system", &dir);
+}
+
+/// Not a test by itself.
+#[tokio::test]
+async fn the_child_that_starts_on_a_full_file_system() {
+    let Some(dir) = std::env::var_os(CHILD) else { return };
+    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
+    assert!(bot.dir.path().starts_with(&dir), "everything is on the small file system");
+    let proposal = bot.proposal().await;
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+    let filler = Path::new(&dir).join("filler");
+    // Every start on a full disk finds what the one before left.
+    for _ in 0..3 {
+        bot.kill().await;
+        fill_file_system(&filler);
+        bot.restart().await;
+        let before = bot.sim.count_requests("/vm/v3/task");
+        bot.until("it is followed", |sim| sim.count_requests("/vm/v3/task") > before + 3).await;
+    }
+    bot.heard(TROUBLE).await;
+    bot.sim.finish_all();
+    bot.until("it has moved", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    std::fs::remove_file(&filler).unwrap();
+    bot.says(&proposal, "done: 1 moved, 0 failed, 0 dropped, 0 lost").await;
+    assert_eq!(bot.sim.orders().len(), 1);
+    let store = bot.store().await;
+    assert_eq!(outcomes(&store), [Outcome::Done]);
+    assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
+    let names = std::fs::read_dir(bot.dir.path().join("data")).unwrap();
+    let names: Vec<_> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().all(|name| !name.contains("damaged")), "{names:?}");
+}
+
+fn fill_file_system(filler: &Path) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::options().create(true).append(true).open(filler).unwrap();
+    for size in [64 * 1024, 1024, 1] {
+        while file.write_all(&vec![b'x'; size]).is_ok() {}
+    }
 }
 
 /// Not a test by itself.
@@ -202,8 +259,12 @@ fn settings() -> Settings {
 fn in_a_child(test: &str) -> TempDir {
     let dir = TempDir::new().unwrap();
     let script = format!("trap '' XFSZ; ulimit -S -f {FILE_BLOCKS_MAX}; exec \"$0\" \"$@\"");
-    let ended = Command::new("sh")
-        .args(["-c", &script])
+    run_child(Command::new("sh").args(["-c", &script]), test, &dir);
+    dir
+}
+
+fn run_child(shell: &mut Command, test: &str, dir: &TempDir) {
+    let ended = shell
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", &format!("full_disk::{test}"), "--nocapture"])
         .env(CHILD, dir.path())
@@ -212,7 +273,6 @@ fn in_a_child(test: &str) -> TempDir {
     let told = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
     assert!(told.contains("1 passed"), "the child's test is found by its name: {told}");
-    dir
 }
 
 /// What is left on the disk.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{ALERT_CHARS_MAX, Page, View, plain};
 use crate::{
-    event::{Alert, KeptKey},
+    event::{Alert, KeptKey, KnownSwitches},
     model::NodeId,
     planner::ClusterPlan,
     scheduler::{Approved, Balanced, Changed, Refused},
@@ -239,9 +239,23 @@ impl View {
             Alert::HostKeyChanged { node, name, expected, found, at } => {
                 self.host_key_changed(*node, name, expected, found, at)
             }
-            Alert::StoreRestored { exported_at, moved_to } => {
-                let exported = exported_at.map_or_else(|| "—".into(), |at| self.time(at, now));
-                self.say("alert-restored", args![at = exported, dir = words(moved_to)])
+            Alert::StoreRestored { exported_at, moved_to, writes_lost, switches } => {
+                let dir = words(moved_to);
+                let restored = match exported_at {
+                    Some(at) => self.say("alert-restored", args![at = self.time(*at, now), dir = dir]),
+                    None => self.say("alert-restored-empty", args![dir = dir]),
+                };
+                let lost = match writes_lost {
+                    Some(0) => self.say("alert-restored-whole", args![]),
+                    Some(lost) => self.say("alert-restored-lost", args![n = *lost]),
+                    None => self.say("alert-restored-unknown", args![]),
+                };
+                let switches = match switches {
+                    KnownSwitches::Known => "alert-restored-switches-known",
+                    KnownSwitches::AsExported => "alert-restored-switches-exported",
+                    KnownSwitches::Unknown => "alert-restored-switches-unknown",
+                };
+                [restored, lost, self.say(switches, args![])].join("\n")
             }
             Alert::StoreTrouble { since, why } => {
                 let why = Arg::Html(self.store_failure(why));

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::{
-    event::Alert,
+    event::{Alert, KnownSwitches},
     model::{ApiFailure, ClusterId, Person, ProposalId, StoreFailure, Trouble, VmId},
     scheduler::Refused,
     store::{Approval, Approver, Origin, ProposalState, StepState},
@@ -248,7 +248,9 @@ fn alerts() {
             found: "SHA256:b".into(),
             at: vec![kept("/root/.ssh/known_hosts", 7, false)],
         },
-        Alert::StoreRestored { exported_at: Some(now()), moved_to: "data/damaged".into() },
+        restored(Some(0), KnownSwitches::Known),
+        restored(Some(12), KnownSwitches::AsExported),
+        restored(None, KnownSwitches::Unknown),
         Alert::SecondPoller { since: now() },
     ];
     in_both(
@@ -259,6 +261,11 @@ fn alerts() {
         },
         "alerts",
     );
+}
+
+fn restored(writes_lost: Option<u64>, switches: KnownSwitches) -> Alert {
+    let exported_at = writes_lost.map(|_| now());
+    Alert::StoreRestored { exported_at, moved_to: "data/damaged".into(), writes_lost, switches }
 }
 
 #[test]

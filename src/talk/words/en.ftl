@@ -424,6 +424,16 @@ alert-host-key-known = The known key is in { $file }, line { $line }. Compare th
 alert-host-key-learned = I learned the known key: { $file }, line { $line }. Compare the found one on the node itself; if it is right, delete that line, and with accept-new I learn the other.
 alert-host-key-revoked-in = It is revoked in { $file }, line { $line }. Give the node another host key.
 alert-restored = ⚠ My store was damaged and is restored from the export of { $at }; the damaged one is in { $dir }. Plans wait for approval until an admin says /resume.
+alert-restored-empty = ⚠ My store was damaged and there is no export that can be read, so I start with an empty one; the damaged one is in { $dir }. Plans wait for approval until an admin says /resume.
+alert-restored-whole = The export has everything.
+alert-restored-lost = { $n ->
+    [one] At least { $n } later record is missing: an ended migration, a failure, an approval or a change of a setting.
+   *[other] At least { $n } later records are missing: ended migrations, failures, approvals and changes of settings.
+    } A VM or a node that failed since then may be used again.
+alert-restored-unknown = I do not know what is missing: ended migrations, failures and approvals since then may be.
+alert-restored-switches-known = Dry run, mode, pause and exclusions are known; where two records differ, the stricter one counts.
+alert-restored-switches-exported = Dry run, mode, pause and exclusions are those of the export; later changes are unknown. Look at /status.
+alert-restored-switches-unknown = Dry run, mode, pause and exclusions that were set in the chat are unknown; the configuration counts. Look at /status.
 alert-store = ⚠ My store cannot be written since { $since }: { $why }. Nothing is ordered until it can; make room on the disk.
 alert-second-poller = ⚠ A second program reads my updates since { $since }: commands may go to it instead. Stop one of the two.
 reports-missing = While Telegram was away, reports were too many to keep: { $quiet } without and { $troubled } with failures. /history has them.
