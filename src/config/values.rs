@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::reader::Expected;
 use crate::telegram::ChatTarget;
 use crate::{
-    model::ClusterId,
+    model::{ClusterId, alike::closest},
     planner::{AntiAffinity, Selector, Strategy},
     scheduler::Windows,
     ssh::HostPort,
@@ -124,19 +124,12 @@ pub(super) fn time_zone(text: &str) -> Result<Tz, Expected> {
     if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().to_ascii_lowercase() == lower) {
         return Ok(*zone);
     }
-    let closest = chrono_tz::TZ_VARIANTS
-        .iter()
-        .map(|zone| (strsim::jaro_winkler(zone.name(), text), zone.name()))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(alike, _)| *alike >= ZONE_ALIKE_MIN);
-    Err(match closest {
-        Some((_, zone)) => format!("an IANA time zone; did you mean {zone}?"),
+    let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| (zone.name(), zone.name()));
+    Err(match closest(text, names) {
+        Some(zone) => format!("an IANA time zone; did you mean {zone}?"),
         None => "an IANA time zone, such as Europe/Moscow".into(),
     })
 }
-
-/// Below this no zone is worth a did-you-mean (Jaro-Winkler, 1 is equal).
-const ZONE_ALIKE_MIN: f64 = 0.8;
 
 pub(super) fn windows(text: &str) -> Result<Windows, Expected> {
     text.parse().map_err(|_| "times such as 22:00-06:00 or Mon-Fri 01:00-05:00, several with a comma".into())

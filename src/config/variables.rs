@@ -1,5 +1,7 @@
 //! The table of variables: each name with its default, and what a name nobody knows may have meant.
 
+use crate::model::alike::closest_above;
+
 /// One variable of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
@@ -127,7 +129,8 @@ pub fn judge(name: &str, place: Place) -> Option<Unknown> {
     if find(name).is_some() || foreign {
         return None;
     }
-    let unknown = |least| Unknown { name: name.to_owned(), meant: closest(name, least) };
+    let names = || VARIABLES.iter().map(|variable| (variable.name, variable.name));
+    let unknown = |least| Unknown { name: name.to_owned(), meant: closest_above(least, name, names()) };
     if OUR_PREFIXES.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix)) {
         return Some(unknown(ALIKE_MIN));
     }
@@ -136,16 +139,6 @@ pub fn judge(name: &str, place: Place) -> Option<Unknown> {
         Place::Environment => None,
         Place::File => Some(unknown(STRAY_ALIKE_MIN)).filter(|stray| stray.meant.is_some()),
     }
-}
-
-fn closest(name: &str, least: f64) -> Option<&'static str> {
-    let name = name.to_ascii_uppercase();
-    VARIABLES
-        .iter()
-        .map(|variable| (strsim::jaro_winkler(variable.name, &name), variable.name))
-        .filter(|(alike, _)| *alike >= least)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

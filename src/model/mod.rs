@@ -2,6 +2,8 @@
 //!
 //! Plain data. Nothing here knows where it came from or what will be done with it.
 
+pub mod alike;
+pub mod find;
 mod flaw;
 mod history;
 mod ids;

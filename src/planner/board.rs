@@ -2,16 +2,18 @@
 //!
 //! Amounts are integers, so sums do not depend on the order of the snapshot. Must not know how a plan is searched.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    Direction, Fullness, NodeClosed, Policy, Resource, Selector, SkipWhy, TargetRefusal, Threshold, load,
+    Direction, Fullness, NodeClosed, Policy, Resource, SkipWhy, TargetRefusal, Threshold, load,
     load::{Amounts, CPU, IN_USE, LOAD, MEMORY, MICRO, RESOURCES},
     strain,
 };
-use crate::model::{Block, ClusterInfo, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState};
+use crate::model::{
+    Block, ClusterInfo, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState, find::Selection,
+};
 
 /// A cluster, prepared.
 #[derive(Clone)]
@@ -107,7 +109,12 @@ impl<'a> Board<'a> {
         on_nodes.sort_by_key(|(vm, _)| vm.id);
 
         let loads = load::Loads::new(snapshot, policy, &infos, &on_nodes);
-        let pins = Pins::new(&policy.pinned);
+        let pins = Selection::new(policy.pinned.iter().map(|selector| selector.0.as_str()));
+        let apart: Vec<_> = policy
+            .anti_affinity
+            .iter()
+            .map(|group| Selection::new(group.0.iter().map(String::as_str)))
+            .collect();
         let vms: Vec<Vm<'a>> = on_nodes
             .into_iter()
             .enumerate()
@@ -120,7 +127,7 @@ impl<'a> Board<'a> {
                     loads.of_vm(index),
                     signed(vm.memory.0),
                 ],
-                groups: groups_of(policy, &vm.name),
+                groups: groups_of(&apart, vm),
                 free: free(vm, policy, &pins, snapshot.taken_at),
             })
             .collect();
@@ -481,26 +488,7 @@ fn openings(
     (source, target)
 }
 
-/// `PIN_VMS`, for quick look-up.
-struct Pins<'a> {
-    names: HashSet<&'a str>,
-    ids: HashSet<u64>,
-}
-
-impl<'a> Pins<'a> {
-    fn new(pinned: &'a [Selector]) -> Self {
-        Self {
-            names: pinned.iter().map(|selector| selector.0.as_str()).collect(),
-            ids: pinned.iter().filter_map(|selector| selector.0.parse().ok()).collect(),
-        }
-    }
-
-    fn holds(&self, vm: &VmInfo) -> bool {
-        self.ids.contains(&vm.id.0) || self.names.contains(vm.name.as_str())
-    }
-}
-
-fn free(vm: &VmInfo, policy: &Policy, pins: &Pins<'_>, now: DateTime<Utc>) -> Result<(), SkipWhy> {
+fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> Result<(), SkipWhy> {
     if vm.state != VmState::Active {
         return Err(SkipWhy::State(vm.state.clone()));
     }
@@ -508,7 +496,7 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Pins<'_>, now: DateTime<Utc>) -> Re
     if let Some(block) = vm.blocked_by.iter().find(|block| !lifted(block)) {
         return Err(SkipWhy::Blocked(block.clone()));
     }
-    if pins.holds(vm) {
+    if pins.holds(vm.id.0, &vm.name) {
         return Err(SkipWhy::Pinned);
     }
     match policy.resting.get(&vm.id) {
@@ -517,9 +505,9 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Pins<'_>, now: DateTime<Utc>) -> Re
     }
 }
 
-fn groups_of(policy: &Policy, name: &str) -> Vec<u16> {
-    let numbered = policy.anti_affinity.iter().zip(0u16..);
-    numbered.filter(|(group, _)| group.matches(name)).map(|(_, number)| number).collect()
+fn groups_of(apart: &[Selection], vm: &VmInfo) -> Vec<u16> {
+    let numbered = apart.iter().zip(0u16..);
+    numbered.filter(|(group, _)| group.holds(vm.id.0, &vm.name)).map(|(_, number)| number).collect()
 }
 
 /// Ranks the QEMU versions of the nodes, equal versions alike; `None` for those without a number.

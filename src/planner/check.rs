@@ -218,9 +218,10 @@ impl<'a> Replay<'a> {
             (Some(target), Some(source)) => target.is_older_than(source),
             _ => false,
         };
-        let crowded = self.policy.anti_affinity.iter().filter(|group| group.matches(&vm.name)).any(|group| {
+        let apart = self.policy.anti_affinity.iter().filter(|group| group.matches(vm.id, &vm.name));
+        let crowded = apart.into_iter().any(|group| {
             let mut there = self.at.iter().filter(|(other, node)| **node == target && **other != vm.id);
-            there.any(|(other, _)| group.matches(&self.vms[other].name))
+            there.any(|(other, _)| group.matches(*other, &self.vms[other].name))
         });
         let full = to.vm_limit.is_some_and(|limit| self.sums[&target].vms >= u64::from(limit));
         let unknown = to.memory_total.is_none_or(|m| m.0 == 0) || to.cpu_total.is_none_or(|c| c == 0);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClusterId, NodeId, VmId};
+use crate::model::{ClusterId, NodeId, VmId, find};
 
 /// Everything the planner obeys besides the snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ pub enum Direction {
     Both,
 }
 
-/// A name or an id, as a person writes it.
+/// A name, a pattern or an id, as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Selector(pub String);
@@ -139,7 +139,7 @@ impl Selector {
     /// Tells whether this names the node or VM of that id and name.
     #[must_use]
     pub fn matches(&self, id: u64, name: &str) -> bool {
-        self.0 == name || self.0.parse() == Ok(id)
+        find::names(&self.0, id, name)
     }
 
     /// Tells whether this names that node.
@@ -149,17 +149,16 @@ impl Selector {
     }
 }
 
-/// One group of VM name patterns: no two VMs that match may share a node.
+/// One group of VMs by names, patterns and ids: no two of them may share a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AntiAffinity(pub Vec<String>);
 
 impl AntiAffinity {
-    /// Tells whether a VM of that name belongs to the group; `*` is any text, `?` any one character.
+    /// Tells whether the VM of that id and name belongs to the group.
     #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        let name: Vec<char> = name.chars().collect();
-        self.0.iter().any(|pattern| wildcard(&pattern.chars().collect::<Vec<_>>(), &name))
+    pub fn matches(&self, id: VmId, name: &str) -> bool {
+        self.0.iter().any(|member| find::names(member, id.0, name))
     }
 }
 
@@ -189,55 +188,4 @@ pub enum RestWhy {
     Failed,
     /// Its migration is under way, or nobody knows yet how it ended.
     InFlight,
-}
-
-/// Greedy match with one point of return: linear in practice, quadratic at worst.
-fn wildcard(pattern: &[char], name: &[char]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p + 1, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((after_star, matched)) = star else { return false };
-                star = Some((after_star, matched + 1));
-                p = after_star;
-                n = matched + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_whole_names() {
-        let group = AntiAffinity(vec!["db-*".into(), "web-?".into()]);
-        for (name, expected) in [
-            ("db-1", true),
-            ("db-", true),
-            ("adb-1", false),
-            ("web-1", true),
-            ("web-12", false),
-            ("web-", false),
-        ] {
-            assert_eq!(group.matches(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_star_gives_back_what_it_took_too_much() {
-        assert!(AntiAffinity(vec!["a*b*c".into()]).matches("aXbYbZc"));
-        assert!(!AntiAffinity(vec!["a*b*c".into()]).matches("aXbYbZ"));
-    }
 }

@@ -2,16 +2,10 @@
 
 use super::{Change, Changed, Refused, core::Core};
 use crate::{
-    model::{NodeInfo, Person, Snapshot},
+    model::{NodeInfo, Person, find},
     planner::{Direction, Exclusion, ExclusionWhy, Selector},
     store::{Pause, Settings as ChatSettings},
 };
-
-/// Names less alike than this are no suggestion (Jaro-Winkler, 1 is equal).
-const LIKENESS_MIN: f64 = 0.75;
-
-/// More suggestions than this are a list, not a hint.
-const SUGGESTIONS_MAX: usize = 3;
 
 impl Core {
     pub(super) async fn change(&self, change: Change, by: &Person) -> Result<Changed, Refused> {
@@ -104,34 +98,11 @@ impl Core {
             Some(picture) => picture,
             None => self.look().await?,
         };
-        find_node(&picture.snapshot, wanted)
+        find::node(&picture.snapshot, wanted).cloned().map_err(Refused::Missed)
     }
 }
 
 /// A wider or equal exclusion takes the place of a narrower one.
 fn overlaps(known: &Exclusion, newer: &Exclusion) -> bool {
     newer.direction == Direction::Both || known.direction == newer.direction
-}
-
-fn find_node(snapshot: &Snapshot, wanted: &str) -> Result<NodeInfo, Refused> {
-    let matching: Vec<_> =
-        snapshot.nodes.iter().filter(|node| Selector(wanted.into()).is_node(node.id, &node.name)).collect();
-    match matching.as_slice() {
-        [only] => Ok((*only).clone()),
-        [] => Err(Refused::NoSuchNode { found: wanted.to_owned(), similar: similar(snapshot, wanted) }),
-        several => {
-            let ids = several.iter().map(|node| node.id).collect();
-            Err(Refused::AmbiguousNode { found: wanted.to_owned(), ids })
-        }
-    }
-}
-
-fn similar(snapshot: &Snapshot, wanted: &str) -> Vec<String> {
-    let wanted = wanted.to_lowercase();
-    let likeness = |name: &str| strsim::jaro_winkler(&wanted, &name.to_lowercase());
-    let mut alike: Vec<_> = snapshot.nodes.iter().map(|node| (likeness(&node.name), &node.name)).collect();
-    alike.retain(|(likeness, _)| *likeness >= LIKENESS_MIN);
-    alike.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1)));
-    alike.dedup_by(|one, other| one.1 == other.1);
-    alike.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name.clone()).collect()
 }

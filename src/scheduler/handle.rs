@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     balancer::Picture,
-    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId},
+    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
     planner::{Direction, Exclusion},
     store::{JournalEntry, Mode, Pause, ReplyTo},
 };
@@ -43,20 +43,16 @@ pub struct LastCycle {
 /// Why a request was not carried out. Not an error of the program: the person gets it as an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refused {
-    NoSuchCluster {
-        found: String,
-        known: Vec<(ClusterId, String)>,
-    },
+    /// What the person named is nothing, or could be several things.
+    Missed(Missed),
+    /// No cluster was named, and there are several.
     WhichCluster {
         known: Vec<(ClusterId, String)>,
     },
-    NoSuchNode {
-        found: String,
-        similar: Vec<String>,
-    },
-    AmbiguousNode {
-        found: String,
-        ids: Vec<NodeId>,
+    /// `CLUSTER_IDS` leaves it out.
+    NotOurs {
+        cluster: ClusterId,
+        name: String,
     },
     /// A plan of this cluster is being carried out.
     Busy {

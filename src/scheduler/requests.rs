@@ -3,8 +3,8 @@
 use super::{Approved, Balanced, Changed, Picture, Refused, Status, core::Core, handle::Request};
 use crate::{
     event::Event,
-    model::{Asked, ClusterId, Person, ProposalId, VmId},
-    planner::{ClusterPlan, Revalidated},
+    model::{Asked, ClusterId, Person, ProposalId, VmId, find},
+    planner::Revalidated,
     store::{Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, StepState, StoreError, Vote},
 };
 
@@ -101,7 +101,7 @@ impl Core {
             return Err(Refused::Busy { proposal: running });
         }
         let Some(plan) = picture.plan_of(cluster) else {
-            return Err(Refused::NoSuchCluster { found: cluster.to_string(), known: known(picture) });
+            return Err(unplanned(picture, cluster));
         };
         if plan.migrations.is_empty() {
             // An incomplete picture says nothing about what is pending.
@@ -285,26 +285,26 @@ fn is_running(proposal: &Proposal) -> bool {
     matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. })
 }
 
-/// By name or id among the clusters that are planned for; without either where there is only one.
+/// Finds the cluster that a person means; the only one where none is named.
 fn find_cluster(picture: &Picture, wanted: Option<&str>) -> Result<ClusterId, Refused> {
-    let known = known(picture);
-    let Some(wanted) = wanted else {
-        return match known.as_slice() {
-            [(only, _)] => Ok(*only),
-            _ => Err(Refused::WhichCluster { known }),
-        };
-    };
-    let by_name: Vec<_> = known.iter().filter(|(_, name)| name == wanted).map(|(id, _)| *id).collect();
-    let by_id = || known.iter().find(|(id, _)| wanted.parse() == Ok(id.0)).map(|(id, _)| *id);
-    match by_name.as_slice() {
-        [only] => Ok(*only),
-        [] => by_id().ok_or(Refused::NoSuchCluster { found: wanted.to_owned(), known }),
-        [_, ..] => by_id().ok_or(Refused::WhichCluster { known }),
+    if let Some(wanted) = wanted {
+        return Ok(find::cluster(&picture.snapshot, wanted).map_err(Refused::Missed)?.id);
+    }
+    match picture.plan.clusters.as_slice() {
+        [only] => Ok(only.cluster),
+        several => {
+            let known = several.iter().map(|plan| (plan.cluster, plan.name.clone())).collect();
+            Err(Refused::WhichCluster { known })
+        }
     }
 }
 
-fn known(picture: &Picture) -> Vec<(ClusterId, String)> {
-    picture.plan.clusters.iter().map(|plan: &ClusterPlan| (plan.cluster, plan.name.clone())).collect()
+/// Why there is no plan of a cluster: it is gone, or it is not ours to plan for.
+fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
+    match find::cluster(&picture.snapshot, &cluster.to_string()) {
+        Ok(known) => Refused::NotOurs { cluster, name: known.name.clone() },
+        Err(missed) => Refused::Missed(missed),
+    }
 }
 
 fn list(ids: &[ProposalId]) -> String {

@@ -17,6 +17,7 @@ use russh::keys::{
     ssh_key::{known_hosts::HostPatterns, public::KeyData},
 };
 use sha1::Sha1;
+use wildmatch::WildMatch;
 
 use super::{HostKeyCheck, Settings, SshError, SshFailure, settings::Target};
 
@@ -204,29 +205,7 @@ fn matches(hosts: &HostPatterns, name: &str) -> bool {
 
 /// `*` is any text, `?` any one character, case does not matter.
 fn wildcard(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<u8> = pattern.to_ascii_lowercase().into_bytes();
-    let name = name.as_bytes();
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p + 1, n));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((after_star, matched)) = star else { return false };
-                star = Some((after_star, matched + 1));
-                p = after_star;
-                n = matched + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
+    WildMatch::new_case_insensitive(pattern).matches(name)
 }
 
 /// An RSA key signs under several names; the key is the same.
@@ -661,13 +640,6 @@ mod tests {
         fn no_known_hosts_file_can_break_the_check(text in "(@?[a-z|*,!\\[\\]:1 \t#=-]{0,40}(ssh-ed25519)? ?[A-Za-z+/=]{0,30}\n?){0,6}") {
             let known = known_hosts(&text);
             prop_assert_ne!(known.verdict(&at("node-1", 22), &key()), Known::Yes);
-        }
-
-        #[test]
-        fn a_wildcard_never_panics_and_a_star_takes_all(pattern in "[a-z*?]{0,12}", name in "[a-z]{0,12}") {
-            wildcard(&pattern, &name);
-            let star = format!("{name}*");
-            prop_assert!(wildcard(&star, &name));
         }
     }
 

@@ -4,6 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use chrono::TimeDelta;
 
+use crate::model::alike::closest;
+
 /// What is wrong with the words behind a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
@@ -23,9 +25,6 @@ pub enum Problem {
 
 /// A pause or an exclusion for longer is one without an end.
 const LASTS_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// Least likeness (Jaro-Winkler, 0 to 1) for a did-you-mean. Below it the suggestions look random.
-const SIMILAR_ENOUGH: f64 = 0.75;
 
 /// One word, and whether it stood in quotes: a quoted word is never a time or a number.
 #[derive(Debug, PartialEq, Eq)]
@@ -172,15 +171,6 @@ fn time(word: &str) -> Result<TimeDelta, Problem> {
         .filter(|lasts| (Duration::from_secs(1)..=LASTS_MAX).contains(lasts))
         .and_then(|lasts| TimeDelta::from_std(lasts).ok())
         .ok_or_else(|| Problem::NotATime(word.to_owned()))
-}
-
-/// Returns the value of the word that is most like `word`; `None` where none is like it.
-pub(super) fn closest<T>(word: &str, known: impl Iterator<Item = (&'static str, T)>) -> Option<T> {
-    known
-        .map(|(name, value)| (strsim::jaro_winkler(word, name), value))
-        .filter(|(likeness, _)| *likeness >= SIMILAR_ENOUGH)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     event::Alert,
-    model::{ClusterId, Mib, NodeId, ProposalId, Trouble, VmId},
+    model::{
+        ClusterId, Mib, NodeId, ProposalId, Trouble, VmId,
+        find::{self, MissedWhy},
+    },
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings},
@@ -178,13 +181,24 @@ async fn two_approvals_are_two_people_other_than_the_asker() {
 // ---- balance
 
 #[tokio::test]
+async fn a_cluster_that_is_called_like_the_id_of_another_is_a_choice_for_balance_as_for_status() {
+    let world = World::builder().cluster("2").node(SimNode::new("kvm-01")).cluster("spb");
+    let bot = Bot::start(world.node(SimNode::new("kvm-02")).build(), Mode::Off).await;
+    let Err(Refused::Missed(missed)) = bot.balance(Some("2")).await else { unreachable!("two are meant") };
+    let snapshot = bot.handle.look().await.unwrap().snapshot;
+    assert_eq!(find::cluster(&snapshot, "2"), Err(missed), "what /status finds");
+    assert!(bot.balance(Some("SPB")).await.is_ok());
+}
+
+#[tokio::test]
 async fn balance_says_what_it_cannot_do() {
     let world = World::generate(&Scale { clusters: 2, nodes: 8, vms: 80, ..Scale::default() });
     let bot = Bot::start(world, Mode::Off).await;
     assert!(matches!(bot.balance(None).await, Err(Refused::WhichCluster { known }) if known.len() == 2));
-    assert!(
-        matches!(bot.balance(Some("spb")).await, Err(Refused::NoSuchCluster { known, .. }) if known.len() == 2)
-    );
+    let Err(Refused::Missed(missed)) = bot.balance(Some("zzz")).await else {
+        unreachable!("no such cluster")
+    };
+    assert!(matches!(missed.why, MissedWhy::Unknown { known, .. } if known.len() == 2));
     let name = bot.handle.look().await.unwrap().plan.clusters[1].name.clone();
     let by_name = bot.balance(Some(&name)).await.unwrap();
     let by_id = bot.balance(Some("2")).await.unwrap();
@@ -509,14 +523,17 @@ async fn nodes_are_found_by_name_and_id_and_guessed_at() {
     assert_eq!(bot.store().settings().unwrap().exclusions.len(), 1, "the newer in place of the older");
     assert_eq!(include("kvm-01").await, Ok(first()));
     assert_eq!(include("kvm-01").await, Ok(Changed::Already));
-    let ids = vec![NodeId(11), NodeId(12)];
-    assert_eq!(exclude("kvm-02").await, Err(Refused::AmbiguousNode { found: "kvm-02".into(), ids }));
-    let Err(Refused::NoSuchNode { similar, .. }) = exclude("KVM-1").await else {
-        unreachable!("no such node")
+    assert_eq!(exclude("KVM-01").await, Ok(first()), "as /node finds it");
+    let missed = async |node: &str| match exclude(node).await {
+        Err(Refused::Missed(missed)) => missed.why,
+        other => unreachable!("{other:?}"),
     };
-    assert_eq!(similar.first().map(String::as_str), Some("kvm-01"));
-    let nothing = Refused::NoSuchNode { found: "zzz".into(), similar: Vec::new() };
-    assert_eq!(exclude("zzz").await, Err(nothing));
+    let MissedWhy::Several(choices) = missed("kvm-02").await else { unreachable!("in both clusters") };
+    let choices: Vec<_> = choices.iter().map(|it| (it.id, it.cluster.as_deref())).collect();
+    assert_eq!(choices, [(11, Some("msk")), (12, Some("spb"))]);
+    let MissedWhy::Unknown { similar, .. } = missed("KVM-1").await else { unreachable!("no such node") };
+    assert_eq!(similar.first().map(|it| it.name.as_str()), Some("kvm-01"));
+    assert!(matches!(missed("zzz").await, MissedWhy::Unknown { similar, .. } if similar.is_empty()));
 }
 
 /// A running scheduler over a simulated platform.

@@ -157,12 +157,13 @@ fn an_excluded_target_is_not_used() {
 fn vms_that_must_stay_are_skipped_with_their_reason() {
     let until = noon() + TimeDelta::minutes(30);
     type Hold = fn(&mut Snapshot, &mut Policy);
-    let cases: [(SkipWhy, Hold); 6] = [
+    let cases: [(SkipWhy, Hold); 7] = [
         (SkipWhy::Blocked(Block::Snapshots), |s, _| s.vms[2].blocked_by = vec![Block::Snapshots]),
         (SkipWhy::Blocked(Block::BalancerMode), |s, _| s.vms[2].blocked_by = vec![Block::BalancerMode]),
         (SkipWhy::State("stopped".into()), |s, _| s.vms[2].state = "stopped".into()),
         (SkipWhy::Pinned, |_, p| p.pinned = vec![Selector("vm-00003".into())]),
         (SkipWhy::Pinned, |_, p| p.pinned = vec![Selector("3".into())]),
+        (SkipWhy::Pinned, |_, p| p.pinned = vec![Selector("VM-*3".into())]),
         (SkipWhy::Resting { until, why: RestWhy::Failed }, |_, p| {
             let until = noon() + TimeDelta::minutes(30);
             p.resting.insert(VmId(3), Rest { until, why: RestWhy::Failed });

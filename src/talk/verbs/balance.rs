@@ -1,7 +1,10 @@
 //! `/balance [cluster]`: computes a plan. Its proposal is a message of its own, with the buttons to decide.
 
 use crate::{
-    model::ClusterId,
+    model::{
+        ClusterId,
+        find::{self, Kind, Missed},
+    },
     planner::ClusterPlan,
     scheduler::{Balanced, Refused},
     talk::{
@@ -33,7 +36,7 @@ struct Balance {
 impl Balance {
     fn of_button(rest: &str) -> Option<Self> {
         let cluster = ClusterId(rest.parse().ok()?);
-        Some(Self { cluster: Some(cluster.to_string()) })
+        Some(Self { cluster: Some(find::by_id(cluster.0)) })
     }
 }
 
@@ -63,9 +66,14 @@ pub(super) fn buttons(view: &View, clusters: &[(ClusterId, String)]) -> Vec<Vec<
 /// Returns the answer to a request that was refused. Where it needs another cluster, each has a button.
 pub(in crate::talk) fn refusal(view: &View, refused: &Refused) -> Page {
     let mut page = view.line(view.refused(refused));
-    if let Refused::WhichCluster { known } | Refused::NoSuchCluster { known, .. } = refused {
-        page.buttons = buttons(view, known);
-    }
+    page.buttons = match refused {
+        Refused::WhichCluster { known } => buttons(view, known),
+        Refused::Missed(Missed { kind: Kind::Cluster, why, .. }) => {
+            let clusters = why.choices().iter().map(|choice| (ClusterId(choice.id), choice.name.clone()));
+            buttons(view, &clusters.collect::<Vec<_>>())
+        }
+        _ => Vec::new(),
+    };
     page
 }
 
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn its_button_names_the_cluster() {
-        assert_eq!(Balance::of_button("7"), Some(Balance { cluster: Some("7".into()) }));
+        assert_eq!(Balance::of_button("7"), Some(Balance { cluster: Some("#7".into()) }));
         assert_eq!(Balance::of_button("x"), None);
     }
 }

@@ -46,11 +46,12 @@ fn page(view: &View, status: &Status) -> Page {
 
 fn line(view: &View, closed: &Exclusion, status: &Status) -> String {
     let nodes = status.picture.iter().flat_map(|picture| &picture.snapshot.nodes);
-    let known = nodes.into_iter().find(|node| closed.node.is_node(node.id, &node.name));
-    let node = known.map_or_else(
-        || code(&name(&closed.node.0)),
-        |node| format!("{} ({})", code(&name(&node.name)), node.id),
-    );
+    let named: Vec<_> = nodes.filter(|node| closed.node.is_node(node.id, &node.name)).collect();
+    let node = match named.as_slice() {
+        [only] => format!("{} ({})", code(&name(&only.name)), only.id),
+        // A pattern, or a node that is gone: as it was written.
+        _ => code(&name(&closed.node.0)),
+    };
     let mut line = format!("· {node}: {}", view.direction(closed.direction));
     if let Some(until) = closed.until {
         let until = view.time(until, status.now);

@@ -24,9 +24,11 @@ pub(super) use balance::refusal;
 pub(super) use cancel::cancel_by_press;
 pub use history::{HistoryPage, HistoryRow};
 
+use crate::model::alike::closest;
+
 use super::{
     access::{Place, Role},
-    grammar::{Problem, Rest, closest},
+    grammar::{Problem, Rest},
     proposal,
     verb::{Act, Verb},
 };

@@ -3,14 +3,17 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{Snapshot, WhyUnmeasured},
+    model::{
+        Snapshot, WhyUnmeasured,
+        find::{self, Kind, Missed},
+    },
     planner::{self, NodeExplained, NodeOverview},
     scheduler::{Picture, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, Verb, boxed},
-        view::{Found, Page, View, find_node},
+        view::{Page, View},
         words::{
             Arg, args,
             format::{code, name},
@@ -42,12 +45,14 @@ impl Act for Node {
 
 fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {
     let Picture { snapshot, policy, .. } = picture;
-    match find_node(snapshot, named) {
-        Found::One(id) => planner::explain_node(snapshot, policy, id)
-            .map_or_else(|| view.no_such(named, &[]), |node| page(view, &node, snapshot, now)),
-        Found::Several(ids) => view.ambiguous(named, &ids),
-        Found::None { similar } => view.no_such(named, &similar),
-    }
+    let node = match find::node(snapshot, named) {
+        Ok(node) => node.id,
+        Err(missed) => return view.line(view.missed(&missed)),
+    };
+    planner::explain_node(snapshot, policy, node).map_or_else(
+        || view.line(view.missed(&Missed::nothing(Kind::Node, named))),
+        |node| page(view, &node, snapshot, now),
+    )
 }
 
 fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Page {

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 
 use super::balance;
 use crate::{
-    model::{ClusterId, ForeignMigration, Snapshot, WhyUnmeasured},
+    model::{ClusterId, ForeignMigration, Snapshot, WhyUnmeasured, find},
     planner::{self, NodeOverview, Overview, Resource},
-    scheduler::{Picture, Refused, Status},
+    scheduler::{Picture, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
-        view::{Found, Page, View, find_cluster},
+        view::{Page, View},
         words::{
             Arg, args, escape,
             format::{bold, code, listed, name},
@@ -78,13 +78,9 @@ impl Act for Refresh {
 }
 
 fn of_cluster(named: &str, status: &Status, view: &View) -> Page {
-    view.of_picture(status, |Picture { snapshot, .. }| match find_cluster(snapshot, named) {
-        Found::One(id) => view.status(status, Some(id)),
-        Found::Several(ids) => view.ambiguous(named, &ids),
-        Found::None { .. } => {
-            let known = snapshot.clusters.iter().map(|c| (c.id, c.name.clone())).collect();
-            view.line(view.refused(&Refused::NoSuchCluster { found: named.into(), known }))
-        }
+    view.of_picture(status, |Picture { snapshot, .. }| match find::cluster(snapshot, named) {
+        Ok(cluster) => view.status(status, Some(cluster.id)),
+        Err(missed) => view.line(view.missed(&missed)),
     })
 }
 

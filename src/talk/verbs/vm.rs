@@ -3,14 +3,17 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::Snapshot,
+    model::{
+        Snapshot,
+        find::{self, Kind, Missed},
+    },
     planner::{self, TargetRefusal, VmExplained},
     scheduler::{Picture, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, Verb, boxed},
-        view::{Found, Page, View, find_vm},
+        view::{Page, View},
         words::{
             Arg, args, escape,
             format::{code, name, names},
@@ -45,12 +48,14 @@ impl Act for Vm {
 
 fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {
     let Picture { snapshot, policy, .. } = picture;
-    match find_vm(snapshot, named) {
-        Found::One(id) => planner::explain_vm(snapshot, policy, id)
-            .map_or_else(|| view.no_such(named, &[]), |vm| page(view, &vm, snapshot, now)),
-        Found::Several(ids) => view.ambiguous(named, &ids),
-        Found::None { similar } => view.no_such(named, &similar),
-    }
+    let vm = match find::vm(snapshot, named) {
+        Ok(vm) => vm.id,
+        Err(missed) => return view.line(view.missed(&missed)),
+    };
+    planner::explain_vm(snapshot, policy, vm).map_or_else(
+        || view.line(view.missed(&Missed::nothing(Kind::Vm, named))),
+        |vm| page(view, &vm, snapshot, now),
+    )
 }
 
 fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Page {

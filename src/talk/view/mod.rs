@@ -15,7 +15,6 @@ use chrono_tz::Tz;
 use super::words::{Arg, Language, Words, args, escape, format, plain};
 
 pub use answers::StalePress;
-pub(super) use platform::{Found, find_cluster, find_node, find_vm};
 
 /// Telegram takes 4096 UTF-16 units of text; some are left for the line that says how a text goes on.
 const PAGE_UNITS_MAX: usize = 3900;

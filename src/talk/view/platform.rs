@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Page, View};
+use super::View;
 use crate::{
-    model::{ClusterId, NodeId, Snapshot, VmId, WhyUnmeasured},
+    model::WhyUnmeasured,
     planner::{NodeOverview, NodeReading, Resource},
     store::{JournalEntry, JournalState, Pause},
     talk::words::{
         Arg, args, escape,
-        format::{name, names, words},
+        format::{name, words},
     },
 };
 
@@ -91,76 +91,4 @@ impl View {
             ],
         )
     }
-
-    /// Returns that there is no such VM or node, with names that are like it.
-    pub(in crate::talk) fn no_such(&self, found: &str, similar: &[String]) -> Page {
-        let sorry = self.say("no-such", args![found = name(found)]);
-        let line = if similar.is_empty() {
-            sorry
-        } else {
-            let similar = names(similar.iter().map(String::as_str));
-            format!("{sorry} {}", self.say("did-you-mean", args![similar = similar]))
-        };
-        self.page(vec![line])
-    }
-
-    /// Returns that several VMs or nodes have that name, with their ids.
-    pub(in crate::talk) fn ambiguous(&self, found: &str, ids: &[u64]) -> Page {
-        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        let ids = names(ids.iter().map(String::as_str));
-        self.page(vec![self.say("refused-ambiguous", args![found = name(found), ids = ids])])
-    }
-}
-
-/// A VM or a node that somebody named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found<Id> {
-    One(Id),
-    Several(Vec<u64>),
-    None { similar: Vec<String> },
-}
-
-/// Finds a node by name or id.
-pub(crate) fn find_node(snapshot: &Snapshot, named: &str) -> Found<NodeId> {
-    find(named, snapshot.nodes.iter().map(|node| (node.id.0, node.name.as_str())), NodeId)
-}
-
-/// Finds a VM by name or id.
-pub(crate) fn find_vm(snapshot: &Snapshot, named: &str) -> Found<VmId> {
-    find(named, snapshot.vms.iter().map(|vm| (vm.id.0, vm.name.as_str())), VmId)
-}
-
-/// Finds a cluster by name or id.
-pub(crate) fn find_cluster(snapshot: &Snapshot, named: &str) -> Found<ClusterId> {
-    find(named, snapshot.clusters.iter().map(|c| (c.id.0, c.name.as_str())), ClusterId)
-}
-
-/// The id wins over the name, the exact name over one in other letters.
-fn find<'a, Id>(
-    named: &str,
-    all: impl Iterator<Item = (u64, &'a str)> + Clone,
-    id: impl Fn(u64) -> Id,
-) -> Found<Id> {
-    let by_id = named.parse::<u64>().ok();
-    if let Some((found, _)) = all.clone().find(|(known, _)| Some(*known) == by_id) {
-        return Found::One(id(found));
-    }
-    let exact: Vec<_> = all.clone().filter(|(_, name)| *name == named).map(|(id, _)| id).collect();
-    let folded = named.to_lowercase();
-    let loose = || all.clone().filter(|(_, name)| name.to_lowercase() == folded).map(|(id, _)| id).collect();
-    let found: Vec<u64> = if exact.is_empty() { loose() } else { exact };
-    match found[..] {
-        [one] => Found::One(id(one)),
-        [] => Found::None { similar: similar(&folded, all.map(|(_, name)| name)) },
-        _ => Found::Several(found),
-    }
-}
-
-fn similar<'a>(named: &str, all: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut likely: Vec<_> = all
-        .map(|name| (strsim::jaro_winkler(named, &name.to_lowercase()), name))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .collect();
-    likely.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
-    likely.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }

@@ -7,7 +7,10 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     event::{Alert, KnownSwitches},
-    model::{ApiFailure, ClusterId, Person, ProposalId, StoreFailure, Trouble, VmId},
+    model::{
+        ApiFailure, ClusterId, Person, ProposalId, StoreFailure, Trouble, VmId,
+        find::{Choice, Kind, Missed, MissedWhy},
+    },
     scheduler::Refused,
     store::{Approval, Approver, Origin, ProposalState, StepState},
     talk::{
@@ -149,15 +152,17 @@ fn a_plan_that_fits_one_message_is_one_message() {
 fn refusals() {
     let id = ProposalId(12);
     let known = vec![(ClusterId(1), "msk".to_owned()), (ClusterId(2), "spb".to_owned())];
+    let clusters = known.iter().map(|(id, name)| choice(Kind::Cluster, id.0, name, None)).collect();
+    let node = |id, cluster: &str| choice(Kind::Node, id, "node<1>", Some(cluster.to_owned()));
+    let unknown = |similar| MissedWhy::Unknown { similar, known: Vec::new() };
+    let missed = |kind, why| Refused::Missed(Missed { kind, wanted: "n".into(), why });
     let all = [
-        Refused::NoSuchCluster { found: "x".into(), known: known.clone() },
+        missed(Kind::Cluster, MissedWhy::Unknown { similar: Vec::new(), known: clusters }),
+        missed(Kind::Node, unknown(vec![node(10, "msk")])),
+        missed(Kind::VmOrNode, unknown(Vec::new())),
+        missed(Kind::Vm, MissedWhy::Several(vec![node(10, "msk"), node(40, "spb")])),
         Refused::WhichCluster { known },
-        Refused::NoSuchNode { found: "n".into(), similar: vec!["node-001".into()] },
-        Refused::NoSuchNode { found: "n".into(), similar: Vec::new() },
-        Refused::AmbiguousNode {
-            found: "n".into(),
-            ids: vec![crate::model::NodeId(1), crate::model::NodeId(2)],
-        },
+        Refused::NotOurs { cluster: ClusterId(2), name: "spb".into() },
         Refused::Busy { proposal: id },
         Refused::NoSuchProposal(id),
         Refused::NotPending { proposal: id },
@@ -353,4 +358,8 @@ pub(crate) fn fits_telegram(page: &Page) {
     assert!(
         buttons.iter().all(|button| !button.label.is_empty() && button.data.len() <= BUTTON_DATA_BYTES_MAX)
     );
+}
+
+fn choice(kind: Kind, id: u64, name: &str, cluster: Option<String>) -> Choice {
+    Choice { kind, id, name: name.into(), cluster }
 }

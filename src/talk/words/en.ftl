@@ -272,7 +272,6 @@ vm-movable = { $n ->
    *[other] Movable; { $n } nodes would take it:
 }
 vm-no-target = Movable, but no node takes it: { $why }
-no-such = There is no { $found }.
 
 running-title = { $n ->
     [one] { $n } migration is running
@@ -338,11 +337,15 @@ stranger-channel = You write as a channel or a chat ({ $id }). Write as yourself
 stranger-not-listed = You are on no list of mine. Your id is { $id }: an administrator can add it to TELEGRAM_VIEWER_IDS, TELEGRAM_OPERATOR_IDS or TELEGRAM_ADMIN_IDS.
 stranger-other-chat = This chat is not configured. Your id is { $id }, this chat's is { $chat }: an administrator can set TELEGRAM_CHAT_ID or add your id to a list.
 
-refused-no-cluster = There is no cluster { $found }. Known: { $known }
+missed-cluster = There is no cluster { $found }.
+missed-node = There is no node { $found }.
+missed-vm = There is no VM { $found }.
+missed-vm-or-node = There is no VM or node { $found }.
+missed-known = Known: { $known }
+missed-several = { $found } could be several: { $choices }. Name one by its id: #{ $id }.
+choice-in = { $name } ({ $id }) in { $cluster }
 which-cluster = Which cluster?
-refused-no-node = There is no node { $found }.
-refused-no-node-similar = There is no node { $found }. Did you mean { $similar }?
-refused-ambiguous = Several are called { $found }. Say the id: { $ids }
+refused-not-ours = Cluster { $cluster } ({ $id }) is not mine: CLUSTER_IDS leaves it out.
 refused-busy = Plan { $plan } is running in this cluster; wait for it, or /cancel.
 refused-no-plan = There is no plan { $plan }.
 refused-not-pending = Plan { $plan } is not open any more: it was decided, or a newer one took its place.

@@ -4,10 +4,13 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Arg, Words, args, escape,
-    format::{code, name, names, words},
+    format::{code, listed, name, names, words},
 };
 use crate::{
-    model::{Block, NodeId, VmId},
+    model::{
+        Block, VmId,
+        find::{Choice, Kind, Missed, MissedWhy},
+    },
     planner::{
         Direction, ExclusionWhy, Hold, MoveWhy, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded,
         Strain, TargetRefusal,
@@ -275,20 +278,10 @@ impl Words {
     #[must_use]
     pub fn refused(&self, refused: &Refused) -> String {
         match refused {
-            Refused::NoSuchCluster { found, known } => self.say(
-                "refused-no-cluster",
-                args![found = name(found), known = names(cluster_names(known).iter().map(String::as_str))],
-            ),
+            Refused::Missed(missed) => self.missed(missed),
             Refused::WhichCluster { .. } => self.say("which-cluster", args![]),
-            Refused::NoSuchNode { found, similar } if similar.is_empty() => {
-                self.say("refused-no-node", args![found = name(found)])
-            }
-            Refused::NoSuchNode { found, similar } => self.say(
-                "refused-no-node-similar",
-                args![found = name(found), similar = names(similar.iter().map(String::as_str))],
-            ),
-            Refused::AmbiguousNode { found, ids } => {
-                self.say("refused-ambiguous", args![found = name(found), ids = node_ids(ids)])
+            Refused::NotOurs { cluster, name: called } => {
+                self.say("refused-not-ours", args![cluster = name(called), id = cluster.to_string()])
             }
             Refused::Busy { proposal } => self.say("refused-busy", args![plan = proposal.to_string()]),
             Refused::NoSuchProposal(id) => self.say("refused-no-plan", args![plan = id.to_string()]),
@@ -307,17 +300,44 @@ impl Words {
         }
     }
 
+    /// Says what there is instead of the one thing that a person named.
+    pub fn missed(&self, missed: &Missed) -> String {
+        let found = name(&missed.wanted);
+        let listed = |choices: &[Choice]| Arg::Html(listed(choices.iter().map(|choice| self.choice(choice))));
+        let (similar, known) = match &missed.why {
+            MissedWhy::Several(choices) => {
+                let id = choices.first().map(|choice| choice.id.to_string()).unwrap_or_default();
+                return self.say("missed-several", args![found = found, choices = listed(choices), id = id]);
+            }
+            MissedWhy::Unknown { similar, known } => (similar, known),
+        };
+        let kind = match missed.kind {
+            Kind::Cluster => "missed-cluster",
+            Kind::Node => "missed-node",
+            Kind::Vm => "missed-vm",
+            Kind::VmOrNode => "missed-vm-or-node",
+        };
+        let sorry = self.say(kind, args![found = found]);
+        match (similar.as_slice(), known.as_slice()) {
+            ([], []) => sorry,
+            ([], known) => format!("{sorry} {}", self.say("missed-known", args![known = listed(known)])),
+            (similar, _) => {
+                format!("{sorry} {}", self.say("did-you-mean", args![similar = listed(similar)]))
+            }
+        }
+    }
+
+    /// `node-1 (10) in msk`.
+    fn choice(&self, choice: &Choice) -> String {
+        let (called, id) = (name(&choice.name), choice.id.to_string());
+        match &choice.cluster {
+            Some(cluster) => self.say("choice-in", args![name = called, id = id, cluster = name(cluster)]),
+            None => format!("{} ({id})", escape(&called)),
+        }
+    }
+
     /// `web-1 (1000)`: the name in a face that is copied by a tap.
     pub(crate) fn vm(&self, vm_name: &str, id: VmId) -> String {
         format!("{} ({id})", code(&name(vm_name)))
     }
-}
-
-fn cluster_names(known: &[(crate::model::ClusterId, String)]) -> Vec<String> {
-    known.iter().map(|(id, name)| format!("{name} ({id})")).collect()
-}
-
-fn node_ids(ids: &[NodeId]) -> String {
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    names(ids.iter().map(String::as_str))
 }

@@ -287,7 +287,6 @@ vm-movable = { $n ->
    *[many] Подвижна; её примут { $n } узлов:
 }
 vm-no-target = Подвижна, но ни один узел её не примет: { $why }
-no-such = { $found } не существует.
 
 running-title = { $n ->
     [one] Идёт { $n } перенос
@@ -355,11 +354,15 @@ stranger-channel = Вы пишете от имени канала или чат�
 stranger-not-listed = Вас нет в моих списках. Ваш номер { $id }: администратор может добавить его в TELEGRAM_VIEWER_IDS, TELEGRAM_OPERATOR_IDS или TELEGRAM_ADMIN_IDS.
 stranger-other-chat = Этот чат не настроен. Ваш номер { $id }, номер чата { $chat }: администратор может задать TELEGRAM_CHAT_ID или добавить ваш номер в список.
 
-refused-no-cluster = Кластера { $found } нет. Есть: { $known }
+missed-cluster = Кластера { $found } нет.
+missed-node = Узла { $found } нет.
+missed-vm = ВМ { $found } нет.
+missed-vm-or-node = Нет ни ВМ, ни узла { $found }.
+missed-known = Есть: { $known }
+missed-several = { $found } — это может быть одно из нескольких: { $choices }. Назовите номер: #{ $id }.
+choice-in = { $name } ({ $id }) в { $cluster }
 which-cluster = Какой кластер?
-refused-no-node = Узла { $found } нет.
-refused-no-node-similar = Узла { $found } нет. Может быть, { $similar }?
-refused-ambiguous = { $found } — имя не одно. Назовите номер: { $ids }
+refused-not-ours = Кластер { $cluster } ({ $id }) не мой: его нет в CLUSTER_IDS.
 refused-busy = В этом кластере выполняется план { $plan }; подождите его или /cancel.
 refused-no-plan = Плана { $plan } нет.
 refused-not-pending = План { $plan } уже закрыт: по нему решено, или его место занял новый.
