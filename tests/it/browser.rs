@@ -45,9 +45,9 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     page.until("a VM on its way", "return flights.size > 0 || world.tasks.length > 0").await;
     page.screenshot("migrating.png").await;
     // A page that misses how a migration ends, and then reads everything anew, keeps no ghost of its VM.
-    page.run("window.taking = takeTasks; window.takeTasks = () => {}").await;
+    page.run("window.taking = take.world; take.world = delta => taking({ ...delta, tasks: null })").await;
     page.until("the end of the plan", &bot_says("✓ done: [1-9]\\d* moved, 0 failed")).await;
-    page.run("window.takeTasks = taking; return load().then(() => true)").await;
+    page.run("take.world = taking; return load().then(() => true)").await;
     page.until("level bars", LEVEL_BARS).await;
     page.until("nothing on its way", "return flights.size === 0 && travelling.size === 0").await;
     page.say("/history").await;
@@ -281,13 +281,12 @@ const MEASURE: &str = "
         const frames = [], deltas = [], began = performance.now();
         let long = 0, last = null;
         // The page's own frames, as long as it has something to move.
-        const drawn = drawFlights;
-        window.drawFlights = now => {
-            if (last !== null) frames.push(now - last);
-            const goesOn = drawn(now);
-            last = goesOn ? now : null;
-            return goesOn;
-        };
+        const ask = window.requestAnimationFrame.bind(window);
+        window.requestAnimationFrame = draw => ask(now => {
+            if (last !== null && now > last) frames.push(now - last);
+            draw(now);
+            last = flights.size > 0 ? now : null;
+        });
         flip({ name: 'foreign_migration' });
         new PerformanceObserver(list => list.getEntries().forEach(task => { long += task.duration; }))
             .observe({ entryTypes: ['longtask'] });
@@ -302,6 +301,13 @@ const MEASURE: &str = "
         }, 5000);
     });
     return fetch('api/state').then(answer => answer.json()).then(all => measured(JSON.stringify(all.world).length));";
+
+/// What a script of a test begins with: the page's modules, which the browser has loaded already.
+const PARTS: &str =
+    "return Promise.all(['commands', 'connection', 'flights', 'log', 'map', 'switches', 'world']
+        .map(name => import(`/${name}.js`))).then(parts => {
+    const { menu, take, load, flights, log, map, flip, world, travelling, limits, percent, isOver } =
+        Object.assign({}, ...parts);";
 
 /// A node that is as full as a rush makes it; remembered, to look at it again.
 const FULL_NODE: &str = "window.full ??= [...world.nodes.values()].find(node => percent(node) >= 77)?.id;
@@ -426,7 +432,9 @@ impl Browser {
         Measured { frame_ms: number("frame"), long_share: number("long"), delta_share: number("delta") }
     }
 
+    /// Runs a script that sees what the page's modules export.
     async fn run(&self, script: &str) -> Value {
+        let script = format!("{PARTS} {script} }})");
         self.post("execute/sync", json!({ "script": script, "args": [] })).await
     }
 

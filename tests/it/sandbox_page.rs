@@ -32,16 +32,23 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn the_page_is_whole_and_loads_nothing_from_elsewhere() {
     let sandbox = started(Options::default()).await;
-    for (path, kind) in [("", "text/html"), ("style.css", "text/css"), ("app.js", "text/javascript")] {
-        let answer = reqwest::get(url(&sandbox, path)).await.unwrap();
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with(kind));
-        assert!(
-            answer.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'")
-        );
-        let text = answer.text().await.unwrap();
-        assert!(!text.contains("://") || path == "app.js", "{path} names an address");
-        assert!(!text.contains("innerHTML"), "{path} writes raw HTML");
+    for (path, kind) in [("", "text/html"), ("style.css", "text/css")] {
+        assert!(!part(&sandbox, path, kind).await.contains("://"), "{path} names an address");
     }
+    // The script's parts, found by following the imports.
+    let mut parts: Vec<(String, Vec<String>)> = Vec::new();
+    let mut open = vec!["app.js".to_owned()];
+    while let Some(name) = open.pop() {
+        let text = part(&sandbox, &name, "text/javascript").await;
+        assert!(text.starts_with("// "), "{name} does not say what it is for");
+        let imports: Vec<_> = text.split("\"./").skip(1).filter_map(|rest| rest.split_once('"')).collect();
+        let imports: Vec<_> = imports.into_iter().map(|(name, _)| name.to_owned()).collect();
+        let is_new = |name: &&String| !parts.iter().any(|(known, _)| known == *name) && !open.contains(name);
+        let new: Vec<_> = imports.iter().filter(is_new).cloned().collect();
+        open.extend(new);
+        parts.push((name, imports));
+    }
+    assert_eq!(circle(parts), Vec::<String>::new(), "these parts import each other");
 }
 
 #[tokio::test]
@@ -280,6 +287,32 @@ async fn served(sandbox: &Sandbox, file: &str) -> (String, Vec<u8>) {
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
     (kind, answer.bytes().await.unwrap().to_vec())
+}
+
+/// Returns a file of the page, which has the right type and may load nothing from elsewhere.
+async fn part(sandbox: &Sandbox, path: &str, kind: &str) -> String {
+    let answer = reqwest::get(url(sandbox, path)).await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert!(header("content-type").starts_with(kind), "{path}");
+    assert!(header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+    let text = answer.text().await.unwrap();
+    assert!(!text.contains("innerHTML"), "{path} writes raw HTML");
+    text
+}
+
+/// Returns the parts that are left when all whose imports are known have been taken away.
+fn circle(mut parts: Vec<(String, Vec<String>)>) -> Vec<String> {
+    let mut known = Vec::new();
+    loop {
+        let is_free = |(_, imports): &(String, Vec<String>)| imports.iter().all(|name| known.contains(name));
+        let (free, rest): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_free);
+        if free.is_empty() {
+            return rest.into_iter().map(|(name, _)| name).collect();
+        }
+        known.extend(free.into_iter().map(|(name, _)| name));
+        parts = rest;
+    }
 }
 
 /// A sandbox with the real bot. Nodes are measured only where a test asks for it: handshakes take their time.

@@ -9,7 +9,7 @@ use super::STYLE;
 const TEXT_MIN: f64 = 4.5;
 const SHAPE_MIN: f64 = 3.0;
 
-/// Each colour of a text, and what it lies on: in the style sheet, and on the canvas of app.js.
+/// Each colour of a text, and what it lies on: in the style sheet, and on the canvas (paint.js).
 const TEXTS: [(&str, &[&str]); 14] = [
     ("ink", &["page", "panel", "theirs", "own", "wall", "code", "button on wall"]),
     ("faint", &["page", "panel", "theirs", "own", "wall", "code"]),

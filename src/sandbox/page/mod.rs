@@ -51,7 +51,27 @@ const MESSAGES_SHOWN: usize = 200;
 
 const INDEX: &str = include_str!("index.html");
 const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("app.js");
+/// The page's script: ES modules by subject, served as they are. `app.js` starts the others.
+const SCRIPTS: [(&str, &str); 18] = [
+    ("/app.js", include_str!("script/app.js")),
+    ("/commands.js", include_str!("script/commands.js")),
+    ("/connection.js", include_str!("script/connection.js")),
+    ("/dom.js", include_str!("script/dom.js")),
+    ("/flights.js", include_str!("script/flights.js")),
+    ("/format.js", include_str!("script/format.js")),
+    ("/known.js", include_str!("script/known.js")),
+    ("/log.js", include_str!("script/log.js")),
+    ("/look.js", include_str!("script/look.js")),
+    ("/map.js", include_str!("script/map.js")),
+    ("/nodes.js", include_str!("script/nodes.js")),
+    ("/paint.js", include_str!("script/paint.js")),
+    ("/rooms.js", include_str!("script/rooms.js")),
+    ("/say.js", include_str!("script/say.js")),
+    ("/summary.js", include_str!("script/summary.js")),
+    ("/switches.js", include_str!("script/switches.js")),
+    ("/tour.js", include_str!("script/tour.js")),
+    ("/world.js", include_str!("script/world.js")),
+];
 /// Nothing from elsewhere, no script inside the page: what a message says can do nothing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -292,10 +312,12 @@ fn router(stage: Stage) -> Router {
     let file = |content: &'static str, kind: &'static str| {
         get(async move || ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], content))
     };
-    Router::new()
+    let scripts = SCRIPTS.iter().fold(Router::new(), |router, (path, script)| {
+        router.route(path, file(script, "text/javascript; charset=utf-8"))
+    });
+    scripts
         .route("/", file(INDEX, "text/html; charset=utf-8"))
         .route("/style.css", file(STYLE, "text/css; charset=utf-8"))
-        .route("/app.js", file(SCRIPT, "text/javascript; charset=utf-8"))
         .route("/api/state", get(state))
         .route("/api/events", get(events))
         .route("/api/menu", get(menu))
