@@ -27,6 +27,14 @@ fn rooms_stand_in_rows_without_circles() {
 }
 
 #[test]
+fn the_table_of_rooms_promises_nothing_that_is_not_so() {
+    let page = read("docs/ARCHITECTURE.md");
+    expect_none(unused_permissions(&rust_files(&["src"]), &table(&page)));
+    let described: BTreeSet<_> = described_rooms(&page).into_iter().collect();
+    assert_eq!(described, table(&page).into_keys().collect(), "both tables of the page list the same rooms");
+}
+
+#[test]
 fn deciding_is_pure() {
     expect_none(impure(&rust_files(&["src"])));
 }
@@ -58,9 +66,9 @@ fn every_text_is_used_and_every_text_that_is_used_exists() {
 
 #[test]
 fn each_promise_names_tests_that_exist() {
-    let promises = read("docs/RELIABILITY.md");
-    assert!(promises.lines().filter(|line| is_promise(line)).count() > 20, "the table is there");
-    expect_none(unproven(&promises, &rust_files(&["src", "tests"])));
+    let text = read("docs/RELIABILITY.md");
+    assert!(promises(&text).len() > 20, "the promises are there");
+    expect_none(unproven(&text, &rust_files(&["src", "tests"])));
 }
 
 #[test]
@@ -90,6 +98,26 @@ fn a_row_that_knows_its_own_is_found() {
     assert_eq!(misplaced("| 1 | model | planner |\n| 2 | planner | |\n").len(), 1);
     assert_eq!(misplaced("| 1 | model | nobody |\n").len(), 1);
     assert_eq!(misplaced("| 1 | model | |\n| 2 | planner | model |\n").len(), 0);
+}
+
+#[test]
+fn a_permission_that_nobody_uses_is_found() {
+    let allowed = table("| 1 | model | |\n| 1 | clock | |\n| 2 | planner | model, clock |\n");
+    let files = |planner: &str| {
+        [
+            File::of("src/model/mod.rs", ""),
+            File::of("src/clock.rs", ""),
+            File::of("src/planner/fit.rs", planner),
+        ]
+    };
+    let found = |planner: &str| unused_permissions(&files(planner), &allowed);
+    assert_eq!(found("use crate::{clock::Clock, model::VmId};"), Vec::<String>::new());
+    assert_eq!(found("use crate::model::VmId; // crate::clock"), ["planner never names clock"]);
+    assert_eq!(
+        unused_permissions(&files("crate::clock crate::model")[1..], &allowed),
+        ["there is no room model"]
+    );
+    assert_eq!(described_rooms("| `model` | nouns |\n| 1 | model | |\n"), ["model"]);
 }
 
 #[test]
@@ -159,14 +187,16 @@ fn a_promise_without_a_test_is_found() {
         "tests/it/a.rs",
         "#[tokio::test]\nasync fn it_holds() {}\n#[test]\nfn it_holds_too() {}\nfn helps() {}",
     )];
-    let found = |shown: &str| unproven(&format!("| it holds | somehow | {shown} |"), &files).len();
-    assert_eq!(found("`it::a::it_holds`, `a::it_holds_too`"), 0);
-    assert_eq!(found("`it::a::it_holds`, `a::it_never_held`"), 1);
-    assert_eq!(found("`it::b::it_holds`"), 1, "it is in another file");
-    assert_eq!(found("`it::a::it_hol…`"), 1);
-    assert_eq!(found("`it::a::helps`"), 1, "it is no test");
-    assert_eq!(found("`it::a`"), 1);
+    let found = |shown: &str| unproven(&format!("### It holds\n\nBecause it does.\n\n{shown}"), &files).len();
+    assert_eq!(found("* `it::a::it_holds`\n* `a::it_holds_too`"), 0);
+    assert_eq!(found("* `it::a::it_holds`\n* `a::it_never_held`"), 1);
+    assert_eq!(found("* `it::b::it_holds`"), 1, "it is in another file");
+    assert_eq!(found("* `it::a::it_hol…`"), 1);
+    assert_eq!(found("* `it::a::helps`"), 1, "it is no test");
+    assert_eq!(found("* `it::a`"), 1);
     assert_eq!(found(""), 1);
+    assert_eq!(found("## More\n\n* `it::a::it_holds`"), 1, "the list belongs to something else");
+    assert_eq!(found("* `it::a::it_holds`\n\n## More\n\nSee `it::a::it_is_gone`."), 1, "named in a sentence");
 }
 
 struct File {
@@ -231,6 +261,29 @@ fn broken_layers(files: &[File], allowed: &BTreeMap<String, BTreeSet<String>>) -
         }
     }
     found
+}
+
+/// What the table allows and nobody needs: rooms that do not exist, and names that a room never names.
+fn unused_permissions(files: &[File], allowed: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (room, may) in allowed {
+        let own: Vec<_> = files.iter().filter(|file| file.room() == room).collect();
+        if own.is_empty() {
+            found.push(format!("there is no room {room}"));
+            continue;
+        }
+        let library = if room == "main" { "vm_balancer::" } else { "crate::" };
+        let named: BTreeSet<_> =
+            own.iter().flat_map(|file| named_rooms(&code(&file.text), library)).collect();
+        found.extend(may.difference(&named).map(|name| format!("{room} never names {name}")));
+    }
+    found
+}
+
+/// The rooms of the table that says what each is for: its rows are ``| `room` | purpose |``.
+fn described_rooms(text: &str) -> Vec<String> {
+    let rooms = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    rooms.map(|(room, _)| room.to_owned()).collect()
 }
 
 /// The rooms that a text names: what follows each `crate::`, or stands at the top of the braces behind it.
@@ -334,8 +387,21 @@ fn unfinished(files: &[File]) -> Vec<String> {
     found
 }
 
-fn is_promise(line: &str) -> bool {
-    line.starts_with("| ") && !line.starts_with("| promise ") && !line.starts_with("| --- ")
+/// The promises of a page: each heading of the third level, with what stands below it.
+fn promises(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut promises: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut is_open = false;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            promises.push((heading, Vec::new()));
+            is_open = true;
+        } else if line.starts_with('#') {
+            is_open = false;
+        } else if let Some((_, lines)) = promises.last_mut().filter(|_| is_open) {
+            lines.push(line);
+        }
+    }
+    promises
 }
 
 /// Texts that nothing uses, and uses of texts that do not exist. The `help-` texts belong to commands by their name.
@@ -363,19 +429,26 @@ fn keys_in(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads the rows `| promise | how | tests |`: tests that do not exist, and promises without one. A test is named
-/// by its file or room and its function.
+/// Promises without words or tests, and tests that do not exist. Tests stand in a list, each named by its file or
+/// room and its function; those of `tests/it` may stand anywhere.
 fn unproven(text: &str, files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
-    for line in text.lines().filter(|line| is_promise(line)) {
-        let shown_by = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
-        let tests: Vec<_> = shown_by.split('`').skip(1).step_by(2).collect();
-        if tests.is_empty() {
-            found.push(format!("no test shows that {line}"));
+    let mut tests: BTreeSet<&str> = text.split('`').filter(|word| word.starts_with("it::")).collect();
+    for (promise, lines) in promises(text) {
+        let listed: Vec<_> =
+            lines.iter().filter_map(|line| line.strip_prefix("* `")?.strip_suffix('`')).collect();
+        if listed.is_empty() {
+            found.push(format!("no test shows that: {promise}"));
         }
-        let missing = tests.into_iter().filter(|test| !exists(test, files));
-        found.extend(missing.map(|test| format!("there is no test {test}")));
+        if !lines.iter().any(|line| line.ends_with('.')) {
+            found.push(format!("not a word about: {promise}"));
+        }
+        tests.extend(listed);
     }
+    // How tests of `tests/it` are named is explained with this one.
+    tests.remove("it::…");
+    let missing = tests.into_iter().filter(|test| !exists(test, files));
+    found.extend(missing.map(|test| format!("there is no test {test}")));
     found
 }
 

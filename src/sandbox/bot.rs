@@ -1,7 +1,7 @@
-//! The bot as the sandbox sees it: something that is started with an environment, and can be killed.
+//! The bot as the sandbox sees it: a function that is started with an environment and can be killed.
 //!
-//! It does not know what the bot is: whoever starts the sandbox brings a function that runs it. Each run has a
-//! runtime of its own, so that a kill ends everything the bot has spawned, and nothing else.
+//! It does not know what the bot is: the caller of the sandbox passes a function that runs it. Each run has a
+//! runtime of its own, so that a kill ends everything that the bot has spawned, and nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -23,18 +23,18 @@ use tokio_util::sync::CancellationToken;
 pub struct BotEnvironment {
     /// The configuration by the contract's names, e.g. `VMMANAGER_HOST`, `TELEGRAM_API_URL`, `DATA_DIR`.
     pub variables: BTreeMap<String, String>,
-    /// Cancelled when the bot should end in good order.
+    /// Cancelled when the bot should shut down.
     pub shutdown: CancellationToken,
 }
 
-/// The bot is one of several things that run on the same machine.
+/// Few threads are enough: the simulated servers run on the same machine.
 const THREADS: usize = 2;
-/// So long a kill waits for threads that are in the middle of a write; then it goes on without them.
+/// How long a kill waits for threads that are writing, before it goes on without them.
 const KILL_WAIT: Duration = Duration::from_secs(10);
-/// So long a bot may take to end in good order; a migration that runs is left to VMmanager.
+/// How long a bot may take to shut down. A running migration is left to VMmanager.
 const STOP_WAIT: Duration = Duration::from_secs(15);
 
-/// Runs a bot until it ends, on a runtime of its own. The error is what a person is told.
+/// Runs a bot until it ends, on a runtime of its own. The error is shown to a person.
 pub type StartBot = Arc<dyn Fn(BotEnvironment) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// How the bot is.
@@ -42,7 +42,7 @@ pub type StartBot = Arc<dyn Fn(BotEnvironment) -> BoxFuture<'static, Result<(), 
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum BotStatus {
     Running,
-    /// Killed by somebody, and not started again.
+    /// Killed, and not started again.
     Killed,
     /// Ended by itself.
     Ended {
@@ -60,7 +60,7 @@ pub struct BotSwitch {
 }
 
 struct Run {
-    /// Empty once it is on its way to its end.
+    /// Empty once the bot is shutting down.
     runtime: Option<Runtime>,
     ended: watch::Receiver<bool>,
     shutdown: CancellationToken,
@@ -85,7 +85,7 @@ impl BotSwitch {
     /// Starts the bot; one that runs is killed before.
     ///
     /// # Errors
-    /// When the system gives no threads for it.
+    /// When the system provides no threads for it.
     pub async fn restart(&self) -> io::Result<()> {
         let mut running = self.running.lock().await;
         end(&mut running).await;
@@ -107,7 +107,7 @@ impl BotSwitch {
         Ok(())
     }
 
-    /// Kills the bot in the middle of whatever it does, as `kill -9` would; its files are free afterwards.
+    /// Kills the bot at once, as `kill -9` would. Its files are free afterwards.
     pub async fn kill(&self) {
         let mut running = self.running.lock().await;
         end(&mut running).await;
@@ -131,7 +131,7 @@ impl BotSwitch {
         self.variables().get(name).cloned()
     }
 
-    /// Changes a variable for the next start; a bot that runs does not notice.
+    /// Changes a variable for the next start. A running bot is not affected.
     pub fn set_variable(&self, name: &str, value: String) {
         self.variables().insert(name.to_owned(), value);
     }
@@ -140,7 +140,7 @@ impl BotSwitch {
         self.variables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns how the bot is, and tells of changes.
+    /// Returns the state of the bot, and lets the caller wait for changes.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<BotStatus> {
         self.status.subscribe()
@@ -149,9 +149,9 @@ impl BotSwitch {
 
 async fn end(running: &mut Option<Run>) {
     let Some(runtime) = running.take().and_then(|mut run| run.runtime.take()) else { return };
-    // A runtime must not be ended by one of another's threads that others wait for.
+    // Shutting a runtime down blocks, so it must not happen on a worker thread of another runtime.
     let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(KILL_WAIT));
-    // It ends or it panics: either way there is no more bot.
+    // Whether it returned or panicked, the bot has ended.
     let _ = ending.await;
 }
 

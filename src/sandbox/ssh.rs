@@ -1,6 +1,6 @@
 //! A simulated node: an SSH server that answers the reading command from a given state, or with a fault.
 //!
-//! Knows the nouns only. What it answers is written from what a Linux node shows, not with the parser's code,
+//! Knows the model only. Its answers are written after what a Linux node prints, without the parser's code,
 //! so that both must agree.
 
 use std::{
@@ -38,13 +38,13 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// The simulation reads no clock: each command finds the node a minute older.
 const SECONDS_BETWEEN_COMMANDS: f64 = 60.0;
 
-/// When the VMs that were there at first had been started, in seconds after the node.
+/// When the first VMs were started, in seconds after the node.
 const VM_STARTED: f64 = 100.0;
 
-/// The process id of the first VM; it is never given twice.
+/// The process id of the first VM. Ids are not used twice.
 const FIRST_PID: u32 = 5001;
 
-/// Commands kept for whoever looks; a sandbox may run for days.
+/// How many commands are kept for inspection; a sandbox may run for days.
 const COMMANDS_KEPT: usize = 100;
 
 /// What the node is busy with.
@@ -87,7 +87,7 @@ impl Default for SimLoad {
     }
 }
 
-/// Who is let in.
+/// Which credentials are accepted.
 #[derive(Clone, Debug)]
 pub struct Door {
     pub username: String,
@@ -97,7 +97,7 @@ pub struct Door {
     pub keyboard: Option<String>,
     /// Accepted public keys.
     pub keys: Vec<PublicKey>,
-    /// After a key the password is asked for too.
+    /// Asks for the password too after a key.
     pub both: bool,
 }
 
@@ -119,23 +119,23 @@ impl Default for Door {
 pub enum Fault {
     #[default]
     None,
-    /// Accepts the connection and never says a word.
+    /// Accepts the connection and sends nothing.
     HangBeforeBanner,
-    /// Says something that is not SSH.
+    /// Sends something that is not SSH.
     NotSsh,
-    /// Lets one in, takes the command and never answers.
+    /// Accepts the login and the command, and never answers.
     HangAfterExec,
     /// Refuses every session, as with `MaxSessions 0`.
     RefuseSession,
     /// Refuses every command.
     RefuseExec,
-    /// Sends more than anybody wants and does not end.
+    /// Sends an endless answer.
     HugeOutput,
     /// Hangs up in the middle of the answer.
     DropMidOutput,
     /// Ends the answer in the middle, with status 0.
     Truncated,
-    /// Ends with this status and these words on standard error.
+    /// Ends with this status and this text on standard error.
     Exit(u32, String),
     /// Answers with this text and status 0.
     Say(String),
@@ -155,7 +155,7 @@ struct Shared {
     fault: Fault,
     /// Seconds since the simulated start.
     uptime: f64,
-    /// How old the next command finds the node, where that is said.
+    /// The node's age at the next command, where a test sets it.
     next_uptime: Option<f64>,
     /// The process of each VM, in the order of `load.vms`.
     processes: Vec<Process>,
@@ -165,9 +165,9 @@ struct Shared {
     open: Vec<server::Handle>,
     /// Connections that are served at this moment.
     served: usize,
-    /// What tells each open connection that all its bytes get lost.
+    /// Tells each open connection to lose all further bytes.
     lost: Vec<Arc<AtomicBool>>,
-    /// Connections that are held without a word.
+    /// Connections that are kept open in silence.
     silent: Vec<TcpStream>,
 }
 
@@ -186,17 +186,17 @@ impl SimNode {
     ///
     /// # Errors
     ///
-    /// When no port of 127.0.0.1 can be had.
+    /// When no port of 127.0.0.1 is free.
     pub async fn start(load: SimLoad) -> io::Result<Self> {
         let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(io::Error::other)?;
         Self::start_with(load, Door::default(), vec![key], Fault::None).await
     }
 
-    /// Starts a node with these host keys, of which a client chooses one.
+    /// Starts a node with these host keys; the client chooses one.
     ///
     /// # Errors
     ///
-    /// When no host key is given or no port of 127.0.0.1 can be had.
+    /// When no host key is given or no port of 127.0.0.1 is free.
     pub async fn start_with(
         load: SimLoad,
         door: Door,
@@ -239,7 +239,7 @@ impl SimNode {
         self.host_key.fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// Says how many seconds after its start the next command finds the node, instead of a minute after the one before.
+    /// Sets the node's age in seconds at the next command, instead of a minute after the previous one.
     pub fn set_uptime(&self, seconds: f64) {
         lock(&self.shared).next_uptime = Some(seconds);
     }
@@ -249,7 +249,7 @@ impl SimNode {
         lock(&self.shared).set_load(load);
     }
 
-    /// Makes the node misbehave from here on, or behave again.
+    /// Switches a fault on, or all faults off.
     pub fn set_fault(&self, fault: Fault) {
         lock(&self.shared).fault = fault;
     }

@@ -7,17 +7,17 @@ use super::{
     telegram::{OPERATOR, SUPERGROUP, SimError, SimTelegram},
 };
 
-/// So long a caption stands before the story goes on: as one reads it.
+/// How long a caption is shown before the story goes on: enough to read it.
 const READING: Duration = Duration::from_secs(4);
-/// So long VMmanager stays away in the story: the bot tries again meanwhile, and is seen to notice.
+/// How long VMmanager stays away in the story: long enough for the bot to retry and report it.
 const OUTAGE: Duration = Duration::from_secs(12);
-/// How many times the story waits as long as the simulated Telegram does, for migrations to end.
+/// How many waits of the simulated Telegram the story allows for migrations to end.
 const WAITS_MAX: u32 = 10;
-/// What the bot says then, in each of its languages.
+/// What the bot writes then, in each of its languages.
 const BACK: [&str; 2] = ["VMmanager answers again", "VMmanager снова отвечает"];
 const STEPS: usize = 7;
 
-/// Plays it once, from when somebody looks, and says so where it gets stuck.
+/// Plays the story once, from the moment the page is opened, and logs where it gets stuck.
 pub(super) async fn play(telegram: SimTelegram, stage: Stage) {
     if let Err(error) = story(&telegram, &stage).await {
         tracing::warn!(%error, "the tour got stuck");
@@ -38,7 +38,7 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
 
     stage.caption(3, STEPS, "An operator approves. Nothing moves before somebody does.");
     tokio::time::sleep(READING).await;
-    // A newer proposal may have taken the place of the first while it was read.
+    // A newer proposal may have replaced the first while the caption was shown.
     let proposal = with_button(telegram, "approve").await?;
     telegram.press(OPERATOR, SUPERGROUP, proposal.0, &proposal.1).await?;
 
@@ -64,7 +64,7 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
     Ok(())
 }
 
-/// Waits until the plan in this message is done: a large VM travels for a minute and more.
+/// Waits until the plan in this message is done; a large VM takes more than a minute.
 async fn end_of(telegram: &SimTelegram, message: i64) -> Result<(), SimError> {
     let is_done = |text: &str| text.to_lowercase().contains("done");
     let mut waits = 1;
@@ -79,7 +79,7 @@ async fn end_of(telegram: &SimTelegram, message: i64) -> Result<(), SimError> {
     }
 }
 
-/// Waits until the bot says by itself that VMmanager is back: its next cycle tells.
+/// Waits until the bot reports that VMmanager is back, which its next cycle does.
 async fn said_to_be_back(telegram: &SimTelegram) -> Result<(), SimError> {
     let bot = telegram.bot().id;
     telegram
@@ -90,7 +90,7 @@ async fn said_to_be_back(telegram: &SimTelegram) -> Result<(), SimError> {
         .await
 }
 
-/// Waits for a message of the bot with such a button, and returns its number and the button's data.
+/// Waits for a message of the bot with a matching button, and returns the message's number and the button's data.
 async fn with_button(telegram: &SimTelegram, label: &str) -> Result<(i64, String), SimError> {
     let bot = telegram.bot().id;
     telegram

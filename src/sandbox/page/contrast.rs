@@ -1,4 +1,4 @@
-//! Whether the page's colours can be read: every text on every ground it lies on, in both themes.
+//! Tests that the page's colours are readable: every text colour on each of its backgrounds, in both themes.
 //!
 //! WCAG's numbers: 4.5 for text, 3 for bars and frames.
 
@@ -9,7 +9,7 @@ use super::STYLE;
 const TEXT_MIN: f64 = 4.5;
 const SHAPE_MIN: f64 = 3.0;
 
-/// Each colour of a text, and what it lies on: in the style sheet, and on the canvas (paint.js).
+/// Each text colour with its backgrounds, in the style sheet and on the canvas (paint.js).
 const TEXTS: [(&str, &[&str]); 14] = [
     ("ink", &["page", "panel", "theirs", "own", "wall", "code", "button on wall"]),
     ("faint", &["page", "panel", "theirs", "own", "wall", "code"]),
@@ -71,7 +71,7 @@ fn weaker_than(min: f64, pairs: &[(&str, &[&str])], colors: &BTreeMap<&str, (Rgb
     weak.map(|(ratio, ink, ground)| format!("{ink} on {ground}: {ratio:.2}")).collect()
 }
 
-/// Returns the colour that is seen: of a ground that lets another one through, both.
+/// Returns the visible colour of a background; a translucent one is mixed with the colour below it.
 fn seen(ground: &str, colors: &BTreeMap<&str, (Rgb, f64)>) -> Rgb {
     let Some((above, below)) = ground.split_once(" on ") else { return colors[ground].0 };
     let (above, share) = colors[above];
@@ -86,7 +86,7 @@ fn colors(theme: &str) -> BTreeMap<&'static str, (Rgb, f64)> {
     pairs.filter(|(_, value)| value.starts_with('#')).map(|(name, value)| (name, rgb(value))).collect()
 }
 
-/// Reads `#rrggbb` or `#rrggbbaa`: the colour, and how much of it covers what is below.
+/// Reads `#rrggbb` or `#rrggbbaa` as a colour and its opacity.
 fn rgb(hex: &str) -> (Rgb, f64) {
     let part = |n: usize| {
         let digits = hex.get(1 + 2 * n..3 + 2 * n)?;

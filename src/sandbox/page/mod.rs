@@ -42,11 +42,11 @@ use super::{
 use crate::model::VmId;
 use world::{Told, shown};
 
-/// How often life goes on and the page is told; smooth enough for bars, and cheap at 1000 nodes.
+/// The interval of the simulation and of reports to the page: smooth for the bars, and cheap with 1000 nodes.
 const TICK: Duration = Duration::from_millis(500);
-/// News that a slow page may be behind by; one that is further behind reads everything again.
+/// How many reports a slow page may lag behind. One that lags further reads everything again.
 const NEWS_BACKLOG: usize = 512;
-/// Messages of one chat that a page is given at first.
+/// How many messages of each chat a page gets when it opens.
 const MESSAGES_SHOWN: usize = 200;
 
 const INDEX: &str = include_str!("index.html");
@@ -72,7 +72,7 @@ const SCRIPTS: [(&str, &str); 18] = [
     ("/tour.js", include_str!("script/tour.js")),
     ("/world.js", include_str!("script/world.js")),
 ];
-/// Nothing from elsewhere, no script inside the page: what a message says can do nothing.
+/// No content from other servers and no inline scripts, so a message cannot run anything.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -88,7 +88,7 @@ struct Shared {
     life: Mutex<Life>,
     measured: MeasuredNodes,
     bot: BotSwitch,
-    /// What the page is told at first about this sandbox: the roles, the thresholds.
+    /// Facts about this sandbox that the page gets when it opens: the roles, the thresholds.
     about: Value,
     told: Mutex<Told>,
     /// The step of the tour that is shown; null without one.
@@ -119,7 +119,7 @@ impl Drop for Served {
 }
 
 impl Stage {
-    /// Puts together what the page shows; `about` is handed to it as it is.
+    /// Combines what the page shows; `about` is passed to the page unchanged.
     #[must_use]
     pub(super) fn new(
         telegram: SimTelegram,
@@ -136,7 +136,7 @@ impl Stage {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Serves the page on a listener, and lets life go on.
+    /// Serves the page on a listener, and runs the simulation.
     ///
     /// # Errors
     /// When the listener has no address.
@@ -144,7 +144,7 @@ impl Stage {
         let address = listener.local_addr()?;
         let router = router(self.clone());
         let server = tokio::spawn(async move {
-            // Ends only with its task: axum retries what fails in accepting.
+            // Ends only when its task is aborted: axum retries failed accepts.
             let _ = axum::serve(listener, router).await;
         });
         let tasks = vec![
@@ -156,7 +156,7 @@ impl Stage {
         Ok(Served { address, tasks })
     }
 
-    /// Tells the page which step of the tour it sees.
+    /// Shows a step of the tour in the page.
     pub fn caption(&self, step: usize, steps: usize, text: &str) {
         let caption = json!({ "step": step, "steps": steps, "text": text });
         self.tell("tour", &caption);
@@ -165,11 +165,11 @@ impl Stage {
 
     /// Waits until somebody has opened the page.
     pub async fn wait_for_viewer(&self) {
-        // The sender is at hand as long as this is: it cannot be gone.
+        // `self` owns the sender, so the wait cannot fail.
         let _ = self.shared.is_seen.subscribe().wait_for(|seen| *seen).await;
     }
 
-    /// Switches something, as the page's buttons do; what cannot be switched is logged.
+    /// Switches something, as the page's buttons do, and logs a failure.
     pub async fn switch(&self, switch: Switch) {
         if let Err(error) = self.try_switch(switch).await {
             tracing::warn!(%error, "a switch did nothing");
@@ -193,11 +193,11 @@ impl Stage {
     }
 
     fn tell(&self, kind: &'static str, what: &Value) {
-        // Nobody looks: fine.
+        // Without an open page nobody receives it, which is fine.
         let _ = self.shared.news.send((kind, Arc::from(what.to_string())));
     }
 
-    /// Lets time pass in the clusters and tells what changed.
+    /// Runs the simulated clusters and reports what changed.
     async fn go_on(self) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -209,7 +209,7 @@ impl Stage {
             if delta.is_news() {
                 self.tell("world", &json!(delta));
             }
-            // Armed faults go off by themselves.
+            // Armed faults end by themselves.
             let now = self.shared.switches();
             if switches != now {
                 self.tell("switches", &now);
@@ -260,7 +260,7 @@ impl Shared {
         switches::state(self)
     }
 
-    /// Returns the configured chat, or what has become of it; one that is not there is the usual one.
+    /// Returns the configured chat, or the supergroup it became; the default chat where it does not exist.
     fn bot_place(&self) -> Place {
         let Some(Place { chat, thread }) = self.bot.variable("TELEGRAM_CHAT_ID").and_then(|id| place_of(&id))
         else {
@@ -279,7 +279,7 @@ impl Shared {
         thread.map_or_else(|| chat.to_string(), |thread| format!("{chat}/{thread}"))
     }
 
-    /// Everything, for a page that was just opened.
+    /// Returns everything that a page needs when it opens.
     async fn everything(&self) -> Value {
         let telegram = &self.telegram;
         let messages = |chat: i64| {
@@ -348,7 +348,7 @@ async fn state(State(stage): State<Stage>) -> Json<Value> {
 async fn events(State(stage): State<Stage>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let news = stage.shared.news.subscribe();
     stage.shared.is_seen.send_replace(true);
-    // The page reads everything once it hears this: nothing is lost between the two.
+    // The page reads the whole state after this event, so it misses no change in between.
     let hello = stream::once(async { Ok(Event::default().event("hello").data("{}")) });
     let rest = stream::unfold(news, async |mut news| {
         let event = match news.recv().await {
@@ -373,7 +373,7 @@ async fn menu(State(stage): State<Stage>, Query(MenuFor { user, chat }): Query<M
 
 async fn media(State(stage): State<Stage>, Path(id): Path<String>) -> Response {
     let Some(media) = stage.shared.telegram.file(&id) else { return StatusCode::NOT_FOUND.into_response() };
-    // Only pictures are shown; all else is saved, whatever it says it is.
+    // Only pictures are shown in the page. Everything else is downloaded, whatever type it claims.
     let kind = match media.mime.as_str() {
         kind @ ("image/png" | "image/jpeg") => kind.to_owned(),
         _ if media.bytes.starts_with(b"\x89PNG") => "image/png".to_owned(),

@@ -1,4 +1,4 @@
-//! The faults beside those with a button of their own: all that the simulated servers can do wrong, as one table.
+//! The table of all faults of the simulated servers that have no button of their own in the page.
 
 use std::{fs::OpenOptions, io, path::Path, time::Duration};
 
@@ -16,11 +16,11 @@ use crate::sandbox::{
 
 /// How slow a slow Telegram is.
 const TELEGRAM_SLOW: Duration = Duration::from_secs(3);
-/// Sends, edits and answers whose answer is lost by one press.
+/// How many sends, edits and answers lose their response after one press.
 const LOST_ANSWERS: u32 = 3;
-/// The newest updates that come once more by one press.
+/// How many of the newest updates are delivered again after one press.
 const REPLAYED: i64 = 3;
-/// What is left of the store's file when it is damaged: so little that nobody takes it for whole.
+/// The bytes that remain of the store's file when it is damaged: too few to pass as a whole store.
 const DAMAGED_FILE_PART: u64 = 100;
 
 /// A fault that the page offers.
@@ -51,13 +51,13 @@ enum Group {
 enum How {
     /// Goes on until it is switched off.
     Lasting(Fault),
-    /// Meets the next order and is over.
+    /// Affects the next order only.
     Next(Fault),
     /// Disturbs the line to Telegram.
     Line(Line),
-    /// The bot is out of its chat until it is let in again.
+    /// Removes the bot from its chat until it is added again.
     Kicked,
-    /// Happens at once and cannot be taken back.
+    /// Happens at once and cannot be undone.
     Event(Event),
 }
 
@@ -122,7 +122,7 @@ pub(super) fn shown() -> Value {
     rows.collect()
 }
 
-/// Says which of them are on, by name.
+/// Returns which of them are on, by name.
 pub(super) fn state(shared: &Shared) -> Map<String, Value> {
     let holding = offers().into_iter().filter(Offer::holds);
     holding.map(|offer| (offer.name.clone(), json!(offer.is_on(shared)))).collect()
@@ -160,7 +160,7 @@ async fn happen(shared: &Shared, event: Event) -> Result<(), SwitchError> {
     match event {
         Event::Replay => {
             let last = telegram.last_update_id().ok_or(SwitchError::NothingSaid)?;
-            // An id before the first one is no update; the last one surely is.
+            // Ids before the first update do not exist, so counting starts from the newest.
             let known = (last - REPLAYED + 1..=last).rev().filter(|id| telegram.replay(*id).is_ok()).count();
             debug_assert!(known > 0);
         }
@@ -178,7 +178,7 @@ async fn happen(shared: &Shared, event: Event) -> Result<(), SwitchError> {
             bot.kill().await;
             let folder = bot.variable("DATA_DIR").unwrap_or_default();
             let damaged = damage(Path::new(&folder));
-            // Damaged or not, the bot goes on.
+            // The bot is started again even where the damage failed.
             bot.restart().await?;
             damaged?;
         }
@@ -186,7 +186,7 @@ async fn happen(shared: &Shared, event: Event) -> Result<(), SwitchError> {
     Ok(())
 }
 
-/// Cuts the file of the bot's store short, as a disk that lies about what it has written does.
+/// Truncates the file of the bot's store, as a disk that loses acknowledged writes does.
 fn damage(data_dir: &Path) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(data_dir.join("store").join("db"))?;
     file.set_len(file.metadata()?.len() / DAMAGED_FILE_PART)
@@ -196,13 +196,13 @@ fn offers() -> Vec<Offer> {
     vmmanager_offers().into_iter().chain(telegram_offers()).chain(bot_offers()).collect()
 }
 
-/// One offer for each kind of fault that the simulated VMmanager has, but for those with a button of their own.
+/// Returns one offer for each fault of the simulated VMmanager that has no button of its own.
 fn vmmanager_offers() -> Vec<Offer> {
     let mut offers: Vec<Offer> = Vec::new();
     for fault in Fault::examples() {
         let Some((group, label)) = described(&fault) else { continue };
         let name = format!("vmmanager_{}", fault.kind());
-        // Two examples may differ in their numbers only; a rule is switched off by its kind.
+        // Examples of one kind may differ in numbers. Faults are switched off by kind, so one offer is enough.
         if offers.iter().any(|offer| offer.name == name) {
             continue;
         }

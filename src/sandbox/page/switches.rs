@@ -1,6 +1,6 @@
 //! The panel of faults: what can be switched, and what is on.
 //!
-//! Those that a newcomer tries have a switch of their own here; all others are in the table of `offers`.
+//! The faults that a newcomer tries first are here; all others are in the table of `offers`.
 
 use std::mem::discriminant;
 
@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// Sends and edits that one press of "429" refuses.
+/// How many sends and edits one press of "429" refuses.
 const TOO_MANY_TIMES: u32 = 5;
-/// What a 429 asks to wait, in seconds.
+/// How long a 429 asks to wait, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 3;
 /// How slow a slow VMmanager is.
 const SLOW_MILLIS: u64 = 2000;
@@ -30,7 +30,7 @@ const SLOW_MILLIS: u64 = 2000;
 pub enum Switch {
     /// VMmanager closes every connection.
     VmmanagerAway { on: bool },
-    /// VMmanager takes its time.
+    /// VMmanager answers slowly.
     VmmanagerSlow { on: bool },
     /// VMmanager answers 503.
     VmmanagerUnavailable { on: bool },
@@ -58,7 +58,7 @@ pub enum Switch {
     BotRestart,
     /// The bot is configured for another chat, and starts again.
     BotChat { chat: BotChat },
-    /// One of the other faults, by the name that the page was given.
+    /// One of the other faults, by its name in the table.
     Fault { fault: String, on: bool },
 }
 
@@ -77,7 +77,7 @@ pub enum SwitchError {
     Bot(#[from] std::io::Error),
 }
 
-/// Does it.
+/// Carries out a switch.
 pub(super) async fn throw(shared: &Shared, switch: Switch) -> Result<(), SwitchError> {
     let Shared { telegram, vmmanager, life, bot, .. } = shared;
     let fault = |fault: Fault, on: bool| switch_on_off(vmmanager, &fault, on);
@@ -124,7 +124,7 @@ pub(super) async fn throw(shared: &Shared, switch: Switch) -> Result<(), SwitchE
     Ok(())
 }
 
-/// Switches a fault of VMmanager on or off, whatever its numbers were.
+/// Switches a kind of VMmanager fault on or off.
 pub(super) fn switch_on_off(vmmanager: &vmmanager::Running, fault: &Fault, on: bool) {
     vmmanager.switch_off(fault);
     if on {
@@ -132,12 +132,12 @@ pub(super) fn switch_on_off(vmmanager: &vmmanager::Running, fault: &Fault, on: b
     }
 }
 
-/// Says whether a fault of this kind is in force, whatever its numbers.
+/// Returns whether a fault of this kind is on.
 pub(super) fn is_in_force(rules: &[Rule], fault: &Fault) -> bool {
     rules.iter().any(|rule| discriminant(&rule.fault) == discriminant(fault))
 }
 
-/// Says what is on, by the names of [`Switch`] and of the other faults.
+/// Returns what is on, by the names of [`Switch`] and of the other faults.
 pub(super) fn state(shared: &Shared) -> Value {
     let Shared { telegram, vmmanager, bot, .. } = shared;
     let rules = vmmanager.faults();

@@ -9,9 +9,9 @@ use crate::{
     sandbox::vmmanager::{SimNode, SimVm, TaskSeen, World},
 };
 
-/// Tasks that the page still shows after they ended; the newest ones.
+/// How many ended tasks the page shows, the newest first.
 const TASKS_SHOWN: usize = 40;
-/// Loads are told in steps of this, so that a drift that nobody can see is not sent.
+/// Loads are rounded to this step, so that invisible changes are not sent.
 const LOAD_STEP: f64 = 0.02;
 
 /// A node: id, name, cluster, cores, MiB, vCPUs, MiB allocated, VMs, in maintenance, load in hundredths per core.
@@ -19,7 +19,7 @@ type NodeRow = (u64, String, u64, u32, u64, u32, u64, u32, bool, u32);
 /// A VM: id, name, node, vCPUs, MiB.
 type VmRow = (u64, String, u64, u32, u64);
 
-/// What changed since the page was last told; everything, at first.
+/// What changed since the last report to the page; at first, everything.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Delta {
     /// The simulated hour of the day.
@@ -34,7 +34,7 @@ pub(super) struct Delta {
 }
 
 impl Delta {
-    /// Says whether there is anything to tell but the hour.
+    /// Returns whether anything but the hour changed.
     pub(super) fn is_news(&self) -> bool {
         let Self { hour: _, clusters, nodes, nodes_gone, vms, vms_gone, tasks } = self;
         let rows = clusters.len() + nodes.len() + nodes_gone.len() + vms.len() + vms_gone.len();
@@ -42,7 +42,7 @@ impl Delta {
     }
 }
 
-/// What the page was told.
+/// What the page knows.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     nodes: BTreeMap<NodeId, NodeRow>,
@@ -52,7 +52,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Returns what changed, and takes it as told.
+    /// Returns what changed, and records it as known to the page.
     pub(super) fn delta(
         &mut self,
         world: &World,

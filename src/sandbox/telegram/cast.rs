@@ -1,21 +1,21 @@
-//! Who and what there is in the simulated Telegram from the start: people, chats, topics.
+//! The people, chats and topics of the simulated Telegram.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// A person whom the contract's `TELEGRAM_ADMIN_IDS` may name; administrator of the groups.
+/// A person for `TELEGRAM_ADMIN_IDS`, who is also an administrator of the groups.
 pub const ADMIN: i64 = 1001;
 /// A person for `TELEGRAM_OPERATOR_IDS`.
 pub const OPERATOR: i64 = 1002;
 /// A person for `TELEGRAM_VIEWER_IDS`.
 pub const VIEWER: i64 = 1003;
-/// A person whom no list names; has never written to the bot in private.
+/// A person that no list names, and who has never written to the bot in private.
 pub const STRANGER: i64 = 1004;
-/// An administrator of the groups who writes anonymously there; a press shows this id.
+/// An administrator of the groups who writes anonymously. A press shows this id.
 pub const ANONYMOUS_ADMIN: i64 = 1005;
-/// Not a person: who says something as this user says it as [`NEWS`], the channel.
+/// Not a person: messages of this user are sent in the name of [`NEWS`], the channel.
 pub const CHANNEL: i64 = 1006;
 
 /// The user that Telegram shows instead of an anonymous administrator.
@@ -74,11 +74,11 @@ pub struct User {
     pub appears: Appears,
 }
 
-/// As whom somebody writes in a group.
+/// The name in which a user writes in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Appears {
-    /// With the own name and id.
+    /// The user's own name and id.
     Self_,
     /// As the group: an anonymous administrator.
     Anonymous,
@@ -96,7 +96,7 @@ pub enum ChatKind {
     Channel,
 }
 
-/// What somebody is in a chat.
+/// A user's membership in a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -131,7 +131,7 @@ impl User {
     }
 }
 
-/// Returns everybody, by id.
+/// Returns all users, by id.
 pub(super) fn people(bot: User) -> BTreeMap<i64, User> {
     [
         User::person(ADMIN, "Anna", "anna_admin", Appears::Self_),

@@ -1,4 +1,4 @@
-//! Connections that can be cut: how a server goes away, and how an answer gets lost.
+//! Connections that can be cut, to simulate a server that goes away or an answer that gets lost.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ pub(super) struct Breaker(Arc<Mutex<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Cancelled when the server goes away; a fresh one when it is back.
+    /// Cancelled when the server goes away, and replaced when it is back.
     era: CancellationToken,
     away: bool,
 }
@@ -47,7 +47,7 @@ impl Breaker {
     }
 }
 
-/// A TCP listener whose connections hang on a [`Breaker`].
+/// A TCP listener whose connections a [`Breaker`] can cut.
 pub(super) struct BreakableListener {
     pub(super) listener: TcpListener,
     pub(super) breaker: Breaker,

@@ -1,4 +1,4 @@
-//! What can be made to go wrong, while it runs.
+//! Faults that can be switched on while the server runs.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 pub struct Faults {
     /// Connections are dropped, running ones too.
     pub away: bool,
-    /// How many sends and edits are answered with 429 from here on.
+    /// How many of the next sends and edits are answered with 429.
     pub too_many_requests: u32,
     /// The seconds a 429 asks to wait.
     pub retry_after_seconds: u32,
-    /// How many requests of any method are answered with a 502 and a page of HTML.
+    /// How many of the next requests are answered with a 502 and a page of HTML.
     pub server_errors: u32,
-    /// How many sends, edits and answers are carried out, and their connection dropped instead of an answer.
+    /// How many of the next sends, edits and answers are carried out, but lose their response.
     pub lost_answers: u32,
-    /// Each answer but those of `getUpdates` takes this much longer.
+    /// The delay of each answer but those of `getUpdates`.
     pub slow: Duration,
-    /// Every `getUpdates` is told that another one took its place.
+    /// Every `getUpdates` is refused because of another poller.
     pub conflict: bool,
 }
 
-/// What becomes of a request.
+/// How a fault affects a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Answered,
@@ -34,7 +34,7 @@ pub(super) enum Fate {
 }
 
 impl Faults {
-    /// Says what becomes of a request with this method, and counts it.
+    /// Returns how the faults affect a request with this method, and counts it.
     pub(super) fn meet(&mut self, method: Kind) -> Fate {
         if take_one(&mut self.server_errors) {
             return Fate::ServerError;
@@ -49,7 +49,7 @@ impl Faults {
     }
 }
 
-/// What a method does, as far as faults care.
+/// The kinds of methods that faults distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Puts something into a chat: sends and edits, which share Telegram's limit.

@@ -1,27 +1,27 @@
-//! What Telegram finds in a text by itself, where no tag says so: commands, mentions, hashtags, links, addresses.
+//! What Telegram detects in plain text: commands, mentions, hashtags, links, addresses.
 //!
 //! By the rules of TDLib's `MessageEntity.cpp`, which the clients and the Bot API share. Phone numbers, card
-//! numbers and cashtags are not simulated: no text here has them.
+//! numbers and cashtags are not simulated, because no text here has them.
 
 use super::html::{Entity, EntityKind};
 
-/// An address without `https://` is a link only under a top-level domain. Telegram knows all; these are the usual
-/// ones, and those that are endings of files too, which makes a link of `README.md`.
+/// An address without `https://` is a link only under a top-level domain. Telegram knows all; these are the common
+/// ones, and those that are also file extensions, such as `README.md`.
 const TOP_LEVEL: [&str; 34] = [
     "app", "at", "biz", "by", "ch", "cloud", "com", "cz", "de", "dev", "eu", "fr", "info", "io", "kz", "md",
     "me", "net", "nl", "online", "org", "pl", "py", "rs", "ru", "sh", "site", "su", "tech", "ua", "uk", "us",
     "xyz", "рф",
 ];
 const PROTOCOLS: [&str; 3] = ["https://", "http://", "ftp://"];
-/// A link does not end with these: they belong to the sentence.
+/// Characters that do not end a link, because they belong to the sentence.
 const NOT_AT_THE_END: [char; 10] = ['.', ':', ';', ',', '(', '\'', '?', '!', '`', '"'];
-/// A shorter name belongs to nobody, but for Telegram's own inline bots.
+/// Shorter names exist only for Telegram's own inline bots.
 const MENTION_LETTERS_MIN: usize = 4;
 const MENTION_LETTERS_MAX: usize = 32;
 const SHORT_MENTIONS: [&str; 3] = ["gif", "pic", "vid"];
 const HASHTAG_LETTERS_MAX: usize = 256;
 
-/// Returns what is in the text, in its order; nothing overlaps. Offsets are in UTF-16 units.
+/// Returns the entities in the text in their order, without overlaps. Offsets are in UTF-16 units.
 pub(super) fn found(text: &str) -> Vec<Entity> {
     let mut entities = Vec::new();
     let (mut rest, mut offset, mut before) = (text, 0, None);
@@ -41,7 +41,7 @@ pub(super) fn found(text: &str) -> Vec<Entity> {
     entities
 }
 
-/// Finds `/name@bot` that is no part of a path as in `/a/path`.
+/// Finds `/name@bot`, unless it is part of a path such as `/a/path`.
 fn command(before: Option<char>, rest: &str) -> Option<usize> {
     let is_part = |letter: char| is_word(letter) || matches!(letter, '/' | '<' | '>');
     let name = 1 + prefix(&rest[1..], |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '@'));
@@ -104,7 +104,7 @@ fn host(rest: &str) -> &str {
 
 use Endings::{AnyEnding, KnownEnding};
 
-/// What may stand behind the last dot of a host.
+/// Returns whether a text may be the top-level domain of a host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Endings {
     AnyEnding,
@@ -133,7 +133,7 @@ fn port(rest: &str) -> usize {
     if (1..=5).contains(&digits) { 1 + digits } else { 0 }
 }
 
-/// Returns how much of the text is the link's path: not the mark behind it, nor the bracket around it.
+/// Returns the length of the link's path, without a punctuation mark behind it or a bracket around it.
 fn path(rest: &str) -> usize {
     if !rest.starts_with(['/', '?', '#']) {
         return 0;
@@ -158,7 +158,7 @@ fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// Returns how many bytes of the text such letters take at its start.
+/// Returns the length in bytes of the matching letters at the start of the text.
 fn prefix(text: &str, is_in: impl Fn(char) -> bool) -> usize {
     text.find(|letter| !is_in(letter)).unwrap_or(text.len())
 }

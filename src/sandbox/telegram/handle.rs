@@ -16,11 +16,11 @@ use super::{
     state::{Answer, Change, Chat, Command, Draft, Request, State},
 };
 
-/// How long a wait goes on before the test has failed: far longer than anything here takes, teloxide's own
-/// sleep of 10 s after a 5xx included.
+/// How long a wait lasts before the test fails: far longer than anything here takes, including teloxide's own
+/// pause of 10 s after a 5xx.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Something that cannot be done in the simulated Telegram, or did not happen.
+/// An action that is impossible in the simulated Telegram, or an event that did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     #[error("there is no chat {0}")]
@@ -58,7 +58,7 @@ pub struct ChatView {
     pub migrated_to: Option<i64>,
 }
 
-/// How something is said, when not plainly.
+/// What is special about a message: an earlier date, a reply.
 #[derive(Clone, Debug, Default)]
 struct Said {
     reply_to: Option<i64>,
@@ -78,7 +78,7 @@ impl SimTelegram {
         self.shared.look(|state, _| state.bot.clone())
     }
 
-    /// Says something as this user and returns the message's number.
+    /// Writes a message as this user and returns its number.
     ///
     /// In groups the bot sees commands, replies to it and mentions, unless it is an administrator.
     ///
@@ -88,7 +88,7 @@ impl SimTelegram {
         self.say_so(user, place.into(), text, Said::default())
     }
 
-    /// Says something with an earlier date, as if it had waited for the bot.
+    /// Writes a message with an earlier date, as if it had waited for the bot.
     ///
     /// # Errors
     /// When there is no such user or chat.
@@ -102,7 +102,7 @@ impl SimTelegram {
         self.say_so(user, place.into(), text, Said { date: Some(date), ..Said::default() })
     }
 
-    /// Says something as a reply to a message.
+    /// Replies to a message.
     ///
     /// # Errors
     /// When there is no such user, chat or message.
@@ -136,7 +136,7 @@ impl SimTelegram {
         })
     }
 
-    /// Changes what a person said; the bot hears of it as an edited message.
+    /// Edits a person's message. The bot gets an update about it.
     ///
     /// # Errors
     /// When there is no such message.
@@ -176,7 +176,7 @@ impl SimTelegram {
         self.press_forged(user, chat, message, &data)
     }
 
-    /// Sends a press that no button need stand for: a forged one, or one on an old or deleted message.
+    /// Sends a press without checking for a button: a forged one, or one on an old or deleted message.
     ///
     /// # Errors
     /// When there is no such user or chat.
@@ -197,7 +197,7 @@ impl SimTelegram {
         self.wait(&format!("an answer to press {query}"), answered).await
     }
 
-    /// Ends the time in which presses can be answered, for all that are open.
+    /// Ends the time to answer for all open presses.
     pub fn expire_presses(&self) {
         self.shared.with(|state, _| state.queries.values_mut().for_each(|query| query.expired = true));
     }
@@ -224,10 +224,10 @@ impl SimTelegram {
         })
     }
 
-    /// Waits until `look` finds in the messages of a chat what it looks for.
+    /// Waits until `look` returns something for the messages of a chat.
     ///
     /// # Errors
-    /// When it does not come.
+    /// When that does not happen in time.
     pub async fn wait_for<T>(
         &self,
         chat: i64,
@@ -257,19 +257,19 @@ impl SimTelegram {
         .await
     }
 
-    /// Waits until the bot has made so many requests with this method, whatever came of them.
+    /// Waits until the bot has made this many requests with this method, including refused ones.
     ///
     /// # Errors
-    /// When it does not.
+    /// When that does not happen in time.
     pub async fn wait_for_requests(&self, method: &str, count: u64) -> Result<(), SimError> {
         let what = format!("{count} requests {method}");
         self.wait(&what, |state| (state.request_count(method) >= count).then_some(())).await
     }
 
-    /// Waits until the bot asks for updates for the first time, or again after `polls_before`.
+    /// Waits until the bot requests updates for the first time, or again after `polls_before`.
     ///
     /// # Errors
-    /// When it does not.
+    /// When that does not happen in time.
     pub async fn wait_for_poll(&self, polls_before: u64) -> Result<u64, SimError> {
         let newer = |state: &State| Some(state.updates.poll).filter(|poll| *poll > polls_before);
         self.wait("a poll", newer).await
@@ -289,7 +289,7 @@ impl SimTelegram {
         }
     }
 
-    /// Writes a chat as plain lines, for reading where a test failed.
+    /// Returns a chat as plain lines, to be read when a test fails.
     #[must_use]
     pub fn transcript(&self, chat: i64) -> String {
         let lines = self.messages(chat).into_iter().map(|message| {
@@ -300,7 +300,7 @@ impl SimTelegram {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns the newest requests of the bot, the oldest first, however they were answered.
+    /// Returns the newest requests of the bot, the oldest first, including refused ones.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.shared.look(|state, _| state.requests.iter().cloned().collect())
@@ -312,7 +312,7 @@ impl SimTelegram {
         self.shared.look(|state, _| state.request_count(method))
     }
 
-    /// Queues any JSON as an update and returns its id; it gets one where it has none.
+    /// Queues any JSON as an update and returns its id, which is new where it had none.
     pub fn push_update(&self, update: Value) -> i64 {
         self.shared.with(|state, now| state.updates.push_raw(update, now))
     }
@@ -338,7 +338,7 @@ impl SimTelegram {
         self.shared.look(|state, _| state.updates.pending())
     }
 
-    /// Deletes a message as an administrator would; the bot is not told, as Telegram does not.
+    /// Deletes a message as an administrator does. As in Telegram, the bot gets no update.
     ///
     /// # Errors
     /// When there is none.
@@ -352,7 +352,7 @@ impl SimTelegram {
         })
     }
 
-    /// Deletes a topic with all that was said in it; the bot is not told, as Telegram does not.
+    /// Deletes a topic with its messages. As in Telegram, the bot gets no update.
     ///
     /// # Errors
     /// When there is none.
@@ -375,7 +375,7 @@ impl SimTelegram {
         self.set_bot_role(chat, Role::Kicked)
     }
 
-    /// Makes the bot a member, an administrator, or takes it out of a chat; the bot is told.
+    /// Changes the bot's membership in a chat. The bot gets an update.
     ///
     /// # Errors
     /// When there is no such chat.
@@ -393,7 +393,7 @@ impl SimTelegram {
         self.shared.with(|state, now| state.migrate(group, now)).ok_or(SimError::NoChat(group))
     }
 
-    /// Returns the faults that are on, with what is left of them.
+    /// Returns the faults that are on, with their remaining counts.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.shared.look(|state, _| state.faults.clone())
@@ -409,7 +409,7 @@ impl SimTelegram {
         self.shared.breaker.set_away(away);
     }
 
-    /// Listens to everything that changes from here on.
+    /// Subscribes to all changes from now on.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.shared.changes.subscribe()
@@ -441,7 +441,7 @@ impl SimTelegram {
 }
 
 impl State {
-    /// Says whether a bot in privacy mode gets this message.
+    /// Returns whether a bot in privacy mode gets this message.
     fn is_seen_by_bot(&self, message: &SimMessage) -> bool {
         let Some(chat) = self.chats.get(&message.chat) else { return false };
         match chat.bot {

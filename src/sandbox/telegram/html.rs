@@ -1,6 +1,6 @@
-//! Telegram's HTML mode: text with tags in, plain text with entities out, and back.
+//! Telegram's HTML mode: turns text with tags into plain text with entities, and back.
 //!
-//! As strict as Telegram's own parser and with its words. Offsets are in UTF-16 units, as the Bot API counts.
+//! As strict as Telegram's own parser, and with its error texts. Offsets are in UTF-16 units, as in the Bot API.
 
 use serde::Serialize;
 
@@ -49,7 +49,7 @@ pub enum EntityKind {
     CustomEmoji {
         custom_emoji_id: String,
     },
-    // Found in the text, not written as a tag.
+    // Detected in the text, not written as a tag.
     BotCommand,
     Mention,
     Hashtag,
@@ -57,13 +57,13 @@ pub enum EntityKind {
     Email,
 }
 
-/// Why Telegram would refuse the text; the words come behind `can't parse entities: `.
+/// Why Telegram would refuse the text; Telegram puts `can't parse entities: ` before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct HtmlError(String);
 
 impl Formatted {
-    /// Takes the text as it is, with nothing formatted but what is found in it.
+    /// Takes the text without tags; only entities that Telegram detects are formatted.
     #[must_use]
     pub fn plain(text: &str) -> Self {
         Self { text: text.to_owned(), entities: Vec::new() }.finished()
@@ -86,7 +86,7 @@ impl Formatted {
         self.text.encode_utf16().count()
     }
 
-    /// Writes the text with its tags, such that parsing it gives the same again.
+    /// Writes the text with its tags. Parsing the result gives the same value.
     #[must_use]
     pub fn to_html(&self) -> String {
         let mut html = String::new();
@@ -122,7 +122,7 @@ impl Formatted {
         Self { text, entities }
     }
 
-    /// Telegram makes more of a text than its tags say, except in code and in links.
+    /// Adds the entities that Telegram detects by itself, except in code and in links.
     fn find_more(&mut self) {
         let mut more = found(&self.text);
         more.retain(|found| self.entities.iter().all(|written| written.allows(found)));
@@ -142,7 +142,7 @@ impl Entity {
         self.offset + self.length
     }
 
-    /// Says whether this lies apart from the other or around it, and leaves what is in it as it is found.
+    /// Returns whether this entity lies apart from the other or around it, so that both can be kept.
     fn allows(&self, other: &Self) -> bool {
         let is_apart = other.end() <= self.offset || self.end() <= other.offset;
         let is_around = self.offset <= other.offset && other.end() <= self.end();
@@ -151,7 +151,7 @@ impl Entity {
 }
 
 impl EntityKind {
-    /// Says whether Telegram finds it by itself.
+    /// Returns whether Telegram detects this kind by itself.
     fn is_found(&self) -> bool {
         matches!(self, Self::BotCommand | Self::Mention | Self::Hashtag | Self::Url | Self::Email)
     }
@@ -245,7 +245,7 @@ const TAGS: [&str; 16] = [
 #[derive(Default)]
 struct Parser<'a> {
     html: &'a [u8],
-    /// The byte that is looked at.
+    /// The position of the next byte.
     at: usize,
     text: String,
     /// Length of `text` in UTF-16 units.
@@ -286,7 +286,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Returns the byte that far ahead; 0 behind the end.
+    /// Returns the byte at this distance ahead; 0 behind the end.
     fn byte(&self, ahead: usize) -> u8 {
         self.html.get(self.at + ahead).copied().unwrap_or(0)
     }
@@ -302,7 +302,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Moves on to the first byte that `stops`, or the end, and returns what was passed.
+    /// Moves to the first byte for which `stops` is true, or to the end, and returns the text before it.
     fn word<'h>(&mut self, html: &'h str, stops: impl Fn(u8) -> bool) -> &'h str {
         let start = self.at;
         while self.at < self.html.len() && !stops(self.byte(0)) {
@@ -428,7 +428,7 @@ impl Parser<'_> {
         }
         let inside = |entity: &Entity| entity.offset >= tag.offset;
         match kind {
-            // Nothing can be formatted inside code: Telegram drops what was.
+            // Nothing can be formatted inside code, so Telegram drops such entities.
             EntityKind::Code | EntityKind::Pre { .. } => self.entities.retain(|entity| !inside(entity)),
             EntityKind::Blockquote | EntityKind::ExpandableBlockquote => {
                 self.entities.retain(|entity| !(inside(entity) && is_quote(&entity.kind)));
@@ -450,12 +450,12 @@ impl Parser<'_> {
     }
 
     fn is_dropped(&self, kind: &EntityKind) -> bool {
-        // The code inside a block of code is needed: it may name the language.
+        // A code element inside a block of code is kept, because it may name the language.
         let in_code = self.open.iter().any(|tag| tag.name == "code" || tag.name == "pre");
         in_code && !matches!(kind, EntityKind::Code)
     }
 
-    /// Reads `&lt;`, `&#60;` or `&#x3c;`; Telegram leaves everything else as it is.
+    /// Reads `&lt;`, `&#60;` or `&#x3c;`. Telegram leaves everything else unchanged.
     fn character_reference(&mut self, html: &str) -> Option<char> {
         let rest = html.get(self.at + 1..)?;
         let (letter, length) = match rest.strip_prefix('#') {
@@ -483,7 +483,7 @@ impl Parser<'_> {
     }
 }
 
-/// Returns the letter with that number, and how many bytes of digits there were.
+/// Returns the character with the number that the digits give, and the count of digits.
 fn numeric_reference(number: &str) -> Option<(char, usize)> {
     let (digits, radix, prefix) = match number.strip_prefix(['x', 'X']) {
         Some(digits) => (digits, 16, 1),
@@ -526,7 +526,7 @@ fn kind_of(tag: &OpenTag, text: &str) -> Option<EntityKind> {
     })
 }
 
-/// Returns the address of a link; Telegram drops a link it cannot open and keeps its text.
+/// Returns the address of a link. Telegram drops an invalid link and keeps its text.
 fn link(address: &str) -> Option<String> {
     let known = ["http://", "https://", "tg://", "mailto:", "tel:", "ton://"];
     if known.iter().any(|scheme| address.to_ascii_lowercase().starts_with(scheme)) {

@@ -6,14 +6,14 @@ use super::{message::Button, params::Params, refusal::Refusal};
 
 /// Telegram's limit of callback data, in bytes.
 const DATA_BYTES_MAX: usize = 64;
-/// What Telegram takes in one keyboard.
+/// Telegram's limit of buttons in one keyboard.
 const BUTTONS_MAX: usize = 100;
-/// What Telegram shows side by side; more are refused here, so that nobody relies on what it makes of them.
+/// How many buttons Telegram shows side by side. More are refused here, because their layout is not documented.
 const BUTTONS_PER_ROW_MAX: usize = 8;
 /// Telegram's limit of a `copy_text` button, in letters.
 const COPY_TEXT_MAX: usize = 256;
 
-/// Reads `reply_markup`; other keyboards than inline ones are taken and not shown.
+/// Reads `reply_markup`. Keyboards that are not inline are accepted and not shown.
 pub(super) fn inline(params: &Params) -> Result<Vec<Vec<Button>>, Refusal> {
     let Some(markup) = params.json("reply_markup") else { return Ok(Vec::new()) };
     let malformed = || Refusal::bad_request("object expected as reply markup");

@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::html::Formatted;
 
-/// A message as it is at the moment, with what it was before.
+/// A message with its earlier versions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SimMessage {
     /// Counts within the chat.
     pub id: i64,
     /// The chat it stands in.
     pub chat: i64,
-    /// The topic it stands in; none in General and where there are no topics.
+    /// The topic it stands in; `None` in General and in chats without topics.
     pub thread: Option<i64>,
     /// When it was sent.
     pub date: DateTime<Utc>,
@@ -30,7 +30,7 @@ pub struct SimMessage {
     pub reply_to: Option<i64>,
     /// Inline buttons, row by row.
     pub buttons: Vec<Vec<Button>>,
-    /// What it was before each edit, the oldest first.
+    /// Its versions before each edit, the oldest first.
     pub history: Vec<Revision>,
     /// When it was last edited.
     pub edited: Option<DateTime<Utc>>,
@@ -40,9 +40,9 @@ pub struct SimMessage {
     pub pinned: bool,
     /// The bot's reactions.
     pub reactions: Vec<String>,
-    /// Whether it came without a sound.
+    /// Whether it was sent without a sound.
     pub silent: bool,
-    /// What happened to the chat, for messages that nobody wrote.
+    /// What happened to the chat, for service messages.
     pub service: Option<Service>,
 }
 
@@ -94,7 +94,7 @@ pub struct Revision {
 pub struct Media {
     /// Which of the two.
     pub kind: MediaKind,
-    /// Telegram's name of the file, good for sending it again.
+    /// Telegram's id of the file, with which it can be sent again.
     pub file_id: String,
     /// The name it was sent with.
     pub file_name: String,
@@ -155,14 +155,14 @@ impl SimMessage {
             .or_else(|| buttons().find(|button| button.data.as_deref() == Some(label_or_data)))
     }
 
-    /// Puts the present state into the history, before it is changed.
+    /// Adds the present version to the history, before a change.
     pub(super) fn remember(&mut self, now: DateTime<Utc>) {
         let (body, buttons) = (self.body.clone(), self.buttons.clone());
         self.history.push(Revision { body, buttons, until: now });
         self.edited = Some(now);
     }
 
-    /// Writes everything but the chat, the sender and the message replied to, which only the world knows.
+    /// Writes everything but the chat, the sender and the message replied to, which only the state knows.
     pub(super) fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);

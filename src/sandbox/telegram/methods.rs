@@ -41,7 +41,7 @@ const ACTIONS: [&str; 11] = [
     "record_video_note",
     "upload_video_note",
 ];
-/// Reactions that bots may give, as far as anybody here needs them.
+/// Some of the reactions that bots may give; enough for these tests.
 const REACTIONS: [&str; 20] = [
     "👍", "👎", "❤", "🔥", "🎉", "🤔", "😱", "👏", "😁", "🤯", "👀", "👌", "💯", "⚡", "🏆", "🤝", "✍", "🫡",
     "🙏", "😢",
@@ -167,7 +167,7 @@ fn formatted(params: &Params, name: &str, parse_mode: Option<String>) -> Result<
     parse(&text, parse_mode.as_deref())
 }
 
-/// HTML and plain text; the other modes and ready entities are nothing the bot uses, and not simulated.
+/// HTML and plain text. The bot uses no other modes and no ready entities, so these are not simulated.
 fn parse(text: &str, parse_mode: Option<&str>) -> Result<Formatted, Refusal> {
     match parse_mode.map(str::to_ascii_lowercase).as_deref() {
         None | Some("") => Ok(Formatted::plain(text)),
@@ -301,7 +301,7 @@ fn send_chat_action(state: &mut State, params: &Params) -> Answer {
     Ok(json!(true))
 }
 
-/// Finds the bot's own message that is to be edited.
+/// Returns the bot's own message that an edit names.
 fn editable<'s>(state: &'s mut State, params: &Params) -> Result<&'s mut SimMessage, Refusal> {
     let bot = state.bot.id;
     let chat = chat_id(state, params)?;
@@ -322,7 +322,7 @@ fn message_id(params: &Params) -> Result<i64, Refusal> {
         .ok_or_else(|| Refusal::bad_request("message identifier is not specified"))
 }
 
-/// Makes the change unless there is none.
+/// Applies an edit; one that changes nothing is refused.
 fn edit(
     state: &mut State,
     params: &Params,

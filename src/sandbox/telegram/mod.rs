@@ -1,7 +1,7 @@
-//! A Bot API server on loopback, as strict as Telegram's and with Telegram's words.
+//! A Bot API server on loopback, as strict as Telegram's and with its texts.
 //!
-//! It knows nothing of the bot that talks to it. People write and press through [`SimTelegram`], from a test
-//! or from the chat page; everything a bot can see of that goes over HTTP.
+//! It knows nothing about the bot that uses it. People write and press through [`SimTelegram`], from a test
+//! or from the chat page. A bot sees all of that over HTTP only.
 
 mod cast;
 mod connection;
@@ -55,7 +55,7 @@ pub struct Options {
     pub token: String,
     /// The bot's name behind the `@`.
     pub username: String,
-    /// What dates messages and ends presses.
+    /// The clock that dates messages and ends the time to answer presses.
     pub clock: Clock,
     /// Whether a group takes 20 messages and edits a minute, as Telegram's do.
     pub rate_limit: bool,
@@ -73,7 +73,7 @@ impl Default for Options {
     }
 }
 
-/// The simulated Telegram: what people in it do, and what they see. Cheap to clone.
+/// The simulated Telegram: what people do and see in it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SimTelegram {
     shared: Arc<Shared>,
@@ -82,7 +82,7 @@ pub struct SimTelegram {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Counts changes, for whoever waits for one.
+    /// Counts changes, so that a caller can wait for one.
     version: watch::Sender<u64>,
     changes: broadcast::Sender<Change>,
     clock: Clock,
@@ -98,7 +98,7 @@ pub struct Running {
     server: JoinHandle<()>,
 }
 
-/// A page that falls further behind than this reads everything again.
+/// How many changes a page may lag behind. One that lags further reads everything again.
 const CHANGES_BACKLOG: usize = 1024;
 
 impl SimTelegram {
@@ -134,7 +134,7 @@ impl SimTelegram {
         });
         let service = server::router(shared.clone()).into_make_service_with_connect_info::<Cut>();
         let server = tokio::spawn(async move {
-            // Ends only with its task: axum retries what fails in accepting.
+            // Ends only when its task is aborted: axum retries failed accepts.
             let _ = axum::serve(BreakableListener { listener, breaker }, service).await;
         });
         Ok(Running { telegram: Self { shared }, addr, server })
@@ -171,20 +171,20 @@ impl Drop for Running {
 }
 
 impl Shared {
-    /// Reads or changes the state without telling anybody.
+    /// Reads or changes the state without a notification.
     fn look<R>(&self, work: impl FnOnce(&mut State, DateTime<Utc>) -> R) -> R {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut state, self.clock.now())
     }
 
-    /// Changes the state and wakes whoever waits for a change.
+    /// Changes the state and notifies those that wait for a change.
     fn with<R>(&self, work: impl FnOnce(&mut State, DateTime<Utc>) -> R) -> R {
         let (result, changes) = self.look(|state, now| {
             let result = work(state, now);
             (result, std::mem::take(&mut state.changes))
         });
         for change in changes {
-            // Nobody looks on: fine.
+            // Without an open page nobody receives it, which is fine.
             let _ = self.changes.send(change);
         }
         self.version.send_modify(|version| *version += 1);

@@ -1,4 +1,4 @@
-//! What a request to the Bot API carries, however it was sent: query, form, JSON or multipart.
+//! The parameters of a request to the Bot API, sent as query, form, JSON or multipart.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ impl Params {
         Ok(())
     }
 
-    /// Returns a text; numbers are taken as they are written.
+    /// Returns a text; a number is returned as it is written.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         match self.values.get(name)? {
             Value::String(text) => Some(text.clone()),
@@ -98,12 +98,12 @@ impl Params {
         }
     }
 
-    /// Returns a whole number, also where it came as text.
+    /// Returns a whole number, also where it was sent as text.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         number(self.values.get(name)?)
     }
 
-    /// Returns yes or no, also where it came as text; no when absent.
+    /// Returns a boolean, also where it was sent as text; false when absent.
     pub(super) fn flag(&self, name: &str) -> bool {
         match self.values.get(name) {
             Some(Value::Bool(flag)) => *flag,
@@ -113,7 +113,7 @@ impl Params {
         }
     }
 
-    /// Returns an object or a list, also where it came as text with JSON in it.
+    /// Returns an object or a list, also where it was sent as JSON in a text.
     pub(super) fn json(&self, name: &str) -> Option<Result<Value, Refusal>> {
         match self.values.get(name)? {
             Value::Null => None,

@@ -1,4 +1,4 @@
-//! How the Bot API says no, in Telegram's words.
+//! The refusals of the Bot API, with Telegram's texts.
 
 use serde_json::{Value, json};
 

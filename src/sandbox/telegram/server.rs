@@ -25,7 +25,7 @@ use super::{
 const POLL_MAX: Duration = Duration::from_secs(50);
 /// Multipart adds names and borders around the largest document.
 const BODY_BYTES_MAX: usize = methods::DOCUMENT_BYTES_MAX + (1 << 20);
-/// What an overloaded gateway in front of the Bot API answers instead of JSON.
+/// The page that an overloaded gateway in front of the Bot API answers instead of JSON.
 const BAD_GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n\
     <body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
 
@@ -75,7 +75,7 @@ async fn method(
     shared.log(&method, params.to_json(), &answer);
     if fate == Fate::LostAnswer {
         cut.cancel();
-        // The connection is gone; whatever is answered here arrives nowhere.
+        // The connection is closed, so this answer is never read.
         std::future::pending::<()>().await;
     }
     answered(answer)
@@ -97,7 +97,7 @@ fn answered(answer: Result<Value, Refusal>) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// Waits for updates; the next `getUpdates` ends this one.
+/// Waits for updates. The next `getUpdates` ends the wait.
 async fn poll(shared: &Shared, params: &Params) -> Result<Value, Refusal> {
     let timeout = params.number("timeout").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout).min(POLL_MAX);

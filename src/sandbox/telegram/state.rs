@@ -1,6 +1,6 @@
 //! The simulated Telegram as data: chats, messages, presses, commands, and what changes them.
 //!
-//! No HTTP and no waiting here: a request or a test holds the lock, changes something, and lets go.
+//! No HTTP and no waiting here: a request or a test takes the lock, changes something, and releases it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,10 +19,10 @@ use super::{
 
 /// Telegram's limit for messages into one group: sends and edits together, in a minute.
 const GROUP_POSTS_PER_MINUTE: usize = 20;
-/// How long a press can be answered; Telegram says 10 to 30 seconds, tests are slower than people.
+/// How long a press can be answered. Telegram allows 10 to 30 seconds; tests may be slower than people.
 const QUERY_LIFE: TimeDelta = TimeDelta::seconds(30);
 
-/// A sandbox may run for days; nobody reads older requests.
+/// How many requests are kept: a sandbox may run for days, and older requests are not needed.
 const REQUESTS_KEPT: usize = 10_000;
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) struct State {
     pub(super) changes: Vec<Change>,
 }
 
-/// A chat with all that was said in it.
+/// A chat with its messages.
 #[derive(Debug)]
 pub(super) struct Chat {
     pub(super) id: i64,
@@ -52,7 +52,7 @@ pub(super) struct Chat {
     pub(super) topics: BTreeMap<i64, String>,
     pub(super) members: BTreeMap<i64, Role>,
     pub(super) bot: Role,
-    /// In a private chat: whether the person has written first, as a bot must not.
+    /// In a private chat: whether the person has written first. A bot cannot begin a private chat.
     pub(super) started: bool,
     pub(super) migrated_to: Option<i64>,
     pub(super) messages: BTreeMap<i64, SimMessage>,
@@ -80,13 +80,13 @@ pub struct Answer {
     pub chat: i64,
     /// The message with the button.
     pub message: i64,
-    /// What the person sees; none for an answer that only ends the waiting.
+    /// What the person sees; `None` for an answer that only ends the wait.
     pub text: Option<String>,
     /// Whether it must be closed by hand.
     pub alert: bool,
 }
 
-/// For whom a menu of commands is.
+/// Who sees a menu of commands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CommandScope {
     pub(super) kind: String,
@@ -104,7 +104,7 @@ pub struct Command {
     pub description: String,
 }
 
-/// A request as it came in, and how it was answered.
+/// A request and its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Request {
     /// The method in lower case.
@@ -115,7 +115,7 @@ pub struct Request {
     pub at: DateTime<Utc>,
     /// The status of the answer.
     pub status: u16,
-    /// Telegram's words where it was refused.
+    /// Telegram's error text, where it was refused.
     pub refusal: Option<String>,
 }
 
@@ -133,7 +133,7 @@ pub enum Change {
     Commands,
     /// The bot shows that it is busy: `typing`, `upload_photo`.
     Action { chat: i64, action: String },
-    /// A chat changed: the bot's place in it, or where it went.
+    /// A chat changed: the bot's membership, or the chat's id.
     Chat { chat: i64 },
     /// Faults were switched.
     Faults,
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    /// Returns a chat that exists and is not left behind.
+    /// Returns a chat that exists and has not become a supergroup.
     pub(super) fn chat(&mut self, id: i64) -> Result<&mut Chat, Refusal> {
         let chat = self.chats.get_mut(&id).ok_or_else(|| Refusal::bad_request("chat not found"))?;
         match (chat.migrated_to, chat.bot) {
@@ -173,7 +173,7 @@ impl State {
         }
     }
 
-    /// Returns a chat that the bot may write to at this moment, and counts the post.
+    /// Returns a chat that the bot may write to, and counts the post for the limit.
     pub(super) fn chat_for_post(&mut self, id: i64, now: DateTime<Utc>) -> Result<&mut Chat, Refusal> {
         let limited = self.rate_limit;
         let chat = self.chat(id)?;
@@ -200,7 +200,7 @@ impl State {
         self.changes.push(Change::Message { message: Box::new(message.clone()) });
     }
 
-    /// Returns whom a bot sees when this person writes there.
+    /// Returns the sender that a bot sees when this person writes there.
     pub(super) fn author(&self, user: &User, chat: i64) -> Author {
         let private = chat == user.id;
         let shown = |id: i64, sender_chat: i64| {
@@ -267,7 +267,7 @@ impl State {
         });
         query["message"] = match self.message(chat, message) {
             Some(message) => self.message_json(message),
-            // Telegram's inaccessible message: date 0 and nothing but where it was.
+            // Telegram's `InaccessibleMessage`: date 0, its chat and its number.
             None => json!({
                 "chat": self.chats.get(&chat).map(|chat| chat.to_api(&self.users)),
                 "message_id": message,
@@ -279,7 +279,7 @@ impl State {
         id
     }
 
-    /// Takes the bot's answer to a press.
+    /// Records the bot's answer to a press.
     pub(super) fn answer(
         &mut self,
         id: &str,
@@ -299,7 +299,7 @@ impl State {
         Ok(())
     }
 
-    /// Changes the bot's place in a chat and tells the bot.
+    /// Changes the bot's membership in a chat and queues an update about it.
     pub(super) fn set_bot_role(&mut self, chat: i64, role: Role, by: i64, now: DateTime<Utc>) -> bool {
         let Some(place) = self.chats.get_mut(&chat) else { return false };
         let before = std::mem::replace(&mut place.bot, role);
@@ -473,14 +473,14 @@ impl Chat {
                 private
             },
         ));
-        // Numbers differ from chat to chat, so that nobody takes one chat's message for another's.
+        // Numbers differ from chat to chat, so that a message of one chat cannot pass as one of another.
         for (number, chat) in chats.iter_mut().enumerate() {
             chat.next_message = 1 + 10 * i64::try_from(number).unwrap_or_default();
         }
         chats
     }
 
-    /// Returns what somebody is here.
+    /// Returns a user's membership in this chat.
     pub(super) fn role(&self, user: i64) -> Role {
         self.members.get(&user).copied().unwrap_or(Role::Left)
     }

@@ -12,13 +12,13 @@ const UPDATE_KEPT: TimeDelta = TimeDelta::hours(24);
 /// Telegram's largest batch, and the default.
 const BATCH_MAX: usize = 100;
 
-/// A sandbox may run for days; nobody replays older updates.
+/// How many updates are kept: a sandbox may run for days, and older updates are not replayed.
 const LOG_KEPT: usize = 10_000;
 
-/// Kinds that come only when asked for.
+/// Kinds of updates that are delivered only on request.
 const ONLY_ON_REQUEST: [&str; 3] = ["chat_member", "message_reaction", "message_reaction_count"];
 
-/// Updates on their way to the bot.
+/// Updates that wait for the bot.
 #[derive(Debug)]
 pub(super) struct Updates {
     next_id: i64,
@@ -27,7 +27,7 @@ pub(super) struct Updates {
     log: VecDeque<Update>,
     /// The kinds the bot asked for; remembered from request to request.
     allowed: Option<BTreeSet<String>>,
-    /// Which `getUpdates` is the youngest.
+    /// The number of the newest `getUpdates`.
     pub(super) poll: u64,
 }
 
@@ -51,7 +51,7 @@ impl Updates {
         self.push_raw(json, now)
     }
 
-    /// Queues any JSON; gives it an id where it has none.
+    /// Queues any JSON, with a new id where it has none.
     pub(super) fn push_raw(&mut self, mut json: Value, now: DateTime<Utc>) -> i64 {
         let id = json.get("update_id").and_then(Value::as_i64).unwrap_or(self.next_id);
         json["update_id"] = json!(id);
@@ -67,7 +67,7 @@ impl Updates {
         id
     }
 
-    /// Queues an update again as it was, with its old id; false where there was none.
+    /// Queues an update again with its old id; returns false where there is none.
     pub(super) fn replay(&mut self, id: i64, now: DateTime<Utc>) -> bool {
         let Some(update) = self.log.iter().find(|update| update.id == id) else { return false };
         let again = Update { at: now, ..update.clone() };
@@ -75,7 +75,7 @@ impl Updates {
         true
     }
 
-    /// Takes what a `getUpdates` says about offset and kinds.
+    /// Applies the offset and the kinds of a `getUpdates`.
     pub(super) fn confirm(&mut self, offset: i64, allowed: Option<&Value>) {
         if offset > 0 {
             self.pending.retain(|update| update.id >= offset);

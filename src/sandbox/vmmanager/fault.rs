@@ -1,4 +1,4 @@
-//! What can be made to go wrong, on request.
+//! Faults that can be switched on.
 
 use std::mem::discriminant;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{NodeId, VmId};
 
-/// One thing that goes wrong. Switched on, it goes wrong every time; armed, so many times.
+/// A fault. Switched on it happens every time, armed it happens a number of times.
 ///
 /// As JSON `{"kind": "slow", "millis": 300}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub enum Fault {
     // ---- any request
     /// The connection is closed without an answer, and nothing is done.
     Away,
-    /// The answer takes long; what was asked is done before.
+    /// The answer is delayed; the request is carried out before.
     Slow {
         millis: u64,
     },
@@ -38,15 +38,15 @@ pub enum Fault {
     TornBody,
     // ---- log-ins and rights
     WrongPassword,
-    /// May look; every change is answered with 3001.
+    /// The user may only read; every change is answered with 3001.
     ReadOnlyAdmin,
     // ---- lists
     EmptyLists,
-    /// `size` tells of all rows, and half of them are there, however one asks.
+    /// `size` counts all rows, but half of them are missing from every page.
     HalfLists,
     /// Half of the VMs are gone, and `size` agrees.
     ShrunkList,
-    /// No answer has more rows than this; `limit` asks for the others.
+    /// No answer has more rows than this; the others are on further pages.
     PageOf {
         rows: usize,
     },
@@ -74,9 +74,9 @@ pub enum Fault {
     /// The target goes into maintenance just before the order is read.
     NodeIntoMaintenance,
     // ---- the migration that an order starts
-    /// The task never shows, in no list and no history; the VM moves all the same.
+    /// The task appears in no list and no history, but the VM moves.
     TaskNeverShows,
-    /// The task shows, then is gone from the list and the history; the VM moves where `moves`.
+    /// The task appears, then disappears from list and history; the VM moves where `moves`.
     TaskLost {
         moves: bool,
     },
@@ -95,7 +95,7 @@ pub enum Fault {
     /// The target is deleted half-way.
     TargetVanishes,
     // ---- events, at once
-    /// Somebody else migrates a VM; the first that can where none is named.
+    /// A migration that the bot did not order, of this VM or of the first that can move.
     ForeignMigration {
         #[serde(default)]
         vm: Option<VmId>,
@@ -105,14 +105,14 @@ pub enum Fault {
         #[serde(default)]
         says_vm: bool,
     },
-    /// All dates are off by so much.
+    /// All dates are wrong by this much.
     ClockSkew {
         seconds: i64,
     },
 }
 
 impl Fault {
-    /// What libvirt has to say when the CPUs do not match; three lines, with markup in it.
+    /// libvirt's text for CPUs that do not match: three lines, with markup in it.
     #[must_use]
     pub fn libvirt_failure() -> Self {
         let output = "Live migration failed\nerror: operation failed: guest CPU doesn't match specification: \

@@ -25,7 +25,7 @@ impl Default for Scale {
     }
 }
 
-/// What a hoster sells: vCPUs and GiB, and how often it is bought.
+/// The tariffs of a hoster: vCPUs, GiB, and the share of VMs.
 const TARIFFS: [(u32, u64, u32); 9] = [
     (1, 1, 20),
     (1, 2, 22),
@@ -98,7 +98,7 @@ fn fill(world: &mut World, dice: &mut Dice, cluster: ClusterId, scale: &Scale, (
     let machines: Vec<_> = (0..nodes).map(|n| dice.node(world.nodes.len() + n, cluster, wanted)).collect();
     let mut rooms = rooms(dice, &machines, needed, scale);
     world.nodes.extend(machines.into_iter().map(|node| (node.id, node)));
-    // The large ones first: what is left for the small ones evens out.
+    // The large VMs are placed first, and the small ones fill the gaps.
     bought.sort_by_key(|vm| std::cmp::Reverse(vm.memory));
     for mut vm in bought {
         let roomiest = rooms.iter_mut().max_by(|a, b| a.left.total_cmp(&b.left));
@@ -114,7 +114,7 @@ struct Room {
     left: f64,
 }
 
-/// How much goes on each node: a few are overfull, the others share the rest evenly.
+/// Returns the allocation of each node: a few are overfull, the others share the rest evenly.
 fn rooms(dice: &mut Dice, machines: &[SimNode], needed_mib: u64, scale: &Scale) -> Vec<Room> {
     let overloaded = (machines.len() as f64 * scale.overloaded_percent / 100.0).round() as usize;
     let mut order: Vec<_> = machines.iter().collect();
@@ -183,7 +183,7 @@ impl Dice {
         let name = format!("{}-{}", VM_NAMES[self.below(VM_NAMES.len() as u64) as usize], id.0 - 999);
         let plain =
             SimVm { id, disk: Mib((gib * 10).max(20) * 1024), ..SimVm::new(name).cores(cores).gib(gib) };
-        // What holds VMs back in real life: few are off, fewer have an ISO or a snapshot.
+        // As on real platforms, a few VMs are off, and fewer have an ISO image or a snapshot.
         SimVm {
             state: if self.one_in(25) { "stopped".into() } else { plain.state },
             iso_mounted: self.one_in(60),

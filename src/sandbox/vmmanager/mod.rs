@@ -1,6 +1,6 @@
-//! A simulated VMmanager 6: it answers over HTTP like the real one, and writes down what should never be asked.
+//! A simulated VMmanager 6: it answers over HTTP like the real one, and records requests that break its rules.
 //!
-//! Knows the model and nothing else of the program. Serves the tests, and people who try the program out.
+//! Knows the model and nothing else of the program. For tests, and for people who try the program.
 
 mod engine;
 mod fault;
@@ -37,19 +37,19 @@ use server::Shared;
 pub struct Options {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// What stands before `/vm/v3/…`, e.g. `/api`.
+    /// The prefix of `/vm/v3/…`, e.g. `/api`.
     pub path_prefix: String,
     pub profile: Profile,
     pub username: String,
     pub password: String,
-    /// A long-lived token that is good from the start.
+    /// A long-lived token that is valid from the start.
     pub token: String,
     pub pace: Pace,
-    /// How long an order takes to show in the task list, and the task then to start.
+    /// The time until an order appears in the task list, and the time until its task starts.
     pub task_delay: Duration,
     /// When the server's clock starts.
     pub starts_at: DateTime<Utc>,
-    /// A session that asked nothing for so long ends.
+    /// How long an unused session stays valid.
     pub idle_limit: Duration,
     /// The status of a wrong password's answer; the real one is unknown.
     pub refused_login_status: u16,
@@ -106,13 +106,13 @@ impl SimVmManager {
     }
 }
 
-/// A running server: what it was asked, what it did, and how to disturb it. All clones are one server, which
+/// A running server: its requests, its orders, and its faults. All clones are one server, which
 /// ends with the last of them.
 #[derive(Clone)]
 pub struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
-    /// Ends the server when the last handle goes.
+    /// Ends the server when the last handle is dropped.
     _server: Arc<Server>,
 }
 
@@ -157,7 +157,7 @@ impl Running {
         self.state().options.clone()
     }
 
-    /// Returns everything there is to see, as plain data.
+    /// Returns the whole visible state, as plain data.
     #[must_use]
     pub fn view(&self) -> View {
         self.state().view()
@@ -210,28 +210,28 @@ impl Running {
         self.state().engine.tasks.values().map(|task| task.seen.clone()).collect()
     }
 
-    /// Returns what should never have been asked; empty for a well-behaved client.
+    /// Returns the violations of the API's rules; empty for a correct client.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         self.state().engine.violations.clone()
     }
 
-    /// Makes something go wrong once.
+    /// Switches a fault on for its next occurrence.
     pub fn arm(&self, fault: Fault) {
         self.rule(Rule::times(fault, 1));
     }
 
-    /// Makes something go wrong so many times.
+    /// Switches a fault on for this many occurrences.
     pub fn arm_times(&self, fault: Fault, times: u32) {
         self.rule(Rule::times(fault, times));
     }
 
-    /// Makes something go wrong every time, until it is switched off.
+    /// Switches a fault on until it is switched off.
     pub fn switch_on(&self, fault: Fault) {
         self.rule(Rule::always(fault));
     }
 
-    /// Puts a rule into force; events such as [`Fault::ForeignMigration`] happen at once.
+    /// Adds a rule about a fault. Events such as [`Fault::ForeignMigration`] happen at once.
     pub fn rule(&self, rule: Rule) {
         self.state().add(rule);
     }
@@ -252,21 +252,21 @@ impl Running {
         self.state().engine.faults.0.clone()
     }
 
-    /// Lets somebody else migrate a VM to a node; returns the queue's number.
+    /// Starts a migration that the bot did not order; returns the queue's number.
     pub fn foreign_migration(&self, vm: VmId, target: NodeId, says_vm: bool) -> Option<u64> {
         let mut state = self.state();
         let now = state.elapsed();
         state.engine.foreign(Some(vm), Some(target), says_vm, now)
     }
 
-    /// Ends a task at once, by its queue's number; as it was going to end.
+    /// Ends a task at once, by its queue's number, with its planned result.
     pub fn finish(&self, consul_id: u64) {
         let mut state = self.state();
         let now = state.elapsed();
         state.engine.finish(consul_id, now);
     }
 
-    /// Ends the tasks that never end by themselves, where [`Fault::RunsForever`] met them.
+    /// Ends the tasks that [`Fault::RunsForever`] keeps running.
     pub fn finish_endless(&self) {
         let mut state = self.state();
         let now = state.elapsed();
@@ -289,7 +289,7 @@ impl Running {
         state.engine.fail(consul_id, output, now);
     }
 
-    /// Turns the server's clock forward: sessions grow old, tasks get on.
+    /// Moves the server's clock forward, so that sessions expire and tasks proceed.
     pub fn advance(&self, by: Duration) {
         let mut state = self.state();
         state.advanced += by;
@@ -324,7 +324,7 @@ impl Running {
         self.state().options.profile = profile;
     }
 
-    /// Changes how long migrations take that are ordered from now on.
+    /// Changes the duration of migrations that are ordered from now on.
     pub fn set_pace(&self, pace: Pace) {
         self.state().engine.set_pace(pace);
     }

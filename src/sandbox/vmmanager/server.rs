@@ -39,27 +39,27 @@ use super::{
 };
 use crate::model::{NodeId, VmId};
 
-/// Requests kept for whoever looks; a test asks fewer, and a sandbox may run for days.
+/// How many requests are kept: a test makes fewer, and a sandbox may run for days.
 const REQUESTS_KEPT: usize = 50_000;
 
-/// No request of this API is longer.
+/// The longest body that is accepted; requests of this API are shorter.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// What a client asked.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RequestSeen {
     pub method: String,
     pub path: String,
     /// Decoded.
     pub query: String,
-    /// As JSON, the password struck out; null where there is none or it is no JSON.
+    /// The body as JSON, without the password; null where there is none or it is not JSON.
     pub body: Value,
     pub token: TokenSeen,
-    /// The status it was answered with; 0 where the line was cut.
+    /// The status of the answer; 0 where the connection was cut.
     pub status: u16,
 }
 
-/// What token a request carried.
+/// The token of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenSeen {
@@ -114,7 +114,7 @@ impl Shared {
         }))
     }
 
-    /// Returns the state with everything due caught up with.
+    /// Returns the state, after everything that is due has happened.
     pub fn state(&self) -> MutexGuard<'_, State> {
         let mut state = locked(&self.0);
         let now = state.elapsed();
@@ -231,7 +231,7 @@ impl State {
         answer
     }
 
-    /// Answers a request, unless a fault of the line or of the whole service answers in its place.
+    /// Answers a request, unless a fault of the connection or of the service replaces the answer.
     fn disturbed(&mut self, asked: &Asked, line: &str) -> Answer {
         let faults = &mut self.engine.faults;
         if faults.takes(line, &Fault::DeadToken) {
@@ -494,7 +494,7 @@ impl State {
             return Answer::text(503, "text/plain", "Unavailable");
         }
         if faults.takes(line, &Fault::NodeIntoMaintenance) {
-            // A race that nobody can win is not written down as a broken rule.
+            // A race that a client cannot avoid does not count as a violation.
             self.engine.edit(|world| {
                 world.nodes.entry(target).and_modify(|node| node.maintenance = true);
             });
@@ -584,7 +584,7 @@ fn listed<T: Listable>(rows: &[&T], world: &World, query: &Query, cuts: &Cuts, p
             if *falls { order.reverse() } else { order }
         });
     }
-    // A fault that leaves rows out does so before pages are made: the rest cannot be had by asking again.
+    // Faults leave rows out before paging, so that another request does not get them either.
     let size = if cuts.empty { 0 } else { passed.len() };
     let there = if cuts.half { size / 2 } else { size };
     let (offset, count) = query.limit.unwrap_or((0, usize::MAX));
@@ -602,7 +602,7 @@ fn listed<T: Listable>(rows: &[&T], world: &World, query: &Query, cuts: &Cuts, p
             row.write(world, profile, &mut text);
         }
     }
-    // Without `size`, pages could not be told from the whole.
+    // `size` lets the client see that this is a page and not the whole list.
     let profile = if there < size || cuts.page.is_some() { Profile::Current } else { profile };
     Answer::json(200, render::list(&text, size, profile))
 }
@@ -718,7 +718,7 @@ impl Connected<IncomingStream<'_, Cuttable>> for Scissors {
     }
 }
 
-/// A listener whose connections can be cut without an answer, which HTTP itself has no word for.
+/// A listener whose connections can be cut without an answer, which HTTP libraries do not offer.
 struct Cuttable {
     listener: TcpListener,
     closed: Arc<AtomicBool>,

@@ -48,12 +48,12 @@ pub struct SimNode {
     pub cores: u32,
     #[serde(rename = "memory_mib")]
     pub memory: Mib,
-    /// vCPUs of the VMs on it; kept by the simulator.
+    /// vCPUs of its VMs; the simulator updates it.
     pub vcpus_used: u32,
-    /// Memory of the VMs on it; kept by the simulator.
+    /// Memory of its VMs; the simulator updates it.
     #[serde(rename = "memory_used_mib")]
     pub memory_used: Mib,
-    /// VMs on it; kept by the simulator.
+    /// The count of its VMs; the simulator updates it.
     pub vm_count: u32,
     pub vm_limit: Option<u32>,
     pub maintenance: bool,
@@ -107,7 +107,7 @@ impl World {
             .build()
     }
 
-    /// A world that looks like a snapshot, e.g. one from a bug report.
+    /// A world made from a snapshot, e.g. one from a bug report.
     #[must_use]
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let clusters = snapshot.clusters.iter().map(|cluster| {
@@ -188,7 +188,7 @@ impl World {
             .collect()
     }
 
-    /// Counts every node's VMs anew.
+    /// Updates each node's counters from its VMs.
     pub(super) fn counted(mut self) -> Self {
         for node in self.nodes.values_mut() {
             (node.vcpus_used, node.memory_used, node.vm_count) = (0, Mib(0), 0);
@@ -308,7 +308,7 @@ impl SimNode {
         Self { memory: Mib(gib * 1024), ..self }
     }
 
-    /// Takes at most so many VMs.
+    /// Limits the number of VMs.
     #[must_use]
     pub fn limit(self, vms: u32) -> Self {
         Self { vm_limit: Some(vms), ..self }
@@ -399,7 +399,7 @@ impl SimVm {
         Self { balancer_mode: "off".into(), ..self }
     }
 
-    /// Returns why it cannot be migrated live, if so. `balancer_mode` forbids nothing: it is a wish.
+    /// Returns why it cannot be migrated live. `balancer_mode` does not forbid a migration, so it does not count.
     pub(super) fn held_by(&self) -> Option<&'static str> {
         let checks = [
             (self.state != "active", "it is not running"),
