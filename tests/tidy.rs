@@ -112,7 +112,7 @@ fn a_permission_that_nobody_uses_is_found() {
     };
     let found = |planner: &str| unused_permissions(&files(planner), &allowed);
     assert_eq!(found("use crate::{clock::Clock, model::VmId};"), Vec::<String>::new());
-    assert_eq!(found("use crate::model::VmId; // crate::clock"), ["planner never names clock"]);
+    assert_eq!(found("use crate::model::VmId;\n// crate::clock"), ["planner never names clock"]);
     assert_eq!(
         unused_permissions(&files("crate::clock crate::model")[1..], &allowed),
         ["there is no room model"]
