@@ -107,14 +107,15 @@ impl Store {
         self.files()?.audit.newest().take(limit).collect()
     }
 
-    /// Remembers that an update of the Bot API is being handled; false where it was remembered before.
+    /// Remembers that an update of the Bot API is being handled; false where it was remembered before. Numbers begin
+    /// anew after a quiet week, so one that was remembered long ago is another update.
     ///
     /// # Errors
     ///
     /// Says what the disk said.
     pub fn claim_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
         self.write(|| {
-            if self.files()?.updates.get(update)?.is_some() {
+            if self.files()?.updates.get(update)?.is_some_and(|seen| now - seen.at < UPDATES_KEPT) {
                 return Ok(false);
             }
             self.files()?.updates.put(update, &SeenUpdate { v: 1, at: now })?;

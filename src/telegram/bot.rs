@@ -67,7 +67,10 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Two pollers take turns in ending each other's polls; ours tries on at this pace.
 pub const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
 
-/// A token that is refused may be renewed at Telegram; nobody is asked for it more often.
+/// Pause after a poll that brought nothing but updates that were taken before.
+const KNOWN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause between polls with a rejected token: the operator may have issued a new one, but polling faster gains nothing.
 const BAD_TOKEN_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long handlers may take to leave when everything stops; the whole stop has 10 s.
@@ -237,9 +240,14 @@ impl Shared {
             match self.api.updates(offset).await {
                 Ok(updates) => {
                     polls.failures = 0;
+                    offset = next_offset(&updates);
+                    let mut all_known = !updates.is_empty();
                     for update in updates {
-                        offset = offset.max(next_offset(&update));
-                        self.take(update, handlers).await;
+                        all_known &= self.take(update, handlers).await == Taken::Before;
+                    }
+                    if all_known {
+                        // They come until they are confirmed; this server does not listen.
+                        sleep(KNOWN_PAUSE).await;
                     }
                 }
                 Err(failure) => sleep(self.after_failure(&failure, polls)).await,
@@ -299,24 +307,24 @@ impl Shared {
     }
 
     /// Records an update and hands it to a handler of its own.
-    async fn take(self: &Arc<Self>, update: Update, handlers: &mut JoinSet<()>) {
+    async fn take(self: &Arc<Self>, update: Update, handlers: &mut JoinSet<()>) -> Taken {
         match self.store.claim_update(u64::from(update.id.0), self.clock.now()) {
             Ok(true) => {}
             Ok(false) => {
                 tracing::debug!(update = update.id.0, "an update came twice");
-                return;
+                return Taken::Before;
             }
             Err(error) => {
-                // Whoever cannot note that it was done must not do it.
+                // Without a record it could be done twice, so it is not done.
                 tracing::error!(error = %error.chain(), "an update cannot be recorded and is left alone");
                 if let UpdateKind::CallbackQuery(query) = update.kind {
                     let said = PressAnswer::Window(self.view().press_unrecorded());
                     self.answer_press(&query.id.0, &said).await;
                 }
-                return;
+                return Taken::Now;
             }
         }
-        let Some(incoming) = self.incoming(update).await else { return };
+        let Some(incoming) = self.incoming(update).await else { return Taken::Now };
         let shared = Arc::clone(self);
         let (done, wait) = tokio::sync::oneshot::channel::<()>();
         handlers.spawn(async move {
@@ -341,6 +349,7 @@ impl Shared {
         });
         // An error is the end too.
         let _ = timeout(ORDER_PATIENCE, wait).await;
+        Taken::Now
     }
 
     /// Reads what matters of an update; `None` for what is not for us.
@@ -630,6 +639,13 @@ impl Shared {
     }
 }
 
+/// Whether an update was taken before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Now,
+    Before,
+}
+
 /// Whether a press has had its one answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answered {
@@ -664,8 +680,11 @@ impl Facts {
     }
 }
 
-fn next_offset(update: &Update) -> i32 {
-    i32::try_from(update.id.0).map_or(0, |id| id.saturating_add(1))
+/// Returns the offset that confirms these updates. Where there are none, everything before is confirmed, and the next
+/// update may have any number: after a quiet week Telegram begins to count anew.
+fn next_offset(updates: &[Update]) -> i32 {
+    let newest = updates.iter().map(|update| update.id.0).max();
+    newest.and_then(|id| i32::try_from(id).ok()).map_or(0, |id| id.saturating_add(1))
 }
 
 fn person(user: &User) -> Person {
@@ -676,4 +695,20 @@ fn is_about(entry: &JournalEntry, of: &str) -> bool {
     let is = |id: u64, name: &str| of == name || of.parse() == Ok(id);
     let (VmId(vm), NodeId(source), NodeId(target)) = (entry.vm, entry.source, entry.target);
     is(vm, &entry.vm_name) || is(source, &entry.source_name) || is(target, &entry.target_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_confirms_what_came_and_nothing_that_is_to_come() {
+        let updates = |ids: &[u32]| -> Vec<Update> {
+            let update = |id: &u32| serde_json::from_value(serde_json::json!({ "update_id": id })).unwrap();
+            ids.iter().map(update).collect()
+        };
+        assert_eq!(next_offset(&updates(&[700, 701])), 702);
+        assert_eq!(next_offset(&updates(&[])), 0, "the next number may be a smaller one");
+        assert_eq!(next_offset(&updates(&[17])), 18);
+    }
 }

@@ -298,6 +298,19 @@ async fn what_telegram_says_twice_is_done_once_even_after_a_kill() {
 }
 
 #[tokio::test]
+async fn commands_work_when_telegram_counts_its_updates_anew() {
+    let bot = Ctx::start(World::small()).await;
+    bot.ask(VIEWER, "/whoami").await;
+    bot.telegram.count_updates_from(17);
+    for _ in 0..5 {
+        assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
+    }
+    assert_eq!(bot.telegram.last_update_id(), Some(21));
+    let polls = bot.telegram.request_count("getUpdates");
+    assert!(polls < 30, "{polls} polls for 6 commands");
+}
+
+#[tokio::test]
 async fn what_was_said_long_ago_is_refused_with_a_word() {
     let bot = Ctx::prepared(World::small(), Setup::default()).await;
     let said = |minutes, text: &str| {

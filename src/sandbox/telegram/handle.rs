@@ -317,6 +317,11 @@ impl SimTelegram {
         self.shared.with(|state, now| state.updates.push_raw(update, now))
     }
 
+    /// Begins to count updates anew, as Telegram does after a week without any.
+    pub fn count_updates_from(&self, id: i64) {
+        self.shared.with(|state, _| state.updates.count_from(id));
+    }
+
     /// Queues an update once more, with its old id.
     ///
     /// # Errors

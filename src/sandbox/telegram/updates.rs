@@ -51,6 +51,11 @@ impl Updates {
         self.push_raw(json, now)
     }
 
+    /// Gives the next update this id, as Telegram does after a week without updates.
+    pub(super) fn count_from(&mut self, id: i64) {
+        self.next_id = id;
+    }
+
     /// Queues any JSON, with a new id where it has none.
     pub(super) fn push_raw(&mut self, mut json: Value, now: DateTime<Utc>) -> i64 {
         let id = json.get("update_id").and_then(Value::as_i64).unwrap_or(self.next_id);
