@@ -1,232 +1,202 @@
-//! What the scheduler's tasks share: the balancer, the newest picture, and how things stand.
+//! Answers what people ask for, with the parts that know: each part has a file and a state of its own.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{LastCycle, Picture, Refused, Settings, delta};
+use super::{
+    Approved, Balanced, Changed, Picture, Refused, Settings, Status, cycle::Cycle, handle::Request,
+    proposals::Proposals, runs::Runs, sight::Sight, switches::Switches, upkeep::Upkeep,
+};
 use crate::{
     balancer::{CycleError, VmBalancer},
-    event::{Alert, Event, Events},
-    executor::Carried,
-    eyes::LookError,
-    model::{ApiFailure, Asked, Person, ProposalId, Trouble},
-    planner::ClusterPlan,
-    store::{
-        AuditEntry, Mode, Origin, Pause, ProposalState, Proposed, ReplyTo, Restored,
-        Settings as ChatSettings, Store, StoreError,
-    },
+    model::{Asked, ClusterId, Person, ProposalId, Trouble, VmId, find},
+    store::{AuditEntry, Origin, ProposalState, ReplyTo, StoreError},
 };
 
+/// The parts of the scheduler.
 pub(super) struct Core {
-    pub(super) settings: Settings,
-    pub(super) balancer: VmBalancer,
-    /// Cancelled when nothing more may be ordered.
-    pub(super) stop: CancellationToken,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) picture: Option<Picture>,
-    pub(super) next_cycle: Option<DateTime<Utc>>,
-    pub(super) last_cycle: Option<LastCycle>,
-    pub(super) away: Option<Away>,
-    store_trouble: bool,
-}
-
-/// Since when and why VMmanager cannot be used.
-#[derive(Clone, Debug)]
-pub(super) struct Away {
-    since: DateTime<Utc>,
-    pub(super) why: ApiFailure,
+    balancer: Arc<VmBalancer>,
+    pub(super) sight: Sight,
+    pub(super) switches: Switches,
+    pub(super) proposals: Proposals,
+    pub(super) runs: Runs,
+    pub(super) cycle: Cycle,
+    pub(super) upkeep: Upkeep,
 }
 
 impl Core {
     pub(super) fn new(settings: Settings, balancer: VmBalancer, stop: CancellationToken) -> Self {
-        Self { settings, balancer, stop, state: Mutex::default() }
-    }
-
-    pub(super) fn store(&self) -> &Store {
-        &self.balancer.parts().store
-    }
-
-    pub(super) fn events(&self) -> &Events {
-        &self.balancer.parts().events
-    }
-
-    fn alert(&self, alert: Alert) {
-        self.store().alert(self.events(), self.now(), alert);
-    }
-
-    pub(super) fn now(&self) -> DateTime<Utc> {
-        self.balancer.parts().clock.now()
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn next_cycle_in(&self, wait: Duration) {
-        self.state().next_cycle = self.now().checked_add_signed(delta(wait));
-    }
-
-    pub(super) fn mode(&self, chat: &ChatSettings) -> Mode {
-        chat.mode.unwrap_or(self.settings.mode)
-    }
-
-    pub(super) fn window_open(&self, now: DateTime<Utc>) -> bool {
-        self.settings.windows.is_open(now.with_timezone(&self.settings.timezone).naive_local())
-    }
-
-    /// Looks and plans with every node asked, as for all that is planned on.
-    pub(super) async fn look(&self) -> Result<Picture, CycleError> {
-        self.look_asking(Asked::Everybody).await
-    }
-
-    /// Looks and plans; says once when VMmanager goes away, and once when it is back.
-    pub(super) async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
-        let looked = self.balancer.look_asking(asked).await;
-        match &looked {
-            Ok(picture) => self.is_back(picture),
-            Err(CycleError::Look(LookError::VmManager(error))) => self.is_away(error.failure()),
-            Err(_) => {}
+        let balancer = Arc::new(balancer);
+        Self {
+            sight: Sight::new(Arc::clone(&balancer)),
+            switches: Switches::new(settings, Arc::clone(&balancer)),
+            proposals: Proposals::new(Arc::clone(&balancer)),
+            runs: Runs::new(Arc::clone(&balancer), stop.clone()),
+            cycle: Cycle::new(Arc::clone(&balancer), stop),
+            upkeep: Upkeep::new(Arc::clone(&balancer)),
+            balancer,
         }
-        looked
     }
 
-    fn is_back(&self, picture: &Picture) {
-        let mut state = self.state();
-        state.picture = Some(picture.clone());
-        let Some(away) = state.away.take() else { return };
-        drop(state);
-        tracing::info!("vmmanager answers again");
-        self.alert(Alert::VmManagerBack { since: away.since, until: self.now() });
+    /// Runs one cycle; returns the proposals that are to be carried out.
+    pub(super) async fn cycle(&self) -> Vec<ProposalId> {
+        self.cycle.run(&self.sight, &self.switches, &self.proposals).await
     }
 
-    fn is_away(&self, why: ApiFailure) {
-        let now = self.now();
-        let mut state = self.state();
-        match &mut state.away {
-            Some(away) => away.why = why,
-            None => {
-                state.away = Some(Away { since: now, why: why.clone() });
-                drop(state);
-                tracing::warn!(?why, "vmmanager cannot be used");
-                self.alert(Alert::VmManagerAway { since: now, why });
+    /// Answers one request. An answer that nobody waits for any more is dropped; what was done is done.
+    pub(super) async fn answer(&self, request: Request) {
+        match request {
+            Request::Status { answer } => drop(answer.send(self.status().await)),
+            Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
+            Request::Look { asked, answer } => {
+                drop(answer.send(self.sight.look_asking(asked).await.map_err(Refused::from)));
             }
-        }
-    }
-
-    /// Records a proposal and tells of it and of those that gave way to it. In a dry run it is only shown.
-    pub(super) fn propose(
-        &self,
-        plan: &ClusterPlan,
-        taken_at: DateTime<Utc>,
-        origin: Origin,
-        reply_to: Option<ReplyTo>,
-    ) -> Result<Proposed, StoreError> {
-        let state = match self.balancer.dry_run()? {
-            true => ProposalState::Shown { at: self.now() },
-            false => ProposalState::Pending,
-        };
-        self.record(plan, taken_at, origin, state, reply_to)
-    }
-
-    pub(super) fn record(
-        &self,
-        plan: &ClusterPlan,
-        taken_at: DateTime<Utc>,
-        origin: Origin,
-        state: ProposalState,
-        reply_to: Option<ReplyTo>,
-    ) -> Result<Proposed, StoreError> {
-        let draft = self.balancer.draft(plan, taken_at, origin, state, reply_to);
-        let proposed = self.store().propose(draft)?;
-        if let Proposed::Recorded { proposal, superseded } = &proposed {
-            tracing::info!(proposal = %proposal.id, cluster.id = %plan.cluster, plan.id = %plan.id, "a plan is recorded");
-            for older in superseded {
-                self.events().say(Event::Proposal(*older));
+            Request::Balance { cluster, by, reply_to, answer } => {
+                drop(answer.send(self.balance(cluster, by, reply_to).await));
             }
-            self.events().say(Event::Proposal(proposal.id));
-        }
-        Ok(proposed)
-    }
-
-    /// Carries out an approved proposal; whatever breaks, its record ends.
-    pub(super) async fn carry_out(&self, id: ProposalId) {
-        let why = match self.balancer.executor(&self.stop) {
-            Ok(Some(executor)) => match AssertUnwindSafe(executor.carry_out(id)).catch_unwind().await {
-                // Its steps say what they met.
-                Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return,
-                Ok(Err(error)) => format!("the store cannot be used: {}", error.chain()),
-                Err(_) => "carrying out broke".to_owned(),
-            },
-            Ok(None) => "this is a dry run".to_owned(),
-            Err(error) => format!("the store cannot be used: {}", error.chain()),
-        };
-        tracing::error!(proposal = %id, why, "a plan is not carried out to its end");
-        self.balancer.watcher(&self.stop).abandon(id, &why).await;
-    }
-
-    /// Ends proposals whose time is over.
-    pub(super) fn expire(&self) {
-        match self.store().expire_proposals(self.now()) {
-            Ok(expired) => {
-                for id in expired {
-                    self.events().say(Event::Proposal(id));
+            Request::Approve { proposal, by, answer } => {
+                let approved = self.approve(proposal, &by);
+                let started = approved == Ok(Approved::Started);
+                drop(answer.send(approved));
+                if started {
+                    self.runs.start(proposal, &self.sight, &self.proposals).await;
                 }
             }
-            Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be looked at"),
-        }
-    }
-
-    /// Says once that the store cannot be written, and lets it recover when it can.
-    pub(super) fn look_after_store(&self) {
-        let flushed = self.store().flush();
-        let mut state = self.state();
-        let was_trouble = std::mem::replace(&mut state.store_trouble, flushed.is_err());
-        drop(state);
-        match flushed {
-            Err(error) if !was_trouble => {
-                let (since, why) = (self.now(), error.failure());
-                tracing::error!(error = %error.chain(), "the store cannot be written; nothing is ordered until it can");
-                self.alert(Alert::StoreTrouble { since, why });
+            Request::Reject { proposal, by, answer } => drop(answer.send(self.reject(proposal, &by))),
+            Request::Refresh { proposal, by, answer } => {
+                drop(answer.send(self.refresh(proposal, &by).await));
             }
-            Ok(()) if was_trouble => tracing::info!("the store can be written again"),
-            _ => {}
+            Request::LeaveOut { proposal, vm, by, answer } => {
+                drop(answer.send(self.leave_out(proposal, vm, &by)));
+            }
+            Request::Cancel { by, answer } => drop(answer.send(self.cancel(&by))),
+            Request::Change { change, by, answer } => {
+                let what = format!("{change:?}");
+                let changed = self.switches.change(change, &by, &self.sight).await;
+                if changed.is_ok() {
+                    self.audit(&by, "change", what);
+                }
+                let is_changed = matches!(changed, Ok(Changed::Done | Changed::Node { .. }));
+                drop(answer.send(changed));
+                if is_changed {
+                    self.upkeep.export().await;
+                }
+            }
         }
     }
 
-    pub(super) async fn export(&self) {
-        self.store().export_aside(self.now()).await;
-    }
-
-    pub(super) fn tell_of_restore(&self) {
-        if let Ok(Some(restored)) = self.store().restored() {
-            let moved_to = restored.moved_to.display().to_string();
-            let Restored { exported_at, writes_lost, switches, .. } = restored;
-            self.alert(Alert::StoreRestored { exported_at, moved_to, writes_lost, switches });
+    async fn status(&self) -> Result<Status, Refused> {
+        if !self.sight.has_tried() {
+            // What went wrong is known to `sight` then.
+            let _ = self.sight.look_asking(Asked::WhoAnswered).await;
         }
+        let now = self.now();
+        let in_force = self.switches.in_force(now)?;
+        Ok(Status {
+            now,
+            mode: in_force.mode,
+            dry_run: in_force.dry_run,
+            pause: in_force.pause,
+            window_open: in_force.window_open,
+            next_cycle: self.cycle.next(),
+            last_cycle: self.cycle.last(),
+            picture: self.sight.picture(),
+            vmmanager_away: self.sight.away(),
+            running: self.balancer.parts().store.open_entries()?,
+            exclusions: self.balancer.policy()?.exclusions,
+            stopped_clusters: in_force.stopped_clusters.into_iter().collect(),
+            restored_unconfirmed: in_force.restored_unconfirmed,
+        })
     }
 
-    pub(super) fn audit(&self, by: &Person, what: &str, detail: String) {
+    async fn balance(
+        &self,
+        cluster: Option<String>,
+        by: Person,
+        reply_to: ReplyTo,
+    ) -> Result<Balanced, Refused> {
+        let picture = self.sight.look().await?;
+        let cluster = find_cluster(&picture, cluster.as_deref())?;
+        self.audit(&by, "balance", format!("cluster {cluster}"));
+        self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), Some(reply_to))
+    }
+
+    fn approve(&self, id: ProposalId, by: &Person) -> Result<Approved, Refused> {
+        if self.runs.are_stopping() {
+            return Err(Refused::Stopping);
+        }
+        if self.balancer.dry_run()? {
+            return Err(Refused::DryRun);
+        }
+        self.proposals.approve(id, by)
+    }
+
+    fn reject(&self, id: ProposalId, by: &Person) -> Result<(), Refused> {
+        self.proposals.reject(id, by)?;
+        self.audit(by, "reject", format!("proposal {id}"));
+        Ok(())
+    }
+
+    async fn refresh(&self, id: ProposalId, by: &Person) -> Result<Balanced, Refused> {
+        let proposal = self.proposals.existing(id)?;
+        match proposal.state {
+            ProposalState::Pending
+            | ProposalState::Expired { .. }
+            | ProposalState::Stale { .. }
+            | ProposalState::Shown { .. } => {}
+            ProposalState::Approved { .. } | ProposalState::Running { .. } => {
+                return Err(Refused::Busy { proposal: id });
+            }
+            ProposalState::Done { .. }
+            | ProposalState::Rejected { .. }
+            | ProposalState::Superseded { .. } => {
+                return Err(Refused::NotPending { proposal: id });
+            }
+        }
+        let picture = self.sight.look().await?;
+        self.audit(by, "refresh", format!("proposal {id}"));
+        self.proposals.propose_fresh(&picture, proposal.cluster, Origin::Replaces(id), proposal.reply_to)
+    }
+
+    fn leave_out(&self, id: ProposalId, vm: VmId, by: &Person) -> Result<(), Refused> {
+        self.proposals.leave_out(id, vm, by)?;
+        self.audit(by, "leave_out", format!("vm {vm} of proposal {id}"));
+        Ok(())
+    }
+
+    fn cancel(&self, by: &Person) -> Result<Vec<ProposalId>, Refused> {
+        let cancelled = self.proposals.cancel(by)?;
+        let ids: Vec<_> = cancelled.iter().map(ToString::to_string).collect();
+        self.audit(by, "cancel", format!("proposals {}", ids.join(", ")));
+        Ok(cancelled)
+    }
+
+    fn audit(&self, by: &Person, what: &str, detail: String) {
         let entry = AuditEntry::new(self.now(), Some(by.clone()), what, detail);
-        if let Err(error) = self.store().audit(&entry) {
+        if let Err(error) = self.balancer.parts().store.audit(&entry) {
             tracing::error!(error = %error.chain(), "the audit cannot be written");
         }
     }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.balancer.parts().clock.now()
+    }
 }
 
-/// Tells whether automatic cycles rest at `now`.
-pub(super) fn is_paused(pause: Option<&Pause>, now: DateTime<Utc>) -> bool {
-    pause.is_some_and(|pause| pause.until.is_none_or(|until| now < until))
+/// Finds the cluster that a person means; the only one where none is named.
+fn find_cluster(picture: &Picture, wanted: Option<&str>) -> Result<ClusterId, Refused> {
+    if let Some(wanted) = wanted {
+        return Ok(find::cluster(&picture.snapshot, wanted).map_err(Refused::Missed)?.id);
+    }
+    match picture.plan.clusters.as_slice() {
+        [only] => Ok(only.cluster),
+        several => {
+            let known = several.iter().map(|plan| (plan.cluster, plan.name.clone())).collect();
+            Err(Refused::WhichCluster { known })
+        }
+    }
 }
 
 impl From<StoreError> for Refused {

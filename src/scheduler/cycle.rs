@@ -1,37 +1,38 @@
 //! What a cycle of the schedule does with each cluster's plan.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
-    LastCycle, Picture,
-    core::{Core, is_paused},
+    LastCycle, Picture, delta,
+    proposals::Proposals,
+    sight::Sight,
+    switches::{May, Switches},
 };
 use crate::{
-    balancer::CycleError,
-    event::Event,
-    model::{ClusterId, MigrationId, NodeId, ProposalId, VmId},
+    balancer::{CycleError, VmBalancer},
+    model::{ClusterId, MigrationId, ProposalId},
     planner::ClusterPlan,
-    store::{
-        Approver, Mode, Origin, Proposal, ProposalState, Proposed, Settings as ChatSettings, StoreError,
-    },
+    store::{Approver, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
 };
 
-/// What was rejected is not proposed again by the schedule for a day, unless it becomes another plan.
-const REJECTION_HOLDS: TimeDelta = TimeDelta::days(1);
+pub(super) struct Cycle {
+    balancer: Arc<VmBalancer>,
+    stop: CancellationToken,
+    times: Mutex<Times>,
+}
 
-/// Proposals to look through for what was shown or rejected already: a day has at most so many that matter.
-const RECENT: usize = 100;
-
-/// What the cycle may do at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum May {
-    Nothing,
-    /// Post what would be done.
-    Show,
-    Propose,
-    CarryOut,
+#[derive(Default)]
+struct Times {
+    next: Option<DateTime<Utc>>,
+    last: Option<LastCycle>,
 }
 
 /// The journal before a look.
@@ -41,24 +42,57 @@ struct Before {
     migrating: BTreeSet<ClusterId>,
 }
 
-impl Core {
-    /// Runs one cycle; returns what is to be carried out.
-    pub(super) async fn cycle(&self) -> Vec<ProposalId> {
-        let at = self.now();
-        let done = self.look_and_decide().await;
-        let trouble = done.as_ref().err().map(CycleError::trouble);
-        if let Err(error) = &done {
-            tracing::warn!(%error, ?trouble, "a cycle could not be done");
-        }
-        self.state().last_cycle = Some(LastCycle { at, trouble });
-        done.unwrap_or_default()
+/// What a cycle led to.
+struct Done {
+    picture: Picture,
+    approved: Vec<ProposalId>,
+}
+
+impl Cycle {
+    pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
+        Self { balancer, stop, times: Mutex::default() }
     }
 
-    async fn look_and_decide(&self) -> Result<Vec<ProposalId>, CycleError> {
-        self.expire();
+    pub(super) fn next(&self) -> Option<DateTime<Utc>> {
+        self.times().next
+    }
+
+    pub(super) fn last(&self) -> Option<LastCycle> {
+        self.times().last.clone()
+    }
+
+    /// Notes when the next cycle begins.
+    pub(super) fn next_in(&self, wait: Duration) {
+        self.times().next = self.now().checked_add_signed(delta(wait));
+    }
+
+    /// Runs one cycle; returns what is to be carried out.
+    pub(super) async fn run(
+        &self,
+        sight: &Sight,
+        switches: &Switches,
+        proposals: &Proposals,
+    ) -> Vec<ProposalId> {
+        let (at, began) = (self.now(), Instant::now());
+        let work = async {
+            let done = self.look_and_decide(sight, switches, proposals).await;
+            report(&done, began.elapsed());
+            done
+        };
+        let done = work.instrument(tracing::info_span!("cycle")).await;
+        self.times().last = Some(LastCycle { at, trouble: done.as_ref().err().map(CycleError::trouble) });
+        done.map(|done| done.approved).unwrap_or_default()
+    }
+
+    async fn look_and_decide(
+        &self,
+        sight: &Sight,
+        switches: &Switches,
+        proposals: &Proposals,
+    ) -> Result<Done, CycleError> {
+        proposals.expire();
         let before = self.before()?;
-        let picture = self.look().await?;
-        let chat = self.store().settings()?;
+        let picture = sight.look().await?;
         let mut approved = Vec::new();
         for plan in &picture.plan.clusters {
             if self.stop.is_cancelled() {
@@ -67,19 +101,18 @@ impl Core {
             if self.has_moved_since(&before, plan.cluster)? {
                 continue;
             }
-            let done = match self.may(&chat, plan)? {
-                May::Nothing => None,
-                May::Show => self.show(&picture, plan)?,
-                May::Propose => self.propose_unless_there(&picture, plan)?,
-                May::CarryOut => self.approve_by_mode(&picture, plan)?,
-            };
-            approved.extend(done);
+            match switches.in_force(self.now())?.may(plan.cluster) {
+                May::Nothing => {}
+                May::Show => self.show(&picture, plan, proposals)?,
+                May::Propose => self.propose_unless_there(&picture, plan, proposals)?,
+                May::CarryOut => approved.extend(self.approve_by_mode(&picture, plan, proposals)?),
+            }
         }
-        Ok(approved)
+        Ok(Done { picture, approved })
     }
 
-    /// Tells whether a migration of ours ran in this cluster while it was looked at and planned for: the plan stands
-    /// on ground that has moved, and the next cycle knows better.
+    /// Tells whether a migration of ours ran in this cluster during the look. The plan was then made on a picture that
+    /// is out of date, and the next cycle makes a better one.
     fn has_moved_since(&self, before: &Before, cluster: ClusterId) -> Result<bool, StoreError> {
         if before.migrating.contains(&cluster) {
             return Ok(true);
@@ -93,39 +126,13 @@ impl Core {
         Ok(Before { newest: self.store().newest_entry()?, migrating })
     }
 
-    fn may(&self, chat: &ChatSettings, plan: &ClusterPlan) -> Result<May, StoreError> {
-        let now = self.now();
-        let mode = self.mode(chat);
-        if mode == Mode::Off || is_paused(chat.pause.as_ref(), now) {
-            return Ok(May::Nothing);
-        }
-        if self.balancer.dry_run()? {
-            return Ok(May::Show);
-        }
-        // A restored store may lack what was decided since its export: people look first.
-        if mode == Mode::Propose || chat.restored_unconfirmed {
-            return Ok(May::Propose);
-        }
-        let allowed = self.window_open(now)
-            && !chat.stopped_clusters.contains(&plan.cluster)
-            && !self.balancer.account_is_refused(now);
-        Ok(if allowed { May::CarryOut } else { May::Nothing })
-    }
-
     /// Shows a plan of a dry run, once.
-    fn show(&self, picture: &Picture, plan: &ClusterPlan) -> Result<Option<ProposalId>, StoreError> {
-        if plan.migrations.is_empty() {
-            return Ok(None);
-        }
-        let newest = self.newest_of(plan)?;
-        let is_shown = newest.is_some_and(|newest| {
-            matches!(newest.state, ProposalState::Shown { .. }) && is_same(&newest.plan, plan)
-        });
-        if !is_shown {
+    fn show(&self, picture: &Picture, plan: &ClusterPlan, proposals: &Proposals) -> Result<(), StoreError> {
+        if !plan.migrations.is_empty() && !proposals.is_shown(plan)? {
             let state = ProposalState::Shown { at: self.now() };
-            self.record(plan, picture.plan.taken_at, Origin::Schedule, state, None)?;
+            proposals.record(plan, picture.plan.taken_at, Origin::Schedule, state, None)?;
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Keeps one live proposal per cluster.
@@ -133,35 +140,36 @@ impl Core {
         &self,
         picture: &Picture,
         plan: &ClusterPlan,
-    ) -> Result<Option<ProposalId>, StoreError> {
-        let pending = self.store().pending_of(plan.cluster)?;
+        proposals: &Proposals,
+    ) -> Result<(), StoreError> {
+        let pending = proposals.pending_of(plan.cluster)?;
         if let Some(pending) = &pending {
             if !plan.incomplete.is_empty() || self.still_stands(picture, pending, plan) {
-                return Ok(None);
+                return Ok(());
             }
             if plan.migrations.is_empty() {
-                self.end_as_stale(pending.id)?;
-                return Ok(None);
+                return proposals.end_as_stale(pending.id);
             }
         }
-        if plan.migrations.is_empty() || self.was_rejected(plan)? {
-            return Ok(None);
+        if plan.migrations.is_empty() || proposals.was_rejected(plan)? {
+            return Ok(());
         }
         let reply_to = pending.and_then(|pending| pending.reply_to);
-        self.propose(plan, picture.plan.taken_at, Origin::Schedule, reply_to)?;
-        Ok(None)
+        proposals.propose(plan, picture.plan.taken_at, Origin::Schedule, reply_to)?;
+        Ok(())
     }
 
     fn approve_by_mode(
         &self,
         picture: &Picture,
         plan: &ClusterPlan,
+        proposals: &Proposals,
     ) -> Result<Option<ProposalId>, StoreError> {
         if plan.migrations.is_empty() {
             return Ok(None);
         }
         let approved = ProposalState::Approved { by: Approver::Auto, at: self.now() };
-        let recorded = self.record(plan, picture.plan.taken_at, Origin::Schedule, approved, None)?;
+        let recorded = proposals.record(plan, picture.plan.taken_at, Origin::Schedule, approved, None)?;
         Ok(match recorded {
             Proposed::Recorded { proposal, .. } => Some(proposal.id),
             Proposed::Busy(_) => None,
@@ -176,32 +184,36 @@ impl Core {
         left.dropped.is_empty() && left.relieves
     }
 
-    pub(super) fn end_as_stale(&self, id: ProposalId) -> Result<(), StoreError> {
-        if self.store().end_pending(id, ProposalState::Stale { at: self.now() })? {
-            self.events().say(Event::Proposal(id));
-        }
-        Ok(())
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn newest_of(&self, plan: &ClusterPlan) -> Result<Option<Proposal>, StoreError> {
-        let recent = self.store().recent_proposals(RECENT)?;
-        Ok(recent.into_iter().find(|proposal| proposal.cluster == plan.cluster))
+    fn store(&self) -> &Store {
+        &self.balancer.parts().store
     }
 
-    fn was_rejected(&self, plan: &ClusterPlan) -> Result<bool, StoreError> {
-        let since = self.now() - REJECTION_HOLDS;
-        let recent = self.store().recent_proposals(RECENT)?;
-        Ok(recent.iter().filter(|proposal| proposal.cluster == plan.cluster).any(|proposal| {
-            matches!(proposal.state, ProposalState::Rejected { at, .. } if at > since)
-                && is_same(&proposal.plan, plan)
-        }))
+    fn now(&self) -> DateTime<Utc> {
+        self.balancer.parts().clock.now()
     }
 }
 
-/// The same moves are the same plan to people, whatever the figures around them.
-fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
-    let moves = |plan: &ClusterPlan| -> BTreeSet<(VmId, NodeId, NodeId)> {
-        plan.migrations.iter().map(|m| (m.vm, m.source, m.target)).collect()
-    };
-    one.id == other.id || moves(one) == moves(other)
+/// Logs the one line of a cycle.
+fn report(done: &Result<Done, CycleError>, took: Duration) {
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match done {
+        Ok(Done { picture, .. }) => {
+            let clusters = &picture.plan.clusters;
+            tracing::info!(
+                nodes = picture.snapshot.nodes.len(),
+                vms = picture.snapshot.vms.len(),
+                overloaded = clusters.iter().map(|plan| plan.overloaded.len()).sum::<usize>(),
+                planned = clusters.iter().map(|plan| plan.migrations.len()).sum::<usize>(),
+                took_ms,
+                "a cycle is done"
+            );
+        }
+        Err(error) => {
+            tracing::warn!(%error, cause = ?error.trouble(), took_ms, "a cycle could not be done");
+        }
+    }
 }

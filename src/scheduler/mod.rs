@@ -1,13 +1,19 @@
-//! When cycles run, and who may start what. Owns the balancer; others reach it through a [`Handle`].
+//! When cycles run, and what people may ask for. Owns the balancer; others reach it through a [`Handle`].
 //!
 //! The loop in [`Scheduler::run`] only hands out work: requests are answered while cycles and plans run.
-//! Knows no chat: what it did is in the store, and said as [`Event`](crate::event::Event)s.
+//! Knows no chat: what it did is in the store, and each change is followed by an [`Event`](crate::event::Event).
+//!
+//! `core` joins the parts: `sight` has the newest picture, `switches` what people may change, `proposals` the records,
+//! `runs` carries out, `cycle` decides by the schedule, `upkeep` looks after the store.
 
-mod changes;
 mod core;
 mod cycle;
 mod handle;
-mod requests;
+mod proposals;
+mod runs;
+mod sight;
+mod switches;
+mod upkeep;
 mod windows;
 
 use std::{sync::Arc, time::Duration};
@@ -30,8 +36,7 @@ pub use windows::{NotAWindow, Windows};
 /// Requests that wait while the loop hands out another; people type slower.
 const REQUESTS_MAX: usize = 64;
 
-/// How often the store is looked after, and proposals for their end: a press is checked by itself, this is for
-/// the message.
+/// How often the store is checked, and proposals for their end. A press checks by itself; this is for the message.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often everything is exported besides the ends of plans.
@@ -56,6 +61,7 @@ pub struct Settings {
 /// The loop.
 pub struct Scheduler {
     core: Arc<Core>,
+    interval: Duration,
     requests: mpsc::Receiver<Request>,
     stop: CancellationToken,
 }
@@ -73,8 +79,9 @@ impl Scheduler {
     pub fn new(settings: Settings, balancer: VmBalancer) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let stop = CancellationToken::new();
+        let interval = settings.interval;
         let core = Arc::new(Core::new(settings, balancer, stop.clone()));
-        (Self { core, requests, stop }, Handle::new(sender))
+        (Self { core, interval, requests, stop }, Handle::new(sender))
     }
 
     /// Runs until `shutdown`: then nothing new is ordered, running tasks are left to VMmanager and to the next
@@ -85,7 +92,7 @@ impl Scheduler {
             () = shutdown.cancelled() => return self.leave(work).await,
             () = self.take_over(&mut work) => {}
         }
-        let mut cycles = ticking(self.core.settings.interval);
+        let mut cycles = ticking(self.interval);
         let mut expiry = ticking(EXPIRY_INTERVAL);
         let mut exports = ticking(EXPORT_INTERVAL);
         let mut cycle: Option<Id> = None;
@@ -93,7 +100,7 @@ impl Scheduler {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = cycles.tick(), if cycle.is_none() => {
-                    self.core.next_cycle_in(self.core.settings.interval);
+                    self.core.cycle.next_in(self.interval);
                     let core = Arc::clone(&self.core);
                     cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await } }).id());
                 }
@@ -105,12 +112,12 @@ impl Scheduler {
                     }
                     match ended {
                         Ok((_, left)) => self.carry_out(&mut work, left),
-                        Err(error) => tracing::error!(%error, "work of the scheduler broke"),
+                        Err(error) => tracing::error!(%error, "work of the scheduler panicked"),
                     }
                 }
                 _ = expiry.tick() => {
-                    self.core.look_after_store();
-                    self.core.expire();
+                    self.core.upkeep.look_after_store();
+                    self.core.proposals.expire();
                 }
                 _ = exports.tick() => self.export(&mut work),
             }
@@ -120,8 +127,8 @@ impl Scheduler {
 
     /// Before anything else is ordered: what the last process left open is known, and looked after.
     async fn take_over(&self, work: &mut JoinSet<Left>) {
-        self.core.tell_of_restore();
-        let watcher = self.core.balancer.watcher(&self.stop);
+        self.core.upkeep.report_restore();
+        let watcher = self.core.runs.watcher();
         let Some(left) = watcher.left_open_at_last().await else { return };
         for entry in left.entries.clone() {
             let watcher = watcher.clone();
@@ -152,7 +159,7 @@ impl Scheduler {
         for proposal in left.carry_out {
             let core = Arc::clone(&self.core);
             work.spawn(async move {
-                core.carry_out(proposal).await;
+                core.runs.carry_out(proposal).await;
                 Left::default()
             });
         }
@@ -161,7 +168,7 @@ impl Scheduler {
     fn export(&self, work: &mut JoinSet<Left>) {
         let core = Arc::clone(&self.core);
         work.spawn(async move {
-            core.export().await;
+            core.upkeep.export().await;
             Left::default()
         });
     }
@@ -174,9 +181,7 @@ impl Scheduler {
             tracing::warn!("some work did not leave in time; the journal has what it was doing");
             work.shutdown().await;
         }
-        if let Err(error) = self.core.store().flush() {
-            tracing::error!(error = %error.chain(), "the store cannot be flushed");
-        }
+        self.core.upkeep.flush();
     }
 }
 

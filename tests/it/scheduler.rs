@@ -1,6 +1,9 @@
 //! The schedule and what people may ask of it, with the real balancer over a simulated VMmanager.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -536,6 +539,61 @@ async fn nodes_are_found_by_name_and_id_and_guessed_at() {
     assert!(matches!(missed("zzz").await, MissedWhy::Unknown { similar, .. } if similar.is_empty()));
 }
 
+#[tokio::test]
+async fn a_quiet_cycle_is_one_line_of_the_log() {
+    let log = Log::default();
+    // With one subscriber alone, tracing asks only the thread that comes to a line first whether anybody listens, and
+    // that may be another test's.
+    let _other = tracing::Dispatch::new(Log::default().subscriber());
+    let _guard = tracing::subscriber::set_default(log.subscriber());
+    let bot = Bot::start_with(quiet(), |settings| settings.interval = Duration::from_secs(3600)).await;
+    bot.until_status("a cycle is done", |status| status.last_cycle.is_some()).await;
+    bot.stop().await;
+    let text = log.text();
+    let lines: Vec<_> = text.lines().collect();
+    let [line] = lines.as_slice() else { panic!("one line: {text}") };
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["span"]["name"], "cycle");
+    let fields = line["fields"].as_object().unwrap();
+    assert!(fields["took_ms"].is_u64(), "{line}");
+    let figures = ["nodes", "vms", "overloaded", "planned"].map(|field| fields[field].as_u64());
+    assert_eq!(figures, [Some(2), Some(2), Some(0), Some(0)]);
+    assert_eq!(
+        fields.keys().collect::<Vec<_>>(),
+        ["message", "nodes", "overloaded", "planned", "took_ms", "vms"]
+    );
+}
+
+/// What is logged at INFO and above, as JSON.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn subscriber(&self) -> impl tracing::Subscriber + use<> {
+        let log = self.clone();
+        tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || log.clone())
+            .finish()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A running scheduler over a simulated platform.
 struct Bot {
     platform: Platform,
@@ -646,6 +704,17 @@ impl Bot {
 /// Whoever says `/balance` in these tests.
 fn asker() -> vm_balancer::model::Person {
     person(1)
+}
+
+/// Two nodes with room to spare.
+fn quiet() -> World {
+    let node = |name| SimNode::new(name).cores(16).gib(64);
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(2, &SimVm::new("web"))
+        .node(node("kvm-02"))
+        .build()
 }
 
 /// Two nodes that each need one VM moved away.

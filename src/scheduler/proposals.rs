@@ -1,0 +1,276 @@
+//! Records of proposals and how people and cycles change them. Everything is checked against the store, never against
+//! what a button says. Each change is followed by an event.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Approved, Balanced, Picture, Refused};
+use crate::{
+    balancer::VmBalancer,
+    event::Event,
+    model::{ClusterId, NodeId, Person, ProposalId, VmId, find},
+    planner::ClusterPlan,
+    store::{
+        Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, StepState, Store, StoreError, Vote,
+    },
+};
+
+/// How long the schedule does not propose a plan again that was rejected.
+const REJECTION_HOLDS: TimeDelta = TimeDelta::days(1);
+
+/// How many of the newest proposals are searched for what was shown or rejected; a day has fewer that matter.
+const RECENT: usize = 100;
+
+pub(super) struct Proposals {
+    balancer: Arc<VmBalancer>,
+}
+
+impl Proposals {
+    pub(super) fn new(balancer: Arc<VmBalancer>) -> Self {
+        Self { balancer }
+    }
+
+    /// Records a proposal and tells of it and of those that gave way to it. In a dry run it is only shown.
+    pub(super) fn propose(
+        &self,
+        plan: &ClusterPlan,
+        taken_at: DateTime<Utc>,
+        origin: Origin,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Proposed, StoreError> {
+        let state = match self.balancer.dry_run()? {
+            true => ProposalState::Shown { at: self.now() },
+            false => ProposalState::Pending,
+        };
+        self.record(plan, taken_at, origin, state, reply_to)
+    }
+
+    pub(super) fn record(
+        &self,
+        plan: &ClusterPlan,
+        taken_at: DateTime<Utc>,
+        origin: Origin,
+        state: ProposalState,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Proposed, StoreError> {
+        let draft = self.balancer.draft(plan, taken_at, origin, state, reply_to);
+        let proposed = self.store().propose(draft)?;
+        if let Proposed::Recorded { proposal, superseded } = &proposed {
+            tracing::info!(proposal.id = %proposal.id, cluster.id = %plan.cluster, plan.id = %plan.id, "a plan is recorded");
+            for older in superseded {
+                self.notify(*older);
+            }
+            self.notify(proposal.id);
+        }
+        Ok(proposed)
+    }
+
+    /// Proposes what the picture says, in place of whatever is pending in the cluster.
+    pub(super) fn propose_fresh(
+        &self,
+        picture: &Picture,
+        cluster: ClusterId,
+        origin: Origin,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Balanced, Refused> {
+        if let Some(running) = self.running_in(cluster)? {
+            return Err(Refused::Busy { proposal: running });
+        }
+        let Some(plan) = picture.plan_of(cluster) else {
+            return Err(unplanned(picture, cluster));
+        };
+        if plan.migrations.is_empty() {
+            // An incomplete picture says nothing about what is pending.
+            if let (Some(pending), true) = (self.store().pending_of(cluster)?, plan.incomplete.is_empty()) {
+                self.end_as_stale(pending.id)?;
+            }
+            return Ok(Balanced::NothingToDo(Box::new(plan.clone())));
+        }
+        match self.propose(plan, picture.plan.taken_at, origin, reply_to)? {
+            Proposed::Recorded { proposal, .. } => Ok(Balanced::Proposed(proposal.id)),
+            Proposed::Busy(proposal) => Err(Refused::Busy { proposal }),
+        }
+    }
+
+    /// Counts a press of Approve.
+    pub(super) fn approve(&self, id: ProposalId, by: &Person) -> Result<Approved, Refused> {
+        let vote = self.store().approve(id, by, self.now())?;
+        if matches!(vote, Vote::Started(_) | Vote::Counted { .. } | Vote::Expired) {
+            self.notify(id);
+        }
+        match vote {
+            Vote::Started(_) => Ok(Approved::Started),
+            Vote::Counted { have, need } => Ok(Approved::Counted { have, need }),
+            Vote::AlreadyCounted { have, need } => Err(Refused::AlreadyCounted { have, need }),
+            Vote::OwnProposal { have, need } => Err(Refused::OwnProposal { have, need }),
+            Vote::Expired => Err(Refused::Expired { proposal: id }),
+            Vote::NotPending => Err(self.why_closed(id)?),
+            Vote::DryRun => Err(Refused::DryRun),
+            Vote::NoSuchProposal => Err(Refused::NoSuchProposal(id)),
+        }
+    }
+
+    pub(super) fn reject(&self, id: ProposalId, by: &Person) -> Result<(), Refused> {
+        self.existing(id)?;
+        let state = ProposalState::Rejected { by: by.clone(), at: self.now() };
+        if !self.store().end_pending(id, state)? {
+            return Err(self.why_closed(id)?);
+        }
+        self.notify(id);
+        Ok(())
+    }
+
+    pub(super) fn leave_out(&self, id: ProposalId, vm: VmId, by: &Person) -> Result<(), Refused> {
+        self.existing(id)?;
+        let mut was_pending = false;
+        self.store().update_proposal(id, |proposal| {
+            was_pending = proposal.state == ProposalState::Pending;
+            if was_pending {
+                toggle(proposal, vm, by);
+            }
+        })?;
+        if !was_pending {
+            return Err(self.why_closed(id)?);
+        }
+        self.notify(id);
+        Ok(())
+    }
+
+    pub(super) fn cancel(&self, by: &Person) -> Result<Vec<ProposalId>, Refused> {
+        let at = self.now();
+        let mut cancelled = Vec::new();
+        for running in self.store().open_proposals()?.into_iter().filter(is_running) {
+            let mut is_first = false;
+            self.store().update_proposal(running.id, |proposal| {
+                is_first = is_running(proposal) && proposal.cancel.is_none();
+                if is_first {
+                    proposal.cancel = Some(Approval { by: by.clone(), at });
+                }
+            })?;
+            if is_first {
+                self.notify(running.id);
+            }
+            cancelled.push(running.id);
+        }
+        if cancelled.is_empty() {
+            return Err(Refused::NothingRunning);
+        }
+        Ok(cancelled)
+    }
+
+    /// Ends proposals whose time is over.
+    pub(super) fn expire(&self) {
+        match self.store().expire_proposals(self.now()) {
+            Ok(expired) => {
+                for id in expired {
+                    self.notify(id);
+                }
+            }
+            Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be looked at"),
+        }
+    }
+
+    /// Ends a pending proposal that does not fit any more.
+    pub(super) fn end_as_stale(&self, id: ProposalId) -> Result<(), StoreError> {
+        if self.store().end_pending(id, ProposalState::Stale { at: self.now() })? {
+            self.notify(id);
+        }
+        Ok(())
+    }
+
+    /// Ends an approved proposal of which too little fits any more.
+    pub(super) fn end_approved_as_stale(&self, id: ProposalId) -> Result<(), StoreError> {
+        let at = self.now();
+        self.store().update_proposal(id, |proposal| proposal.state = ProposalState::Stale { at })?;
+        self.notify(id);
+        Ok(())
+    }
+
+    /// Returns the proposal that waits for approval in a cluster.
+    pub(super) fn pending_of(&self, cluster: ClusterId) -> Result<Option<Proposal>, StoreError> {
+        self.store().pending_of(cluster)
+    }
+
+    /// Tells whether the newest proposal of the cluster shows this plan already, as in a dry run.
+    pub(super) fn is_shown(&self, plan: &ClusterPlan) -> Result<bool, StoreError> {
+        let recent = self.store().recent_proposals(RECENT)?;
+        let newest = recent.into_iter().find(|proposal| proposal.cluster == plan.cluster);
+        Ok(newest.is_some_and(|newest| {
+            matches!(newest.state, ProposalState::Shown { .. }) && is_same(&newest.plan, plan)
+        }))
+    }
+
+    /// Tells whether somebody rejected this plan within the last day.
+    pub(super) fn was_rejected(&self, plan: &ClusterPlan) -> Result<bool, StoreError> {
+        let since = self.now() - REJECTION_HOLDS;
+        let recent = self.store().recent_proposals(RECENT)?;
+        Ok(recent.iter().filter(|proposal| proposal.cluster == plan.cluster).any(|proposal| {
+            matches!(proposal.state, ProposalState::Rejected { at, .. } if at > since)
+                && is_same(&proposal.plan, plan)
+        }))
+    }
+
+    /// Returns a proposal that people name.
+    pub(super) fn existing(&self, id: ProposalId) -> Result<Proposal, Refused> {
+        self.store().proposal(id)?.ok_or(Refused::NoSuchProposal(id))
+    }
+
+    fn running_in(&self, cluster: ClusterId) -> Result<Option<ProposalId>, Refused> {
+        let open = self.store().open_proposals()?;
+        Ok(open.iter().find(|proposal| proposal.cluster == cluster && is_running(proposal)).map(|p| p.id))
+    }
+
+    fn why_closed(&self, id: ProposalId) -> Result<Refused, Refused> {
+        Ok(match self.existing(id)?.state {
+            ProposalState::Expired { .. } => Refused::Expired { proposal: id },
+            _ => Refused::NotPending { proposal: id },
+        })
+    }
+
+    fn notify(&self, id: ProposalId) {
+        self.balancer.parts().events.say(Event::Proposal(id));
+    }
+
+    fn store(&self) -> &Store {
+        &self.balancer.parts().store
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.balancer.parts().clock.now()
+    }
+}
+
+/// Leaves a VM's migrations out, or takes them in again.
+fn toggle(proposal: &mut Proposal, vm: VmId, by: &Person) {
+    let is_left_out = !proposal.left_out.remove(&vm);
+    for step in proposal.steps.iter_mut().filter(|step| step.migration.vm == vm) {
+        step.state = match is_left_out {
+            true => StepState::LeftOut { by: by.clone() },
+            false => StepState::Waiting,
+        };
+    }
+    if is_left_out && proposal.steps.iter().any(|step| step.migration.vm == vm) {
+        proposal.left_out.insert(vm);
+    }
+}
+
+fn is_running(proposal: &Proposal) -> bool {
+    matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. })
+}
+
+/// The same moves are the same plan to people, whatever the figures around them.
+fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
+    let moves = |plan: &ClusterPlan| -> BTreeSet<(VmId, NodeId, NodeId)> {
+        plan.migrations.iter().map(|m| (m.vm, m.source, m.target)).collect()
+    };
+    one.id == other.id || moves(one) == moves(other)
+}
+
+/// Why there is no plan of a cluster: it is gone, or it is not ours to plan for.
+fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
+    match find::cluster(&picture.snapshot, &cluster.to_string()) {
+        Ok(known) => Refused::NotOurs { cluster, name: known.name.clone() },
+        Err(missed) => Refused::Missed(missed),
+    }
+}

@@ -1,0 +1,90 @@
+//! Carries out approved proposals, as far as the world still agrees.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::{Picture, proposals::Proposals, sight::Sight};
+use crate::{
+    balancer::VmBalancer,
+    executor::{Carried, Watcher},
+    model::ProposalId,
+    planner::Revalidated,
+    store::{Origin, StoreError},
+};
+
+pub(super) struct Runs {
+    balancer: Arc<VmBalancer>,
+    /// Cancelled when nothing more may be ordered.
+    stop: CancellationToken,
+}
+
+impl Runs {
+    pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
+        Self { balancer, stop }
+    }
+
+    /// Tells whether nothing more may be ordered.
+    pub(super) fn are_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Looks again, and carries out what still fits.
+    pub(super) async fn start(&self, id: ProposalId, sight: &Sight, proposals: &Proposals) {
+        let fits = match sight.look().await {
+            Ok(picture) => self.agree(id, &picture, proposals),
+            Err(error) => {
+                let why = error.to_string();
+                self.watcher().abandon(id, &why).await;
+                return;
+            }
+        };
+        match fits {
+            Ok(true) => self.carry_out(id).await,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(proposal.id = %id, error = %error.chain(), "an approved plan cannot be started");
+                self.watcher().abandon(id, &error.chain()).await;
+            }
+        }
+    }
+
+    /// Carries out an approved proposal. Its record ends even if this fails.
+    pub(super) async fn carry_out(&self, id: ProposalId) {
+        let why = match self.balancer.executor(&self.stop) {
+            Ok(Some(executor)) => match AssertUnwindSafe(executor.carry_out(id)).catch_unwind().await {
+                // Its steps say what they met.
+                Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return,
+                Ok(Err(error)) => format!("the store cannot be used: {}", error.chain()),
+                Err(_) => "carrying out broke".to_owned(),
+            },
+            Ok(None) => "this is a dry run".to_owned(),
+            Err(error) => format!("the store cannot be used: {}", error.chain()),
+        };
+        tracing::error!(proposal.id = %id, why, "a plan is not carried out to its end");
+        self.watcher().abandon(id, &why).await;
+    }
+
+    /// Drops steps that no longer fit. If what is left relieves nothing, posts a fresh plan instead: false.
+    fn agree(&self, id: ProposalId, picture: &Picture, proposals: &Proposals) -> Result<bool, StoreError> {
+        let Some(proposal) = self.balancer.parts().store.proposal(id)? else { return Ok(false) };
+        let Revalidated { kept, dropped, relieves } = self.balancer.revalidate(picture, &proposal);
+        for (migration, unfit) in dropped {
+            self.balancer.ledger().drop_step(id, migration.step, &unfit.to_string())?;
+        }
+        if !kept.is_empty() && relieves {
+            return Ok(true);
+        }
+        proposals.end_approved_as_stale(id)?;
+        if let Some(fresh) = picture.plan_of(proposal.cluster).filter(|plan| !plan.migrations.is_empty()) {
+            proposals.propose(fresh, picture.plan.taken_at, Origin::Replaces(id), proposal.reply_to)?;
+        }
+        Ok(false)
+    }
+
+    /// Returns who follows migrations that were ordered.
+    pub(super) fn watcher(&self) -> Watcher {
+        self.balancer.watcher(&self.stop)
+    }
+}

@@ -1,0 +1,211 @@
+//! What people may switch: on disk before the answer.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{Change, Changed, Refused, Settings, sight::Sight};
+use crate::{
+    balancer::VmBalancer,
+    model::{ClusterId, NodeInfo, Person},
+    planner::{Direction, Exclusion, ExclusionWhy, Selector},
+    store::{Mode, Pause, Settings as ChatSettings, Store, StoreError},
+};
+
+pub(super) struct Switches {
+    settings: Settings,
+    balancer: Arc<VmBalancer>,
+}
+
+/// What is in force at a moment, by the configuration and by what people changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct InForce {
+    pub(super) mode: Mode,
+    pub(super) dry_run: bool,
+    pub(super) pause: Option<Pause>,
+    /// Whether automatic cycles may migrate now, by `BALANCE_WINDOW`.
+    pub(super) window_open: bool,
+    pub(super) stopped_clusters: BTreeSet<ClusterId>,
+    pub(super) restored_unconfirmed: bool,
+    /// VMmanager refused the account a little while ago.
+    pub(super) account_refused: bool,
+}
+
+/// What a cycle may do with the plan of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    Nothing,
+    /// Post what would be done.
+    Show,
+    Propose,
+    CarryOut,
+}
+
+impl InForce {
+    /// Returns what a cycle may do in this cluster.
+    pub(super) fn may(&self, cluster: ClusterId) -> May {
+        if self.mode == Mode::Off || self.pause.is_some() {
+            return May::Nothing;
+        }
+        if self.dry_run {
+            return May::Show;
+        }
+        // A restored store may lack what was decided since its export: people look first.
+        if self.mode == Mode::Propose || self.restored_unconfirmed {
+            return May::Propose;
+        }
+        let is_allowed =
+            self.window_open && !self.stopped_clusters.contains(&cluster) && !self.account_refused;
+        if is_allowed { May::CarryOut } else { May::Nothing }
+    }
+}
+
+impl Switches {
+    pub(super) fn new(settings: Settings, balancer: Arc<VmBalancer>) -> Self {
+        Self { settings, balancer }
+    }
+
+    /// Returns what is in force at `now`.
+    pub(super) fn in_force(&self, now: DateTime<Utc>) -> Result<InForce, StoreError> {
+        let chat = self.store().settings()?;
+        let Settings { interval: _, mode, windows, timezone } = &self.settings;
+        Ok(InForce {
+            mode: chat.mode.unwrap_or(*mode),
+            dry_run: self.balancer.dry_run()?,
+            pause: chat.pause.filter(|pause| pause.until.is_none_or(|until| now < until)),
+            window_open: windows.is_open(now.with_timezone(timezone).naive_local()),
+            stopped_clusters: chat.stopped_clusters.into_iter().collect(),
+            restored_unconfirmed: chat.restored_unconfirmed,
+            account_refused: self.balancer.account_is_refused(now),
+        })
+    }
+
+    /// Changes a setting. Nodes are found by name or id in what `sight` sees.
+    pub(super) async fn change(
+        &self,
+        change: Change,
+        by: &Person,
+        sight: &Sight,
+    ) -> Result<Changed, Refused> {
+        let now = self.now();
+        match change {
+            Change::DryRun(on) => self.change_dry_run(on),
+            Change::Mode(mode) => {
+                let is_so = self.in_force(now)?.mode == mode;
+                self.set(is_so, |settings| settings.mode = Some(mode))
+            }
+            Change::Pause { until, reason } => {
+                let pause = Pause { by: by.clone(), at: now, until, reason };
+                self.set(false, |settings| settings.pause = Some(pause))
+            }
+            Change::Resume { confirms_restored } => self.resume(confirms_restored),
+            Change::Exclude { node, direction, until } => {
+                let node = sight.find_node(&node).await?;
+                let why = ExclusionWhy::Chat { by: by.clone(), at: self.now() };
+                let exclusion = Exclusion { node: Selector(node.id.to_string()), direction, until, why };
+                self.exclude(node, exclusion)
+            }
+            Change::Include { node } => self.include(sight.find_node(&node).await?),
+        }
+    }
+
+    fn change_dry_run(&self, on: bool) -> Result<Changed, Refused> {
+        if !on && self.balancer.settings().dry_run_forced {
+            return Err(Refused::DryRun);
+        }
+        let is_so = self.balancer.dry_run()? == on;
+        self.set(is_so, |settings| settings.dry_run = Some(on))
+    }
+
+    fn resume(&self, confirms_restored: bool) -> Result<Changed, Refused> {
+        let now = self.now();
+        let settings = self.store().settings()?;
+        let forgiven = settings.failures_forgiven_at;
+        let nothing_failed =
+            self.store().failures_since(forgiven.unwrap_or(chrono::DateTime::UNIX_EPOCH))?.is_empty();
+        let is_so = settings.pause.is_none()
+            && settings.stopped_clusters.is_empty()
+            && !(settings.restored_unconfirmed && confirms_restored)
+            && nothing_failed;
+        self.set(is_so, |settings| {
+            settings.pause = None;
+            settings.stopped_clusters.clear();
+            settings.restored_unconfirmed &= !confirms_restored;
+            settings.failures_forgiven_at = Some(now);
+        })
+    }
+
+    fn exclude(&self, node: NodeInfo, exclusion: Exclusion) -> Result<Changed, Refused> {
+        let now = self.now();
+        self.store().update_settings(|settings| {
+            settings.exclusions.retain(|known| known.until.is_none_or(|until| now < until));
+            settings
+                .exclusions
+                .retain(|known| !known.node.is_node(node.id, &node.name) || !overlaps(known, &exclusion));
+            settings.exclusions.push(exclusion);
+        })?;
+        Ok(Changed::Node { id: node.id, name: node.name })
+    }
+
+    fn include(&self, node: NodeInfo) -> Result<Changed, Refused> {
+        let mut removed = false;
+        self.store().update_settings(|settings| {
+            let before = settings.exclusions.len();
+            settings.exclusions.retain(|known| !known.node.is_node(node.id, &node.name));
+            removed = settings.exclusions.len() < before;
+        })?;
+        Ok(if removed { Changed::Node { id: node.id, name: node.name } } else { Changed::Already })
+    }
+
+    fn set(&self, is_so: bool, change: impl FnOnce(&mut ChatSettings)) -> Result<Changed, Refused> {
+        if is_so {
+            return Ok(Changed::Already);
+        }
+        self.store().update_settings(change)?;
+        Ok(Changed::Done)
+    }
+
+    fn store(&self) -> &Store {
+        &self.balancer.parts().store
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.balancer.parts().clock.now()
+    }
+}
+
+/// A wider or equal exclusion takes the place of a narrower one.
+fn overlaps(known: &Exclusion, newer: &Exclusion) -> bool {
+    newer.direction == Direction::Both || known.direction == newer.direction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_may_do_what_everything_in_force_allows() {
+        let auto = InForce {
+            mode: Mode::Auto,
+            dry_run: false,
+            pause: None,
+            window_open: true,
+            stopped_clusters: BTreeSet::new(),
+            restored_unconfirmed: false,
+            account_refused: false,
+        };
+        let by = Person { id: 1, name: "Anna".into() };
+        let pause = Pause { by, at: DateTime::UNIX_EPOCH, until: None, reason: None };
+        let may = |in_force: InForce| in_force.may(ClusterId(1));
+        assert_eq!(may(auto.clone()), May::CarryOut);
+        assert_eq!(may(InForce { window_open: false, ..auto.clone() }), May::Nothing);
+        assert_eq!(may(InForce { account_refused: true, ..auto.clone() }), May::Nothing);
+        assert_eq!(may(InForce { stopped_clusters: [ClusterId(1)].into(), ..auto.clone() }), May::Nothing);
+        assert_eq!(may(InForce { stopped_clusters: [ClusterId(2)].into(), ..auto.clone() }), May::CarryOut);
+        assert_eq!(may(InForce { restored_unconfirmed: true, ..auto.clone() }), May::Propose);
+        assert_eq!(may(InForce { mode: Mode::Propose, window_open: false, ..auto.clone() }), May::Propose);
+        assert_eq!(may(InForce { dry_run: true, ..auto.clone() }), May::Show);
+        assert_eq!(may(InForce { dry_run: true, pause: Some(pause), ..auto.clone() }), May::Nothing);
+        assert_eq!(may(InForce { mode: Mode::Off, dry_run: true, ..auto }), May::Nothing);
+    }
+}
