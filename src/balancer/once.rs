@@ -10,7 +10,7 @@ use crate::{
     executor::{Carried, Executor},
     model::{ClusterId, ProposalId},
     planner::Plan,
-    store::{Approver, Origin, Outcome, ProposalState, Proposed, Step, StepState, StoreError},
+    store::{Approver, Origin, Outcome, ProposalState, Proposed, Sight, Step, StepState, StoreError},
 };
 
 /// What a single cycle did.
@@ -22,6 +22,8 @@ pub struct CycleReport {
     pub plan: Plan,
     /// How each migration of each cluster ended, in the order of the plan; empty where nothing was carried out.
     pub outcomes: BTreeMap<ClusterId, Vec<Step>>,
+    /// What a look showed of each cluster when its plan had ended.
+    pub sights: BTreeMap<ClusterId, Sight>,
     /// Why a cluster's plan was not carried out, or not as a whole, where VMmanager or another plan was in the way.
     pub not_carried_out: BTreeMap<ClusterId, String>,
 }
@@ -62,6 +64,7 @@ impl VmBalancer {
             restored_unconfirmed,
             plan: picture.plan.as_ref().clone(),
             outcomes: BTreeMap::new(),
+            sights: BTreeMap::new(),
             not_carried_out: BTreeMap::new(),
         };
         if let Some(executor) = executor {
@@ -98,6 +101,7 @@ impl VmBalancer {
                 report.not_carried_out.insert(*cluster, why);
             }
             if let Some(proposal) = self.parts.store.proposal(*proposal)? {
+                report.sights.extend(proposal.sight.map(|sight| (*cluster, sight)));
                 report.outcomes.insert(*cluster, proposal.steps);
             }
         }

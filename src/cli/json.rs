@@ -3,7 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::{history::Row, report::Report};
+use super::{
+    history::Row,
+    report::{After, Report},
+};
 use crate::{
     planner::{ClusterPlan, Figures, Migration, Overloaded, Resource, Skip, StillOverloaded},
     store::Outcome,
@@ -55,7 +58,13 @@ struct Cluster<'a> {
     skipped: Vec<Skipped<'a>>,
     notes: Vec<String>,
     before: Numbers,
+    /// Its values are `null` where a plan was carried out and could not be looked at when it had ended.
     after: Numbers,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_unseen: Option<String>,
+    /// What the plan was to lead to, where it was carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted: Option<Numbers>,
 }
 
 #[derive(Serialize)]
@@ -101,12 +110,12 @@ struct Skipped<'a> {
     why: String,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Numbers {
-    overloaded: usize,
-    memory_percent_max: f64,
-    cpu_max: f64,
-    imbalance: f64,
+    overloaded: Option<usize>,
+    memory_percent_max: Option<f64>,
+    cpu_max: Option<f64>,
+    imbalance: Option<f64>,
 }
 
 impl<'a> From<&'a Report<'a>> for Printed<'a> {
@@ -135,6 +144,11 @@ fn cluster<'a>(plan: &'a ClusterPlan, report: &Report<'_>) -> Cluster<'a> {
         after,
     } = plan;
     let words = Words::english();
+    let (figures, after_unseen, predicted) = match report.after(plan) {
+        After::Predicted(figures) => (Some(figures), None, None),
+        After::Seen(figures) => (Some(figures), None, Some(numbers(after))),
+        After::Unseen(sight) => (None, Some(plain(&words.unseen(sight))), Some(numbers(after))),
+    };
     let now = report.plan.taken_at;
     Cluster {
         id: cluster.0,
@@ -147,7 +161,9 @@ fn cluster<'a>(plan: &'a ClusterPlan, report: &Report<'_>) -> Cluster<'a> {
         skipped: skipped.iter().map(|skip| left_alone(skip, now)).collect(),
         notes: notes.iter().map(|note| plain(&words.note(note))).collect(),
         before: numbers(before),
-        after: numbers(after),
+        after: figures.map(numbers).unwrap_or_default(),
+        after_unseen,
+        predicted,
     }
 }
 
@@ -201,10 +217,10 @@ fn left_alone(skip: &Skip, now: DateTime<Utc>) -> Skipped<'_> {
 fn numbers(figures: &Figures) -> Numbers {
     let Figures { overloaded, memory_percent_max, cpu_max, imbalance } = *figures;
     Numbers {
-        overloaded,
-        memory_percent_max: rounded(memory_percent_max, PERCENT_DECIMALS),
-        cpu_max: rounded(cpu_max, CPU_DECIMALS),
-        imbalance: rounded(imbalance, IMBALANCE_DECIMALS),
+        overloaded: Some(overloaded),
+        memory_percent_max: Some(rounded(memory_percent_max, PERCENT_DECIMALS)),
+        cpu_max: Some(rounded(cpu_max, CPU_DECIMALS)),
+        imbalance: Some(rounded(imbalance, IMBALANCE_DECIMALS)),
     }
 }
 

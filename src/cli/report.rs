@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     model::ClusterId,
-    planner::Plan,
-    store::{Outcome, Step, StepState},
+    planner::{ClusterPlan, Figures, Plan},
+    store::{Outcome, Sight, Step, StepState},
 };
 
 /// A plan with what became of it.
@@ -16,6 +16,31 @@ pub struct Report<'a> {
     pub dry_run: bool,
     /// Empty where the plan was only computed.
     pub outcomes: Outcomes,
+    /// What a look showed of each cluster when its plan had ended.
+    pub sights: BTreeMap<ClusterId, Sight>,
+}
+
+/// What a cluster is like after a plan.
+pub enum After<'a> {
+    /// Nothing was carried out: what the plan would lead to.
+    Predicted(&'a Figures),
+    Seen(&'a Figures),
+    /// It was carried out, and nobody knows what it led to.
+    Unseen(Option<&'a Sight>),
+}
+
+impl Report<'_> {
+    /// Returns what the cluster of a plan is like after it.
+    #[must_use]
+    pub fn after<'a>(&'a self, plan: &'a ClusterPlan) -> After<'a> {
+        if self.dry_run || plan.migrations.is_empty() {
+            return After::Predicted(&plan.after);
+        }
+        match self.sights.get(&plan.cluster) {
+            Some(Sight::Seen { figures, .. }) => After::Seen(figures),
+            unseen => After::Unseen(unseen),
+        }
+    }
 }
 
 /// How each migration of a plan ended, by cluster and step.

@@ -258,7 +258,7 @@ async fn once(
     }
     let outcomes = Outcomes::of(&cycle.outcomes);
     let trouble = cycle.has_failures() || !cycle.not_carried_out.is_empty();
-    let report = Report { plan: &cycle.plan, dry_run: cycle.dry_run, outcomes };
+    let report = Report { plan: &cycle.plan, dry_run: cycle.dry_run, outcomes, sights: cycle.sights };
     print_report(args, &report, out)?;
     Ok(if trouble { Exit::Trouble } else { Exit::Fine })
 }
@@ -358,7 +358,11 @@ fn print_plan(
 ) -> Result<Exit, Failure> {
     let plan = planner::plan(snapshot, policy);
     // A plan that is only told changes nothing, whatever is configured.
-    print_report(args, &Report { plan: &plan, dry_run: true, outcomes: Outcomes::default() }, out)
+    print_report(
+        args,
+        &Report { plan: &plan, dry_run: true, outcomes: Outcomes::default(), sights: BTreeMap::new() },
+        out,
+    )
 }
 
 fn print_report(args: &Args, report: &Report<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {

@@ -1,5 +1,7 @@
 //! What the command line takes and what it prints.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{CommandFactory as _, Parser as _};
 
@@ -64,14 +66,21 @@ fn a_plan_is_told_to_people() {
     insta::assert_snapshot!(report_text(&Report {
         plan: &plan,
         dry_run: true,
-        outcomes: Outcomes::default()
+        outcomes: Outcomes::default(),
+        sights: BTreeMap::new(),
     }));
 }
 
 #[test]
 fn a_plan_is_told_to_programs() {
     let plan = plan();
-    let text = report_json(&Report { plan: &plan, dry_run: true, outcomes: Outcomes::default() }).unwrap();
+    let text = report_json(&Report {
+        plan: &plan,
+        dry_run: true,
+        outcomes: Outcomes::default(),
+        sights: BTreeMap::new(),
+    })
+    .unwrap();
     insta::assert_snapshot!(text);
 }
 
@@ -81,7 +90,7 @@ fn endings_are_told_with_their_details() {
     let mut outcomes = Outcomes::default();
     outcomes.set(ClusterId(1), 1, Outcome::Failed, Some("VMmanager: no space on the target".into()));
     assert!(outcomes.any_trouble());
-    let report = Report { plan: &plan, dry_run: false, outcomes };
+    let report = Report { plan: &plan, dry_run: false, outcomes, sights: BTreeMap::new() };
     let told = report_text(&report);
     assert!(told.contains("FAILED VMmanager: no space on the target"), "{told}");
     assert!(told.ends_with("\n1 failed\n") && !told.contains("DRY RUN"), "{told}");
@@ -94,7 +103,13 @@ fn endings_are_told_with_their_details() {
 #[test]
 fn the_object_has_the_promised_keys() {
     let plan = plan();
-    let text = report_json(&Report { plan: &plan, dry_run: false, outcomes: Outcomes::default() }).unwrap();
+    let text = report_json(&Report {
+        plan: &plan,
+        dry_run: false,
+        outcomes: Outcomes::default(),
+        sights: BTreeMap::new(),
+    })
+    .unwrap();
     let object: serde_json::Value = serde_json::from_str(&text).unwrap();
     has_keys(&object, &["taken_at", "dry_run", "plan_id", "clusters"]);
     let cluster = &object["clusters"][0];

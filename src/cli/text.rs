@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     history::word,
     json::moment,
-    report::Report,
+    report::{After, Report},
     table::{Table, printable},
 };
 use crate::{
@@ -55,8 +55,19 @@ fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>) {
     section(text, "notes", notes(plan));
     let mut figures = Table::indented(2);
     figures.row(numbers("before", &plan.before));
-    if !migrations.is_empty() {
-        figures.row(numbers("after", &plan.after));
+    match report.after(plan) {
+        After::Predicted(_) if migrations.is_empty() => {}
+        After::Predicted(after) => figures.row(numbers("after", after)),
+        After::Seen(after) => {
+            figures.row(numbers("after", after));
+            if *after != plan.after {
+                figures.row(numbers("predicted", &plan.after));
+            }
+        }
+        After::Unseen(sight) => {
+            figures.row(numbers("predicted", &plan.after));
+            figures.row(["after:".into(), plain(&Words::english().unseen(sight))]);
+        }
     }
     text.push_str(&figures.to_string());
 }

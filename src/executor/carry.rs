@@ -1,16 +1,17 @@
 //! One approved proposal from its first step to its last.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 
 use super::Executor;
 use crate::{
     eyes::{Depth, LookError},
-    model::{HistoryBefore, MigrationId, ProposalId, Snapshot, VmId},
+    model::{Flaw, HistoryBefore, MigrationId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy},
     store::{
-        Approver, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Step, StepState, StoreError,
+        Approver, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step, StepState,
+        StoreError,
     },
     vmmanager::{ApiError, History, OrderError, Ordered},
 };
@@ -23,6 +24,9 @@ pub enum Carried {
     /// VMmanager could not be used, for this reason, at least for a part of it.
     VmManagerTrouble(String),
 }
+
+/// How long the look at the end of a plan may take: the plan's message waits for it.
+const LAST_LOOK_MAX: Duration = Duration::from_secs(30);
 
 /// Why a step is not ordered.
 enum No {
@@ -66,10 +70,31 @@ impl Executor {
         if self.stop.is_cancelled() {
             return Ok(carried);
         }
+        let sight = self.last_look(&proposal).await?;
+        ledger.keep_sight(id, sight)?;
         ledger.finish(id)?;
         // The export is what survives damage to sled.
         ledger.store.export_aside(ledger.clock.now()).await;
         Ok(carried)
+    }
+
+    /// Looks at what the plan led to: what was predicted holds only where every step was done.
+    async fn last_look(&self, proposal: &Proposal) -> Result<Option<Sight>, StoreError> {
+        let looked = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(None),
+            looked = tokio::time::timeout(LAST_LOOK_MAX, self.eyes.look(Depth::Quick)) => looked,
+        };
+        let snapshot = match looked {
+            Ok(Ok(snapshot)) => snapshot,
+            Ok(Err(LookError::VmManager(error))) => {
+                return Ok(Some(Sight::Failed(Trouble::VmManager(error.failure()))));
+            }
+            Ok(Err(LookError::Store(error))) => return Err(error),
+            Err(_) => return Ok(Some(Sight::TimedOut)),
+        };
+        let policy = self.rules.policy(snapshot.taken_at)?;
+        Ok(Some(sight(&snapshot, &policy, proposal)))
     }
 
     /// Begins step after step, wave after wave; returns why the rest is left, if it is.
@@ -283,7 +308,13 @@ impl Executor {
         let Some(proposal) = store.proposal(id)? else { return Ok(Err(No::Stop)) };
         // Until it is believed or whole again, every step would meet the same.
         if let Some(why) = self.eyes.doubt(proposal.cluster) {
-            return Ok(Err(No::Halt(format!("the picture shrank: {why:?}"))));
+            let why = match why {
+                Flaw::Shrank { before, after } => {
+                    format!("it had {before} VMs and now seems to have {after}")
+                }
+                other => format!("{other:?}"),
+            };
+            return Ok(Err(No::Halt(why)));
         }
         let moved = moved_by(&proposal);
         let mut policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
@@ -401,4 +432,21 @@ fn approver(proposal: &Proposal) -> Approver {
         | ProposalState::Done { by, .. } => by.clone(),
         _ => Approver::People(proposal.approvals.iter().map(|approval| approval.by.clone()).collect()),
     }
+}
+
+/// What a snapshot shows of a plan's cluster and of the nodes that the plan was about.
+fn sight(snapshot: &Snapshot, policy: &Policy, proposal: &Proposal) -> Sight {
+    let flaw = snapshot.cluster(proposal.cluster).and_then(|cluster| cluster.incomplete.first());
+    if let Some(flaw) = flaw {
+        return Sight::Incomplete(flaw.clone());
+    }
+    let Some(overview) = planner::overview(snapshot, policy, proposal.cluster) else {
+        return Sight::ClusterGone;
+    };
+    let steps = &proposal.steps;
+    let touched: BTreeSet<_> =
+        steps.iter().flat_map(|step| [step.migration.source, step.migration.target]).collect();
+    let nodes = overview.nodes.into_iter().filter(|node| touched.contains(&node.node));
+    let nodes = nodes.map(|node| (node.node, node.at)).collect();
+    Sight::Seen { at: snapshot.taken_at, figures: overview.figures, nodes }
 }

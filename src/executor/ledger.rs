@@ -7,7 +7,7 @@ use crate::{
     event::{Event, Events},
     model::{MigrationId, ProposalId},
     store::{
-        Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step, StepState, Store,
+        Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState, Store,
         StoreError,
     },
 };
@@ -128,6 +128,12 @@ impl Ledger {
     /// Drops every step that waits.
     pub(super) fn drop_waiting(&self, id: ProposalId, why: &str) -> Result<(), StoreError> {
         self.drop_steps(id, why, |_| true)
+    }
+
+    /// Keeps what a look at the end of a plan showed. Its end follows at once, so listeners hear of that alone.
+    pub(super) fn keep_sight(&self, id: ProposalId, sight: Option<Sight>) -> Result<(), StoreError> {
+        self.store.update_proposal(id, |proposal| proposal.sight = sight)?;
+        Ok(())
     }
 
     /// Ends a proposal whose steps have all ended; returns it as it is then.

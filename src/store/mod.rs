@@ -45,7 +45,7 @@ pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use records::{
     Approval, Approver, AuditEntry, JournalEntry, JournalState, Mode, Motive, Origin, Outcome, Pause,
-    Proposal, ProposalState, ReplyTo, Settings, Step, StepState,
+    Proposal, ProposalState, ReplyTo, Settings, Sight, Step, StepState,
 };
 use shelf::{Shelf, guarded};
 

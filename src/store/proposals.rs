@@ -363,6 +363,7 @@ fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
         expires_at,
         reply_to,
         cancel: None,
+        sight: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! What the store keeps, record by record. Each record carries its version; a reader of today reads yesterday's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, VmId},
-    planner::{ClusterPlan, Exclusion, Migration, MoveWhy, PlanId},
+    model::{
+        ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, Trouble, VmId,
+    },
+    planner::{ClusterPlan, Exclusion, Figures, Fullness, Migration, MoveWhy, PlanId},
 };
 
 /// A plan for one cluster with its approval and its progress: one operation, one message in the chat.
@@ -37,6 +39,29 @@ pub struct Proposal {
     pub reply_to: Option<ReplyTo>,
     /// Somebody asked to stop after the running migration.
     pub cancel: Option<Approval>,
+    /// What a look showed when the plan had ended; `None` before that, and in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sight: Option<Sight>,
+}
+
+/// What a look at the cluster showed when a plan had ended, or why it showed nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    Seen {
+        at: DateTime<Utc>,
+        figures: Figures,
+        /// Each node that the plan was to move a VM from or to.
+        nodes: BTreeMap<NodeId, Fullness>,
+    },
+    /// VMmanager or the store could not be used.
+    Failed(Trouble),
+    /// The picture was incomplete.
+    Incomplete(Flaw),
+    /// The look took too long.
+    TimedOut,
+    /// The cluster is gone.
+    ClusterGone,
 }
 
 /// Who or what wanted a plan.

@@ -47,6 +47,7 @@ pub(crate) fn proposal(migrations: u32) -> Proposal {
         expires_at: now() + TimeDelta::minutes(30),
         reply_to: None,
         cancel: None,
+        sight: None,
     }
 }
 

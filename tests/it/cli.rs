@@ -58,6 +58,9 @@ async fn a_failed_migration_is_an_exit_status_and_a_detail() {
     let step = &object["clusters"][0]["migrations"][0];
     assert_eq!(step["outcome"], "failed");
     assert!(!step["detail"].as_str().unwrap().is_empty());
+    let cluster = &object["clusters"][0];
+    assert_eq!(cluster["after"], cluster["before"], "nothing was moved");
+    assert_eq!(cluster["predicted"]["overloaded"], 0, "{object}");
 }
 
 #[tokio::test]

@@ -207,6 +207,19 @@ async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
 }
 
 #[tokio::test]
+async fn a_plan_of_which_half_failed_shows_what_is_beside_what_was_predicted() {
+    let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
+    let proposal = bot.proposal().await;
+    assert!(proposal.text().contains("Overloaded nodes 2 → 0"), "{}", proposal.text());
+    bot.sim.arm(Fault::libvirt_failure());
+    bot.press(OPERATOR, &proposal, "Approve").await;
+    let done = bot.says(&proposal, "done: 1 moved, 1 failed").await.text().to_owned();
+    assert!(done.contains("Overloaded nodes 2 → 1"), "{done}");
+    assert!(done.contains("Predicted: overloaded nodes 0"), "{done}");
+    assert_eq!(done.matches(", predicted ").count(), 2, "the two nodes of the failed step: {done}");
+}
+
+#[tokio::test]
 async fn an_account_that_may_only_read_is_named_as_the_reason() {
     for (lang, approve, done) in [
         ("en", "Approve", "done: 0 moved, 0 failed, 1 dropped, 0 lost"),

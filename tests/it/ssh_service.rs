@@ -92,7 +92,7 @@ async fn what_is_allocated_counts_where_nothing_is_measured_and_the_plan_says_so
     let told = place.run("plan --json").await;
     assert_eq!(told.status, 0, "{told:?}");
     let object: Value = serde_json::from_str(&told.out).unwrap();
-    let note = "no fresh measurement, counted by allocation: kvm-01, kvm-02";
+    let note = "No fresh measurement of kvm-01, kvm-02: counted by allocation.";
     assert_eq!(object["clusters"][0]["notes"], json!([note]), "{object}");
     assert_eq!(object["clusters"][0]["overloaded"], json!([]), "{object}");
     assert!(place.run("plan").await.out.contains(note));

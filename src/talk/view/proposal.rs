@@ -1,11 +1,14 @@
 //! A proposal as it goes on, and what became of it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::{Button, Page, View};
 use crate::{
-    planner::{Figures, Migration, SkipWhy},
-    store::{Origin, Outcome, Proposal, ProposalState, Step, StepState},
+    model::NodeId,
+    planner::{Figures, Fullness, Migration, SkipWhy},
+    store::{Origin, Outcome, Proposal, ProposalState, Sight, Step, StepState},
     talk::{
         proposal::{self, Choice, Press},
         words::{
@@ -14,6 +17,9 @@ use crate::{
         },
     },
 };
+
+/// Nodes whose memory the end of a plan shows; a plan of ten migrations touches twenty at most.
+const NODES_SEEN_MAX: usize = 20;
 
 /// Telegram takes 100 buttons; the rest is for Approve and its neighbours.
 const LEAVE_OUT_BUTTONS_MAX: usize = 80;
@@ -69,7 +75,7 @@ impl View {
                 self.say("plan-stops", args![who = format!("{} ({})", name(&asked.by.name), asked.by.id)])
             }));
         }
-        lines.push(self.figures_line(&proposal.plan.before, &proposal.plan.after));
+        lines.extend(self.result(proposal));
         lines.extend(self.stays(proposal));
         if proposal.steps.len() > LEAVE_OUT_BUTTONS_MAX && self.may_leave_out(proposal) {
             lines.push(self.say("plan-buttons-cut", args![n = LEAVE_OUT_BUTTONS_MAX]));
@@ -179,6 +185,68 @@ impl View {
             Origin::Once => self.say("origin-once", args![at = at]),
             Origin::Replaces(older) => self.say("origin-replaces", args![plan = older.to_string(), at = at]),
         }
+    }
+
+    /// What the plan leads to; once it has ended, what it led to, beside what was predicted where they differ.
+    fn result(&self, proposal: &Proposal) -> Vec<String> {
+        let (before, predicted) = (&proposal.plan.before, &proposal.plan.after);
+        match (&proposal.state, &proposal.sight) {
+            (ProposalState::Done { .. }, Some(Sight::Seen { figures, nodes, .. })) => {
+                let seen = self.figures_line(before, figures);
+                let is_as_predicted = seen == self.figures_line(before, predicted);
+                let predicted = (!is_as_predicted).then(|| self.predicted_line(predicted));
+                [seen].into_iter().chain(predicted).chain(self.nodes_seen(proposal, nodes)).collect()
+            }
+            (ProposalState::Done { .. }, unseen) => {
+                vec![self.predicted_line(predicted), self.unseen(unseen.as_ref())]
+            }
+            _ => vec![self.figures_line(before, predicted)],
+        }
+    }
+
+    fn predicted_line(&self, figures: &Figures) -> String {
+        self.say(
+            "figures-predicted",
+            args![
+                over = figures.overloaded.to_string(),
+                memory = self.decimal(figures.memory_percent_max),
+                cpu = self.decimals(figures.cpu_max, 2),
+                imbalance = self.decimals(figures.imbalance, 3),
+            ],
+        )
+    }
+
+    /// Memory of each node that the plan was about: before it, and at its end.
+    fn nodes_seen(&self, proposal: &Proposal, seen: &BTreeMap<NodeId, Fullness>) -> Vec<String> {
+        let mut touched: BTreeMap<NodeId, (&str, f64, f64)> = BTreeMap::new();
+        for migration in &proposal.plan.migrations {
+            let sides = [
+                (migration.source, &migration.source_name, &migration.source_state),
+                (migration.target, &migration.target_name, &migration.target_state),
+            ];
+            for (node, node_name, change) in sides {
+                let first = change.before.memory_percent;
+                let known = touched.entry(node).or_insert((node_name, first, first));
+                known.2 = change.after.memory_percent;
+            }
+        }
+        let mut lines = Vec::new();
+        for (node, (node_name, before, predicted)) in touched {
+            let Some(at) = seen.get(&node) else { continue };
+            let (after, predicted) = (self.decimal(at.memory_percent), self.decimal(predicted));
+            let (node, before) = (name(node_name), self.decimal(before));
+            lines.push(match after == predicted {
+                true => self.say("node-seen", args![node = node, before = before, after = after]),
+                false => self.say(
+                    "node-seen-unlike",
+                    args![node = node, before = before, after = after, predicted = predicted],
+                ),
+            });
+        }
+        let more = lines.len().saturating_sub(NODES_SEEN_MAX);
+        lines.truncate(NODES_SEEN_MAX);
+        lines.extend((more > 0).then(|| self.say("more-lines", args![n = more])));
+        lines
     }
 
     /// `overloaded nodes 4 → 0, memory at most 99.6 → 69.8 %, …`

@@ -8,11 +8,11 @@ use super::*;
 use crate::{
     event::{Alert, KnownSwitches},
     model::{
-        ApiFailure, ClusterId, Person, ProposalId, StoreFailure, Trouble, VmId,
+        ApiFailure, ClusterId, Flaw, Person, ProposalId, StoreFailure, Trouble, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     scheduler::Refused,
-    store::{Approval, Approver, Origin, ProposalState, StepState},
+    store::{Approval, Approver, Origin, ProposalState, Sight, StepState},
     talk::{
         access::{Role, Stranger},
         samples::{anna, ended, now, proposal},
@@ -51,6 +51,33 @@ fn the_end_of_a_plan_says_done_and_how_many_of_each_and_has_no_button() {
         assert!(pages.iter().all(|page| page.buttons.is_empty()));
     }
     in_both(|view| whole_text(&view.proposal(&over, now())), "ended");
+}
+
+#[test]
+fn the_end_of_a_plan_shows_what_is_beside_what_was_predicted() {
+    let mut over = ended(proposal(2));
+    let before = over.plan.before;
+    let source = over.steps[0].migration.source_state.before;
+    let nodes = [(over.steps[0].migration.source, source)].into();
+    over.sight = Some(Sight::Seen { at: now(), figures: before, nodes });
+    in_both(|view| whole_text(&view.proposal(&over, now())), "seen");
+    for sight in [
+        None,
+        Some(Sight::TimedOut),
+        Some(Sight::ClusterGone),
+        Some(Sight::Incomplete(Flaw::Shrank { before: 300, after: 149 })),
+        Some(Sight::Failed(Trouble::VmManager(ApiFailure::Unavailable {
+            what: "GET /vm/v3/host".into(),
+            waited: 90,
+        }))),
+    ] {
+        let missing = sight.clone();
+        over.sight = sight;
+        let pages = view(Language::En).proposal(&over, now());
+        let text = pages[0].plain();
+        let reason = plain(&view(Language::En).unseen(missing.as_ref()));
+        assert!(text.contains(&reason) && text.contains("Predicted:") && !text.contains(" → 1 ·"), "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 
 use super::{Arg, Words, args, escape, format::code};
-use crate::model::{ApiFailure, Flaw, List, Quote, StoreFailure, Trouble};
+use crate::{
+    model::{ApiFailure, Flaw, List, Quote, StoreFailure, Trouble},
+    store::Sight,
+};
 
 impl Words {
     pub(crate) fn trouble(&self, trouble: &Trouble) -> String {
@@ -57,6 +60,20 @@ impl Words {
             }
             ApiFailure::Other(said) => self.recorded(said),
         }
+    }
+
+    /// Why nobody knows what a plan led to; `None` where there was no look.
+    pub(crate) fn unseen(&self, sight: Option<&Sight>) -> String {
+        let why = match sight {
+            None | Some(Sight::Seen { .. }) => return self.say("unseen", args![]),
+            Some(Sight::Failed(trouble)) => self.trouble(trouble),
+            Some(Sight::Incomplete(flaw)) => {
+                self.say("hold-incomplete", args![why = Arg::Html(self.flaw(flaw))])
+            }
+            Some(Sight::TimedOut) => self.say("unseen-timed-out", args![]),
+            Some(Sight::ClusterGone) => self.say("unseen-cluster-gone", args![]),
+        };
+        self.say("unseen-why", args![why = Arg::Html(why)])
     }
 
     /// What is wrong with a picture.
