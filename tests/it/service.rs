@@ -83,7 +83,7 @@ async fn two_approvals_are_of_two_others_than_the_one_who_asked() {
     let proposal = bot.proposal().await;
     assert_eq!(
         bot.press(OPERATOR, &proposal, "Approve").await,
-        "Whoever asked for a plan cannot approve it: 0 of 2."
+        "The person who asked for a plan cannot approve it: 0 of 2."
     );
     assert_eq!(bot.press(ADMIN, &proposal, "Approve").await, "Counted: 1 of 2.");
     bot.says(&proposal, "Anna (1001)").await;
@@ -223,7 +223,7 @@ async fn a_plan_of_which_half_failed_shows_what_is_beside_what_was_predicted() {
 async fn an_account_that_may_only_read_is_named_as_the_reason() {
     for (lang, approve, done) in [
         ("en", "Approve", "done: 0 moved, 0 failed, 1 dropped, 0 lost"),
-        ("ru", "Подтвердить", "готово (done): перенесено 0, не удалось 0, отброшено 1, потеряно 0"),
+        ("ru", "Подтвердить", "готово (done): выполнено 0, не удалось 0, отброшено 1, исход неизвестен 0"),
     ] {
         let bot = Ctx::with(World::small(), Setup::of(&[("VM_BALANCER_LANG", lang)])).await;
         bot.sim.switch_on(Fault::ReadOnlyAdmin);

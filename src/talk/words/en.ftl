@@ -41,7 +41,7 @@ by-command-line = the command line
 
 outcome-done = moved
 outcome-failed = failed
-outcome-lost = lost (VMmanager does not know)
+outcome-lost = outcome unknown
 outcome-dropped = dropped
 
 why-relieve = { $excess }
@@ -50,7 +50,7 @@ why-level = evens out: imbalance { $before } → { $after }
 why-drain = its node is to be emptied
 
 skip-state = state { $state }
-skip-node-state = its node is in state { $state }
+skip-node-state = its node is closed: { $why }
 skip-pinned = pinned
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
@@ -93,7 +93,7 @@ obstacle-limit = { $n ->
    *[other] the limit of { $n } migrations is used up
 }
 obstacle-excluded = the node is closed as a source
-obstacle-state = the node is in state { $state }
+obstacle-state = the node is closed: { $why }
 obstacle-immovable = { $n ->
     [one] { $n } VM stays: { $why }
    *[other] { $n } VMs stay: { $why }
@@ -318,7 +318,7 @@ help-running = what runs now
 help-cancel = stops after the running migration
 help-dryrun = dry run: nothing is carried out; an admin ends it
 help-mode = what a cycle does
-help-pause = automatic cycles rest
+help-pause = automatic cycles stop
 help-resume = automatic cycles go on
 help-exclude = closes a node as source, target or both
 help-include = opens a closed node again
@@ -358,7 +358,7 @@ refused-no-plan = There is no plan { $plan }.
 refused-not-pending = Plan { $plan } is not open any more: it was decided, or a newer one took its place.
 refused-expired = Plan { $plan } has expired; Refresh makes a new one.
 refused-already-counted = Your approval is counted already: { $have } of { $need }.
-refused-own = Whoever asked for a plan cannot approve it: { $have } of { $need }.
+refused-own = The person who asked for a plan cannot approve it: { $have } of { $need }.
 refused-dry-run = This is a dry run: nothing is carried out.
 trouble-vmmanager = VMmanager cannot be used: { $why }
 trouble-planning = ❌ The plan could not be computed: { $said }
@@ -405,8 +405,8 @@ broke = Something broke in me; it is in the log. Nothing else was done.
 setting-dry-run-on = Dry run is on: nothing is carried out.
 setting-dry-run-off = Dry run is off: approved plans are carried out.
 setting-mode = Mode: { $mode }
-setting-paused = Paused: automatic cycles rest until /resume.
-setting-paused-until = Paused: automatic cycles rest until { $until }.
+setting-paused = Paused: automatic cycles stop until /resume.
+setting-paused-until = Paused: automatic cycles stop until { $until }.
 setting-resumed = Automatic cycles go on.
 setting-excluded = { $node } is { $direction }.
 setting-excluded-until = { $node } is { $direction } until { $until }.

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     model::{
-        Block, VmId,
+        Block, NodeState, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::{
-        Direction, ExclusionWhy, Hold, MoveWhy, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded,
-        Strain, TargetRefusal,
+        Direction, ExclusionWhy, Hold, MoveWhy, NodeClosed, Note, Obstacle, Resource, RestWhy, SkipWhy,
+        StillOverloaded, Strain, TargetRefusal,
     },
     scheduler::Refused,
     store::{Approver, Mode, Motive, Outcome},
@@ -55,8 +55,8 @@ impl Words {
                 };
                 self.say(key, args![until = self.time(*until, now)])
             }
-            SkipWhy::NodeState(state) => {
-                self.say("skip-node-state", args![state = words(&state.to_string())])
+            SkipWhy::NodeState(closed) => {
+                self.say("skip-node-state", args![why = Arg::Html(self.node_closed(closed))])
             }
             SkipWhy::Held(hold) => self.say("obstacle-held", args![why = Arg::Html(self.hold(hold))]),
             SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
@@ -125,7 +125,9 @@ impl Words {
         match obstacle {
             Obstacle::Limit { migrations_max } => self.say("obstacle-limit", args![n = *migrations_max]),
             Obstacle::ExcludedSource => self.say("obstacle-excluded", args![]),
-            Obstacle::State(state) => self.say("obstacle-state", args![state = words(&state.to_string())]),
+            Obstacle::State(closed) => {
+                self.say("obstacle-state", args![why = Arg::Html(self.node_closed(closed))])
+            }
             Obstacle::Immovable { why, count } => {
                 self.say("obstacle-immovable", args![n = *count, why = Arg::Html(self.skip_kind(why))])
             }
@@ -150,6 +152,16 @@ impl Words {
             (!needs.is_empty()).then(|| self.say("needs-less", args![amount = Arg::Html(needs.join(" + "))]));
         let obstacles = still.because.iter().map(|obstacle| self.obstacle(obstacle));
         needs.into_iter().chain(obstacles).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Why VMs do not leave a node by themselves.
+    fn node_closed(&self, closed: &NodeClosed) -> String {
+        match closed {
+            NodeClosed::Maintenance => self.say("refusal-maintenance", args![]),
+            NodeClosed::UnknownCapacity => self.say("refusal-unknown-capacity", args![]),
+            NodeClosed::State(NodeState::Unreadable) => self.say("block-unreadable", args![]),
+            NodeClosed::State(state) => self.say("skip-state", args![state = words(&state.to_string())]),
+        }
     }
 
     /// Why nothing may be done in a cluster.

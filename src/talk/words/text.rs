@@ -165,12 +165,12 @@ mod tests {
 
     #[test]
     fn russian_counts_in_three_ways() {
-        let machines = |n: u64| Language::Ru.say("count-vms", args![n = n]);
-        assert_eq!(machines(1), "1 машина");
-        assert_eq!(machines(2), "2 машины");
-        assert_eq!(machines(5), "5 машин");
-        assert_eq!(machines(11), "11 машин");
-        assert_eq!(machines(21), "21 машина");
+        let nodes = |n: u64| Language::Ru.say("count-nodes", args![n = n]);
+        assert_eq!(nodes(1), "1 узел");
+        assert_eq!(nodes(2), "2 узла");
+        assert_eq!(nodes(5), "5 узлов");
+        assert_eq!(nodes(11), "11 узлов");
+        assert_eq!(nodes(21), "21 узел");
         assert_eq!(Language::En.say("count-vms", args![n = 1_u64]), "1 VM");
         assert_eq!(Language::En.say("count-vms", args![n = 1000_u64]), "1000 VMs");
     }
