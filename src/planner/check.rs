@@ -205,7 +205,7 @@ impl<'a> Replay<'a> {
         } else if node.state != NodeState::Active {
             Some(SkipWhy::NodeState(NodeClosed::State(node.state.clone())))
         } else {
-            (unknown && !node.maintenance).then(|| SkipWhy::NodeState(NodeClosed::UnknownCapacity))
+            (unknown && !node.maintenance).then_some(SkipWhy::NodeState(NodeClosed::UnknownCapacity))
         }
     }
 
