@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod balancer;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

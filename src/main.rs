@@ -1,11 +1,6 @@
 //! Starts the program: the arguments, the environment and the clock of the real world.
 
-use std::{
-    collections::BTreeMap,
-    io::{Write as _, stderr, stdout},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io::stdout, process::ExitCode};
 
 use clap::Parser as _;
 use vm_balancer::{
@@ -13,21 +8,8 @@ use vm_balancer::{
     clock::Clock,
 };
 
-/// Work that is still on a thread when everything has ended is a read of a file: nothing is lost with it.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
-
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            // Without standard error the status is all there is to say.
-            let _ = writeln!(stderr(), "vm-balancer: cannot start threads: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let exit = runtime.block_on(cli::run(&args, environment(), &Clock::system(), &mut stdout()));
-    runtime.shutdown_timeout(LAST_PATIENCE);
+    let exit = cli::run(&Args::parse(), environment(), &Clock::system(), &mut stdout());
     ExitCode::from(exit as u8)
 }
 

@@ -9,9 +9,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::{run::chain, table::Table};
+use super::table::Table;
 use crate::{
     app::{self, AppError, Pace},
+    causes::chain,
     clock::Clock,
     config::{Config, Purpose, Sources},
     control::{self, Answer, Request},

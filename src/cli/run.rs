@@ -5,6 +5,7 @@ use std::{
     fs, io,
     io::{Read as _, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     app::{self, App, AppError, Pace},
     balancer::CycleError,
+    causes::chain,
     clock::Clock,
     config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, read_env_file},
     control::{self, Answer, ControlError, Request, Unanswered},
@@ -29,6 +31,9 @@ use crate::{
 
 /// The file that is read where `--config` names none.
 const CONFIG_FILE: &str = ".env";
+
+/// Work that is still on a thread when everything has ended is a read of a file: nothing is lost with it.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +54,22 @@ struct Failure {
 }
 
 /// Carries out a command line; results go to `out`, everything else to standard error.
-pub async fn run(
+///
+/// Has its own runtime, so that the whole program is compiled with the library and not again with the binary.
+pub fn run(
     args: &Args,
     environment: BTreeMap<String, String>,
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> Exit {
-    let ended = match args.check() {
-        Ok(()) => carry_out(args, environment, clock, out).await,
-        Err(told) => Err(Failure::usage(told)),
+    let ended = match (args.check(), tokio::runtime::Runtime::new()) {
+        (Ok(()), Ok(runtime)) => {
+            let ended = runtime.block_on(carry_out(args, environment, clock, out));
+            runtime.shutdown_timeout(LAST_PATIENCE);
+            ended
+        }
+        (Err(told), _) => Err(Failure::usage(told)),
+        (_, Err(error)) => Err(Failure::trouble(format!("cannot start threads: {error}"))),
     };
     match ended {
         Ok(exit) => exit,
@@ -473,18 +485,4 @@ impl From<CycleError> for Failure {
     fn from(error: CycleError) -> Self {
         Self::trouble(chain(&error))
     }
-}
-
-/// An error with all its causes on one line, none of them twice.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !told.ends_with(&words) {
-            told = format!("{told}: {words}");
-        }
-        source = cause.source();
-    }
-    told
 }

@@ -35,6 +35,7 @@ use crate::{
     store::Mode,
     talk::Language,
     telegram::ChatTarget,
+    vmmanager::is_loopback,
 };
 use reader::Reader;
 
@@ -254,7 +255,7 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<VmManager> {
     let path_prefix = reader.value("VMMANAGER_PATH_PREFIX", values::path_prefix);
     let verify_tls = reader.value("VERIFY_SSL", values::boolean);
     let ca_file = reader.given("VMMANAGER_CA_FILE").map(PathBuf::from);
-    let unencrypted = |url: &&Url| url.scheme() == "http" && !values::is_loopback(url);
+    let unencrypted = |url: &&Url| url.scheme() == "http" && !is_loopback(url);
     if base_url.as_ref().filter(unencrypted).is_some() && !allow_http {
         let found = reader.given("VMMANAGER_HOST").unwrap_or_default();
         reader.refuse(
@@ -393,7 +394,7 @@ fn language(text: &str) -> Result<Language, String> {
 
 fn warnings(config: &Config, reader: &Reader<'_>) -> Vec<Warning> {
     let vmmanager = config.vmmanager.as_ref();
-    let unencrypted = |url: &Url| url.scheme() == "http" && !values::is_loopback(url);
+    let unencrypted = |url: &Url| url.scheme() == "http" && !is_loopback(url);
     let bot_api = config.telegram.as_ref().and_then(|telegram| telegram.api_url.as_ref());
     let over = |threshold: Threshold| threshold.target > threshold.overload;
     let target_over = |resource: Threshold, target, overload| {

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     str::FromStr,
     time::Duration,
 };
 
 use chrono_tz::Tz;
 use secrecy::SecretString;
-use url::{Host, Url};
+use url::Url;
 
 use super::reader::Expected;
 use crate::telegram::ChatTarget;
@@ -153,16 +153,6 @@ pub(super) fn base_url(text: &str) -> Result<Url, Expected> {
 /// The address of a Bot API server, without the token.
 pub(super) fn api_url(text: &str) -> Result<Url, Expected> {
     base_url(text).map_err(|_| "the base URL of a Bot API server, such as https://api.telegram.org".into())
-}
-
-/// Tells whether an address never leaves the machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).to_canonical().is_loopback(),
-        None => false,
-    }
 }
 
 /// Comes back with one `/` in front and none behind; empty for none.

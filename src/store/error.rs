@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::model::{MigrationId, ProposalId, StoreFailure, VmId};
+use crate::{
+    causes,
+    model::{MigrationId, ProposalId, StoreFailure, VmId},
+};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -64,13 +67,7 @@ impl StoreError {
     /// Tells the whole chain in one line, for a chat or a log.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
+        causes::chain(self)
     }
 
     /// Returns the failure as data, with the words of the operating system and of sled as quotations.

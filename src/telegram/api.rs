@@ -19,9 +19,12 @@ use teloxide::{
     },
 };
 
-use crate::talk::{
-    cards::Address,
-    view::{Button, Page},
+use crate::{
+    causes,
+    talk::{
+        cards::Address,
+        view::{Button, Page},
+    },
 };
 
 /// A call answers within a second; on a 5xx teloxide alone sleeps ten.
@@ -290,20 +293,12 @@ fn failure(error: RequestError) -> Failure {
 
 /// What went wrong on the way, without the address: the token is in it.
 fn network(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() {
-        "timed out".to_owned()
-    } else if error.is_connect() {
-        "cannot connect".to_owned()
-    } else {
-        "connection broken".to_owned()
+    let what = match () {
+        () if error.is_timeout() => "timed out",
+        () if error.is_connect() => "cannot connect",
+        () => "connection broken",
     };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    causes::behind(what, error)
 }
 
 fn refusal(error: ApiError) -> Failure {

@@ -20,3 +20,4 @@ pub use orders::{Ordered, Orders};
 pub use settings::{Credentials, Patience, Settings, Timing};
 pub use task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
 pub use trace::{Found, Order, Progress, TaskFailure, TaskState, Whereabouts};
+pub use transport::is_loopback;

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, error::Category, json};
 use tokio::{sync::Mutex, time::Instant};
 
+use crate::causes;
+
 use super::{
     error::{ApiError, code},
     settings::{Credentials, Settings, Timing},
@@ -131,7 +133,9 @@ impl Transport {
         for certificate in authorities(ca_pem.as_deref())? {
             builder = builder.add_root_certificate(certificate);
         }
-        let http = builder.build().map_err(|error| ApiError::Settings(causes(&error)))?;
+        let http = builder
+            .build()
+            .map_err(|error| ApiError::Settings(causes::behind("the HTTP client cannot be made", &error)))?;
         let base = format!("{}{}", base_url.as_str().trim_end_matches('/'), prefix(&path_prefix));
         Ok(Self { http, base, credentials, timing, session: Mutex::default() })
     }
@@ -425,7 +429,10 @@ impl Transport {
     fn silent(&self, ask: &Ask, error: &reqwest::Error) -> Failed {
         // Without a connection nothing was sent.
         let effect = if error.is_connect() || error.is_builder() { Effect::None } else { Effect::Unknown };
-        let error = ApiError::NoAnswer { what: ask.what(), status: None, detail: chain(error) };
+        // The error's own words hold the address.
+        let words = if error.is_timeout() { "timed out" } else { "connection failed" };
+        let detail = causes::behind(words, error);
+        let error = ApiError::NoAnswer { what: ask.what(), status: None, detail };
         Failed { error, effect, session: Session::Alive }
     }
 
@@ -477,9 +484,7 @@ fn authorities(pem: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, ApiError
     match reqwest::Certificate::from_pem_bundle(pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(ApiError::Settings("the file of the private authority holds no PEM certificate".into())),
-        Err(error) => {
-            Err(ApiError::Settings(format!("the private authority cannot be read: {}", causes(&error))))
-        }
+        Err(error) => Err(ApiError::Settings(causes::behind("the private authority cannot be read", &error))),
     }
 }
 
@@ -520,11 +525,13 @@ fn prefix(path_prefix: &str) -> String {
     }
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+/// Tells whether an address never leaves the machine.
+#[must_use]
+pub fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv6(address)) => std::net::IpAddr::from(address).to_canonical().is_loopback(),
         None => false,
     }
 }
@@ -549,25 +556,6 @@ fn without_addresses(text: &str) -> String {
         false => word.to_owned(),
     };
     text.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
-}
-
-/// An error with its causes and without its URL, which may hold a token.
-fn chain(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() { "timed out" } else { "connection failed" };
-    match causes(error) {
-        causes if causes.is_empty() => what.to_owned(),
-        causes => format!("{what}: {causes}"),
-    }
-}
-
-fn causes(error: &reqwest::Error) -> String {
-    let mut texts = Vec::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        texts.push(cause.to_string());
-        source = cause.source();
-    }
-    texts.join(": ")
 }
 
 fn took_ms(began: Instant) -> u64 {
