@@ -138,7 +138,7 @@ impl Eyes {
         Ok(self.measured(snapshot, depth).await)
     }
 
-    /// Says why a cluster's last picture is doubted, if it is.
+    /// Returns why a cluster's last picture is doubted, if it is.
     #[must_use]
     pub fn doubt(&self, cluster: ClusterId) -> Option<Flaw> {
         let memory = self.memory();

@@ -10,7 +10,7 @@ use crate::{
     executor::{Carried, Executor},
     model::{ClusterId, ProposalId},
     planner::Plan,
-    store::{Approver, Origin, Outcome, ProposalState, Proposed, Sight, Step, StepState, StoreError},
+    store::{Approver, Ending, Origin, Outcome, ProposalState, Proposed, Sight, Step, StepState, StoreError},
 };
 
 /// What a single cycle did.
@@ -25,7 +25,16 @@ pub struct CycleReport {
     /// What a look showed of each cluster when its plan had ended.
     pub sights: BTreeMap<ClusterId, Sight>,
     /// Why a cluster's plan was not carried out, or not as a whole, where VMmanager or another plan was in the way.
-    pub not_carried_out: BTreeMap<ClusterId, String>,
+    pub not_carried_out: BTreeMap<ClusterId, NotCarriedOut>,
+}
+
+/// Why a cluster's plan was not carried out as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotCarriedOut {
+    /// Another proposal of this cluster is being carried out.
+    Busy(ProposalId),
+    /// VMmanager could not be used.
+    VmManager(Ending),
 }
 
 impl CycleReport {
@@ -73,7 +82,8 @@ impl VmBalancer {
         Ok(report)
     }
 
-    /// Waits for what an earlier run left open. Who cannot write does not begin to wait until he can.
+    /// Waits for what an earlier run left open. Fails at once if the store is not writable,
+    /// instead of waiting forever.
     async fn clear_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         self.parts.store.flush()?;
         let watcher = self.watcher(stop);
@@ -90,15 +100,14 @@ impl VmBalancer {
             match self.parts.store.propose(draft)? {
                 Proposed::Recorded { proposal, .. } => begun.push((plan.cluster, proposal.id)),
                 Proposed::Busy(other) => {
-                    let why = format!("proposal {other} of this cluster is being carried out");
-                    report.not_carried_out.insert(plan.cluster, why);
+                    report.not_carried_out.insert(plan.cluster, NotCarriedOut::Busy(other));
                 }
             }
         }
         let ended = join_all(begun.iter().map(|(_, proposal)| executor.carry_out(*proposal))).await;
         for ((cluster, proposal), carried_out) in begun.iter().zip(ended) {
             if let Carried::VmManagerTrouble(why) = carried_out? {
-                report.not_carried_out.insert(*cluster, why);
+                report.not_carried_out.insert(*cluster, NotCarriedOut::VmManager(why));
             }
             if let Some(proposal) = self.parts.store.proposal(*proposal)? {
                 report.sights.extend(proposal.sight.map(|sight| (*cluster, sight)));

@@ -37,9 +37,10 @@ pub struct Row {
 
 impl From<&JournalEntry> for Row {
     fn from(entry: &JournalEntry) -> Self {
+        let words = Words::english();
         let (outcome, detail, ended) = match &entry.state {
             JournalState::Closed { outcome, detail, at, ordered: _, consul_id: _, task_id: _ } => {
-                (Some(*outcome), detail.clone(), Some(*at))
+                (Some(*outcome), detail.as_ref().map(|why| words.plain_ending(why, *at)), Some(*at))
             }
             JournalState::Intended | JournalState::Ordered { .. } => (None, None, None),
         };
@@ -58,7 +59,7 @@ impl From<&JournalEntry> for Row {
             target_name: entry.target_name.clone(),
             vcpus: entry.vcpus,
             ram_mib: entry.ram.0,
-            why: plain(&Words::english().motive(&entry.why)),
+            why: plain(&words.motive(&entry.why)),
             approver: approver(&entry.approver),
             outcome,
             detail,

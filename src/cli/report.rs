@@ -6,6 +6,7 @@ use crate::{
     model::ClusterId,
     planner::{ClusterPlan, Figures, Plan},
     store::{Outcome, Sight, Step, StepState},
+    talk::words::Words,
 };
 
 /// A plan with what became of it.
@@ -58,12 +59,13 @@ impl Outcomes {
     /// Collects the endings of steps that were carried out.
     #[must_use]
     pub fn of(carried_out: &BTreeMap<ClusterId, Vec<Step>>) -> Self {
-        let mut outcomes = Self::default();
+        let (mut outcomes, words) = (Self::default(), Words::english());
         for (cluster, steps) in carried_out {
             for step in steps {
                 match &step.state {
-                    StepState::Ended { outcome, detail, at: _ } => {
-                        outcomes.set(*cluster, step.migration.step, *outcome, detail.clone());
+                    StepState::Ended { outcome, detail, at } => {
+                        let detail = detail.as_ref().map(|why| words.plain_ending(why, *at));
+                        outcomes.set(*cluster, step.migration.step, *outcome, detail);
                     }
                     StepState::Waiting | StepState::LeftOut { .. } | StepState::Running { .. } => {}
                 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::{self, App, AppError, Pace},
-    balancer::CycleError,
+    balancer::{CycleError, NotCarriedOut},
     causes::chain,
     clock::Clock,
     config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, read_env_file},
@@ -260,8 +260,13 @@ async fn once(
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
     let cycle = balancer.run_once(&stop).await?;
+    let words = Words::english();
     for (cluster, why) in &cycle.not_carried_out {
-        tracing::warn!(cluster.id = %cluster, %why, "the plan was not carried out as a whole");
+        let why = match why {
+            NotCarriedOut::Busy(plan) => format!("plan {plan} of this cluster is being carried out"),
+            NotCarriedOut::VmManager(why) => words.plain_ending(why, clock.now()),
+        };
+        tracing::warn!(cluster.id = %cluster, why, "the plan was not carried out as a whole");
     }
     if cycle.restored_unconfirmed {
         tracing::warn!(

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId},
     planner::{self, Plan, PlanId, Policy},
-    store::{Approver, JournalEntry, JournalState, Motive, Outcome},
+    store::{Approver, Ending, JournalEntry, JournalState, Motive, Outcome},
 };
 
 #[test]
@@ -176,7 +176,7 @@ fn rows() -> Vec<Row> {
     let start: DateTime<Utc> = "2026-11-23T20:15:00Z".parse().unwrap();
     let closed = |outcome, detail: Option<&str>, seconds| JournalState::Closed {
         outcome,
-        detail: detail.map(Into::into),
+        detail: detail.map(|said| Ending::Other(said.into())),
         at: start + TimeDelta::seconds(seconds),
         ordered: true,
         consul_id: None,

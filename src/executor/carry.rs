@@ -3,17 +3,18 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tracing::Instrument as _;
 
-use super::Executor;
+use super::{Executor, watch::span_of};
 use crate::{
     eyes::{Depth, LookError},
-    model::{Flaw, HistoryBefore, MigrationId, ProposalId, Snapshot, Trouble, VmId},
+    model::{HistoryBefore, MigrationId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy},
     store::{
-        Approver, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step, StepState,
-        StoreError,
+        Approver, Ending, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step,
+        StepState, StoreError,
     },
-    vmmanager::{ApiError, History, OrderError, Ordered},
+    vmmanager::{ApiError, OrderError, Ordered},
 };
 
 /// What carrying out a proposal met, besides what its record says.
@@ -22,24 +23,32 @@ pub enum Carried {
     /// Nothing that hinders the next one.
     Fine,
     /// VMmanager could not be used, for this reason, at least for a part of it.
-    VmManagerTrouble(String),
+    VmManagerTrouble(Ending),
 }
 
 /// How long the look at the end of a plan may take: the plan's message waits for it.
 const LAST_LOOK_MAX: Duration = Duration::from_secs(30);
 
 /// Why a step is not ordered.
-enum No {
-    /// Only this one is not.
-    Drop(String),
-    /// VMmanager could not be asked, or took nothing; it may be back for the next one.
-    Away(String),
-    /// Nothing more of this plan is.
-    Halt(String),
-    /// VMmanager lets this account order nothing: it says nothing of the VM, and the next one ends the same.
-    NotAllowed(String),
+enum Left {
+    /// Only this step is not.
+    Drop(Ending),
+    /// VMmanager could not be asked, or took nothing. It may be back for the next step.
+    Away(Ending),
+    /// Nothing more of this plan is ordered.
+    Halt(Ending),
+    /// VMmanager lets this account order nothing. That says nothing of the VM, and the next step would end the same.
+    NotAllowed(Ending),
     /// The bot stops and leaves all as it is.
     Stop,
+    /// The store cannot be used, so nothing more is ordered.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Left {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// Migrations that are being followed, with the nodes they occupy.
@@ -48,7 +57,7 @@ struct Running<'a> {
     followed: FuturesUnordered<BoxFuture<'a, (u32, Option<JournalEntry>)>>,
     steps: Vec<Migration>,
     /// The last trouble with VMmanager.
-    trouble: Option<String>,
+    trouble: Option<Ending>,
 }
 
 impl Executor {
@@ -58,21 +67,31 @@ impl Executor {
     ///
     /// Says that the store cannot be used; nothing more is ordered then.
     pub async fn carry_out(&self, id: ProposalId) -> Result<Carried, StoreError> {
+        let Some(proposal) = self.watcher.ledger.start(id)? else { return Ok(Carried::Fine) };
+        let span = tracing::info_span!(
+            "plan",
+            plan.id = %proposal.plan.id,
+            proposal.id = %id,
+            cluster.id = %proposal.cluster,
+        );
+        self.carry_out_started(&proposal).instrument(span).await
+    }
+
+    async fn carry_out_started(&self, proposal: &Proposal) -> Result<Carried, StoreError> {
         let ledger = &self.watcher.ledger;
-        let Some(proposal) = ledger.start(id)? else { return Ok(Carried::Fine) };
         let mut running = Running::default();
-        let halted = self.steps(&proposal, &mut running).await;
+        let halted = self.steps(proposal, &mut running).await;
         while running.next().await {}
         if let Some(why) = halted? {
-            ledger.drop_waiting(id, &why)?;
+            ledger.drop_waiting(proposal.id, &why)?;
         }
         let carried = running.trouble.map_or(Carried::Fine, Carried::VmManagerTrouble);
         if self.stop.is_cancelled() {
             return Ok(carried);
         }
-        let sight = self.last_look(&proposal).await?;
-        ledger.keep_sight(id, sight)?;
-        ledger.finish(id)?;
+        let sight = self.last_look(proposal).await?;
+        ledger.keep_sight(proposal.id, sight)?;
+        ledger.finish(proposal.id)?;
         // The export is what survives damage to sled.
         ledger.store.export_aside(ledger.clock.now()).await;
         Ok(carried)
@@ -102,7 +121,7 @@ impl Executor {
         &'a self,
         proposal: &Proposal,
         running: &mut Running<'a>,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<Ending>, StoreError> {
         let mut wave = 0;
         for step in proposal.steps.iter().filter(|step| step.state == StepState::Waiting) {
             let migration = &step.migration;
@@ -112,17 +131,18 @@ impl Executor {
                 running.next().await;
             }
             wave = migration.wave;
-            match self.begin(proposal, step).await? {
+            match self.begin(proposal, migration).await {
                 Ok(entry) => running.follow(self, migration.clone(), entry),
-                Err(No::Drop(_)) => {}
-                Err(No::Away(why)) => running.trouble = Some(why),
-                Err(No::NotAllowed(why)) => {
+                Err(Left::Drop(_)) => {}
+                Err(Left::Away(why)) => running.trouble = Some(why),
+                Err(Left::NotAllowed(why)) => {
                     self.rules.was_refused(self.watcher.ledger.clock.now());
                     running.trouble = Some(why.clone());
                     return Ok(Some(why));
                 }
-                Err(No::Halt(why)) => return Ok(Some(why)),
-                Err(No::Stop) => return Ok(None),
+                Err(Left::Halt(why)) => return Ok(Some(why)),
+                Err(Left::Stop) => return Ok(None),
+                Err(Left::Store(error)) => return Err(error),
             }
         }
         Ok(None)
@@ -134,73 +154,60 @@ impl Executor {
     }
 
     /// Asks everything once more, records the intent, and orders; returns what is to be followed to its end.
-    async fn begin(&self, proposal: &Proposal, step: &Step) -> Result<Result<JournalEntry, No>, StoreError> {
-        let migration = &step.migration;
-        let no = match self.intend(proposal, step).await? {
-            Ok(entry) => return self.order(proposal, migration, entry).await,
-            Err(no) => no,
-        };
-        if let No::Drop(why) | No::Away(why) = &no {
+    async fn begin(&self, proposal: &Proposal, migration: &Migration) -> Result<JournalEntry, Left> {
+        let intended = self.intend(proposal, migration).await;
+        if let Err(Left::Drop(why) | Left::Away(why)) = &intended {
             self.watcher.ledger.drop_step(proposal.id, migration.step, why)?;
         }
-        Ok(Err(no))
+        let entry = intended?;
+        let span = span_of(&entry);
+        self.order(proposal, migration, entry).instrument(span).await
     }
 
-    async fn intend(&self, proposal: &Proposal, step: &Step) -> Result<Result<JournalEntry, No>, StoreError> {
-        let migration = &step.migration;
-        if let Err(no) = self.may_go_on(proposal.id)? {
-            return Ok(Err(no));
-        }
-        if let Err(no) = self.still_fits(proposal.id, migration, None).await? {
-            return Ok(Err(no));
-        }
-        let history_before = match self.ask_vmmanager(migration).await {
-            Ok(known) => known,
-            Err(no) => return Ok(Err(no)),
-        };
+    async fn intend(&self, proposal: &Proposal, migration: &Migration) -> Result<JournalEntry, Left> {
+        self.may_go_on(proposal.id)?;
+        self.still_fits(proposal.id, migration, None).await?;
+        let history_before = self.ask_vmmanager(migration).await?;
         // Reading took a while.
-        if let Err(no) = self.may_go_on(proposal.id)? {
-            return Ok(Err(no));
-        }
+        self.may_go_on(proposal.id)?;
         let intent = self.intent(proposal, migration, history_before);
         match self.watcher.ledger.intend(intent, migration.step) {
-            Ok(entry) => Ok(Ok(entry)),
-            Err(error @ StoreError::InFlight { .. }) => Ok(Err(No::Drop(error.to_string()))),
-            Err(error) => Err(error),
+            Err(StoreError::InFlight { .. }) => Err(Left::Drop(Ending::AlreadyMoving)),
+            intended => Ok(intended?),
         }
     }
 
-    /// Sends the order; while VMmanager answers 503, and so takes nothing, again and again as long as it is wanted.
+    /// Sends the order. While VMmanager answers 503, and so takes nothing, sends it again as long as it is wanted.
     async fn order(
         &self,
         proposal: &Proposal,
         migration: &Migration,
         entry: JournalEntry,
-    ) -> Result<Result<JournalEntry, No>, StoreError> {
-        tracing::info!(vm.id = %entry.vm, source = %entry.source, target = %entry.target, "ordering a migration");
-        let may_send = || matches!(self.may_go_on(proposal.id), Ok(Ok(())));
+    ) -> Result<JournalEntry, Left> {
+        tracing::info!("ordering a migration");
+        let may_send = || self.may_go_on(proposal.id).is_ok();
         let mut patience = self.orders.patience();
         loop {
             match self.orders.migrate_if(entry.vm, entry.target, &may_send).await {
-                Ok(ordered) => return Ok(Ok(self.taken(entry, ordered))),
+                Ok(ordered) => return Ok(self.taken(entry, ordered)),
                 Err(OrderError::NoAnswer(error)) => {
-                    tracing::warn!(vm.id = %entry.vm, %error, "no answer to an order; looking for it");
-                    return Ok(Ok(entry));
+                    tracing::warn!(%error, "no answer to an order; looking for it");
+                    return Ok(entry);
                 }
                 Err(OrderError::NotTaken(ApiError::Unavailable { what, .. })) => {
                     let Some(pause) = patience.next_pause() else {
                         let error = ApiError::Unavailable { what, waited: patience.waited() };
-                        return self.not_taken(&entry, &error);
+                        return Err(self.not_taken(&entry, &error)?);
                     };
-                    tracing::debug!(vm.id = %entry.vm, ?pause, "an order is put off by vmmanager");
+                    tracing::debug!(?pause, "an order is put off by vmmanager");
                     // Where everything stops the wait ends at once, and the question after it tells.
                     let _ = self.watcher.wait(pause).await;
                 }
-                Err(OrderError::NotTaken(error)) => return self.not_taken(&entry, &error),
+                Err(OrderError::NotTaken(error)) => return Err(self.not_taken(&entry, &error)?),
                 Err(OrderError::Held) => {}
             }
-            if let Err(no) = self.still_wanted(proposal.id, migration, &entry).await? {
-                return self.not_ordered(&entry, no);
+            if let Err(left) = self.still_wanted(proposal.id, migration, &entry).await {
+                return Err(self.not_ordered(&entry, left)?);
             }
         }
     }
@@ -211,7 +218,7 @@ impl Executor {
             Ok(entry) => entry,
             Err(error) => {
                 // It runs: it is followed by what is known in memory, and found by its history after a restart.
-                tracing::error!(error = %error.chain(), vm.id = %entry.vm, "an order cannot be recorded");
+                tracing::error!(error = %error.chain(), "an order cannot be recorded");
                 entry
             }
         }
@@ -223,71 +230,62 @@ impl Executor {
         id: ProposalId,
         migration: &Migration,
         entry: &JournalEntry,
-    ) -> Result<Result<(), No>, StoreError> {
-        if let Err(no) = self.may_go_on(id)? {
-            return Ok(Err(no));
-        }
+    ) -> Result<(), Left> {
+        self.may_go_on(id)?;
         let asked = async {
-            if let Err(no) = self.still_fits(id, migration, Some(entry.id)).await? {
-                return Ok(Err(no));
+            self.still_fits(id, migration, Some(entry.id)).await?;
+            match self.ask_vmmanager(migration).await? == entry.history_before {
+                true => Ok(()),
+                false => Err(Left::Drop(Ending::SomebodyElse)),
             }
-            Ok(match self.ask_vmmanager(migration).await {
-                Ok(history) if history == entry.history_before => Ok(()),
-                Ok(_) => {
-                    Err(No::Drop("somebody else worked on the VM while VMmanager put the order off".into()))
-                }
-                Err(no) => Err(no),
-            })
         };
         // Reading may take as long as VMmanager is unavailable, and nothing is in flight.
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Ok(Err(No::Stop)),
+            () = self.stop.cancelled() => Err(Left::Stop),
             answer = asked => answer,
         }
     }
 
     /// A final no to this VM is a failure and lets it rest; what says nothing of the VM is not.
-    fn not_taken(
-        &self,
-        entry: &JournalEntry,
-        error: &ApiError,
-    ) -> Result<Result<JournalEntry, No>, StoreError> {
+    fn not_taken(&self, entry: &JournalEntry, error: &ApiError) -> Result<Left, StoreError> {
         let ledger = &self.watcher.ledger;
-        match no_of(error) {
-            No::Drop(why) => {
+        match left_after(error) {
+            Left::Drop(why) => {
                 let closed = ledger.ended(entry, Outcome::Failed, Some(why.clone()))?;
                 self.rules.after(&closed, ledger.clock.now())?;
-                Ok(Err(No::Drop(why)))
+                Ok(Left::Drop(why))
             }
-            no => self.not_ordered(entry, no),
+            left => self.not_ordered(entry, left),
         }
     }
 
     /// Closes an intent that nothing came of: nothing is in flight.
-    fn not_ordered(&self, entry: &JournalEntry, no: No) -> Result<Result<JournalEntry, No>, StoreError> {
-        let why = match &no {
-            No::Drop(why) | No::Away(why) | No::Halt(why) | No::NotAllowed(why) => why.clone(),
-            No::Stop => "the bot stopped before VMmanager took the order".to_owned(),
+    fn not_ordered(&self, entry: &JournalEntry, left: Left) -> Result<Left, StoreError> {
+        let why = match &left {
+            Left::Drop(why) | Left::Away(why) | Left::Halt(why) | Left::NotAllowed(why) => why.clone(),
+            Left::Stop => Ending::Stopped,
+            // The entry stays open, and the next start looks for the order.
+            Left::Store(_) => return Ok(left),
         };
         self.watcher.ledger.ended(entry, Outcome::Dropped, Some(why))?;
-        Ok(Err(no))
+        Ok(left)
     }
 
-    /// Looks at what people said since the last step.
-    fn may_go_on(&self, id: ProposalId) -> Result<Result<(), No>, StoreError> {
+    /// Looks at what people decided since the last step.
+    fn may_go_on(&self, id: ProposalId) -> Result<(), Left> {
         if self.stop.is_cancelled() {
-            return Ok(Err(No::Stop));
+            return Err(Left::Stop);
         }
         let store = &self.watcher.ledger.store;
-        let Some(proposal) = store.proposal(id)? else { return Ok(Err(No::Stop)) };
+        let proposal = store.proposal(id)?.ok_or(Left::Stop)?;
         if let Some(cancel) = proposal.cancel {
-            return Ok(Err(No::Halt(format!("cancelled by {}", cancel.by))));
+            return Err(Left::Halt(Ending::CancelledBy(cancel.by)));
         }
         if store.settings()?.dry_run == Some(true) {
-            return Ok(Err(No::Halt("dry run was switched on".into())));
+            return Err(Left::Halt(Ending::DryRun));
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Looks anew, and asks whether the step may be ordered in this world.
@@ -298,23 +296,16 @@ impl Executor {
         id: ProposalId,
         migration: &Migration,
         own: Option<MigrationId>,
-    ) -> Result<Result<(), No>, StoreError> {
-        let snapshot = match self.eyes.look(Depth::Quick).await {
-            Ok(snapshot) => snapshot,
-            Err(LookError::Store(error)) => return Err(error),
-            Err(LookError::VmManager(error)) => return Ok(Err(no_of(&error))),
-        };
+    ) -> Result<(), Left> {
+        let snapshot = self.eyes.look(Depth::Quick).await.map_err(|error| match error {
+            LookError::Store(error) => Left::Store(error),
+            LookError::VmManager(error) => left_after(&error),
+        })?;
         let store = &self.watcher.ledger.store;
-        let Some(proposal) = store.proposal(id)? else { return Ok(Err(No::Stop)) };
-        // Until it is believed or whole again, every step would meet the same.
-        if let Some(why) = self.eyes.doubt(proposal.cluster) {
-            let why = match why {
-                Flaw::Shrank { before, after } => {
-                    format!("it had {before} VMs and now seems to have {after}")
-                }
-                other => format!("{other:?}"),
-            };
-            return Ok(Err(No::Halt(why)));
+        let proposal = store.proposal(id)?.ok_or(Left::Stop)?;
+        // Every remaining step would be refused for the same reason, so the plan stops here.
+        if let Some(flaw) = self.eyes.doubt(proposal.cluster) {
+            return Err(Left::Halt(Ending::Doubted(flaw)));
         }
         let moved = moved_by(&proposal);
         let mut policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
@@ -324,29 +315,23 @@ impl Executor {
         }
         let others = store.open_entries()?.into_iter().filter(|entry| Some(entry.id) != own);
         if let Some(other) = others.into_iter().find(|other| in_the_way(other, migration)) {
-            let why = format!("the migration of {} (entry {}) occupies a node", other.vm_name, other.id);
-            return Ok(Err(No::Drop(why)));
+            return Err(Left::Drop(Ending::NodeOccupied { vm_name: other.vm_name, by: other.id }));
         }
-        Ok(fits(&snapshot, &policy, migration))
+        planner::fit(&snapshot, &policy, migration).map_err(|unfit| Left::Drop(Ending::Unfit(unfit)))
     }
 
     /// Asks VMmanager's own form, and how far the VM's history goes.
-    async fn ask_vmmanager(&self, migration: &Migration) -> Result<HistoryBefore, No> {
+    async fn ask_vmmanager(&self, migration: &Migration) -> Result<HistoryBefore, Left> {
         let api = &self.watcher.api;
-        let form = api.migrate_form(migration.vm).await.map_err(|error| no_of(&error))?;
+        let form = api.migrate_form(migration.vm).await.map_err(|error| left_after(&error))?;
         let offered = form.is_none_or(|targets| {
             targets.iter().any(|target| target.node == migration.target && target.suitable)
         });
         if !offered {
             self.rules.was_not_offered(migration.vm, self.watcher.ledger.clock.now());
-            return Err(No::Drop("VMmanager does not offer this target".into()));
+            return Err(Left::Drop(Ending::NotOffered));
         }
-        match api.history(migration.vm).await {
-            Ok(history) => Ok(known_of(&history)),
-            // A version without histories: then only the task list can tell.
-            Err(error) if error.is_missing_function() => Ok(HistoryBefore::Unknown),
-            Err(error) => Err(no_of(&error)),
-        }
+        api.history_before(migration.vm).await.map_err(|error| left_after(&error))
     }
 
     fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: HistoryBefore) -> Intent {
@@ -387,28 +372,16 @@ impl<'a> Running<'a> {
 }
 
 /// What an answer of VMmanager's means for the step that it was asked for.
-fn no_of(error: &ApiError) -> No {
+fn left_after(error: &ApiError) -> Left {
+    let failure = error.failure();
     match error {
-        ApiError::Forbidden { .. } => No::NotAllowed(format!(
-            "VMmanager does not let this account do what a migration needs (perhaps it may only read): {error}"
-        )),
-        ApiError::Unauthorized(_) | ApiError::Settings(_) => No::NotAllowed(error.to_string()),
-        ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } | ApiError::Unreadable { .. } => {
-            No::Away(error.to_string())
+        ApiError::Forbidden { .. } | ApiError::Unauthorized(_) | ApiError::Settings(_) => {
+            Left::NotAllowed(Ending::NotAllowed(failure))
         }
-        ApiError::NotFound { .. } | ApiError::Refused { .. } => No::Drop(error.to_string()),
-    }
-}
-
-fn fits(snapshot: &Snapshot, policy: &Policy, migration: &Migration) -> Result<(), No> {
-    planner::fit(snapshot, policy, migration).map_err(|unfit| No::Drop(unfit.to_string()))
-}
-
-fn known_of(history: &History) -> HistoryBefore {
-    match history.max_id {
-        Some(newest) => HistoryBefore::UpTo(newest),
-        None if history.entries.is_empty() => HistoryBefore::Empty,
-        None => HistoryBefore::Unknown,
+        ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } | ApiError::Unreadable { .. } => {
+            Left::Away(Ending::VmManager(failure))
+        }
+        ApiError::NotFound { .. } | ApiError::Refused { .. } => Left::Drop(Ending::VmManager(failure)),
     }
 }
 

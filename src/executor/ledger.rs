@@ -7,8 +7,8 @@ use crate::{
     event::{Event, Events},
     model::{MigrationId, ProposalId},
     store::{
-        Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState, Store,
-        StoreError,
+        Ending, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState,
+        Store, StoreError,
     },
 };
 
@@ -54,7 +54,7 @@ impl Ledger {
             Ok(_) => Ok(entry),
             Err(error) => {
                 // Nothing was ordered; if this cannot be written either, the next start finds the intent.
-                let why = Some("the store could not be written".to_owned());
+                let why = Some(Ending::Store(error.failure()));
                 let _ = self.store.close(entry.id, Outcome::Dropped, why, self.clock.now());
                 Err(error)
             }
@@ -76,7 +76,7 @@ impl Ledger {
         &self,
         entry: &JournalEntry,
         outcome: Outcome,
-        detail: Option<String>,
+        detail: Option<Ending>,
     ) -> Result<JournalEntry, StoreError> {
         let closed = match self.store.close(entry.id, outcome, detail, self.clock.now()) {
             // Closed just before, and the proposal was not told: only that is missing.
@@ -120,13 +120,13 @@ impl Ledger {
     /// # Errors
     ///
     /// Says what the store said.
-    pub fn drop_step(&self, id: ProposalId, step: u32, why: &str) -> Result<(), StoreError> {
-        tracing::info!(proposal = %id, step, why, "a step is dropped");
+    pub fn drop_step(&self, id: ProposalId, step: u32, why: &Ending) -> Result<(), StoreError> {
+        tracing::info!(proposal.id = %id, step, ?why, "a step is dropped");
         self.drop_steps(id, why, |known| known.migration.step == step)
     }
 
     /// Drops every step that waits.
-    pub(super) fn drop_waiting(&self, id: ProposalId, why: &str) -> Result<(), StoreError> {
+    pub(super) fn drop_waiting(&self, id: ProposalId, why: &Ending) -> Result<(), StoreError> {
         self.drop_steps(id, why, |_| true)
     }
 
@@ -154,13 +154,18 @@ impl Ledger {
         })
     }
 
-    fn drop_steps(&self, id: ProposalId, why: &str, which: impl Fn(&Step) -> bool) -> Result<(), StoreError> {
+    fn drop_steps(
+        &self,
+        id: ProposalId,
+        why: &Ending,
+        which: impl Fn(&Step) -> bool,
+    ) -> Result<(), StoreError> {
         let at = self.clock.now();
         self.change(id, |proposal| {
             for step in
                 proposal.steps.iter_mut().filter(|step| step.state == StepState::Waiting && which(step))
             {
-                step.state = StepState::Ended { outcome: Outcome::Dropped, detail: Some(why.to_owned()), at };
+                step.state = StepState::Ended { outcome: Outcome::Dropped, detail: Some(why.clone()), at };
             }
         })?;
         Ok(())
@@ -209,11 +214,8 @@ fn started(entry: &JournalEntry) -> DateTime<Utc> {
 }
 
 fn log_end(entry: &JournalEntry) {
-    if let JournalState::Closed { outcome, detail, .. } = &entry.state {
-        let detail = detail.as_deref().unwrap_or_default();
-        tracing::info!(
-            vm.id = %entry.vm, source = %entry.source, target = %entry.target, ?outcome, detail,
-            "a migration has ended"
-        );
+    if let JournalState::Closed { outcome, detail, at, .. } = &entry.state {
+        let took_ms = (at.signed_duration_since(entry.intended_at)).num_milliseconds();
+        tracing::info!(migration.id = %entry.id, vm.id = %entry.vm, ?outcome, ?detail, took_ms, "a migration has ended");
     }
 }

@@ -10,10 +10,8 @@ use super::Watcher;
 use crate::{
     event::Event,
     model::ProposalId,
-    store::{HistoryFilter, JournalEntry, Proposal, ProposalState, StepState, StoreError},
+    store::{Ending, HistoryFilter, JournalEntry, Proposal, ProposalState, StepState, StoreError},
 };
-
-const RESTARTED: &str = "the bot was restarted";
 
 /// What the last process left open.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +76,7 @@ impl Watcher {
 
     /// Ends a proposal that is not carried out any further: its open migrations are followed, what waits is
     /// dropped for this reason. Goes on until that is written, or everything stops.
-    pub async fn abandon(&self, id: ProposalId, why: &str) {
+    pub async fn abandon(&self, id: ProposalId, why: &Ending) {
         if self.recorded(|| self.ledger.drop_waiting(id, why)).await.is_none() {
             return;
         }
@@ -106,7 +104,7 @@ impl Watcher {
                 self.ledger.tell_step(&entry)?;
             }
         }
-        self.ledger.drop_waiting(id, RESTARTED)?;
+        self.ledger.drop_waiting(id, &Ending::Restarted)?;
         self.ledger.finish(id)?;
         // Whoever shows it may have died before the last edit.
         self.ledger.events.say(Event::Proposal(id));

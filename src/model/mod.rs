@@ -5,7 +5,6 @@
 pub mod alike;
 pub mod find;
 mod flaw;
-mod history;
 mod ids;
 mod measuring;
 mod person;
@@ -13,10 +12,10 @@ mod qemu;
 mod quote;
 mod snapshot;
 mod state;
+mod traces;
 mod trouble;
 
 pub use flaw::{Flaw, List};
-pub use history::HistoryBefore;
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};
 pub use person::Person;
@@ -26,4 +25,5 @@ pub use snapshot::{
     Block, ClusterInfo, ForeignMigration, Measured, NodeInfo, ReadSnapshotError, Snapshot, VmInfo, VmUse,
 };
 pub use state::{NodeState, VmState};
+pub use traces::{HistoryBefore, TaskFailure, Whereabouts};
 pub use trouble::{ApiFailure, StoreFailure, Trouble};

@@ -11,7 +11,7 @@ use crate::{
     executor::{Carried, Watcher},
     model::ProposalId,
     planner::Revalidated,
-    store::{Origin, StoreError},
+    store::{Ending, Origin, StoreError},
 };
 
 pub(super) struct Runs {
@@ -35,7 +35,7 @@ impl Runs {
         let fits = match sight.look().await {
             Ok(picture) => self.agree(id, &picture, proposals),
             Err(error) => {
-                let why = error.to_string();
+                let why = error.trouble().into();
                 self.watcher().abandon(id, &why).await;
                 return;
             }
@@ -45,7 +45,7 @@ impl Runs {
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(proposal.id = %id, error = %error.chain(), "an approved plan cannot be started");
-                self.watcher().abandon(id, &error.chain()).await;
+                self.watcher().abandon(id, &Ending::Store(error.failure())).await;
             }
         }
     }
@@ -56,13 +56,13 @@ impl Runs {
             Ok(Some(executor)) => match AssertUnwindSafe(executor.carry_out(id)).catch_unwind().await {
                 // Its steps say what they met.
                 Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return,
-                Ok(Err(error)) => format!("the store cannot be used: {}", error.chain()),
-                Err(_) => "carrying out broke".to_owned(),
+                Ok(Err(error)) => Ending::Store(error.failure()),
+                Err(_) => Ending::Panicked,
             },
-            Ok(None) => "this is a dry run".to_owned(),
-            Err(error) => format!("the store cannot be used: {}", error.chain()),
+            Ok(None) => Ending::DryRun,
+            Err(error) => Ending::Store(error.failure()),
         };
-        tracing::error!(proposal.id = %id, why, "a plan is not carried out to its end");
+        tracing::error!(proposal.id = %id, ?why, "a plan is not carried out to its end");
         self.watcher().abandon(id, &why).await;
     }
 
@@ -71,7 +71,7 @@ impl Runs {
         let Some(proposal) = self.balancer.parts().store.proposal(id)? else { return Ok(false) };
         let Revalidated { kept, dropped, relieves } = self.balancer.revalidate(picture, &proposal);
         for (migration, unfit) in dropped {
-            self.balancer.ledger().drop_step(id, migration.step, &unfit.to_string())?;
+            self.balancer.ledger().drop_step(id, migration.step, &Ending::Unfit(unfit))?;
         }
         if !kept.is_empty() && relieves {
             return Ok(true);

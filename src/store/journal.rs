@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sled::Transactional as _;
 
 use super::{
-    Approver, JournalEntry, JournalState, Motive, Outcome, Store, StoreError,
+    Approver, Ending, JournalEntry, JournalState, Motive, Outcome, Store, StoreError,
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
@@ -128,7 +128,7 @@ impl Store {
         &self,
         id: MigrationId,
         outcome: Outcome,
-        detail: Option<String>,
+        detail: Option<Ending>,
         now: DateTime<Utc>,
     ) -> Result<JournalEntry, StoreError> {
         self.change_entry(id, |entry| {

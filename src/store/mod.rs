@@ -13,6 +13,7 @@
 //! ```
 
 mod alerts;
+mod ending;
 mod error;
 mod export;
 mod folder;
@@ -36,6 +37,7 @@ use std::{
 };
 
 pub use alerts::KeptAlert;
+pub use ending::Ending;
 pub use error::StoreError;
 pub use folder::make_private;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Ending;
 use crate::{
     model::{
         ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, Trouble, VmId,
@@ -187,7 +188,7 @@ pub enum StepState {
     },
     Ended {
         outcome: Outcome,
-        detail: Option<String>,
+        detail: Option<Ending>,
         at: DateTime<Utc>,
     },
 }
@@ -250,7 +251,7 @@ pub enum JournalState {
     Ordered { at: DateTime<Utc>, consul_id: Option<u64>, task_id: Option<u64> },
     Closed {
         outcome: Outcome,
-        detail: Option<String>,
+        detail: Option<Ending>,
         at: DateTime<Utc>,
         ordered: bool,
         /// The numbers of its task as far as they were known; a record of an older program has none.

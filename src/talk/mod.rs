@@ -17,5 +17,5 @@ mod verbs;
 pub mod view;
 pub mod words;
 
-pub use verbs::{HistoryPage, HistoryRow};
+pub use verbs::HistoryPage;
 pub use words::Language;

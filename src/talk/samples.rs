@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    model::{ClusterId, Mib, NodeId, Person, ProposalId, Snapshot, VmId},
+    model::{ClusterId, Mib, NodeId, Person, ProposalId, Snapshot, TaskFailure, VmId},
     planner::{
         self, ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, Obstacle, PlanId,
-        Policy, RecentMove, Resource, Skip, SkipWhy, StillOverloaded,
+        Policy, RecentMove, Resource, Skip, SkipWhy, StillOverloaded, TargetRefusal, Unfit,
     },
     scheduler::{Picture, Status},
-    store::{Approver, JournalEntry, Mode, Origin, Outcome, Proposal, ProposalState, Step, StepState},
+    store::{
+        Approver, Ending, JournalEntry, Mode, Origin, Outcome, Proposal, ProposalState, Step, StepState,
+    },
 };
 
 /// 2026-11-23 20:15 UTC.
@@ -59,11 +61,13 @@ pub(crate) fn approved_by_anna() -> Approver {
 pub(crate) fn ended(mut proposal: Proposal) -> Proposal {
     for (index, step) in proposal.steps.iter_mut().enumerate() {
         let (outcome, detail) = match index {
-            i if i % 3 == 1 => (Outcome::Failed, Some("qemu said no")),
-            i if i % 4 == 2 => (Outcome::Dropped, Some("no memory on the target")),
+            i if i % 3 == 1 => {
+                (Outcome::Failed, Some(Ending::TaskFailed(TaskFailure::Said("qemu said no".into()))))
+            }
+            i if i % 4 == 2 => (Outcome::Dropped, Some(Ending::Unfit(Unfit::Target(TargetRefusal::Memory)))),
             _ => (Outcome::Done, None),
         };
-        step.state = StepState::Ended { outcome, detail: detail.map(str::to_owned), at: now() };
+        step.state = StepState::Ended { outcome, detail, at: now() };
     }
     proposal.state = ProposalState::Done { by: approved_by_anna(), at: now() + TimeDelta::minutes(9) };
     proposal.revision += 5;
@@ -224,19 +228,19 @@ fn planned(snapshot: &serde_json::Value, policy: Policy) -> Picture {
 
 /// A migration in the journal, as a file has it: 0 runs, 1 is done, 2 failed, and others were dropped.
 pub(crate) fn entry(id: u64, kind: u64) -> JournalEntry {
-    let closed = |outcome: &str, detail: Option<&str>| serde_json::json!({"is": "closed", "outcome": outcome, "detail": detail, "at": now(), "ordered": true});
+    let closed = |outcome: &str, detail: serde_json::Value| serde_json::json!({"is": "closed", "outcome": outcome, "detail": detail, "at": now(), "ordered": true});
     let state = match kind {
         0 => {
             serde_json::json!({"is": "ordered", "at": now() - TimeDelta::minutes(2), "consul_id": 5, "task_id": 7})
         }
-        1 => closed("done", None),
-        2 => closed("failed", Some("qemu said no")),
-        _ => closed("dropped", Some("no memory on the target")),
+        1 => closed("done", serde_json::Value::Null),
+        2 => closed("failed", serde_json::json!({"task_failed": {"said": "qemu said no"}})),
+        _ => closed("dropped", serde_json::json!({"unfit": {"target": "memory"}})),
     };
     let entry = serde_json::json!({
         "v": 1, "id": id, "proposal": 12, "plan": "9f8e7d6c5b4a3210", "cluster": 1, "cluster_name": "msk",
         "vm": 999 + id, "vm_name": format!("web-{id}"), "source": 10, "source_name": "node-001",
-        "target": 11, "target_name": "node-002", "vcpus": 4, "ram": 8192, "why": "memory 83.1 % > 70 %",
+        "target": 11, "target_name": "node-002", "vcpus": 4, "ram": 8192, "why": {"relieve": {"resource": "memory", "value": 83.1, "threshold": 70.0}},
         "approver": {"people": [anna()]}, "history_before": null,
         "intended_at": now() - TimeDelta::minutes(3), "state": state,
     });

@@ -31,11 +31,10 @@ use crate::{
     clock::Clock,
     event::{Alert, Events},
     model::{NodeId, Person, VmId},
-    planner::MoveWhy,
     scheduler::{Handle, Refused},
     store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
     talk::{
-        HistoryPage, HistoryRow, Language,
+        HistoryPage, Language,
         access::{ChatAdmins, Lists, Place, Sender},
         ask::{Ask, HistoryPart, Worded},
         cards::{Address, Answer, Input, Spacing},
@@ -624,18 +623,8 @@ impl Shared {
             }
         };
         let older = newest.len() > skip + count;
-        let rows = newest.into_iter().skip(*skip).take(*count).map(|entry| self.row(entry)).collect();
+        let rows = newest.into_iter().skip(*skip).take(*count).collect();
         Ok(HistoryPage { part, rows, older })
-    }
-
-    fn row(&self, entry: JournalEntry) -> HistoryRow {
-        HistoryRow { why: self.why(&entry), entry }
-    }
-
-    fn why(&self, entry: &JournalEntry) -> Option<MoveWhy> {
-        let proposal = self.store.proposal(entry.proposal).ok().flatten()?;
-        let step = proposal.steps.into_iter().find(|step| step.journal == Some(entry.id))?;
-        Some(step.migration.why)
     }
 }
 

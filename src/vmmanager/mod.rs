@@ -19,5 +19,5 @@ pub use look::{Look, RunningMigration};
 pub use orders::{Ordered, Orders};
 pub use settings::{Credentials, Patience, Settings, Timing};
 pub use task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
-pub use trace::{Found, Order, Progress, TaskFailure, TaskState, Whereabouts};
+pub use trace::{Found, Order, Progress, TaskState};
 pub use transport::is_loopback;

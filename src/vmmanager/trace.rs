@@ -10,10 +10,10 @@ use super::{
     error::ApiError,
     task::{History, HistoryEntry, TaskInfo, TaskStatus},
 };
-use crate::model::{HistoryBefore, NodeId, Quote, VmId};
+use crate::model::{HistoryBefore, NodeId, Quote, TaskFailure, VmId, Whereabouts};
 
 /// An order as far as it must be known to find it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Order {
     pub vm: VmId,
     pub source: NodeId,
@@ -23,16 +23,6 @@ pub struct Order {
     pub consul_id: Option<u64>,
     /// The task manager's number, once it is known.
     pub task_id: Option<u64>,
-}
-
-/// Where the VM of an order is: the last word on how the migration ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whereabouts {
-    OnTarget,
-    OnSource,
-    Elsewhere(NodeId),
-    /// VMmanager has no such VM.
-    Gone,
 }
 
 /// What is found of an order that was not answered.
@@ -62,17 +52,6 @@ pub enum TaskState {
     Failed(TaskFailure),
     /// No task is its own.
     Unseen,
-}
-
-/// A task that ended otherwise than well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TaskFailure {
-    /// What the task said.
-    Said(Quote),
-    /// It was cancelled and says no more.
-    Cancelled,
-    /// It failed and says no more.
-    Silent,
 }
 
 impl VmManagerApi {

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
-    balancer::VmBalancer,
+    balancer::{NotCarriedOut, VmBalancer},
     event::Alert,
     model::{ClusterId, HistoryBefore, Mib, NodeId, VmId},
     planner::{ExclusionWhy, RestWhy},
@@ -12,7 +12,7 @@ use vm_balancer::{
     },
 };
 
-use crate::platform::{PATIENCE, Platform, intent, noon, outcome, outcomes, person, until};
+use crate::platform::{PATIENCE, Platform, english, intent, noon, outcome, outcomes, person, until};
 
 // ---- the way it should be
 
@@ -265,7 +265,7 @@ async fn an_order_that_is_put_off_is_sent_again_only_while_it_is_wanted() {
         let JournalState::Closed { outcome, detail: Some(detail), ordered: false, .. } = entry.state else {
             unreachable!("{said}: {:?}", entry.state)
         };
-        assert_eq!((outcome, detail.as_str()), (Outcome::Dropped, said));
+        assert_eq!((outcome, english(&detail).as_str()), (Outcome::Dropped, said));
         assert!(balancer.policy().unwrap().resting.is_empty());
         assert_eq!(platform.alerts(), []);
     }
@@ -294,7 +294,7 @@ async fn an_order_that_is_put_off_is_dropped_where_the_world_has_moved_on() {
 #[tokio::test]
 async fn a_missing_permission_ends_the_plan_and_says_nothing_of_the_vm() {
     for (fault, said) in
-        [(Fault::ReadOnlyAdmin, "perhaps it may only read"), (Fault::WrongPassword, "credentials")]
+        [(Fault::ReadOnlyAdmin, "perhaps it may only read"), (Fault::WrongPassword, "user and password")]
     {
         let platform = Platform::start(overloaded()).await;
         let balancer = many_migrations(&platform);
@@ -339,7 +339,8 @@ async fn a_single_cycle_says_that_vmmanager_could_not_be_used() {
         platform.sim.rule(rule.clone());
         let report = platform.balancer().run_once(&CancellationToken::new()).await.unwrap();
         let why = &report.not_carried_out[&ClusterId(1)];
-        assert!(why.contains(said), "{rule:?}: {why}");
+        let NotCarriedOut::VmManager(why) = why else { unreachable!("{rule:?}: {why:?}") };
+        assert!(english(why).contains(said), "{rule:?}: {why:?}");
         assert!(!report.has_failures(), "{rule:?}: no migration failed");
     }
 }
@@ -603,7 +604,7 @@ async fn vmmanager_away_before_the_order_drops_the_step() {
     platform.sim.switch_on(Fault::Away);
     let (outcome, why) = outcome(&platform.finish(&balancer, proposal.id).await);
     assert_eq!(outcome, Outcome::Dropped);
-    assert!(why.contains("no answer from vmmanager"), "{why}");
+    assert!(why.contains("VMmanager: no answer to"), "{why}");
 }
 
 // ---- people and the end of the process
@@ -760,7 +761,7 @@ fn failed_in(proposal: &Proposal) -> usize {
 type Unwanted = fn(&Platform, &Proposal, &CancellationToken);
 
 const UNWANTED: [(Unwanted, &str); 3] = [
-    (|_, _, stop| stop.cancel(), "the bot stopped before VMmanager took the order"),
+    (|_, _, stop| stop.cancel(), "the bot was stopped before VMmanager took the order"),
     (
         |platform, proposal, _| {
             let cancel = Approval { by: person(7), at: noon() };
@@ -772,7 +773,7 @@ const UNWANTED: [(Unwanted, &str); 3] = [
         |platform, _, _| {
             platform.store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
         },
-        "dry run was switched on",
+        "nothing is ordered in a dry run",
     ),
 ];
 

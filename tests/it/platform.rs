@@ -15,9 +15,10 @@ use vm_balancer::{
     planner::{PlanId, Policy},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal, ProposalState,
-        Proposed, StepState, Store,
+        Approver, Ending, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal,
+        ProposalState, Proposed, StepState, Store,
     },
+    talk::words::Words,
     vmmanager::{self, Credentials, Timing, VmManagerApi},
 };
 
@@ -153,10 +154,17 @@ pub fn outcomes(proposal: &Proposal) -> Vec<(Outcome, String)> {
         .steps
         .iter()
         .map(|step| match &step.state {
-            StepState::Ended { outcome, detail, .. } => (*outcome, detail.clone().unwrap_or_default()),
+            StepState::Ended { outcome, detail, .. } => {
+                (*outcome, detail.as_ref().map(english).unwrap_or_default())
+            }
             other => unreachable!("step {} has not ended: {other:?}", step.migration.step),
         })
         .collect()
+}
+
+/// An ending in the words of the command line.
+pub fn english(ending: &Ending) -> String {
+    Words::english().plain_ending(ending, DateTime::UNIX_EPOCH)
 }
 
 /// The one outcome of a plan of one step.

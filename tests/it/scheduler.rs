@@ -108,11 +108,8 @@ async fn an_approved_plan_that_no_longer_relieves_gives_a_fresh_one() {
     bot.until("a fresh one is pending", |bot| bot.pending_now().is_some()).await;
     let stale = bot.platform.proposal(proposal.id);
     assert!(matches!(stale.state, ProposalState::Stale { .. }));
-    let dropped = &stale.steps[0].state;
-    assert!(
-        matches!(dropped, StepState::Ended { outcome: Outcome::Dropped, detail: Some(why), .. } if why.contains("iso")),
-        "{dropped:?}"
-    );
+    let (outcome, why) = outcomes(&stale).remove(0);
+    assert!(outcome == Outcome::Dropped && why.contains("ISO"), "{outcome:?}: {why}");
     assert_ne!(bot.pending_now().unwrap().steps[0].migration.vm, vm);
     assert_eq!(bot.sim().orders(), []);
 }

@@ -201,7 +201,7 @@ async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
     });
     bot.press(OPERATOR, &proposal, "Approve").await;
     let done = bot.says(&proposal, "done: 1 moved, 0 failed, 1 dropped").await;
-    assert!(done.text().contains("dropped: the VM stays: iso"), "{}", done.text());
+    assert!(done.text().contains("dropped: the VM stays: mounted ISO image"), "{}", done.text());
     assert!(bot.ordered(0)[1].starts_with("kvm-02 →"));
     assert!(bot.sim.violations().is_empty());
 }
@@ -221,16 +221,21 @@ async fn a_plan_of_which_half_failed_shows_what_is_beside_what_was_predicted() {
 
 #[tokio::test]
 async fn an_account_that_may_only_read_is_named_as_the_reason() {
-    for (lang, approve, done) in [
-        ("en", "Approve", "done: 0 moved, 0 failed, 1 dropped, 0 lost"),
-        ("ru", "Подтвердить", "готово (done): выполнено 0, не удалось 0, отброшено 1, исход неизвестен 0"),
+    for (lang, approve, done, why) in [
+        ("en", "Approve", "done: 0 moved, 0 failed, 1 dropped, 0 lost", "perhaps it may only read"),
+        (
+            "ru",
+            "Подтвердить",
+            "готово (done): выполнено 0, не удалось 0, отброшено 1, исход неизвестен 0",
+            "возможно, ей доступно только чтение",
+        ),
     ] {
         let bot = Ctx::with(World::small(), Setup::of(&[("VM_BALANCER_LANG", lang)])).await;
         bot.sim.switch_on(Fault::ReadOnlyAdmin);
         let proposal = bot.ask(OPERATOR, "/balance 1").await;
         bot.press(OPERATOR, &proposal, approve).await;
         let done = bot.says(&proposal, done).await;
-        assert!(done.text().contains("perhaps it may only read"), "{}", done.text());
+        assert!(done.text().contains(why), "{}", done.text());
         assert!(bot.sim.orders().is_empty());
     }
 }

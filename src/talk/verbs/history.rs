@@ -1,7 +1,6 @@
 //! `/history [N|vm|node]`: what was moved, newest first.
 
 use crate::{
-    planner::MoveWhy,
     store::{JournalEntry, JournalState, Outcome},
     talk::{
         access::Role,
@@ -9,10 +8,7 @@ use crate::{
         grammar::Rest,
         verb::{Act, Asker, ButtonKind, Verb, boxed},
         view::{BUTTON_DATA_BYTES_MAX, Page, View},
-        words::{
-            Arg, args, escape,
-            format::{name, words},
-        },
+        words::{Arg, args, escape, format::name},
     },
 };
 
@@ -38,17 +34,9 @@ const SKIP_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryPage {
     pub part: HistoryPart,
-    pub rows: Vec<HistoryRow>,
+    pub rows: Vec<JournalEntry>,
     /// Whether there are older entries.
     pub older: bool,
-}
-
-/// One migration of the history.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryRow {
-    pub entry: JournalEntry,
-    /// Why, as data; the entry has it in English only.
-    pub why: Option<MoveWhy>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -115,8 +103,8 @@ fn page(view: &View, found: &HistoryPage) -> Page {
     if found.rows.is_empty() {
         lines.push(view.say("history-empty", args![]));
     }
-    for row in &found.rows {
-        lines.extend(row_lines(view, row));
+    for entry in &found.rows {
+        lines.extend(row_lines(view, entry));
     }
     let mut page = view.page(lines);
     let button = |skip| {
@@ -137,21 +125,19 @@ fn page(view: &View, found: &HistoryPage) -> Page {
     page
 }
 
-fn row_lines(view: &View, row: &HistoryRow) -> [String; 2] {
-    let entry = &row.entry;
+fn row_lines(view: &View, entry: &JournalEntry) -> [String; 2] {
     let (mark, outcome) = match entry.outcome() {
         Some((Outcome::Done, _)) => ("✓", view.outcome(Outcome::Done)),
         Some((outcome, _)) => ("✗", view.outcome(outcome)),
         None => ("▸", view.say("history-open", args![])),
     };
     let detail = match &entry.state {
-        JournalState::Closed { detail: Some(detail), outcome, .. } if *outcome != Outcome::Done => {
-            format!(": {}", escape(&words(detail)))
+        JournalState::Closed { detail: Some(detail), outcome, at, .. } if *outcome != Outcome::Done => {
+            format!(": {}", view.ending(detail, *at))
         }
         _ => String::new(),
     };
     let lasts = entry.outcome().map(|(_, at)| view.lasting(at - entry.intended_at));
-    let why = row.why.as_ref().map_or_else(|| view.motive(&entry.why), |why| view.move_why(why));
     let first = format!(
         "{mark} {}: {} → {} · {outcome}{detail}",
         view.vm(&entry.vm_name, entry.vm),
@@ -164,7 +150,7 @@ fn row_lines(view: &View, row: &HistoryRow) -> [String; 2] {
             at = view.stamp(entry.intended_at),
             lasts = lasts.unwrap_or_else(|| "…".into()),
             who = Arg::Html(view.approver(&entry.approver)),
-            why = Arg::Html(why),
+            why = Arg::Html(view.motive(&entry.why)),
         ],
     );
     [first, format!("   {second}")]

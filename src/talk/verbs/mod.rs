@@ -22,7 +22,7 @@ mod whoami;
 
 pub(super) use balance::refusal;
 pub(super) use cancel::cancel_by_press;
-pub use history::{HistoryPage, HistoryRow};
+pub use history::HistoryPage;
 
 use crate::model::alike::closest;
 

@@ -95,7 +95,7 @@ proptest::proptest! {
 /// What the scheduler and the store answer.
 pub(in crate::talk) struct Found {
     pub status: Status,
-    pub history: Vec<HistoryRow>,
+    pub history: Vec<crate::store::JournalEntry>,
     pub balanced: Balanced,
     pub changed: Changed,
     /// The answer to everything, where there is one.
@@ -107,7 +107,7 @@ impl Default for Found {
         let entries = [samples::entry(1, 1), samples::entry(2, 2), samples::entry(3, 3)];
         Self {
             status: samples::status(samples::picture()),
-            history: entries.map(|entry| HistoryRow { entry, why: None }).into(),
+            history: entries.into(),
             balanced: Balanced::NothingToDo(Box::new(samples::plan(Vec::new()))),
             changed: Changed::Done,
             refused: None,

@@ -13,7 +13,7 @@ use crate::{
         proposal::{self, Choice, Press},
         words::{
             Arg, args, escape,
-            format::{bold, clip, code, name, words},
+            format::{bold, clip, code, name},
         },
     },
 };
@@ -350,7 +350,7 @@ impl View {
             StepState::Ended { outcome, detail, .. } => {
                 let outcome = self.outcome(*outcome);
                 Some(match detail {
-                    Some(detail) => format!("{outcome}: {}", escape(&words(detail))),
+                    Some(detail) => format!("{outcome}: {}", self.ending(detail, now)),
                     None => outcome,
                 })
             }

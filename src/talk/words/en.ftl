@@ -44,6 +44,37 @@ outcome-failed = failed
 outcome-lost = outcome unknown
 outcome-dropped = dropped
 
+ending-not-offered = VMmanager does not offer this target
+ending-node-occupied = the migration of { $vm } (number { $n }) occupies a node
+ending-already-moving = the VM has a migration that has not ended
+ending-somebody-else = somebody else worked on the VM while VMmanager put the order off
+ending-vmmanager = VMmanager: { $why }
+ending-not-allowed = VMmanager does not let this account do what a migration needs (perhaps it may only read): { $why }
+ending-cancelled = cancelled by { $who }
+ending-dry-run = nothing is ordered in a dry run
+ending-stopped = the bot was stopped before VMmanager took the order
+ending-restarted = the bot was restarted
+ending-panicked = an error in the bot; its log has the details
+ending-nothing-began = no answer to the order, and nothing began
+ending-no-answer = no answer to the order, and { $place }
+ending-task-vanished = the task vanished; { $place }
+ending-task-complete = the task is complete, yet { $place }
+ending-task-said = { $said }
+ending-task-cancelled = the task was cancelled
+ending-task-failed = the task failed and gave no reason
+vm-on-target = the VM is on its target
+vm-on-source = the VM is on its source
+vm-elsewhere = the VM is on node { $node }
+
+unfit-vm-gone = the VM is gone
+unfit-node-gone = node { $node } is gone
+unfit-moved = the VM is on node { $node } now
+unfit-already-there = the VM is on the target already
+unfit-vm = the VM stays: { $why }
+unfit-target = the target refuses: { $why }
+unfit-held = nothing is done in the cluster: { $why }
+unfit-no-relief = it would not help any more
+
 why-relieve = { $excess }
 why-make-room = makes room for { $vm } ({ $id })
 why-level = evens out: imbalance { $before } → { $after }

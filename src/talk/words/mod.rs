@@ -3,6 +3,7 @@
 //! A text is made once, as HTML in which names are marked. The chat shows it as it is; the command line, JSON and the
 //! log take the marks away with [`plain`]. Knows no message, no page and no command.
 
+mod ending;
 mod failures;
 pub(crate) mod format;
 mod reasons;

@@ -46,6 +46,37 @@ outcome-failed = не удалось
 outcome-lost = исход неизвестен
 outcome-dropped = отброшено
 
+ending-not-offered = VMmanager не предлагает эту цель
+ending-node-occupied = узел занят миграцией машины { $vm } (номер { $n })
+ending-already-moving = у машины есть незавершённая миграция
+ending-somebody-else = пока VMmanager откладывал команду, кто-то другой работал с машиной
+ending-vmmanager = VMmanager: { $why }
+ending-not-allowed = VMmanager не разрешает этой учётной записи то, что нужно для миграции (возможно, ей доступно только чтение): { $why }
+ending-cancelled = отмена: { $who }
+ending-dry-run = в пробном режиме ничего не выполняется
+ending-stopped = бот остановлен до того, как VMmanager принял команду
+ending-restarted = бот был перезапущен
+ending-panicked = ошибка в боте, подробности в его журнале
+ending-nothing-began = на команду нет ответа, и ничего не началось
+ending-no-answer = на команду нет ответа, и { $place }
+ending-task-vanished = задача исчезла; { $place }
+ending-task-complete = задача завершена, но { $place }
+ending-task-said = { $said }
+ending-task-cancelled = задача отменена
+ending-task-failed = задача завершилась ошибкой без объяснения
+vm-on-target = машина на целевом узле
+vm-on-source = машина на исходном узле
+vm-elsewhere = машина на узле { $node }
+
+unfit-vm-gone = машины больше нет
+unfit-node-gone = узла { $node } больше нет
+unfit-moved = машина теперь на узле { $node }
+unfit-already-there = машина уже на целевом узле
+unfit-vm = машина остаётся: { $why }
+unfit-target = цель не принимает: { $why }
+unfit-held = в кластере ничего не делается: { $why }
+unfit-no-relief = это больше не поможет
+
 why-relieve = { $excess }
 why-make-room = освобождает место для { $vm } ({ $id })
 why-level = выравнивание: неравномерность { $before } → { $after }

@@ -1,6 +1,8 @@
-//! How far a VM's history at VMmanager went when a migration was ordered.
+//! What is known of a migration at VMmanager: before its order, and from where it left traces.
 
 use serde::{Deserialize, Serialize};
+
+use super::{NodeId, Quote};
 
 /// What was known of a VM's history before an order.
 ///
@@ -35,6 +37,29 @@ impl From<HistoryBefore> for Option<u64> {
             HistoryBefore::UpTo(newest) => Some(newest),
         }
     }
+}
+
+/// Where the VM of a migration is: the last word on how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whereabouts {
+    OnTarget,
+    OnSource,
+    Elsewhere(NodeId),
+    /// VMmanager has no such VM.
+    Gone,
+}
+
+/// How a task ended that did not complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskFailure {
+    /// The task's own words.
+    Said(Quote),
+    /// It was cancelled, without a word.
+    Cancelled,
+    /// It failed without a word.
+    Silent,
 }
 
 #[cfg(test)]

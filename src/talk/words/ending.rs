@@ -1,0 +1,144 @@
+//! Why a step of a plan ended as it did.
+
+use chrono::{DateTime, Utc};
+
+use super::{Arg, Words, args, plain};
+use crate::{
+    model::{ApiFailure, TaskFailure, Trouble, Whereabouts},
+    planner::Unfit,
+    store::Ending,
+};
+
+impl Words {
+    /// Words why a step ended as it did, without markup.
+    #[must_use]
+    pub fn plain_ending(&self, ending: &Ending, now: DateTime<Utc>) -> String {
+        plain(&self.ending(ending, now))
+    }
+
+    pub(crate) fn ending(&self, ending: &Ending, now: DateTime<Utc>) -> String {
+        match ending {
+            Ending::Unfit(unfit) => self.unfit(unfit, now),
+            Ending::NotOffered => self.say("ending-not-offered", args![]),
+            Ending::NodeOccupied { vm_name, by } => {
+                self.say("ending-node-occupied", args![vm = vm_name, n = by.to_string()])
+            }
+            Ending::AlreadyMoving => self.say("ending-already-moving", args![]),
+            Ending::SomebodyElse => self.say("ending-somebody-else", args![]),
+            Ending::Doubted(flaw) => self.flaw(flaw),
+            Ending::NotAllowed(failure @ ApiFailure::Forbidden { .. }) => {
+                self.say("ending-not-allowed", args![why = Arg::Html(self.api_failure(failure))])
+            }
+            Ending::VmManager(failure) | Ending::NotAllowed(failure) => {
+                self.say("ending-vmmanager", args![why = Arg::Html(self.api_failure(failure))])
+            }
+            Ending::CancelledBy(person) => {
+                self.say("ending-cancelled", args![who = format!("{} ({})", person.name, person.id)])
+            }
+            Ending::DryRun => self.say("ending-dry-run", args![]),
+            Ending::Stopped => self.say("ending-stopped", args![]),
+            Ending::Restarted => self.say("ending-restarted", args![]),
+            Ending::Store(failure) => self.trouble(&Trouble::Store(failure.clone())),
+            Ending::Planning(said) => self.trouble(&Trouble::Planning(said.clone())),
+            Ending::Panicked => self.say("ending-panicked", args![]),
+            Ending::NoAnswer(Whereabouts::OnSource) => self.say("ending-nothing-began", args![]),
+            Ending::NoAnswer(place) => self.placed("ending-no-answer", *place),
+            Ending::TaskVanished(place) => self.placed("ending-task-vanished", *place),
+            Ending::TaskComplete(place) => self.placed("ending-task-complete", *place),
+            Ending::TaskFailed(TaskFailure::Said(said)) => {
+                self.say("ending-task-said", args![said = self.quote(said)])
+            }
+            Ending::TaskFailed(TaskFailure::Cancelled) => self.say("ending-task-cancelled", args![]),
+            Ending::TaskFailed(TaskFailure::Silent) => self.say("ending-task-failed", args![]),
+            Ending::Other(said) => self.recorded(said),
+        }
+    }
+
+    fn unfit(&self, unfit: &Unfit, now: DateTime<Utc>) -> String {
+        match unfit {
+            Unfit::VmGone => self.say("unfit-vm-gone", args![]),
+            Unfit::NodeGone(node) => self.say("unfit-node-gone", args![node = node.to_string()]),
+            Unfit::Moved { now } => self.say("unfit-moved", args![node = now.to_string()]),
+            Unfit::AlreadyThere => self.say("unfit-already-there", args![]),
+            Unfit::Vm(why) => self.say("unfit-vm", args![why = Arg::Html(self.skip_why(why, now))]),
+            Unfit::Target(refusal) => {
+                self.say("unfit-target", args![why = Arg::Html(self.target_refusal(*refusal))])
+            }
+            Unfit::Held(reason) => self.say("unfit-held", args![why = Arg::Html(self.hold(reason))]),
+            Unfit::NoRelief => self.say("unfit-no-relief", args![]),
+        }
+    }
+
+    fn placed(&self, key: &str, place: Whereabouts) -> String {
+        let place = match place {
+            Whereabouts::OnTarget => self.say("vm-on-target", args![]),
+            Whereabouts::OnSource => self.say("vm-on-source", args![]),
+            Whereabouts::Elsewhere(node) => self.say("vm-elsewhere", args![node = node.to_string()]),
+            Whereabouts::Gone => self.say("unfit-vm-gone", args![]),
+        };
+        self.say(key, args![place = place])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Flaw, MigrationId, NodeId, Person, StoreFailure, VmId},
+        planner::{SkipWhy, TargetRefusal},
+        talk::words::Language,
+    };
+
+    #[test]
+    fn every_ending_is_worded_in_every_language() {
+        let endings = all();
+        let now = DateTime::UNIX_EPOCH;
+        for (language, name) in [(Language::En, "endings_en"), (Language::Ru, "endings_ru")] {
+            let words = Words { language, ..Words::english() };
+            let lines: Vec<_> = endings.iter().map(|ending| words.ending(ending, now)).collect();
+            insta::assert_snapshot!(name, lines.join("\n"));
+        }
+    }
+
+    fn all() -> Vec<Ending> {
+        let said = || "guest CPU doesn't match".into();
+        let what = || "POST /vm/v3/host/7/migrate".to_owned();
+        let mut endings: Vec<_> = [
+            Unfit::VmGone,
+            Unfit::NodeGone(NodeId(3)),
+            Unfit::Moved { now: NodeId(3) },
+            Unfit::AlreadyThere,
+            Unfit::Vm(SkipWhy::Pinned),
+            Unfit::Target(TargetRefusal::Memory),
+            Unfit::NoRelief,
+        ]
+        .into_iter()
+        .map(Ending::Unfit)
+        .collect();
+        let places = [Whereabouts::OnSource, Whereabouts::Elsewhere(NodeId(3)), Whereabouts::Gone];
+        for ended in [Ending::NoAnswer, Ending::TaskVanished, Ending::TaskComplete] {
+            endings.extend(places.map(ended));
+        }
+        let failures = [TaskFailure::Said(said()), TaskFailure::Cancelled, TaskFailure::Silent];
+        endings.extend(failures.map(Ending::TaskFailed));
+        endings.extend([
+            Ending::NotOffered,
+            Ending::NodeOccupied { vm_name: "web-<1>".into(), by: MigrationId(4) },
+            Ending::AlreadyMoving,
+            Ending::SomebodyElse,
+            Ending::Doubted(Flaw::Shrank { before: 300, after: 149 }),
+            Ending::VmManager(ApiFailure::NoAnswer { what: what(), said: said() }),
+            Ending::NotAllowed(ApiFailure::Forbidden { what: what(), said: said() }),
+            Ending::NotAllowed(ApiFailure::Credentials(said())),
+            Ending::CancelledBy(Person { id: 42, name: "Anna".into() }),
+            Ending::DryRun,
+            Ending::Stopped,
+            Ending::Restarted,
+            Ending::Store(StoreFailure::InFlight { vm: VmId(7) }),
+            Ending::Planning(said()),
+            Ending::Panicked,
+            Ending::Other(said()),
+        ]);
+        endings
+    }
+}
