@@ -1,8 +1,9 @@
 //! Answers what people ask for, with the parts that know: each part has a file and a state of its own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,6 +15,9 @@ use crate::{
     model::{Asked, ClusterId, Person, ProposalId, Trouble, VmId, find},
     store::{AuditEntry, Origin, ProposalState, ReplyTo, StoreError},
 };
+
+/// How long a status waits for the first look at the platform; later ones show what is known.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The parts of the scheduler.
 pub(super) struct Core {
@@ -89,8 +93,8 @@ impl Core {
 
     async fn status(&self) -> Result<Status, Refused> {
         if !self.sight.has_tried() {
-            // What went wrong is known to `sight` then.
-            let _ = self.sight.look_asking(Asked::WhoAnswered).await;
+            // What went wrong is known to `sight` then. A VMmanager that hangs delays no answer: nothing is known yet.
+            let _ = timeout(STATUS_PATIENCE, self.sight.look_asking(Asked::WhoAnswered)).await;
         }
         let now = self.now();
         let in_force = self.switches.in_force(now)?;

@@ -562,6 +562,16 @@ async fn a_quiet_cycle_is_one_line_of_the_log() {
     );
 }
 
+#[tokio::test]
+async fn a_vmmanager_that_hangs_at_the_start_delays_no_status() {
+    let platform = Platform::start(World::small()).await;
+    platform.sim.switch_on(Fault::Slow { millis: 60_000 });
+    let bot = Bot::on(platform, |_| {}, |_| {}).await;
+    let status = tokio::time::timeout(Duration::from_secs(5), bot.handle.status()).await;
+    let status = status.expect("an answer in time").unwrap();
+    assert!(status.picture.is_none() && status.vmmanager_away.is_none());
+}
+
 /// What is logged at INFO and above, as JSON.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
