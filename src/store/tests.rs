@@ -495,11 +495,15 @@ fn a_store_that_cannot_be_opened_is_read_from_a_copy_until_it_can() {
         let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
         assert_eq!(store.settings().unwrap(), settings);
         assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
-        assert_eq!(store.open_entries().unwrap(), [running.clone()]);
+        assert_eq!(store.open_entries().unwrap(), std::slice::from_ref(&running));
         for _ in 0..2 {
             assert!(store.flush().is_err(), "somebody has to hear of it");
             assert!(store.close(running.id, Outcome::Done, None, at(9)).is_err());
-            assert_eq!(store.open_entries().unwrap(), [running.clone()], "it can be read all the while");
+            assert_eq!(
+                store.open_entries().unwrap(),
+                std::slice::from_ref(&running),
+                "it can be read all the while"
+            );
         }
         assert!(matches!(Store::open(dir.path()), Err(StoreError::Locked { .. })), "it has one owner");
     }
@@ -568,8 +572,8 @@ fn after_a_restore_the_strictest_of_what_is_known_counts() {
         settings.stopped_clusters.clear();
         settings.pause = None;
     };
-    let changes: [(&dyn Fn(&mut Settings), &dyn Fn(&mut Settings)); 2] =
-        [(&looser, &stricter), (&stricter, &looser)];
+    type Change<'a> = &'a dyn Fn(&mut Settings);
+    let changes: [(Change<'_>, Change<'_>); 2] = [(&looser, &stricter), (&stricter, &looser)];
     for (exported, later) in changes {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).unwrap();

@@ -1,6 +1,6 @@
 //! The conversation: what is understood and what is said. Pure: data in, data out.
 //!
-//! [`verbs`] has each command in a file of its own, [`access`] knows who may do what, [`dialog`] decides what follows,
+//! `verbs` has each command in a file of its own, [`access`] knows who may do what, [`dialog`] decides what follows,
 //! [`words`] says reasons, [`view`] makes pages of them, `cards` keeps the messages in a chat up to date.
 //! Nothing here knows Telegram: another front-end would read and write in its own way and share all of this.
 

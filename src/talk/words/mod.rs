@@ -1,7 +1,7 @@
 //! How reasons, numbers and times are worded, in every language: the one place for it.
 //!
 //! A text is made once, as HTML in which names are marked. The chat shows it as it is; the command line, JSON and the
-//! log take the marks away with [`plain`]. Knows no message, no page and no command.
+//! log take the marks away with `plain`. Knows no message, no page and no command.
 
 mod ending;
 mod failures;
