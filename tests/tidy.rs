@@ -35,6 +35,11 @@ fn the_table_of_rooms_promises_nothing_that_is_not_so() {
 }
 
 #[test]
+fn files_of_the_planner_name_only_files_below_them() {
+    expect_none(circles(&rust_files(&["src"]), "planner"));
+}
+
+#[test]
 fn deciding_is_pure() {
     expect_none(impure(&rust_files(&["src"])));
 }
@@ -118,6 +123,22 @@ fn a_permission_that_nobody_uses_is_found() {
         ["there is no room model"]
     );
     assert_eq!(described_rooms("| `model` | nouns |\n| 1 | model | |\n"), ["model"]);
+}
+
+#[test]
+fn a_circle_of_files_is_found() {
+    let found = |a: &str, b: &str| {
+        let file = |path: &str, text: &str| File::of(&format!("src/planner/{path}.rs"), text);
+        let parents = [file("mod", "mod a;\nmod inner;\npub use a::Name;"), file("inner/mod", "mod b;")];
+        let files: Vec<_> = parents.into_iter().chain([file("a", a), file("inner/b", b)]).collect();
+        circles(&files, "planner").len()
+    };
+    assert_eq!(found("use super::inner::b::X;", "use crate::model::VmId;"), 0);
+    assert_eq!(found("", "use super::super::a::{self, Name};\nfn f() { crate::planner::a::g() }"), 0);
+    assert_eq!(found("use super::inner::b::X;", "use crate::planner::{a::Name, inner};"), 1);
+    assert_eq!(found("fn f() { super::inner::b::g() }", "use super::super::a;"), 1);
+    assert_eq!(found("", "use crate::planner::{Name};"), 1, "a re-export is above the file that uses it");
+    assert_eq!(found("#[cfg(test)]\nmod tests {\n    use super::*;\n}", "// use super::super::Name"), 0);
 }
 
 #[test]
@@ -293,38 +314,97 @@ fn named_rooms(text: &str, library: &str) -> BTreeSet<String> {
     for (at, _) in text.match_indices(library) {
         let behind = &text[at + library.len()..];
         match behind.strip_prefix('{') {
-            Some(list) => named.extend(top_names(list)),
+            Some(list) => named.extend(list_items(list).into_iter().filter_map(first_word)),
             None => named.extend(first_word(behind)),
         }
     }
     named
 }
 
-fn top_names(list: &str) -> Vec<String> {
-    let mut depth = 0;
-    let mut names = Vec::new();
-    let mut start = 0;
-    for (at, c) in list.char_indices() {
-        match c {
-            '{' => depth += 1,
-            ',' if depth == 0 => {
-                names.extend(first_word(&list[start..at]));
-                start = at + 1;
-            }
-            '}' if depth == 0 => {
-                names.extend(first_word(&list[start..at]));
-                break;
-            }
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    names
-}
-
 fn first_word(text: &str) -> Option<String> {
     let word: String = text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     word.starts_with(|c: char| c.is_ascii_lowercase()).then_some(word)
+}
+
+/// Finds files of a room that name each other in a circle. A file that takes a re-export from a `mod.rs` above it names
+/// that `mod.rs`, which names all files of its folder.
+fn circles(files: &[File], room: &str) -> Vec<String> {
+    let module = |file: &File| -> Option<Vec<String>> {
+        let inside = file.path.strip_prefix("src/")?.strip_suffix(".rs")?.trim_end_matches("/mod");
+        let path: Vec<_> = inside.split('/').map(str::to_owned).collect();
+        (path[0] == room).then_some(path)
+    };
+    let known: BTreeMap<_, _> = files.iter().filter_map(|file| Some((module(file)?, file))).collect();
+    let mut names: BTreeMap<_, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (path, file) in &known {
+        let used = named_paths(&code(&file.text), path);
+        let nearest = |used: Vec<String>| {
+            (1..=used.len()).rev().map(|end| used[..end].to_vec()).find(|start| known.contains_key(start))
+        };
+        let below = known.keys().filter(|other| other.split_last().is_some_and(|(_, parent)| parent == path));
+        let all = used.into_iter().filter_map(nearest).chain(below.cloned());
+        names.insert(path.clone(), all.filter(|other| other != path).collect());
+    }
+    while let Some(free) = names.iter().find(|(_, used)| used.is_empty()).map(|(path, _)| path.clone()) {
+        names.remove(&free);
+        for used in names.values_mut() {
+            used.remove(&free);
+        }
+    }
+    let circle: Vec<_> = names.keys().map(|path| path.join("::")).collect();
+    if circle.is_empty() { Vec::new() } else { vec![format!("a circle among {}", circle.join(", "))] }
+}
+
+/// The paths of the crate that a file names, each from the room on.
+fn named_paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for start in ["super::", "crate::"] {
+        for (at, _) in code.match_indices(start) {
+            if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == ':' || c == '_') {
+                continue;
+            }
+            let base = if start == "super::" { &module[..module.len() - 1] } else { &[] };
+            found.extend(tree_paths(&code[at + start.len()..], base));
+        }
+    }
+    found
+}
+
+/// Every path of a tree of names, as `use` has it, below a base.
+fn tree_paths(tree: &str, base: &[String]) -> Vec<Vec<String>> {
+    if let Some(list) = tree.strip_prefix('{') {
+        return list_items(list).into_iter().flat_map(|item| tree_paths(item, base)).collect();
+    }
+    let name: String = tree.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let (parent, rest) = (base.split_last().map_or(&[][..], |(_, parent)| parent), &tree[name.len()..]);
+    let path = match name.as_str() {
+        "super" => parent.to_vec(),
+        "" | "self" => base.to_vec(),
+        name => base.iter().cloned().chain([name.to_owned()]).collect(),
+    };
+    rest.strip_prefix("::").map_or(vec![path.clone()], |rest| tree_paths(rest, &path))
+}
+
+/// The items of a list up to its closing brace.
+fn list_items(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                items.push(list[start..at].trim());
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    items.retain(|item| !item.is_empty());
+    items
 }
 
 /// Lines of code alone: comments and documentation may speak of anything.

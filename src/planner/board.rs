@@ -7,13 +7,23 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Direction, Fullness, NodeClosed, Policy, Resource, SkipWhy, TargetRefusal, Threshold, load,
-    load::{Amounts, CPU, IN_USE, LOAD, MEMORY, MICRO, RESOURCES},
-    strain,
+    amounts::{
+        Amounts,
+        Dimension::{Cpu, InUse, Load, Memory},
+        Limit, MICRO, PerResource, per_threshold, signed,
+    },
+    load,
+    node::{Node, SourceClosed, qemu_allows, qemu_ranks},
+    plan::{Fullness, NodeClosed, SkipWhy, TargetRefusal},
+    policy::Policy,
+    step::Step,
 };
 use crate::model::{
-    Block, ClusterInfo, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState, find::Selection,
+    Block, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, VmState, find::Selection,
 };
+
+/// What a migration costs besides a unit for each GiB: starting one is work for people and machines too.
+pub(super) const COST_PER_VM: f64 = 4.0;
 
 /// A cluster, prepared.
 #[derive(Clone)]
@@ -34,43 +44,6 @@ pub(super) struct Board<'a> {
     node_index: HashMap<NodeId, usize>,
 }
 
-/// A node with its limits in the board's units.
-#[derive(Clone)]
-pub(super) struct Node<'a> {
-    pub info: &'a NodeInfo,
-    /// What the node has; 0 where it is not known or does not count.
-    pub capacity: Amounts,
-    /// What the node holds at the start.
-    pub start: Amounts,
-    /// VMs on it at the start, as the server counts them.
-    pub start_count: i64,
-    /// Above this it is overloaded; `i64::MAX` where a resource does not count.
-    pub over: Amounts,
-    /// No move fills it further; `i64::MAX` where a resource does not count.
-    pub ceiling: Amounts,
-    /// One over (capacity × overload threshold); 0 where overload is not counted.
-    pub per_threshold: [f64; RESOURCES],
-    /// What a resource may be used in units of its threshold: 1, or 0 on a node that is to be emptied.
-    pub allowed: f64,
-    /// One over the ceiling; 0 where a resource does not count.
-    pub per_ceiling: [f64; RESOURCES],
-    /// One over (capacity × threshold) as the imbalance counts it; 0 for a node that takes no part in it.
-    pub per_capacity: [f64; RESOURCES],
-    /// The most memory outside the reserve.
-    pub outside_reserve: i64,
-    pub room: i64,
-    pub qemu: Option<u32>,
-    pub known: bool,
-    /// Load stands in for the vCPU ratio.
-    pub by_load: bool,
-    /// When the measured load will count again that does not while VMs have left too short a while ago.
-    pub settles: Option<DateTime<Utc>>,
-    /// Above this the load is over its threshold, whether it counts or not.
-    pub load_limit: i64,
-    pub source: Result<(), SourceClosed>,
-    pub target: Result<(), TargetRefusal>,
-}
-
 /// A VM with its needs in the board's units.
 #[derive(Clone)]
 pub(super) struct Vm<'a> {
@@ -80,13 +53,6 @@ pub(super) struct Vm<'a> {
     pub groups: Vec<u16>,
     /// Whether its own state and the policy let it move; its node is not asked.
     pub free: Result<(), SkipWhy>,
-}
-
-/// Why no VM leaves a node by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum SourceClosed {
-    Excluded,
-    Node(NodeClosed),
 }
 
 /// Where all VMs are at one step of a plan.
@@ -121,12 +87,12 @@ impl<'a> Board<'a> {
             .map(|(index, (vm, node))| Vm {
                 info: vm,
                 node,
-                needs: [
+                needs: Amounts::new(
                     signed(vm.memory.0),
                     i64::from(vm.cpu_cores) * MICRO,
                     loads.of_vm(index),
                     signed(vm.memory.0),
-                ],
+                ),
                 groups: groups_of(&apart, vm),
                 free: free(vm, policy, &pins, snapshot.taken_at),
             })
@@ -140,8 +106,8 @@ impl<'a> Board<'a> {
             .iter()
             .enumerate()
             .map(|(i, node)| {
-                let residents: Vec<_> = vms_on[i].iter().map(|vm| &vms[*vm]).collect();
-                Node::new(node, snapshot, policy, &residents, loads.of_node(i), ranks[i])
+                let residents: Vec<_> = vms_on[i].iter().map(|vm| (vms[*vm].info, vms[*vm].needs)).collect();
+                Node::new(node, (snapshot, policy), &residents, loads.of_node(i), ranks[i])
             })
             .collect();
         Self {
@@ -182,7 +148,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster as it will be after these steps.
-    pub fn after(&self, steps: &[super::search::Step]) -> Self {
+    pub fn after(&self, steps: &[Step]) -> Self {
         let mut end = self.start();
         for step in steps {
             self.apply(&mut end, step.vm, step.target);
@@ -203,8 +169,8 @@ impl<'a> Board<'a> {
     /// The same cluster with loads that settle counted as they are predicted: for a plan that is under way.
     pub fn going_on(mut self) -> Self {
         for facts in self.nodes.iter_mut().filter(|facts| facts.settles.is_some()) {
-            facts.over[LOAD] = facts.load_limit;
-            facts.per_threshold[LOAD] = load::per_threshold(self.policy.load, facts.capacity[LOAD], LOAD);
+            facts.over[Load] = facts.load_limit;
+            facts.per_threshold[Load] = per_threshold(self.policy.load, facts.has(Load), Load);
         }
         self
     }
@@ -213,18 +179,18 @@ impl<'a> Board<'a> {
     pub fn draining(&self, node: usize) -> Self {
         let mut draining = self.clone();
         for facts in &mut draining.nodes {
-            facts.over = [i64::MAX; RESOURCES];
-            facts.per_threshold = [0.0; RESOURCES];
+            facts.over = PerResource::of(|_| Limit::NONE);
+            facts.per_threshold = PerResource::default();
         }
         // One more than its VMs need: each of them then still takes something off.
-        let sums = sum(self.vms_on[node].iter().map(|vm| self.vms[*vm].needs));
+        let sums: Amounts = self.vms_on[node].iter().map(|vm| self.vms[*vm].needs).sum();
         let facts = &mut draining.nodes[node];
         facts.target = Err(TargetRefusal::Excluded);
-        facts.start = [sums[MEMORY] + 1, sums[CPU] + 1, sums[LOAD], facts.start[IN_USE]];
-        facts.over = [0, 0, i64::MAX, i64::MAX];
+        facts.start = Amounts::new(sums[Memory] + 1, sums[Cpu] + 1, sums[Load], facts.start[InUse]);
+        facts.over = PerResource::new(Limit::at(0), Limit::at(0), Limit::NONE, Limit::NONE);
         // All of it is too much, and none is forgiven: what stays weighs as much as a node at twice its thresholds.
-        let per = |r: usize| 1.0 / facts.start[r] as f64;
-        facts.per_threshold = [per(MEMORY), per(CPU), 0.0, 0.0];
+        let per = |amount: i64| 1.0 / amount as f64;
+        facts.per_threshold = PerResource::new(per(facts.start[Memory]), per(facts.start[Cpu]), 0.0, 0.0);
         facts.allowed = 0.0;
         draining
     }
@@ -254,13 +220,13 @@ impl<'a> Board<'a> {
         if !qemu_allows(from.qemu, to.qemu) {
             return Some(TargetRefusal::OlderQemu);
         }
-        if placement.count[target] >= to.room {
+        if to.room.is_reached_by(placement.count[target]) {
             return Some(TargetRefusal::VmLimit);
         }
         if self.crowded(placement, vm, target) {
             return Some(TargetRefusal::AntiAffinity);
         }
-        to.overfilled_by(load::plus(placement.used[target], what.needs_on(target)))
+        to.overfilled_by(placement.used[target] + what.needs_on(target))
     }
 
     /// Tells whether a VM of one of its anti-affinity groups is on the target.
@@ -273,8 +239,8 @@ impl<'a> Board<'a> {
     pub fn apply(&self, placement: &mut Placement, vm: usize, target: usize) {
         let source = std::mem::replace(&mut placement.at[vm], target);
         let what = &self.vms[vm];
-        placement.used[source] = load::minus(placement.used[source], what.needs_on(source));
-        placement.used[target] = load::plus(placement.used[target], what.needs_on(target));
+        placement.used[source] = placement.used[source] - what.needs_on(source);
+        placement.used[target] = placement.used[target] + what.needs_on(target);
         placement.count[source] -= 1;
         placement.count[target] += 1;
         for group in &what.groups {
@@ -290,11 +256,11 @@ impl<'a> Board<'a> {
     /// What a migration costs: RAM in GiB and 4 for the VM itself, and the disk where it must be copied.
     pub fn cost(&self, vm: usize) -> f64 {
         let info = self.vms[vm].info;
-        info.memory.gib() + super::COST_PER_VM + self.disk(vm).map_or(0.0, crate::model::Mib::gib)
+        info.memory.gib() + COST_PER_VM + self.disk(vm).map_or(0.0, Mib::gib)
     }
 
     /// The disk that must be copied with a VM: known, and on storage that is known to be local.
-    pub fn disk(&self, vm: usize) -> Option<crate::model::Mib> {
+    pub fn disk(&self, vm: usize) -> Option<Mib> {
         self.vms[vm].info.disk.filter(|_| self.info.local_storage == Some(true))
     }
 }
@@ -304,188 +270,10 @@ impl Vm<'_> {
     /// plan when it leaves.
     pub fn needs_on(&self, node: usize) -> Amounts {
         match node == self.node {
-            true => load::as_at_home(self.needs),
+            true => self.needs.as_at_home(),
             false => self.needs,
         }
     }
-}
-
-impl<'a> Node<'a> {
-    fn new(
-        info: &'a NodeInfo,
-        snapshot: &Snapshot,
-        policy: &Policy,
-        residents: &[&Vm<'_>],
-        measured: Option<load::NodeLoad>,
-        qemu: Option<u32>,
-    ) -> Self {
-        let sums = sum(residents.iter().map(|vm| vm.needs));
-        let listed = i64::try_from(residents.len()).unwrap_or(i64::MAX);
-        let infos: Vec<_> = residents.iter().map(|vm| vm.info).collect();
-        let in_use = load::memory_in_use(info, &infos, snapshot.taken_at, policy);
-        let memory = info.memory_total.map_or(0, |memory| signed(memory.0));
-        let cores = i64::from(info.cpu_total.unwrap_or(0)) * MICRO;
-        let known = memory > 0 && cores > 0;
-        let by_load = known && measured.is_some();
-        let capacity = [memory, cores, measured.map_or(0, |measured| measured.cpus), memory];
-        let in_use_limits = Threshold { overload: f64::INFINITY, target: super::MEMORY_IN_USE_MAX };
-        let thresholds = [policy.memory, policy.cpu, policy.load, in_use_limits];
-        let counts = [known, known && !by_load, by_load, known && in_use.is_some()];
-        let limit = |r: usize, level: fn(&Threshold) -> f64| match counts[r] {
-            true => load::largest_within(capacity[r], level(&thresholds[r]), load::SCALE[r]),
-            false => i64::MAX,
-        };
-        let mut over: Amounts = std::array::from_fn(|r| limit(r, |threshold| threshold.overload));
-        let mut ceiling: Amounts = std::array::from_fn(|r| limit(r, Threshold::ceiling));
-        over[IN_USE] = i64::MAX;
-        let load_limit = over[LOAD];
-        if measured.is_some_and(|measured| !measured.persistent || measured.settles.is_some()) {
-            over[LOAD] = i64::MAX;
-        }
-        let outside_reserve =
-            load::largest_within(memory, 100.0 - policy.memory_reserve_percent.clamp(0.0, 100.0), 100.0);
-        ceiling[MEMORY] = ceiling[MEMORY].min(outside_reserve);
-        let per_threshold = std::array::from_fn(|r| match over[r] {
-            i64::MAX => 0.0,
-            _ => load::per_threshold(thresholds[r], capacity[r], r),
-        });
-        let per_ceiling = std::array::from_fn(|r| match ceiling[r] {
-            i64::MAX => 0.0,
-            ceiling => 1.0 / ceiling.max(1) as f64,
-        });
-        let even = |r: usize| load::per_threshold(thresholds[r], capacity[r], r);
-        let per_capacity =
-            std::array::from_fn(|r| if known && !info.maintenance && r < LOAD { even(r) } else { 0.0 });
-        let (source, target) = openings(info, known, policy, snapshot.taken_at);
-        Self {
-            info,
-            capacity,
-            start: [
-                info.memory_used.map_or(sums[MEMORY], |memory| signed(memory.0)),
-                info.cpu_used.map_or(sums[CPU], |cpu| i64::from(cpu) * MICRO),
-                measured.map_or(sums[LOAD], |measured| measured.five),
-                in_use.unwrap_or(0),
-            ],
-            start_count: i64::from(info.vm_count).max(listed),
-            over,
-            ceiling,
-            per_threshold,
-            allowed: 1.0,
-            per_ceiling,
-            per_capacity,
-            outside_reserve,
-            room: info.vm_limit.map_or(i64::MAX, i64::from),
-            qemu,
-            known,
-            by_load,
-            settles: measured.filter(|measured| measured.persistent).and_then(|measured| measured.settles),
-            load_limit,
-            source,
-            target,
-        }
-    }
-
-    /// Returns which limit of a target that use would break.
-    pub fn overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
-        if used[MEMORY] > self.ceiling[MEMORY] {
-            let reserve = used[MEMORY] > self.outside_reserve && self.outside_reserve < self.capacity[MEMORY];
-            return Some(if reserve { TargetRefusal::Reserve } else { TargetRefusal::Memory });
-        }
-        if used[CPU] > self.ceiling[CPU] {
-            return Some(TargetRefusal::Cpu);
-        }
-        if used[LOAD] > self.ceiling[LOAD] {
-            return Some(TargetRefusal::Load);
-        }
-        (used[IN_USE] > self.ceiling[IN_USE]).then_some(TargetRefusal::MemoryInUse)
-    }
-
-    /// Tells whether that use is over one of the node's thresholds.
-    pub fn is_over(&self, used: &Amounts) -> bool {
-        (0..RESOURCES).any(|r| used[r] > self.over[r])
-    }
-
-    /// Returns by how much of the thresholds that use exceeds them, summed over the resources.
-    pub fn overload(&self, used: &Amounts) -> f64 {
-        (0..RESOURCES).map(|r| self.overload_in(r, used[r])).sum()
-    }
-
-    /// Returns by how much of its ceilings that use exceeds them, summed over the resources.
-    pub fn overfill(&self, used: &Amounts) -> f64 {
-        let of = |r: usize| {
-            let beyond = used[r].saturating_sub(self.ceiling[r]);
-            if beyond > 0 { beyond as f64 * self.per_ceiling[r] } else { 0.0 }
-        };
-        (0..RESOURCES).map(of).sum()
-    }
-
-    /// Returns by how much of its threshold the use of one resource exceeds it.
-    pub fn overload_in(&self, r: usize, used: i64) -> f64 {
-        if used > self.over[r] { (used as f64 * self.per_threshold[r] - self.allowed).max(0.0) } else { 0.0 }
-    }
-
-    pub fn fullness(&self, used: Amounts) -> Fullness {
-        let share = |r: usize| load::share(used[r], self.capacity[r]) * load::SCALE[r];
-        Fullness { cpu: share(CPU), load: self.by_load.then(|| share(LOAD)), memory_percent: share(MEMORY) }
-    }
-
-    /// The resource that a dimension stands for, with its threshold.
-    pub fn threshold(&self, r: usize, policy: &Policy) -> (Resource, Threshold) {
-        match r {
-            MEMORY => (Resource::Memory, policy.memory),
-            CPU => (Resource::Cpu, policy.cpu),
-            _ => (Resource::Load, policy.load),
-        }
-    }
-}
-
-/// Tells whether a VM may go from a QEMU of one rank to another; what is not known does not forbid.
-pub(super) fn qemu_allows(source: Option<u32>, target: Option<u32>) -> bool {
-    match (source, target) {
-        (Some(source), Some(target)) => target >= source,
-        _ => true,
-    }
-}
-
-pub(super) fn sum(amounts: impl Iterator<Item = Amounts>) -> Amounts {
-    amounts.fold([0; RESOURCES], load::plus)
-}
-
-fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
-}
-
-fn openings(
-    node: &NodeInfo,
-    known: bool,
-    policy: &Policy,
-    now: DateTime<Utc>,
-) -> (Result<(), SourceClosed>, Result<(), TargetRefusal>) {
-    let excluded = |closed: Direction| {
-        policy.exclusions.iter().any(|exclusion| {
-            exclusion.until.is_none_or(|until| until > now)
-                && (exclusion.direction == closed || exclusion.direction == Direction::Both)
-                && exclusion.node.is_node(node.id, &node.name)
-        })
-    };
-    let closed = |why| Err(SourceClosed::Node(why));
-    let active = node.state == NodeState::Active;
-    let source = match () {
-        () if !active => closed(NodeClosed::State(node.state.clone())),
-        () if excluded(Direction::Source) => Err(SourceClosed::Excluded),
-        () if node.maintenance => closed(NodeClosed::Maintenance),
-        () if !known => closed(NodeClosed::UnknownCapacity),
-        () => Ok(()),
-    };
-    let target = match () {
-        () if node.maintenance => Err(TargetRefusal::Maintenance),
-        () if !active => Err(TargetRefusal::NotActive),
-        () if !node.vm_creation_allowed => Err(TargetRefusal::CreationBlocked),
-        () if !known => Err(TargetRefusal::UnknownCapacity),
-        () if excluded(Direction::Target) => Err(TargetRefusal::Excluded),
-        () => strain::refusal(node, now, policy).map_or(Ok(()), Err),
-    };
-    (source, target)
 }
 
 fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> Result<(), SkipWhy> {
@@ -508,18 +296,4 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> R
 fn groups_of(apart: &[Selection], vm: &VmInfo) -> Vec<u16> {
     let numbered = apart.iter().zip(0u16..);
     numbered.filter(|(group, _)| group.holds(vm.id.0, &vm.name)).map(|(_, number)| number).collect()
-}
-
-/// Ranks the QEMU versions of the nodes, equal versions alike; `None` for those without a number.
-fn qemu_ranks(nodes: &[&NodeInfo]) -> Vec<Option<u32>> {
-    let known = |node: &&NodeInfo| node.qemu_version.clone().filter(|v| v.compare(v).is_some());
-    let mut versions: Vec<_> = nodes.iter().filter_map(known).collect();
-    versions.sort_by(|a, b| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
-    versions.dedup_by(|a, b| a.compare(b) == Some(std::cmp::Ordering::Equal));
-    let rank = |node: &&NodeInfo| {
-        let own = known(node)?;
-        let place = versions.iter().position(|v| v.compare(&own) == Some(std::cmp::Ordering::Equal))?;
-        u32::try_from(place).ok()
-    };
-    nodes.iter().map(rank).collect()
 }

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, ClusterPlan, Direction, LOAD_FORGOTTEN, LOAD_WINDOW,
-    MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX, Migration, MoveWhy, NodeClosed, Policy, RecentMove, Resource,
-    SkipWhy, TargetRefusal,
+    plan::{ClusterPlan, Migration, MoveWhy, NodeClosed, Resource, SkipWhy, TargetRefusal},
+    policy::{Direction, Policy, RecentMove},
+    settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
+    strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX},
 };
 use crate::model::{Block, Measured, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState};
 

@@ -1,9 +1,11 @@
 //! What fewer or more migrations would reach, so that people can choose.
 
 use super::{
-    Policy,
-    board::{Board, Placement},
-    load, narrate, search,
+    board::{Board, COST_PER_VM, Placement},
+    figures, narrate,
+    policy::Policy,
+    search,
+    step::Step,
 };
 use crate::model::{ClusterId, Snapshot};
 
@@ -59,14 +61,14 @@ fn with_gains(points: &mut [CurvePoint]) {
     }
 }
 
-fn point(board: &Board<'_>, steps: &[search::Step]) -> CurvePoint {
+fn point(board: &Board<'_>, steps: &[Step]) -> CurvePoint {
     let mut placement = board.start();
     let (mut gib, mut minutes) = (0.0, 0.0);
     let mut waves = narrate::Waves::new(board.policy.parallel_max);
     let (mut wave, mut longest) = (1, 0.0_f64);
     for step in steps {
         let number = waves.take(placement.at[step.vm], step.target);
-        let moved = board.cost(step.vm) - super::COST_PER_VM;
+        let moved = board.cost(step.vm) - COST_PER_VM;
         if number != wave {
             minutes += longest;
             (wave, longest) = (number, 0.0);
@@ -79,10 +81,10 @@ fn point(board: &Board<'_>, steps: &[search::Step]) -> CurvePoint {
 }
 
 fn summed(board: &Board<'_>, end: &Placement, migrations: usize, gib: f64, minutes: f64) -> CurvePoint {
-    let figures = load::figures(board, end);
+    let figures = figures::figures(board, end);
     CurvePoint {
         migrations,
-        overload: load::overload(board, end),
+        overload: figures::overload(board, end),
         overloaded: figures.overloaded,
         imbalance: figures.imbalance,
         gib,

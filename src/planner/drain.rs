@@ -1,9 +1,12 @@
 //! Empties a node for maintenance under the rules of every plan, or says which VMs cannot leave and why.
 
 use super::{
-    ClusterPlan, Hold, Policy, Skip, SkipWhy,
     board::{Board, Placement},
-    narrate, search, with_id,
+    identity::with_id,
+    narrate,
+    plan::{ClusterPlan, Hold, Skip, SkipWhy, TargetRefusal},
+    policy::Policy,
+    search,
 };
 use crate::model::{NodeId, Snapshot};
 
@@ -55,7 +58,7 @@ fn why_stuck(board: &Board<'_>, end: &Placement, vm: usize, hold: Option<&Hold>)
         (Ok(()), Some(hold)) => SkipWhy::Held(hold.clone()),
         (Ok(()), None) => {
             let refusal = narrate::main_refusal(board, end, vm);
-            SkipWhy::NoTarget(refusal.unwrap_or(super::TargetRefusal::Memory))
+            SkipWhy::NoTarget(refusal.unwrap_or(TargetRefusal::Memory))
         }
     }
 }

@@ -3,9 +3,16 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Excess, Figures, Fullness, Hold, Policy, SkipWhy, Strain, TargetRefusal,
-    board::{Board, SourceClosed},
-    load, narrate,
+    amounts::{
+        Amounts,
+        Dimension::{InUse, Memory},
+        MICRO, share,
+    },
+    board::Board,
+    figures, load, narrate,
+    node::SourceClosed,
+    plan::{Excess, Figures, Fullness, Hold, SkipWhy, Strain, TargetRefusal},
+    policy::Policy,
 };
 use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmId, VmUse};
 
@@ -56,7 +63,7 @@ pub struct NodeReading {
     pub memory_used: Option<Mib>,
     /// The same in percent of all the node's memory.
     pub memory_used_percent: Option<f64>,
-    /// Percent of time in which some task waited for CPU.
+    /// Percent of time in which some task waited for Cpu.
     pub cpu_pressure: Option<f64>,
     /// Percent of time in which some task waited for memory.
     pub memory_pressure: Option<f64>,
@@ -108,7 +115,7 @@ pub fn overview(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Opt
         cluster,
         name: board.info.name.clone(),
         nodes: (0..board.nodes.len()).map(|node| node_overview(&board, node)).collect(),
-        figures: load::figures(&board, &board.start()),
+        figures: figures::figures(&board, &board.start()),
         held: narrate::hold(&board),
     })
 }
@@ -125,11 +132,11 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
         Err(SourceClosed::Excluded) => Err(SkipWhy::ExcludedSource),
         Err(SourceClosed::Node(closed)) => Err(SkipWhy::NodeState(closed.clone())),
     };
-    let full = facts.overfilled_by(load::plus(facts.start, SMALLEST));
-    let crowded = (facts.start_count >= facts.room).then_some(TargetRefusal::VmLimit);
+    let full = facts.overfilled_by(facts.start + smallest());
+    let crowded = facts.room.is_reached_by(facts.start_count).then_some(TargetRefusal::VmLimit);
     let target = facts.target.and_then(|()| crowded.or(full).map_or(Ok(()), Err));
-    let left = |r: usize| facts.ceiling[r].saturating_sub(facts.start[r]);
-    let room = if target.is_ok() { left(load::MEMORY).min(left(load::IN_USE)) } else { 0 };
+    let left = [Memory, InUse].into_iter().filter_map(|r| facts.ceiling[r].room(facts.start[r])).min();
+    let room = left.filter(|_| target.is_ok()).unwrap_or(0);
     Some(NodeExplained {
         overview: node_overview(&board, index),
         cluster,
@@ -142,7 +149,9 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
 }
 
 /// The least that a VM can need: a node that cannot take this takes nothing.
-const SMALLEST: load::Amounts = [1, load::MICRO, 0, 1];
+fn smallest() -> Amounts {
+    Amounts::new(1, MICRO, 0, 1)
+}
 
 /// Returns what there is to say of a VM; `None` for one that the snapshot does not have on a known node.
 #[must_use]
@@ -159,7 +168,7 @@ pub fn explain_vm(snapshot: &Snapshot, policy: &Policy, vm: VmId) -> Option<VmEx
             Some(TargetRefusal::SameNode) => {}
             Some(refusal) => refusals.push((id, name, refusal)),
             None => {
-                let after = facts.fullness(load::plus(placement.used[node], board.vms[index].needs));
+                let after = facts.fullness(placement.used[node] + board.vms[index].needs);
                 targets.push((id, name, after));
             }
         }
@@ -184,7 +193,7 @@ fn node_overview(board: &Board<'_>, node: usize) -> NodeOverview {
         name: facts.info.name.clone(),
         at: facts.fullness(facts.start),
         vms: board.vms_on[node].len(),
-        over: load::excesses(board, node, &facts.start),
+        over: figures::excesses(board, node, &facts.start),
         known: facts.known,
         asked: board.policy.nodes_are_asked,
         measured: reading(board, node),
@@ -198,7 +207,7 @@ fn reading(board: &Board<'_>, node: usize) -> Option<NodeReading> {
     let counts = load::fresh_load(info, board.snapshot.taken_at, board.policy);
     let load = load::cpus(info).map(|cpus| measured.five / f64::from(cpus));
     let over = load::reads_over(info, board.policy);
-    let percent = |used: Mib| info.memory_total.map(|all| load::share(signed(used), signed(all)) * 100.0);
+    let percent = |used: Mib| info.memory_total.map(|all| share(signed(used), signed(all)) * 100.0);
     Some(NodeReading {
         at: measured.at,
         fresh: counts.is_some(),

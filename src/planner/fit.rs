@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hold, Migration, MoveWhy, Policy, SkipWhy, TargetRefusal,
     board::{Board, Placement},
-    load, narrate,
+    figures, narrate,
+    plan::{Hold, Migration, MoveWhy, SkipWhy, TargetRefusal},
+    policy::Policy,
 };
 use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
 
@@ -105,7 +106,7 @@ fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut
     }
     let start = board.start();
     let by_itself = kept.iter().any(|m| matches!(m.why, MoveWhy::Drain | MoveWhy::Level { .. }));
-    result.relieves |= by_itself || load::overload(board, &end) < load::overload(board, &start);
+    result.relieves |= by_itself || figures::overload(board, &end) < figures::overload(board, &start);
     result.kept.append(&mut kept);
     result.dropped.append(&mut dropped);
 }
@@ -155,7 +156,7 @@ fn still_helps(board: &Board<'_>, placement: &Placement, migration: &Migration) 
         MoveWhy::Level { .. } => {
             let mut after = placement.clone();
             board.apply(&mut after, vm, target);
-            second_leg || load::imbalance(board, &after.used) < load::imbalance(board, &placement.used)
+            second_leg || figures::imbalance(board, &after.used) < figures::imbalance(board, &placement.used)
         }
         MoveWhy::MakeRoom { .. } | MoveWhy::Drain => true,
     };

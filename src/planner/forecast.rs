@@ -1,10 +1,16 @@
 //! What would happen if: a node lost, more VMs wanted. Whether a node can be emptied is answered by `drain`.
 
 use super::{
-    Policy, Skip, SkipWhy, TargetRefusal,
+    amounts::{
+        Amounts,
+        Dimension::{self, Memory},
+        MICRO,
+    },
     board::{Board, Placement},
-    load::{self, MEMORY, RESOURCES},
     narrate,
+    node::Node,
+    plan::{Skip, SkipWhy, TargetRefusal},
+    policy::Policy,
 };
 use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmState};
 
@@ -35,11 +41,11 @@ fn loss(board: &Board<'_>, node: usize) -> NodeLoss {
     let running = |vm: &usize| board.vms[*vm].info.state == VmState::Active;
     let mut vms: Vec<usize> = board.vms_on[node].iter().copied().filter(running).collect();
     // The largest first, each where it leaves the smallest gap: so the most find a place.
-    vms.sort_by_key(|vm| (std::cmp::Reverse(board.vms[*vm].needs[MEMORY]), *vm));
+    vms.sort_by_key(|vm| (std::cmp::Reverse(board.vms[*vm].needs[Memory]), *vm));
     let mut homeless = Vec::new();
     for &vm in &vms {
         let takers = (0..board.nodes.len()).filter(|to| refusal(board, &placement, vm, *to).is_none());
-        let gap = |to: &usize| board.nodes[*to].outside_reserve - placement.used[*to][MEMORY];
+        let gap = |to: &usize| board.nodes[*to].outside_reserve.room(placement.used[*to][Memory]);
         match takers.min_by_key(gap) {
             Some(to) => board.apply(&mut placement, vm, to),
             None => homeless.push(narrate::skip(
@@ -64,14 +70,14 @@ fn refusal(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) -
         Ok(()) | Err(TargetRefusal::MemoryPressure | TargetRefusal::CpuPressure) => {}
         Err(refusal) => return Some(refusal),
     }
-    if placement.count[target] >= to.room {
+    if to.room.is_reached_by(placement.count[target]) {
         return Some(TargetRefusal::VmLimit);
     }
     if board.crowded(placement, vm, target) {
         return Some(TargetRefusal::AntiAffinity);
     }
-    let memory = placement.used[target][MEMORY] + board.vms[vm].needs[MEMORY];
-    (memory > to.outside_reserve).then_some(TargetRefusal::Memory)
+    let memory = placement.used[target][Memory] + board.vms[vm].needs[Memory];
+    to.outside_reserve.is_exceeded_by(memory).then_some(TargetRefusal::Memory)
 }
 
 fn main_refusal(board: &Board<'_>, placement: &Placement, vm: usize) -> TargetRefusal {
@@ -96,12 +102,14 @@ pub fn capacity_for(
     let board = Board::new(snapshot, policy, info);
     let memory = i64::try_from(memory.0).unwrap_or(i64::MAX);
     let load = (board.load_per_vcpu * f64::from(vcpus)).round() as i64;
-    let needs = [memory, i64::from(vcpus) * load::MICRO, load, memory];
-    let fit = |node: &super::board::Node<'_>| {
-        let by_need = (0..RESOURCES)
-            .filter(|r| needs[*r] > 0 && node.ceiling[*r] != i64::MAX)
-            .map(|r| (node.ceiling[r] - node.start[r]).max(0) / needs[r]);
-        let most = by_need.min().unwrap_or(0).min((node.room - node.start_count).max(0));
+    let needs = Amounts::new(memory, i64::from(vcpus) * MICRO, load, memory);
+    let fit = |node: &Node<'_>| {
+        let by_need = Dimension::ALL
+            .into_iter()
+            .filter(|r| needs[*r] > 0)
+            .filter_map(|r| Some(node.ceiling[r].room(node.start[r])?.max(0) / needs[r]));
+        let by_count = node.room.room(node.start_count).map(|left| left.max(0));
+        let most = by_need.chain(by_count).min().unwrap_or(0);
         if node.target.is_ok() { u64::try_from(most).unwrap_or(0) } else { 0 }
     };
     board.nodes.iter().map(fit).sum()

@@ -1,75 +1,14 @@
-//! How full nodes are: amounts, measured load, and the figures that sum a cluster up.
-//!
-//! Pure arithmetic; knows no rule and no search.
+//! What measured load says of nodes and VMs. The definitions are in `docs/PLANNER.md`.
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    Excess, Figures, LOAD_WINDOW, Policy, RecentMove, Threshold,
-    board::{Board, Placement},
-    settle::{self, RecentMoves},
+    amounts::MICRO,
+    policy::{Policy, RecentMove},
+    settle::{self, LOAD_WINDOW, RecentMoves},
     strain,
 };
 use crate::model::{NodeId, NodeInfo, Snapshot, VmInfo, VmState};
-
-/// How many dimensions a node's fullness has.
-pub(super) const RESOURCES: usize = 4;
-/// Memory in MiB.
-pub(super) const MEMORY: usize = 0;
-/// Allocated vCPUs in millionths.
-pub(super) const CPU: usize = 1;
-/// Measured load in millionths of a core.
-pub(super) const LOAD: usize = 2;
-/// Memory really used, in MiB. VMs bring theirs to a node and take none from it: what they leave is not known.
-pub(super) const IN_USE: usize = 3;
-/// Load averages have two decimals and thresholds few more: a millionth keeps every comparison exact in integers.
-pub(super) const MICRO: i64 = 1_000_000;
-/// Memory is judged in percent, CPU and load per core.
-pub(super) const SCALE: [f64; RESOURCES] = [100.0, 1.0, 1.0, 100.0];
-
-/// An amount of each resource.
-pub(super) type Amounts = [i64; RESOURCES];
-
-pub(super) fn plus(a: Amounts, b: Amounts) -> Amounts {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
-}
-
-pub(super) fn minus(a: Amounts, b: Amounts) -> Amounts {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]]
-}
-
-/// What a VM needs on the node where its memory in use is measured already.
-pub(super) fn as_at_home(needs: Amounts) -> Amounts {
-    let mut needs = needs;
-    needs[IN_USE] = 0;
-    needs
-}
-
-/// One over what a node may use of a resource before it is overloaded.
-pub(super) fn per_threshold(threshold: Threshold, capacity: i64, r: usize) -> f64 {
-    SCALE[r] / (threshold.overload * capacity as f64).max(f64::MIN_POSITIVE)
-}
-
-/// Returns part of whole as a fraction; 0 of nothing is 0.
-pub(super) fn share(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part.max(0) as f64 / whole as f64 }
-}
-
-/// Returns the largest use of a capacity that is not strictly above a threshold.
-pub(super) fn largest_within(capacity: i64, threshold: f64, scale: f64) -> i64 {
-    if capacity <= 0 || !threshold.is_finite() {
-        return 0;
-    }
-    let above = |used: i64| used as f64 * scale / capacity as f64 > threshold;
-    let mut used = (threshold * capacity as f64 / scale) as i64;
-    while above(used) {
-        used -= 1;
-    }
-    while !above(used + 1) {
-        used += 1;
-    }
-    used
-}
 
 /// A node's own fresh measurement, in the board's units.
 #[derive(Clone, Copy)]
@@ -244,7 +183,7 @@ fn home(vm: &VmInfo, node: usize, nodes: &[&NodeInfo], recent: &RecentMoves<'_>)
 
 /// A VM's own fresh measurement, in cores.
 fn own_cores(vm: &VmInfo, now: DateTime<Utc>, policy: &Policy) -> Option<f64> {
-    let own = vm.measured.as_ref().filter(|own| is_fresh(own.at, now, policy) && own.cores.is_finite())?;
+    let own = vm.measured.as_ref().filter(|own| policy.is_fresh(own.at, now) && own.cores.is_finite())?;
     Some(own.cores.max(0.0))
 }
 
@@ -269,7 +208,7 @@ pub(super) fn fresh_load(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -
     let measured = node.load.as_ref()?;
     let known = node.memory_total.is_some_and(|m| m.0 > 0) && node.cpu_total.is_some_and(|cpus| cpus > 0);
     let cpus = cpus(node)?;
-    if !known || !is_fresh(measured.at, now, policy) || !measured.five.is_finite() {
+    if !known || !policy.is_fresh(measured.at, now) || !measured.five.is_finite() {
         return None;
     }
     let over = |five: f64| five / f64::from(cpus) > policy.load.overload;
@@ -308,75 +247,9 @@ pub(super) fn memory_in_use(
     i64::try_from(brought.fold(measured.memory_used_mib?.0, u64::saturating_add)).ok()
 }
 
-pub(super) fn is_fresh(at: DateTime<Utc>, now: DateTime<Utc>, policy: &Policy) -> bool {
-    now - at <= policy.measurement_max_age
-}
-
 fn micro(cores: f64) -> i64 {
     (cores.clamp(0.0, CORES_MAX) * MICRO as f64).round() as i64
 }
 
 /// More than any node has, and few enough that sums over all VMs of a cluster stay numbers.
 const CORES_MAX: f64 = 1e6;
-
-/// Returns every resource of a node that is over its threshold.
-pub(super) fn excesses(board: &Board<'_>, node: usize, used: &Amounts) -> Vec<Excess> {
-    let facts = &board.nodes[node];
-    let over = (0..RESOURCES).filter(|r| used[*r] > facts.over[*r]);
-    over.map(|r| {
-        let (resource, threshold) = facts.threshold(r, board.policy);
-        let value = share(used[r], facts.capacity[r]) * SCALE[r];
-        Excess { resource, value, threshold: threshold.overload }
-    })
-    .collect()
-}
-
-/// Returns the overload that is left: by how much of their thresholds all nodes that count exceed them.
-pub(super) fn overload(board: &Board<'_>, placement: &Placement) -> f64 {
-    board.nodes.iter().zip(&placement.used).map(|(node, used)| node.overload(used)).sum()
-}
-
-/// Sums a cluster up.
-pub(super) fn figures(board: &Board<'_>, placement: &Placement) -> Figures {
-    let known = || (0..board.nodes.len()).filter(|n| board.nodes[*n].known);
-    let fullest = |read: fn(&super::Fullness) -> f64| {
-        known().map(|n| read(&board.fullness(n, placement.used[n]))).fold(0.0, f64::max)
-    };
-    Figures {
-        overloaded: known().filter(|n| board.nodes[*n].is_over(&placement.used[*n])).count(),
-        memory_percent_max: fullest(|at| at.memory_percent),
-        cpu_max: fullest(|at| at.cpu),
-        imbalance: imbalance(board, &placement.used),
-    }
-}
-
-/// The contract's imbalance over the nodes that take part: capacity known, not in maintenance.
-pub(super) fn imbalance(board: &Board<'_>, used: &[Amounts]) -> f64 {
-    imbalance_squared(board, used).sqrt()
-}
-
-/// The mean over memory and CPU of the capacity-weighted variance of use / (capacity × overload threshold).
-pub(super) fn imbalance_squared(board: &Board<'_>, used: &[Amounts]) -> f64 {
-    let total: f64 = [(MEMORY, board.policy.memory), (CPU, board.policy.cpu)]
-        .into_iter()
-        .map(|(r, threshold)| {
-            let taking_part = || (0..board.nodes.len()).filter(|n| takes_part(board, *n));
-            let capacity: f64 = taking_part().map(|n| board.nodes[n].capacity[r] as f64).sum();
-            let mean = taking_part().map(|n| used[n][r] as f64).sum::<f64>() / capacity;
-            let variance: f64 = taking_part()
-                .map(|n| {
-                    let own = board.nodes[n].capacity[r] as f64;
-                    own / capacity * (used[n][r] as f64 / own - mean).powi(2)
-                })
-                .sum();
-            let unit = threshold.overload / SCALE[r];
-            if capacity > 0.0 && unit > 0.0 { variance / (unit * unit) } else { 0.0 }
-        })
-        .sum();
-    total / 2.0
-}
-
-/// Tells whether a node counts in the imbalance.
-pub(super) fn takes_part(board: &Board<'_>, node: usize) -> bool {
-    board.nodes[node].known && !board.nodes[node].info.maintenance
-}

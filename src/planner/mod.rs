@@ -3,23 +3,26 @@
 //! Time is [`Snapshot::taken_at`](crate::model::Snapshot::taken_at). [`plan`] finds the moves, [`check`] replays
 //! them without knowing how they were found, [`fit`] and [`revalidate`] ask again on a world that moved on.
 
+mod amounts;
 mod board;
 mod check;
 mod curve;
 mod drain;
 mod explain;
+mod figures;
 mod fit;
 mod forecast;
+mod identity;
 mod load;
 mod narrate;
+mod node;
 mod plan;
 mod policy;
 mod search;
 mod settle;
+mod step;
 mod strain;
 mod text;
-
-use sha2::{Digest, Sha256};
 
 use crate::model::{ClusterInfo, Snapshot};
 
@@ -33,7 +36,7 @@ pub use fit::{Revalidated, Unfit, fit, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
     ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note, Obstacle,
-    Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, TargetRefusal,
+    Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
 };
 pub use policy::{
     AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, RecentMove, Rest, RestWhy, Selector, Strategy,
@@ -42,10 +45,7 @@ pub use policy::{
 
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
-pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX, Strain};
-
-/// What a migration costs besides a unit for each GiB: starting one is work for people and machines too.
-const COST_PER_VM: f64 = 4.0;
+pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
 
 /// Plans for every cluster that the policy names, each by itself.
 ///
@@ -65,8 +65,7 @@ pub fn plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
         .collect();
     wanted.sort_by_key(|cluster| cluster.id);
     let clusters: Vec<_> = wanted.into_iter().map(|info| plan_cluster(snapshot, policy, info)).collect();
-    let ids: String = clusters.iter().map(|cluster| format!("{}:{};", cluster.cluster, cluster.id)).collect();
-    Plan { id: PlanId(digest(ids.as_bytes())), taken_at: snapshot.taken_at, clusters }
+    Plan { id: identity::of_all(&clusters), taken_at: snapshot.taken_at, clusters }
 }
 
 fn plan_cluster(snapshot: &Snapshot, policy: &Policy, info: &ClusterInfo) -> ClusterPlan {
@@ -75,19 +74,5 @@ fn plan_cluster(snapshot: &Snapshot, policy: &Policy, info: &ClusterInfo) -> Clu
         Some(_) => Vec::new(),
         None => search::steps(&board, policy.migrations_max),
     };
-    with_id(narrate::cluster_plan(&board, &steps, policy.migrations_max))
-}
-
-/// Names a plan by its content.
-fn with_id(mut plan: ClusterPlan) -> ClusterPlan {
-    plan.id = PlanId(String::new());
-    // The plan's types have string keys only, so writing them cannot fail.
-    let content = serde_json::to_vec(&plan).unwrap_or_default();
-    plan.id = PlanId(digest(&content));
-    plan
-}
-
-/// The first 16 hex digits of the SHA-256.
-fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    identity::with_id(narrate::cluster_plan(&board, &steps, policy.migrations_max))
 }

@@ -5,11 +5,19 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    ClusterPlan, Excess, Hold, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId, RunnerUp,
-    Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
-    board::{Board, Placement, SourceClosed},
-    load::{self, CPU, LOAD, MEMORY, MICRO, RESOURCES},
-    search::{Purpose, Step},
+    amounts::{
+        Dimension::{self, Cpu, Load, Memory},
+        MICRO,
+    },
+    board::{Board, Placement, Vm},
+    figures, load,
+    node::SourceClosed,
+    plan::{
+        ClusterPlan, Excess, Hold, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId,
+        RunnerUp, Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
+    },
+    policy::Selector,
+    step::{Purpose, Step},
     strain,
 };
 use crate::model::Mib;
@@ -65,8 +73,8 @@ pub(super) fn cluster_plan(board: &Board<'_>, steps: &[Step], steps_max: usize) 
         migrations,
         still_overloaded: still,
         notes: notes(board),
-        before: load::figures(board, &start),
-        after: load::figures(board, &placement),
+        before: figures::figures(board, &start),
+        after: figures::figures(board, &placement),
     }
 }
 
@@ -97,8 +105,8 @@ fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: us
     let Step { vm, target, .. } = steps[index];
     let source = placement.at[vm];
     let (what, from, to) = (&board.vms[vm], &board.nodes[source], &board.nodes[target]);
-    let without = load::minus(placement.used[source], what.needs);
-    let with = load::plus(placement.used[target], what.needs);
+    let without = placement.used[source] - what.needs;
+    let with = placement.used[target] + what.needs;
     Migration {
         step: u32::try_from(index + 1).unwrap_or(u32::MAX),
         wave,
@@ -126,8 +134,8 @@ fn why(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize) -
     let source = placement.at[vm];
     let helped = || steps[index + 1..].iter().find(|later| later.target == source && later.vm != vm);
     let home = board.vms[vm].node;
-    let worst_at_home = || worst(&load::excesses(board, home, &board.nodes[home].start));
-    match (purpose, worst(&load::excesses(board, source, &placement.used[source]))) {
+    let worst_at_home = || worst(&figures::excesses(board, home, &board.nodes[home].start));
+    match (purpose, worst(&figures::excesses(board, source, &placement.used[source]))) {
         (Purpose::Drain, _) => MoveWhy::Drain,
         (Purpose::Level, None) => leveling(board, placement, vm, target),
         (_, Some(excess)) => MoveWhy::Relieve(excess),
@@ -146,8 +154,8 @@ fn leveling(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) 
     let mut after = placement.clone();
     board.apply(&mut after, vm, target);
     MoveWhy::Level {
-        imbalance_before: load::imbalance(board, &placement.used),
-        imbalance_after: load::imbalance(board, &after.used),
+        imbalance_before: figures::imbalance(board, &placement.used),
+        imbalance_after: figures::imbalance(board, &after.used),
     }
 }
 
@@ -160,19 +168,14 @@ fn worst(excesses: &[Excess]) -> Option<Excess> {
 fn runner_up(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) -> Option<RunnerUp> {
     let needs = board.vms[vm].needs;
     let fits = |node: &usize| *node != target && board.refusal(placement, vm, *node).is_none();
-    let rank = |node: &usize| {
-        let used = load::plus(placement.used[*node], needs);
-        let ceiling = &board.nodes[*node].ceiling;
-        let counts = (0..RESOURCES).filter(|r| ceiling[*r] != i64::MAX);
-        counts.map(|r| load::share(used[r], ceiling[r].max(1))).fold(0.0, f64::max)
-    };
+    let rank = |node: &usize| board.nodes[*node].share_of_ceiling(placement.used[*node] + needs);
     let node = (0..board.nodes.len())
         .filter(fits)
         .map(|node| (rank(&node), node))
         .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))?
         .1;
     let info = board.nodes[node].info;
-    let after = board.fullness(node, load::plus(placement.used[node], needs));
+    let after = board.fullness(node, placement.used[node] + needs);
     Some(RunnerUp { node: info.id, name: info.name.clone(), after })
 }
 
@@ -182,7 +185,7 @@ pub(super) fn overloaded(board: &Board<'_>, placement: &Placement) -> Vec<Overlo
             node: board.nodes[node].info.id,
             name: board.nodes[node].info.name.clone(),
             at: board.fullness(node, placement.used[node]),
-            over: load::excesses(board, node, &placement.used[node]),
+            over: figures::excesses(board, node, &placement.used[node]),
         })
         .collect()
 }
@@ -196,13 +199,14 @@ fn still_overloaded(board: &Board<'_>, placement: &Placement, limit: Option<usiz
     over(board, placement)
         .map(|node| {
             let (facts, used) = (&board.nodes[node], placement.used[node]);
-            let beyond = |r: usize| (used[r] > facts.over[r]).then(|| used[r] - facts.over[r]);
-            let cpu = beyond(CPU).or(beyond(LOAD));
+            let beyond =
+                |r: Dimension| facts.over[r].is_exceeded_by(used[r]).then(|| facts.over[r].excess(used[r]));
+            let cpu = beyond(Cpu).or(beyond(Load));
             StillOverloaded {
                 node: facts.info.id,
                 name: facts.info.name.clone(),
-                over: load::excesses(board, node, &used),
-                needs_memory: beyond(MEMORY).map(|mib| Mib(mib.unsigned_abs())),
+                over: figures::excesses(board, node, &used),
+                needs_memory: beyond(Memory).map(|mib| Mib(mib.unsigned_abs())),
                 needs_cpu: cpu.map(|micro| micro as f64 / MICRO as f64),
                 because: obstacles(board, placement, node, &here[node], limit),
             }
@@ -343,7 +347,7 @@ pub(super) fn skip(board: &Board<'_>, vm: usize, why: SkipWhy) -> Skip {
 
 fn notes(board: &Board<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
-    let opted_out = |vm: &super::board::Vm<'_>| {
+    let opted_out = |vm: &Vm<'_>| {
         vm.info.blocked_by.contains(&crate::model::Block::BalancerMode) && board.policy.respect_balancer_mode
     };
     if !board.vms.is_empty() && board.vms.iter().all(opted_out) {
@@ -393,7 +397,7 @@ pub(super) fn strained(board: &Board<'_>, node: usize) -> Vec<Strain> {
     }
 }
 
-/// Load over the threshold although hardly anybody waits for a CPU.
+/// Load over the threshold although hardly anybody waits for a Cpu.
 fn load_is_not_cpu(board: &Board<'_>, node: usize) -> Option<Note> {
     let facts = &board.nodes[node];
     let measured = strain::fresh(facts.info, board.snapshot.taken_at, board.policy)?;
@@ -410,8 +414,8 @@ fn load_is_not_cpu(board: &Board<'_>, node: usize) -> Option<Note> {
 /// Names that match nothing on the whole platform.
 fn unknown_selectors(board: &Board<'_>) -> impl Iterator<Item = Note> {
     let (snapshot, policy) = (board.snapshot, board.policy);
-    let is_node = |s: &super::Selector| snapshot.nodes.iter().any(|node| s.is_node(node.id, &node.name));
-    let is_vm = |s: &super::Selector| snapshot.vms.iter().any(|vm| s.matches(vm.id.0, &vm.name));
+    let is_node = |s: &Selector| snapshot.nodes.iter().any(|node| s.is_node(node.id, &node.name));
+    let is_vm = |s: &Selector| snapshot.vms.iter().any(|vm| s.matches(vm.id.0, &vm.name));
     let nodes = policy.exclusions.iter().map(|exclusion| &exclusion.node).filter(|s| !is_node(s));
     let unknown: std::collections::BTreeSet<_> =
         nodes.chain(policy.pinned.iter().filter(|s| !is_vm(s))).map(|selector| selector.0.clone()).collect();
@@ -423,6 +427,6 @@ fn sums_differ(board: &Board<'_>, node: usize) -> Option<Note> {
     let memory_node = facts.info.memory_used?;
     let memory_vms: Mib = board.vms_on[node].iter().map(|vm| board.vms[*vm].info.memory).sum();
     let differ = memory_node.0.abs_diff(memory_vms.0);
-    let tolerated = facts.capacity[MEMORY].unsigned_abs() * SUMS_DIFFER_PERCENT.unsigned_abs() / 100;
+    let tolerated = facts.has(Memory).unsigned_abs() * SUMS_DIFFER_PERCENT.unsigned_abs() / 100;
     (differ > tolerated).then(|| Note::SumsDiffer { node: facts.info.name.clone(), memory_node, memory_vms })
 }

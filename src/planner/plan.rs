@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RestWhy, Strain};
+use super::policy::RestWhy;
 use crate::model::{Block, ClusterId, Flaw, Mib, NodeId, NodeState, Quote, VmId, VmState};
 
 /// What would be done on a platform.
@@ -284,6 +284,18 @@ pub enum Note {
     UnknownSelector { selector: String },
     /// A node's own figures and the sums over its VMs differ.
     SumsDiffer { node: String, memory_node: Mib, memory_vms: Mib },
+}
+
+/// Something that a node suffers from although its thresholds hold, in whole percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strain {
+    /// Really used, of all its memory.
+    MemoryInUse(u32),
+    /// Of the time some task waits for memory.
+    WaitsForMemory(u32),
+    /// Of the time some task waits for a CPU.
+    WaitsForCpu(u32),
 }
 
 /// A cluster in four numbers.

@@ -72,6 +72,13 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Tells whether a measurement of that moment still counts.
+    pub(super) fn is_fresh(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        now - at <= self.measurement_max_age
+    }
+}
+
 /// When a node counts as overloaded, and how far a target may be filled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {

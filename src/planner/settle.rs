@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Policy, RecentMove};
+use super::policy::{Policy, RecentMove};
 use crate::model::VmId;
 
 /// The window of the average that decides: a reading that is not at least this much younger than the end of a

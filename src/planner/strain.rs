@@ -2,9 +2,11 @@
 //! and never make it overloaded.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::{Policy, TargetRefusal, load};
+use super::{
+    plan::{Strain, TargetRefusal},
+    policy::Policy,
+};
 use crate::model::{Measured, NodeInfo};
 
 /// No move fills the memory that a target really uses further, in percent of all it has.
@@ -24,21 +26,9 @@ pub const CPU_PRESSURE_MAX: f64 = 25.0;
 /// Below this percent of time nobody waits for a CPU worth speaking of: load beyond the busy CPUs waits for disks.
 pub const CPU_PRESSURE_NONE: f64 = 5.0;
 
-/// Something that a node suffers from although its thresholds hold, in whole percent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strain {
-    /// Really used, of all its memory.
-    MemoryInUse(u32),
-    /// Of the time some task waits for memory.
-    WaitsForMemory(u32),
-    /// Of the time some task waits for a CPU.
-    WaitsForCpu(u32),
-}
-
 /// A node's own measurement, where it is fresh.
 pub(super) fn fresh<'a>(node: &'a NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<&'a Measured> {
-    node.load.as_ref().filter(|measured| load::is_fresh(measured.at, now, policy))
+    node.load.as_ref().filter(|measured| policy.is_fresh(measured.at, now))
 }
 
 /// Why a node under pressure takes no VM.

@@ -2,7 +2,11 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{RestWhy, SkipWhy, TargetRefusal, Unfit};
+use super::{
+    fit::Unfit,
+    plan::{SkipWhy, TargetRefusal},
+    policy::RestWhy,
+};
 
 impl Display for SkipWhy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -2,8 +2,11 @@
 //!
 //! The work is a number of trials; seed and cooling are fixed, so the same cluster gives the same plan.
 
-use super::{dice::Dice, flow::Flow, level::Rates, pool::Move};
-use crate::planner::load::{self, CPU, MEMORY};
+use super::{dice::Dice, effort::STRETCH, flow::Flow, pool::Move, rates::Rates};
+use crate::planner::{
+    amounts::Dimension::{self, Cpu, Memory},
+    figures,
+};
 
 /// What a set of moves is judged by; the sum is made small.
 #[derive(Clone)]
@@ -158,7 +161,7 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         }
         // Sums of small changes drift; the sets themselves are compared.
         let judged = |flow: &Flow<'_, '_>| {
-            let imbalance = load::imbalance_squared(flow.board, &flow.used);
+            let imbalance = figures::imbalance_squared(flow.board, &flow.used);
             flow.overload() * self.aim.overload + flow.cost * self.aim.cost + imbalance * self.aim.imbalance
         };
         if !self.start.is_sound() || judged(&flow) < judged(&self.start) { flow } else { self.start }
@@ -295,8 +298,8 @@ impl<'a, 'b> Search<'a, 'b, '_> {
 
     fn fullness(&self, node: usize) -> f64 {
         let (facts, used) = (&self.flow.board.nodes[node], &self.flow.used[node]);
-        let of = |r: usize| used[r] as f64 * facts.per_capacity[r];
-        of(MEMORY) + of(CPU)
+        let of = |r: Dimension| used[r] as f64 * facts.per_capacity[r];
+        of(Memory) + of(Cpu)
     }
 
     fn may_add(&self, slot: usize, target: usize) -> bool {
@@ -357,8 +360,8 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             let (a, b) = (&flow.used[from], &flow.used[to]);
             let (here, there) = (flow.arrivals[from], flow.arrivals[to]);
             let (leaving, coming) = (flow.needs_on(slot, from), flow.needs_on(slot, to));
-            let after = flow.wrong(from, &load::minus(*a, leaving), here.saturating_add_signed(left))
-                + flow.wrong(to, &load::plus(*b, coming), there.saturating_add_signed(came));
+            let after = flow.wrong(from, &(*a - leaving), here.saturating_add_signed(left))
+                + flow.wrong(to, &(*b + coming), there.saturating_add_signed(came));
             change += self.aim.overload * (after - flow.wrong(from, a, here) - flow.wrong(to, b, there));
         }
         if self.aim.imbalance > 0.0 {
@@ -367,6 +370,3 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         change
     }
 }
-
-/// Trials between two steps of the temperature.
-const STRETCH: usize = 64;

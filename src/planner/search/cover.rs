@@ -1,11 +1,7 @@
 //! Which VMs must leave one overloaded node: the cheapest set that takes it under its thresholds, by dynamic programming.
 
-use super::flow::Flow;
-use crate::planner::load::RESOURCES;
-
-/// Cells of the table at most: beyond it amounts are rounded (VMs down, needs up), so a cover stays a cover.
-/// 16 384 cells are 128 steps in each of two resources, finer than tariffs are.
-const CELLS_MAX: usize = 16_384;
+use super::{effort::CELLS_MAX, flow::Flow};
+use crate::planner::amounts::Dimension;
 
 /// The price of a move besides its cost: a positive one asks for fewer, larger moves.
 #[derive(Clone, Copy)]
@@ -15,7 +11,7 @@ pub struct Price {
 
 /// One resource of the node that is over.
 struct Axis {
-    resource: usize,
+    resource: Dimension,
     /// Units that must leave.
     need: usize,
     unit: i64,
@@ -46,11 +42,12 @@ pub fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Vec<usize> {
 
 fn axes(flow: &Flow<'_, '_>, node: usize, slots: &[usize]) -> Vec<Axis> {
     let facts = &flow.board.nodes[node];
-    let over: Vec<_> = (0..RESOURCES).filter(|r| flow.used[node][*r] > facts.over[*r]).collect();
-    // The table has two axes; a node is judged by memory and by one of CPU and load.
+    let over: Vec<_> =
+        Dimension::ALL.into_iter().filter(|r| facts.over[*r].is_exceeded_by(flow.used[node][*r])).collect();
+    // The table has two axes; a node is judged by memory and by one of Cpu and load.
     let per_axis = if over.len() > 1 { 127 } else { CELLS_MAX as i64 - 1 };
-    let axis = |&r: &usize| {
-        let excess = flow.used[node][r] - facts.over[r];
+    let axis = |&r: &Dimension| {
+        let excess = facts.over[r].excess(flow.used[node][r]);
         let sizes = slots.iter().map(|slot| flow.pool.class(*slot).needs[r]);
         let grid = sizes.fold(0, gcd).max(1);
         let unit = match units(excess, grid) <= per_axis {

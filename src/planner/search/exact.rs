@@ -5,18 +5,17 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-use super::{Outcome, Purpose, Step, level::Rates};
-use crate::planner::{
-    Strategy,
-    board::{Board, Placement},
-    load,
+use super::{
+    effort::{LOOKS_MAX, NOTHING, PLACEMENTS_MAX},
+    outcome::{self, Outcome},
+    rates::Rates,
 };
-
-/// Placements that may exist at most for a cluster to count as tiny: 4 nodes with 7 movable VMs, 3 with 9.
-const PLACEMENTS_MAX: u64 = 20_000;
-
-/// A placement is kept again when it is reached with fewer steps; so many are looked at in all.
-const LOOKS_MAX: usize = 40_000;
+use crate::planner::{
+    board::{Board, Placement},
+    figures,
+    policy::Strategy,
+    step::{Purpose, Step},
+};
 
 /// Returns the best there is to reach within so many steps, if the cluster is tiny and it beats what is known.
 pub fn search(board: &Board<'_>, steps_max: usize, known: &Outcome) -> Option<Outcome> {
@@ -64,7 +63,7 @@ impl Walk<'_, '_> {
             let here = self.placement(placement);
             let (overload, rest) = self.judged(&here, cost);
             let better = |(o, r, _): (f64, f64, usize)| {
-                overload < o - super::NOTHING || (overload < o + super::NOTHING && rest < r - super::NOTHING)
+                overload < o - NOTHING || (overload < o + NOTHING && rest < r - NOTHING)
             };
             if best.is_none_or(better) {
                 best = Some((overload, rest, self.found.len() - 1));
@@ -105,13 +104,13 @@ impl Walk<'_, '_> {
         let (source, needs) = (here.at[vm], self.board.vms[vm].needs);
         let (node, used) = (&self.board.nodes[source], here.used[source]);
         self.board.policy.strategy == Strategy::Relieve
-            || node.overload(&load::minus(used, needs)) < node.overload(&used)
+            || node.overload(&(used - needs)) < node.overload(&used)
             || self.rates.gain(self.board, &here.used, needs, source, target) > 0.0
     }
 
     fn judged(&self, here: &Placement, cost: u64) -> (f64, f64) {
         let cost = cost as f64 / 1024.0;
-        (load::overload(self.board, here), super::rest(self.board, &here.used, cost))
+        (figures::overload(self.board, here), outcome::rest(self.board, &here.used, cost))
     }
 
     fn step(&self, vm: usize, target: usize) -> Step {

@@ -4,10 +4,7 @@
 //! can run is asked in `order`.
 
 use super::pool::{Move, Pool};
-use crate::planner::{
-    board::{Board, qemu_allows},
-    load::{self, Amounts},
-};
+use crate::planner::{amounts::Amounts, board::Board, node::qemu_allows};
 
 /// The state of a search.
 #[derive(Clone)]
@@ -68,21 +65,20 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     /// Tells whether a node has room for one more VM of the slot.
     fn holds(&self, slot: usize, node: usize) -> bool {
-        let ceiling = &self.board.nodes[node].ceiling;
-        let used = load::plus(self.used[node], self.needs_on(slot, node));
-        used.iter().zip(ceiling).all(|(used, ceiling)| used <= ceiling) && self.seats(slot, node)
+        let used = self.used[node] + self.needs_on(slot, node);
+        !self.board.nodes[node].is_overfilled(&used) && self.seats(slot, node)
     }
 
     /// What a VM of the slot adds to a node.
     pub fn needs_on(&self, slot: usize, node: usize) -> Amounts {
         let needs = self.pool.class(slot).needs;
-        if node == self.pool.slots[slot].node { load::as_at_home(needs) } else { needs }
+        if node == self.pool.slots[slot].node { needs.as_at_home() } else { needs }
     }
 
     /// Tells whether a node has room for one more VM of the slot as far as numbers and anti-affinity go.
     pub fn seats(&self, slot: usize, node: usize) -> bool {
         let class = self.pool.class(slot);
-        self.count[node] < self.board.nodes[node].room
+        !self.board.nodes[node].room.is_reached_by(self.count[node])
             && class.groups.iter().all(|g| self.in_group[node * self.board.groups + usize::from(*g)] == 0)
     }
 
@@ -99,9 +95,9 @@ impl<'a, 'b> Flow<'a, 'b> {
         let facts = &self.board.nodes[home];
         let alone = |g: &u16| self.in_group[home * self.board.groups + usize::from(*g)] <= 1;
         self.arrivals[home] == 0
-            || (self.count[home] <= facts.room
+            || (!facts.room.is_exceeded_by(self.count[home])
                 && self.pool.class(slot).groups.iter().all(alone)
-                && (!fullness_counts || facts.overfilled_by(self.used[home]).is_none()))
+                && (!fullness_counts || !facts.is_overfilled(&self.used[home])))
     }
 
     pub fn add(&mut self, mv: Move) {
@@ -126,8 +122,8 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     fn shift(&mut self, slot: usize, from: usize, to: usize) {
         let class = &self.pool.classes[self.pool.slots[slot].class];
-        self.used[from] = load::minus(self.used[from], self.needs_on(slot, from));
-        self.used[to] = load::plus(self.used[to], self.needs_on(slot, to));
+        self.used[from] = self.used[from] - self.needs_on(slot, from);
+        self.used[to] = self.used[to] + self.needs_on(slot, to);
         self.count[from] -= 1;
         self.count[to] += 1;
         for group in &class.groups {
@@ -145,9 +141,7 @@ impl<'a, 'b> Flow<'a, 'b> {
     /// Tells whether every node that receives ends within its ceilings.
     pub fn is_sound(&self) -> bool {
         let receives = |n: &usize| self.arrivals[*n] > 0;
-        (0..self.used.len())
-            .filter(receives)
-            .all(|n| self.board.nodes[n].overfilled_by(self.used[n]).is_none())
+        (0..self.used.len()).filter(receives).all(|n| !self.board.nodes[n].is_overfilled(&self.used[n]))
     }
 
     /// The overload that is left.

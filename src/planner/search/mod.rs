@@ -7,43 +7,28 @@
 mod anneal;
 mod cover;
 mod dice;
+mod effort;
 mod exact;
 mod flow;
 mod level;
 mod order;
+mod outcome;
 mod pack;
 mod pool;
+mod rates;
 mod relief;
 
+pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
+use effort::ROUNDS_MAX;
 use flow::Flow;
-pub use level::GAIN_MIN as LEVEL_GAIN_MIN;
+use outcome::Outcome;
 use pool::Pool;
 
-use super::{Strategy, board::Board, load};
-
-/// One migration of the search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub vm: usize,
-    pub target: usize,
-    pub purpose: Purpose,
-}
-
-/// What a step is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Relieve,
-    MakeRoom,
-    Level,
-    Drain,
-}
-
-/// Rounds of search at most. A second round goes on from where the first leads to, so that planning again finds
-/// nothing; each one has to gain something, and more than three were never seen.
-const ROUNDS_MAX: usize = 8;
-
-/// Less than this is rounding, not a gain.
-const NOTHING: f64 = 1e-9;
+use super::{
+    board::Board,
+    policy::Strategy,
+    step::{Purpose, Step},
+};
 
 /// Returns the best steps, at most so many, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
@@ -82,41 +67,6 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let best = exact::search(board, steps_max, &best).unwrap_or(best);
     let nothing = Outcome::of(board, Vec::new());
     if best.beats(&nothing) { best.steps } else { Vec::new() }
-}
-
-/// What is compared where the overload is the same: cost, or imbalance with cost at its exchange rate.
-fn rest(board: &Board<'_>, used: &[load::Amounts], cost: f64) -> f64 {
-    match board.policy.strategy {
-        Strategy::Relieve => cost,
-        Strategy::Level => load::imbalance_squared(board, used) + level::gain_min(board) * cost,
-    }
-}
-
-/// Steps with what they reach.
-struct Outcome {
-    steps: Vec<Step>,
-    overload: f64,
-    rest: f64,
-}
-
-impl Outcome {
-    fn of(board: &Board<'_>, steps: Vec<Step>) -> Self {
-        let mut end = board.start();
-        for step in &steps {
-            board.apply(&mut end, step.vm, step.target);
-        }
-        let cost: f64 = steps.iter().map(|step| board.cost(step.vm)).sum();
-        Self { overload: load::overload(board, &end), rest: rest(board, &end.used, cost), steps }
-    }
-
-    fn beats(&self, other: &Self) -> bool {
-        let overload = self.overload - other.overload;
-        overload < -NOTHING || (overload < NOTHING && self.rest < other.rest - NOTHING)
-    }
-
-    fn better(self, other: Self) -> Self {
-        if other.beats(&self) { other } else { self }
-    }
 }
 
 /// Returns steps that empty a node as far as it can be, in the order of execution.

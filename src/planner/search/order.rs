@@ -1,9 +1,11 @@
 //! In which order moves run: the worst overload first, every rule held at every step, those side by side that may.
 
-use super::{Purpose, Step, level::Rates};
+use super::rates::Rates;
 use crate::planner::{
-    board::{Board, Placement, qemu_allows},
-    load,
+    board::{Board, Placement},
+    figures,
+    node::qemu_allows,
+    step::{Purpose, Step},
 };
 
 /// Orders moves of single VMs, parks a VM on a third node where nothing else lets the plan go on, and drops what
@@ -87,7 +89,7 @@ impl Run<'_, '_> {
         let (node, used) = (&self.board.nodes[source], self.placement.used[source]);
         let needs = self.board.vms[step.vm].needs;
         let overload = node.overload(&used);
-        let relief = if overload > 0.0 { overload - node.overload(&load::minus(used, needs)) } else { 0.0 };
+        let relief = if overload > 0.0 { overload - node.overload(&(used - needs)) } else { 0.0 };
         let gain = match step.purpose {
             Purpose::Level => self.rates.gain(self.board, &self.placement.used, needs, source, step.target),
             _ => 0.0,
@@ -174,5 +176,5 @@ pub fn overload_after(board: &Board<'_>, steps: &[Step]) -> Option<f64> {
         }
         board.apply(&mut placement, step.vm, step.target);
     }
-    Some(load::overload(board, &placement))
+    Some(figures::overload(board, &placement))
 }

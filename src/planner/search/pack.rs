@@ -1,7 +1,7 @@
 //! Targets for VMs that must leave: the largest first, each where it fits best.
 
 use super::{flow::Flow, pool::Move};
-use crate::planner::load::{self, RESOURCES};
+use crate::planner::amounts::{Dimension, PerResource};
 
 /// Where a VM goes when several nodes may take it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,10 +14,10 @@ pub enum Taste {
 
 /// Sends one VM of each slot somewhere; returns those that found no place.
 pub fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec<usize> {
-    let scale = mean_ceiling(flow);
+    let scale = per_mean_ceiling(flow);
     let size = |slot: &usize| {
         let needs = flow.pool.class(*slot).needs;
-        (0..RESOURCES).map(|r| needs[r] as f64 * scale[r]).fold(0.0, f64::max)
+        Dimension::ALL.into_iter().map(|r| needs[r] as f64 * scale[r]).fold(0.0, f64::max)
     };
     slots.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.cmp(b)));
     slots.retain(|&slot| match best_target(flow, slot, taste) {
@@ -40,7 +40,7 @@ pub fn best_target(flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usi
         if !flow.fits(slot, target) {
             continue;
         }
-        let fullness = fullness(flow, target, needs);
+        let fullness = flow.board.nodes[target].share_of_ceiling(flow.used[target] + needs);
         let rank = if taste == Taste::Emptiest { fullness } else { -fullness };
         // A QEMU that nobody knows may turn out too old: such a target comes last.
         let unknown = known && flow.board.nodes[target].qemu.is_none();
@@ -51,18 +51,10 @@ pub fn best_target(flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usi
     best.map(|(_, _, target)| target)
 }
 
-/// How far the fullest resource of a node would be filled, as a fraction of its ceiling.
-fn fullness(flow: &Flow<'_, '_>, node: usize, more: load::Amounts) -> f64 {
-    let ceiling = &flow.board.nodes[node].ceiling;
-    let used = load::plus(flow.used[node], more);
-    let counts = (0..RESOURCES).filter(|r| ceiling[*r] != i64::MAX);
-    counts.map(|r| load::share(used[r], ceiling[r].max(1))).fold(0.0, f64::max)
-}
-
-fn mean_ceiling(flow: &Flow<'_, '_>) -> [f64; RESOURCES] {
-    std::array::from_fn(|r| {
-        let ceilings =
-            flow.board.nodes.iter().map(|node| node.ceiling[r]).filter(|c| *c != i64::MAX && *c > 0);
+/// One over the mean ceiling of each resource; 0 where none counts.
+fn per_mean_ceiling(flow: &Flow<'_, '_>) -> PerResource<f64> {
+    PerResource::of(|r| {
+        let ceilings = flow.board.nodes.iter().filter_map(|node| node.ceiling[r].value()).filter(|c| *c > 0);
         let (sum, count) = ceilings.fold((0.0, 0.0), |(sum, count), c| (sum + c as f64, count + 1.0));
         if sum > 0.0 { count / sum } else { 0.0 }
     })

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::planner::{board::Board, load::Amounts};
+use crate::planner::{amounts::Amounts, board::Board};
 
 /// VMs that are alike in everything a plan looks at.
 #[derive(Clone)]

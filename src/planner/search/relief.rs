@@ -3,17 +3,15 @@
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
+    effort::{
+        self, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERLOAD_PRICE, PRICES, RELIEF_END, RELIEF_START, RUNS,
+        RUNS_LIMITED,
+    },
     flow::Flow,
     pack::{self, Taste},
     pool::{Move, Pool},
 };
 use crate::planner::board::Board;
-
-/// Prices of a move that are tried one after the other while a plan has too many of them; in units of cost.
-const PRICES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e4];
-
-/// Overload is so many times dearer than what it costs to remove it, so that removing it always pays.
-const OVERLOAD_PRICE: f64 = 20.0;
 
 /// Returns the best set of at most so many moves.
 pub fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Flow<'a, 'b> {
@@ -61,7 +59,7 @@ fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max
     let mut best = flow.clone();
     let mut idle = 0;
     for seed in 0..runs {
-        let cooling = Cooling { trials, start: START * scale, end: END * scale, seed };
+        let cooling = Cooling { trials, start: RELIEF_START * scale, end: RELIEF_END * scale, seed };
         flow = anneal::anneal(flow, &aim, cooling, moves_max);
         extend(&mut flow, moves_max);
         idle += 1;
@@ -82,7 +80,7 @@ fn aim(flow: &Flow<'_, '_>, overload: f64, bound: f64, moves_max: usize) -> (Aim
     let (cost, imbalance, ceilings) = (flow.cost.max(bound).max(1.0), 0.0, Ceilings::Soft);
     if flow.moves.len() >= moves_max {
         // Every move counts: overload alone, and cost only between sets that leave the same.
-        let relief = (overload - flow.overload()).max(super::NOTHING);
+        let relief = (overload - flow.overload()).max(NOTHING);
         return (
             Aim { overload: 1.0, cost: 1e-4 * relief / cost, imbalance, ceilings },
             LIMITED * relief / moves,
@@ -97,34 +95,17 @@ fn aim(flow: &Flow<'_, '_>, overload: f64, bound: f64, moves_max: usize) -> (Aim
 /// Tells whether one set of moves is better than another: less overload left, or as little at less cost.
 fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
     let overload = one.overload() - other.overload();
-    overload < -super::NOTHING || (overload < super::NOTHING && one.cost < other.cost - super::NOTHING)
+    overload < -NOTHING || (overload < NOTHING && one.cost < other.cost - NOTHING)
 }
-
-/// With a limit the search begins at this part of what a move relieves, for each unit of `START`.
-const LIMITED: f64 = 0.1;
 
 /// Trials of a run, and runs: the fewer moves there may be, the fewer sets there are to look at.
 fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
     let moves = flow.moves.len();
     match moves >= moves_max {
-        true => ((moves * 5000).clamp(100_000, 300_000).min(flow.choices() * 600), 3),
-        false => ((moves * 2000).clamp(300_000, 1_000_000).min(flow.choices() * 600), RUNS),
+        true => (effort::RELIEF_LIMITED.of(moves, flow.choices()), RUNS_LIMITED),
+        false => (effort::RELIEF.of(moves, flow.choices()), RUNS),
     }
 }
-
-/// Temperatures, in mean costs of a move. The search begins so hot that a node may become overloaded again for a
-/// while: in a tight cluster room has to be made first.
-const START: f64 = 3.0;
-const END: f64 = 0.003;
-
-/// Runs of the search at most, each going on from the best of those before.
-const RUNS: u64 = 6;
-
-/// So many runs one after the other without a better set end the search.
-const IDLE_MAX: u64 = 3;
-
-/// Within a percent of what is possible at best, another run is not worth its time.
-const NEAR: f64 = 1.01;
 
 /// For each overloaded node the cheapest cover, and a place for every VM of it as far as there is one; with what the
 /// covers cost together, which no set that clears the overload undercuts.
@@ -148,7 +129,7 @@ fn cut(flow: &mut Flow<'_, '_>, moves_max: usize) {
         let loss = |index: usize| {
             let Move { slot, .. } = flow.moves[index];
             let (node, needs) = (flow.pool.slots[slot].node, flow.pool.class(slot).needs);
-            let with = crate::planner::load::plus(flow.used[node], needs);
+            let with = flow.used[node] + needs;
             flow.board.nodes[node].overload(&with) - flow.overload_of(node)
         };
         let least = (0..flow.moves.len()).min_by(|a, b| loss(*a).total_cmp(&loss(*b)));
@@ -164,10 +145,10 @@ fn extend(flow: &mut Flow<'_, '_>, moves_max: usize) {
         for node in (0..flow.board.nodes.len()).filter(|node| flow.overload_of(*node) > 0.0) {
             for &slot in flow.pool.slots_on[node].iter().filter(|slot| flow.available(**slot)) {
                 let class = flow.pool.class(slot);
-                let left = crate::planner::load::minus(flow.used[node], class.needs);
+                let left = flow.used[node] - class.needs;
                 let relief = flow.overload_of(node) - flow.board.nodes[node].overload(&left);
                 let more = best.is_none_or(|(most, cost, _)| (relief, -class.cost) > (most, -cost));
-                if relief <= super::NOTHING || !more {
+                if relief <= NOTHING || !more {
                     continue;
                 }
                 if let Some(target) = pack::best_target(flow, slot, Taste::Emptiest) {

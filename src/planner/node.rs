@@ -1,0 +1,307 @@
+//! A node prepared for deciding: what it has and holds, its limits, and whether it is open.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    amounts::{
+        Amounts,
+        Dimension::{self, Cpu, InUse, Load, Memory},
+        Limit, MICRO, PerResource, per_threshold, share, signed,
+    },
+    load::{self, NodeLoad},
+    plan::{Fullness, NodeClosed, Resource, TargetRefusal},
+    policy::{Direction, Policy, Threshold},
+    strain::{self, MEMORY_IN_USE_MAX},
+};
+use crate::model::{NodeInfo, NodeState, Snapshot, VmInfo};
+
+/// A node with its limits in the board's units.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub info: &'a NodeInfo,
+    /// What the node has; `None` where that is not known or does not count.
+    pub capacity: PerResource<Option<i64>>,
+    /// What the node holds at the start.
+    pub start: Amounts,
+    /// VMs on it at the start, as the server counts them.
+    pub start_count: i64,
+    /// Above this it is overloaded. Without limit where a resource does not count.
+    pub over: PerResource<Limit>,
+    /// No move fills it further. Without limit where a resource does not count.
+    pub ceiling: PerResource<Limit>,
+    /// How much a unit of each resource weighs in the overload: one over (capacity × overload threshold).
+    pub per_threshold: PerResource<f64>,
+    /// How much of a threshold may be used: 1, or 0 on a node that is to be emptied.
+    pub allowed: f64,
+    /// How much a unit weighs where it is above the ceiling: one over the ceiling.
+    pub per_ceiling: PerResource<f64>,
+    /// How much a unit weighs in the imbalance: one over (capacity × overload threshold). Nothing on a node that takes
+    /// no part in it.
+    pub per_capacity: PerResource<f64>,
+    /// The most memory outside the reserve.
+    pub outside_reserve: Limit,
+    /// The most VMs.
+    pub room: Limit,
+    pub qemu: Option<u32>,
+    pub known: bool,
+    /// Whether measured load stands in for the vCPU ratio.
+    pub by_load: bool,
+    /// When the measured load counts again. It does not while VMs have left a short while ago.
+    pub settles: Option<DateTime<Utc>>,
+    /// Above this the load is over its threshold, whether it counts or not.
+    pub load_limit: Limit,
+    pub source: Result<(), SourceClosed>,
+    pub target: Result<(), TargetRefusal>,
+}
+
+/// Why no VM leaves a node by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SourceClosed {
+    Excluded,
+    Node(NodeClosed),
+}
+
+impl<'a> Node<'a> {
+    /// `residents` are the VMs on it with what they need.
+    pub fn new(
+        info: &'a NodeInfo,
+        (snapshot, policy): (&Snapshot, &Policy),
+        residents: &[(&VmInfo, Amounts)],
+        measured: Option<NodeLoad>,
+        qemu: Option<u32>,
+    ) -> Self {
+        let sums: Amounts = residents.iter().map(|(_, needs)| *needs).sum();
+        let listed = i64::try_from(residents.len()).unwrap_or(i64::MAX);
+        let infos: Vec<_> = residents.iter().map(|(vm, _)| *vm).collect();
+        let in_use = load::memory_in_use(info, &infos, snapshot.taken_at, policy);
+        let memory = info.memory_total.map_or(0, |memory| signed(memory.0));
+        let cores = i64::from(info.cpu_total.unwrap_or(0)) * MICRO;
+        let known = memory > 0 && cores > 0;
+        let has = |amount: i64| (amount > 0).then_some(amount);
+        let cpus = measured.map_or(0, |measured| measured.cpus);
+        let limits = Limits::new(
+            PerResource::new(has(memory), has(cores), has(cpus), has(memory)),
+            policy,
+            |r| match r {
+                Memory => known,
+                Cpu => known && measured.is_none(),
+                Load => known && measured.is_some(),
+                InUse => known && in_use.is_some(),
+            },
+        );
+        let mut over = limits.over();
+        let load_limit = over[Load];
+        if measured.is_some_and(|measured| !measured.persistent || measured.settles.is_some()) {
+            over[Load] = Limit::NONE;
+        }
+        let outside_reserve =
+            Limit::within(memory, 100.0 - policy.memory_reserve_percent.clamp(0.0, 100.0), 100.0);
+        let mut ceiling = limits.ceiling();
+        ceiling[Memory] = ceiling[Memory].min(outside_reserve);
+        let (source, target) = openings(info, known, policy, snapshot.taken_at);
+        Self {
+            info,
+            capacity: limits.capacity,
+            start: Amounts::new(
+                info.memory_used.map_or(sums[Memory], |memory| signed(memory.0)),
+                info.cpu_used.map_or(sums[Cpu], |cpu| i64::from(cpu) * MICRO),
+                measured.map_or(sums[Load], |measured| measured.five),
+                in_use.unwrap_or(0),
+            ),
+            start_count: i64::from(info.vm_count).max(listed),
+            over,
+            ceiling,
+            per_threshold: limits.per_threshold(&over),
+            allowed: 1.0,
+            per_ceiling: PerResource::of(|r| ceiling[r].value().map_or(0.0, |most| 1.0 / most.max(1) as f64)),
+            per_capacity: limits.per_capacity(known && !info.maintenance),
+            outside_reserve,
+            room: info.vm_limit.map_or(Limit::NONE, |limit| Limit::at(i64::from(limit))),
+            qemu,
+            known,
+            by_load: known && measured.is_some(),
+            settles: measured.filter(|measured| measured.persistent).and_then(|measured| measured.settles),
+            load_limit,
+            source,
+            target,
+        }
+    }
+
+    /// How much the node has of a resource; nothing where that is not known.
+    pub fn has(&self, r: Dimension) -> i64 {
+        self.capacity[r].unwrap_or(0)
+    }
+
+    /// Returns which limit of a target that use would break.
+    pub fn overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
+        if self.ceiling[Memory].is_exceeded_by(used[Memory]) {
+            let is_a_reserve = self.outside_reserve.is_exceeded_by(self.has(Memory));
+            let reserve = is_a_reserve && self.outside_reserve.is_exceeded_by(used[Memory]);
+            return Some(if reserve { TargetRefusal::Reserve } else { TargetRefusal::Memory });
+        }
+        if self.ceiling[Cpu].is_exceeded_by(used[Cpu]) {
+            return Some(TargetRefusal::Cpu);
+        }
+        if self.ceiling[Load].is_exceeded_by(used[Load]) {
+            return Some(TargetRefusal::Load);
+        }
+        self.ceiling[InUse].is_exceeded_by(used[InUse]).then_some(TargetRefusal::MemoryInUse)
+    }
+
+    /// Tells whether that use is above one of its ceilings.
+    pub fn is_overfilled(&self, used: &Amounts) -> bool {
+        Dimension::ALL.into_iter().any(|r| self.ceiling[r].is_exceeded_by(used[r]))
+    }
+
+    /// Tells whether that use is over one of the node's thresholds.
+    pub fn is_over(&self, used: &Amounts) -> bool {
+        Dimension::ALL.into_iter().any(|r| self.over[r].is_exceeded_by(used[r]))
+    }
+
+    /// Returns by how much of the thresholds that use exceeds them, summed over the resources.
+    pub fn overload(&self, used: &Amounts) -> f64 {
+        Dimension::ALL.into_iter().map(|r| self.overload_in(r, used[r])).sum()
+    }
+
+    /// Returns by how much of its ceilings that use exceeds them, summed over the resources.
+    pub fn overfill(&self, used: &Amounts) -> f64 {
+        Dimension::ALL.into_iter().map(|r| self.ceiling[r].excess(used[r]) as f64 * self.per_ceiling[r]).sum()
+    }
+
+    /// Returns by how much of its threshold the use of one resource exceeds it.
+    pub fn overload_in(&self, r: Dimension, used: i64) -> f64 {
+        if self.over[r].is_exceeded_by(used) {
+            (used as f64 * self.per_threshold[r] - self.allowed).max(0.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// How far the fullest resource would be filled, as a part of its ceiling.
+    pub fn share_of_ceiling(&self, used: Amounts) -> f64 {
+        let of = |r| Some(share(used[r], self.ceiling[r].value()?.max(1)));
+        Dimension::ALL.into_iter().filter_map(of).fold(0.0, f64::max)
+    }
+
+    pub fn fullness(&self, used: Amounts) -> Fullness {
+        let share = |r: Dimension| share(used[r], self.has(r)) * r.scale();
+        Fullness { cpu: share(Cpu), load: self.by_load.then(|| share(Load)), memory_percent: share(Memory) }
+    }
+
+    /// The resource that a dimension stands for, with its threshold.
+    pub fn threshold(&self, r: Dimension, policy: &Policy) -> (Resource, Threshold) {
+        match r {
+            Memory => (Resource::Memory, policy.memory),
+            Cpu => (Resource::Cpu, policy.cpu),
+            _ => (Resource::Load, policy.load),
+        }
+    }
+}
+
+/// What a node has, with the thresholds that count for it.
+struct Limits {
+    capacity: PerResource<Option<i64>>,
+    thresholds: PerResource<Threshold>,
+    counts: PerResource<bool>,
+}
+
+impl Limits {
+    fn new(
+        capacity: PerResource<Option<i64>>,
+        policy: &Policy,
+        counts: impl FnMut(Dimension) -> bool,
+    ) -> Self {
+        let in_use = Threshold { overload: f64::INFINITY, target: MEMORY_IN_USE_MAX };
+        let thresholds = PerResource::new(policy.memory, policy.cpu, policy.load, in_use);
+        Self { capacity, thresholds, counts: PerResource::of(counts) }
+    }
+
+    fn limit(&self, r: Dimension, level: fn(&Threshold) -> f64) -> Limit {
+        match self.counts[r] {
+            true => Limit::within(self.capacity[r].unwrap_or(0), level(&self.thresholds[r]), r.scale()),
+            false => Limit::NONE,
+        }
+    }
+
+    /// Memory in use never makes a node overloaded.
+    fn over(&self) -> PerResource<Limit> {
+        PerResource::of(|r| match r {
+            InUse => Limit::NONE,
+            r => self.limit(r, |threshold| threshold.overload),
+        })
+    }
+
+    fn ceiling(&self) -> PerResource<Limit> {
+        PerResource::of(|r| self.limit(r, Threshold::ceiling))
+    }
+
+    fn weight(&self, r: Dimension) -> f64 {
+        per_threshold(self.thresholds[r], self.capacity[r].unwrap_or(0), r)
+    }
+
+    fn per_threshold(&self, over: &PerResource<Limit>) -> PerResource<f64> {
+        PerResource::of(|r| over[r].value().map_or(0.0, |_| self.weight(r)))
+    }
+
+    fn per_capacity(&self, takes_part: bool) -> PerResource<f64> {
+        PerResource::of(|r| match r {
+            Memory | Cpu if takes_part => self.weight(r),
+            _ => 0.0,
+        })
+    }
+}
+
+/// Tells whether a VM may go from a QEMU of one rank to another; what is not known does not forbid.
+pub(super) fn qemu_allows(source: Option<u32>, target: Option<u32>) -> bool {
+    match (source, target) {
+        (Some(source), Some(target)) => target >= source,
+        _ => true,
+    }
+}
+
+fn openings(
+    node: &NodeInfo,
+    known: bool,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> (Result<(), SourceClosed>, Result<(), TargetRefusal>) {
+    let excluded = |closed: Direction| {
+        policy.exclusions.iter().any(|exclusion| {
+            exclusion.until.is_none_or(|until| until > now)
+                && (exclusion.direction == closed || exclusion.direction == Direction::Both)
+                && exclusion.node.is_node(node.id, &node.name)
+        })
+    };
+    let closed = |why| Err(SourceClosed::Node(why));
+    let active = node.state == NodeState::Active;
+    let source = match () {
+        () if !active => closed(NodeClosed::State(node.state.clone())),
+        () if excluded(Direction::Source) => Err(SourceClosed::Excluded),
+        () if node.maintenance => closed(NodeClosed::Maintenance),
+        () if !known => closed(NodeClosed::UnknownCapacity),
+        () => Ok(()),
+    };
+    let target = match () {
+        () if node.maintenance => Err(TargetRefusal::Maintenance),
+        () if !active => Err(TargetRefusal::NotActive),
+        () if !node.vm_creation_allowed => Err(TargetRefusal::CreationBlocked),
+        () if !known => Err(TargetRefusal::UnknownCapacity),
+        () if excluded(Direction::Target) => Err(TargetRefusal::Excluded),
+        () => strain::refusal(node, now, policy).map_or(Ok(()), Err),
+    };
+    (source, target)
+}
+
+/// Ranks the QEMU versions of the nodes, equal versions alike; `None` for those without a number.
+pub(super) fn qemu_ranks(nodes: &[&NodeInfo]) -> Vec<Option<u32>> {
+    let known = |node: &&NodeInfo| node.qemu_version.clone().filter(|v| v.compare(v).is_some());
+    let mut versions: Vec<_> = nodes.iter().filter_map(known).collect();
+    versions.sort_by(|a, b| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
+    versions.dedup_by(|a, b| a.compare(b) == Some(std::cmp::Ordering::Equal));
+    let rank = |node: &&NodeInfo| {
+        let own = known(node)?;
+        let place = versions.iter().position(|v| v.compare(&own) == Some(std::cmp::Ordering::Equal))?;
+        u32::try_from(place).ok()
+    };
+    nodes.iter().map(rank).collect()
+}
