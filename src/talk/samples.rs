@@ -168,7 +168,7 @@ pub(crate) fn picture() -> Picture {
         "version": 1, "taken_at": now() - TimeDelta::minutes(3),
         "clusters": [{"id": 1, "name": "msk"}, {"id": 2, "name": "spb"}],
         "nodes": [node(10, "node-001", 1, 53_248), node(11, "node-002", 1, 16_384), node(20, "neva-01", 2, 8192)],
-        "vms": [vm(1000, "web-1", 10, &[]), vm(1001, "web-2", 10, &[]), vm(1002, "db-1", 10, &["snapshots"])],
+        "vms": [vm(1000, "web-1", 10, &[]), vm(1001, "web-2", 10, &[]), vm(1002, "db-1", 10, &["snapshots"]), vm(1003, "neva-01", 20, &[])],
     });
     planned(&text, Policy::default())
 }

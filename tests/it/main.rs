@@ -21,4 +21,5 @@ mod ssh;
 mod ssh_real;
 mod ssh_service;
 mod telegram;
+mod transcripts;
 mod vmmanager;

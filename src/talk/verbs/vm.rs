@@ -92,6 +92,9 @@ pub(super) fn reasons(view: &View, vm: &VmExplained, now: DateTime<Utc>) -> Vec<
 }
 
 fn target_lines(view: &View, vm: &VmExplained) -> Vec<String> {
+    if vm.targets.is_empty() && vm.refusals.is_empty() {
+        return vec![view.say("vm-no-other-node", args![])];
+    }
     if vm.targets.is_empty() {
         return vec![view.say("vm-no-target", args![why = Arg::Html(refusals_by_reason(view, vm))])];
     }
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_vm_is_shown_with_why_it_stays_or_where_it_could_go() {
-        let texts = ["/vm web-1", "/vm 1002", "/vm db-9", "/vm web-11"].map(answers);
+        let texts = ["/vm web-1", "/vm 1002", "/vm neva-01", "/vm db-9", "/vm web-11"].map(answers);
         insta::assert_snapshot!(texts.join("\n"));
     }
 

@@ -309,6 +309,7 @@ vm-movable = { $n ->
     [one] Movable; { $n } node would take it:
    *[other] Movable; { $n } nodes would take it:
 }
+vm-no-other-node = Movable, but there is no other node in its cluster
 vm-no-target = Movable, but no node takes it: { $why }
 
 running-title = { $n ->

@@ -1,0 +1,244 @@
+//! Whole conversations as people see them, one snapshot for each scenario and language: who writes and presses what,
+//! and what the bot's messages say and offer then.
+
+use std::fmt::Write as _;
+
+use vm_balancer::sandbox::{
+    telegram::{ADMIN, OPERATOR, STRANGER, SimMessage, VIEWER},
+    vmmanager::{Fault, World},
+};
+
+use crate::{
+    conversation::{Ctx, Setup, two_clusters, two_overloaded},
+    platform,
+};
+
+/// Both steps of [`two_overloaded`] in one plan.
+const BOTH: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "9"), ("MAX_PARALLEL_MIGRATIONS", "1")];
+
+const DONE: [&str; 2] = ["done:", "(done)"];
+const RUNS: [&str; 2] = ["running since", "идёт с"];
+
+#[tokio::test]
+async fn a_plan_from_the_question_to_the_history() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default().manual()).await;
+        talk.ask(VIEWER, "/status").await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(VIEWER, &plan, ":a").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, RUNS).await;
+        talk.ask(VIEWER, "/running").await;
+        talk.bot.sim.finish_all();
+        talk.becomes(&plan, DONE).await;
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.ask(VIEWER, "/history").await;
+        talk.ask(VIEWER, "/history kvm-01").await;
+        talk.shows("a_plan_from_the_question_to_the_history");
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_is_left_out_stays_where_it_is() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&BOTH)).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":x:").await;
+        let changed = talk.becomes(&plan, ["left out", "исключ"]).await;
+        talk.press(ADMIN, &plan, ":a").await;
+        talk.press(ADMIN, &changed, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.shows("a_migration_that_is_left_out_stays_where_it_is");
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_ends_a_plan_for_everybody() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(ADMIN, &plan, ":r").await;
+        talk.becomes(&plan, ["Rejected by", "Отклонено"]).await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.shows("a_rejection_ends_a_plan_for_everybody");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_plan_is_refreshed_in_its_message() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.minutes_pass(31);
+        talk.press(OPERATOR, &plan, ":a").await;
+        let expired = talk.becomes(&plan, ["Expired at", "Срок вышел"]).await;
+        talk.press(OPERATOR, &expired, ":f").await;
+        talk.becomes(&plan, ["Waits for approval", "Ждёт подтверждения"]).await;
+        talk.shows("an_expired_plan_is_refreshed_in_its_message");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_so_first_and_an_admin_ends_it() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::of(&[("DRY_RUN", "true")])).await;
+        talk.ask(VIEWER, "/dryrun").await;
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.ask(OPERATOR, "/dryrun off").await;
+        talk.ask(ADMIN, "/dryrun off").await;
+        talk.shows("a_dry_run_says_so_first_and_an_admin_ends_it");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_shown_with_its_reason() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        talk.bot.sim.arm(Fault::libvirt_failure());
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ask(VIEWER, "/history").await;
+        talk.shows("a_failure_is_shown_with_its_reason");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_running_migration_end() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&BOTH).manual()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        let running = talk.becomes(&plan, RUNS).await;
+        talk.press(OPERATOR, &running, ":c").await;
+        talk.becomes(&plan, ["■", "■"]).await;
+        talk.bot.sim.finish_all();
+        talk.becomes(&plan, DONE).await;
+        talk.ask(OPERATOR, "/cancel").await;
+        talk.shows("a_stop_lets_the_running_migration_end");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_changed_and_shown() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let texts = [
+            "/exclude kvm-02 target 2h",
+            "/exclude kvm-2",
+            "/exclusions",
+            "/include KVM-02",
+            "/include kvm-02",
+            "/pause 1h30m network works",
+            "/mode",
+            "/status",
+            "/resume",
+            "/resume",
+        ];
+        for text in texts {
+            talk.ask(OPERATOR, text).await;
+        }
+        talk.ask(OPERATOR, "/mode auto").await;
+        talk.ask(ADMIN, "/mode propose").await;
+        talk.shows("settings_are_changed_and_shown");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_learns_why() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_clusters(), Setup::default()).await;
+        talk.ask(STRANGER, "/status").await;
+        talk.ask(VIEWER, "/whoami").await;
+        for text in ["/balance", "/pause", "/dryrun off"] {
+            talk.ask(VIEWER, text).await;
+        }
+        let clusters = talk.ask(OPERATOR, "/balance").await;
+        talk.press(VIEWER, &clusters, "b:2").await;
+        talk.press(STRANGER, &clusters, "b:2").await;
+        talk.shows("who_may_not_learns_why");
+    }
+}
+
+/// A language, and where it stands in a pair of texts.
+type Lang = (&'static str, usize);
+
+const LANGUAGES: [Lang; 2] = [("en", 0), ("ru", 1)];
+
+/// A conversation and what it shows so far.
+struct Talk {
+    bot: Ctx,
+    lang: Lang,
+    lines: String,
+}
+
+impl Talk {
+    async fn start(lang: Lang, world: World, mut setup: Setup) -> Self {
+        setup.variables.push(("VM_BALANCER_LANG", lang.0.to_owned()));
+        let bot = Ctx::with(world, setup).await;
+        platform::until("the first cycle is over", async || {
+            bot.ask_in(ADMIN, ADMIN, "/status")
+                .await
+                .text()
+                .contains(["Last cycle", "Последний цикл"][lang.1])
+        })
+        .await;
+        Self { bot, lang, lines: String::new() }
+    }
+
+    /// Somebody writes, and the bot answers.
+    async fn ask(&mut self, user: i64, text: &str) -> SimMessage {
+        self.line(&format!("{}: {text}", name(user)));
+        let answer = self.bot.ask(user, text).await;
+        self.shown(&answer, "");
+        answer
+    }
+
+    /// Somebody presses the first button whose data has this in it, and the bot answers in passing.
+    async fn press(&mut self, user: i64, shown: &SimMessage, data: &str) {
+        let buttons = shown.buttons.iter().flatten();
+        let button = buttons.into_iter().find(|it| it.data.as_ref().is_some_and(|it| it.contains(data)));
+        let button = button.expect("the button is there");
+        let words = self.bot.press(user, shown, button.data.as_deref().unwrap()).await;
+        self.line(&format!("{} presses [{}] → “{words}”", name(user), button.text));
+    }
+
+    /// A message of the bot changes until it says this, in the language of the conversation.
+    async fn becomes(&mut self, message: &SimMessage, texts: [&str; 2]) -> SimMessage {
+        let changed = self.bot.says(message, texts[self.lang.1]).await;
+        self.shown(&changed, " (edited)");
+        changed
+    }
+
+    fn minutes_pass(&mut self, minutes: i64) {
+        self.bot.minutes_pass(minutes);
+        self.line(&format!("— {minutes} minutes pass —"));
+    }
+
+    fn shown(&mut self, message: &SimMessage, how: &str) {
+        self.line(&format!("balancer{how}:\n{}", message.text()));
+        for row in message.labels() {
+            self.line(&format!("[{}]", row.join("] [")));
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        for (index, line) in text.lines().enumerate() {
+            let indent = if index == 0 && !text.starts_with('[') { "" } else { "    " };
+            writeln!(self.lines, "{}", format!("{indent}{line}").trim_end()).unwrap();
+        }
+    }
+
+    fn shows(self, scenario: &str) {
+        insta::assert_snapshot!(format!("{scenario}_{}", self.lang.0), self.lines);
+    }
+}
+
+fn name(user: i64) -> &'static str {
+    match user {
+        ADMIN => "Anna",
+        OPERATOR => "Oleg",
+        VIEWER => "Vera",
+        _ => "Stan",
+    }
+}
