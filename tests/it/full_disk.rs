@@ -61,8 +61,8 @@ fn what_is_open_at_a_start_on_a_full_disk_is_followed_and_recorded_when_there_is
     assert_eq!(outcomes(&store), [Outcome::Done]);
 }
 
-#[test]
 #[expect(clippy::print_stderr, reason = "who reads the output learns that nothing was shown here")]
+#[test]
 fn a_start_on_a_full_file_system_follows_what_runs_says_so_and_restores_nothing() {
     let dir = TempDir::new().unwrap();
     let small = "mount -t tmpfs -o size=12m none \"$TMPDIR\"";
