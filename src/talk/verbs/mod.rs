@@ -19,6 +19,7 @@ mod start;
 mod status;
 mod vm;
 mod whoami;
+mod why;
 
 pub(super) use balance::refusal;
 pub(super) use cancel::cancel_by_press;
@@ -34,10 +35,11 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 17] = [
+pub(super) static ALL: [&Verb; 18] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
+    &why::VERB,
     &history::VERB,
     &running::VERB,
     &exclusions::VERB,

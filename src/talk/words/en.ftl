@@ -344,6 +344,7 @@ help-help = what you can do, or one command
 help-status = clusters, overloaded nodes, mode, what runs
 help-node = one node: why it is (not) a source or a target
 help-vm = one VM: why it can (not) be moved
+help-why = why a VM or a node is (not) moved, a source, a target
 help-balance = makes a plan and posts it for approval
 help-history = what was moved, newest first
 help-running = what runs now
