@@ -22,7 +22,6 @@ mod search;
 mod settle;
 mod step;
 mod strain;
-mod text;
 
 use crate::model::{ClusterInfo, Snapshot};
 
