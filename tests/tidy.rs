@@ -40,6 +40,11 @@ fn files_of_the_planner_name_only_files_below_them() {
 }
 
 #[test]
+fn every_file_that_the_house_plan_names_exists() {
+    expect_none(missing_files(&read("docs/ARCHITECTURE.md")));
+}
+
+#[test]
 fn deciding_is_pure() {
     expect_none(impure(&rust_files(&["src"])));
 }
@@ -139,6 +144,18 @@ fn a_circle_of_files_is_found() {
     assert_eq!(found("fn f() { super::inner::b::g() }", "use super::super::a;"), 1);
     assert_eq!(found("", "use crate::planner::{Name};"), 1, "a re-export is above the file that uses it");
     assert_eq!(found("#[cfg(test)]\nmod tests {\n    use super::*;\n}", "// use super::super::Name"), 0);
+}
+
+#[test]
+fn a_file_that_is_gone_is_found() {
+    assert_eq!(
+        missing_files("`model/find.rs`, `tests/tidy.rs`, `talk/words/`, `planner::fit`"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        missing_files("see `model/gone.rs` and `gone/`"),
+        ["there is no model/gone.rs", "there is no gone/"]
+    );
 }
 
 #[test]
@@ -305,6 +322,15 @@ fn unused_permissions(files: &[File], allowed: &BTreeMap<String, BTreeSet<String
 fn described_rooms(text: &str) -> Vec<String> {
     let rooms = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
     rooms.map(|(room, _)| room.to_owned()).collect()
+}
+
+/// The files and folders between backticks that are neither in `src` nor in the repository itself.
+fn missing_files(text: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths = quoted.filter(|word| word.ends_with(".rs") || word.ends_with(".ftl") || word.ends_with('/'));
+    let paths = paths.filter(|path| !path.starts_with('.') && *path != "/");
+    let missing = paths.filter(|path| !root().join("src").join(path).exists() && !root().join(path).exists());
+    missing.map(|path| format!("there is no {path}")).collect()
 }
 
 /// The rooms that a text names: what follows each `crate::`, or stands at the top of the braces behind it.
