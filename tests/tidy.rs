@@ -223,7 +223,7 @@ fn a_text_without_a_use_and_a_use_without_a_text_are_found() {
 fn a_promise_without_a_test_is_found() {
     let files = [File::of(
         "tests/it/a.rs",
-        "#[tokio::test]\nasync fn it_holds() {}\n#[test]\nfn it_holds_too() {}\nfn helps() {}",
+        "#[tokio::test]\nasync fn it_holds() {}\n#[test]\n#[expect(x)]\nfn it_holds_too() {}\nfn helps() {}",
     )];
     let found = |shown: &str| unproven(&format!("### It holds\n\nBecause it does.\n\n{shown}"), &files).len();
     assert_eq!(found("* `it::a::it_holds`\n* `a::it_holds_too`"), 0);
@@ -569,7 +569,8 @@ fn exists(test: &str, files: &[File]) -> bool {
         let lines: Vec<_> = file.text.lines().map(str::trim_start).collect();
         let is_it = |line: &str| line.trim_start_matches("async ").starts_with(&format!("fn {name}("));
         let is_test = |line: &str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
-        lines.windows(2).any(|pair| is_test(pair[0]) && is_it(pair[1]))
+        let marks = |at: usize| lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+        (0..lines.len()).any(|at| is_it(lines[at]) && marks(at).any(|line| is_test(line)))
     })
 }
 
