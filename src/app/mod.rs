@@ -82,6 +82,7 @@ pub struct App {
     chat: Option<telegram::Bot>,
     handle: Handle,
     control: Control,
+    api: VmManagerApi,
     store: Store,
     clock: Clock,
     events: Events,
@@ -114,6 +115,7 @@ impl App {
         let control = Control::open(&config.data_dir).await?;
         let events = Events::new();
         let balancer = joined(config, LOAD_READINGS, store.clone(), events.clone(), clock.clone(), pace)?;
+        let api = balancer.parts().api.clone();
         let (scheduler, handle) = Scheduler::new(config.scheduler_settings(), balancer);
         let chat = match chat {
             Some(settings) => Some(telegram::Bot::new(
@@ -125,7 +127,7 @@ impl App {
             )?),
             None => None,
         };
-        Ok(Self { scheduler, chat, handle, control, store, clock, events })
+        Ok(Self { scheduler, chat, handle, control, api, store, clock, events })
     }
 
     /// Returns the way to the scheduler.
@@ -154,7 +156,7 @@ impl App {
 
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { scheduler, chat, handle, control, store, clock, events: _ } = self;
+        let Self { scheduler, chat, handle, control, api, store, clock, events: _ } = self;
         let mut parts = JoinSet::new();
         parts.spawn(scheduler.run(shutdown.clone()));
         if let Some(chat) = chat {
@@ -168,7 +170,7 @@ impl App {
             // No part ends by itself: without one of them the rest is no bot.
             shutdown.cancel();
         }
-        store.export_aside(clock.now()).await;
+        tokio::join!(store.export_aside(clock.now()), api.log_out());
     }
 }
 

@@ -259,7 +259,9 @@ async fn once(
     confirm_restored(args, &store, clock).await?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
     let stop = stop_at_signals()?;
-    let cycle = balancer.run_once(&stop).await?;
+    let cycle = balancer.run_once(&stop).await;
+    balancer.parts().api.log_out().await;
+    let cycle = cycle?;
     let words = Words::english();
     for (cluster, why) in &cycle.not_carried_out {
         let why = match why {
@@ -338,7 +340,9 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
     let scratch = Scratch::beside(&data_dir)?;
     let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
     let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
-    let picture = balancer.look().await?;
+    let picture = balancer.look().await;
+    balancer.parts().api.log_out().await;
+    let picture = picture?;
     Ok((Snapshot::clone(&picture.snapshot), Policy::clone(&picture.policy)))
 }
 

@@ -239,7 +239,8 @@ impl VmManagerApi {
         Ok(texts.and_then(|texts| texts.into_values().next()))
     }
 
-    /// Ends the session; a long-lived token is left alone. Never fails: sessions also end by themselves.
+    /// Ends the session within two seconds; a long-lived token is left alone. Never fails: sessions also end by
+    /// themselves.
     pub async fn log_out(&self) {
         self.transport().log_out().await;
     }

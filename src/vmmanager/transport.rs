@@ -23,6 +23,9 @@ const BODY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 const LOGIN: &str = "/auth/v4/public/token";
 
+/// How long the end of a session is waited for: the program's own end waits with it.
+const LOG_OUT_MAX: Duration = Duration::from_secs(2);
+
 /// A secret shorter than this would be struck out of every other word.
 const SCRUBBED_CHARS_MIN: usize = 4;
 
@@ -212,8 +215,15 @@ impl Transport {
         }
     }
 
-    /// Gives up the session, so that it does not stay behind on the server.
+    /// Gives up the session, so that it does not stay behind on the server. Waits for it no longer than
+    /// [`LOG_OUT_MAX`].
     pub async fn log_out(&self) {
+        if tokio::time::timeout(LOG_OUT_MAX, self.close_session()).await.is_err() {
+            tracing::debug!("the session was not closed in time and will expire");
+        }
+    }
+
+    async fn close_session(&self) {
         let token = self.session.lock().await.token.take();
         let (Some(token), Credentials::Password { .. }) = (token, &self.credentials) else { return };
         let path = format!("/auth/v4/token/{}", token.secret.expose_secret());

@@ -205,6 +205,31 @@ async fn the_bot_ends_well_when_it_is_asked_to() {
 }
 
 #[tokio::test]
+async fn no_way_of_running_leaves_a_session_behind() {
+    let place = Place::with_vmmanager().await;
+    let before = place.sim().session_count();
+    for (runs, line) in ["plan", "snapshot", "--once", "check"].into_iter().enumerate() {
+        place.run(line).await;
+        assert_eq!(place.sim().count_requests("POST /auth/v4/public/token"), runs + 1, "{line} logs in");
+        assert_eq!(place.sim().count_requests("DELETE /auth/v4/token/"), runs + 1, "{line} logs out");
+        assert_eq!(place.sim().session_count(), before, "{line}");
+    }
+    let mut bot = place.bot("BALANCE_MODE=auto\n").await;
+    until("it has logged in", async || place.sim().session_count() > before).await;
+    stop(&mut bot).await;
+    assert_eq!(place.sim().session_count(), before);
+}
+
+#[tokio::test]
+async fn with_a_long_lived_token_nobody_is_logged_out() {
+    let place = Place::with_vmmanager().await;
+    let token = place.sim().options().token;
+    place.write(".env", &format!("VMMANAGER_HOST={}\nVMMANAGER_TOKEN={token}\n", place.sim().url()));
+    let told = place.run("plan").await;
+    assert_eq!((told.status, place.sim().count_requests("/auth/")), (0, 0), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_bot_that_was_killed_leaves_nothing_in_the_way() {
     let place = Place::with_vmmanager().await;
     let mut bot = place.bot("BALANCE_MODE=off\n").await;

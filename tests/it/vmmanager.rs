@@ -277,6 +277,17 @@ async fn a_session_is_closed_at_the_end() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_holds_up_the_end_of_a_session_for_seconds_only() {
+    let sim = start(World::small()).await;
+    let api = client(&sim);
+    look(&api).await.unwrap();
+    sim.switch_on(Fault::Slow { millis: 60_000 });
+    let began = std::time::Instant::now();
+    api.log_out().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_server_older_than_2024_is_named_as_such() {
     let sim = start(World::small()).await;
     sim.switch_on(Fault::Status { status: 404 });
