@@ -1,5 +1,16 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
 //!
+//! The program is made of these parts, which other programs can use too:
+//!
+//! ```
+//! use vm_balancer::{
+//!     ClusterInfo, NodeInfo, SshMonitor, TelegramNotifier, VmBalancer, VmInfo, VmManagerApi, check, plan,
+//! };
+//! # fn used(_: (ClusterInfo, NodeInfo, SshMonitor, TelegramNotifier, VmBalancer, VmInfo, VmManagerApi)) {}
+//! ```
+//!
+//! [`plan`] decides and [`check`] replays what it decided, both on a [`model::Snapshot`].
+//!
 //! ```text
 //! VMmanager API ─┐                                       ┌─> store: plans, journal, history, settings
 //! SSH to nodes ──┴─> Snapshot ──> plan() ──> Plan ──> executor ──> VMmanager API
@@ -8,24 +19,88 @@
 //!                     chat ─> Command ─> Handle ─> scheduler / balancer
 //! ```
 
-pub mod app;
-pub mod balancer;
-pub mod causes;
-pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod control;
 pub mod event;
-pub mod executor;
-pub mod eyes;
 pub mod model;
 pub mod planner;
-pub mod rules;
+
+#[doc(hidden)]
+pub mod cli;
 #[cfg(feature = "sandbox")]
+#[doc(hidden)]
 pub mod sandbox;
+
+// Tests and benches look into these rooms, with the feature `internals`; nobody else does.
+#[cfg(not(feature = "internals"))]
+mod app;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod app;
+#[cfg(not(feature = "internals"))]
+mod balancer;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod balancer;
+#[cfg(not(feature = "internals"))]
+mod causes;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod causes;
+#[cfg(not(feature = "internals"))]
+mod control;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod control;
+#[cfg(not(feature = "internals"))]
+mod executor;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod executor;
+#[cfg(not(feature = "internals"))]
+mod eyes;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod eyes;
+#[cfg(not(feature = "internals"))]
+mod rules;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod rules;
+#[cfg(not(feature = "internals"))]
+mod scheduler;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod scheduler;
+#[cfg(not(feature = "internals"))]
+mod ssh;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod ssh;
+#[cfg(not(feature = "internals"))]
+mod store;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod store;
+#[cfg(not(feature = "internals"))]
+mod talk;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod talk;
+#[cfg(not(feature = "internals"))]
+mod telegram;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod telegram;
+#[cfg(not(feature = "internals"))]
+mod vmmanager;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod vmmanager;
+
+pub use balancer::VmBalancer;
+pub use model::{ClusterInfo, NodeInfo, VmInfo};
+pub use planner::{check, plan};
+pub use ssh::SshMonitor;
+pub use telegram::TelegramNotifier;
+pub use vmmanager::VmManagerApi;

@@ -85,7 +85,6 @@ pub struct App {
     api: VmManagerApi,
     store: Store,
     clock: Clock,
-    events: Events,
 }
 
 impl App {
@@ -127,10 +126,11 @@ impl App {
             )?),
             None => None,
         };
-        Ok(Self { scheduler, chat, handle, control, api, store, clock, events })
+        Ok(Self { scheduler, chat, handle, control, api, store, clock })
     }
 
     /// Returns the way to the scheduler.
+    #[cfg(feature = "internals")]
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -142,21 +142,9 @@ impl App {
         &self.store
     }
 
-    /// Returns where parts say what happens.
-    #[must_use]
-    pub fn events(&self) -> &Events {
-        &self.events
-    }
-
-    /// Returns the clock that all parts share.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { scheduler, chat, handle, control, api, store, clock, events: _ } = self;
+        let Self { scheduler, chat, handle, control, api, store, clock } = self;
         let mut parts = JoinSet::new();
         parts.spawn(scheduler.run(shutdown.clone()));
         if let Some(chat) = chat {

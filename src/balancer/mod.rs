@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-pub use once::{CycleReport, NotCarriedOut};
+pub use once::NotCarriedOut;
 
 use crate::{
     clock::Clock,

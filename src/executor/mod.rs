@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use carry::Carried;
 pub use ledger::Ledger;
-pub use reconcile::LeftOpen;
 pub use watch::Watcher;
 
 use crate::{eyes::Eyes, rules::Rules, vmmanager::Orders};

@@ -31,7 +31,7 @@ pub use crate::balancer::Picture;
 use crate::{balancer::VmBalancer, model::ProposalId, store::Mode};
 use handle::Request;
 pub use handle::{Approved, Balanced, Change, Changed, Handle, LastCycle, Refused, Status};
-pub use windows::{NotAWindow, Windows};
+pub use windows::Windows;
 
 /// Requests that wait while the loop hands out another; people type slower.
 const REQUESTS_MAX: usize = 64;

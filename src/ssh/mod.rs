@@ -24,11 +24,10 @@ mod testing;
 pub use failure::{Phase, SshError, SshFailure};
 pub use host_keys::{Known, KnownLine};
 pub use monitor::{HostKeyAlarm, Probe, Round, SshMonitor};
+#[cfg(feature = "internals")]
 pub use parse::Unreadable;
-pub use reading::{DomainUse, Reading};
-pub use settings::{
-    BadHostPort, HostKeyCheck, HostPort, KEEPALIVE_INTERVAL, KeyFile, PARALLEL_MAX, Settings,
-};
+pub use reading::Reading;
+pub use settings::{HostKeyCheck, HostPort, KEEPALIVE_INTERVAL, KeyFile, PARALLEL_MAX, Settings};
 
 use crate::model::NodeInfo;
 

@@ -69,11 +69,10 @@ pub enum HostKeyCheck {
 /// ```
 /// use vm_balancer::ssh::HostPort;
 ///
-/// let mapped: HostPort = "gw.example.com:2201".parse()?;
+/// let mapped: HostPort = "gw.example.com:2201".parse().unwrap();
 /// assert_eq!((mapped.host.as_str(), mapped.port), ("gw.example.com", Some(2201)));
-/// let v6: HostPort = "2001:db8::5".parse()?;
+/// let v6: HostPort = "2001:db8::5".parse().unwrap();
 /// assert_eq!((v6.host.as_str(), v6.port), ("2001:db8::5", None));
-/// # Ok::<(), vm_balancer::ssh::BadHostPort>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {

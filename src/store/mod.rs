@@ -41,7 +41,6 @@ pub use ending::Ending;
 pub use error::StoreError;
 pub use folder::make_private;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
-pub use kept::Keep;
 pub use open::Restored;
 pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};

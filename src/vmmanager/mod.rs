@@ -13,11 +13,13 @@ mod trace;
 mod transport;
 mod wire;
 
-pub use client::{VmManagerApi, VmPlace, Who};
+pub use client::VmManagerApi;
 pub use error::{ApiError, OrderError};
 pub use look::{Look, RunningMigration};
 pub use orders::{Ordered, Orders};
-pub use settings::{Credentials, Patience, Settings, Timing};
-pub use task::{FormTarget, History, HistoryEntry, TaskInfo, TaskStatus};
-pub use trace::{Found, Order, Progress, TaskState};
+pub use settings::{Credentials, Settings, Timing};
+#[cfg(feature = "internals")]
+pub use task::TaskInfo;
+pub use task::TaskStatus;
+pub use trace::{Found, Order, TaskState};
 pub use transport::is_loopback;
