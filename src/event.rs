@@ -55,6 +55,8 @@ pub enum Alert {
         #[serde(default)]
         switches: KnownSwitches,
     },
+    /// The clock of this machine jumped by minutes or more; `before` is what it should have shown.
+    ClockJumped { before: DateTime<Utc>, after: DateTime<Utc> },
     /// The store cannot be written, e.g. because the disk is full. Nothing is ordered until it can.
     StoreTrouble { since: DateTime<Utc>, why: StoreFailure },
     /// Another program reads the updates of the same bot.
@@ -97,6 +99,7 @@ impl Alert {
             Self::ClusterStopped { cluster, .. } => format!("cluster-stopped-{cluster}"),
             Self::HostKeyChanged { node, .. } => format!("host-key-{node}"),
             Self::StoreRestored { .. } => "restored".into(),
+            Self::ClockJumped { .. } => "clock".into(),
             Self::StoreTrouble { .. } => "store".into(),
             Self::SecondPoller { .. } => "second-poller".into(),
         }

@@ -79,7 +79,7 @@ impl Rules {
         policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
         // The oldest reading that counts must have seen whatever ended before these.
         let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
-        policy.recent_moves = self.store.moves_since(now - unseen)?;
+        policy.recent_moves = self.store.moves_since(now - unseen, now)?;
         Ok(policy)
     }
 
@@ -149,7 +149,7 @@ impl Rules {
         settings: &ChatSettings,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let failures = self.store.failures_since(counted_from(settings, now - NODE_WINDOW * 2))?;
+        let failures = self.store.failures_since(counted_from(settings, now - NODE_WINDOW * 2, now), now)?;
         let before: Vec<_> = failures.iter().filter(|failed| failed.id != entry.id).cloned().collect();
         let was_out: BTreeSet<_> = failing(&before, now).into_iter().map(|node| node.node).collect();
         for node in failing(&failures, now).into_iter().filter(|node| !was_out.contains(&node.node)) {
@@ -167,7 +167,7 @@ impl Rules {
         settings: &ChatSettings,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let failures = self.store.failures_since(counted_from(settings, now - CLUSTER_WINDOW))?;
+        let failures = self.store.failures_since(counted_from(settings, now - CLUSTER_WINDOW, now), now)?;
         let here = failures.iter().filter(|failed| failed.cluster == entry.cluster).count();
         if here < CLUSTER_FAILURES || settings.stopped_clusters.contains(&entry.cluster) {
             return Ok(());
@@ -183,7 +183,7 @@ impl Rules {
     }
 
     fn failing(&self, settings: &ChatSettings, now: DateTime<Utc>) -> Result<Vec<Exclusion>, StoreError> {
-        let failures = self.store.failures_since(counted_from(settings, now - NODE_WINDOW * 2))?;
+        let failures = self.store.failures_since(counted_from(settings, now - NODE_WINDOW * 2, now), now)?;
         Ok(failing(&failures, now)
             .into_iter()
             .map(|node| Exclusion {
@@ -201,6 +201,8 @@ fn failing(failures: &[JournalEntry], now: DateTime<Utc>) -> Vec<FailingNode> {
 }
 
 /// What was forgiven does not count.
-fn counted_from(settings: &ChatSettings, since: DateTime<Utc>) -> DateTime<Utc> {
-    settings.failures_forgiven_at.map_or(since, |forgiven| forgiven.max(since))
+fn counted_from(settings: &ChatSettings, since: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    // A moment to come was written while the clock was ahead.
+    let forgiven = settings.failures_forgiven_at.filter(|forgiven| *forgiven <= now);
+    forgiven.map_or(since, |forgiven| forgiven.max(since))
 }

@@ -4,7 +4,7 @@
 //! Knows no chat: what it did is in the store, and each change is followed by an [`Event`](crate::event::Event).
 //!
 //! `core` joins the parts: `sight` has the newest picture, `switches` what people may change, `proposals` the records,
-//! `runs` carries out, `cycle` decides by the schedule, `upkeep` looks after the store.
+//! `runs` carries out, `cycle` decides by the schedule, `upkeep` looks after the store and the clock.
 
 mod core;
 mod cycle;
@@ -116,6 +116,7 @@ impl Scheduler {
                     }
                 }
                 _ = expiry.tick() => {
+                    self.core.upkeep.check_clock();
                     self.core.upkeep.look_after_store();
                     self.core.proposals.expire();
                 }
@@ -128,6 +129,7 @@ impl Scheduler {
     /// Before anything else is ordered: what the last process left open is known, and looked after.
     async fn take_over(&self, work: &mut JoinSet<Left>) {
         self.core.upkeep.report_restore();
+        self.core.upkeep.check_clock();
         let watcher = self.core.runs.watcher();
         let Some(left) = watcher.left_open_at_last().await else { return };
         for entry in left.entries.clone() {

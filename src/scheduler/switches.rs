@@ -122,7 +122,7 @@ impl Switches {
         let settings = self.store().settings()?;
         let forgiven = settings.failures_forgiven_at;
         let nothing_failed =
-            self.store().failures_since(forgiven.unwrap_or(chrono::DateTime::UNIX_EPOCH))?.is_empty();
+            self.store().failures_since(forgiven.unwrap_or(chrono::DateTime::UNIX_EPOCH), now)?.is_empty();
         let is_so = settings.pause.is_none()
             && settings.stopped_clusters.is_empty()
             && !(settings.restored_unconfirmed && confirms_restored)

@@ -74,6 +74,10 @@ impl Store {
     /// one may take days.
     const LONGEST_MIGRATION: TimeDelta = TimeDelta::days(14);
 
+    /// So many entries that are too old, one after the other, are the end of what is recent. A wrong clock lasts for
+    /// days at most, and with it hardly anything is moved; to read these takes a few milliseconds.
+    const OLD_IN_A_ROW: usize = 1000;
+
     /// An open migration has no end yet; its VM rests at least this long from any look.
     const IN_FLIGHT_REST: TimeDelta = TimeDelta::days(1);
 
@@ -206,7 +210,7 @@ impl Store {
         failure_cooldown: TimeDelta,
     ) -> Result<BTreeMap<VmId, Rest>, StoreError> {
         let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
-        for entry in self.since(now - cooldown.max(failure_cooldown))? {
+        for entry in self.since(now - cooldown.max(failure_cooldown), now)? {
             let Some(rest) = rest(&entry, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
                 continue;
             };
@@ -222,31 +226,43 @@ impl Store {
         Ok(rests)
     }
 
-    /// Returns the migrations that were done after `since`, oldest first.
+    /// Returns the migrations that were done after `since`, oldest first, with ends as [`Self::failures_since`] has
+    /// them.
     ///
     /// # Errors
     ///
     /// Says what the disk said.
-    pub fn moves_since(&self, since: DateTime<Utc>) -> Result<Vec<RecentMove>, StoreError> {
+    pub fn moves_since(
+        &self,
+        since: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<RecentMove>, StoreError> {
         let recent = |entry: JournalEntry| match entry.outcome() {
             Some((Outcome::Done, ended)) if ended > since => {
                 Some(RecentMove { vm: entry.vm, source: entry.source, target: entry.target, ended })
             }
             _ => None,
         };
-        let mut moves: Vec<_> = self.since(since)?.into_iter().filter_map(recent).collect();
+        let mut moves: Vec<_> = self.since(since, now)?.into_iter().filter_map(recent).collect();
         moves.sort_by_key(|recent| (recent.ended, recent.vm));
         Ok(moves)
     }
 
     /// Returns the migrations that failed after `since`, oldest first. Only an outcome `failed` counts.
     ///
+    /// Where the clock was wrong when an entry ended, its end is put right by its number: it is not before the
+    /// intent of an older entry, and not after `now`.
+    ///
     /// # Errors
     ///
     /// Says what the disk said.
-    pub fn failures_since(&self, since: DateTime<Utc>) -> Result<Vec<JournalEntry>, StoreError> {
+    pub fn failures_since(
+        &self,
+        since: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
         let mut failed: Vec<_> = self
-            .since(since)?
+            .since(since, now)?
             .into_iter()
             .filter(|entry| entry.outcome().is_some_and(|(how, at)| how == Outcome::Failed && at > since))
             .collect();
@@ -254,14 +270,40 @@ impl Store {
         Ok(failed)
     }
 
-    /// Closed entries that may have ended after `since`; a few older ones are among them.
-    fn since(&self, since: DateTime<Utc>) -> Result<Vec<JournalEntry>, StoreError> {
+    /// Closed entries that may have ended after `since`, newest first; a few older ones are among them.
+    ///
+    /// The search ends by number, since an entry that was written while the clock was wrong says nothing of those
+    /// before it.
+    fn since(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<JournalEntry>, StoreError> {
         let horizon = since - Self::LONGEST_MIGRATION;
-        let recent = |row: &Result<JournalEntry, StoreError>| {
-            row.as_ref().map_or(true, |entry| entry.intended_at >= horizon)
-        };
-        let rows: Result<Vec<_>, _> = self.files()?.journal.newest().take_while(recent).collect();
-        Ok(rows?.into_iter().filter(|entry| entry.outcome().is_some()).collect())
+        let mut old_in_a_row = 0;
+        let mut found = Vec::new();
+        for entry in self.files()?.journal.newest() {
+            let entry = entry?;
+            let is_old = entry.intended_at < horizon && entry.outcome().is_none_or(|(_, at)| at < since);
+            old_in_a_row = if is_old { old_in_a_row + 1 } else { 0 };
+            found.push(entry);
+            if old_in_a_row == Self::OLD_IN_A_ROW {
+                break;
+            }
+        }
+        correct_ends(&mut found, now);
+        found.retain(|entry| entry.outcome().is_some());
+        Ok(found)
+    }
+
+    /// Returns the newest time that any record was written at, as far as the newest record of each kind tells.
+    ///
+    /// # Errors
+    ///
+    /// Says what the disk said.
+    pub fn newest_time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let files = self.files()?;
+        let entry = files.journal.newest().next().transpose()?;
+        let entry = entry.map(|entry| entry.outcome().map_or(entry.intended_at, |(_, at)| at));
+        let audited = files.audit.newest().next().transpose()?.map(|entry| entry.at);
+        let proposed = files.proposals.newest().next().transpose()?.map(|proposal| proposal.created_at);
+        Ok(entry.max(audited).max(proposed))
     }
 
     fn change_entry(
@@ -309,6 +351,33 @@ impl Store {
             });
             done.map_err(plain)
         })
+    }
+}
+
+/// Puts ends right that were written while the clock was wrong. `entries` are newest first.
+///
+/// Numbers are given at the intent, so an entry ends after its own intent and those of all before it. An end that is still to
+/// come was written while the clock was ahead: the entry's own intent and the next one are the best that is known.
+fn correct_ends(entries: &mut [JournalEntry], now: DateTime<Utc>) {
+    let mut next_intent = now;
+    for entry in entries.iter_mut() {
+        if let JournalState::Closed { at, .. } = &mut entry.state
+            && *at > now
+        {
+            *at = next_intent;
+        }
+        if entry.intended_at <= now {
+            next_intent = entry.intended_at;
+        }
+    }
+    let mut last_intent = DateTime::<Utc>::MIN_UTC;
+    for entry in entries.iter_mut().rev() {
+        if entry.intended_at <= now {
+            last_intent = last_intent.max(entry.intended_at);
+        }
+        if let JournalState::Closed { at, .. } = &mut entry.state {
+            *at = last_intent.max(*at);
+        }
     }
 }
 

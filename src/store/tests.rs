@@ -166,7 +166,7 @@ fn three_failures_within_an_hour_take_a_node_out_for_an_hour() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let failing = |minutes| {
-        let failures = store.failures_since(at(minutes) - TimeDelta::hours(2)).unwrap();
+        let failures = store.failures_since(at(minutes) - TimeDelta::hours(2), at(minutes)).unwrap();
         let nodes = failing_nodes(&failures, 3, TimeDelta::hours(1), at(minutes));
         nodes.into_iter().map(|node| (node.node, node.failures, node.until)).collect::<Vec<_>>()
     };
@@ -179,6 +179,51 @@ fn three_failures_within_an_hour_take_a_node_out_for_an_hour() {
     assert_eq!(failing(30), out);
     assert_eq!(failing(89), out);
     assert_eq!(failing(90), []);
+}
+
+#[test]
+fn an_entry_of_a_wrong_clock_hides_nothing_and_rests_like_any_other() {
+    let forty_days = 40 * 24 * 60;
+    // Back, far back, and ahead: by hand, by a dead battery, by another zone.
+    for wrong in [-forty_days, -30 * 365 * 24 * 60, 365 * 24 * 60] {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let moved = |vm, intended, outcome, end| {
+            let intent = Intent { intended_at: at(intended), ..intent(ProposalId(1), vm) };
+            let entry = store.intend(intent).unwrap();
+            store.close(entry.id, outcome, None, at(end)).unwrap();
+        };
+        moved(1, 0, Outcome::Failed, 1);
+        moved(2, 2, Outcome::Done, 3);
+        moved(3, wrong + 4, Outcome::Failed, wrong + 5);
+        // Its end was seen when the clock was right again, or when it was wrong.
+        moved(4, wrong + 6, Outcome::Done, 7);
+        moved(5, 8, Outcome::Failed, wrong + 9);
+        moved(6, 10, Outcome::Done, 11);
+        let rests = |minutes| {
+            let rests = store.rests(at(minutes), TimeDelta::hours(1), TimeDelta::days(1)).unwrap();
+            rests.into_keys().map(|vm| vm.0).collect::<Vec<_>>()
+        };
+        assert_eq!(rests(12), [1, 2, 3, 4, 5, 6], "{wrong}");
+        assert_eq!(rests(90), [1, 3, 5], "a year ahead is no rest for a year: {wrong}");
+        assert_eq!(rests(24 * 60 + 30), [0; 0], "{wrong}");
+        let failures = store.failures_since(at(-60), at(12)).unwrap();
+        assert_eq!(failures.iter().map(|entry| entry.vm.0).collect::<Vec<_>>(), [1, 3, 5], "{wrong}");
+        assert_eq!(failing_nodes(&failures, 3, TimeDelta::hours(1), at(12)).len(), 2, "{wrong}");
+        let moves = store.moves_since(at(-60), at(12)).unwrap();
+        assert_eq!(moves.iter().map(|recent| recent.vm.0).collect::<Vec<_>>(), [2, 4, 6], "{wrong}");
+    }
+}
+
+#[test]
+fn the_newest_time_is_that_of_the_newest_record_of_any_kind() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.newest_time().unwrap(), None);
+    ended(&store, 1, Outcome::Done, at(5));
+    store.audit(&AuditEntry::new(at(7), None, "noise", "")).unwrap();
+    proposed(&store, draft(1));
+    assert_eq!(store.newest_time().unwrap(), Some(at(7)));
 }
 
 #[test]
@@ -306,9 +351,12 @@ fn a_torn_end_never_goes_unnoticed_whatever_it_held() {
             assert!(store.restored().unwrap().is_some());
         } else {
             assert_eq!(store.settings().unwrap(), settings, "{damage:?} {lost}");
-            assert_eq!(store.failures_since(at(-1)).unwrap(), failures, "{damage:?} {lost}");
+            assert_eq!(store.failures_since(at(-1), at(9)).unwrap(), failures, "{damage:?} {lost}");
         }
-        assert!(store.failures_since(at(-1)).unwrap().len() >= 20, "the export has these: {damage:?} {lost}");
+        assert!(
+            store.failures_since(at(-1), at(9)).unwrap().len() >= 20,
+            "the export has these: {damage:?} {lost}"
+        );
         // The next start does not find it damaged again, and its export has no less than the one before.
         store.export(at(10)).unwrap();
         let before = store.settings().unwrap();
@@ -329,7 +377,7 @@ fn a_store_that_is_ahead_of_what_was_noted_beside_it_is_whole() {
         fs::write(dir.path().join("inflight.json"), beside).unwrap();
         let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
         assert_eq!(store.settings().unwrap(), settings);
-        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+        assert_eq!(store.failures_since(at(-1), at(9)).unwrap(), failures);
     }
 }
 
@@ -474,12 +522,12 @@ fn snapshots_that_sled_did_not_finish_need_no_restore() {
         fs::write(&left, content).unwrap();
         let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
         assert_eq!(store.settings().unwrap(), settings);
-        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+        assert_eq!(store.failures_since(at(-1), at(9)).unwrap(), failures);
         assert!(!left.exists());
         // sled left one while it ran: opened again it has everything as well.
         fs::write(&left, content).unwrap();
         store.open_again().unwrap();
-        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+        assert_eq!(store.failures_since(at(-1), at(9)).unwrap(), failures);
     }
 }
 
@@ -494,7 +542,7 @@ fn a_store_that_cannot_be_opened_is_read_from_a_copy_until_it_can() {
     for _ in 0..2 {
         let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
         assert_eq!(store.settings().unwrap(), settings);
-        assert_eq!(store.failures_since(at(-1)).unwrap(), failures);
+        assert_eq!(store.failures_since(at(-1), at(9)).unwrap(), failures);
         assert_eq!(store.open_entries().unwrap(), std::slice::from_ref(&running));
         for _ in 0..2 {
             assert!(store.flush().is_err(), "somebody has to hear of it");
@@ -543,7 +591,7 @@ fn exports_at_the_same_time_never_tear_the_file() {
     drop(store);
     overwritten(dir.path());
     let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
-    assert_eq!(store.failures_since(at(-1)).unwrap().len(), 50);
+    assert_eq!(store.failures_since(at(-1), at(9)).unwrap().len(), 50);
     assert_eq!(unfinished(dir.path()), 0);
 }
 
@@ -750,7 +798,7 @@ fn decided(dir: &std::path::Path) -> (Settings, Vec<JournalEntry>) {
         settings.dry_run = Some(true);
         settings.stopped_clusters.insert(ClusterId(1));
     });
-    (settings.unwrap(), store.failures_since(at(-1)).unwrap())
+    (settings.unwrap(), store.failures_since(at(-1), at(9)).unwrap())
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

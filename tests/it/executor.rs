@@ -312,7 +312,11 @@ async fn a_missing_permission_ends_the_plan_and_says_nothing_of_the_vm() {
         let tries = platform.sim.count_requests("POST /vm/");
         assert!(tries <= 2, "{fault:?}: tried once, and once more with a new token, not {tries} times");
         assert_eq!(balancer.policy().unwrap().resting.len(), 0, "{fault:?}");
-        assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap(), [], "{fault:?}");
+        assert_eq!(
+            platform.store.failures_since(chrono::DateTime::UNIX_EPOCH, platform.clock.now()).unwrap(),
+            [],
+            "{fault:?}"
+        );
     }
 }
 
@@ -326,7 +330,10 @@ async fn a_final_no_to_one_vm_is_a_failure_of_that_vm() {
     let ended = outcomes(&platform.carry_out(&balancer).await);
     assert!(ended[0].0 == Outcome::Failed && ended[0].1.contains("no way"), "{ended:?}");
     assert_eq!(ended[1].0, Outcome::Done, "the next one is tried");
-    assert_eq!(platform.store.failures_since(chrono::DateTime::UNIX_EPOCH).unwrap().len(), 1);
+    assert_eq!(
+        platform.store.failures_since(chrono::DateTime::UNIX_EPOCH, platform.clock.now()).unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]

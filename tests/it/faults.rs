@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+use chrono::TimeDelta;
 use tokio::time::timeout;
 use vm_balancer::{
     event::{Alert, Events},
@@ -165,6 +166,24 @@ async fn a_damaged_store_is_told_and_only_proposes_until_an_admin_confirms() {
     assert!(bot.telegram.message(bot.home, proposal.id).unwrap().button("Approve").is_none());
     let is_alert = |message: &&SimMessage| message.text().contains("My store was damaged");
     assert_eq!(bot.written().iter().filter(is_alert).count(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_is_told_while_the_bot_runs_and_at_its_start() {
+    let bot = Ctx::start(World::small()).await;
+    bot.proposal().await;
+    bot.clock.set(noon() - TimeDelta::days(40));
+    bot.heard("went back by 40 d").await;
+    bot.clock.set(noon());
+    bot.heard("went ahead by 40 d").await;
+    // Time that goes by is no jump; the clock is checked each second.
+    bot.minutes_pass(60);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(bot.written().iter().all(|message| !message.text().contains("ahead by 1 h")));
+    bot.kill().await;
+    bot.clock.set(noon() - TimeDelta::hours(2));
+    bot.restart().await;
+    bot.heard("went back by 2 h").await;
 }
 
 #[tokio::test]

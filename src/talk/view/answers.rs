@@ -257,6 +257,12 @@ impl View {
                 };
                 [restored, lost, self.say(switches, args![])].join("\n")
             }
+            Alert::ClockJumped { before, after } => {
+                let by = self.lasting((*after - *before).abs());
+                let key = if after > before { "alert-time-ahead" } else { "alert-time-back" };
+                let (before, after) = (self.time(*before, now), self.time(*after, now));
+                self.say(key, args![by = by, before = before, after = after])
+            }
             Alert::StoreTrouble { since, why } => {
                 let why = Arg::Html(self.store_failure(why));
                 self.say("alert-store", args![since = self.time(*since, now), why = why])

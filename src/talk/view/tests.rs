@@ -283,6 +283,8 @@ fn alerts() {
         restored(Some(0), KnownSwitches::Known),
         restored(Some(12), KnownSwitches::AsExported),
         restored(None, KnownSwitches::Unknown),
+        Alert::ClockJumped { before: now(), after: now() - TimeDelta::days(40) },
+        Alert::ClockJumped { before: now(), after: now() + TimeDelta::hours(3) },
         Alert::SecondPoller { since: now() },
     ];
     in_both(
