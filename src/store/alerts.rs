@@ -1,4 +1,4 @@
-//! Alerts, kept until a message shows them: whoever says one does not know who listens, or whether anybody does.
+//! Alerts, kept until a message shows them: the part that raises one does not know whether anybody listens.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub struct KeptAlert {
 }
 
 impl Store {
-    /// Says an alert so that it outlives this process: it is kept first, in the place of an older one of its matter.
-    /// Where the store cannot be written it is said all the same.
+    /// Raises an alert so that it outlives this process: it is kept first, in the place of an older one of its matter.
+    /// Where the store cannot be written, listeners get it all the same.
     pub fn alert(&self, events: &Events, now: DateTime<Utc>, alert: Alert) {
         if let Err(error) = self.keep_alert(&KeptAlert { at: now, alert: alert.clone() }) {
             tracing::warn!(error = %error.chain(), "an alert cannot be kept; it is only said");
@@ -34,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn alerts(&self) -> Result<Vec<KeptAlert>, StoreError> {
         let kept = self.outbox().with_prefix::<KeptAlert>(KEPT)?.into_iter();
         let mut alerts: Vec<_> = kept.map(|(_, alert)| alert).collect();
@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn forget_alert(&self, alert: &Alert) -> Result<(), StoreError> {
         self.write(|| {
             let key = row(alert);

@@ -52,7 +52,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said; the older export stays then.
+    /// Fails when the disk does; the older export stays then.
     pub fn export(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let wanted = self.shared.exports_wanted.fetch_add(1, Ordering::SeqCst) + 1;
         let mut exported = self.shared.exported.lock().unwrap_or_else(PoisonError::into_inner);

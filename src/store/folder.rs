@@ -46,7 +46,7 @@ const SHARED_BY_ALL: u32 = 0o1000;
 ///
 /// # Errors
 ///
-/// Says what the disk said. A mode that cannot be changed is only logged.
+/// Fails when the disk does. A mode that cannot be changed is only logged.
 pub fn make_private(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     if fs::metadata(dir)?.mode() & SHARED_BY_ALL != 0 {

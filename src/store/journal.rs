@@ -74,18 +74,18 @@ impl Store {
     /// one may take days.
     const LONGEST_MIGRATION: TimeDelta = TimeDelta::days(14);
 
-    /// So many entries that are too old, one after the other, are the end of what is recent. A wrong clock lasts for
-    /// days at most, and with it hardly anything is moved; to read these takes a few milliseconds.
+    /// The search for recent entries ends after this many old ones in a row. A wrong clock is noticed within days,
+    /// long before it dates a thousand migrations; reading a thousand entries takes a few milliseconds.
     const OLD_IN_A_ROW: usize = 1000;
 
-    /// An open migration has no end yet; its VM rests at least this long from any look.
+    /// An open migration has no end yet; its VM is left alone for this long from each look.
     const IN_FLIGHT_REST: TimeDelta = TimeDelta::days(1);
 
     /// Records an intent, on disk when this returns. Only then may the order be sent.
     ///
     /// # Errors
     ///
-    /// Says that the VM has an open migration, or what the disk said; then nothing may be ordered.
+    /// Fails when the VM has an open migration, or when the disk fails; then nothing may be ordered.
     pub fn intend(&self, intent: Intent) -> Result<JournalEntry, StoreError> {
         self.write(|| {
             if let Some(open) = self.open_entries()?.iter().find(|entry| entry.vm == intent.vm) {
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says that there is no such entry, that it is closed, or what the disk said.
+    /// Fails when there is no such entry, when it is closed, or when the disk fails.
     pub fn ordered(
         &self,
         id: MigrationId,
@@ -127,7 +127,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says that there is no such entry, that it is closed already, or what the disk said.
+    /// Fails when there is no such entry, when it is closed already, or when the disk fails.
     pub fn close(
         &self,
         id: MigrationId,
@@ -146,7 +146,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn entry(&self, id: MigrationId) -> Result<Option<JournalEntry>, StoreError> {
         self.files()?.journal.get(id.0)
     }
@@ -155,7 +155,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn newest_entry(&self) -> Result<Option<MigrationId>, StoreError> {
         Ok(self.files()?.journal.last_key()?.map(MigrationId))
     }
@@ -164,7 +164,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn entries_after(&self, newest: Option<MigrationId>) -> Result<Vec<JournalEntry>, StoreError> {
         let is_newer = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| newest.is_none_or(|newest| entry.id > newest))
@@ -176,7 +176,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn open_entries(&self) -> Result<Vec<JournalEntry>, StoreError> {
         let found: Result<Vec<_>, _> =
             ids(&self.files()?.open)?.into_iter().map(|id| self.files()?.journal.get(id)).collect();
@@ -187,7 +187,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn history(&self, filter: &HistoryFilter, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
         let wanted = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| entry.outcome().is_some() && filter.takes(entry))
@@ -197,12 +197,12 @@ impl Store {
 
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
     ///
-    /// A done migration rests for `cooldown`, a failed one for `failure_cooldown`; what was lost or dropped
-    /// does not rest.
+    /// A VM is left alone for `cooldown` after a migration that is done, and for `failure_cooldown` after one that
+    /// failed; one that was lost or dropped does not count.
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn rests(
         &self,
         now: DateTime<Utc>,
@@ -231,7 +231,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn moves_since(
         &self,
         since: DateTime<Utc>,
@@ -255,7 +255,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn failures_since(
         &self,
         since: DateTime<Utc>,
@@ -296,7 +296,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn newest_time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         let files = self.files()?;
         let entry = files.journal.newest().next().transpose()?;

@@ -59,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn settings(&self) -> Result<Settings, StoreError> {
         let Some(value) = self.files()?.meta.get(row::SETTINGS)? else { return Ok(Settings::default()) };
         serde_json::from_value(value).map_err(|source| StoreError::Record {
@@ -73,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said; nothing is changed then.
+    /// Fails when the disk does; nothing is changed then.
     pub fn update_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<Settings, StoreError> {
         self.write(|| {
             let mut settings = self.settings()?;
@@ -89,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.write(|| {
             let id = self.next_id(&self.files()?.audit, 0)?;
@@ -102,7 +102,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn audit_log(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.files()?.audit.newest().take(limit).collect()
     }
@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn claim_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
         self.write(|| {
             if self.files()?.updates.get(update)?.is_some_and(|seen| now - seen.at < UPDATES_KEPT) {
@@ -192,7 +192,7 @@ impl Keep<'_> {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn put<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(&Wrapped { v: 1, record })
             .map_err(|source| StoreError::Unwritable { tree: self.name, source })?;
@@ -207,7 +207,7 @@ impl Keep<'_> {
     ///
     /// # Errors
     ///
-    /// Says what the disk said, or that the record is of another kind.
+    /// Fails when the disk does, or when the record is of another kind.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
         let files = self.store.files()?;
         let bytes = guarded(|| (self.tree)(&files).get(key))?;
@@ -218,7 +218,7 @@ impl Keep<'_> {
     ///
     /// # Errors
     ///
-    /// Says what the disk said, or that a record is of another kind.
+    /// Fails when the disk does, or when a record is of another kind.
     pub fn all<T: DeserializeOwned>(&self) -> Result<Vec<(String, T)>, StoreError> {
         self.with_prefix("")
     }
@@ -227,7 +227,7 @@ impl Keep<'_> {
     ///
     /// # Errors
     ///
-    /// Says what the disk said, or that a record is of another kind.
+    /// Fails when the disk does, or when a record is of another kind.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
         let files = self.store.files()?;
         let rows = guarded(|| (self.tree)(&files).scan_prefix(prefix).collect::<sled::Result<Vec<_>>>())?;
@@ -240,7 +240,7 @@ impl Keep<'_> {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn remove(&self, key: &str) -> Result<bool, StoreError> {
         self.store.write(|| {
             let files = self.store.files()?;

@@ -106,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn flush(&self) -> Result<(), StoreError> {
         match self.shared.refused.load(Ordering::Relaxed) {
             true => self.try_to_write(),

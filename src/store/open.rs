@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says that another process holds it, that it is damaged, that it is of a newer program, or what the disk said.
+    /// Fails when another process holds it, when it is damaged or of a newer program, or when the disk fails.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
         folder::make_private(dir).map_err(StoreError::io("create", dir))?;
@@ -132,7 +132,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn restored(&self) -> Result<Option<Restored>, StoreError> {
         if !self.settings()?.restored_unconfirmed {
             return Ok(None);

@@ -41,7 +41,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn vm_counts(&self) -> Result<VmCounts, StoreError> {
         let Some(value) = self.files()?.meta.get(ROW)? else { return Ok(VmCounts::default()) };
         serde_json::from_value(value).map_err(|source| StoreError::Record {
@@ -55,7 +55,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn keep_vm_counts(&self, counts: &VmCounts) -> Result<(), StoreError> {
         self.write(|| {
             self.put_meta(ROW, &VmCounts { v: 1, clusters: counts.clusters.clone() })?;

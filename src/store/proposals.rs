@@ -54,7 +54,7 @@ pub enum Vote {
         have: u32,
         need: u32,
     },
-    /// Whoever asked does not count where several must approve.
+    /// The person who asked does not count where several must approve.
     OwnProposal {
         have: u32,
         need: u32,
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said; nothing is recorded then.
+    /// Fails when the disk does; nothing is recorded then.
     pub fn propose(&self, draft: Draft) -> Result<Proposed, StoreError> {
         self.write(|| {
             let open = self.open_proposals()?;
@@ -105,7 +105,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn proposal(&self, id: ProposalId) -> Result<Option<Proposal>, StoreError> {
         self.files()?.proposals.get(id.0)
     }
@@ -114,7 +114,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn open_proposals(&self) -> Result<Vec<Proposal>, StoreError> {
         let found: Result<Vec<_>, _> =
             ids(&self.files()?.live)?.into_iter().map(|id| self.files()?.proposals.get(id)).collect();
@@ -125,7 +125,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn recent_proposals(&self, limit: usize) -> Result<Vec<Proposal>, StoreError> {
         self.files()?.proposals.newest().take(limit).collect()
     }
@@ -134,7 +134,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn pending_of(&self, cluster: ClusterId) -> Result<Option<Proposal>, StoreError> {
         let open = self.open_proposals()?;
         Ok(open.into_iter().rev().find(|p| p.cluster == cluster && p.state == ProposalState::Pending))
@@ -144,7 +144,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said; nothing is counted then.
+    /// Fails when the disk does; nothing is counted then.
     pub fn approve(&self, id: ProposalId, person: &Person, now: DateTime<Utc>) -> Result<Vote, StoreError> {
         self.write(|| {
             let Some(mut proposal) = self.proposal(id)? else { return Ok(Vote::NoSuchProposal) };
@@ -177,7 +177,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says that there is no such proposal, or what the disk said; nothing is changed then.
+    /// Fails when there is no such proposal, or when the disk fails; nothing is changed then.
     pub fn update_proposal(
         &self,
         id: ProposalId,
@@ -199,7 +199,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says that there is no such proposal, or what the disk said.
+    /// Fails when there is no such proposal, or when the disk fails.
     pub fn end_pending(&self, id: ProposalId, state: ProposalState) -> Result<bool, StoreError> {
         let mut ended = false;
         self.update_proposal(id, |proposal| {
@@ -215,7 +215,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says that there is no such proposal, or what the disk said.
+    /// Fails when there is no such proposal, or when the disk fails.
     pub fn supersede(&self, id: ProposalId, by: ProposalId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         self.end_pending(id, ProposalState::Superseded { by, at: now })
     }
@@ -224,7 +224,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn expire_proposals(&self, now: DateTime<Utc>) -> Result<Vec<ProposalId>, StoreError> {
         let mut expired = Vec::new();
         for proposal in self.open_proposals()? {
@@ -240,7 +240,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says what the disk said.
+    /// Fails when the disk does.
     pub fn asker(&self, proposal: &Proposal) -> Result<Option<Person>, StoreError> {
         let mut origin = proposal.origin.clone();
         for _ in 0..Self::REPLACED_MAX {
