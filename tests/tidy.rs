@@ -1,4 +1,4 @@
-//! The house rules that no compiler holds: who may know whom, how long a function is, what a file begins with.
+//! The house rules that no compiler checks: which room may name which, how long a function is, how a file begins.
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A function that is longer does more than one thing.
+/// The longest function in lines. A longer one does more than one thing.
 const FUNCTION_LINES_MAX: usize = 80;
 
 /// Marks of work that is not done, put together here so that this file does not hold them itself.
@@ -433,12 +433,12 @@ fn list_items(list: &str) -> Vec<&str> {
     items
 }
 
-/// Lines of code alone: comments and documentation may speak of anything.
+/// Returns the code without comments, which may name anything.
 fn code(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// rustfmt puts a function's closing brace under its first column, which is all that has to be known of Rust.
+/// rustfmt puts a function's closing brace in the column of its beginning, so no parser is needed.
 fn long_functions(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
@@ -455,7 +455,7 @@ fn long_functions(files: &[File]) -> Vec<String> {
     found
 }
 
-/// What deciding must not know: the runtime, the network, the disk, the clock.
+/// What pure rooms must not name: the runtime, the network, the disk, the clock.
 fn impure(files: &[File]) -> Vec<String> {
     let pure = ["model", "planner", "talk"];
     let is_foreign = |word: &str| matches!(word, "tokio" | "teloxide" | "reqwest" | "fs" | "clock");

@@ -1,4 +1,4 @@
-//! Which chat is the bot's: it is configured for one, and all others are strangers to it.
+//! The kinds of chats that the bot can be configured for.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub enum BotChat {
 }
 
 impl BotChat {
-    /// All there are.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Supergroup, Self::Topic, Self::Group, Self::Private];
 
     /// Returns where it is in the simulated Telegram.
@@ -42,7 +42,7 @@ impl BotChat {
     }
 }
 
-/// Reads a value of `TELEGRAM_CHAT_ID`; none where there is no chat.
+/// Reads a value of `TELEGRAM_CHAT_ID`; `None` where it names no chat.
 pub(super) fn place_of(id: &str) -> Option<Place> {
     let (chat, thread) = id.split_once(':').map_or((id, None), |(chat, thread)| (chat, Some(thread)));
     Some(Place { chat: chat.parse().ok()?, thread: thread.and_then(|thread| thread.parse().ok()) })

@@ -1,4 +1,4 @@
-//! Nodes that measure themselves: an SSH server for each, which tells what life does on its node.
+//! Nodes that measure themselves: an SSH server for each, which answers with the simulated load of its node.
 
 use std::{collections::BTreeMap, fmt::Write as _, io, path::Path};
 
@@ -14,22 +14,22 @@ use crate::model::{Mib, NodeId};
 pub enum Ssh {
     On,
     Off,
-    /// As long as it costs little.
+    /// For small worlds only, where it costs little.
     #[default]
     Auto,
 }
 
 /// More nodes than this are asked only on demand: each has a server, a connection and an answer every cycle.
 const AUTO_NODES_MAX: usize = 60;
-/// Guests seldom use all that they were sold; in percent.
+/// The share of their memory that guests really use, in percent.
 const MEMORY_TOUCHED_PERCENT: u64 = 80;
-/// What the node itself takes.
+/// Memory that the node itself uses.
 const MEMORY_OF_NODE: Mib = Mib(2048);
 /// Where the bot finds the nodes' host keys, in its folder; its own list of learned keys has another name.
 const KNOWN_HOSTS: &str = "sandbox_known_hosts";
 
 impl Ssh {
-    /// Says whether nodes are asked, in a world of so many.
+    /// Returns whether nodes are measured in a world with this many.
     pub(super) fn is_on(self, nodes: usize) -> bool {
         match self {
             Self::On => true,
@@ -59,7 +59,7 @@ impl MeasuredNodes {
         Ok(Self(servers))
     }
 
-    /// Tells each server what its node is busy with at this moment.
+    /// Updates the load of each node's server.
     pub fn feed(&self, world: &World, life: &Life) {
         if self.0.is_empty() {
             return;
@@ -105,7 +105,7 @@ fn load(node: &vmmanager::SimNode, vms: &[&vmmanager::SimVm], life: &Life) -> Si
     let busy: f64 = vms.iter().map(|vm| cores(vm)).sum();
     let waiting = (busy / f64::from(node.cores.max(1)) - 1.0).max(0.0) * 100.0;
     SimLoad {
-        // The averages follow at once: nobody who looks on wants to wait for five minutes.
+        // The averages follow at once, so that a viewer need not wait for five minutes.
         load: [busy; 3],
         cpus: node.cores,
         memory_total: node.memory,

@@ -1,4 +1,4 @@
-//! Everything simulated: servers that stand for the real ones and check what they are asked as strictly.
+//! Everything simulated: servers that replace the real ones and check requests as strictly.
 //!
 //! [`run`] puts them together: a VMmanager, a Bot API server, life in the clusters, the chat page, and the bot,
 //! which comes from outside as a function and is the real one, over the real protocols, on loopback.
@@ -39,11 +39,11 @@ use scenario::Life;
 use telegram::{ADMIN, OPERATOR, VIEWER};
 use vmmanager::{Pace, Scale, SimVmManager, World};
 
-/// Where the page is looked for first, as the contract says.
+/// The default port of the page.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-/// Ports that are tried after the wanted one, when another program has it.
+/// How many further ports are tried when another program uses the wanted one.
 const PORTS_TRIED: u16 = 20;
-/// Migrations go by so much less than life: at 60 times, a VM of some GiB is seen travelling for seconds.
+/// Migrations are sped up less than life by this factor, so that a VM of some GiB is seen moving for seconds.
 const MIGRATION_SLOWER: f64 = 4.0;
 
 /// How the sandbox is started.
@@ -107,7 +107,7 @@ pub enum SandboxError {
     DataDir { path: PathBuf, source: io::Error },
 }
 
-/// A sandbox that runs until it is dropped; [`Sandbox::stop`] ends the bot in good order.
+/// A sandbox that runs until it is dropped; [`Sandbox::stop`] shuts the bot down.
 pub struct Sandbox {
     /// The simulated Telegram.
     pub telegram: telegram::Running,
@@ -185,7 +185,7 @@ impl Sandbox {
         &self.data.path
     }
 
-    /// Says where the page is and what to try, for the terminal.
+    /// Returns a text for the terminal: where the page is and what to try.
     #[must_use]
     pub fn welcome(&self) -> String {
         let address = self.address();
@@ -212,7 +212,7 @@ impl Sandbox {
         )
     }
 
-    /// Ends the bot in good order, then everything else.
+    /// Shuts the bot down, then everything else.
     pub async fn stop(self) {
         self.bot.stop().await;
     }
@@ -226,7 +226,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// Runs a sandbox with a terminal until `shutdown`: what `print` is given is for the person there.
+/// Runs a sandbox with a terminal until `shutdown`. `print` gets the text for the person there.
 ///
 /// # Errors
 /// When it does not start.
@@ -301,7 +301,7 @@ async fn start_vmmanager(
         .map_err(|source| SandboxError::Start { what: "the simulated VMmanager", source })
 }
 
-/// Returns the bot's configuration by the contract's names: quick enough for somebody who looks on.
+/// Returns the bot's configuration, with short intervals for a person who watches.
 fn bot_variables(
     telegram: &telegram::Running,
     vmmanager: &vmmanager::Running,
@@ -330,7 +330,7 @@ fn bot_variables(
     settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What the page must know of the bot's settings, to draw thresholds and name roles.
+/// The bot's settings that the page needs, to draw thresholds and name roles.
 fn about(variables: &BTreeMap<String, String>) -> serde_json::Value {
     let number = |name: &str, default: f64| {
         variables.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
@@ -358,7 +358,7 @@ fn about(variables: &BTreeMap<String, String>) -> serde_json::Value {
     })
 }
 
-/// The bot's folder; one that the sandbox made for itself goes with it.
+/// The bot's folder. One that the sandbox created is removed with it.
 struct DataDir {
     path: PathBuf,
     temporary: bool,
@@ -368,7 +368,7 @@ impl DataDir {
     fn new(wanted: Option<PathBuf>) -> Result<Self, SandboxError> {
         let temporary = wanted.is_none();
         let path = wanted.unwrap_or_else(|| {
-            // Unique among the sandboxes of one process, and of all that run at the same time.
+            // Unique among all sandboxes that run at the same time, also in one process.
             static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
             let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             std::env::temp_dir().join(format!("vm-balancer-sandbox-{}-{number}", std::process::id()))

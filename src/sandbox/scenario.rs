@@ -13,42 +13,42 @@ use std::{
 use super::vmmanager::{SimNode, SimVm, World};
 use crate::model::{Mib, NodeId, VmId};
 
-/// The first node fills up so soon after the start, at any speed: a newcomer looks for a minute.
+/// When the first node begins to fill up, at any speed. A newcomer looks at the page for about a minute.
 const FIRST_RUSH: Duration = Duration::from_secs(8);
-/// And then another one so often, at any speed.
+/// The time between further nodes that fill up, at any speed.
 const RUSH_EVERY: Duration = Duration::from_secs(150);
-/// A rush fills its node up to this share of the memory, in percent: over the default threshold of 70, and
-/// little enough that a few migrations mend it.
+/// The share of memory to which a rush fills its node, in percent: over the default threshold of 70, and
+/// low enough that a few migrations relieve it.
 const RUSH_FILLS_PERCENT: f64 = 77.0;
-/// A node that burns gets there, in busy vCPUs per core: over the default threshold of 1.0 with some to spare, and
-/// little enough that a few migrations mend it.
+/// The load that a burning node reaches, in busy vCPUs per core: well over the default threshold of 1.0, and
+/// low enough that a few migrations relieve it.
 const BURN_TO_LOAD: f64 = 1.25;
 /// vCPUs and GiB of a VM that burns CPU: a few of them are enough, and none fills memory.
 const BURNER: (u32, u64) = (8, 1);
-/// A burn ends so long after its beginning, at any speed: the bot wants two readings, a person reads the plan.
+/// How long a burn lasts, at any speed: the bot needs two readings, and a person must read the plan.
 const BURN_LASTS: Duration = Duration::from_secs(240);
-/// What a burner does once it has burnt out: its share of its vCPUs.
+/// The share of its vCPUs that a burner uses after its burn.
 const BURNT_OUT_SHARE: f64 = 0.02;
-/// The VMs of a rush stay at least so long, at any speed: longer than a plan takes to be carried out.
+/// The shortest life of a rush's VMs, at any speed: longer than a plan takes to be carried out.
 const GUEST_STAYS: Duration = Duration::from_secs(300);
-/// VMs that a rush brings at a time: one sees the node fill up, and it is over before somebody has read a plan.
+/// How many VMs a rush brings at a time: slow enough to be seen, and finished before a person has read a plan.
 const RUSH_BIRTHS: usize = 2;
-/// While a node is fuller than this, in percent, no other rush begins, and nobody who came with one leaves it.
+/// While a node is fuller than this, in percent, no other rush begins and no VM of a rush ends.
 const CALM_PERCENT: f64 = 70.0;
 /// Births that are not a rush leave a node below this, in percent.
 const BIRTH_FILLS_PERCENT: f64 = 64.0;
 /// The share of all VMs that is born in a simulated hour, and dies.
 const TURNOVER_PER_HOUR: f64 = 0.02;
-/// Fewer births an hour than this would look like death.
+/// The least number of births in an hour, so that small worlds change too.
 const BIRTHS_PER_HOUR_MIN: f64 = 3.0;
-/// Sizes of the dead that wait for somebody to be born with; beyond, the world is to shrink.
+/// How many sizes of ended VMs are kept for new ones. Beyond this the world shrinks.
 const SIZES_KEPT: usize = 50;
 /// When the simulated day begins: load rises from here on.
 const STARTS_AT_HOUR: f64 = 9.0;
 /// The hour with the least load.
 const QUIET_HOUR: f64 = 3.0;
 
-/// What moves the world on.
+/// What changes the world.
 #[derive(Clone, Debug)]
 pub struct Life {
     dice: Dice,
@@ -58,23 +58,23 @@ pub struct Life {
     hours: f64,
     next_rush: Duration,
     elapsed: Duration,
-    /// What is going on on which node.
+    /// The event on each node.
     rush: Option<Rush>,
     /// The bot measures load: nodes burn CPU now and then.
     measured: bool,
-    /// Rushes that nobody asked for, so far.
+    /// How many rushes began by themselves.
     rushes: u32,
-    /// VMs that came with a rush, and when; each leaves by itself, else the world would fill up.
+    /// VMs that came with a rush, and when. Each ends by itself, otherwise the world would fill up.
     guests: BTreeMap<VmId, Duration>,
     /// VMs that burn CPU, and until when.
     burners: BTreeMap<VmId, Duration>,
-    /// Sizes of the dead: who is born is as large, so that memory stays about the same.
+    /// Sizes of ended VMs. New VMs get these sizes, so that the allocated memory stays about the same.
     sizes: VecDeque<Mib>,
     /// Births and deaths that are due, in fractions.
     births_due: f64,
     deaths_due: f64,
     next_vm: u64,
-    /// How busy each VM is: its share of its vCPUs, and how far it drifted from that.
+    /// How busy each VM is: its usual share of its vCPUs, and its drift from that.
     habits: BTreeMap<VmId, Habit>,
 }
 
@@ -91,7 +91,7 @@ struct Habit {
 }
 
 impl Life {
-    /// A life from a seed, so many times faster than the clock.
+    /// Starts a life from a seed, faster than the clock by this factor.
     #[must_use]
     pub fn new(seed: u64, speed: f64) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Life {
         }
     }
 
-    /// Lets so much real time pass; VMs in `busy` are on their way and do not die.
+    /// Lets this much real time pass. VMs in `busy` are migrating and do not end.
     pub fn live(&mut self, world: &mut World, busy: &BTreeSet<VmId>, passed: Duration) {
         let hours = passed.as_secs_f64() * self.speed / 3600.0;
         self.elapsed += passed;
@@ -134,25 +134,25 @@ impl Life {
         self.rush_on(world);
     }
 
-    /// Tells that load is measured: nodes burn CPU too, as otherwise nobody would act on it.
+    /// Switches burns on: the bot measures load, so it can act on them.
     pub fn measured(&mut self) {
         self.measured = true;
     }
 
-    /// Says whether load is measured.
+    /// Returns whether load is measured.
     #[must_use]
     pub fn is_measured(&self) -> bool {
         self.measured
     }
 
-    /// Begins to fill a node up: this one, or one that the dice choose where none is filling up already.
+    /// Begins to fill a node up: this one, or a random one where none is filling up already.
     pub fn begin_rush(&mut self, world: &World, node: Option<NodeId>) {
-        // A node that is nearly full gets there soonest, and others have room for what must leave.
+        // A nearly full node is over the threshold soonest, and the others have room for its VMs.
         let chosen = self.chosen(world, node, |node| node.memory_percent());
         self.begin(chosen.map(Rush::Fills));
     }
 
-    /// Lets a node burn CPU without filling it: this one, or one that the dice choose where nothing else goes on.
+    /// Lets a node burn CPU without filling it: this one, or a random one where no event is going on.
     pub fn begin_burn(&mut self, world: &World, node: Option<NodeId>) {
         let loads = self.loads(world);
         let chosen = self.chosen(world, node, |node| loads.get(&node.id).copied().unwrap_or_default());
@@ -183,7 +183,7 @@ impl Life {
         wanted.filter(|node| world.nodes.contains_key(node)).or(chosen)
     }
 
-    /// Puts off rushes that nobody asked for.
+    /// Delays rushes that begin by themselves.
     pub fn keep_calm(&mut self) {
         self.next_rush = Duration::MAX;
     }
@@ -249,8 +249,8 @@ impl Life {
         self.sizes.truncate(SIZES_KEPT);
     }
 
-    /// Ends what burns, and lets those go who came with a rush: births by a rush go by the clock, and deaths by the
-    /// simulated day, so that the two would never even out.
+    /// Ends burns, and the VMs of rushes: these are born by the clock, while other VMs end by the simulated
+    /// day, so that the numbers would never balance.
     fn farewell(&mut self, world: &mut World, busy: &BTreeSet<VmId>) {
         let (elapsed, habits) = (self.elapsed, &mut self.habits);
         self.burners.retain(|vm, until| {
@@ -278,7 +278,7 @@ impl Life {
         if self.rush.is_none() && self.elapsed >= self.next_rush && is_calm() {
             self.rushes += 1;
             match self.rushes {
-                // The first fills a node up: that is what a newcomer reads about.
+                // The first event fills a node up, because the page announces that to a newcomer.
                 even if self.measured && even.is_multiple_of(2) => self.begin_burn(world, None),
                 _ => self.begin_rush(world, None),
             }
@@ -314,7 +314,7 @@ impl Life {
         }
         let (id, missing) =
             (node.id, node.memory.gib() * (RUSH_FILLS_PERCENT - node.memory_percent()) / 100.0);
-        // A dozen births or so, and each small enough to find a place elsewhere.
+        // About a dozen VMs, each small enough to fit on another node.
         let gib = match missing {
             much if much > 48.0 => 16,
             some if some > 12.0 => 8,
@@ -343,7 +343,7 @@ impl Life {
     }
 }
 
-/// A vCPU for two GiB, as it is sold.
+/// One vCPU for two GiB, as in usual tariffs.
 fn cores_for(memory: Mib) -> u32 {
     u32::try_from((memory.0 / 2048).clamp(1, 8)).unwrap_or(1)
 }
@@ -352,7 +352,7 @@ fn is_open(node: &SimNode) -> bool {
     !node.maintenance && !node.creation_blocked && node.vm_limit.is_none_or(|limit| node.vm_count < limit)
 }
 
-/// How busy the world is at that hour: 1 at the height of the afternoon, a fifth of it at night.
+/// Returns how busy the world is at an hour: 1 in the afternoon, a fifth of that at night.
 fn day_curve(hour: f64) -> f64 {
     0.6 - 0.4 * ((hour - QUIET_HOUR) / 24.0 * TAU).cos()
 }

@@ -272,19 +272,19 @@ impl SimNode {
         lock(&self.shared).served
     }
 
-    /// Loses every byte of the connections that are open, in both directions and without a word, as when a firewall
-    /// has forgotten them; later ones are served.
+    /// Silently loses every byte of the open connections, in both directions, as when a firewall
+    /// has forgotten them. Later connections are served.
     pub fn lose_connections(&self) {
         for lost in lock(&self.shared).lost.drain(..) {
             lost.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Hangs up on everybody.
+    /// Closes all connections.
     pub async fn hang_up(&self) {
         let open = std::mem::take(&mut lock(&self.shared).open);
         for handle in open {
-            // Whoever is gone already needs no goodbye.
+            // A client that has disconnected already is left alone.
             let _ = handle.disconnect(Disconnect::ByApplication, "bye".into(), "en".into()).await;
         }
     }
@@ -395,7 +395,7 @@ fn config(host_keys: Vec<PrivateKey>, door: &Door) -> Config {
     Config {
         methods,
         keys: host_keys,
-        // A real server makes guessing slow; here nobody guesses.
+        // A real server delays failed logins to slow down guessing, which tests do not need.
         auth_rejection_time: std::time::Duration::ZERO,
         nodelay: true,
         ..Config::default()
@@ -426,7 +426,7 @@ async fn accept(listener: TcpListener, config: Arc<Config>, shared: Arc<Mutex<Sh
 
 async fn say(mut stream: TcpStream, words: &'static str) {
     use tokio::io::AsyncWriteExt;
-    // The client may be gone before it has heard us out.
+    // The client may disconnect before the whole answer is sent.
     let _ = stream.write_all(words.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
@@ -441,13 +441,13 @@ async fn serve(stream: TcpStream, config: Arc<Config>, shared: Arc<Mutex<Shared>
     }
     if let Ok(session) = server::run_stream(config, Losable { stream, lost }, desk).await {
         lock(&shared).open.push(session.handle());
-        // However it ends, the client knows more about it than we do.
+        // How the connection ended is the client's business.
         let _ = session.await;
     }
     lock(&shared).served -= 1;
 }
 
-/// A connection whose bytes may get lost; its end never does.
+/// A connection whose bytes may get lost. Its end is always delivered.
 struct Losable {
     stream: TcpStream,
     lost: Arc<AtomicBool>,

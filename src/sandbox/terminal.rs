@@ -1,4 +1,4 @@
-//! The chat in a terminal: lines are said or pressed, and what the bot writes is printed as plain text.
+//! The chat in a terminal: typed lines are messages or presses, and the bot's messages are printed as plain text.
 
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, Lines},
@@ -15,7 +15,7 @@ const HELP: &str = "  /status            says it in the chat; so does any other 
     \x20 in private         goes on in the private chat with the bot; in group, back\n\
     \x20 help               these lines\n";
 
-/// What a person can be in the terminal.
+/// The people that a user of the terminal can write as.
 const PEOPLE: [(&str, i64); 5] = [
     ("admin", ADMIN),
     ("operator", OPERATOR),
@@ -24,7 +24,7 @@ const PEOPLE: [(&str, i64); 5] = [
     ("anonymous", ANONYMOUS_ADMIN),
 ];
 
-/// Reads lines and prints the chat, without an end: without input it only prints. `group` is the bot's chat.
+/// Reads lines and prints the chat, and never ends. Without input it only prints. `group` is the bot's chat.
 pub async fn talk(
     telegram: &SimTelegram,
     group: impl Fn() -> Place,
@@ -43,7 +43,7 @@ pub async fn talk(
             },
             line = next(&mut lines) => match line {
                 Some(line) => obey(telegram, &mut person, group(), line.trim(), print).await,
-                // A closed terminal, as under a service manager, is no reason to end.
+                // A closed terminal, as under a service manager, does not end the sandbox.
                 None => lines = None,
             },
         }

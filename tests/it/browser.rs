@@ -35,7 +35,7 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
 
-    // A node fills up by itself; once it is full, what is planned from here on is enough.
+    // A node fills up by itself. Plans that are made after it is full are large enough.
     page.until("a full node", FULL_NODE).await;
     page.say("/status").await;
     page.press("Balance").await;
@@ -44,7 +44,7 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     page.press("Approve").await;
     page.until("a VM on its way", "return flights.size > 0 || world.tasks.length > 0").await;
     page.screenshot("migrating.png").await;
-    // A page that misses how a migration ends, and then reads everything anew, keeps no ghost of its VM.
+    // A page that misses the end of a migration, and then reads the whole state, shows no VM on its way.
     page.run("window.taking = take.world; take.world = delta => taking({ ...delta, tasks: null })").await;
     page.until("the end of the plan", &bot_says("✓ done: [1-9]\\d* moved, 0 failed")).await;
     page.run("take.world = taking; return load().then(() => true)").await;
@@ -256,7 +256,7 @@ async fn the_page_stays_smooth_at_10_100_and_1000_nodes() {
     }
 }
 
-/// By a press on how many there are, wherever the map was scrolled.
+/// Finds it by a press on the count of overloaded nodes, wherever the map was scrolled.
 async fn an_overloaded_node_is_found(page: &Browser) {
     page.until("an overloaded node", "return map.over.length > 0").await;
     page.run("document.getElementById('view').scrollTop = 0").await;
@@ -309,17 +309,17 @@ const PARTS: &str =
     const { menu, take, load, flights, log, map, flip, world, travelling, limits, percent, isOver } =
         Object.assign({}, ...parts);";
 
-/// A node that is as full as a rush makes it; remembered, to look at it again.
+/// Waits for a node that a rush has filled, and remembers it.
 const FULL_NODE: &str = "window.full ??= [...world.nodes.values()].find(node => percent(node) >= 77)?.id;
     return window.full !== undefined";
 
-/// The node that was full is not any more, and what was moved is where it was to go.
+/// The full node is no longer overloaded, and the moved VMs are on their targets.
 const LEVEL_BARS: &str = "const moved = world.tasks.filter(task => task.status === 'complete');
     const arrived = task => (world.vms.get(task.vm)?.node ?? task.target) === task.target;
     return moved.some(task => task.source === window.full) && moved.every(arrived)
         && percent(world.nodes.get(window.full)) <= limits().memory";
 
-/// Waits for the end of a migration, and says whether two frames later nothing flies.
+/// Waits for the end of a migration, and returns whether no VM flies two frames later.
 const LANDS_AT_ONCE: &str = "return new Promise(done => {
     const look = () => world.tasks.some(task => task.status === 'complete')
         ? requestAnimationFrame(() => requestAnimationFrame(() => done(flights.size === 0)))
@@ -332,11 +332,11 @@ const IN_SIGHT: &str = "const cell = map.cells.get(map.chosen), view = document.
     return cell !== undefined && isOver(world.nodes.get(map.chosen))
         && cell.y >= view.scrollTop && cell.y + cell.h <= view.scrollTop + view.clientHeight";
 
-/// What of the messages can be tabbed into.
+/// The elements in the messages that the Tab key reaches.
 const STOPS: &str = "return [...log.querySelectorAll('button, a, [role=button]')]
     .filter(stop => stop.tabIndex >= 0).map(stop => stop.textContent)";
 
-/// What a screen reader would have no name for.
+/// Elements without a name for screen readers.
 const NAMELESS: &str = "return [...document.querySelectorAll('button, select, textarea, [role=tab], img')]
     .filter(e => !(e.textContent.trim() || e.ariaLabel || e.alt || e.labels?.length || e.title)).map(e => e.outerHTML)";
 
@@ -364,7 +364,7 @@ fn newest_says(pattern: &str) -> String {
     )
 }
 
-/// The bot said something after the newest such message of a person.
+/// The bot wrote something after the newest message of a person with this text.
 fn answered(said: &str) -> String {
     format!(
         "const all = [...document.querySelectorAll('.message')];
@@ -438,7 +438,7 @@ impl Browser {
         self.post("execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// Asks the page again and again, until it says yes.
+    /// Repeats a script until it returns true.
     async fn until(&self, what: &str, script: &str) {
         let deadline = Instant::now() + WAIT_MAX;
         while self.run(script).await != true {
@@ -479,7 +479,7 @@ impl Browser {
         .await;
     }
 
-    /// Presses the newest button of that name again and again, until the page says yes.
+    /// Presses the newest button of that name until the script returns true.
     async fn until_pressed(&self, label: &str, what: &str, script: &str) {
         let deadline = Instant::now() + WAIT_MAX;
         while self.run(script).await != true {
@@ -504,7 +504,7 @@ impl Browser {
         std::fs::write(folder.join(name), from_base64(encoded.as_str().unwrap())).unwrap();
     }
 
-    /// What the browser complained of: errors in the script, or anything that was refused.
+    /// Returns the errors in the browser's log: of the script, or about refused content.
     async fn errors(&self) -> Vec<String> {
         let log = self.post("se/log", json!({ "type": "browser" })).await;
         let severe = log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE");

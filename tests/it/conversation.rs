@@ -1,5 +1,5 @@
-//! The whole service over its simulated surroundings, as somebody in the chat meets it: what the tests of the
-//! service and of its faults stand on. Everything is seen from outside.
+//! The whole service in simulated surroundings, as a person in the chat sees it: the base of the tests of the
+//! service and of its faults. Everything is seen from outside.
 
 use std::{collections::BTreeMap, fs::File, path::Path, process::Stdio, sync::Arc, time::Duration};
 
@@ -39,16 +39,16 @@ pub struct Ctx {
 pub struct Setup {
     pub pace: Pace,
     pub variables: Vec<(&'static str, String)>,
-    /// From cycle to cycle; long ones are like none.
+    /// The interval of cycles; a long one means no cycle after the first.
     pub interval: Duration,
     pub panics_at: Option<&'static str>,
     pub home: i64,
-    /// For the real program: its clock cannot be turned.
+    /// For the real program, whose clock cannot be moved.
     pub real_time: bool,
 }
 
 impl Default for Setup {
-    /// A chat that is only spoken to when it asks, and migrations that take no time to speak of.
+    /// A bot that writes only when asked, and migrations that take almost no time.
     fn default() -> Self {
         Self {
             pace: Pace::After(Duration::from_millis(5)),
@@ -140,12 +140,12 @@ impl Ctx {
         Store::open(&self.dir.path().join("data")).unwrap()
     }
 
-    /// Says something in the chat and returns its number.
+    /// Writes a message and returns its number.
     pub fn say(&self, user: i64, text: &str) -> i64 {
         self.telegram.say(user, self.home, text).unwrap()
     }
 
-    /// Says something and returns what the bot says to it.
+    /// Writes a message and returns the bot's answer.
     pub async fn ask(&self, user: i64, text: &str) -> SimMessage {
         self.ask_in(user, self.home, text).await
     }
@@ -169,7 +169,7 @@ impl Ctx {
         proposal
     }
 
-    /// Presses a button as it is on this message, even if the message has changed since, and returns the words.
+    /// Presses a button of this message as it was, even if the message has changed since, and returns the answer.
     pub async fn press(&self, user: i64, shown: &SimMessage, button: &str) -> String {
         let query = self.press_only(user, shown, button);
         self.told(&query).await
@@ -185,7 +185,7 @@ impl Ctx {
         self.telegram.answer_to(query).await.unwrap().text.unwrap_or_default()
     }
 
-    /// Waits until a message says this.
+    /// Waits until a message contains this.
     pub async fn says(&self, message: &SimMessage, text: &str) -> SimMessage {
         let (chat, id) = (message.chat, message.id);
         let found = |messages: &[SimMessage]| {
@@ -194,7 +194,7 @@ impl Ctx {
         self.telegram.wait_for(chat, &format!("{text:?} in message {id}"), found).await.unwrap()
     }
 
-    /// Waits until a message of the bot in the home chat says this.
+    /// Waits until a message of the bot in the home chat contains this.
     pub async fn heard(&self, text: &str) -> SimMessage {
         self.telegram.wait_for_text(self.home, text).await.unwrap()
     }
@@ -209,14 +209,14 @@ impl Ctx {
         self.telegram.messages(chat).into_iter().filter(|message| message.from.id == bot).collect()
     }
 
-    /// Waits for so many whole cycles.
+    /// Waits for this many whole cycles.
     pub async fn cycles(&self, count: usize) {
         let reads = || self.sim.count_requests("GET /vm/v3/host");
         let before = reads();
         platform::until("cycles went by", async || reads() > before + count).await;
     }
 
-    /// Waits until something holds of the platform.
+    /// Waits until a condition holds for the platform.
     pub async fn until(&self, what: &str, holds: impl Fn(&Running) -> bool) {
         platform::until(what, async || holds(&self.sim)).await;
     }

@@ -1,4 +1,4 @@
-//! Carrying out a plan: one test for every way in which VMmanager can disappoint.
+//! Carrying out a plan: one test for each failure of VMmanager.
 
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
@@ -165,7 +165,7 @@ async fn without_histories_an_older_migration_is_not_taken_for_ours() {
         let balancer = platform.balancer();
         let proposal = platform.approved(&balancer).await;
         there_and_back(&platform, &proposal).await;
-        // The server has the function again before the migration ends: the old row must not count.
+        // The function is back before the migration ends: the old row must not count.
         let missing = Fault::ErrorInOk { code: 1106, msg: "Request handler not found".into() };
         platform.sim.rule(Rule::times(missing, 1).only("/history"));
         if let Some(fault) = &fault {
@@ -196,7 +196,7 @@ async fn of_several_new_rows_the_one_with_our_number_is_ours() {
     let proposal = platform.approved(&balancer).await;
     let migration = &proposal.steps[0].migration;
     let (vm, source, target) = (migration.vm, migration.source, migration.target);
-    // Somebody else was faster, after the history was read and before the order.
+    // A foreign migration began after the history was read and before the order.
     let intent = Intent { history_before: HistoryBefore::Empty, source, ..intent(vm, target) };
     let entry = platform.store.intend(intent).unwrap();
     there_and_back(&platform, &proposal).await;
@@ -285,7 +285,7 @@ async fn an_order_that_is_put_off_is_dropped_where_the_world_has_moved_on() {
     };
     let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), meanwhile);
     let (outcome, why) = outcome(&proposal);
-    // Our own look tells, or VMmanager's form where the maintenance began between the two.
+    // Our own look finds it, or VMmanager's form where the maintenance began between the two.
     let is_told = ["maintenance", "does not offer this target"].iter().any(|told| why.contains(told));
     assert!(outcome == Outcome::Dropped && is_told, "{outcome:?}: {why}");
     assert_eq!(platform.sim.orders(), []);
@@ -405,7 +405,7 @@ async fn nothing_is_ordered_while_somebody_else_migrates() {
     let mut platform = Platform::start_with(World::small(), manual()).await;
     let balancer = platform.balancer();
     let proposal = platform.approved(&balancer).await;
-    // No word which VM it is: no cluster is safe.
+    // The VM is unknown, so no cluster is safe.
     platform.sim.foreign_migration(VmId(1009), NodeId(11), false).unwrap();
     until("the foreign task shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
     let (outcome, why) = outcome(&platform.finish(&balancer, proposal.id).await);
@@ -757,14 +757,14 @@ async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() 
     assert_eq!(alerts.iter().filter(stopped).count(), 1, "{alerts:?}");
 }
 
-/// Something that happens to the target or to the VM.
+/// A change of the target or of the VM.
 type Change = fn(&Platform, NodeId, VmId);
 
 fn failed_in(proposal: &Proposal) -> usize {
     outcomes(proposal).iter().filter(|(outcome, _)| *outcome == Outcome::Failed).count()
 }
 
-/// What ends the wish for an order while it is put off, and what the journal says then.
+/// What makes an order unwanted while it is put off, and what the journal records then.
 type Unwanted = fn(&Platform, &Proposal, &CancellationToken);
 
 const UNWANTED: [(Unwanted, &str); 3] = [
@@ -784,7 +784,7 @@ const UNWANTED: [(Unwanted, &str); 3] = [
     ),
 ];
 
-/// Somebody else moves the VM of a plan's first step away and back: its history has an older migration then.
+/// Moves the VM of a plan's first step away and back without the bot, so that its history has an older migration.
 async fn there_and_back(platform: &Platform, proposal: &Proposal) {
     let migration = &proposal.steps[0].migration;
     let elsewhere = if migration.target == NodeId(11) { NodeId(12) } else { NodeId(11) };

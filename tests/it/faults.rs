@@ -1,4 +1,4 @@
-//! What goes wrong in VMmanager and with the store, injected into the whole service: each time the chat ends up with
+//! Faults of VMmanager and of the store, injected into the whole service: each time the chat ends with
 //! the truth.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -22,7 +22,7 @@ use crate::{
 
 const AUTO: (&str, &str) = ("BALANCE_MODE", "auto");
 
-/// Ten years: no rounding, no zone, no pause of a clock is that long.
+/// Ten years, which no rounding, time zone or stopped clock explains.
 const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
 
 // ---- a migration that goes wrong
@@ -86,7 +86,7 @@ async fn nothing_is_ordered_on_half_a_picture_and_work_goes_on_with_the_whole_on
     bot.ask(ADMIN, "/mode auto").await;
     bot.heard("VMs became").await;
     let is_whole = |sim: &vm_balancer::sandbox::vmmanager::Running| {
-        // In this order: what is ordered first was ordered while half was missing.
+        // In this order, so that an order while half was missing would be first.
         let (is_ordered, is_halved) = (!sim.orders().is_empty(), !sim.faults().is_empty());
         assert!(!(is_ordered && is_halved), "ordered on half a picture");
         !is_halved
@@ -282,7 +282,7 @@ async fn an_alert_said_just_before_a_kill_is_in_the_chat_after_the_restart() {
     assert_eq!(bot.written().len(), 3, "it is said once: {}", bot.telegram.transcript(bot.home));
 }
 
-/// Approves the plan and returns its message when its migration runs.
+/// Approves the plan and returns its message once its migration runs.
 async fn approved(bot: &Ctx) -> SimMessage {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
@@ -291,7 +291,7 @@ async fn approved(bot: &Ctx) -> SimMessage {
     running
 }
 
-/// Waits until the plan's message says how it ended; it is the last word, and the only order.
+/// Waits until the plan's message says how it ended. There is no further message, and only one order.
 async fn ended(bot: &Ctx, message: &SimMessage, how: &str) -> String {
     let done = bot.says(message, how).await;
     assert!(done.buttons.is_empty(), "{:?}", done.labels());
@@ -300,7 +300,7 @@ async fn ended(bot: &Ctx, message: &SimMessage, how: &str) -> String {
     done.text().to_owned()
 }
 
-/// Lets the one migration of a plan go wrong, and returns what its message says in the end.
+/// Lets the only migration of a plan fail, and returns the final text of its message.
 async fn went_wrong(fault: Fault, how: &str) -> String {
     let bot = Ctx::start(World::small()).await;
     bot.sim.arm(fault);
@@ -346,7 +346,7 @@ fn a_damaged_store_is_left(dir: &Path) {
 
 /// The schema's row in sled, as the next version would write it.
 async fn newer_schema(data: &Path) {
-    // sled may hold its lock a moment longer than its owner lives.
+    // sled may hold its lock slightly longer than its owner lives.
     let opened = std::cell::OnceCell::new();
     until("the lock is free", async || sled::open(data.join("store")).is_ok_and(|db| opened.set(db).is_ok()))
         .await;

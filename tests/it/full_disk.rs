@@ -1,6 +1,6 @@
-//! A disk that takes no more: said, survived, and nothing is ordered.
+//! A full disk: it is reported and survived, and nothing is ordered.
 //!
-//! A limit on the size of files stands for the end of the disk: the write fails, the process lives. It is a process
+//! A limit on the size of files simulates a full disk: the write fails and the process lives. Each test uses a process
 //! of its own, for the limit is on all its files. One test has a small file system of its own, where that may be
 //! mounted.
 
@@ -24,7 +24,7 @@ use crate::{
     platform::{PATIENCE, Platform, noon, until},
 };
 
-/// Tells the child its folder; without it the child's test has nothing to do.
+/// Gives the child its folder. Without it the child's test does nothing.
 const CHILD: &str = "VM_BALANCER_TEST_SMALL_DISK";
 
 /// Blocks of 512 or 1024 bytes, as the shell counts: at most 4 MiB for each file.
@@ -35,7 +35,7 @@ const TROUBLE: &str = "My store cannot be written";
 #[test]
 fn on_a_full_disk_nothing_is_ordered_and_nothing_panics() {
     let dir = in_a_child("the_child_with_a_small_disk");
-    // What was acknowledged is there, from before the disk was full and from after it.
+    // All acknowledged writes are there, from before the disk was full and from after it.
     let store = Store::open(&dir.path().join("data")).unwrap();
     let [proposal] = store.recent_proposals(10).unwrap().try_into().unwrap();
     assert!(matches!(proposal.state, ProposalState::Done { .. }), "{:?}", proposal.state);
@@ -133,7 +133,7 @@ async fn the_child_with_a_small_disk() {
         refused.chain()
     );
     platform.store.flush().expect_err("it is noticed, though nothing waits to be put on disk");
-    // Clearing up may leave room for a record or two: from here on there is none at all.
+    // Cleaning up may have left room for a record or two. From now on there is none.
     leave_room(Room::None);
     let refused = match balancer.executor(&CancellationToken::new()) {
         Ok(executor) => {
@@ -145,9 +145,9 @@ async fn the_child_with_a_small_disk() {
     };
     assert!(!refused.is_damage(), "a full disk is no damage: {}", refused.chain());
     assert_eq!(platform.sim.count_requests("POST /vm/v3/host"), 0);
-    // Only the disk was in the way.
+    // With room on the disk it works again.
     leave_room(Room::Enough);
-    // sled may tell of its last failure once more.
+    // sled may report its last failure once more.
     until("the store can be written", async || platform.store.flush().is_ok()).await;
     platform.finish(&balancer, proposal.id).await;
     assert_eq!(platform.sim.orders().len(), 1);
@@ -162,7 +162,7 @@ async fn the_child_whose_disk_fills_before_an_approval() {
     let bot = Ctx::start(World::small()).await;
     let proposal = bot.proposal().await;
     leave_room(Room::None);
-    // Whoever cannot note that it was done must not do it.
+    // An action that cannot be recorded must not be done.
     assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("My store cannot be written"));
     bot.heard(TROUBLE).await;
     assert_eq!(bot.sim.count_requests("POST /vm/v3/host"), 0);
@@ -283,10 +283,10 @@ enum Room {
     Enough,
 }
 
-/// Moves the end of the disk, for this process.
+/// Changes the file size limit of this process.
 fn leave_room(room: Room) {
     let limit = match room {
-        // Not even the first byte of a file may be written over.
+        // Even the first byte of a file cannot be overwritten.
         Room::None => "--fsize=0:",
         Room::Enough => "--fsize=unlimited:",
     };
@@ -295,7 +295,7 @@ fn leave_room(room: Room) {
     assert!(moved.success());
 }
 
-/// Presses again and again, as people do: while there is no room, presses are left alone.
+/// Presses several times, as people do: presses without room on the disk are refused.
 async fn pressed_until_it_is_ordered(bot: &Ctx, proposal: &SimMessage) {
     until("it is ordered", async || {
         bot.press_only(OPERATOR, proposal, "Approve");
@@ -312,7 +312,7 @@ fn outcomes(store: &Store) -> Vec<Outcome> {
     history.iter().map(|entry| entry.outcome().unwrap().0).collect()
 }
 
-/// Writes until there is no room even after sled has cleared up behind itself.
+/// Writes until there is no room, even after sled has cleaned up.
 fn fill(store: &Store) -> StoreError {
     // Text that does not compress.
     let noise = |seed: u64| -> String {

@@ -1,4 +1,4 @@
-//! The process is killed again and again in the middle of an automatic run, and nothing is lost or done twice.
+//! The process is killed many times during an automatic run, and nothing is lost or done twice.
 
 use std::{
     collections::BTreeMap,
@@ -28,13 +28,13 @@ use crate::platform;
 const WORLDS: u64 = 10;
 const KILLS_PER_WORLD: u64 = 20;
 
-/// Ten cycles that only look: then everything is recorded.
+/// After ten cycles that order nothing, everything is recorded.
 const IDLE_REQUESTS: usize = 40;
 
-/// Tells the child its folder and VMmanager's address; without it the child's test has nothing to do.
+/// Gives the child its folder and VMmanager's address. Without it the child's test does nothing.
 const CHILD: &str = "VM_BALANCER_TEST_CHILD";
 
-/// Side by side, since each mostly waits.
+/// How many run at the same time, since each mostly waits.
 const AT_ONE_TIME: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +56,7 @@ async fn killed_again_and_again(world: u64) -> usize {
     let mut dice = Dice(world + 1);
     let mut mid_migration = 0;
     for _ in 0..KILLS_PER_WORLD {
-        // A point in what the outside sees, and a moment more: within a request, between two writes.
+        // After a request that is visible from outside and a short time more: within a request, between two writes.
         let requests = dice.below(50);
         let more = Duration::from_micros(dice.below(6000));
         if nothing_runs(&sim) && sim.world().nodes_above(70.0).is_empty() && nothing_is_open(dir.path()) {
@@ -78,7 +78,7 @@ async fn killed_again_and_again(world: u64) -> usize {
     mid_migration
 }
 
-/// Not a test by itself: the process that is killed.
+/// Runs in the process that is killed; not a test by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_child_that_is_killed() {
     let Some(told) = std::env::var_os(CHILD) else { return };
@@ -113,7 +113,7 @@ fn balancer(store: Store, url: &str) -> VmBalancer {
     VmBalancer::new(settings, parts)
 }
 
-/// A world with work for a while.
+/// A world that needs many migrations.
 async fn start(seed: u64) -> Running {
     let scale =
         Scale { seed, clusters: 2, nodes: 24, vms: 400, fill_percent: 50.0, overloaded_percent: 45.0 };
@@ -145,7 +145,7 @@ fn overload_again(sim: &Running) {
     }
 }
 
-/// What has ended and is not recorded yet would be taken for somebody else's work.
+/// Waits until all tasks are recorded: an ended task without a record would count as foreign.
 fn nothing_is_open(dir: &Path) -> bool {
     let store = Store::open(dir).unwrap();
     store.open_entries().unwrap().is_empty() && store.open_proposals().unwrap().is_empty()
@@ -185,7 +185,7 @@ async fn relieved(sim: &Running, child: &mut Child) {
     alive_until(child, || sim.world().nodes_above(70.0).is_empty() && nothing_runs(sim) && is_idle()).await;
 }
 
-/// Whoever orders, searches or watches asks for more than the lists.
+/// Returns whether a request is more than a list: the bot orders, searches or watches.
 fn is_of_a_look(line: &str) -> bool {
     !["/history", "/migrate", "consul_id", "id EQ", "id%20EQ", "id+EQ", "/task/"]
         .iter()
@@ -219,12 +219,12 @@ fn all_is_well(sim: &Running, dir: &Path, world: u64) {
     assert_eq!(outcomes(Outcome::Failed) + outcomes(Outcome::Lost), 0, "world {world}");
 }
 
-/// Each order was made for one intent, and each intent that was ordered was ordered once.
+/// Checks that each order belongs to one intent, and that each ordered intent was ordered once.
 fn each_order_is_one_entry(sim: &Running, history: &[JournalEntry], world: u64) {
     let ordered: Vec<_> = history.iter().filter(|entry| was_ordered(entry)).collect();
     let orders = sim.orders();
     assert!(orders.len() > 5, "world {world}: there was work");
-    // What was found by where the VM is has no number: at one time a VM has one migration at most.
+    // A migration that was found by the VM's place has no number. A VM has at most one migration at a time.
     let (numbered, unnumbered): (Vec<_>, Vec<_>) =
         ordered.into_iter().partition(|entry| entry.task_numbers() != (None, None));
     let tasks: BTreeMap<_, _> = sim.tasks().iter().map(|task| (task.consul_id, task.id)).collect();

@@ -1,4 +1,4 @@
-//! A simulated platform with a store beside it: what the tests of executor and scheduler stand on.
+//! A simulated platform with a store: the base of the tests of executor and scheduler.
 
 use std::{future::Future, path::Path, time::Duration};
 
@@ -22,7 +22,7 @@ use vm_balancer::{
     vmmanager::{self, Credentials, Timing, VmManagerApi},
 };
 
-/// Long enough for a busy machine; a test that waits this long has failed.
+/// The longest wait, long enough for a busy machine. A test that waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Platform {
@@ -48,7 +48,7 @@ impl Platform {
         Self { sim, dir, store, events, clock: ManualClock::at(noon()), heard }
     }
 
-    /// As after the death of the process: everything in memory is gone.
+    /// As after a restart of the process: everything in memory is gone.
     pub fn restart(self) -> Self {
         let Self { sim, dir, store, clock, .. } = self;
         drop(store);
@@ -148,7 +148,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// The outcomes of a proposal's steps with what was said.
+/// The outcomes of a proposal's steps with their reasons.
 pub fn outcomes(proposal: &Proposal) -> Vec<(Outcome, String)> {
     proposal
         .steps
@@ -174,7 +174,7 @@ pub fn outcome(proposal: &Proposal) -> (Outcome, String) {
     all.remove(0)
 }
 
-/// What was about to be ordered by a process that died.
+/// An order that a process was about to send when it died.
 pub fn intent(vm: VmId, target: NodeId) -> Intent {
     Intent {
         proposal: ProposalId(1),
@@ -204,7 +204,7 @@ pub fn person(id: i64) -> Person {
     Person { id, name: format!("person {id}") }
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let began = Instant::now();
     while !holds().await {

@@ -1,4 +1,4 @@
-//! The faults of the sandbox's page: each is switched by its name and seen by what it does, not by its flag.
+//! The faults of the sandbox's page: each is switched by its name and checked by its effect, not by its flag.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -53,7 +53,7 @@ async fn every_fault_of_the_table_has_its_effect_for_as_long_as_it_is_on() {
     assert!(offers.len() > 30, "{} faults", offers.len());
     for offer in offers {
         let (name, holds) = (offer["name"].as_str().unwrap(), offer["holds"] == true);
-        // It wants a bot that has a store, and has a test of its own.
+        // This one needs a bot with a store, and has a test of its own.
         if name == "bot_damaged_store" {
             continue;
         }
@@ -127,19 +127,19 @@ async fn a_damaged_store_is_restored_and_the_chat_is_told() {
     assert!(names.iter().any(|name| name.starts_with("store-damaged-")), "{names:?}");
 }
 
-/// Somebody who asks the simulated servers as the bot would.
+/// A client that sends the requests of the bot to the simulated servers.
 struct Outside<'a> {
     sandbox: &'a Sandbox,
     http: reqwest::Client,
-    /// The message that is edited to see whether it is still there.
+    /// The message that is edited to see whether edits work.
     sent: AtomicI64,
 }
 
-/// What came of an order.
+/// The result of an order.
 struct Ordered {
     vm: SimVm,
     target: NodeId,
-    /// The status and the body; none where the line was cut.
+    /// The status and the body; `None` where the connection was cut.
     answer: Option<(u16, Value)>,
     taken: bool,
 }
@@ -150,7 +150,7 @@ impl<'a> Outside<'a> {
         Self { sandbox, http, sent: AtomicI64::new(0) }
     }
 
-    /// Does what meets this fault, and says whether it was met.
+    /// Makes a request that this fault affects, and returns whether it did.
     async fn sees(&self, fault: &str) -> bool {
         match fault.split_once('_').unwrap() {
             ("telegram", fault) => self.sees_at_telegram(fault).await,
@@ -257,7 +257,7 @@ impl<'a> Outside<'a> {
         self.sandbox.vmmanager.tasks().into_iter().find(|task| task.consul_id == order.consul_id)
     }
 
-    /// The smallest VM that nothing holds back and that nobody moves.
+    /// The smallest VM that may move and is not moving.
     fn movable(&self) -> SimVm {
         let tasks = self.sandbox.vmmanager.tasks();
         let moved = |id: VmId| tasks.iter().any(|task| task.vm == id);

@@ -140,7 +140,7 @@ async fn in_a_topic_of_the_forum_the_bot_proposes_there_and_nowhere_else() {
     });
     assert_eq!(found.await.unwrap(), Some(OPS_TOPIC));
     assert_eq!(sandbox.telegram.messages(SUPERGROUP), []);
-    // Another chat is no concern of the bot's, and is told what to do.
+    // In another chat the bot only explains what to do.
     sandbox.telegram.say(OPERATOR, SUPERGROUP, "/status").unwrap();
     sandbox.telegram.wait_for_text(SUPERGROUP, "TELEGRAM_CHAT_ID").await.unwrap();
 }
@@ -343,7 +343,7 @@ pub(crate) fn url(sandbox: &Sandbox, path: &str) -> String {
     format!("http://{}/{path}", sandbox.address())
 }
 
-/// Switches one of the faults beside the ten, as the page does.
+/// Switches a fault that has no button of its own, as the page does.
 pub(crate) async fn flip(sandbox: &Sandbox, fault: &str, on: bool) -> Value {
     post(sandbox, "api/switch", json!({ "name": "fault", "fault": fault, "on": on })).await
 }

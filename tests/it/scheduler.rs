@@ -397,7 +397,7 @@ async fn answers_that_make_no_sense_are_not_acted_on_and_the_next_ones_are() {
         Fault::Unavailable,
     ] {
         let platform = Platform::start(World::small()).await;
-        // A log-in that is refused is another matter: it is not tried for ever.
+        // A refused login is different: it is not repeated for ever.
         platform.sim.rule(Rule::always(fault.clone()).only("/vm/"));
         let bot = Bot::on(platform, |settings| settings.mode = Mode::Auto, |_| {}).await;
         bot.until(&format!("it has looked in spite of {fault:?}"), |bot| bot.sim().requests().len() > 12)
@@ -695,7 +695,7 @@ impl Bot {
         until(what, || async { holds(&self.handle.status().await.unwrap()) }).await;
     }
 
-    /// Waits for so many whole cycles, by the lists of VMs that they read; their effects may take a moment more.
+    /// Waits for this many whole cycles, by the VM lists that they read. Their effects may take a moment longer.
     async fn cycles(&self, count: usize) {
         let reads = || self.sim().count_requests("GET /vm/v3/host");
         let before = reads();
@@ -708,7 +708,7 @@ impl Bot {
     }
 }
 
-/// Whoever says `/balance` in these tests.
+/// The person who sends `/balance` in these tests.
 fn asker() -> vm_balancer::model::Person {
     person(1)
 }

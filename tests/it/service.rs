@@ -1,4 +1,4 @@
-//! The whole service as people in the chat meet it: plans, presses, roles, modes, restarts.
+//! The whole service as people in the chat see it: plans, presses, roles, modes, restarts.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -195,7 +195,7 @@ async fn among_several_clusters_one_is_chosen_by_a_button() {
 async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
     let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
     let proposal = bot.proposal().await;
-    // Somebody mounts an ISO image in the VMs of one node.
+    // ISO images are mounted in the VMs of one node.
     bot.sim.edit(|world| {
         world.vms.values_mut().filter(|vm| vm.node == NodeId(10)).for_each(|vm| vm.iso_mounted = true);
     });
@@ -543,9 +543,9 @@ async fn the_process_ends_well_while_it_polls_and_during_a_migration() {
     variables.insert("LOG_LEVEL".into(), "debug".into());
     let mut child = process(bot.dir.path(), &variables);
     bot.ask(VIEWER, "/status").await;
-    // An update that is said again before it is confirmed is confirmed with the first.
+    // An update that is repeated before it is confirmed is confirmed with the first.
     bot.until("the update is confirmed", |_| bot.telegram.pending_updates() == 0).await;
-    // Said for developers only.
+    // This is logged for developers only.
     bot.telegram.replay(bot.telegram.last_update_id().unwrap()).unwrap();
     bot.ask(VIEWER, "/whoami").await;
     ended_well(&mut child).await;

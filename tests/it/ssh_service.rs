@@ -105,7 +105,7 @@ async fn in_the_bot_a_node_counts_when_it_is_over_in_the_readings_of_two_cycles(
     let place = Place::new().await;
     let bot = Bot::start(&place, "").await;
     assert_eq!(bot.moves().await, Vec::<String>::new(), "one reading may be a peak");
-    // Somebody asks again and again between the cycles.
+    // A person asks many times between the cycles.
     for _ in 0..3 {
         bot.clock.advance(TimeDelta::seconds(20));
         assert_eq!(bot.moves().await, Vec::<String>::new(), "the same peak is seen twice");
@@ -234,7 +234,7 @@ async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
     let bot = Bot::start(&place, &with_chat(&chat)).await;
     bot.look().await;
     bot.clock.advance(TimeDelta::minutes(3));
-    // A question looks anew; the nodes say nothing new.
+    // A query looks again, but the nodes have no new values.
     for node in place.nodes.values() {
         node.set_fault(Fault::RefuseSession);
     }
@@ -283,7 +283,7 @@ async fn a_changed_host_key_is_told_in_the_chat_with_both_fingerprints_and_the_n
     chat.wait_for_text(ADMIN, "no fresh measurement, allocation counts: kvm-01").await.unwrap();
     let alarms =
         || chat.messages(ADMIN).into_iter().filter(|said| said.text().contains("SSH host key of")).count();
-    // A node that shows nothing for a while and then the same key is no new matter.
+    // A node that is silent for a while and then shows the same key does not cause a new alert.
     for fault in [Fault::NotSsh, Fault::None] {
         node.set_fault(fault);
         bot.look().await;
@@ -521,7 +521,7 @@ impl Bot {
         let app = App::build(&place.config(), Clock::from(clock.clone()), Pace::Short).await.unwrap();
         let (handle, shutdown) = (app.handle(), CancellationToken::new());
         let running = tokio::spawn(app.run(shutdown.clone()));
-        // The cycle of the start measures too; nobody turns the clock under it.
+        // The first cycle measures too, so the clock is not moved during it.
         until("the first cycle has ended", || async { handle.status().await.unwrap().last_cycle.is_some() })
             .await;
         Self { clock, handle, shutdown, running }

@@ -1,4 +1,4 @@
-//! What goes wrong between the service and Telegram, and what people see of it.
+//! Faults between the service and Telegram, and what people see of them.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -78,7 +78,7 @@ async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
     lose();
     assert!(!bot.ask(VIEWER, "/status").await.text().is_empty());
     assert_eq!(bot.sim.orders().len(), 1);
-    // Nobody can tell whether the first message arrived; whichever is pressed, it is the same plan.
+    // Whether the first message arrived is unknown. A press on either is for the same plan.
     for message in bot.written().iter().filter(|message| message.button("Approve").is_some()) {
         assert!(bot.press(ADMIN, message, "Approve").await.contains("not open any more"));
     }
@@ -100,7 +100,7 @@ async fn what_a_refused_token_kept_back_is_shown_with_the_right_one() {
     bot.heard("done: 1 moved").await;
 }
 
-/// Side by side, for each of them mostly waits: the client itself sleeps ten seconds after a 5xx.
+/// These run at the same time, since each mostly waits: the client itself sleeps ten seconds after a 5xx.
 #[tokio::test]
 async fn server_errors_and_slowness_are_outlasted() {
     tokio::join!(server_errors_are_outlasted(), a_press_is_answered_before_a_slow_vmmanager_is());
@@ -243,7 +243,7 @@ async fn a_group_that_becomes_a_supergroup_takes_its_plan_along() {
 async fn a_group_that_became_a_supergroup_unnoticed_is_found_by_the_refusal() {
     let bot = Ctx::with(World::small(), Setup { home: GROUP, ..Setup::default() }).await;
     bot.ask(VIEWER, "/whoami").await;
-    // No update comes through, so the refusal alone can tell.
+    // No update arrives, so only the refusal shows it.
     bot.telegram.set_faults(|faults| faults.conflict = true);
     let supergroup = bot.telegram.migrate_to_supergroup(GROUP).unwrap();
     bot.telegram.wait_for_text(supergroup, "A second program reads my updates").await.unwrap();

@@ -947,7 +947,7 @@ async fn ended(api: &VmManagerApi, consul: u64) -> TaskInfo {
     api.find_task(consul).await.unwrap().unwrap()
 }
 
-/// Waits for a condition; the bound is for machines that do much else.
+/// Waits for a condition. The bound is for busy machines.
 async fn until(condition: impl AsyncFn() -> bool) {
     let waiting = async {
         while !condition().await {

@@ -1,4 +1,4 @@
-//! What nodes measure of themselves: whose load it is, what it does not show yet, and what closes a target.
+//! Plans with measured nodes: which VM causes the load, what averages do not show yet, and what closes a target.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use vm_balancer::{
@@ -240,7 +240,7 @@ fn a_node_that_suffers_although_its_thresholds_hold_is_told() {
     let unmeasured = || Note::Unmeasured { nodes: vec!["node-0001".into(), "node-0003".into()] };
     let strains = vec![Strain::MemoryInUse(98), Strain::WaitsForMemory(60), Strain::WaitsForCpu(70)];
     assert_eq!(notes(&snapshot), [unmeasured(), Note::Strained { node: node(), strains }]);
-    // What waits for a disk is no business of the CPU.
+    // Tasks that wait for a disk do not count as CPU load.
     snapshot.nodes[1].load =
         Some(Measured { cpu_pressure: Some(1.0), io_pressure: Some(80.0), ..support::measured(40.0) });
     let disk = Note::LoadIsNotCpu { node: node(), cpu_pressure: 1, io_pressure: Some(80) };
@@ -252,7 +252,7 @@ fn a_node_that_suffers_although_its_thresholds_hold_is_told() {
     );
 }
 
-/// Node 1 with that load on 16 cores and so many VMs of four vCPUs that get so many cores each; node 2 idle.
+/// Node 1 with that load on 16 cores and `count` VMs of four vCPUs that use `cores` each; node 2 idle.
 fn saturated(five: f64, vms: u64, cores: f64, busy_cores: Option<f64>) -> Snapshot {
     let vms = (1..=vms)
         .map(|id| VmInfo { measured: Some(VmUse { cores, at: noon() }), ..vm(id, 1, 4, GIB) })

@@ -1,4 +1,4 @@
-//! What holds for every plan, on clusters that nobody thought of.
+//! Properties of every plan, on random clusters.
 
 use std::collections::BTreeMap;
 

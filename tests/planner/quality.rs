@@ -1,4 +1,4 @@
-//! How near the optimum plans are: the figures of other balancers and of exact solvers, held as bounds.
+//! How close plans are to the optimum. The bounds are figures of other balancers and of exact solvers.
 //!
 //! The large ones take seconds without optimisation and are asserted by `cargo bench --bench planner_quality`.
 
@@ -43,7 +43,7 @@ fn relief_of_generated_clusters_is_within_a_few_percent_of_the_exact_optimum() {
 
 #[test]
 fn a_limit_takes_the_best_there_is_and_not_the_beginning_of_a_longer_plan() {
-    // The least overload that so many moves leave of `40-800-3-alike-0.65-0.9`, by `optima.py 60 75 3.5 MOVES`.
+    // The least overload that N moves leave of `40-800-3-alike-0.65-0.9`, by `optima.py 60 75 3.5 N`.
     let shape = Shape { nodes: 40, vms: 800, seed: 3, unlike: false, fill: 0.65, skew: 0.9 };
     let snapshot = generate(shape);
     for (moves, least) in LIMITED {

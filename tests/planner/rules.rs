@@ -207,7 +207,7 @@ fn vms_of_one_group_never_come_to_share_a_node() {
     snapshot.vms[4].name = "db-2".into();
     support::recount(&mut snapshot);
     assert_eq!(only(&planned(&snapshot, &policy)).target, NodeId(3));
-    // Both on one node already: one of them may leave, and does.
+    // Both are on one node: one of them may leave, and does.
     snapshot.vms[4].node = NodeId(1);
     support::recount(&mut snapshot);
     let plan = planned(&snapshot, &policy);
@@ -273,7 +273,7 @@ fn measured_load_stands_in_for_the_ratio_and_the_busy_vm_leaves() {
     assert_eq!(only(&plan).source_state.after.load, Some(0.8));
     assert_eq!(planner::check(&snapshot, &roomy(), &plan), []);
 
-    // An old measurement is none: the node counts by allocation, and says so where others are measured.
+    // An outdated measurement does not count: the node is judged by allocation, with a note where others are measured.
     for node in &mut snapshot.nodes[..1] {
         node.load.as_mut().expect("measured").at = noon() - TimeDelta::hours(1);
     }
@@ -418,7 +418,7 @@ fn an_approved_plan_loses_what_no_longer_helps() {
     assert_eq!((rest.kept.len(), rest.dropped.len(), rest.relieves), (6, 6, true));
     assert!(rest.dropped.iter().all(|(_, unfit)| *unfit == Unfit::NoRelief));
 
-    // All is well: nothing of the plan is left.
+    // No node is overloaded any more, so nothing of the plan is left.
     for vm in &mut moved.vms {
         vm.memory = Mib(GIB);
     }

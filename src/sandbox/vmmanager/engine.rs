@@ -1,7 +1,7 @@
-//! What happens inside the simulated platform: orders, tasks, histories, and the rules of physics.
+//! The inside of the simulated platform: orders, tasks, histories, and what is physically possible.
 //!
-//! Time is an argument: how long the simulator has been running. Nothing happens between two calls; what was due
-//! is caught up with at the next.
+//! Time is an argument: how long the simulator has been running. Nothing happens between two calls; each call
+//! first does what was due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ pub enum Pace {
     After(Duration),
     /// Until somebody calls `finish`.
     Manual,
-    /// As the memory (and with local storage the disk) takes over a line of 1 GB/s, so many times faster.
+    /// The time to copy memory (and disk, with local storage) at 1 GB/s, divided by this factor.
     BySize { times_faster: f64 },
 }
 
@@ -39,13 +39,13 @@ pub struct OrderSeen {
     pub at: DateTime<Utc>,
 }
 
-/// A broken promise: what no caller should ever have asked for.
+/// A request that no correct caller makes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Violation {
     /// With this VM the target's VMs need more memory than it has.
     TargetMemoryExceeded { vm: VmId, target: NodeId, needs: Mib, total: Mib },
-    /// The VM was already on its way, by an earlier order.
+    /// The VM was already migrating because of an earlier order.
     AlreadyMigrating { vm: VmId },
     /// The target was in maintenance.
     TargetInMaintenance { vm: VmId, target: NodeId },
@@ -92,7 +92,7 @@ pub struct TaskSeen {
     /// `created`, `running`, `complete` or `failed`.
     pub status: String,
     pub output: String,
-    /// Ordered by nobody who asked over HTTP.
+    /// Not ordered over HTTP.
     pub foreign: bool,
     /// Whether it is in the task list.
     pub listed: bool,
@@ -107,7 +107,7 @@ pub(super) struct Task {
     pub started: Option<Duration>,
     pub ended: Option<Duration>,
     script: Script,
-    /// When what is due next; in order.
+    /// What happens when, in order.
     due: Vec<(Duration, Step)>,
 }
 
@@ -154,7 +154,7 @@ pub(super) struct Engine {
     pub orders: Vec<OrderSeen>,
     pub violations: Vec<Violation>,
     pub faults: Faults,
-    /// Counts changes of the world, for whoever keeps a rendering of it.
+    /// Counts changes of the world, so that a rendering can be reused.
     pub version: u64,
     pace: Pace,
     task_delay: Duration,
@@ -179,7 +179,7 @@ impl Engine {
             task_delay,
             starts_at,
             open: BTreeSet::new(),
-            // Far apart, so that one number taken for another is found out.
+            // Far apart, so that mixing up the two numbers is noticed.
             next_consul: 90_417,
             next_task: 55_120,
             next_entry: 7_004,
@@ -195,14 +195,14 @@ impl Engine {
         self.starts_at + TimeDelta::from_std(now).unwrap_or_default() + skew.unwrap_or_default()
     }
 
-    /// Catches up with everything that was due.
+    /// Does everything that was due.
     pub fn catch_up(&mut self, now: Duration) {
         while let Some((at, consul)) = self.next_due().filter(|(at, _)| *at <= now) {
             self.step(consul, at);
         }
     }
 
-    /// Takes an order or says why not; what it breaks is written down either way.
+    /// Takes an order or refuses it. Violations are recorded either way.
     pub fn order(&mut self, vm: VmId, target: NodeId, now: Duration) -> Result<u64, Refusal> {
         let source = self.judged(vm, target)?;
         let script = self.script(vm, source, target);
@@ -212,7 +212,7 @@ impl Engine {
         Ok(consul)
     }
 
-    /// Lets somebody else migrate a VM; nothing where there is no VM or no target.
+    /// Starts a migration that the bot did not order; returns `None` where there is no VM or no target.
     pub fn foreign(
         &mut self,
         vm: Option<VmId>,
@@ -232,12 +232,12 @@ impl Engine {
         let consul = self.begin(id, source, target.or(roomiest)?, Script::Moves, now);
         let task = self.tasks.get_mut(&consul)?;
         (task.seen.foreign, task.says_vm) = (true, says_vm);
-        // Somebody else's task is there at once: it was ordered before we looked.
+        // A foreign task appears at once, because it was ordered before the bot looked.
         self.step(consul, now);
         Some(consul)
     }
 
-    /// Ends a task at once, as its script says.
+    /// Ends a task at once, with its planned result.
     pub fn finish(&mut self, consul: u64, now: Duration) {
         while self.open.contains(&consul) {
             if self.tasks.get(&consul).is_none_or(|task| task.due.is_empty()) {
@@ -249,7 +249,7 @@ impl Engine {
         }
     }
 
-    /// Ends what runs without an end of its own, as [`Fault::RunsForever`] made it.
+    /// Ends the tasks that [`Fault::RunsForever`] keeps running.
     pub fn finish_endless(&mut self, now: Duration) {
         for consul in self.open_tasks() {
             let ends = |task: &Task| task.due.iter().any(|(_, step)| *step == Step::Ends);
@@ -297,7 +297,7 @@ impl Engine {
         due.min()
     }
 
-    /// Judges an order: what the server would not take is refused, what breaks a rule is written down.
+    /// Checks an order: one that the server would not take is refused, one that breaks a rule is recorded.
     fn judged(&mut self, id: VmId, target: NodeId) -> Result<NodeId, Refusal> {
         let vm = self.world.vms.get(&id).ok_or(Refusal::NoSuchVm)?.clone();
         let invalid = |why: &str| Err(Refusal::Invalid(why.to_owned()));
@@ -313,7 +313,7 @@ impl Engine {
         let source = from.id;
         let running = self.open_ones().find(|task| task.seen.vm == id).map(|task| task.seen.foreign);
         if let Some(foreign) = running {
-            // Losing a race against somebody else is nobody's fault.
+            // A race that a client cannot avoid is not its fault.
             if !foreign {
                 self.violations.push(Violation::AlreadyMigrating { vm: id });
             }
@@ -362,7 +362,7 @@ impl Engine {
         broken
     }
 
-    /// Says how a migration that was taken will go: by the faults in force, else by physics.
+    /// Plans how a migration will go: by the faults that are on, otherwise by its size.
     fn script(&mut self, vm: VmId, source: NodeId, target: NodeId) -> Script {
         let request = format!("POST /vm/v3/host/{vm}/migrate");
         let forced = self.faults.take(&request, |fault| match fault {
@@ -394,7 +394,7 @@ impl Engine {
     fn begin(&mut self, vm: VmId, source: NodeId, target: NodeId, script: Script, now: Duration) -> u64 {
         let (consul, id) = (self.next_consul, self.next_task);
         self.next_consul += 1;
-        // The task manager has other things to do as well.
+        // The task manager runs other tasks in between, so numbers are not consecutive.
         self.next_task += 3;
         let request = format!("POST /vm/v3/host/{vm}/migrate");
         let deferred = self.faults.take(&request, |fault| match fault {

@@ -71,7 +71,7 @@ impl Filter {
     }
 }
 
-/// The order of two fields of one name.
+/// Compares two fields of the same name.
 pub(super) fn compare(a: Field<'_>, b: Field<'_>) -> Ordering {
     match (a, b) {
         (Field::Number(a), Field::Number(b)) => a.cmp(&b),

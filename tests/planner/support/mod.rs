@@ -237,7 +237,7 @@ pub fn optima() -> Vec<Optimum> {
     include_str!("../data/optima.txt").lines().map(line).collect()
 }
 
-/// The same nodes and VMs dealt out to so many clusters, nodes by their number.
+/// The same nodes and VMs in `count` clusters; nodes are assigned by their number.
 pub fn in_clusters(snapshot: &Snapshot, count: u64) -> Snapshot {
     let mut dealt = snapshot.clone();
     dealt.clusters = (1..=count).map(|id| ClusterInfo::new(ClusterId(id), format!("cluster-{id}"))).collect();
@@ -384,7 +384,7 @@ pub fn overload(snapshot: &Snapshot, policy: &Policy) -> f64 {
     snapshot.nodes.iter().map(of).sum()
 }
 
-/// The snapshot after the first so many migrations.
+/// The snapshot after these migrations.
 pub fn after(snapshot: &Snapshot, migrations: &[vm_balancer::planner::Migration]) -> Snapshot {
     let mut moved = snapshot.clone();
     let index: std::collections::HashMap<_, _> =
