@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     event::{Alert, KnownSwitches},
     model::{
-        ApiFailure, ClusterId, Flaw, Person, ProposalId, StoreFailure, Trouble, VmId,
+        ApiFailure, ClusterId, Flaw, Person, ProposalId, StoreFailure, Trouble, VmId, WhyUnmeasured,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     scheduler::Refused,
@@ -16,6 +16,7 @@ use crate::{
     talk::{
         access::{Role, Stranger},
         samples::{anna, ended, now, proposal},
+        words::tests::latin_words,
     },
 };
 
@@ -177,34 +178,7 @@ fn a_plan_that_fits_one_message_is_one_message() {
 
 #[test]
 fn refusals() {
-    let id = ProposalId(12);
-    let known = vec![(ClusterId(1), "msk".to_owned()), (ClusterId(2), "spb".to_owned())];
-    let clusters = known.iter().map(|(id, name)| choice(Kind::Cluster, id.0, name, None)).collect();
-    let node = |id, cluster: &str| choice(Kind::Node, id, "node<1>", Some(cluster.to_owned()));
-    let unknown = |similar| MissedWhy::Unknown { similar, known: Vec::new() };
-    let missed = |kind, why| Refused::Missed(Missed { kind, wanted: "n".into(), why });
-    let all = [
-        missed(Kind::Cluster, MissedWhy::Unknown { similar: Vec::new(), known: clusters }),
-        missed(Kind::Node, unknown(vec![node(10, "msk")])),
-        missed(Kind::VmOrNode, unknown(Vec::new())),
-        missed(Kind::Vm, MissedWhy::Several(vec![node(10, "msk"), node(40, "spb")])),
-        Refused::WhichCluster { known },
-        Refused::NotOurs { cluster: ClusterId(2), name: "spb".into() },
-        Refused::Busy { proposal: id },
-        Refused::NoSuchProposal(id),
-        Refused::NotPending { proposal: id },
-        Refused::Expired { proposal: id },
-        Refused::AlreadyCounted { have: 1, need: 2 },
-        Refused::OwnProposal { have: 0, need: 2 },
-        Refused::DryRun,
-        Refused::Unable(Trouble::VmManager(ApiFailure::NoAnswer {
-            what: "GET /vm/v3/host".into(),
-            said: "timed out".into(),
-        })),
-        Refused::Unable(Trouble::Store(StoreFailure::Disk("no space left".into()))),
-        Refused::NothingRunning,
-        Refused::Stopping,
-    ];
+    let all = every_refusal();
     in_both(
         |view| {
             let mut lines: Vec<_> = all.iter().map(|refused| view.refused(refused)).collect();
@@ -246,13 +220,103 @@ fn presses() {
 
 #[test]
 fn alerts() {
+    let all = every_alert();
+    in_both(
+        |view| {
+            let mut lines: Vec<_> = all.iter().map(|alert| view.alert(alert, now()).html()).collect();
+            lines.push(view.reports_missing(40, 2).html());
+            lines.join("\n")
+        },
+        "alerts",
+    );
+}
+
+/// What a Russian text may hold in Latin letters: names of things, commands and settings.
+const NAMES: [&str; 17] = [
+    "Telegram",
+    "CLUSTER_IDS",
+    "SHA256",
+    "a",
+    "b",
+    "accept",
+    "new",
+    "data",
+    "damaged",
+    "msk",
+    "spb",
+    "node",
+    "n",
+    "resume",
+    "history",
+    "status",
+    "cancel",
+];
+
+#[test]
+fn an_alert_a_refusal_and_a_reason_of_ssh_in_russian_hold_no_latin_word_but_names() {
+    let view = view(Language::Ru);
+    let mut texts: Vec<_> = every_alert().iter().map(|alert| view.alert(alert, now()).html()).collect();
+    texts.extend(every_refusal().iter().map(|refused| view.refused(refused)));
+    texts.extend(EVERY_UNMEASURED.map(|why| view.why_unmeasured(why)));
+    for text in texts {
+        assert_eq!(latin_words(&text, &NAMES), Vec::<String>::new(), "{text}");
+    }
+}
+
+const EVERY_UNMEASURED: [WhyUnmeasured; 12] = [
+    WhyUnmeasured::Refused,
+    WhyUnmeasured::Unreachable,
+    WhyUnmeasured::Silent,
+    WhyUnmeasured::HostKeyUnknown,
+    WhyUnmeasured::HostKeyChanged,
+    WhyUnmeasured::HostKeyRevoked,
+    WhyUnmeasured::HostKeyUnchecked,
+    WhyUnmeasured::Handshake,
+    WhyUnmeasured::Login,
+    WhyUnmeasured::Lost,
+    WhyUnmeasured::Command,
+    WhyUnmeasured::Unreadable,
+];
+
+fn every_refusal() -> Vec<Refused> {
+    let id = ProposalId(12);
+    let known = vec![(ClusterId(1), "msk".to_owned()), (ClusterId(2), "spb".to_owned())];
+    let clusters = known.iter().map(|(id, name)| choice(Kind::Cluster, id.0, name, None)).collect();
+    let node = |id, cluster: &str| choice(Kind::Node, id, "node<1>", Some(cluster.to_owned()));
+    let unknown = |similar| MissedWhy::Unknown { similar, known: Vec::new() };
+    let missed = |kind, why| Refused::Missed(Missed { kind, wanted: "n".into(), why });
+    vec![
+        missed(Kind::Cluster, MissedWhy::Unknown { similar: Vec::new(), known: clusters }),
+        missed(Kind::Node, unknown(vec![node(10, "msk")])),
+        missed(Kind::VmOrNode, unknown(Vec::new())),
+        missed(Kind::Vm, MissedWhy::Several(vec![node(10, "msk"), node(40, "spb")])),
+        Refused::WhichCluster { known },
+        Refused::NotOurs { cluster: ClusterId(2), name: "spb".into() },
+        Refused::Busy { proposal: id },
+        Refused::NoSuchProposal(id),
+        Refused::NotPending { proposal: id },
+        Refused::Expired { proposal: id },
+        Refused::AlreadyCounted { have: 1, need: 2 },
+        Refused::OwnProposal { have: 0, need: 2 },
+        Refused::DryRun,
+        Refused::Unable(Trouble::VmManager(ApiFailure::NoAnswer {
+            what: "GET /vm/v3/host".into(),
+            said: "timed out".into(),
+        })),
+        Refused::Unable(Trouble::Store(StoreFailure::Disk("no space left".into()))),
+        Refused::NothingRunning,
+        Refused::Stopping,
+    ]
+}
+
+fn every_alert() -> Vec<Alert> {
     let kept = |file: &str, line, learned| crate::event::KeptKey {
         file: file.into(),
         line,
         host: "[10.0.0.1]:2222".into(),
         learned,
     };
-    let all = [
+    vec![
         Alert::VmManagerAway { since: now(), why: ApiFailure::Other("connection refused".into()) },
         Alert::VmManagerBack { since: now(), until: now() + TimeDelta::seconds(3700) },
         Alert::PictureShrank { cluster: ClusterId(1), vms_before: 300, vms_after: 140 },
@@ -286,15 +350,8 @@ fn alerts() {
         Alert::ClockJumped { before: now(), after: now() - TimeDelta::days(40) },
         Alert::ClockJumped { before: now(), after: now() + TimeDelta::hours(3) },
         Alert::SecondPoller { since: now() },
-    ];
-    in_both(
-        |view| {
-            let mut lines: Vec<_> = all.iter().map(|alert| view.alert(alert, now()).html()).collect();
-            lines.push(view.reports_missing(40, 2).html());
-            lines.join("\n")
-        },
-        "alerts",
-    );
+        Alert::StoreTrouble { since: now(), why: StoreFailure::Disk("no space left".into()) },
+    ]
 }
 
 fn restored(writes_lost: Option<u64>, switches: KnownSwitches) -> Alert {

@@ -8,7 +8,7 @@ mod failures;
 pub(crate) mod format;
 mod reasons;
 #[cfg(test)]
-mod tests;
+pub(in crate::talk) mod tests;
 mod text;
 
 use chrono_tz::Tz;

@@ -7,7 +7,7 @@ use crate::{
     model::{ApiFailure, Block, Flaw, List, Mib, NodeId, NodeState, StoreFailure, Trouble, VmId},
     planner::{
         Excess, Hold, MoveWhy, NodeClosed, Note, Obstacle, Resource, RestWhy, SkipWhy, StillOverloaded,
-        TargetRefusal,
+        Strain, TargetRefusal,
     },
     store::Sight,
 };
@@ -88,9 +88,30 @@ fn a_reason_in_russian_holds_no_latin_word_that_is_no_name_unit_or_quotation() {
     texts.extend(skips().into_iter().map(|why| words.obstacle(&Obstacle::Immovable { why, count: 2 })));
     texts.extend(obstacles().iter().map(|obstacle| words.obstacle(obstacle)));
     texts.extend(REFUSALS.map(|refusal| words.target_refusal(refusal)));
+    texts.extend(notes().iter().map(|note| words.note(note)));
     for text in texts {
-        assert_eq!(latin_words(&text), Vec::<String>::new(), "{text}");
+        assert_eq!(latin_words(&text, &["n1"]), Vec::<String>::new(), "{text}");
     }
+}
+
+fn notes() -> Vec<Note> {
+    let node = || "n1".to_owned();
+    vec![
+        Note::EveryVmOptedOut,
+        Note::Unmeasured { nodes: vec![node()] },
+        Note::Settling { node: node(), until: noon() },
+        Note::Strained {
+            node: node(),
+            strains: vec![Strain::MemoryInUse(95), Strain::WaitsForMemory(30), Strain::WaitsForCpu(40)],
+        },
+        Note::LoadIsNotCpu { node: node(), cpu_pressure: 1, io_pressure: None },
+        Note::LoadIsNotCpu { node: node(), cpu_pressure: 1, io_pressure: Some(50) },
+        Note::NotKvm { virtualization: "LXD".into() },
+        Note::BuiltinBalancer { key: "balancer_mode".into() },
+        Note::ForeignMigration { task: 7 },
+        Note::UnknownSelector { selector: "n1".into() },
+        Note::SumsDiffer { node: node(), memory_node: Mib(2048), memory_vms: Mib(1024) },
+    ]
 }
 
 const REFUSALS: [TargetRefusal; 17] = [
@@ -213,10 +234,11 @@ fn obstacles() -> Vec<Obstacle> {
     obstacles
 }
 
-/// The Latin words of a text that are neither quoted, nor code, nor on the list.
-fn latin_words(html: &str) -> Vec<String> {
+/// The Latin words of a text that are neither quoted, nor code, nor names.
+pub(in crate::talk) fn latin_words(html: &str, names: &[&str]) -> Vec<String> {
     let mut depth = 0;
-    let marked = html.replace("<code>", "«").replace("</code>", "»");
+    let marked =
+        html.replace("<code>", "«").replace("</code>", "»").replace("&lt;", "<").replace("&gt;", ">");
     let bare: String = marked
         .chars()
         .filter(|c| {
@@ -226,6 +248,7 @@ fn latin_words(html: &str) -> Vec<String> {
         .collect();
     bare.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.chars().any(|c| c.is_ascii_alphabetic()) && !LATIN.contains(word))
+        .filter(|word| !names.contains(word))
         .map(str::to_owned)
         .collect()
 }
