@@ -411,29 +411,35 @@ impl Transport {
             (true, Some(number)) => format!("http status {status}, code {number}"),
             (true, None) => format!("http status {status}"),
         };
-        if status == StatusCode::UNAUTHORIZED || number == Some(code::DEAD_TOKEN) {
-            return Err(Failed { session: Session::Dead, ..Failed::refused(ApiError::Unauthorized(msg)) });
-        }
-        if status == StatusCode::FORBIDDEN || number == Some(code::UNAUTHORIZED) {
-            let error = ApiError::Forbidden { what, msg };
-            return Err(Failed { session: Session::Doubtful, ..Failed::refused(error) });
-        }
-        // 408 is mostly a proxy's word, and then nobody knows how far the request came.
-        let silent = (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-            || status == StatusCode::REQUEST_TIMEOUT;
-        if silent {
+        // The status comes before the code in the body. After a 5xx nobody knows how far the request came, and 408
+        // is mostly a proxy's word.
+        let effect = match status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+            true => Effect::Unknown,
+            false => Effect::None,
+        };
+        if effect == Effect::Unknown && status != StatusCode::NOT_IMPLEMENTED {
             let error = ApiError::NoAnswer {
                 what,
                 status: Some(status.as_u16()),
                 detail: format!("{status}: {msg}"),
             };
-            return Err(Failed { error, effect: Effect::Unknown, session: Session::Alive });
+            return Err(Failed { error, effect, session: Session::Alive });
+        }
+        let names = |code| status.is_client_error() && number == Some(code);
+        if status == StatusCode::UNAUTHORIZED || names(code::DEAD_TOKEN) {
+            return Err(Failed { session: Session::Dead, ..Failed::refused(ApiError::Unauthorized(msg)) });
+        }
+        if status == StatusCode::FORBIDDEN || names(code::UNAUTHORIZED) {
+            let error = ApiError::Forbidden { what, msg };
+            return Err(Failed { session: Session::Doubtful, ..Failed::refused(error) });
         }
         let missing = matches!(number, Some(code::NO_FUNCTION | code::NO_INSTANCE));
         if status == StatusCode::NOT_FOUND || missing {
-            return Err(Failed::refused(ApiError::NotFound { what, code: number, msg }));
+            let error = ApiError::NotFound { what, code: number, msg };
+            return Err(Failed { effect, ..Failed::refused(error) });
         }
-        Err(Failed::refused(ApiError::Refused { what, status: status.as_u16(), code: number, msg }))
+        let error = ApiError::Refused { what, status: status.as_u16(), code: number, msg };
+        Err(Failed { effect, ..Failed::refused(error) })
     }
 
     fn silent(&self, ask: &Ask, error: &reqwest::Error) -> Failed {

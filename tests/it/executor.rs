@@ -111,6 +111,20 @@ async fn an_order_whose_answer_never_came_is_looked_for_and_never_repeated() {
 }
 
 #[tokio::test]
+async fn an_order_that_runs_though_its_answer_names_a_dead_token_ends_by_where_the_vm_is() {
+    for (status, code) in [(500, 1000), (502, 3001), (500, 3080)] {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.rule(on_orders(Fault::FalseError { status, code }));
+        let balancer = platform.balancer();
+        let proposal = platform.carry_out(&balancer).await;
+        assert_eq!(outcome(&proposal).0, Outcome::Done, "{status}, {code}");
+        assert_eq!(platform.sim.count_requests("POST /vm/"), 1, "{status}, {code}");
+        assert_eq!(platform.sim.orders().len(), 1, "{status}, {code}");
+        assert_eq!(platform.sim.violations(), []);
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_never_arrived_is_dropped_and_does_not_count_as_a_failure() {
     let platform = Platform::start(World::small()).await;
     platform.sim.rule(on_orders(Fault::Away));

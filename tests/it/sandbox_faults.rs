@@ -176,6 +176,7 @@ impl<'a> Outside<'a> {
             "status" => status == 500,
             "html" => status == 200 && text.starts_with("<!doctype html>"),
             "error_in_ok" => status == 200 && list["error"]["code"].is_number(),
+            "false_error" => status == 500 && list["error"]["code"] == 1000,
             "away" | "torn_body" => false,
             "slow" => took >= VMMANAGER_SLOW,
             "unavailable" => status == 503,

@@ -311,7 +311,7 @@ async fn no_permission_with_an_old_token_is_asked_once_more_with_a_new_one() {
     let sim = start(World::small()).await;
     let api = client_with(&sim, |settings| settings.timing.fresh_for = Duration::ZERO);
     look(&api).await.unwrap();
-    sim.arm(Fault::ErrorInOk { code: 3001, msg: "Unauthorized".into() });
+    sim.arm(Fault::FalseError { status: 400, code: 3001 });
     assert!(api.vm(WEB).await.unwrap().is_some());
     assert_eq!(sim.count_requests("POST /auth/v4/public/token"), 2);
 }
@@ -667,6 +667,35 @@ async fn an_order_without_an_answer_is_never_repeated() {
         let unknown = client(&sim).orders().migrate(WEB, SECOND).await.unwrap_err();
         assert!(matches!(unknown, OrderError::NoAnswer(ApiError::NoAnswer { .. })), "{fault:?}: {unknown:?}");
         assert_eq!((sim.orders().len(), sim.count_requests("/migrate")), (1, 1), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_code_under_a_server_error_makes_an_order_be_sent_again() {
+    for (status, code) in [(500, 1000), (502, 3001), (504, 3080), (501, 1106)] {
+        let sim = start_manual(World::small()).await;
+        let api = client_with(&sim, |settings| settings.timing.fresh_for = Duration::ZERO);
+        look(&api).await.unwrap();
+        sim.rule(Rule::always(Fault::FalseError { status, code }).only("POST /vm/"));
+        let unknown = api.orders().migrate(WEB, SECOND).await.unwrap_err();
+        assert!(matches!(unknown, OrderError::NoAnswer(_)), "{status}, {code}: {unknown:?}");
+        assert_eq!((sim.orders().len(), sim.count_requests("/migrate")), (1, 1), "{status}, {code}");
+        assert_eq!(sim.count_requests("POST /auth/"), 1, "{status}, {code}");
+    }
+}
+
+#[tokio::test]
+async fn no_code_but_under_a_refusal_makes_a_read_log_in_again() {
+    for (status, code) in [(500, 3001), (502, 1000), (200, 1000)] {
+        let sim = start(World::small()).await;
+        let api = client_with(&sim, |settings| settings.timing.fresh_for = Duration::ZERO);
+        look(&api).await.unwrap();
+        sim.rule(Rule::times(Fault::FalseError { status, code }, 1).only("GET /vm/v3/host"));
+        assert!(api.vm(WEB).await.unwrap().is_some(), "{status}, {code}");
+        sim.rule(Rule::always(Fault::FalseError { status, code }).only("GET /vm/v3/host"));
+        let error = api.vm(WEB).await.unwrap_err();
+        assert_eq!(matches!(error, ApiError::NoAnswer { .. }), status >= 500, "{status}, {code}: {error:?}");
+        assert_eq!(sim.count_requests("POST /auth/"), 1, "{status}, {code}");
     }
 }
 

@@ -226,6 +226,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::Html => Some((Group::Answers, "HTML instead of JSON")),
         Fault::ErrorInOk { .. } => Some((Group::Answers, "Error inside 200")),
         Fault::TornBody => Some((Group::Answers, "Answers torn in half")),
+        Fault::FalseError { .. } => Some((Group::Answers, "Done, yet answered as a dead token under 500")),
         Fault::WrongPassword => Some((Group::Answers, "Log-ins refused")),
         Fault::ReadOnlyAdmin => Some((Group::Answers, "Changes forbidden")),
         Fault::ClockSkew { .. } => Some((Group::Answers, "Clock two hours ahead")),

@@ -36,6 +36,11 @@ pub enum Fault {
     DeadToken,
     /// The status line and half of the body, then a reset.
     TornBody,
+    /// The request is carried out and answered with this status and this code, as if it had failed.
+    FalseError {
+        status: u16,
+        code: i64,
+    },
     // ---- log-ins and rights
     WrongPassword,
     /// The user may only read; every change is answered with 3001.
@@ -141,6 +146,7 @@ impl Fault {
             Self::ErrorInOk { code: 5000, msg: "internal error".into() },
             Self::DeadToken,
             Self::TornBody,
+            Self::FalseError { status: 500, code: 1000 },
             Self::WrongPassword,
             Self::ReadOnlyAdmin,
             Self::EmptyLists,

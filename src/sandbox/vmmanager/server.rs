@@ -250,8 +250,13 @@ impl State {
             Fault::Slow { millis } => Some(Duration::from_millis(*millis)),
             _ => None,
         });
+        let said = faults.take(line, |fault| match fault {
+            Fault::FalseError { status, code } => Some(Answer::error(*status, *code, "Unauthorized")),
+            _ => None,
+        });
         let torn = in_place.is_none() && faults.takes(line, &Fault::TornBody);
         let mut answer = in_place.unwrap_or_else(|| self.routed(asked, line));
+        answer = said.unwrap_or(answer);
         answer.delay = delay.unwrap_or_default();
         if torn {
             answer.cut = Some(Cut::InBody);
