@@ -552,7 +552,6 @@ pub fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-/// The first bytes of a body on one line.
 /// Describes a body without quoting it: enough to see whose answer it is.
 fn shape(body: &[u8]) -> String {
     let kind = match body.trim_ascii_start().first() {
