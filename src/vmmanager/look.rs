@@ -325,7 +325,7 @@ fn blocks(row: &HostRow) -> Vec<Block> {
         (row.snapshot_count.is_yes(), Block::Snapshots),
         (row.balancer_mode == OptOut::Out, Block::BalancerMode),
         (row.rescue_mode.is_yes(), Block::Rescue),
-        (row.vm5_restrictions.is_yes(), Block::Vm5Restrictions),
+        (row.vm5_restrictions.any, Block::Vm5Restrictions),
         (row.node.forbids_live_migration(), Block::NodeForbids),
         (!sized, Block::UnknownSize),
         (!row.damage.is_empty(), Block::Unreadable),

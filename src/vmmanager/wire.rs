@@ -169,6 +169,22 @@ impl Permission {
     }
 }
 
+/// A set of restrictions: any that is not plainly "no" counts, and an empty set restricts nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Restrictions {
+    pub any: bool,
+}
+
+impl<'de> Deserialize<'de> for Restrictions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let any = match Value::deserialize(deserializer)? {
+            Value::Object(flags) => flags.values().any(|flag| Guard::of(flag).is_yes()),
+            other => Guard::of(&other).is_yes(),
+        };
+        Ok(Self { any })
+    }
+}
+
 /// A VM's word on the balancer: out where it says no in any shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum OptOut {
@@ -319,7 +335,7 @@ pub(super) struct HostRow {
     pub rescue_mode: Guard,
     pub balancer_mode: OptOut,
     pub cpu_mode: Plain,
-    pub vm5_restrictions: Guard,
+    pub vm5_restrictions: Restrictions,
     /// What could not be read of the row, where a part of it is damaged.
     #[serde(skip)]
     pub damage: Vec<String>,
@@ -969,6 +985,21 @@ mod tests {
         ] {
             let read: Permission = serde_json::from_str(json).unwrap();
             assert_eq!(read == Permission::Granted, granted, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_set_without_a_restriction_restricts_nothing() {
+        for (json, any) in [
+            ("{}", false),
+            ("[]", false),
+            ("null", false),
+            (r#"{"iso": false, "ipv6": 0}"#, false),
+            (r#"{"iso": false, "ipv6": "yes"}"#, true),
+            (r#"{"net_iface_count": {"found": 2}}"#, true),
+            ("true", true),
+        ] {
+            assert_eq!(serde_json::from_str::<Restrictions>(json).unwrap().any, any, "{json}");
         }
     }
 
