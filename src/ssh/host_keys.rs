@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::{
     Algorithm, HashAlg, PublicKey,
     ssh_key::{known_hosts::HostPatterns, public::KeyData},
