@@ -3,7 +3,10 @@
 //! A node that receives must end within its ceilings; a node that only gives may stay over. In which order the moves
 //! can run is asked in `order`.
 
-use super::pool::{Move, Pool};
+use super::{
+    effort::OVERFILL_PRICE,
+    pool::{Move, Pool},
+};
 use crate::planner::{amounts::Amounts, board::Board, node::qemu_allows};
 
 /// The state of a search.
@@ -135,7 +138,7 @@ impl<'a, 'b> Flow<'a, 'b> {
     /// What a node contributes to what is wrong: beyond its ceilings where it receives, else beyond its thresholds.
     pub fn wrong(&self, node: usize, used: &Amounts, arrivals: u32) -> f64 {
         let facts = &self.board.nodes[node];
-        if arrivals > 0 { facts.overfill(used) } else { facts.overload(used) }
+        if arrivals > 0 { OVERFILL_PRICE * facts.overfill(used) } else { facts.overload(used) }
     }
 
     /// Tells whether every node that receives ends within its ceilings.

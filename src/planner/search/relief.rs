@@ -21,8 +21,8 @@ pub fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) 
         return start;
     }
     let hot = (0..board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0).count();
-    if moves_max < hot {
-        // Not even one move for each: clearing all is out of reach, the largest relief is wanted.
+    if moves_max == 1 || moves_max < hot {
+        // Not even one move for each, or only one: clearing all is mostly out of reach, the largest relief is wanted.
         let mut flow = start;
         extend(&mut flow, moves_max);
         return searched(flow, overload, 0.0, moves_max);
