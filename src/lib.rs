@@ -98,9 +98,10 @@ mod vmmanager;
 #[doc(hidden)]
 pub mod vmmanager;
 
-pub use balancer::VmBalancer;
+pub use balancer::{CycleError, VmBalancer};
 pub use model::{ClusterInfo, NodeInfo, VmInfo};
 pub use planner::{check, plan};
-pub use ssh::SshMonitor;
-pub use telegram::TelegramNotifier;
-pub use vmmanager::VmManagerApi;
+pub use ssh::{HostKeyCheck, HostPort, KeyFile, Settings as SshSettings, SshError, SshMonitor};
+pub use talk::Language;
+pub use telegram::{BotError, ChatTarget, Settings as TelegramSettings, Spacing, TelegramNotifier};
+pub use vmmanager::{ApiError, Credentials, Settings as VmManagerSettings, Timing, VmManagerApi};

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     event::{Alert, Events},
-    model::VmId,
+    model::{VmId, find},
     planner::{self, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
     store::{FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
 };
@@ -187,7 +187,7 @@ impl Rules {
         Ok(failing(&failures, now)
             .into_iter()
             .map(|node| Exclusion {
-                node: Selector(node.node.to_string()),
+                node: Selector(find::by_id(node.node.0)),
                 direction: Direction::Both,
                 until: Some(node.until),
                 why: ExclusionWhy::Failures { count: node.failures },

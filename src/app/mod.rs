@@ -5,7 +5,10 @@
 
 mod measure;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +18,12 @@ pub use measure::nodes_to_ask;
 use crate::{
     balancer::{Parts, VmBalancer},
     clock::Clock,
-    config::{Config, UnreadableFile},
+    config::Config,
     control::{Control, ControlError, make_data_dir},
     event::Events,
     executor, eyes,
     scheduler::{Handle, Scheduler},
-    ssh::{SshError, SshMonitor},
+    ssh::{self, SshError, SshMonitor},
     store::{Store, StoreError},
     telegram::{self, BotError},
     vmmanager::{ApiError, Timing, VmManagerApi},
@@ -38,6 +41,16 @@ pub enum Pace {
     Usual,
     /// For simulated servers on the same machine.
     Short,
+}
+
+/// A file that a variable names and that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: cannot read {path}")]
+pub struct UnreadableFile {
+    pub name: &'static str,
+    pub path: String,
+    #[source]
+    pub source: std::io::Error,
 }
 
 /// Why the parts cannot be built.
@@ -94,7 +107,7 @@ impl App {
     ///
     /// What cannot be built, first of all that another vm-balancer works in the same `DATA_DIR`.
     pub async fn build(config: &Config, clock: Clock, pace: Pace) -> Result<Self, AppError> {
-        Self::build_with_chat(config, config.telegram_settings(), clock, pace).await
+        Self::build_with_chat(config, config.telegram.clone(), clock, pace).await
     }
 
     /// Builds all parts with a chat that may differ from the configured one in what no variable sets.
@@ -115,7 +128,7 @@ impl App {
         let events = Events::new();
         let balancer = joined(config, LOAD_READINGS, store.clone(), events.clone(), clock.clone(), pace)?;
         let api = balancer.parts().api.clone();
-        let (scheduler, handle) = Scheduler::new(config.scheduler_settings(), balancer);
+        let (scheduler, handle) = Scheduler::new(config.scheduler.clone(), balancer);
         let chat = match chat {
             Some(settings) => Some(telegram::Bot::new(
                 settings,
@@ -186,7 +199,7 @@ fn joined(
     clock: Clock,
     pace: Pace,
 ) -> Result<VmBalancer, AppError> {
-    let mut settings = config.balancer_settings();
+    let mut settings = config.balancer.clone();
     settings.policy.load_readings = load_readings;
     if pace == Pace::Short {
         settings.eyes = eyes::Settings::short();
@@ -194,7 +207,7 @@ fn joined(
             executor::Settings { slow_after: settings.execution.slow_after, ..executor::Settings::short() };
     }
     let monitor = monitor(config, clock.clone())?;
-    let wanted = config.planner.clusters.clone();
+    let wanted = config.balancer.policy.clusters.clone();
     let measure = measure::measure(monitor.map(Arc::new), wanted, store.clone(), events.clone());
     let parts = Parts { api: vmmanager(config, pace)?, store, events, clock, measure: Some(measure) };
     Ok(VmBalancer::new(settings, parts))
@@ -206,8 +219,15 @@ fn joined(
 ///
 /// What of the configuration cannot be used.
 pub fn vmmanager(config: &Config, pace: Pace) -> Result<VmManagerApi, AppError> {
-    let configured = config.vmmanager.as_ref().ok_or(AppError::NoVmManager)?;
-    let mut settings = configured.settings(|path: &Path| std::fs::read(path))?;
+    let mut settings = config.vmmanager.clone().ok_or(AppError::NoVmManager)?;
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| UnreadableFile {
+            name: "VMMANAGER_CA_FILE",
+            path: path.display().to_string(),
+            source,
+        })
+    };
+    settings.ca_pem = config.ca_file.as_ref().map(read).transpose()?;
     if pace == Pace::Short {
         settings.timing = Timing::short();
     }
@@ -220,8 +240,17 @@ pub fn vmmanager(config: &Config, pace: Pace) -> Result<VmManagerApi, AppError> 
 ///
 /// A key or known hosts that cannot be used.
 pub fn monitor(config: &Config, clock: Clock) -> Result<Option<SshMonitor>, AppError> {
-    let settings = config.ssh.settings(&config.data_dir, config.balance.interval, Path::exists);
+    let settings = ssh_settings(config, Path::exists);
     Ok(settings.map(|settings| SshMonitor::new(settings, clock)).transpose()?)
+}
+
+/// Without a key and without a password a person's own key is taken.
+fn ssh_settings(config: &Config, exists: impl Fn(&Path) -> bool) -> Option<ssh::Settings> {
+    let mut settings = config.ssh.clone()?;
+    if settings.private_key.is_none() && settings.password.is_none() {
+        settings.private_key = config.own_keys.iter().find(|key| exists(&key.path)).cloned();
+    }
+    Some(settings)
 }
 
 /// Asks Telegram for the chat of the reports and returns its number; `None` where none is set.
@@ -230,8 +259,8 @@ pub fn monitor(config: &Config, clock: Clock) -> Result<Option<SshMonitor>, AppE
 ///
 /// Why Telegram cannot be asked, or that the bot is not in that chat.
 pub async fn reach_chat(config: &Config) -> Result<Option<i64>, AppError> {
-    match config.telegram_settings() {
-        Some(settings) => Ok(telegram::reach(&settings).await?),
+    match &config.telegram {
+        Some(settings) => Ok(telegram::reach(settings).await?),
         None => Ok(None),
     }
 }
@@ -242,8 +271,29 @@ pub async fn reach_chat(config: &Config) -> Result<Option<i64>, AppError> {
 ///
 /// Why Telegram cannot be asked, or that it does not know the token.
 pub async fn bot_name(config: &Config) -> Result<Option<String>, AppError> {
-    match config.telegram_settings() {
-        Some(settings) => Ok(Some(telegram::name(&settings).await?)),
+    match &config.telegram {
+        Some(settings) => Ok(Some(telegram::name(settings).await?)),
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_key_and_password_a_persons_own_key_is_tried() {
+        let key = |more: &[(&str, &str)]| {
+            let given = [&[("SSH_ENABLED", "true"), ("HOME", "/home/op")], more].concat();
+            let lookup = |name: &str| {
+                given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            };
+            let config = Config::for_purpose(crate::config::Purpose::Offline, lookup).unwrap().config;
+            let settings = ssh_settings(&config, |path| path.ends_with("id_rsa")).unwrap();
+            settings.private_key.map(|key| key.path)
+        };
+        assert_eq!(key(&[]).as_deref(), Some(Path::new("/home/op/.ssh/id_rsa")));
+        assert_eq!(key(&[("SSH_PASSWORD", "x")]), None);
+        assert_eq!(key(&[("SSH_PRIVATE_KEY_PATH", "/k")]).as_deref(), Some(Path::new("/k")));
     }
 }

@@ -40,6 +40,22 @@ pub struct Settings {
     pub execution: executor::Settings,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            migration_cooldown: TimeDelta::hours(1),
+            failure_cooldown: TimeDelta::days(1),
+            dry_run: false,
+            dry_run_forced: false,
+            proposal_ttl: TimeDelta::minutes(30),
+            approvals_needed: 1,
+            eyes: eyes::Settings::default(),
+            execution: executor::Settings::default(),
+        }
+    }
+}
+
 /// The parts that a balancer works with.
 #[derive(Clone)]
 pub struct Parts {

@@ -235,12 +235,12 @@ impl Checked {
                 self.say(PLATFORM, State::Warning, detail);
             }
         }
-        let wanted = config.planner.clusters.iter().flatten();
+        let wanted = config.balancer.policy.clusters.iter().flatten();
         for id in wanted.filter(|id| snapshot.cluster(**id).is_none()) {
             let detail = format!("CLUSTER_IDS names cluster {id}, which VMmanager does not have");
             self.say(PLATFORM, State::Warning, detail);
         }
-        let plan = planner::plan(snapshot, &config.policy());
+        let plan = planner::plan(snapshot, &config.balancer.policy);
         let notes = plan.clusters.iter().flat_map(|cluster| &cluster.notes);
         let unknown: std::collections::BTreeSet<_> = notes
             .filter(|note| matches!(note, Note::UnknownSelector { .. }))
@@ -260,7 +260,7 @@ impl Checked {
         let Some(snapshot) = snapshot else {
             return self.say(SSH, State::NotChecked, "without VMmanager nobody knows the nodes");
         };
-        let nodes = app::nodes_to_ask(snapshot, config.planner.clusters.as_ref());
+        let nodes = app::nodes_to_ask(snapshot, config.balancer.policy.clusters.as_ref());
         let probes = ssh::probe(&monitor, &nodes).await;
         self.nodes = probes.iter().map(NodeChecked::of).collect();
         let measured = self.nodes.iter().filter(|node| node.reading.is_some()).count();

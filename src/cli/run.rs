@@ -122,7 +122,7 @@ impl Setup {
         let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
             .map_err(|problems| Failure::usage(self.refused(&problems)))?;
         let mut config = loaded.config;
-        config.balance.dry_run_forced = self.dry_run_forced;
+        config.balancer.dry_run_forced = self.dry_run_forced;
         // Where two purposes are tried one after the other, the second finds the log started.
         if logging::start(config.log_level, config.log_format) {
             for warning in self.sources.warnings().into_iter().chain(loaded.warnings) {
@@ -161,7 +161,7 @@ fn plan_file(args: &Args, setup: &Setup, file: &Path, out: &mut dyn Write) -> Re
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
     let snapshot = Snapshot::from_json(&text)
         .map_err(|error| Failure::usage(format!("{}: {}", file.display(), chain(&error))))?;
-    print_plan(args, &snapshot, &config.policy(), out)
+    print_plan(args, &snapshot, &config.balancer.policy, out)
 }
 
 async fn plan_live(
@@ -174,7 +174,7 @@ async fn plan_live(
     // A running bot waits for a second reading; here somebody asks what this one says.
     policy.load_readings = 1;
     if args.cluster_ids.is_some() {
-        policy.clusters = setup.config(Purpose::Offline)?.planner.clusters;
+        policy.clusters = setup.config(Purpose::Offline)?.balancer.policy.clusters;
     }
     print_plan(args, &snapshot, &policy, out)
 }
@@ -245,7 +245,7 @@ async fn once(
     if control::ask(&config.data_dir, &Request::Ping).await?.is_some() {
         return Err(Failure::another_running(&config.data_dir));
     }
-    let (_scratch, store) = match config.balance.dry_run_forced {
+    let (_scratch, store) = match config.balancer.dry_run_forced {
         true => {
             let scratch = Scratch::beside(&config.data_dir)?;
             let store = Store::open(scratch.dir.as_deref().unwrap_or(&config.data_dir))?;
@@ -289,9 +289,9 @@ async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure>
     let shutdown = stop_at_signals()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        mode = ?config.balance.mode,
-        dry_run = config.balance.dry_run,
-        interval_s = config.balance.interval.as_secs(),
+        mode = ?config.scheduler.mode,
+        dry_run = config.balancer.dry_run,
+        interval_s = config.scheduler.interval.as_secs(),
         "vm-balancer begins"
     );
     app.run(shutdown).await;

@@ -1,41 +1,39 @@
-//! The configuration: every variable with its default, its unit and its check. All problems are told at once.
+//! The configuration: every variable is read, checked and put into the settings of the room that obeys it. All
+//! problems are reported at once. A default is where its room says it, and nowhere else.
 //!
 //! Pure: variables come through a lookup, and nothing here opens a file, a socket or the environment.
 
 mod env_file;
 mod problem;
 mod reader;
-mod settings;
 mod sources;
 mod values;
 mod variables;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
-    time::Duration,
+    path::{Path, PathBuf},
 };
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use url::Url;
 
 pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file, read as read_env_file};
 pub use problem::{Found, Problem, Problems, Warning};
-pub use settings::UnreadableFile;
 pub use sources::{Source, Sources};
 pub use variables::{VARIABLES, Variable};
 
 use crate::{
-    model::ClusterId,
-    planner::{AntiAffinity, Selector, Strategy, Threshold},
-    scheduler::Windows,
-    ssh::{HostKeyCheck, HostPort},
+    balancer,
+    planner::{Direction, Exclusion, ExclusionWhy, Policy, Threshold},
+    scheduler, ssh,
+    ssh::HostKeyCheck,
     store::Mode,
     talk::Language,
-    telegram::ChatTarget,
-    vmmanager::is_loopback,
+    telegram,
+    vmmanager::{self, Credentials, is_loopback},
 };
 use reader::Reader;
 
@@ -57,109 +55,26 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Every setting as a value.
+/// Each room's settings. What no variable sets has the default of the room.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `None` only where the purpose does without.
-    pub vmmanager: Option<VmManager>,
-    pub balance: Balance,
-    pub planner: Planning,
-    pub ssh: Ssh,
+    pub vmmanager: Option<vmmanager::Settings>,
+    /// The file of [`vmmanager::Settings::ca_pem`], not read yet.
+    pub ca_file: Option<PathBuf>,
+    pub balancer: balancer::Settings,
+    pub scheduler: scheduler::Settings,
+    /// `None` where SSH is off.
+    pub ssh: Option<ssh::Settings>,
+    /// A person's own keys. The first that exists is taken where neither a key nor a password is configured.
+    pub own_keys: Vec<ssh::KeyFile>,
     /// `None` for no chat.
-    pub telegram: Option<Telegram>,
-    /// How long a proposal stands open.
-    pub proposal_ttl: Duration,
+    pub telegram: Option<telegram::Settings>,
     pub data_dir: PathBuf,
     /// `None` for no `/healthz`, `/readyz` and `/metrics`.
     pub http_listen: Option<SocketAddr>,
     pub log_level: LogLevel,
     pub log_format: LogFormat,
-    pub language: Language,
-}
-
-/// How to reach VMmanager.
-#[derive(Clone, Debug)]
-pub struct VmManager {
-    pub base_url: Url,
-    pub credentials: Credentials,
-    /// Empty, or with one `/` in front.
-    pub path_prefix: String,
-    pub verify_tls: bool,
-    pub ca_file: Option<PathBuf>,
-}
-
-/// What to log in with.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    Password { username: String, password: SecretString },
-    Token(SecretString),
-}
-
-/// When and how cycles run.
-#[derive(Clone, Debug)]
-pub struct Balance {
-    pub interval: Duration,
-    pub mode: Mode,
-    pub windows: Windows,
-    pub time_zone: Tz,
-    pub dry_run: bool,
-    /// `--dry-run` on the command line: nobody in the chat can switch it off.
-    pub dry_run_forced: bool,
-    /// From when on a running migration is reported as slow.
-    pub migration_timeout: Duration,
-    pub migration_cooldown: Duration,
-    pub failure_cooldown: Duration,
-}
-
-/// What the planner obeys.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Planning {
-    pub strategy: Strategy,
-    pub clusters: Option<BTreeSet<ClusterId>>,
-    pub migrations_max: usize,
-    pub parallel_max: usize,
-    pub cpu: Threshold,
-    pub load: Threshold,
-    pub memory: Threshold,
-    pub memory_reserve_percent: f64,
-    pub exclude_sources: Vec<Selector>,
-    pub exclude_targets: Vec<Selector>,
-    pub respect_balancer_mode: bool,
-    pub anti_affinity: Vec<AntiAffinity>,
-    pub pinned: Vec<Selector>,
-}
-
-/// How to ask the nodes themselves.
-#[derive(Clone, Debug)]
-pub struct Ssh {
-    pub enabled: bool,
-    /// Empty for `root`.
-    pub username: String,
-    pub private_key: Option<PathBuf>,
-    pub private_key_passphrase: Option<SecretString>,
-    pub password: Option<SecretString>,
-    /// The socket of the SSH agent that the environment names.
-    pub agent: Option<PathBuf>,
-    /// Where a person's own keys are: `~/.ssh`.
-    pub own_keys: Option<PathBuf>,
-    pub timeout: Duration,
-    pub hosts: BTreeMap<String, HostPort>,
-    pub known_hosts: PathBuf,
-    pub host_key_check: HostKeyCheck,
-}
-
-/// The chat.
-#[derive(Clone, Debug)]
-pub struct Telegram {
-    pub token: SecretString,
-    /// Where reports go; `None` for nowhere.
-    pub chat: Option<ChatTarget>,
-    /// `None` for Telegram's own.
-    pub api_url: Option<Url>,
-    pub admins: BTreeSet<i64>,
-    pub operators: BTreeSet<i64>,
-    pub viewers: BTreeSet<i64>,
-    pub approvals: u32,
 }
 
 /// The least important lines that are still logged.
@@ -222,23 +137,40 @@ impl Config {
 }
 
 fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: Option<String>) -> Config {
-    let config = Config {
+    let scheduler = scheduler(reader);
+    let mut balancer = balancer(reader);
+    balancer.policy.measurement_max_age =
+        TimeDelta::from_std(scheduler.interval * 2).unwrap_or(TimeDelta::MAX);
+    let telegram = telegram(reader, scheduler.timezone);
+    let data_dir = reader.given("DATA_DIR").map_or_else(|| PathBuf::from("./data"), PathBuf::from);
+    let ssh_dir = home.map(|home| PathBuf::from(home).join(".ssh"));
+    let mut ssh = ssh(reader, ssh_dir.as_deref(), &data_dir);
+    ssh.agent = agent.filter(|socket| !socket.is_empty()).map(PathBuf::from);
+    ssh.interval = scheduler.interval;
+    let passphrase = reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret);
+    let key = |path| ssh::KeyFile { path, passphrase: passphrase.clone() };
+    ssh.private_key =
+        reader.given("SSH_PRIVATE_KEY_PATH").map(|path| key(in_home(&path, ssh_dir.as_deref())));
+    let ssh_enabled = reader.value("SSH_ENABLED", false, values::boolean);
+    balancer.policy.nodes_are_asked = ssh_enabled;
+    let mut config = Config {
         vmmanager: vmmanager(reader, purpose),
-        balance: balance(reader),
-        planner: planning(reader),
-        ssh: ssh(reader, home, agent),
-        telegram: telegram(reader),
-        proposal_ttl: reader.value("PROPOSAL_TTL", values::seconds(1)),
-        data_dir: PathBuf::from(reader.text("DATA_DIR")),
+        ca_file: reader.given("VMMANAGER_CA_FILE").map(PathBuf::from),
+        balancer,
+        scheduler,
+        ssh: Some(ssh).filter(|_| ssh_enabled),
+        own_keys: ssh_dir.iter().flat_map(|dir| OWN_KEYS.map(|name| key(dir.join(name)))).collect(),
+        telegram,
+        data_dir,
         http_listen: reader.optional("HTTP_LISTEN", values::listen_address),
-        log_level: reader.value("LOG_LEVEL", log_level),
-        log_format: reader.value("LOG_FORMAT", |text| {
-            values::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
-        }),
-        language: reader.value("VM_BALANCER_LANG", language),
+        log_level: LogLevel::default(),
+        log_format: LogFormat::default(),
     };
-    let nobody_approves =
-        config.balance.mode == Mode::Propose && config.telegram.is_none() && !config.balance.dry_run;
+    reader.set(&mut config.log_level, "LOG_LEVEL", log_level);
+    reader.set(&mut config.log_format, "LOG_FORMAT", |text| {
+        values::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+    });
+    let nobody_approves = config.scheduler.mode == Mode::Propose && !config.balancer.dry_run;
     if purpose == Purpose::Daemon && nobody_approves && reader.given("TELEGRAM_BOT_TOKEN").is_none() {
         reader.refuse(
             "BALANCE_MODE",
@@ -249,14 +181,12 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
     config
 }
 
-fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<VmManager> {
+fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Settings> {
     let base_url = reader.optional("VMMANAGER_HOST", values::base_url);
-    let allow_http = reader.value("VMMANAGER_ALLOW_HTTP", values::boolean);
-    let path_prefix = reader.value("VMMANAGER_PATH_PREFIX", values::path_prefix);
-    let verify_tls = reader.value("VERIFY_SSL", values::boolean);
-    let ca_file = reader.given("VMMANAGER_CA_FILE").map(PathBuf::from);
-    let unencrypted = |url: &&Url| url.scheme() == "http" && !is_loopback(url);
-    if base_url.as_ref().filter(unencrypted).is_some() && !allow_http {
+    let allow_http = reader.value("VMMANAGER_ALLOW_HTTP", false, values::boolean);
+    let path_prefix = reader.value("VMMANAGER_PATH_PREFIX", String::new(), values::path_prefix);
+    let verify_tls = reader.value("VERIFY_SSL", true, values::boolean);
+    if base_url.as_ref().is_some_and(is_unencrypted) && !allow_http {
         let found = reader.given("VMMANAGER_HOST").unwrap_or_default();
         reader.refuse(
             "VMMANAGER_HOST",
@@ -269,7 +199,16 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<VmManager> {
         reader.missing("VMMANAGER_HOST", "the base URL of VMmanager, such as https://vm.example.com");
     }
     let credentials = credentials(reader, needed);
-    Some(VmManager { base_url: base_url?, credentials: credentials?, path_prefix, verify_tls, ca_file })
+    let mut base_url = base_url?;
+    // A path in the base URL is the front part of the prefix.
+    let path_prefix = format!("{}{path_prefix}", base_url.path().trim_end_matches('/'));
+    base_url.set_path("");
+    Some(vmmanager::Settings { path_prefix, verify_tls, ..vmmanager::Settings::new(base_url, credentials?) })
+}
+
+/// Tells whether what is sent there can be read on the way.
+fn is_unencrypted(url: &Url) -> bool {
+    url.scheme() == "http" && !is_loopback(url)
 }
 
 fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
@@ -291,85 +230,100 @@ fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
     Some(Credentials::Password { username: username?, password: password? })
 }
 
-fn balance(reader: &mut Reader<'_>) -> Balance {
-    Balance {
-        interval: reader.value("BALANCE_INTERVAL", values::seconds(1)),
-        mode: reader.value("BALANCE_MODE", values::mode),
-        windows: reader.value("BALANCE_WINDOW", values::windows),
-        time_zone: reader.value("TIMEZONE", |text| values::time_zone(text).map(Some)).unwrap_or(Tz::UTC),
-        dry_run: reader.value("DRY_RUN", values::boolean),
-        dry_run_forced: false,
-        migration_timeout: reader.value("MIGRATION_TIMEOUT", values::seconds(1)),
-        migration_cooldown: reader.value("MIGRATION_COOLDOWN", values::seconds(0)),
-        failure_cooldown: reader.value("FAILURE_COOLDOWN", values::seconds(0)),
-    }
+fn scheduler(reader: &mut Reader<'_>) -> scheduler::Settings {
+    let mut settings = scheduler::Settings::default();
+    reader.set(&mut settings.interval, "BALANCE_INTERVAL", values::seconds(1));
+    reader.set(&mut settings.mode, "BALANCE_MODE", values::mode);
+    reader.set(&mut settings.windows, "BALANCE_WINDOW", values::windows);
+    reader.set(&mut settings.timezone, "TIMEZONE", values::time_zone);
+    settings
 }
 
-fn planning(reader: &mut Reader<'_>) -> Planning {
-    Planning {
-        strategy: reader.value("BALANCE_STRATEGY", values::strategy),
-        clusters: reader.value("CLUSTER_IDS", values::cluster_ids),
-        migrations_max: reader.value("MAX_MIGRATIONS_PER_CYCLE", values::whole(0, "")),
-        parallel_max: reader.value("MAX_PARALLEL_MIGRATIONS", values::whole(1, "")),
-        cpu: Threshold {
-            overload: reader.value("CPU_OVERLOAD_THRESHOLD", values::per_core),
-            target: reader.value("CPU_TARGET_THRESHOLD", values::per_core),
-        },
-        load: Threshold {
-            overload: reader.value("LOAD_OVERLOAD_THRESHOLD", values::per_core),
-            target: reader.value("LOAD_TARGET_THRESHOLD", values::per_core),
-        },
-        memory: Threshold {
-            overload: reader.value("MEMORY_OVERLOAD_THRESHOLD", values::memory_percent),
-            target: reader.value("MEMORY_TARGET_THRESHOLD", values::memory_percent),
-        },
-        memory_reserve_percent: reader.value("NODE_MEMORY_RESERVE", values::reserve_percent),
-        exclude_sources: values::selectors(&reader.text("EXCLUDE_SOURCE_NODES")),
-        exclude_targets: values::selectors(&reader.text("EXCLUDE_TARGET_NODES")),
-        respect_balancer_mode: reader.value("RESPECT_BALANCER_MODE", values::boolean),
-        anti_affinity: values::anti_affinity(&reader.text("ANTI_AFFINITY")),
-        pinned: values::selectors(&reader.text("PIN_VMS")),
-    }
+fn balancer(reader: &mut Reader<'_>) -> balancer::Settings {
+    let mut settings = balancer::Settings { policy: policy(reader), ..balancer::Settings::default() };
+    reader.set(&mut settings.dry_run, "DRY_RUN", values::boolean);
+    reader.set(&mut settings.migration_cooldown, "MIGRATION_COOLDOWN", values::time(0));
+    reader.set(&mut settings.failure_cooldown, "FAILURE_COOLDOWN", values::time(0));
+    reader.set(&mut settings.proposal_ttl, "PROPOSAL_TTL", values::time(1));
+    reader.set(&mut settings.approvals_needed, "TELEGRAM_APPROVALS", values::whole(1, " of people"));
+    reader.set(&mut settings.execution.slow_after, "MIGRATION_TIMEOUT", values::seconds(1));
+    settings
 }
 
-fn ssh(reader: &mut Reader<'_>, home: Option<String>, agent: Option<String>) -> Ssh {
-    let in_home = |path: String| match (path.strip_prefix("~/"), &home) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(path),
+fn policy(reader: &mut Reader<'_>) -> Policy {
+    let mut policy = Policy::default();
+    reader.set(&mut policy.strategy, "BALANCE_STRATEGY", values::strategy);
+    reader.set(&mut policy.clusters, "CLUSTER_IDS", values::cluster_ids);
+    reader.set(&mut policy.migrations_max, "MAX_MIGRATIONS_PER_CYCLE", values::whole(0, ""));
+    reader.set(&mut policy.parallel_max, "MAX_PARALLEL_MIGRATIONS", values::whole(1, ""));
+    reader.set(&mut policy.cpu.overload, "CPU_OVERLOAD_THRESHOLD", values::per_core);
+    reader.set(&mut policy.cpu.target, "CPU_TARGET_THRESHOLD", values::per_core);
+    reader.set(&mut policy.load.overload, "LOAD_OVERLOAD_THRESHOLD", values::per_core);
+    reader.set(&mut policy.load.target, "LOAD_TARGET_THRESHOLD", values::per_core);
+    reader.set(&mut policy.memory.overload, "MEMORY_OVERLOAD_THRESHOLD", values::memory_percent);
+    reader.set(&mut policy.memory.target, "MEMORY_TARGET_THRESHOLD", values::memory_percent);
+    reader.set(&mut policy.memory_reserve_percent, "NODE_MEMORY_RESERVE", values::reserve_percent);
+    reader.set(&mut policy.respect_balancer_mode, "RESPECT_BALANCER_MODE", values::boolean);
+    reader.set(&mut policy.anti_affinity, "ANTI_AFFINITY", values::anti_affinity);
+    reader.set(&mut policy.pinned, "PIN_VMS", values::selectors);
+    for (name, direction) in
+        [("EXCLUDE_SOURCE_NODES", Direction::Source), ("EXCLUDE_TARGET_NODES", Direction::Target)]
+    {
+        let nodes = reader.value(name, Vec::new(), values::selectors).into_iter();
+        let why = ExclusionWhy::Configured;
+        policy.exclusions.extend(nodes.map(|node| Exclusion {
+            node,
+            direction,
+            until: None,
+            why: why.clone(),
+        }));
+    }
+    policy
+}
+
+/// The keys that OpenSSH tries by itself, and the Python tool with it.
+const OWN_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/// The name of the host keys file, in `~/.ssh` and, for what `accept-new` learned, in `DATA_DIR`.
+const KNOWN_HOSTS: &str = "known_hosts";
+
+fn ssh(reader: &mut Reader<'_>, ssh_dir: Option<&Path>, data_dir: &Path) -> ssh::Settings {
+    let known_hosts = match reader.given("SSH_KNOWN_HOSTS") {
+        Some(path) => in_home(&path, ssh_dir),
+        None => ssh_dir.unwrap_or(Path::new("~/.ssh")).join(KNOWN_HOSTS),
     };
-    Ssh {
-        enabled: reader.value("SSH_ENABLED", values::boolean),
-        username: reader.text("SSH_USERNAME"),
-        private_key: reader.given("SSH_PRIVATE_KEY_PATH").map(in_home),
-        private_key_passphrase: reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret),
-        password: reader.optional("SSH_PASSWORD", values::secret),
-        own_keys: home.as_ref().map(|home| PathBuf::from(home).join(".ssh")),
-        agent: agent.filter(|socket| !socket.is_empty()).map(PathBuf::from),
-        timeout: reader.value("SSH_TIMEOUT", values::seconds(1)),
-        hosts: reader.optional("SSH_HOSTS_MAPPING", values::hosts).unwrap_or_default(),
-        known_hosts: in_home(reader.text("SSH_KNOWN_HOSTS")),
-        host_key_check: reader.value("SSH_HOST_KEY_CHECK", |text| {
-            values::one_of(
-                text,
-                &[
-                    ("strict", HostKeyCheck::Strict),
-                    ("accept-new", HostKeyCheck::AcceptNew),
-                    ("off", HostKeyCheck::Off),
-                ],
-            )
-        }),
+    let mut settings = ssh::Settings::new(known_hosts, data_dir.join(KNOWN_HOSTS));
+    reader.set(&mut settings.username, "SSH_USERNAME", |text| Ok(text.to_owned()));
+    reader.set(&mut settings.password, "SSH_PASSWORD", |text| values::secret(text).map(Some));
+    reader.set(&mut settings.timeout, "SSH_TIMEOUT", values::seconds(1));
+    reader.set(&mut settings.hosts, "SSH_HOSTS_MAPPING", values::hosts);
+    reader.set(&mut settings.host_key_check, "SSH_HOST_KEY_CHECK", |text| {
+        let [strict, accept_new, off] = [HostKeyCheck::Strict, HostKeyCheck::AcceptNew, HostKeyCheck::Off];
+        values::one_of(text, &[("strict", strict), ("accept-new", accept_new), ("off", off)])
+    });
+    settings
+}
+
+/// A path that begins with `~/` is in the home folder, which `ssh_dir` is in.
+fn in_home(path: &str, ssh_dir: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~/"), ssh_dir.and_then(Path::parent)) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
     }
 }
 
-fn telegram(reader: &mut Reader<'_>) -> Option<Telegram> {
+fn telegram(reader: &mut Reader<'_>, timezone: Tz) -> Option<telegram::Settings> {
     let token = reader.optional("TELEGRAM_BOT_TOKEN", values::token);
-    let chat = reader.optional("TELEGRAM_CHAT_ID", values::chat);
-    let api_url = reader.optional("TELEGRAM_API_URL", values::api_url);
-    let admins = reader.value("TELEGRAM_ADMIN_IDS", values::user_ids);
-    let operators = reader.value("TELEGRAM_OPERATOR_IDS", values::user_ids);
-    let viewers = reader.value("TELEGRAM_VIEWER_IDS", values::user_ids);
-    let approvals = reader.value("TELEGRAM_APPROVALS", values::whole(1, " of people"));
-    Some(Telegram { token: token?, chat, api_url, admins, operators, viewers, approvals })
+    // What is wrong is reported without a token too.
+    let mut settings = telegram::Settings::new(token.clone().unwrap_or_default());
+    settings.timezone = timezone;
+    settings.chat = reader.optional("TELEGRAM_CHAT_ID", values::chat);
+    settings.api_url = reader.optional("TELEGRAM_API_URL", values::api_url);
+    reader.set(&mut settings.admins, "TELEGRAM_ADMIN_IDS", values::user_ids);
+    reader.set(&mut settings.operators, "TELEGRAM_OPERATOR_IDS", values::user_ids);
+    reader.set(&mut settings.viewers, "TELEGRAM_VIEWER_IDS", values::user_ids);
+    reader.set(&mut settings.language, "VM_BALANCER_LANG", language);
+    token.map(|_| settings)
 }
 
 /// The Python tool's words count too.
@@ -393,26 +347,25 @@ fn language(text: &str) -> Result<Language, String> {
 }
 
 fn warnings(config: &Config, reader: &Reader<'_>) -> Vec<Warning> {
-    let vmmanager = config.vmmanager.as_ref();
-    let unencrypted = |url: &Url| url.scheme() == "http" && !is_loopback(url);
-    let bot_api = config.telegram.as_ref().and_then(|telegram| telegram.api_url.as_ref());
-    let over = |threshold: Threshold| threshold.target > threshold.overload;
+    let Config { vmmanager, telegram, ssh, balancer, .. } = config;
+    let policy = &balancer.policy;
     let target_over = |resource: Threshold, target, overload| {
-        over(resource).then_some(Warning::TargetOverOverload { target, overload })
+        (resource.target > resource.overload).then_some(Warning::TargetOverOverload { target, overload })
     };
     let chat_given = reader.given("TELEGRAM_CHAT_ID").is_some();
+    let bot_api = telegram.as_ref().and_then(|telegram| telegram.api_url.as_ref());
+    let host_keys_off = ssh.as_ref().is_some_and(|ssh| ssh.host_key_check == HostKeyCheck::Off);
     // The memory target is above the overload threshold by default, so it says nothing about a mistake.
     [
-        vmmanager.filter(|vmmanager| !vmmanager.verify_tls).map(|_| Warning::TlsNotVerified),
-        vmmanager.filter(|vmmanager| unencrypted(&vmmanager.base_url)).map(|_| Warning::PlainHttp),
-        (config.ssh.enabled && config.ssh.host_key_check == HostKeyCheck::Off)
-            .then_some(Warning::HostKeysNotChecked),
-        bot_api.filter(|url| unencrypted(url)).map(|_| Warning::PlainBotApi),
-        target_over(config.planner.cpu, "CPU_TARGET_THRESHOLD", "CPU_OVERLOAD_THRESHOLD"),
-        target_over(config.planner.load, "LOAD_TARGET_THRESHOLD", "LOAD_OVERLOAD_THRESHOLD"),
-        (config.planner.migrations_max == 0).then_some(Warning::NothingIsMoved),
-        (chat_given && config.telegram.is_none()).then_some(Warning::ChatWithoutToken),
-        (!chat_given && config.telegram.is_some()).then_some(Warning::TokenWithoutChat),
+        vmmanager.as_ref().filter(|vmmanager| !vmmanager.verify_tls).map(|_| Warning::TlsNotVerified),
+        vmmanager.as_ref().filter(|it| is_unencrypted(&it.base_url)).map(|_| Warning::PlainHttp),
+        host_keys_off.then_some(Warning::HostKeysNotChecked),
+        bot_api.filter(|url| is_unencrypted(url)).map(|_| Warning::PlainBotApi),
+        target_over(policy.cpu, "CPU_TARGET_THRESHOLD", "CPU_OVERLOAD_THRESHOLD"),
+        target_over(policy.load, "LOAD_TARGET_THRESHOLD", "LOAD_OVERLOAD_THRESHOLD"),
+        (policy.migrations_max == 0).then_some(Warning::NothingIsMoved),
+        (chat_given && telegram.is_none()).then_some(Warning::ChatWithoutToken),
+        (!chat_given && telegram.is_some()).then_some(Warning::TokenWithoutChat),
     ]
     .into_iter()
     .flatten()

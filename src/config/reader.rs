@@ -8,8 +8,7 @@ use super::{
 /// Why a text is not the value, as the words behind "expected".
 pub(super) type Expected = String;
 
-/// Reads variables through a lookup. What cannot be read becomes a problem and, until the problems are reported,
-/// the type's own default.
+/// Reads variables through a lookup. What cannot be read becomes a problem and leaves the default.
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
@@ -20,14 +19,26 @@ impl<'a> Reader<'a> {
         Self { lookup, problems: Vec::new() }
     }
 
-    /// Reads a value, or its default where it is empty.
-    pub(super) fn value<T: Default>(
+    /// Puts a value into its place, which holds the default; an empty one changes nothing.
+    pub(super) fn set<T>(
         &mut self,
+        place: &mut T,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) {
+        if let Some(value) = self.optional(name, parse) {
+            *place = value;
+        }
+    }
+
+    /// Reads a value, or its default where it is empty.
+    pub(super) fn value<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> T {
-        let text = self.given(name).unwrap_or_else(|| default_of(name).to_owned());
-        self.parsed(name, &text, parse).unwrap_or_default()
+        self.optional(name, parse).unwrap_or(default)
     }
 
     /// Reads a value that has no default; `None` where it is empty.
@@ -37,12 +48,7 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> Option<T> {
         let text = self.given(name)?;
-        self.parsed(name, &text, parse)
-    }
-
-    /// Reads a text; empty where nothing is given and there is no default.
-    pub(super) fn text(&mut self, name: &'static str) -> String {
-        self.given(name).unwrap_or_else(|| default_of(name).to_owned())
+        parse(&text).map_err(|expected| self.refuse(name, &text, expected)).ok()
     }
 
     /// Returns what stands there without judging it; empty counts as nothing.
@@ -71,19 +77,6 @@ impl<'a> Reader<'a> {
             .sort_by_key(|problem| VARIABLES.iter().position(|variable| variable.name == problem.name));
         self.problems
     }
-
-    fn parsed<T>(
-        &mut self,
-        name: &'static str,
-        text: &str,
-        parse: impl FnOnce(&str) -> Result<T, Expected>,
-    ) -> Option<T> {
-        parse(text).map_err(|expected| self.refuse(name, text, expected)).ok()
-    }
-}
-
-fn default_of(name: &str) -> &'static str {
-    variables::find(name).map_or("", |variable| variable.default)
 }
 
 /// An address may carry a password before its `@`.

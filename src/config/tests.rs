@@ -1,7 +1,15 @@
 //! What a configuration says, what it refuses, what it warns about.
 
-use super::*;
+use std::time::Duration;
+
 use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::{
+    model::ClusterId,
+    planner::{AntiAffinity, Selector},
+    telegram::ChatTarget,
+};
 
 /// The settings without which nothing starts.
 const REQUIRED: &str = "VMMANAGER_HOST=https://vm.example.com\nVMMANAGER_USERNAME=admin\nVMMANAGER_PASSWORD=deep\nDRY_RUN=true\n";
@@ -43,34 +51,76 @@ fn debug_shows_no_secret() {
 #[test]
 fn a_file_of_the_python_tool_works_unchanged() {
     let Loaded { config, warnings } = read_as(Purpose::Live, PYTHON).unwrap();
-    let vmmanager = config.vmmanager.clone().unwrap();
+    let vmmanager = config.vmmanager.unwrap();
+    let policy = config.balancer.policy;
     assert_eq!(vmmanager.base_url.as_str(), "https://your-vmmanager-host.com/");
     assert!(!vmmanager.verify_tls);
-    assert_eq!(config.planner.clusters, Some([1, 2, 3].map(ClusterId).into()));
-    assert_eq!(config.balance.interval, Duration::from_secs(600));
-    assert_eq!(config.balance.migration_timeout, Duration::from_secs(3600));
-    assert_eq!(config.planner.cpu, Threshold { overload: 7.0, target: 6.0 });
-    assert!(config.planner.exclude_sources.is_empty() && config.planner.exclude_targets.is_empty());
-    assert!(!config.ssh.enabled && config.ssh.username.is_empty() && config.ssh.password.is_none());
-    let mapped: Vec<_> =
-        config.ssh.hosts.iter().map(|(node, at)| (node.as_str(), at.host.as_str())).collect();
-    assert_eq!(mapped, [("node-1", "10.0.0.1"), ("node-2", "10.0.0.2")]);
+    assert_eq!(policy.clusters, Some([1, 2, 3].map(ClusterId).into()));
+    assert_eq!(config.scheduler.interval, Duration::from_secs(600));
+    assert_eq!(config.balancer.execution.slow_after, Duration::from_secs(3600));
+    assert_eq!(policy.cpu, Threshold { overload: 7.0, target: 6.0 });
+    assert!(policy.exclusions.is_empty() && config.ssh.is_none());
     assert_eq!(warnings, [Warning::TlsNotVerified]);
+    let asked = read_as(Purpose::Live, &format!("{PYTHON}\nSSH_ENABLED=true\n")).unwrap().config.ssh.unwrap();
+    let mapped: Vec<_> = asked.hosts.iter().map(|(node, at)| (node.as_str(), at.host.as_str())).collect();
+    assert_eq!(mapped, [("node-1", "10.0.0.1"), ("node-2", "10.0.0.2")]);
+    assert!(asked.username == "root" && asked.password.is_none());
 }
 
 #[test]
-fn the_defaults_are_those_of_the_planner() {
-    let Loaded { config, warnings } = read_as(Purpose::Daemon, REQUIRED).unwrap();
-    let policy = config.policy();
-    assert_eq!(
-        policy,
-        crate::planner::Policy { measurement_max_age: policy.measurement_max_age, ..Default::default() }
-    );
-    assert_eq!(config.balance.mode, Mode::Propose);
+fn the_defaults_are_those_of_the_rooms() {
+    let Loaded { config, warnings } =
+        read_as(Purpose::Daemon, &REQUIRED.replace("DRY_RUN=true", "BALANCE_MODE=off")).unwrap();
+    assert_eq!(config.balancer, balancer::Settings::default());
     assert_eq!(config.data_dir, PathBuf::from("./data"));
-    assert_eq!(config.ssh.known_hosts, PathBuf::from("/home/op/.ssh/known_hosts"));
-    assert!(config.telegram.is_none());
+    assert!(config.telegram.is_none() && config.ssh.is_none());
     assert_eq!(warnings, []);
+}
+
+#[test]
+fn every_variable_is_read() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    // With a token nobody asks for a password, and without one nobody asks for the token's chat.
+    for given in ["VMMANAGER_TOKEN", ""] {
+        let _ = Config::from_lookup(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            (name == given).then(|| "x".to_owned())
+        });
+    }
+    let unread =
+        VARIABLES.iter().map(|variable| variable.name).filter(|name| !asked.borrow().contains(*name));
+    assert_eq!(unread.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn exclusions_of_the_configuration_are_the_policys() {
+    let file = format!("{REQUIRED}EXCLUDE_SOURCE_NODES=a, 2\nEXCLUDE_TARGET_NODES=b\n");
+    let exclusions = read_as(Purpose::Live, &file).unwrap().config.balancer.policy.exclusions;
+    let read: Vec<_> = exclusions.into_iter().map(|e| (e.node.0, e.direction)).collect();
+    let expected = [("a", Direction::Source), ("2", Direction::Source), ("b", Direction::Target)];
+    assert_eq!(read, expected.map(|(node, direction)| (node.into(), direction)));
+}
+
+#[test]
+fn a_path_in_the_base_url_stands_before_the_prefix() {
+    let file =
+        format!("{REQUIRED}VMMANAGER_HOST=https://vm.example.com/panel/\nVMMANAGER_PATH_PREFIX=api/\n");
+    let settings = read_as(Purpose::Live, &file).unwrap().config.vmmanager.unwrap();
+    assert_eq!(settings.base_url.as_str(), "https://vm.example.com/");
+    assert_eq!(settings.path_prefix, "/panel/api");
+}
+
+#[test]
+fn ssh_has_the_keys_that_a_person_has() {
+    let config = |more: &str| {
+        read_as(Purpose::Live, &format!("{REQUIRED}SSH_ENABLED=true\nDATA_DIR=/data\n{more}")).unwrap().config
+    };
+    let own: Vec<_> = config("").own_keys.into_iter().map(|key| key.path.display().to_string()).collect();
+    assert_eq!(own[2], "/home/op/.ssh/id_rsa");
+    let ssh = config("SSH_PRIVATE_KEY_PATH=~/k\n").ssh.unwrap();
+    assert_eq!(ssh.private_key.unwrap().path, Path::new("/home/op/k"));
+    assert_eq!(ssh.known_hosts, Path::new("/home/op/.ssh/known_hosts"));
+    assert_eq!(ssh.learned_hosts, Path::new("/data/known_hosts"));
 }
 
 #[test]
@@ -83,12 +133,16 @@ fn the_example_names_every_variable_and_its_default() {
     known.sort_unstable();
     assert_eq!(file.values.keys().collect::<Vec<_>>(), known, "nothing missing, nothing unknown");
     let required = ["VMMANAGER_HOST", "VMMANAGER_USERNAME", "VMMANAGER_PASSWORD"];
-    for variable in VARIABLES.iter().filter(|variable| !required.contains(&variable.name)) {
-        assert_eq!(file.values[variable.name], variable.default, "{}", variable.name);
+    // SSH and the chat are off by default, and then nobody sees their defaults.
+    for switches in ["", "SSH_ENABLED=true\nTELEGRAM_BOT_TOKEN=1:a\n"] {
+        let given = |name: &&&str| !switches.contains(**name);
+        let bare: String = required.iter().map(|name| format!("{name}={}\n", file.values[*name])).collect();
+        let example: String =
+            names.iter().filter(given).map(|name| format!("{name}={}\n", file.values[*name])).collect();
+        let [example, bare] =
+            [example, bare].map(|text| read_as(Purpose::Live, &format!("{text}{switches}")).unwrap());
+        assert_eq!(format!("{example:?}"), format!("{bare:?}"));
     }
-    let bare = "VMMANAGER_HOST=https://vmmanager.example.com\nVMMANAGER_USERNAME=admin\nVMMANAGER_PASSWORD=change-me";
-    let from_example = read_as(Purpose::Live, example).unwrap();
-    assert_eq!(format!("{from_example:?}"), format!("{:?}", read_as(Purpose::Live, bare).unwrap()));
 }
 
 #[test]
@@ -209,13 +263,13 @@ fn dangerous_settings_warn_at_every_start() {
 
 #[test]
 fn groups_and_names_are_lists() {
-    let groups = values::anti_affinity(" db-*, web-? ;; cache-* ");
+    let groups = values::anti_affinity(" db-*, web-? ;; cache-* ").unwrap();
     assert_eq!(
         groups,
         [vec!["db-*", "web-?"], vec!["cache-*"]]
             .map(|g| AntiAffinity(g.into_iter().map(Into::into).collect()))
     );
-    assert_eq!(values::selectors(" node-1 ,, 12,"), ["node-1", "12"].map(|s| Selector(s.into())));
+    assert_eq!(values::selectors(" node-1 ,, 12,"), Ok(["node-1", "12"].map(|s| Selector(s.into())).into()));
 }
 
 fn refused(file: &str) -> String {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::SecretString;
 use url::Url;
@@ -51,6 +52,11 @@ pub(super) fn seconds(least: u64) -> impl FnOnce(&str) -> Result<Duration, Expec
     }
 }
 
+/// As [`seconds`], where moments are reckoned with it.
+pub(super) fn time(least: u64) -> impl FnOnce(&str) -> Result<TimeDelta, Expected> {
+    move |text| seconds(least)(text).map(|time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))
+}
+
 /// vCPU or load per core.
 pub(super) fn per_core(text: &str) -> Result<f64, Expected> {
     number(text).filter(|ratio| *ratio > 0.0).ok_or_else(|| "a number above 0, such as 7.0".into())
@@ -88,15 +94,13 @@ pub(super) fn user_ids(text: &str) -> Result<BTreeSet<i64>, Expected> {
         .ok_or_else(|| "numeric user ids with commas between; /whoami tells a person's id".into())
 }
 
-pub(super) fn selectors(text: &str) -> Vec<Selector> {
-    items(text).map(|item| Selector(item.to_owned())).collect()
+pub(super) fn selectors(text: &str) -> Result<Vec<Selector>, Expected> {
+    Ok(items(text).map(|item| Selector(item.to_owned())).collect())
 }
 
-pub(super) fn anti_affinity(text: &str) -> Vec<AntiAffinity> {
-    text.split(';')
-        .map(|group| AntiAffinity(items(group).map(str::to_owned).collect()))
-        .filter(|group| !group.0.is_empty())
-        .collect()
+pub(super) fn anti_affinity(text: &str) -> Result<Vec<AntiAffinity>, Expected> {
+    let groups = text.split(';').map(|group| AntiAffinity(items(group).map(str::to_owned).collect()));
+    Ok(groups.filter(|group| !group.0.is_empty()).collect())
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {

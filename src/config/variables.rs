@@ -1,81 +1,79 @@
-//! The table of variables: each name with its default, and what a name nobody knows may have meant.
+//! The table of variables, and what a name that is not in it may have meant.
 
 use crate::model::alike::closest_above;
 
-/// One variable of the configuration.
+/// One variable of the configuration. Its default is in the settings of the room that obeys it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
     pub name: &'static str,
-    /// The default as it would be written in the file; empty for none.
-    pub default: &'static str,
     /// Whether its value is never shown.
     pub secret: bool,
 }
 
-const fn plain(name: &'static str, default: &'static str) -> Variable {
-    Variable { name, default, secret: false }
+const fn plain(name: &'static str) -> Variable {
+    Variable { name, secret: false }
 }
 
 const fn secret(name: &'static str) -> Variable {
-    Variable { name, default: "", secret: true }
+    Variable { name, secret: true }
 }
 
 /// Every variable, in the order of the example file.
 pub const VARIABLES: &[Variable] = &[
-    plain("VMMANAGER_HOST", ""),
-    plain("VMMANAGER_USERNAME", ""),
+    plain("VMMANAGER_HOST"),
+    plain("VMMANAGER_USERNAME"),
     secret("VMMANAGER_PASSWORD"),
     secret("VMMANAGER_TOKEN"),
-    plain("VMMANAGER_PATH_PREFIX", ""),
-    plain("VMMANAGER_ALLOW_HTTP", "false"),
-    plain("VERIFY_SSL", "true"),
-    plain("VMMANAGER_CA_FILE", ""),
-    plain("BALANCE_INTERVAL", "600"),
-    plain("BALANCE_MODE", "propose"),
-    plain("BALANCE_WINDOW", ""),
-    plain("TIMEZONE", "UTC"),
-    plain("BALANCE_STRATEGY", "relieve"),
-    plain("DRY_RUN", "false"),
-    plain("CLUSTER_IDS", ""),
-    plain("MAX_MIGRATIONS_PER_CYCLE", "1"),
-    plain("MAX_PARALLEL_MIGRATIONS", "1"),
-    plain("MIGRATION_TIMEOUT", "3600"),
-    plain("MIGRATION_COOLDOWN", "3600"),
-    plain("FAILURE_COOLDOWN", "86400"),
-    plain("CPU_OVERLOAD_THRESHOLD", "7.0"),
-    plain("CPU_TARGET_THRESHOLD", "6.0"),
-    plain("LOAD_OVERLOAD_THRESHOLD", "1.0"),
-    plain("LOAD_TARGET_THRESHOLD", "0.8"),
-    plain("MEMORY_OVERLOAD_THRESHOLD", "70"),
-    plain("MEMORY_TARGET_THRESHOLD", "80"),
-    plain("EXCLUDE_SOURCE_NODES", ""),
-    plain("EXCLUDE_TARGET_NODES", ""),
-    plain("NODE_MEMORY_RESERVE", "0"),
-    plain("RESPECT_BALANCER_MODE", "true"),
-    plain("ANTI_AFFINITY", ""),
-    plain("PIN_VMS", ""),
-    plain("SSH_ENABLED", "false"),
-    plain("SSH_USERNAME", ""),
-    plain("SSH_PRIVATE_KEY_PATH", ""),
+    plain("VMMANAGER_PATH_PREFIX"),
+    plain("VMMANAGER_ALLOW_HTTP"),
+    plain("VERIFY_SSL"),
+    plain("VMMANAGER_CA_FILE"),
+    plain("BALANCE_INTERVAL"),
+    plain("BALANCE_MODE"),
+    plain("BALANCE_WINDOW"),
+    plain("TIMEZONE"),
+    plain("BALANCE_STRATEGY"),
+    plain("DRY_RUN"),
+    plain("CLUSTER_IDS"),
+    plain("MAX_MIGRATIONS_PER_CYCLE"),
+    plain("MAX_PARALLEL_MIGRATIONS"),
+    plain("MIGRATION_TIMEOUT"),
+    plain("MIGRATION_COOLDOWN"),
+    plain("FAILURE_COOLDOWN"),
+    plain("CPU_OVERLOAD_THRESHOLD"),
+    plain("CPU_TARGET_THRESHOLD"),
+    plain("LOAD_OVERLOAD_THRESHOLD"),
+    plain("LOAD_TARGET_THRESHOLD"),
+    plain("MEMORY_OVERLOAD_THRESHOLD"),
+    plain("MEMORY_TARGET_THRESHOLD"),
+    plain("EXCLUDE_SOURCE_NODES"),
+    plain("EXCLUDE_TARGET_NODES"),
+    plain("NODE_MEMORY_RESERVE"),
+    plain("RESPECT_BALANCER_MODE"),
+    plain("ANTI_AFFINITY"),
+    plain("PIN_VMS"),
+    plain("SSH_ENABLED"),
+    plain("SSH_USERNAME"),
+    plain("SSH_PRIVATE_KEY_PATH"),
     secret("SSH_PRIVATE_KEY_PASSPHRASE"),
     secret("SSH_PASSWORD"),
-    plain("SSH_TIMEOUT", "10"),
-    plain("SSH_HOSTS_MAPPING", ""),
-    plain("SSH_KNOWN_HOSTS", "~/.ssh/known_hosts"),
-    plain("SSH_HOST_KEY_CHECK", "strict"),
+    plain("SSH_TIMEOUT"),
+    plain("SSH_HOSTS_MAPPING"),
+    plain("SSH_KNOWN_HOSTS"),
+    plain("SSH_HOST_KEY_CHECK"),
     secret("TELEGRAM_BOT_TOKEN"),
-    plain("TELEGRAM_CHAT_ID", ""),
-    plain("TELEGRAM_API_URL", ""),
-    plain("TELEGRAM_ADMIN_IDS", ""),
-    plain("TELEGRAM_OPERATOR_IDS", ""),
-    plain("TELEGRAM_VIEWER_IDS", ""),
-    plain("TELEGRAM_APPROVALS", "1"),
-    plain("PROPOSAL_TTL", "1800"),
-    plain("DATA_DIR", "./data"),
-    plain("HTTP_LISTEN", ""),
-    plain("LOG_LEVEL", "INFO"),
-    plain("LOG_FORMAT", "text"),
-    plain("VM_BALANCER_LANG", "en"),
+    plain("TELEGRAM_CHAT_ID"),
+    plain("TELEGRAM_API_URL"),
+    plain("TELEGRAM_ADMIN_IDS"),
+    plain("TELEGRAM_OPERATOR_IDS"),
+    plain("TELEGRAM_VIEWER_IDS"),
+    plain("TELEGRAM_APPROVALS"),
+    plain("PROPOSAL_TTL"),
+    plain("DATA_DIR"),
+    plain("HTTP_LISTEN"),
+    plain("LOG_LEVEL"),
+    plain("LOG_FORMAT"),
+    plain("VM_BALANCER_LANG"),
 ];
 
 /// Names that begin so are meant for this program, wherever they stand.

@@ -4,7 +4,8 @@
 //! exact name; only where there is neither, by its name in other letters. What could be two things is a choice for
 //! the person, never a guess: an id and an equal name of something else are two things, and `#10` is the id alone.
 //!
-//! A setting means many things: [`names`] and [`Selection`] take ids, names in any case and patterns.
+//! A setting means many things: [`names`] and [`Selection`] take ids, names in any case and patterns. In it too
+//! `#10` is the id alone.
 
 use std::collections::HashSet;
 
@@ -132,7 +133,7 @@ pub fn by_id(id: u64) -> String {
 /// in which `*` is any text and `?` any one character.
 #[must_use]
 pub fn names(setting: &str, id: u64, name: &str) -> bool {
-    setting.parse() == Ok(id)
+    id_in(setting) == Some(id)
         || same_but_for_case(setting, name)
         || is_pattern(setting) && WildMatch::new_case_insensitive(setting).matches(name)
 }
@@ -151,7 +152,7 @@ impl Selection {
     pub fn new<'a>(settings: impl IntoIterator<Item = &'a str>) -> Self {
         let mut selection = Self::default();
         for setting in settings {
-            selection.ids.extend(setting.parse::<u64>());
+            selection.ids.extend(id_in(setting));
             match is_pattern(setting) {
                 true => selection.patterns.push(WildMatch::new_case_insensitive(setting)),
                 false => drop(selection.names.insert(setting.to_lowercase())),
@@ -175,7 +176,7 @@ fn one_of<'a, T: Copy>(
     snapshot: &Snapshot,
     wanted: &str,
 ) -> Result<T, Missed> {
-    let id = wanted.strip_prefix('#').unwrap_or(wanted).parse().ok();
+    let id = id_in(wanted);
     let is_exact = |thing: &Thing<'_>| thing.name() == wanted || Some(thing.id()) == id;
     let mut hits: Vec<_> = all.clone().filter(|(thing, _)| is_exact(thing)).collect();
     if hits.is_empty() {
@@ -195,6 +196,11 @@ fn unknown(all: &[Thing<'_>], snapshot: &Snapshot, wanted: &str) -> MissedWhy {
         similar: choices(&alike::alike(wanted, all.iter().map(|thing| (thing.name(), *thing)))),
         known: if all.len() <= KNOWN_MAX { choices(all) } else { Vec::new() },
     }
+}
+
+/// Returns the id that a text may mean, with or without `#`.
+fn id_in(text: &str) -> Option<u64> {
+    text.strip_prefix('#').unwrap_or(text).parse().ok()
 }
 
 fn is_pattern(setting: &str) -> bool {
@@ -311,13 +317,21 @@ mod tests {
 
     #[test]
     fn a_setting_takes_ids_names_in_any_case_and_patterns() {
-        let meant = [("10", true), ("kvm-10", true), ("KVM-10", true), ("kvm-1?", true), ("K*0", true)];
+        let meant = [
+            ("10", true),
+            ("#10", true),
+            ("kvm-10", true),
+            ("KVM-10", true),
+            ("kvm-1?", true),
+            ("K*0", true),
+        ];
         let others = [("1", false), ("kvm-1", false), ("kvm-?", false), ("kvm", false), ("", false)];
         for (setting, expected) in meant.into_iter().chain(others) {
             assert_eq!(names(setting, 10, "kvm-10"), expected, "{setting}");
             assert_eq!(Selection::new([setting]).holds(10, "kvm-10"), expected, "{setting}");
         }
         assert!(names("УЗЕЛ-1", 7, "узел-1") && Selection::new(["УЗЕЛ-?"]).holds(7, "узел-1"));
+        assert!(names("10", 7, "10") && !names("#10", 7, "10"), "an id with its sign is no name");
         let all = Selection::new(["web", "7", "db-*"]);
         assert!(all.holds(1, "Web") && all.holds(7, "x") && all.holds(1, "DB-1") && !all.holds(1, "x"));
     }

@@ -58,6 +58,17 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(600),
+            mode: Mode::default(),
+            windows: Windows::default(),
+            timezone: chrono_tz::UTC,
+        }
+    }
+}
+
 /// The loop.
 pub struct Scheduler {
     core: Arc<Core>,

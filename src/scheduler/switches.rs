@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{Change, Changed, Refused, Settings, sight::Sight};
 use crate::{
     balancer::VmBalancer,
-    model::{ClusterId, NodeInfo, Person},
+    model::{ClusterId, NodeInfo, Person, find},
     planner::{Direction, Exclusion, ExclusionWhy, Selector},
     store::{Mode, Pause, Settings as ChatSettings, Store, StoreError},
 };
@@ -102,7 +102,7 @@ impl Switches {
             Change::Exclude { node, direction, until } => {
                 let node = sight.find_node(&node).await?;
                 let why = ExclusionWhy::Chat { by: by.clone(), at: self.now() };
-                let exclusion = Exclusion { node: Selector(node.id.to_string()), direction, until, why };
+                let exclusion = Exclusion { node: Selector(find::by_id(node.id.0)), direction, until, why };
                 self.exclude(node, exclusion)
             }
             Change::Include { node } => self.include(sight.find_node(&node).await?),

@@ -27,7 +27,7 @@ pub use monitor::{HostKeyAlarm, Probe, Round, SshMonitor};
 #[cfg(feature = "internals")]
 pub use parse::Unreadable;
 pub use reading::Reading;
-pub use settings::{HostKeyCheck, HostPort, KEEPALIVE_INTERVAL, KeyFile, PARALLEL_MAX, Settings};
+pub use settings::{HostKeyCheck, HostPort, KeyFile, Settings};
 
 use crate::model::NodeInfo;
 

@@ -13,13 +13,13 @@ const SSH_PORT: u16 = 22;
 ///
 /// Above the 200 nodes that one platform is expected to have, so that nodes which hang never keep others
 /// waiting for a place; it bounds open sockets and the burst of key exchanges on larger ones.
-pub const PARALLEL_MAX: usize = 256;
+const PARALLEL_MAX: usize = 256;
 
 /// How often a connection without traffic is tried unless said otherwise.
 ///
 /// With three tries a dead one is noticed within a minute, so before the next cycle; as OpenSSH's
 /// `ServerAliveInterval` and `ServerAliveCountMax` are often set.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Everything the monitor needs to know.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Settings {
     pub agent: Option<PathBuf>,
     /// The longest that connecting and logging in may take, and the longest for each command.
     pub timeout: Duration,
-    /// The time between two cycles: tells which earlier reading is the one before, see [`super::Reading`].
+    /// The time between two cycles: tells which earlier reading is the one before, see `Reading`.
     pub interval: Duration,
     /// Node name or id to host: wins over the address that VMmanager gives.
     pub hosts: BTreeMap<String, HostPort>,
@@ -39,10 +39,41 @@ pub struct Settings {
     /// Where `accept-new` keeps what it learns; believed in every mode.
     pub learned_hosts: PathBuf,
     pub host_key_check: HostKeyCheck,
-    /// How many nodes are asked at one time; [`PARALLEL_MAX`] is a good choice.
+    /// How many nodes are asked at one time; 256 is a good choice.
     pub parallel_max: usize,
-    /// How often a connection without traffic is tried; [`KEEPALIVE_INTERVAL`] is a good choice.
+    /// How often a connection without traffic is tried; 15 s is a good choice.
     pub keepalive: Duration,
+}
+
+impl Settings {
+    /// Settings for `root` with the usual times, no key and no password. Unknown host keys are refused.
+    ///
+    /// ```
+    /// use vm_balancer::{KeyFile, SshMonitor, SshSettings, clock::Clock};
+    ///
+    /// let mut settings = SshSettings::new("/etc/ssh/ssh_known_hosts".into(), "/tmp/learned".into());
+    /// settings.username = "monitor".into();
+    /// settings.private_key = Some(KeyFile { path: "/nonexistent/key".into(), passphrase: None });
+    /// let error = SshMonitor::new(settings, Clock::system()).err().map(|error| error.to_string());
+    /// assert!(error.is_some_and(|error| error.contains("/nonexistent/key")));
+    /// ```
+    #[must_use]
+    pub fn new(known_hosts: PathBuf, learned_hosts: PathBuf) -> Self {
+        Self {
+            username: "root".into(),
+            private_key: None,
+            password: None,
+            agent: None,
+            timeout: Duration::from_secs(10),
+            interval: Duration::from_secs(600),
+            hosts: BTreeMap::new(),
+            known_hosts,
+            learned_hosts,
+            host_key_check: HostKeyCheck::default(),
+            parallel_max: PARALLEL_MAX,
+            keepalive: KEEPALIVE_INTERVAL,
+        }
+    }
 }
 
 /// A private key on disk.
@@ -67,7 +98,7 @@ pub enum HostKeyCheck {
 /// A host with an optional port, as `host`, `host:port`, `[v6]:port` or a bare IPv6 address.
 ///
 /// ```
-/// use vm_balancer::ssh::HostPort;
+/// use vm_balancer::HostPort;
 ///
 /// let mapped: HostPort = "gw.example.com:2201".parse().unwrap();
 /// assert_eq!((mapped.host.as_str(), mapped.port), ("gw.example.com", Some(2201)));

@@ -1,10 +1,8 @@
 //! Values for this room's own tests.
 
-use std::{collections::BTreeMap, time::Duration};
-
 use chrono::{DateTime, Utc};
 
-use super::{HostKeyCheck, KEEPALIVE_INTERVAL, PARALLEL_MAX, Settings};
+use super::Settings;
 use crate::model::{ClusterId, Mib, NodeId, NodeInfo, VmId, VmInfo};
 
 pub fn now() -> DateTime<Utc> {
@@ -14,17 +12,8 @@ pub fn now() -> DateTime<Utc> {
 pub fn settings() -> Settings {
     Settings {
         username: "monitor".into(),
-        private_key: None,
         password: Some("secret".into()),
-        agent: None,
-        timeout: Duration::from_secs(10),
-        interval: Duration::from_secs(600),
-        hosts: BTreeMap::new(),
-        known_hosts: "/nonexistent/known_hosts".into(),
-        learned_hosts: "/nonexistent/learned_hosts".into(),
-        host_key_check: HostKeyCheck::Strict,
-        parallel_max: PARALLEL_MAX,
-        keepalive: KEEPALIVE_INTERVAL,
+        ..Settings::new("/nonexistent/known_hosts".into(), "/nonexistent/learned_hosts".into())
     }
 }
 

@@ -9,6 +9,7 @@ use super::Ending;
 use crate::{
     model::{
         ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, Trouble, VmId,
+        find::by_id,
     },
     planner::{ClusterPlan, Exclusion, Figures, Fullness, Migration, MoveWhy, PlanId},
 };
@@ -290,6 +291,7 @@ pub struct Settings {
     pub dry_run: Option<bool>,
     pub mode: Option<Mode>,
     pub pause: Option<Pause>,
+    #[serde(deserialize_with = "closed_by_id")]
     pub exclusions: Vec<Exclusion>,
     /// Clusters where automatic runs stopped after failures.
     #[serde(default)]
@@ -300,6 +302,17 @@ pub struct Settings {
     /// The last moment at which failures were forgiven (`/resume`).
     #[serde(default)]
     pub failures_forgiven_at: Option<DateTime<Utc>>,
+}
+
+/// Earlier versions wrote a node's id without the sign that tells it from a name.
+fn closed_by_id<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Exclusion>, D::Error> {
+    let mut exclusions = Vec::<Exclusion>::deserialize(from)?;
+    for Exclusion { node, .. } in &mut exclusions {
+        if let Ok(id) = node.0.parse() {
+            node.0 = by_id(id);
+        }
+    }
+    Ok(exclusions)
 }
 
 impl Settings {

@@ -902,6 +902,15 @@ fn intent(proposal: ProposalId, vm: u64) -> Intent {
 }
 
 #[test]
+fn a_node_that_an_older_version_closed_by_its_bare_id_is_closed_by_its_id_alone() {
+    let old = r#"{"v":1,"dry_run":null,"mode":null,"pause":null,"exclusions":[
+        {"node":"10","direction":"both","until":null,"why":{"failures":{"count":3}}}]}"#;
+    let settings: Settings = serde_json::from_str(old).unwrap();
+    let node = &settings.exclusions[0].node;
+    assert!(node.matches(10, "kvm-01") && !node.matches(11, "10"), "{node:?}");
+}
+
+#[test]
 fn reasons_that_an_older_version_wrote_as_text_are_read() {
     let motive: Vec<Motive> = serde_json::from_str(r#"["memory 83.1 % > 70 %", "drain"]"#).unwrap();
     assert_eq!(motive, [Motive::Text("memory 83.1 % > 70 %".into()), Motive::Plan(MoveWhy::Drain)]);

@@ -6,7 +6,7 @@
 //! a second poller, a 5xx and silence each have a wait of their own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -64,7 +64,7 @@ const STRANGER_PAUSE: TimeDelta = TimeDelta::hours(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// Two pollers take turns in ending each other's polls; ours tries on at this pace.
-pub const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
+const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pause after a poll that brought nothing but updates that were taken before.
 const KNOWN_PAUSE: Duration = Duration::from_secs(1);
@@ -86,9 +86,9 @@ pub struct Settings {
     pub chat: Option<ChatTarget>,
     /// Another Bot API server than Telegram's.
     pub api_url: Option<reqwest::Url>,
-    pub admins: std::collections::BTreeSet<i64>,
-    pub operators: std::collections::BTreeSet<i64>,
-    pub viewers: std::collections::BTreeSet<i64>,
+    pub admins: BTreeSet<i64>,
+    pub operators: BTreeSet<i64>,
+    pub viewers: BTreeSet<i64>,
     pub language: Language,
     pub timezone: chrono_tz::Tz,
     /// How long one poll waits for updates.
@@ -101,8 +101,29 @@ pub struct Settings {
     pub panics_at: Option<String>,
 }
 
+impl Settings {
+    /// Settings with the usual times and without a chat for reports. Nobody has a role by their number yet.
+    #[must_use]
+    pub fn new(token: SecretString) -> Self {
+        Self {
+            token,
+            chat: None,
+            api_url: None,
+            admins: BTreeSet::new(),
+            operators: BTreeSet::new(),
+            viewers: BTreeSet::new(),
+            language: Language::default(),
+            timezone: chrono_tz::UTC,
+            poll_timeout: POLL_TIMEOUT,
+            second_poller_pause: SECOND_POLLER_PAUSE,
+            spacing: Spacing::default(),
+            panics_at: None,
+        }
+    }
+}
+
 /// Long polls keep the number of requests low; Telegram allows 50 s.
-pub const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the chat cannot begin.
 #[derive(Debug, thiserror::Error)]

@@ -8,5 +8,5 @@ mod chats;
 mod notifier;
 
 pub use crate::talk::cards::Spacing;
-pub use bot::{Bot, BotError, POLL_TIMEOUT, SECOND_POLLER_PAUSE, Settings, name, reach};
+pub use bot::{Bot, BotError, Settings, name, reach};
 pub use notifier::{ChatTarget, TelegramNotifier};

@@ -418,11 +418,7 @@ mod tests {
     use crate::{
         clock::ManualClock,
         store::{Draft, Proposed},
-        talk::{
-            Language,
-            samples::{self, now},
-        },
-        telegram::Spacing,
+        talk::samples::{self, now},
     };
 
     #[tokio::test]
@@ -494,19 +490,11 @@ mod tests {
 
     fn notifier(store: &Store, events: &Events, now: DateTime<Utc>) -> TelegramNotifier {
         let settings = Settings {
-            token: SecretString::from("1:x"),
             chat: Some(ChatTarget { chat: -100, thread: None }),
             // Nobody answers there.
             api_url: Some("http://127.0.0.1:1".parse().unwrap()),
-            admins: BTreeSet::new(),
-            operators: BTreeSet::new(),
-            viewers: BTreeSet::new(),
-            language: Language::En,
-            timezone: chrono_tz::UTC,
             poll_timeout: Duration::from_secs(1),
-            second_poller_pause: Duration::from_secs(1),
-            spacing: Spacing::default(),
-            panics_at: None,
+            ..Settings::new(SecretString::from("1:x"))
         };
         let clock = ManualClock::at(now).into();
         TelegramNotifier::new(&settings, Handle::to_nobody(), store.clone(), events, clock).unwrap()

@@ -9,10 +9,10 @@ use url::Url;
 /// How to reach a VMmanager 6 platform.
 ///
 /// ```
-/// use vm_balancer::vmmanager::{Credentials, Settings, VmManagerApi};
+/// use vm_balancer::{Credentials, VmManagerApi, VmManagerSettings};
 ///
 /// let credentials = Credentials::Token("3-a-long-lived-token".to_owned().into());
-/// let settings = Settings::new("https://vm.example.com".parse()?, credentials);
+/// let settings = VmManagerSettings::new("https://vm.example.com".parse()?, credentials);
 /// assert!(!format!("{settings:?}").contains("long-lived"));
 /// let api = VmManagerApi::new(settings)?;
 /// # let _ = api;

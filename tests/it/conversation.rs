@@ -247,11 +247,11 @@ async fn run(
     let BotEnvironment { variables, shutdown } = environment;
     let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned());
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
-    config.balance.interval = interval;
+    config.scheduler.interval = interval;
     let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
     let second_poller_pause = Duration::from_millis(50);
     let settings = |chat| Settings { panics_at, spacing, second_poller_pause, ..chat };
-    let chat = config.telegram_settings().map(settings);
+    let chat = config.telegram.take().map(settings);
     let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
     app.map_err(|error| error.to_string())?.run(shutdown).await;
     Ok(())

@@ -16,7 +16,7 @@ use vm_balancer::{
         vmmanager::{Options, Pace, World},
     },
     scheduler::{Scheduler, Settings},
-    store::{AuditEntry, HistoryFilter, Mode, Outcome, ProposalState, Store, StoreError},
+    store::{AuditEntry, HistoryFilter, Outcome, ProposalState, Store, StoreError},
 };
 
 use crate::{
@@ -248,12 +248,7 @@ async fn left_running(platform: &Platform, proposal: ProposalId) {
 
 /// Only posts plans, and looks once.
 fn settings() -> Settings {
-    Settings {
-        interval: Duration::from_secs(3600),
-        mode: Mode::Propose,
-        windows: "".parse().unwrap(),
-        timezone: chrono_tz::UTC,
-    }
+    Settings { interval: Duration::from_secs(3600), ..Settings::default() }
 }
 
 /// Runs a test of this file in a process that may be told that the disk is full; returns the folder it was given.

@@ -12,7 +12,7 @@ use vm_balancer::{
     event::{Alert, Event, Events},
     executor, eyes,
     model::{ClusterId, HistoryBefore, Mib, NodeId, Person, ProposalId, VmId},
-    planner::{PlanId, Policy},
+    planner::PlanId,
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
         Approver, Ending, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal,
@@ -135,17 +135,7 @@ impl Platform {
 }
 
 pub fn settings() -> Settings {
-    Settings {
-        policy: Policy::default(),
-        migration_cooldown: TimeDelta::hours(1),
-        failure_cooldown: TimeDelta::days(1),
-        dry_run: false,
-        dry_run_forced: false,
-        proposal_ttl: TimeDelta::minutes(30),
-        approvals_needed: 1,
-        eyes: eyes::Settings::short(),
-        execution: executor::Settings::short(),
-    }
+    Settings { eyes: eyes::Settings::short(), execution: executor::Settings::short(), ..Settings::default() }
 }
 
 /// The outcomes of a proposal's steps with their reasons.

@@ -636,12 +636,7 @@ impl Bot {
         schedule: impl FnOnce(&mut Settings),
         balance: impl FnOnce(&mut vm_balancer::balancer::Settings),
     ) -> Self {
-        let mut settings = Settings {
-            interval: Duration::from_millis(20),
-            mode: Mode::Propose,
-            windows: "".parse().unwrap(),
-            timezone: chrono_tz::UTC,
-        };
+        let mut settings = Settings { interval: Duration::from_millis(20), ..Settings::default() };
         schedule(&mut settings);
         let (scheduler, handle) = Scheduler::new(settings, platform.balancer_with(balance));
         let shutdown = CancellationToken::new();

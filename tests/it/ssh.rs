@@ -747,17 +747,9 @@ impl World {
     fn settings(&self) -> Settings {
         Settings {
             username: "monitor".into(),
-            private_key: None,
             password: Some(SecretString::from("secret")),
-            agent: None,
             timeout: GENEROUS,
-            interval: Duration::from_secs(600),
-            hosts: BTreeMap::new(),
-            known_hosts: self.path("known_hosts"),
-            learned_hosts: self.path("learned_hosts"),
-            host_key_check: HostKeyCheck::Strict,
-            parallel_max: ssh::PARALLEL_MAX,
-            keepalive: ssh::KEEPALIVE_INTERVAL,
+            ..Settings::new(self.path("known_hosts"), self.path("learned_hosts"))
         }
     }
 

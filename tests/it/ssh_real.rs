@@ -247,17 +247,9 @@ impl Setup {
         };
         Settings {
             username: self.word("user"),
-            private_key: None,
-            password: None,
-            agent: None,
             timeout: Duration::from_secs(30),
-            interval: Duration::from_secs(600),
             hosts: ["quiet", "busy", "real"].map(|name| (name.to_string(), host(name))).into(),
-            known_hosts: self.file("known_hosts"),
-            learned_hosts: self.file("learned_hosts"),
-            host_key_check: HostKeyCheck::Strict,
-            parallel_max: ssh::PARALLEL_MAX,
-            keepalive: ssh::KEEPALIVE_INTERVAL,
+            ..Settings::new(self.file("known_hosts"), self.file("learned_hosts"))
         }
     }
 
