@@ -9,9 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     event::{Alert, Events},
-    model::{VmId, find},
+    model::{NodeId, VmId, find},
     planner::{self, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
-    store::{FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError, failing_nodes},
+    store::{
+        Declined, FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError,
+        failing_nodes,
+    },
 };
 
 /// So many failures onto or off one node within [`NODE_WINDOW`] take it out: one may be the VM's fault, two may
@@ -28,10 +31,11 @@ const CLUSTER_FAILURES: usize = 5;
 /// A day: a cluster of slow disks never fails five times in an hour.
 const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
 
-/// An hour: what keeps VMmanager from offering a target (space on a storage, a network) changes by people's hands.
-const NOT_OFFERED_REST: TimeDelta = TimeDelta::hours(1);
+/// A target that VMmanager declines for this many VMs is closed as a target: one may be the VM's fault.
+const DECLINED_VMS: usize = 2;
 
-/// An hour without automatic runs after a missing right: people change rights, and one report an hour tells them.
+/// An hour without automatic runs where no order is taken (a missing right, a full queue, another version): people
+/// mend that, and one report an hour tells them.
 const REFUSED_REST: TimeDelta = TimeDelta::hours(1);
 
 /// How long VMs rest.
@@ -50,10 +54,7 @@ pub struct Rules {
     cooldowns: Cooldowns,
     store: Store,
     events: Events,
-    /// VMs whose planned target VMmanager did not offer, and until when they are left alone. Forgotten with the
-    /// process: then VMmanager is asked once more.
-    not_offered: Arc<Mutex<BTreeMap<VmId, DateTime<Utc>>>>,
-    /// When VMmanager last refused the account what a migration needs. Forgotten with the process, as above.
+    /// When VMmanager last took no order, whatever the VM. Forgotten with the process: then it is asked once more.
     refused_at: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
@@ -61,7 +62,7 @@ impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
     pub fn new(base: Policy, cooldowns: Cooldowns, store: Store, events: Events) -> Self {
-        Self { base, cooldowns, store, events, not_offered: Arc::default(), refused_at: Arc::default() }
+        Self { base, cooldowns, store, events, refused_at: Arc::default() }
     }
 
     /// Returns the policy in force at `now`.
@@ -75,7 +76,7 @@ impl Rules {
         let in_force = |exclusion: &Exclusion| exclusion.until.is_none_or(|until| now < until);
         policy.exclusions.extend(settings.exclusions.iter().filter(|e| in_force(e)).cloned());
         policy.exclusions.extend(self.failing(&settings, now)?);
-        policy.resting.extend(self.not_offered(now));
+        self.add_declined(&mut policy, now)?;
         policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
         // The oldest reading that counts must have seen whatever ended before these.
         let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
@@ -101,12 +102,22 @@ impl Rules {
         Ok(policy)
     }
 
-    /// Lets a VM rest whose planned target VMmanager itself does not offer, so that not every cycle plans the same.
-    pub fn was_not_offered(&self, vm: VmId, now: DateTime<Utc>) {
-        self.not_offered.lock().unwrap_or_else(PoisonError::into_inner).insert(vm, now + NOT_OFFERED_REST);
+    /// Remembers that VMmanager declined a target for a VM (`None`: that it was busy with the VM), so that not every
+    /// cycle plans the same.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn was_declined(
+        &self,
+        vm: VmId,
+        target: Option<NodeId>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.store.decline(vm, target, now, self.cooldowns.failure)
     }
 
-    /// Remembers that VMmanager refused the account: the next plan would end the same.
+    /// Remembers that VMmanager takes no order, whatever the VM: the next plan would end the same.
     pub fn was_refused(&self, now: DateTime<Utc>) {
         *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
@@ -116,17 +127,36 @@ impl Rules {
         *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Tells whether VMmanager refused the account a little while ago, so that automatic runs rest.
+    /// Tells whether VMmanager took no order a little while ago, so that automatic runs rest.
     #[must_use]
-    pub fn account_is_refused(&self, now: DateTime<Utc>) -> bool {
+    pub fn orders_are_refused(&self, now: DateTime<Utc>) -> bool {
         let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
         refused_at.is_some_and(|at| now - at < REFUSED_REST)
     }
 
-    fn not_offered(&self, now: DateTime<Utc>) -> BTreeMap<VmId, Rest> {
-        let mut refused = self.not_offered.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.retain(|_, until| now < *until);
-        refused.iter().map(|(vm, until)| (*vm, Rest { until: *until, why: RestWhy::Failed })).collect()
+    /// Adds what VMmanager declined: a pair of VM and target, and the target itself where several VMs may not go there.
+    fn add_declined(&self, policy: &mut Policy, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut by_target: BTreeMap<NodeId, Vec<DateTime<Utc>>> = BTreeMap::new();
+        for Declined { vm, target, until, .. } in self.store.declined(now)? {
+            let Some(target) = target else {
+                policy.resting.insert(vm, Rest { until, why: RestWhy::Busy });
+                continue;
+            };
+            policy.declined.entry(vm).or_default().insert(target);
+            by_target.entry(target).or_default().push(until);
+        }
+        for (target, mut ends) in by_target {
+            ends.sort_unstable();
+            // It opens again when fewer than that many are left.
+            let Some(last) = ends.len().checked_sub(DECLINED_VMS) else { continue };
+            policy.exclusions.push(Exclusion {
+                node: Selector(target.to_string()),
+                direction: Direction::Target,
+                until: Some(ends[last]),
+                why: ExclusionWhy::Declined { vms: ends.len().try_into().unwrap_or(u32::MAX) },
+            });
+        }
+        Ok(())
     }
 
     /// Looks at what a migration's end means for its nodes and its cluster, and says so once.

@@ -217,10 +217,10 @@ impl VmBalancer {
         }
     }
 
-    /// Tells whether VMmanager refused the account a little while ago, so that automatic runs rest.
+    /// Tells whether VMmanager took no order a little while ago, so that automatic runs rest.
     #[must_use]
-    pub fn account_is_refused(&self, now: DateTime<Utc>) -> bool {
-        self.rules.account_is_refused(now)
+    pub fn orders_are_refused(&self, now: DateTime<Utc>) -> bool {
+        self.rules.orders_are_refused(now)
     }
 
     /// Returns the right to carry out proposals; `None` in a dry run, where nobody has it.

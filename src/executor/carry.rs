@@ -8,13 +8,13 @@ use tracing::Instrument as _;
 use super::{Executor, watch::span_of};
 use crate::{
     eyes::{Depth, LookError},
-    model::{HistoryBefore, MigrationId, ProposalId, Snapshot, Trouble, VmId},
+    model::{HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy},
     store::{
         Approver, Ending, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step,
         StepState, StoreError,
     },
-    vmmanager::{ApiError, OrderError, Ordered},
+    vmmanager::{ApiError, No, OrderError, Ordered},
 };
 
 /// What carrying out a proposal met, besides what its record says.
@@ -37,8 +37,9 @@ enum Left {
     Away(Ending),
     /// Nothing more of this plan is ordered.
     Halt(Ending),
-    /// VMmanager lets this account order nothing. That says nothing of the VM, and the next step would end the same.
-    NotAllowed(Ending),
+    /// VMmanager takes no order: it lets this account order nothing, its queue is full, or it does not understand. That
+    /// says nothing of the VM, and the next step would end the same.
+    NoOrders(Ending),
     /// The bot stops and leaves all as it is.
     Stop,
     /// The store cannot be used, so nothing more is ordered.
@@ -135,7 +136,7 @@ impl Executor {
                 Ok(entry) => running.follow(self, migration.clone(), entry),
                 Err(Left::Drop(_)) => {}
                 Err(Left::Away(why)) => running.trouble = Some(why),
-                Err(Left::NotAllowed(why)) => {
+                Err(Left::NoOrders(why)) => {
                     self.rules.was_refused(self.watcher.ledger.clock.now());
                     running.trouble = Some(why.clone());
                     return Ok(Some(why));
@@ -247,23 +248,26 @@ impl Executor {
         }
     }
 
-    /// A final no to this VM is a failure and lets it rest; what says nothing of the VM is not.
+    /// A no to an order is no failure, since nothing ran: it is remembered where it belongs.
     fn not_taken(&self, entry: &JournalEntry, error: &ApiError) -> Result<Left, StoreError> {
-        let ledger = &self.watcher.ledger;
-        match left_after(error) {
-            Left::Drop(why) => {
-                let closed = ledger.ended(entry, Outcome::Failed, Some(why.clone()))?;
-                self.rules.after(&closed, ledger.clock.now())?;
-                Ok(Left::Drop(why))
-            }
-            left => self.not_ordered(entry, left),
+        self.learn(entry.vm, Some(entry.target), error)?;
+        self.not_ordered(entry, left_after(error))
+    }
+
+    /// Remembers what a no says of a VM, or of a target for it. A no to a question says nothing of the target.
+    fn learn(&self, vm: VmId, target: Option<NodeId>, error: &ApiError) -> Result<(), StoreError> {
+        let now = self.watcher.ledger.clock.now();
+        match error.no() {
+            Some(No::Declined) => self.rules.was_declined(vm, target, now),
+            Some(No::Busy) => self.rules.was_declined(vm, None, now),
+            Some(No::QueueFull | No::NotUnderstood | No::Gone) | None => Ok(()),
         }
     }
 
     /// Closes an intent that nothing came of: nothing is in flight.
     fn not_ordered(&self, entry: &JournalEntry, left: Left) -> Result<Left, StoreError> {
         let why = match &left {
-            Left::Drop(why) | Left::Away(why) | Left::Halt(why) | Left::NotAllowed(why) => why.clone(),
+            Left::Drop(why) | Left::Away(why) | Left::Halt(why) | Left::NoOrders(why) => why.clone(),
             Left::Stop => Ending::Stopped,
             // The entry stays open, and the next start looks for the order.
             Left::Store(_) => return Ok(left),
@@ -299,7 +303,11 @@ impl Executor {
     ) -> Result<(), Left> {
         let snapshot = self.eyes.look(Depth::Quick).await.map_err(|error| match error {
             LookError::Store(error) => Left::Store(error),
-            LookError::VmManager(error) => left_after(&error),
+            LookError::VmManager(error) => match left_after(&error) {
+                // A refused list says nothing of the VM, and nothing of orders.
+                Left::Drop(why) => Left::Away(why),
+                left => left,
+            },
         })?;
         let store = &self.watcher.ledger.store;
         let proposal = store.proposal(id)?.ok_or(Left::Stop)?;
@@ -323,15 +331,20 @@ impl Executor {
     /// Asks VMmanager's own form, and how far the VM's history goes.
     async fn ask_vmmanager(&self, migration: &Migration) -> Result<HistoryBefore, Left> {
         let api = &self.watcher.api;
-        let form = api.migrate_form(migration.vm).await.map_err(|error| left_after(&error))?;
+        let unanswered = |error: ApiError| match self.learn(migration.vm, None, &error) {
+            Ok(()) => left_after(&error),
+            Err(error) => Left::Store(error),
+        };
+        let form = api.migrate_form(migration.vm).await.map_err(unanswered)?;
         let offered = form.is_none_or(|targets| {
             targets.iter().any(|target| target.node == migration.target && target.suitable)
         });
         if !offered {
-            self.rules.was_not_offered(migration.vm, self.watcher.ledger.clock.now());
+            let now = self.watcher.ledger.clock.now();
+            self.rules.was_declined(migration.vm, Some(migration.target), now)?;
             return Err(Left::Drop(Ending::NotOffered));
         }
-        api.history_before(migration.vm).await.map_err(|error| left_after(&error))
+        api.history_before(migration.vm).await.map_err(unanswered)
     }
 
     fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: HistoryBefore) -> Intent {
@@ -376,12 +389,17 @@ fn left_after(error: &ApiError) -> Left {
     let failure = error.failure();
     match error {
         ApiError::Forbidden { .. } | ApiError::Unauthorized(_) | ApiError::Settings(_) => {
-            Left::NotAllowed(Ending::NotAllowed(failure))
+            Left::NoOrders(Ending::NotAllowed(failure))
         }
         ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } | ApiError::Unreadable { .. } => {
             Left::Away(Ending::VmManager(failure))
         }
-        ApiError::NotFound { .. } | ApiError::Refused { .. } => Left::Drop(Ending::VmManager(failure)),
+        ApiError::NotFound { .. } | ApiError::Refused { .. } => match error.no() {
+            Some(No::Busy) => Left::Drop(Ending::Busy(failure)),
+            Some(No::QueueFull) => Left::NoOrders(Ending::Busy(failure)),
+            Some(No::NotUnderstood) => Left::NoOrders(Ending::NotUnderstood(failure)),
+            Some(No::Declined | No::Gone) | None => Left::Drop(Ending::VmManager(failure)),
+        },
     }
 }
 

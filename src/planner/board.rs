@@ -51,6 +51,8 @@ pub(super) struct Vm<'a> {
     pub node: usize,
     pub needs: Amounts,
     pub groups: Vec<u16>,
+    /// Nodes that VMmanager declined for it, ascending; mostly none.
+    pub declined: Vec<usize>,
     /// Whether its own state and the policy let it move; its node is not asked.
     pub free: Result<(), SkipWhy>,
 }
@@ -94,6 +96,7 @@ impl<'a> Board<'a> {
                     signed(vm.memory.0),
                 ),
                 groups: groups_of(&apart, vm),
+                declined: declined(policy, vm.id, &node_index),
                 free: free(vm, policy, &pins, snapshot.taken_at),
             })
             .collect();
@@ -220,6 +223,9 @@ impl<'a> Board<'a> {
         if !qemu_allows(from.qemu, to.qemu) {
             return Some(TargetRefusal::OlderQemu);
         }
+        if what.declined.contains(&target) {
+            return Some(TargetRefusal::Declined);
+        }
         if to.room.is_reached_by(placement.count[target]) {
             return Some(TargetRefusal::VmLimit);
         }
@@ -291,6 +297,11 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> R
         Some(rest) if rest.until > now => Err(SkipWhy::Resting { until: rest.until, why: rest.why }),
         _ => Ok(()),
     }
+}
+
+fn declined(policy: &Policy, vm: VmId, node_index: &HashMap<NodeId, usize>) -> Vec<usize> {
+    let declined = policy.declined.get(&vm).into_iter().flatten();
+    declined.filter_map(|node| node_index.get(node).copied()).collect()
 }
 
 fn groups_of(apart: &[Selection], vm: &VmInfo) -> Vec<u16> {

@@ -224,6 +224,7 @@ impl<'a> Replay<'a> {
             let mut there = self.at.iter().filter(|(other, node)| **node == target && **other != vm.id);
             there.any(|(other, _)| group.matches(*other, &self.vms[other].name))
         });
+        let declined = self.policy.declined.get(&vm.id).is_some_and(|nodes| nodes.contains(&target));
         let full = to.vm_limit.is_some_and(|limit| self.sums[&target].vms >= u64::from(limit));
         let unknown = to.memory_total.is_none_or(|m| m.0 == 0) || to.cpu_total.is_none_or(|c| c == 0);
         let reading = to
@@ -243,6 +244,7 @@ impl<'a> Replay<'a> {
             (older, TargetRefusal::OlderQemu),
             (crowded, TargetRefusal::AntiAffinity),
             (full, TargetRefusal::VmLimit),
+            (declined, TargetRefusal::Declined),
             (waits(|load| load.memory_pressure, MEMORY_PRESSURE_MAX), TargetRefusal::MemoryPressure),
             (waits(|load| load.cpu_pressure, CPU_PRESSURE_MAX), TargetRefusal::CpuPressure),
         ]

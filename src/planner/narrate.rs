@@ -287,7 +287,9 @@ fn refused_everywhere(
     let mut known: Vec<(usize, Option<TargetRefusal>)> = Vec::new();
     let alike = |a: usize, b: usize| {
         let (a_vm, b_vm) = (&board.vms[a], &board.vms[b]);
-        a_vm.needs == b_vm.needs && a_vm.groups == b_vm.groups && placement.at[a] == placement.at[b]
+        a_vm.needs == b_vm.needs
+            && (&a_vm.groups, &a_vm.declined) == (&b_vm.groups, &b_vm.declined)
+            && placement.at[a] == placement.at[b]
     };
     vms.iter()
         .filter_map(|&vm| {

@@ -225,6 +225,8 @@ pub enum TargetRefusal {
     MemoryPressure,
     /// Its tasks wait for a CPU.
     CpuPressure,
+    /// VMmanager declined it for this VM a while ago.
+    Declined,
 }
 
 /// A VM left alone.

@@ -35,6 +35,9 @@ pub struct Policy {
     pub respect_balancer_mode: bool,
     /// VMs that rest after a migration or after a failure.
     pub resting: BTreeMap<VmId, Rest>,
+    /// Targets that VMmanager declined for a VM a while ago.
+    #[serde(default)]
+    pub declined: BTreeMap<VmId, BTreeSet<NodeId>>,
     /// Migrations that ended a short while ago: measured load does not show all of them yet.
     #[serde(default)]
     pub recent_moves: Vec<RecentMove>,
@@ -64,6 +67,7 @@ impl Default for Policy {
             anti_affinity: Vec::new(),
             respect_balancer_mode: true,
             resting: BTreeMap::new(),
+            declined: BTreeMap::new(),
             recent_moves: Vec::new(),
             measurement_max_age: TimeDelta::seconds(1200),
             load_readings: 1,
@@ -126,6 +130,8 @@ pub enum ExclusionWhy {
     Chat { by: crate::model::Person, at: DateTime<Utc> },
     /// Too many migrations onto it or off it failed.
     Failures { count: u32 },
+    /// VMmanager declined it as a target for this many VMs.
+    Declined { vms: u32 },
 }
 
 /// In which role a node is closed.
@@ -193,6 +199,8 @@ pub enum RestWhy {
     Moved,
     /// Its migration failed.
     Failed,
+    /// VMmanager was busy with it.
+    Busy,
     /// Its migration is under way, or nobody knows yet how it ended.
     InFlight,
 }

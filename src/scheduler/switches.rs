@@ -27,8 +27,8 @@ pub(super) struct InForce {
     pub(super) window_open: bool,
     pub(super) stopped_clusters: BTreeSet<ClusterId>,
     pub(super) restored_unconfirmed: bool,
-    /// VMmanager refused the account a little while ago.
-    pub(super) account_refused: bool,
+    /// VMmanager took no order a little while ago.
+    pub(super) orders_refused: bool,
 }
 
 /// What a cycle may do with the plan of a cluster.
@@ -55,7 +55,7 @@ impl InForce {
             return May::Propose;
         }
         let is_allowed =
-            self.window_open && !self.stopped_clusters.contains(&cluster) && !self.account_refused;
+            self.window_open && !self.stopped_clusters.contains(&cluster) && !self.orders_refused;
         if is_allowed { May::CarryOut } else { May::Nothing }
     }
 }
@@ -76,7 +76,7 @@ impl Switches {
             window_open: windows.is_open(now.with_timezone(timezone).naive_local()),
             stopped_clusters: chat.stopped_clusters.into_iter().collect(),
             restored_unconfirmed: chat.restored_unconfirmed,
-            account_refused: self.balancer.account_is_refused(now),
+            orders_refused: self.balancer.orders_are_refused(now),
         })
     }
 
@@ -126,7 +126,11 @@ impl Switches {
         let is_so = settings.pause.is_none()
             && settings.stopped_clusters.is_empty()
             && !(settings.restored_unconfirmed && confirms_restored)
-            && nothing_failed;
+            && nothing_failed
+            && self.store().declined(now)?.is_empty();
+        if !is_so {
+            self.store().forget_declined()?;
+        }
         self.set(is_so, |settings| {
             settings.pause = None;
             settings.stopped_clusters.clear();
@@ -192,14 +196,14 @@ mod tests {
             window_open: true,
             stopped_clusters: BTreeSet::new(),
             restored_unconfirmed: false,
-            account_refused: false,
+            orders_refused: false,
         };
         let by = Person { id: 1, name: "Anna".into() };
         let pause = Pause { by, at: DateTime::UNIX_EPOCH, until: None, reason: None };
         let may = |in_force: InForce| in_force.may(ClusterId(1));
         assert_eq!(may(auto.clone()), May::CarryOut);
         assert_eq!(may(InForce { window_open: false, ..auto.clone() }), May::Nothing);
-        assert_eq!(may(InForce { account_refused: true, ..auto.clone() }), May::Nothing);
+        assert_eq!(may(InForce { orders_refused: true, ..auto.clone() }), May::Nothing);
         assert_eq!(may(InForce { stopped_clusters: [ClusterId(1)].into(), ..auto.clone() }), May::Nothing);
         assert_eq!(may(InForce { stopped_clusters: [ClusterId(2)].into(), ..auto.clone() }), May::CarryOut);
         assert_eq!(may(InForce { restored_unconfirmed: true, ..auto.clone() }), May::Propose);

@@ -28,6 +28,10 @@ pub enum Ending {
     Doubted(Flaw),
     /// VMmanager could not be asked, or did not take the order.
     VmManager(ApiFailure),
+    /// VMmanager is busy with the VM, or its queue is full: later the same may succeed.
+    Busy(ApiFailure),
+    /// VMmanager does not understand the order. That says nothing of the VM.
+    NotUnderstood(ApiFailure),
     /// The account lacks a right that a migration needs.
     NotAllowed(ApiFailure),
     CancelledBy(Person),

@@ -61,12 +61,7 @@ impl Store {
     ///
     /// Fails when the disk does.
     pub fn settings(&self) -> Result<Settings, StoreError> {
-        let Some(value) = self.files()?.meta.get(row::SETTINGS)? else { return Ok(Settings::default()) };
-        serde_json::from_value(value).map_err(|source| StoreError::Record {
-            tree: "meta",
-            key: SETTINGS.into(),
-            source,
-        })
+        self.meta_record(row::SETTINGS, SETTINGS)
     }
 
     /// Changes the settings; on disk when this returns.
@@ -163,6 +158,20 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let floor = self.files()?.meta.get(floor_row)?.and_then(|value| value.as_u64()).unwrap_or(1);
         Ok(shelf.last_key()?.map_or(1, |last| last + 1).max(floor))
+    }
+
+    /// A record in `meta`; its default where there is none.
+    pub(super) fn meta_record<T: DeserializeOwned + Default>(
+        &self,
+        row: u64,
+        key: &str,
+    ) -> Result<T, StoreError> {
+        let Some(value) = self.files()?.meta.get(row)? else { return Ok(T::default()) };
+        serde_json::from_value(value).map_err(|source| StoreError::Record {
+            tree: "meta",
+            key: key.into(),
+            source,
+        })
     }
 
     pub(super) fn put_meta(&self, row: u64, value: &impl Serialize) -> Result<(), StoreError> {

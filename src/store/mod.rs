@@ -13,6 +13,7 @@
 //! ```
 
 mod alerts;
+mod declined;
 mod ending;
 mod error;
 mod export;
@@ -37,6 +38,7 @@ use std::{
 };
 
 pub use alerts::KeptAlert;
+pub use declined::Declined;
 pub use ending::Ending;
 pub use error::StoreError;
 pub use folder::make_private;

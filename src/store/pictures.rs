@@ -43,12 +43,7 @@ impl Store {
     ///
     /// Fails when the disk does.
     pub fn vm_counts(&self) -> Result<VmCounts, StoreError> {
-        let Some(value) = self.files()?.meta.get(ROW)? else { return Ok(VmCounts::default()) };
-        serde_json::from_value(value).map_err(|source| StoreError::Record {
-            tree: "meta",
-            key: "vm counts".into(),
-            source,
-        })
+        self.meta_record(ROW, "vm counts")
     }
 
     /// Keeps what is believed of each cluster; on disk when this returns.

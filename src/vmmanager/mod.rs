@@ -16,7 +16,7 @@ mod wire;
 pub use client::VmManagerApi;
 pub use error::{ApiError, OrderError};
 pub use look::{Look, RunningMigration};
-pub use orders::{Ordered, Orders};
+pub use orders::{No, Ordered, Orders};
 pub use settings::{Credentials, Settings, Timing};
 #[cfg(feature = "internals")]
 pub use task::TaskInfo;

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::model::{NodeId, VmId};
 
+/// The body has a property that the function does not know.
+const UNEXPECTED: i64 = 3008;
+
 /// The right to order migrations; in a dry run it does not exist.
 #[derive(Clone)]
 pub struct Orders(pub(super) VmManagerApi);
@@ -20,6 +23,56 @@ pub struct Orders(pub(super) VmManagerApi);
 pub struct Ordered {
     /// The queue's number, to be looked for with [`VmManagerApi::find_task`]; `None` where the answer had none.
     pub task: Option<u64>,
+}
+
+/// What a final no says, by what a caller may do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum No {
+    /// The VM is locked by something else, such as a backup: later the same may succeed.
+    Busy,
+    /// VMmanager takes no more tasks for now, whatever the VM.
+    QueueFull,
+    /// This version does not know the function, or what the body says: that holds for every VM.
+    NotUnderstood,
+    /// There is no such VM.
+    Gone,
+    /// The VM may not go to that node.
+    Declined,
+}
+
+impl ApiError {
+    /// Reads a final no; `None` where the server gave none.
+    ///
+    /// Only the numbers that are known say something. For the rest the server's words are searched, since a wrong
+    /// guess costs no more than a rest of an hour: either of the VM or of this target for it.
+    #[must_use]
+    pub fn no(&self) -> Option<No> {
+        match self {
+            Self::NotFound { .. } if self.is_missing_function() => Some(No::NotUnderstood),
+            Self::NotFound { .. } => Some(No::Gone),
+            Self::Refused { status, code, msg, .. } => {
+                let msg = msg.to_ascii_lowercase();
+                let names = |words: &[&str]| words.iter().any(|word| msg.contains(word));
+                Some(if *code == Some(UNEXPECTED) || names(&["proxy-3008", "unexpected property"]) {
+                    No::NotUnderstood
+                } else if names(&["queue"]) {
+                    No::QueueFull
+                } else if matches!(status, 409 | 423) || names(&["lock", "busy", "another task", "backup"]) {
+                    No::Busy
+                } else if matches!(status, 405 | 501) {
+                    No::NotUnderstood
+                } else {
+                    No::Declined
+                })
+            }
+            Self::Settings(_)
+            | Self::Unauthorized(_)
+            | Self::Forbidden { .. }
+            | Self::Unavailable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unreadable { .. } => None,
+        }
+    }
 }
 
 impl Orders {
@@ -69,5 +122,34 @@ impl Orders {
             OrderError::NoAnswer(ApiError::Unreadable { what: ask.what(), detail })
         })?;
         Ok(Ordered { task })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_no_is_read_by_what_may_be_done_next() {
+        let refused = |status, code, msg: &str| {
+            ApiError::Refused { what: "POST /".into(), status, code, msg: msg.into() }.no()
+        };
+        for (status, code, msg, no) in [
+            (409, None, "conflict", No::Busy),
+            (400, Some(3035), "The host is locked by another task", No::Busy),
+            (400, None, "Backup of the host is running", No::Busy),
+            (400, Some(3008), "", No::NotUnderstood),
+            (400, Some(7), "PROXY-3008: Unexpected property", No::NotUnderstood),
+            (405, None, "method not allowed", No::NotUnderstood),
+            (400, None, "Task queue is full", No::QueueFull),
+            (400, Some(4000), "Not enough space on the storage", No::Declined),
+        ] {
+            assert_eq!(refused(status, code, msg), Some(no), "{status} {code:?} {msg}");
+        }
+        let missing = |code| ApiError::NotFound { what: "POST /".into(), code, msg: String::new() }.no();
+        let codes = [None, Some(1106), Some(3080)].map(missing);
+        assert_eq!(codes, [Some(No::NotUnderstood), Some(No::NotUnderstood), Some(No::Gone)]);
+        let silent = ApiError::NoAnswer { what: "POST /".into(), status: Some(500), detail: String::new() };
+        assert_eq!(silent.no(), None);
     }
 }

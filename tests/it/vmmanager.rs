@@ -486,7 +486,7 @@ async fn the_server_names_its_own_targets() {
         form.into_iter().map(|target| (target.node.0, target.suitable)).collect::<Vec<_>>()
     };
     assert_eq!(verdicts().await, [(11, true), (12, false)]);
-    sim.arm(Fault::FormSaysNo);
+    sim.arm(Fault::FormSaysNo { node: None });
     assert_eq!(verdicts().await, [(11, false), (12, false)]);
     assert!(matches!(api.migrate_form(VmId(4)).await, Err(ApiError::NotFound { .. })));
     assert_eq!(verdicts().await, [(11, true), (12, false)]);

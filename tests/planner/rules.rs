@@ -154,6 +154,25 @@ fn an_excluded_target_is_not_used() {
 }
 
 #[test]
+fn a_target_that_was_declined_for_a_vm_is_not_used_for_it() {
+    let mut policy = roomy();
+    let vm_id = only(&planned(&crowded(), &policy)).vm;
+    policy.declined.insert(vm_id, [NodeId(2)].into());
+    let other = planned(&crowded(), &policy);
+    assert_ne!((only(&other).vm, only(&other).target), (vm_id, NodeId(2)));
+    let all = crowded().vms.iter().filter(|vm| vm.node == NodeId(1)).map(|vm| vm.id).collect::<Vec<_>>();
+    policy.declined = all.iter().map(|vm| (*vm, [NodeId(2)].into())).collect();
+    assert_eq!(only(&planned(&crowded(), &policy)).target, NodeId(3));
+    policy.declined.values_mut().for_each(|nodes| *nodes = [NodeId(2), NodeId(3)].into());
+    let stuck = planned(&crowded(), &policy);
+    assert!(stuck.migrations.is_empty());
+    assert!(stuck.skipped.iter().all(|skip| skip.why == SkipWhy::NoTarget(TargetRefusal::Declined)));
+    // One of many: the others do what it would have done.
+    policy.declined.remove(all.last().unwrap());
+    assert_eq!(only(&planned(&crowded(), &policy)).vm, *all.last().unwrap());
+}
+
+#[test]
 fn vms_that_must_stay_are_skipped_with_their_reason() {
     let until = noon() + TimeDelta::minutes(30);
     type Hold = fn(&mut Snapshot, &mut Policy);
@@ -505,8 +524,11 @@ fn check_finds_what_a_plan_must_not_do() {
     let snapshot = crowded();
     let good = planned(&snapshot, &roomy());
     type Spoil = fn(&mut Snapshot, &mut Policy, &mut ClusterPlan);
-    let cases: [Spoil; 11] = [
+    let cases: [Spoil; 12] = [
         |_, policy, _| policy.migrations_max = 0,
+        |_, policy, plan| {
+            drop(policy.declined.insert(plan.migrations[0].vm, [plan.migrations[0].target].into()))
+        },
         |snapshot, _, _| snapshot.clusters[0].incomplete = vec![Flaw::Other("a page is missing".into())],
         |_, _, plan| plan.migrations[0].step = 2,
         |_, _, plan| plan.migrations[0].vm = VmId(77),

@@ -63,7 +63,10 @@ impl<'a, 'b> Flow<'a, 'b> {
     pub fn may_meet(&self, slot: usize, target: usize) -> bool {
         let source = self.pool.slots[slot].node;
         let to = &self.board.nodes[target];
-        source != target && to.target.is_ok() && qemu_allows(self.board.nodes[source].qemu, to.qemu)
+        source != target
+            && to.target.is_ok()
+            && qemu_allows(self.board.nodes[source].qemu, to.qemu)
+            && !self.pool.class(slot).declined.contains(&target)
     }
 
     /// Tells whether a node has room for one more VM of the slot.

@@ -10,6 +10,8 @@ pub struct Class {
     pub needs: Amounts,
     pub cost: f64,
     pub groups: Vec<u16>,
+    /// Nodes that may not take it, whatever room they have.
+    pub declined: Vec<usize>,
 }
 
 /// The movable VMs of one class on one node.
@@ -39,18 +41,22 @@ impl Pool {
     pub fn new(board: &Board<'_>, drain: Option<usize>) -> Self {
         let mut pool =
             Self { classes: Vec::new(), slots: Vec::new(), slots_on: vec![Vec::new(); board.nodes.len()] };
-        let mut classes: HashMap<(Amounts, u64, Vec<u16>), usize> = HashMap::new();
+        let mut classes: HashMap<_, usize> = HashMap::new();
         for node in 0..board.nodes.len() {
             let mut on_node: HashMap<usize, usize> = HashMap::new();
             for &vm in &board.vms_on[node] {
-                if board.movable(vm, drain == Some(node)).is_err() {
+                if board.movable(vm, drain == Some(node)).is_err() || !may_go_somewhere(board, vm) {
                     continue;
                 }
                 let what = &board.vms[vm];
-                let key = (what.needs, board.disk(vm).map_or(0, |disk| disk.0), what.groups.clone());
+                let key = (
+                    what.needs,
+                    board.disk(vm).map_or(0, |disk| disk.0),
+                    (what.groups.clone(), what.declined.clone()),
+                );
                 let class = *classes.entry(key).or_insert_with(|| {
-                    let groups = what.groups.clone();
-                    pool.classes.push(Class { needs: what.needs, cost: board.cost(vm), groups });
+                    let (groups, declined) = (what.groups.clone(), what.declined.clone());
+                    pool.classes.push(Class { needs: what.needs, cost: board.cost(vm), groups, declined });
                     pool.classes.len() - 1
                 });
                 let slot = *on_node.entry(class).or_insert_with(|| {
@@ -73,4 +79,11 @@ impl Pool {
     pub fn class(&self, slot: usize) -> &Class {
         &self.classes[self.slots[slot].class]
     }
+}
+
+/// A VM that every open node was declined for stays, and no search should count on it.
+fn may_go_somewhere(board: &Board<'_>, vm: usize) -> bool {
+    let (home, declined) = (board.vms[vm].node, &board.vms[vm].declined);
+    let open = |node: usize| node != home && board.nodes[node].target.is_ok() && !declined.contains(&node);
+    declined.is_empty() || (0..board.nodes.len()).any(open)
 }

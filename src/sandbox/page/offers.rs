@@ -238,7 +238,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::FilterBroken => Some((Group::Lists, "Filters broken")),
         Fault::TaskFilterBroken => Some((Group::Lists, "Filters of tasks broken")),
         Fault::NoMigrateForm => Some((Group::Order, "No form to ask first")),
-        Fault::FormSaysNo => Some((Group::Order, "Form refuses every target")),
+        Fault::FormSaysNo { .. } => Some((Group::Order, "Form refuses every target")),
         Fault::OrderUnavailable => Some((Group::Order, "503, not taken")),
         Fault::OrderReset => Some((Group::Order, "Answer lost")),
         Fault::OrderGateway { .. } => Some((Group::Order, "Answer is a gateway's 504")),

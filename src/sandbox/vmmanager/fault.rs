@@ -63,8 +63,11 @@ pub enum Fault {
     TaskFilterBroken,
     // ---- the migrate form
     NoMigrateForm,
-    /// The form calls every target unsuitable.
-    FormSaysNo,
+    /// The form calls this target unsuitable, or every one.
+    FormSaysNo {
+        #[serde(default)]
+        node: Option<NodeId>,
+    },
     // ---- an order
     /// 503 to the order, which is not taken.
     OrderUnavailable,
@@ -157,7 +160,7 @@ impl Fault {
             Self::FilterBroken,
             Self::TaskFilterBroken,
             Self::NoMigrateForm,
-            Self::FormSaysNo,
+            Self::FormSaysNo { node: None },
             Self::OrderUnavailable,
             Self::OrderReset,
             Self::OrderGateway { status: 504 },

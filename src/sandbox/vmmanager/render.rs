@@ -260,10 +260,14 @@ fn history_row(entry: &Entry, profile: Profile) -> String {
 }
 
 /// The targets that the server itself offers for a VM.
-pub(super) fn migrate_form(world: &World, vm: &SimVm, says_no: bool) -> String {
+pub(super) fn migrate_form(
+    world: &World,
+    vm: &SimVm,
+    says_no: impl Fn(crate::model::NodeId) -> bool,
+) -> String {
     let cluster = world.nodes.get(&vm.node).map(|node| node.cluster);
     let others = world.nodes.values().filter(|node| Some(node.cluster) == cluster && node.id != vm.node);
-    let rows: Vec<_> = others.map(|node| form_row(node, vm, says_no)).collect();
+    let rows: Vec<_> = others.map(|node| form_row(node, vm, says_no(node.id))).collect();
     format!(r#"{{"nodes":[{}]}}"#, rows.join(","))
 }
 

@@ -397,7 +397,11 @@ impl State {
             }
             ["migrate"] if self.engine.faults.takes(line, &Fault::NoMigrateForm) => Answer::no_function(),
             ["migrate"] => {
-                let says_no = self.engine.faults.takes(line, &Fault::FormSaysNo);
+                let refused = self.engine.faults.take(line, |fault| match fault {
+                    Fault::FormSaysNo { node } => Some(*node),
+                    _ => None,
+                });
+                let says_no = |node| refused.is_some_and(|only| only.is_none_or(|only| only == node));
                 Answer::json(200, render::migrate_form(&self.engine.world, vm, says_no))
             }
             _ => Answer::no_function(),

@@ -87,6 +87,7 @@ mod tests {
             closed("10", Direction::Both, None, ExclusionWhy::Configured),
             closed("old-*", Direction::Target, tomorrow, ExclusionWhy::Chat { by: anna(), at: now() }),
             closed("11", Direction::Both, Some(now()), ExclusionWhy::Failures { count: 3 }),
+            closed("12", Direction::Target, tomorrow, ExclusionWhy::Declined { vms: 2 }),
         ];
         let texts = [answers("/exclusions"), answers_to("/exclusions", found)];
         insta::assert_snapshot!(texts.join("\n"));

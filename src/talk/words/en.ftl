@@ -48,6 +48,8 @@ ending-not-offered = VMmanager does not offer this target
 ending-node-occupied = the migration of { $vm } (number { $n }) occupies a node
 ending-already-moving = the VM has a migration that has not ended
 ending-somebody-else = somebody else worked on the VM while VMmanager put the order off
+ending-busy = VMmanager is busy, so it is tried again later: { $why }
+ending-not-understood = VMmanager does not understand the order, which says nothing of the VM: { $why }
 ending-vmmanager = VMmanager: { $why }
 ending-not-allowed = VMmanager does not let this account do what a migration needs (perhaps it may only read): { $why }
 ending-cancelled = cancelled by { $who }
@@ -85,11 +87,13 @@ skip-node-state = its node is closed: { $why }
 skip-pinned = pinned
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
+skip-rests-busy = VMmanager was busy with it, left alone until { $until }
 skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
 skip-no-target = no target: { $why }
 kind-rests-moved = moved a short while ago
 kind-rests-failed = left alone after a failed migration
+kind-rests-busy = VMmanager was busy with it
 
 block-iso = mounted ISO image
 block-snapshots = snapshots
@@ -118,6 +122,7 @@ refusal-same-node = the same node
 refusal-memory-in-use = too little memory really free
 refusal-memory-pressure = waiting for memory
 refusal-cpu-pressure = waiting for CPU
+refusal-declined = VMmanager declined it for this VM a while ago
 
 obstacle-limit = { $n ->
     [one] the limit of one migration is used up
@@ -326,6 +331,10 @@ excluded-by = by { $who } at { $at }
 excluded-failures = { $n ->
     [one] after { $n } failed migration
    *[other] after { $n } failed migrations
+}
+excluded-declined = { $n ->
+    [one] VMmanager declined it for { $n } VM
+   *[other] VMmanager declined it for { $n } VMs
 }
 
 history-title = History, newest first

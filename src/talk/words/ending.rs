@@ -29,6 +29,12 @@ impl Words {
             Ending::NotAllowed(failure @ ApiFailure::Forbidden { .. }) => {
                 self.say("ending-not-allowed", args![why = Arg::Html(self.api_failure(failure))])
             }
+            Ending::Busy(failure) => {
+                self.say("ending-busy", args![why = Arg::Html(self.api_failure(failure))])
+            }
+            Ending::NotUnderstood(failure) => {
+                self.say("ending-not-understood", args![why = Arg::Html(self.api_failure(failure))])
+            }
             Ending::VmManager(failure) | Ending::NotAllowed(failure) => {
                 self.say("ending-vmmanager", args![why = Arg::Html(self.api_failure(failure))])
             }
@@ -130,6 +136,13 @@ mod tests {
             Ending::VmManager(ApiFailure::NoAnswer { what: what(), said: said() }),
             Ending::NotAllowed(ApiFailure::Forbidden { what: what(), said: said() }),
             Ending::NotAllowed(ApiFailure::Credentials(said())),
+            Ending::Busy(ApiFailure::Refused {
+                what: what(),
+                said: "locked".into(),
+                status: 409,
+                code: None,
+            }),
+            Ending::NotUnderstood(ApiFailure::NotFound { what: what(), said: said() }),
             Ending::CancelledBy(Person { id: 42, name: "Anna".into() }),
             Ending::DryRun,
             Ending::Stopped,

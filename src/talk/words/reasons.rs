@@ -51,6 +51,7 @@ impl Words {
                 let key = match why {
                     RestWhy::Moved => "skip-rests-moved",
                     RestWhy::Failed => "skip-rests-failed",
+                    RestWhy::Busy => "skip-rests-busy",
                     RestWhy::InFlight => return self.say("skip-in-flight", args![]),
                 };
                 self.say(key, args![until = self.time(*until, now)])
@@ -73,6 +74,7 @@ impl Words {
                 let key = match why {
                     RestWhy::Moved => "kind-rests-moved",
                     RestWhy::Failed => "kind-rests-failed",
+                    RestWhy::Busy => "kind-rests-busy",
                     RestWhy::InFlight => "skip-in-flight",
                 };
                 self.say(key, args![])
@@ -117,6 +119,7 @@ impl Words {
             TargetRefusal::MemoryInUse => "refusal-memory-in-use",
             TargetRefusal::MemoryPressure => "refusal-memory-pressure",
             TargetRefusal::CpuPressure => "refusal-cpu-pressure",
+            TargetRefusal::Declined => "refusal-declined",
         };
         self.say(key, args![])
     }
@@ -283,6 +286,7 @@ impl Words {
                 args![who = format!("{} ({})", name(&by.name), by.id), at = self.time(*at, now)],
             ),
             ExclusionWhy::Failures { count } => self.say("excluded-failures", args![n = *count]),
+            ExclusionWhy::Declined { vms } => self.say("excluded-declined", args![n = *vms]),
         }
     }
 

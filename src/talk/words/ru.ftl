@@ -50,6 +50,8 @@ ending-not-offered = VMmanager не предлагает эту цель
 ending-node-occupied = узел занят миграцией машины { $vm } (номер { $n })
 ending-already-moving = у машины есть незавершённая миграция
 ending-somebody-else = пока VMmanager откладывал команду, кто-то другой работал с машиной
+ending-busy = VMmanager занят, попробуем позже: { $why }
+ending-not-understood = VMmanager не понимает команду; о самой ВМ это ничего не говорит: { $why }
 ending-vmmanager = VMmanager: { $why }
 ending-not-allowed = VMmanager не разрешает этой учётной записи то, что нужно для миграции (возможно, ей доступно только чтение): { $why }
 ending-cancelled = отмена: { $who }
@@ -87,11 +89,13 @@ skip-node-state = узел закрыт: { $why }
 skip-pinned = закреплена
 skip-rests-moved = миграция была недавно, не трогаем до { $until }
 skip-rests-failed = миграция не удалась, не трогаем до { $until }
+skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно
 kind-rests-failed = миграция не удалась
+kind-rests-busy = VMmanager был ею занят
 
 block-iso = подключён ISO-образ
 block-snapshots = снимки
@@ -120,6 +124,7 @@ refusal-same-node = тот же узел
 refusal-memory-in-use = мало действительно свободной памяти
 refusal-memory-pressure = ожидание памяти
 refusal-cpu-pressure = ожидание процессора
+refusal-declined = VMmanager недавно отказал в нём для этой ВМ
 
 obstacle-limit = { $n ->
     [one] исчерпан предел: { $n } миграция
@@ -343,6 +348,11 @@ excluded-failures = { $n ->
     [one] после { $n } неудачной миграции
     [few] после { $n } неудачных миграций
    *[many] после { $n } неудачных миграций
+}
+excluded-declined = { $n ->
+    [one] VMmanager отказал в нём для { $n } ВМ
+    [few] VMmanager отказал в нём для { $n } ВМ
+   *[many] VMmanager отказал в нём для { $n } ВМ
 }
 
 history-title = История, сначала новое

@@ -114,7 +114,8 @@ fn notes() -> Vec<Note> {
     ]
 }
 
-const REFUSALS: [TargetRefusal; 17] = [
+const REFUSALS: [TargetRefusal; 18] = [
+    TargetRefusal::Declined,
     TargetRefusal::Memory,
     TargetRefusal::Cpu,
     TargetRefusal::Load,
@@ -200,7 +201,7 @@ fn skips() -> Vec<SkipWhy> {
         Block::Other("locked by billing".into()),
     ];
     let mut skips: Vec<_> = blocks.into_iter().map(SkipWhy::Blocked).collect();
-    skips.extend([RestWhy::Moved, RestWhy::Failed, RestWhy::InFlight].map(rest));
+    skips.extend([RestWhy::Moved, RestWhy::Failed, RestWhy::Busy, RestWhy::InFlight].map(rest));
     skips.extend(closed().map(SkipWhy::NodeState));
     skips.extend(REFUSALS.map(SkipWhy::NoTarget));
     skips.extend([
