@@ -94,7 +94,10 @@ impl Alert {
         match self {
             Self::VmManagerAway { .. } | Self::VmManagerBack { .. } => "vmmanager".into(),
             Self::PictureShrank { cluster, .. } => format!("shrank-{cluster}"),
-            Self::ForeignMigration { task, .. } => format!("foreign-{task}"),
+            Self::ForeignMigration { cluster, .. } => {
+                let cluster = cluster.map_or_else(|| "any".to_owned(), |cluster| cluster.to_string());
+                format!("foreign-{cluster}")
+            }
             Self::NodeTakenOut { node, .. } => format!("node-out-{node}"),
             Self::ClusterStopped { cluster, .. } => format!("cluster-stopped-{cluster}"),
             Self::HostKeyChanged { node, .. } => format!("host-key-{node}"),

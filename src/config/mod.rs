@@ -323,6 +323,13 @@ fn telegram(reader: &mut Reader<'_>, timezone: Tz) -> Option<telegram::Settings>
     reader.set(&mut settings.operators, "TELEGRAM_OPERATOR_IDS", values::user_ids);
     reader.set(&mut settings.viewers, "TELEGRAM_VIEWER_IDS", values::user_ids);
     reader.set(&mut settings.language, "VM_BALANCER_LANG", language);
+    settings.bell.timezone = timezone;
+    settings.bell.quiet = reader
+        .optional("QUIET_HOURS", values::windows)
+        .filter(|hours| *hours != scheduler::Windows::default());
+    if let Some(after) = reader.optional("ALERT_REMIND", values::seconds(0)) {
+        settings.bell.remind_after = TimeDelta::from_std(after).ok().filter(|after| !after.is_zero());
+    }
     token.map(|_| settings)
 }
 

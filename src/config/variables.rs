@@ -69,6 +69,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("TELEGRAM_VIEWER_IDS"),
     plain("TELEGRAM_APPROVALS"),
     plain("PROPOSAL_TTL"),
+    plain("ALERT_REMIND"),
+    plain("QUIET_HOURS"),
     plain("DATA_DIR"),
     plain("HTTP_LISTEN"),
     plain("LOG_LEVEL"),

@@ -151,6 +151,9 @@ impl Cycle {
                 return proposals.end_as_stale(pending.id);
             }
         }
+        if plan.migrations.is_empty() && plan.incomplete.is_empty() {
+            proposals.cause_is_over(plan.cluster)?;
+        }
         if plan.migrations.is_empty() || proposals.was_rejected(plan)? {
             return Ok(());
         }

@@ -179,6 +179,18 @@ impl Proposals {
         Ok(())
     }
 
+    /// Ends the newest proposal of a cluster as stale where it expired undecided: the next one has another cause.
+    pub(super) fn cause_is_over(&self, cluster: ClusterId) -> Result<(), StoreError> {
+        let recent = self.store().recent_proposals(RECENT)?;
+        let newest = recent.into_iter().find(|proposal| proposal.cluster == cluster);
+        if let Some(Proposal { id, state: ProposalState::Expired { .. }, .. }) = newest {
+            let at = self.now();
+            self.store().update_proposal(id, |proposal| proposal.state = ProposalState::Stale { at })?;
+            self.notify(id);
+        }
+        Ok(())
+    }
+
     /// Ends an approved proposal of which too little fits any more.
     pub(super) fn end_approved_as_stale(&self, id: ProposalId) -> Result<(), StoreError> {
         let at = self.now();

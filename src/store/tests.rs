@@ -484,7 +484,7 @@ fn alerts_that_nobody_fetches_do_not_pile_up() {
     let store = Store::open(dir.path()).unwrap();
     let (events, _heard) = listened_to();
     for task in 0..210 {
-        let alert = Alert::ForeignMigration { task, cluster: None, vm: None };
+        let alert = Alert::ForeignMigration { task, cluster: Some(ClusterId(task)), vm: None };
         store.alert(&events, at(task.try_into().unwrap()), alert);
     }
     let kept = store.alerts().unwrap();

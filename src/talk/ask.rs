@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
+    cards::HandKind,
     verbs::HistoryPage,
     view::{Page, View},
 };
@@ -53,6 +54,8 @@ pub enum Ask {
     /// That a VM is left out of a proposal, or taken in again.
     LeaveOut(ProposalId, VmId, Then<()>),
     Change(Change, Then<Changed>),
+    /// That somebody takes the alert with this key in hand, or silences it; the answer tells whether it is open.
+    Hand(String, HandKind, Then<bool>),
 }
 
 /// Which part of the history is asked for.

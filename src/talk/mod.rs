@@ -9,6 +9,7 @@ pub mod ask;
 pub(crate) mod cards;
 pub mod dialog;
 mod grammar;
+mod hand;
 pub mod proposal;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -118,12 +118,18 @@ impl Api {
     }
 
     /// Sends a message and returns its number.
-    pub(super) async fn send(&self, to: Address, page: &Page, markup: Markup) -> Result<i32, Failure> {
+    pub(super) async fn send(
+        &self,
+        to: Address,
+        page: &Page,
+        rings: bool,
+        markup: Markup,
+    ) -> Result<i32, Failure> {
         let mut request = match markup {
             Markup::Html => self.bot.send_message(ChatId(to.chat), page.html()).parse_mode(ParseMode::Html),
             Markup::Plain => self.bot.send_message(ChatId(to.chat), page.plain()),
         };
-        request = request.link_preview_options(no_preview());
+        request = request.link_preview_options(no_preview()).disable_notification(!rings);
         if let Some(thread) = to.thread {
             request = request.message_thread_id(ThreadId(MessageId(thread)));
         }

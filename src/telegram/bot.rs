@@ -25,7 +25,7 @@ use tracing::{Instrument, field::Empty};
 use super::{
     api::{Api, Failure},
     chats::Chats,
-    notifier::{ChatTarget, TelegramNotifier},
+    notifier::{self, ChatTarget, TelegramNotifier},
 };
 use crate::{
     clock::Clock,
@@ -37,7 +37,7 @@ use crate::{
         HistoryPage, Language,
         access::{ChatAdmins, Lists, Place, Sender},
         ask::{Ask, HistoryPart, Worded},
-        cards::{Address, Answer, Input, Spacing},
+        cards::{Address, Answer, Bell, Input, Spacing},
         dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, What},
         proposal,
         view::{Page, StalePress, View},
@@ -97,6 +97,8 @@ pub struct Settings {
     pub second_poller_pause: Duration,
     /// How far apart messages are.
     pub spacing: Spacing,
+    /// When messages ring.
+    pub bell: Bell,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
     pub panics_at: Option<String>,
 }
@@ -117,6 +119,7 @@ impl Settings {
             poll_timeout: POLL_TIMEOUT,
             second_poller_pause: SECOND_POLLER_PAUSE,
             spacing: Spacing::default(),
+            bell: Bell::default(),
             panics_at: None,
         }
     }
@@ -628,6 +631,13 @@ impl Shared {
             Ask::Reject(proposal, then) => then.with(handle.reject(proposal, by).await?),
             Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
             Ask::LeaveOut(proposal, vm, then) => then.with(handle.leave_out(proposal, vm, by).await?),
+            Ask::Hand(key, kind, then) => {
+                let is_open = notifier::is_open(&self.store, &key)?;
+                if is_open {
+                    let _ = self.inputs.send(Input::Hand { key, kind, by }).await;
+                }
+                then.with(is_open)
+            }
             Ask::Change(change, then) => then.with(handle.change(change, by).await?),
         })
     }

@@ -7,6 +7,6 @@ mod bot;
 mod chats;
 mod notifier;
 
-pub use crate::talk::cards::Spacing;
+pub use crate::talk::cards::{Bell, Spacing};
 pub use bot::{Bot, BotError, Settings, name, reach};
 pub use notifier::{ChatTarget, TelegramNotifier};

@@ -37,6 +37,16 @@ use crate::{
 /// Where cards are in the store's outbox.
 const CARD: &str = "card:";
 
+/// Tells whether the alert with this key has a message whose buttons still mean something.
+///
+/// # Errors
+///
+/// Fails when the disk does.
+pub(super) fn is_open(store: &Store, key: &str) -> Result<bool, StoreError> {
+    let card: Option<Card> = store.outbox().get(&format!("{CARD}{key}"))?;
+    Ok(card.is_some_and(|card| card.urgency().is_some()))
+}
+
 /// How many inputs of the reader may wait; they are taken at once.
 const INPUTS_MAX: usize = 256;
 
@@ -104,8 +114,8 @@ impl TelegramNotifier {
         let home = settings.chat.map(|ChatTarget { chat, thread }| Address { chat, thread, reply_to: None });
         let kept: Vec<(String, Card)> = store.outbox().with_prefix(CARD)?;
         let kept = kept.into_iter().map(|(_, card)| card);
-        let cards =
-            Cards::new(view, home, settings.spacing, kept).knowing(chats.moves(), &chats.dead_chats());
+        let cards = Cards::new(view, home, settings.spacing, settings.bell.clone(), kept)
+            .knowing(chats.moves(), &chats.dead_chats());
         Ok(Self {
             api,
             handle,
@@ -378,7 +388,9 @@ fn failed(call: &Call, failure: Failure) -> Failed {
 async fn carry_out(api: &Api, call: &Call) -> Result<Option<i32>, Failure> {
     let Call { to, step, .. } = call;
     match step {
-        Step::Send { page, .. } => plain_if_refused(|markup| api.send(*to, page, markup)).await.map(Some),
+        Step::Send { page, ring, .. } => {
+            plain_if_refused(|markup| api.send(*to, page, ring.is_some(), markup)).await.map(Some)
+        }
         Step::Edit { message, page } => {
             plain_if_refused(|markup| api.edit(to.chat, *message, page, markup)).await.map(|()| None)
         }
@@ -417,6 +429,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
+        model::ClusterId,
         store::{Draft, Proposed},
         talk::samples::{self, now},
     };
@@ -448,7 +461,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let events = Events::new();
-        let foreign = |task| Alert::ForeignMigration { task, cluster: None, vm: None };
+        let foreign = |task| Alert::ForeignMigration { task, cluster: Some(ClusterId(task)), vm: None };
         store.alert(&events, now(), foreign(0));
         let stop = CancellationToken::new();
         let running = tokio::spawn(notifier(&store, &events, now()).run(stop.clone()));

@@ -5,13 +5,20 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Address;
+use super::{
+    Address,
+    bell::{Rings, Urgency},
+    failures::Failures,
+};
 use crate::{
     event::Alert,
     model::{ClusterId, ProposalId},
     store::{Origin, Outcome, Proposal, ProposalState, StepState},
     talk::view::Page,
 };
+
+/// Cards of version 1 knew no rings.
+const VERSION: u32 = 2;
 
 /// The key of the card that counts reports that were too many to keep.
 pub(super) const MISSING: &str = "missing";
@@ -37,6 +44,8 @@ pub(crate) struct Card {
     /// Nothing will change any more, and all of it is shown.
     pub(super) settled: bool,
     pub(super) touched_at: DateTime<Utc>,
+    #[serde(default)]
+    pub(super) rings: Rings,
 }
 
 /// What a card is about.
@@ -54,9 +63,19 @@ pub(super) enum Subject {
         /// Whether this was a dry run when the alert was raised.
         #[serde(default)]
         dry_run: bool,
+        /// How many times it was raised since the message was sent.
+        #[serde(default)]
+        count: u32,
+        /// The outage before this one: since and until when.
+        #[serde(default)]
+        earlier: Option<(DateTime<Utc>, DateTime<Utc>)>,
     },
+    Failures(Failures),
     /// Reports that were too many to keep.
-    Missing { quiet: u64, troubled: u64 },
+    Missing {
+        quiet: u64,
+        troubled: u64,
+    },
 }
 
 /// A message and what it shows.
@@ -73,6 +92,8 @@ pub(crate) enum Step {
     Send {
         index: usize,
         page: Page,
+        /// How urgent it is, where it rings.
+        ring: Option<Urgency>,
     },
     Edit {
         message: i32,
@@ -87,7 +108,7 @@ impl Card {
     pub(super) fn new(subject: Subject, to: Address, now: DateTime<Utc>) -> Self {
         let Address { chat, thread, reply_to } = to;
         Self {
-            v: 1,
+            v: VERSION,
             subject,
             chat,
             thread,
@@ -96,6 +117,7 @@ impl Card {
             shown: None,
             settled: false,
             touched_at: now,
+            rings: Rings::default(),
         }
     }
 
@@ -108,6 +130,7 @@ impl Card {
         match &self.subject {
             Subject::Proposal { id, .. } => proposal_key(*id),
             Subject::Alert { alert, .. } => alert_key(alert),
+            Subject::Failures(failures) => failures.key(),
             Subject::Missing { .. } => MISSING.into(),
         }
     }
@@ -115,8 +138,27 @@ impl Card {
     pub(super) fn proposal(&self) -> Option<ProposalId> {
         match self.subject {
             Subject::Proposal { id, .. } => Some(id),
-            Subject::Alert { .. } | Subject::Missing { .. } => None,
+            Subject::Alert { .. } | Subject::Failures(_) | Subject::Missing { .. } => None,
         }
+    }
+
+    /// How urgent the matter is, where it does not depend on a proposal.
+    pub(crate) fn urgency(&self) -> Option<Urgency> {
+        match &self.subject {
+            Subject::Alert { alert, .. } => urgency_of(alert),
+            Subject::Failures(failures) => failures.urgency(),
+            Subject::Missing { troubled, .. } => (*troubled > 0).then_some(Urgency::Failed),
+            Subject::Proposal { .. } => None,
+        }
+    }
+
+    /// Takes over a card that an older version kept: it never rang by itself, so it does not begin to.
+    pub(super) fn upgraded(mut self) -> Self {
+        if self.v < VERSION {
+            self.v = VERSION;
+            self.rings = Rings::over(self.touched_at);
+        }
+        self
     }
 
     /// Follows the group to its new number. Messages of the old one cannot be edited there.
@@ -130,27 +172,63 @@ impl Card {
         }
     }
 
+    /// The failures that this card shows.
+    pub(super) fn failures(&self) -> Option<&Failures> {
+        match &self.subject {
+            Subject::Failures(failures) => Some(failures),
+            _ => None,
+        }
+    }
+
+    /// The outage that this card shows, where it is over.
+    pub(super) fn outage(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        match &self.subject {
+            Subject::Alert { alert: Alert::VmManagerBack { since, until }, .. } => Some((*since, *until)),
+            _ => None,
+        }
+    }
+
+    /// Tells whether news of the same kind belong to this card.
+    pub(super) fn is_recent(&self, now: DateTime<Utc>) -> bool {
+        now - self.touched_at < SAME_MATTER
+    }
+
     pub(super) fn is_outdated(&self, now: DateTime<Utc>) -> bool {
         self.settled && now - self.touched_at > SETTLED_KEPT
     }
 
     /// Tells whether an alert is news of the matter that this card shows already.
     pub(super) fn is_continued_by(&self, alert: &Alert, now: DateTime<Utc>) -> bool {
-        matches!(alert, Alert::VmManagerBack { .. }) || now - self.touched_at < SAME_MATTER
+        let known = match &self.subject {
+            Subject::Alert { alert: known, .. } => Some(known),
+            Subject::Proposal { .. } | Subject::Failures(_) | Subject::Missing { .. } => None,
+        };
+        match (alert, known) {
+            (Alert::VmManagerBack { .. }, _) => true,
+            // Another outage rings, so it is another message.
+            (Alert::VmManagerAway { since, .. }, Some(Alert::VmManagerAway { since: known, .. })) => {
+                since == known
+            }
+            (Alert::VmManagerAway { .. }, _) => false,
+            _ => self.is_recent(now),
+        }
     }
 
     /// Returns the next difference between what the card shows and what it should. The first message is edited last:
     /// when it says that a plan is done, the others show the outcomes already.
-    pub(super) fn step_towards(&self, pages: &[Page]) -> Option<Step> {
+    ///
+    /// A matter that rings anew is sent anew; its older message is deleted then.
+    pub(super) fn step_towards(&self, pages: &[Page], ring: Option<Urgency>) -> Option<Step> {
         let towards = |index: usize| {
             let page = pages.get(index)?.clone();
             match self.messages.get(index) {
-                None => Some(Step::Send { index, page }),
+                None => Some(Step::Send { index, page, ring: ring.filter(|_| index == 0) }),
+                Some(_) if index == 0 && ring.is_some() => Some(Step::Send { index, page, ring }),
                 Some(shown) if shown.hash != hash(&page) => Some(Step::Edit { message: shown.message, page }),
                 Some(_) => None,
             }
         };
-        if self.messages.is_empty() {
+        if self.messages.is_empty() || ring.is_some() {
             return towards(0);
         }
         let surplus = || self.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message });
@@ -158,9 +236,14 @@ impl Card {
     }
 
     /// Notes that a step was carried out; `sent` is the number of a new message.
-    pub(super) fn take(&mut self, step: Step, sent: Option<i32>) {
+    pub(super) fn take(&mut self, step: Step, sent: Option<i32>, now: DateTime<Utc>) {
         match (step, sent) {
-            (Step::Send { index, page }, Some(message)) => {
+            (Step::Send { index, page, ring }, Some(message)) => {
+                if let Some(urgency) = ring {
+                    self.rings.ring(urgency, now);
+                    // The older message is still to be deleted.
+                    self.shown = None;
+                }
                 let shown = Shown { message, hash: hash(&page) };
                 self.messages.insert(index.min(self.messages.len()), shown);
             }
@@ -189,6 +272,22 @@ pub(crate) fn alert_key(alert: &Alert) -> String {
     format!("a-{}", alert.key())
 }
 
+/// The alerts that ring: outages, failures and what may be an attack. The others can be read later.
+fn urgency_of(alert: &Alert) -> Option<Urgency> {
+    match alert {
+        Alert::VmManagerAway { .. }
+        | Alert::HostKeyChanged { .. }
+        | Alert::StoreRestored { .. }
+        | Alert::StoreTrouble { .. }
+        | Alert::SecondPoller { .. } => Some(Urgency::Alarm),
+        Alert::NodeTakenOut { .. } | Alert::ClusterStopped { .. } => Some(Urgency::Failed),
+        Alert::VmManagerBack { .. }
+        | Alert::PictureShrank { .. }
+        | Alert::ForeignMigration { .. }
+        | Alert::ClockJumped { .. } => None,
+    }
+}
+
 /// Tells whether a plan may go on in the message of the one that it replaces: a plan of the schedule or of the Refresh
 /// button does, one that somebody asked for with `/balance` answers that message.
 pub(super) fn takes_over(proposal: &Proposal) -> bool {
@@ -201,11 +300,18 @@ pub(super) fn takes_over(proposal: &Proposal) -> bool {
 /// Tells whether a plan goes on in the message of an older one. A plan that was approved and could not be carried out
 /// keeps its message, which says why.
 pub(super) fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
+    // What the schedule proposes anew has the same cause.
+    let goes_on = || newer.origin == Origin::Schedule && older.cluster == newer.cluster && takes_over(older);
     let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
     match older.state {
         ProposalState::Superseded { by, .. } => by == newer.id,
-        ProposalState::Expired { .. } | ProposalState::Stale { .. } | ProposalState::Shown { .. } => {
-            newer.origin == Origin::Replaces(older.id) && !has_begun
+        ProposalState::Expired { .. } | ProposalState::Shown { .. } => {
+            !has_begun && (newer.origin == Origin::Replaces(older.id) || goes_on())
+        }
+        // Its cause was over. Where it is back so soon, a node swings around its threshold.
+        ProposalState::Stale { at } => {
+            let is_back = newer.created_at - at < SAME_MATTER;
+            !has_begun && (newer.origin == Origin::Replaces(older.id) || (is_back && goes_on()))
         }
         ProposalState::Pending
         | ProposalState::Approved { .. }
@@ -259,7 +365,7 @@ mod tests {
     #[test]
     fn a_first_message_comes_first() {
         let pages = pages(&proposal(200));
-        assert!(matches!(card().step_towards(&pages), Some(Step::Send { index: 0, .. })));
+        assert!(matches!(card().step_towards(&pages, None), Some(Step::Send { index: 0, .. })));
     }
 
     #[test]
@@ -299,13 +405,13 @@ mod tests {
     /// Carries out every step, numbering new messages from 1; returns the messages in the order of the steps.
     fn carry_out(card: &mut Card, pages: &[Page]) -> Vec<i32> {
         let mut touched = Vec::new();
-        while let Some(step) = card.step_towards(pages) {
+        while let Some(step) = card.step_towards(pages, None) {
             let next = card.messages.iter().map(|shown| shown.message).max().unwrap_or(0) + 1;
             touched.push(match &step {
                 Step::Send { .. } => next,
                 Step::Edit { message, .. } | Step::Delete { message } => *message,
             });
-            card.take(step, Some(next));
+            card.take(step, Some(next), now());
         }
         touched
     }

@@ -4,7 +4,9 @@
 //! front-end does, and comes back with the result of each call as the next input. What a chat missed while it could
 //! not be reached is never sent late: when a card's turn comes, it shows how things stand then.
 
+mod bell;
 mod card;
+mod failures;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -16,20 +18,24 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::{
+    bell::Urgency,
+    card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key, takes_over},
+    failures::FailedPlan,
+    queue::{Queue, Rank},
+};
 pub(crate) use self::{
     card::{Card, Step, alert_key},
     queue::Job,
 };
-use self::{
-    card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key, takes_over},
-    queue::{Queue, Rank},
-};
 use crate::{
     event::Alert,
-    model::ProposalId,
+    model::{ClusterId, Person, ProposalId},
     store::{Proposal, ProposalState},
     talk::view::{Page, View},
 };
+pub use bell::{Bell, Hand, HandKind};
+pub use failures::Failures;
 pub use queue::Spacing;
 
 /// How many cards may wait while the chat cannot be reached; beyond this the oldest are only counted.
@@ -40,6 +46,9 @@ const NEWS: TimeDelta = TimeDelta::days(1);
 
 /// Pause after a call with a rejected token: the operator may issue a new one, but asking faster gains nothing.
 const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often the calendar is looked at while something waits for a time of the day: the clock may be set meanwhile.
+const CALENDAR_LOOK: Duration = Duration::from_secs(1);
 
 /// A chain of moved groups longer than this is a ring.
 const MOVES_MAX: usize = 10;
@@ -86,6 +95,12 @@ pub(crate) enum Input {
         dry_run: bool,
     },
     Answer(Answer),
+    /// Somebody pressed a button of the alert with this key.
+    Hand {
+        key: String,
+        kind: HandKind,
+        by: Person,
+    },
     /// Something came from this chat, so it can be written to.
     Heard(i64),
     /// A group has a new number.
@@ -170,6 +185,8 @@ pub(crate) struct Cards {
     /// Groups with a new number.
     moves: BTreeMap<i64, i64>,
     queue: Queue,
+    bell: Bell,
+    calendar_seen: SinceStart,
     effects: Vec<Effect>,
 }
 
@@ -179,15 +196,18 @@ impl Cards {
         view: View,
         home: Option<Address>,
         spacing: Spacing,
+        bell: Bell,
         kept: impl IntoIterator<Item = Card>,
     ) -> Self {
         Self {
             view,
             home,
-            cards: kept.into_iter().map(|card| (card.key(), card)).collect(),
+            cards: kept.into_iter().map(Card::upgraded).map(|card| (card.key(), card)).collect(),
             proposals: BTreeMap::new(),
             moves: BTreeMap::new(),
             queue: Queue::new(spacing),
+            bell,
+            calendar_seen: Duration::ZERO,
             effects: Vec::new(),
         }
     }
@@ -225,7 +245,8 @@ impl Cards {
                 Job::Answer { answer, since } => self.answer_ended(answer, since, result, now),
                 Job::Card { key, chat } => self.card_ended(&key, chat, step, result, now),
             },
-            Input::Wake => {}
+            Input::Hand { key, kind, by } => self.take_in_hand(&key, kind, by, now),
+            Input::Wake => self.look_at_calendar(now),
         }
         self.begin(now);
         std::mem::take(&mut self.effects)
@@ -233,7 +254,10 @@ impl Cards {
 
     /// Returns when [`Input::Wake`] is due; `None` where only something else can bring work.
     pub(crate) fn wake_at(&self, now: SinceStart) -> Option<SinceStart> {
-        self.queue.wake_at(now)
+        let waits =
+            |card: &Card| self.urgency(card).is_some_and(|urgency| self.bell.waits(&card.rings, urgency));
+        let calendar = self.cards.values().any(waits).then(|| self.calendar_seen + CALENDAR_LOOK);
+        self.queue.wake_at(now).into_iter().chain(calendar).min()
     }
 
     /// Returns the proposals whose state matters to a card.
@@ -311,12 +335,14 @@ impl Cards {
             self.show_proposal(by, now);
         }
         self.want(&key, now);
+        self.show_failures(&proposal, now);
     }
 
     /// Takes over the messages of the proposal that gave way to this one.
     fn adopt(&mut self, newer: &Proposal, card: &mut Card, now: Now) {
         let Some((key, revision)) = self.gave_way_to(newer, card.chat) else { return };
         let Some(mut older) = self.remove(&key) else { return };
+        card.rings = std::mem::take(&mut older.rings);
         card.thread = older.thread;
         card.reply_to = older.reply_to;
         let messages = std::mem::take(&mut older.messages).into_iter();
@@ -355,35 +381,134 @@ impl Cards {
 
     fn show_alert(&mut self, alert: Alert, dry_run: bool, now: Now) {
         let Some(home) = self.home else { return };
+        if let Some(cluster) = failures::cluster_of(&alert) {
+            return self.show_consequence(cluster, alert, dry_run, self.resolve(home), now);
+        }
         let key = alert_key(&alert);
-        let mut card = match self.cards.remove(&key) {
-            Some(card) if card.is_continued_by(&alert, now.date) => card,
-            Some(_) | None => {
-                let subject = Subject::Alert { alert: alert.clone(), revision: 0, dry_run };
+        let known = self.cards.remove(&key);
+        let (mut revision, mut count, mut earlier) = (1, 1, None);
+        let mut card = match known {
+            Some(card) if card.is_continued_by(&alert, now.date) => {
+                if let Subject::Alert {
+                    alert: known, revision: shown, count: times, earlier: outage, ..
+                } = &card.subject
+                {
+                    if *known == alert && card.shown.is_some() {
+                        // Shown already.
+                        self.cards.insert(key, card);
+                        return;
+                    }
+                    (revision, count, earlier) = (shown + 1, times.max(&1) + 1, *outage);
+                }
+                card
+            }
+            known => {
+                earlier = known.as_ref().and_then(Card::outage).filter(|(_, until)| now.date - *until < NEWS);
+                let subject = Subject::Missing { quiet: 0, troubled: 0 };
                 Card::new(subject, self.resolve(home), now.date)
             }
         };
-        let revision = match &card.subject {
-            Subject::Alert { alert: known, .. } if *known == alert && card.shown.is_some() => {
-                // Shown already.
-                self.cards.insert(key, card);
-                return;
-            }
-            Subject::Alert { revision, .. } => revision + 1,
-            Subject::Proposal { .. } | Subject::Missing { .. } => 1,
-        };
-        card.subject = Subject::Alert { alert, revision, dry_run };
+        card.subject = Subject::Alert { alert, revision, dry_run, count, earlier };
         card.settled = false;
         card.touched_at = now.date;
         self.keep(card);
         self.want(&key, now);
     }
 
-    /// Queues a card that does not show what it should.
+    /// Shows what failed migrations led to, beside the failures themselves.
+    fn show_consequence(&mut self, cluster: ClusterId, alert: Alert, dry_run: bool, to: Address, now: Now) {
+        let is_fresh = |card: &&Card| {
+            card.failures().is_some_and(|failures| failures.cluster == cluster) && card.is_recent(now.date)
+        };
+        let known = self.cards.values().filter(is_fresh).max_by_key(|card| card.touched_at).cloned();
+        let mut card = known
+            .unwrap_or_else(|| Card::new(Subject::Failures(Failures::new(cluster, dry_run)), to, now.date));
+        let Subject::Failures(failures) = &mut card.subject else { return };
+        if !failures.alerts.contains(&alert) {
+            failures.add(alert);
+            self.renew(card, now);
+        }
+    }
+
+    /// Shows the failures of a plan in one message beside the plan's own: an edit of that would not ring.
+    fn show_failures(&mut self, proposal: &Proposal, now: Now) {
+        let plan = FailedPlan::of(proposal);
+        let key = failures::key(proposal.cluster, Some(proposal.id));
+        let (of_cluster, is_known) = (failures::key(proposal.cluster, None), self.cards.contains_key(&key));
+        if plan.steps.is_empty() && !is_known {
+            return;
+        }
+        let came_before = self.cards.get(&of_cluster).is_some_and(|card| card.is_recent(now.date));
+        let to = self.home.map(|home| self.resolve(home)).or_else(|| self.address(proposal));
+        let Some(mut to) = to else { return };
+        let known = match came_before && !is_known {
+            true => self.remove(&of_cluster),
+            false => self.cards.get(&key).cloned(),
+        };
+        let mut card = known.unwrap_or_else(|| {
+            let of_plan = self.cards.get(&proposal_key(proposal.id));
+            let beside = of_plan.filter(|card| card.chat == to.chat);
+            to.reply_to = beside.and_then(|card| card.messages.first()).map(|shown| shown.message);
+            let failures = Failures::new(proposal.cluster, proposal.dry_run);
+            Card::new(Subject::Failures(failures), to, now.date)
+        });
+        let Subject::Failures(failures) = &mut card.subject else { return };
+        if failures.plan.as_ref() != Some(&plan) {
+            failures.plan = Some(plan);
+            failures.revision += 1;
+            self.renew(card, now);
+        }
+    }
+
+    /// Keeps a card with news and shows it.
+    fn renew(&mut self, mut card: Card, now: Now) {
+        card.settled = false;
+        card.touched_at = now.date;
+        let key = card.key();
+        self.keep(card);
+        self.want(&key, now);
+    }
+
+    /// Notes that somebody takes an alert in hand, and shows it.
+    fn take_in_hand(&mut self, key: &str, kind: HandKind, by: Person, now: Now) {
+        let Some(mut card) = self.cards.get(key).filter(|card| card.urgency().is_some()).cloned() else {
+            return;
+        };
+        card.rings.take(kind, by, now.date);
+        card.shown = None;
+        self.renew(card, now);
+    }
+
+    /// Queues what is to ring because of the time of the day.
+    fn look_at_calendar(&mut self, now: Now) {
+        self.calendar_seen = now.run;
+        let due: Vec<_> =
+            self.cards.values().filter(|card| self.ring(card, now).is_some()).map(Card::key).collect();
+        due.iter().for_each(|key| self.want(key, now));
+    }
+
+    /// How urgent a matter is; `None` where it does not ring.
+    fn urgency(&self, card: &Card) -> Option<Urgency> {
+        match &card.subject {
+            Subject::Proposal { id, .. } => {
+                let proposal = self.proposals.get(id)?;
+                let waits = proposal.state == ProposalState::Pending && !proposal.dry_run;
+                waits.then(|| Urgency::of_plan(&proposal.plan))
+            }
+            _ => card.urgency(),
+        }
+    }
+
+    /// Returns the ring that is due.
+    fn ring(&self, card: &Card, now: Now) -> Option<Urgency> {
+        self.urgency(card).filter(|urgency| self.bell.is_due(&card.rings, *urgency, now.date))
+    }
+
+    /// Queues a card that does not show what it should, or that is to ring.
     fn want(&mut self, key: &str, now: Now) {
         let Some(card) = self.cards.get(key) else { return };
         let Some(wanted) = self.wanted(card) else { return };
-        if card.shown != Some(wanted.revision) {
+        if card.shown != Some(wanted.revision) || self.ring(card, now).is_some() {
             self.queue.show(key, card.chat, wanted.rank);
             self.bound(now);
         }
@@ -397,6 +522,10 @@ impl Cards {
         }
         let Some(oldest) = waiting.iter().find(|key| *key != MISSING) else { return };
         let Some(left_out) = self.cards.get(oldest) else { return self.queue.forget(oldest) };
+        if left_out.failures().is_some() {
+            // Its plan says so too, or is counted.
+            return drop(self.remove(oldest));
+        }
         let of = left_out.proposal().and_then(|id| self.proposals.get(&id));
         let is_quiet = left_out.proposal().is_some() && of.is_some_and(|proposal| !is_troubled(proposal));
         let to = Address { chat: left_out.chat, thread: left_out.thread, reply_to: None };
@@ -431,7 +560,7 @@ impl Cards {
                     },
                 }
             }
-            Subject::Alert { revision, .. } => {
+            Subject::Alert { revision, .. } | Subject::Failures(Failures { revision, .. }) => {
                 Wanted { revision: *revision, settled: true, rank: Rank::Matter }
             }
             Subject::Missing { quiet, troubled } => {
@@ -446,10 +575,25 @@ impl Cards {
                 let proposal = self.proposals.get(id);
                 proposal.map(|proposal| self.view.proposal(proposal, now)).unwrap_or_default()
             }
-            Subject::Alert { alert, dry_run: true, .. } => vec![self.view.alert(alert, now).in_dry_run()],
-            Subject::Alert { alert, dry_run: false, .. } => vec![self.view.alert(alert, now)],
+            Subject::Alert { alert, dry_run, count, earlier, .. } => {
+                let page = self.view.alert(alert, *count, *earlier, now);
+                vec![self.with_hand(page, card, *dry_run, now)]
+            }
+            Subject::Failures(failures) => {
+                let page = self.view.failures(failures, now);
+                vec![self.with_hand(page, card, failures.dry_run, now)]
+            }
             Subject::Missing { quiet, troubled } => vec![self.view.reports_missing(*quiet, *troubled)],
         }
+    }
+
+    /// Says who takes an alert in hand, or asks for somebody with buttons.
+    fn with_hand(&self, page: Page, card: &Card, dry_run: bool, now: DateTime<Utc>) -> Page {
+        let page = match card.urgency() {
+            Some(_) => self.view.in_hand(page, &card.key(), card.rings.hand.as_ref(), now),
+            None => page,
+        };
+        if dry_run { page.in_dry_run() } else { page }
     }
 
     /// Begins the calls that may be made now.
@@ -460,7 +604,7 @@ impl Cards {
                     let page = page.clone();
                     let step = match *rewrites {
                         Some(message) => Step::Edit { message, page },
-                        None => Step::Send { index: 0, page },
+                        None => Step::Send { index: 0, page, ring: None },
                     };
                     Some((step, self.resolve(*to)))
                 }
@@ -480,7 +624,7 @@ impl Cards {
     fn next_step(&mut self, key: &str, now: Now) -> Option<(Step, Address)> {
         let card = self.cards.get(key)?;
         let wanted = self.wanted(card)?;
-        if let Some(step) = card.step_towards(&self.pages(card, now.date)) {
+        if let Some(step) = card.step_towards(&self.pages(card, now.date), self.ring(card, now)) {
             let reply_to = match (&step, card.messages.first()) {
                 // Further parts answer the first, so that they stay together.
                 (Step::Send { index, .. }, Some(first)) if *index > 0 => Some(first.message),
@@ -541,7 +685,10 @@ impl Cards {
         match (result, step) {
             (Ok(sent), step) => {
                 self.queue.ended(chat, true, now.run);
-                self.change(key, |card| card.take(step, sent));
+                // A message of a group that has moved meanwhile means nothing where the card is now.
+                if self.cards.get(key).is_some_and(|card| card.chat == chat) {
+                    self.change(key, |card| card.take(step, sent, now.date));
+                }
             }
             (Err(Failed::Wait(wait)), _) => self.queue.failed(chat, Some(wait), now.run),
             (Err(Failed::NoAnswer), _) => self.queue.failed(chat, None, now.run),
@@ -565,8 +712,12 @@ impl Cards {
                 self.follow_group(chat, to, now);
             }
             (Err(Failed::ChatDead(why)), _) => self.lose_chat(chat, why),
-            (Err(Failed::Refused), _) => {
+            (Err(Failed::Refused), step) => {
                 self.queue.ended(chat, false, now.run);
+                if let (Step::Send { ring: Some(urgency), .. }, Some(card)) = (step, self.cards.get_mut(key))
+                {
+                    card.rings.ring(urgency, now.date);
+                }
                 return self.give_up_revision(key);
             }
         }

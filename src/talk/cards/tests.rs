@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    model::ClusterId,
+    model::{ApiFailure, ClusterId, NodeId},
+    planner::{Excess, Fullness, Overloaded, Resource},
     store::{Origin, Outcome, ReplyTo, StepState},
     talk::{
         samples::{self, proposal},
@@ -42,7 +43,7 @@ fn reports_with_failures_are_counted_apart() {
             StepState::Ended { outcome: Outcome::Failed, detail: None, at: samples::now() };
         chat.change(&[proposal]);
     }
-    assert_eq!(chat.cards.cards[MISSING].subject, Subject::Missing { quiet: 0, troubled: 2 });
+    assert_eq!(chat.cards.cards[MISSING].subject, Subject::Missing { quiet: 0, troubled: 102 });
 }
 
 #[test]
@@ -184,6 +185,194 @@ fn a_ring_of_moved_groups_ends() {
     assert!([1, 2].contains(&resolve(1, |chat| Some(3 - chat))));
 }
 
+#[test]
+fn a_night_with_one_undecided_plan_is_one_message_and_one_ring() {
+    let mut chat = Chat::new();
+    let mut last: Option<Proposal> = None;
+    for id in 1..=14 {
+        let created_at = chat.now.date;
+        let next = Proposal { created_at, ..scheduled(id, 2, 80.0) };
+        let relatives: Vec<_> = [next].into_iter().chain(last.take()).collect();
+        chat.change(&relatives);
+        chat.settle();
+        chat.now.date += TimeDelta::minutes(30);
+        let expired = Proposal {
+            revision: 2,
+            state: ProposalState::Expired { at: chat.now.date },
+            ..relatives[0].clone()
+        };
+        chat.change(std::slice::from_ref(&expired));
+        chat.settle();
+        chat.now.date += TimeDelta::minutes(1);
+        last = Some(expired);
+    }
+    assert_eq!((chat.messages, chat.rings), (1, 1));
+}
+
+#[test]
+fn an_undecided_plan_that_gets_clearly_worse_rings_again_at_the_end_of_the_chat() {
+    let mut chat = Chat::new();
+    chat.change(&[scheduled(1, 2, 80.0)]);
+    chat.settle();
+    for (id, over, worst, rings) in [(2, 2, 84.0, 1), (3, 3, 80.0, 2), (4, 3, 84.0, 2), (5, 3, 86.0, 3)] {
+        let newer = scheduled(id, over, worst);
+        chat.change(&[superseded(scheduled(id - 1, over, worst), &newer), newer]);
+        let kept = chat.settle();
+        let shown: usize = kept.iter().map(|card| card.messages.len()).sum();
+        assert_eq!((chat.rings, shown), (rings, 1), "plan {id}");
+    }
+    assert_eq!(chat.deleted, [1, 2]);
+}
+
+#[test]
+fn a_cause_that_is_back_after_an_hour_rings_anew() {
+    for (minutes, messages) in [(59, 1), (60, 2)] {
+        let mut chat = Chat::new();
+        let stale = |revision| Proposal {
+            revision,
+            state: ProposalState::Stale { at: samples::now() },
+            ..scheduled(1, 2, 80.0)
+        };
+        chat.change(&[scheduled(1, 2, 80.0)]);
+        chat.settle();
+        chat.change(&[stale(2)]);
+        chat.settle();
+        let created_at = samples::now() + TimeDelta::minutes(minutes);
+        chat.change(&[Proposal { created_at, ..scheduled(2, 2, 80.0) }, stale(2)]);
+        chat.settle();
+        assert_eq!((chat.messages, chat.rings), (messages, messages));
+    }
+}
+
+#[test]
+fn in_quiet_hours_a_plan_comes_silently_and_rings_in_the_morning() {
+    let mut chat = Chat::new();
+    chat.now.date += TimeDelta::hours(3);
+    chat.change(&[scheduled(1, 2, 80.0)]);
+    chat.settle();
+    assert_eq!((chat.messages, chat.rings), (1, 0));
+    chat.now.date += TimeDelta::hours(9);
+    assert!(chat.cards.wake_at(chat.now.run).is_some_and(|at| at <= chat.now.run + CALENDAR_LOOK));
+    chat.wake();
+    chat.settle();
+    assert_eq!((chat.rings, &chat.deleted[..]), (1, &[1][..]));
+    assert_eq!(chat.cards.wake_at(chat.now.run), None, "nothing more waits");
+}
+
+#[test]
+fn five_failures_of_a_plan_are_one_message_that_rings_once() {
+    let mut chat = Chat::new();
+    let mut plan = Proposal { revision: 0, origin: Origin::Schedule, ..proposal(5) };
+    plan.state = ProposalState::Running { by: samples::approved_by_anna(), since: samples::now() };
+    chat.change(&[plan.clone()]);
+    chat.settle();
+    assert_eq!(chat.rings, 0, "an approved plan is silent");
+    for index in 0..5 {
+        plan.steps[index].state =
+            StepState::Ended { outcome: Outcome::Failed, detail: None, at: samples::now() };
+        plan.revision += 1;
+        chat.change(&[plan.clone()]);
+        chat.settle();
+    }
+    let (cluster, name) = (plan.cluster, plan.cluster_name.clone());
+    let stopped = Alert::ClusterStopped { cluster, name, failures: 5 };
+    chat.on(Input::Alert { alert: stopped, dry_run: false });
+    chat.settle();
+    plan.state = ProposalState::Done { by: samples::approved_by_anna(), at: samples::now() };
+    plan.revision += 1;
+    chat.change(&[plan]);
+    let kept = chat.settle();
+    assert_eq!((chat.messages, chat.rings), (2, 1), "the plan's own message, and its failures");
+    let failures = kept.iter().find(|card| card.failures().is_some()).unwrap();
+    let page = chat.cards.pages(failures, samples::now()).remove(0);
+    insta::assert_snapshot!(page.plain());
+    let labels: Vec<_> = page.buttons.iter().flatten().map(|button| button.label.as_str()).collect();
+    assert_eq!(labels, ["I am on it", "Snooze 1 h"]);
+}
+
+#[test]
+fn what_fails_silently_without_a_word_of_its_plan_is_taken_in_by_it() {
+    let mut chat = Chat::new();
+    let failed = samples::ended(proposal(2));
+    let stopped = Alert::ClusterStopped { cluster: failed.cluster, name: "msk".into(), failures: 5 };
+    chat.on(Input::Alert { alert: stopped, dry_run: false });
+    chat.settle();
+    chat.change(&[failed]);
+    let kept = chat.settle();
+    let failures: Vec<_> = kept.iter().filter(|card| card.failures().is_some()).collect();
+    assert_eq!((failures.len(), failures[0].messages.len(), chat.rings), (1, 1, 1));
+}
+
+#[test]
+fn an_outage_that_nobody_takes_rings_once_more_and_one_that_somebody_takes_does_not() {
+    for take in [false, true] {
+        let mut chat = Chat::new();
+        chat.on(Input::Alert { alert: away(samples::now()), dry_run: false });
+        chat.settle();
+        if take {
+            let (key, by) = (alert_key(&away(samples::now())), samples::anna());
+            let effects = chat.on(Input::Hand { key, kind: HandKind::Take, by });
+            let Some(Step::Edit { page, .. }) = step(&effects) else { panic!("{effects:?}") };
+            assert!(page.plain().contains("Anna (42) is on it") && page.buttons.is_empty());
+            chat.settle();
+        }
+        for _ in 0..5 {
+            chat.now.date += TimeDelta::minutes(29);
+            chat.wake();
+            chat.settle();
+        }
+        assert_eq!(chat.rings, if take { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_new_outage_is_a_new_message_that_names_the_earlier_one_and_an_end_is_silent() {
+    let mut chat = Chat::new();
+    let since = samples::now();
+    let until = since + TimeDelta::minutes(5);
+    chat.on(Input::Alert { alert: away(since), dry_run: false });
+    chat.settle();
+    chat.on(Input::Alert { alert: Alert::VmManagerBack { since, until }, dry_run: false });
+    chat.settle();
+    assert_eq!((chat.messages, chat.rings), (1, 1));
+    chat.now.date = until + TimeDelta::minutes(1);
+    let effects = chat.on(Input::Alert { alert: away(chat.now.date), dry_run: false });
+    let Some(Step::Send { page, .. }) = step(&effects) else { panic!("{effects:?}") };
+    assert!(page.plain().contains("The outage before began 20:15"), "{}", page.plain());
+    chat.settle();
+    assert_eq!((chat.messages, chat.rings), (2, 2));
+}
+
+#[test]
+fn the_same_trouble_is_one_message_with_a_counter() {
+    let mut chat = Chat::new();
+    for task in 1..=3 {
+        let alert = Alert::ForeignMigration { task, cluster: Some(ClusterId(1)), vm: None };
+        chat.on(Input::Alert { alert, dry_run: false });
+        chat.settle();
+    }
+    let (card, rings) = (chat.disk.values().next().unwrap().clone(), chat.rings);
+    let page = chat.cards.pages(&card, samples::now()).remove(0).plain();
+    assert!(page.contains("task 3") && page.contains("3 times so far"), "{page}");
+    assert_eq!((chat.messages, rings), (1, 0));
+}
+
+#[test]
+fn what_an_older_version_showed_does_not_begin_to_ring() {
+    let mut chat = Chat::new();
+    chat.change(&[scheduled(1, 2, 80.0)]);
+    let kept = chat.settle();
+    let mut older = serde_json::to_value(&kept).unwrap();
+    for card in older.as_array_mut().unwrap() {
+        card["v"] = 1.into();
+        card.as_object_mut().unwrap().remove("rings");
+    }
+    let mut chat = Chat::with(serde_json::from_value(older).unwrap());
+    chat.on(Input::Everything(vec![scheduled(1, 2, 80.0)]));
+    chat.settle();
+    assert_eq!(chat.messages, 0);
+}
+
 /// A chat that carries out every call.
 struct Chat {
     cards: Cards,
@@ -191,6 +380,8 @@ struct Chat {
     disk: BTreeMap<String, Card>,
     waiting: Vec<Call>,
     messages: i32,
+    rings: i32,
+    deleted: Vec<i32>,
 }
 
 impl Chat {
@@ -199,13 +390,18 @@ impl Chat {
     }
 
     fn with(kept: Vec<Card>) -> Self {
+        let remind_after = Some(TimeDelta::minutes(30));
+        let quiet = Some("23:00-08:00".parse().unwrap());
+        let bell = Bell { quiet, timezone: chrono_tz::UTC, remind_after };
         let home = Address { chat: HOME, thread: None, reply_to: None };
         Self {
             disk: kept.iter().map(|card| (card.key(), card.clone())).collect(),
-            cards: Cards::new(view(Language::En), Some(home), Spacing::default(), kept),
+            cards: Cards::new(view(Language::En), Some(home), Spacing::default(), bell, kept),
             now: Now { date: samples::now(), run: Duration::ZERO },
             waiting: Vec::new(),
             messages: 0,
+            rings: 0,
+            deleted: Vec::new(),
         }
     }
 
@@ -239,6 +435,11 @@ impl Chat {
     fn settle(&mut self) -> Vec<Card> {
         while let Some(call) = self.waiting.pop() {
             self.messages += i32::from(matches!(call.step, Step::Send { .. }));
+            self.rings += i32::from(matches!(call.step, Step::Send { ring: Some(_), .. }));
+            self.deleted.extend(match call.step {
+                Step::Delete { message } => Some(message),
+                _ => None,
+            });
             let sent = matches!(call.step, Step::Send { .. }).then_some(self.messages);
             self.on(Input::Ended { call, result: Ok(sent) });
             self.wake();
@@ -273,6 +474,20 @@ fn shown(id: u64) -> Proposal {
         state: ProposalState::Shown { at: samples::now() },
         ..proposal(1)
     }
+}
+
+/// A plan of the schedule that waits for approval, with so many nodes over, the worst of them this full.
+fn scheduled(id: u64, over: usize, worst: f64) -> Proposal {
+    let mut proposal = Proposal { id: ProposalId(id), origin: Origin::Schedule, ..proposal(1) };
+    let excess = Excess { resource: Resource::Memory, value: worst, threshold: 70.0 };
+    let at = Fullness { cpu: 1.0, load: None, memory_percent: worst };
+    let node = Overloaded { node: NodeId(10), name: "node-001".into(), at, over: vec![excess] };
+    proposal.plan.overloaded = vec![node; over];
+    proposal
+}
+
+fn away(since: DateTime<Utc>) -> Alert {
+    Alert::VmManagerAway { since, why: ApiFailure::Other("connection refused".into()) }
 }
 
 fn superseded(older: Proposal, by: &Proposal) -> Proposal {

@@ -126,6 +126,7 @@ impl Found {
             return Err(refused.clone());
         }
         Ok(match ask {
+            Ask::Hand(_, _, then) => then.with(true),
             Ask::Status(then) | Ask::Glance(then) => then.with(self.status.clone()),
             Ask::History(part, then) => {
                 let (rows, older) = (self.history.clone(), part.count < self.history.len());

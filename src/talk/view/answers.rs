@@ -1,11 +1,9 @@
-//! Short answers that belong to no single command: roles, refusals, presses, alerts.
+//! Short answers that belong to no single command: roles, refusals, presses.
 
 use chrono::{DateTime, Utc};
 
 use super::{ALERT_CHARS_MAX, Page, View, plain};
 use crate::{
-    event::{Alert, KeptKey, KnownSwitches},
-    model::NodeId,
     planner::ClusterPlan,
     scheduler::{Approved, Balanced, Changed, Refused},
     talk::{
@@ -19,9 +17,6 @@ use crate::{
         },
     },
 };
-
-/// A host has a key or two of each kind; what more lines say is no more help.
-const KEPT_KEYS_MAX: usize = 4;
 
 impl View {
     /// One line about a command, also for Telegram's menu.
@@ -152,6 +147,11 @@ impl View {
         alert(&self.say("press-left-out", args![]))
     }
 
+    /// Returns what a press under an alert led to.
+    pub(in crate::talk) fn hand_noted(&self) -> String {
+        alert(&self.say("press-hand", args![]))
+    }
+
     /// Returns that a press came too late for what it was about.
     #[must_use]
     pub fn stale_press(&self, stale: StalePress) -> String {
@@ -186,127 +186,6 @@ impl View {
             Changed::Already => self.say("setting-already", args![said = Arg::Html(line)]),
             Changed::Done | Changed::Node { .. } => line,
         })
-    }
-
-    /// Returns something that an operator must know.
-    #[must_use]
-    pub fn alert(&self, alert: &Alert, now: DateTime<Utc>) -> Page {
-        self.page(vec![self.alert_line(alert, now)])
-    }
-
-    fn alert_line(&self, alert: &Alert, now: DateTime<Utc>) -> String {
-        match alert {
-            Alert::VmManagerAway { since, why } => {
-                let why = Arg::Html(self.api_failure(why));
-                self.say("alert-away", args![since = self.time(*since, now), why = why])
-            }
-            Alert::VmManagerBack { since, until } => self.say(
-                "alert-back",
-                args![until = self.time(*until, now), lasts = self.lasting(*until - *since)],
-            ),
-            Alert::PictureShrank { cluster, vms_before, vms_after } => self.say(
-                "alert-shrank",
-                args![
-                    cluster = cluster.to_string(),
-                    before = vms_before.to_string(),
-                    after = vms_after.to_string(),
-                ],
-            ),
-            Alert::ForeignMigration { task, cluster, vm } => {
-                let vm = vm.map_or_else(|| "?".into(), |vm| vm.to_string());
-                let task = task.to_string();
-                match cluster {
-                    Some(cluster) => {
-                        self.say("alert-foreign", args![task = task, vm = vm, cluster = cluster.to_string()])
-                    }
-                    None => self.say("alert-foreign-anywhere", args![task = task, vm = vm]),
-                }
-            }
-            Alert::NodeTakenOut { cluster, node, name: node_name, failures, until } => self.say(
-                "alert-node-out",
-                args![
-                    node = Arg::Html(code(&name(node_name))),
-                    id = node.to_string(),
-                    cluster = cluster.to_string(),
-                    n = *failures,
-                    until = self.time(*until, now),
-                ],
-            ),
-            Alert::ClusterStopped { cluster, name: cluster_name, failures } => self.say(
-                "alert-cluster-stopped",
-                args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
-            ),
-            Alert::HostKeyChanged { node, name, expected, found, at } => {
-                self.host_key_changed(*node, name, expected, found, at)
-            }
-            Alert::StoreRestored { exported_at, moved_to, writes_lost, switches } => {
-                let dir = words(moved_to);
-                let restored = match exported_at {
-                    Some(at) => self.say("alert-restored", args![at = self.time(*at, now), dir = dir]),
-                    None => self.say("alert-restored-empty", args![dir = dir]),
-                };
-                let lost = match writes_lost {
-                    Some(0) => self.say("alert-restored-whole", args![]),
-                    Some(lost) => self.say("alert-restored-lost", args![n = *lost]),
-                    None => self.say("alert-restored-unknown", args![]),
-                };
-                let switches = match switches {
-                    KnownSwitches::Known => "alert-restored-switches-known",
-                    KnownSwitches::AsExported => "alert-restored-switches-exported",
-                    KnownSwitches::Unknown => "alert-restored-switches-unknown",
-                };
-                [restored, lost, self.say(switches, args![])].join("\n")
-            }
-            Alert::ClockJumped { before, after } => {
-                let by = self.lasting((*after - *before).abs());
-                let key = if after > before { "alert-time-ahead" } else { "alert-time-back" };
-                let (before, after) = (self.time(*before, now), self.time(*after, now));
-                self.say(key, args![by = by, before = before, after = after])
-            }
-            Alert::StoreTrouble { since, why } => {
-                let why = Arg::Html(self.store_failure(why));
-                self.say("alert-store", args![since = self.time(*since, now), why = why])
-            }
-            Alert::SecondPoller { since } => {
-                self.say("alert-second-poller", args![since = self.time(*since, now)])
-            }
-        }
-    }
-
-    /// What was shown in place of which key, and what to do about it for each place that holds one.
-    fn host_key_changed(
-        &self,
-        node: NodeId,
-        node_name: &str,
-        expected: &str,
-        found: &str,
-        at: &[KeptKey],
-    ) -> String {
-        // A revoked key may be the one that was expected.
-        let is_revoked = expected.is_empty();
-        let changed = self.say(
-            if is_revoked { "alert-host-key-revoked" } else { "alert-host-key" },
-            args![
-                node = Arg::Html(code(&name(node_name))),
-                id = node.to_string(),
-                expected = words(expected),
-                found = words(found),
-            ],
-        );
-        let remedies = at.iter().take(KEPT_KEYS_MAX).map(|kept| self.host_key_remedy(kept, is_revoked));
-        std::iter::once(changed).chain(remedies).collect::<Vec<_>>().join("\n")
-    }
-
-    fn host_key_remedy(&self, kept: &KeptKey, is_revoked: bool) -> String {
-        let KeptKey { file, line, host, learned } = kept;
-        let key = match (is_revoked, learned) {
-            (true, _) => "alert-host-key-revoked-in",
-            (false, true) => "alert-host-key-learned",
-            (false, false) => "alert-host-key-known",
-        };
-        let command = format!("ssh-keygen -R '{host}' -f '{file}'");
-        let (file, command) = (Arg::Html(code(&words(file))), Arg::Html(code(&words(&command))));
-        self.say(key, args![file = file, line = *line, command = command])
     }
 
     /// Returns that reports were too many to be kept while Telegram was away.

@@ -4,6 +4,7 @@
 //! taken away, and tags) is counted per line before anything is put together, so rendered HTML is never cut.
 //! A plan that does not fit one message goes on in further ones: every migration is named in full.
 
+mod alerts;
 mod answers;
 mod platform;
 mod proposal;

@@ -223,7 +223,8 @@ fn alerts() {
     let all = every_alert();
     in_both(
         |view| {
-            let mut lines: Vec<_> = all.iter().map(|alert| view.alert(alert, now()).html()).collect();
+            let mut lines: Vec<_> =
+                all.iter().map(|alert| view.alert(alert, 1, None, now()).html()).collect();
             lines.push(view.reports_missing(40, 2).html());
             lines.join("\n")
         },
@@ -255,7 +256,8 @@ const NAMES: [&str; 17] = [
 #[test]
 fn an_alert_a_refusal_and_a_reason_of_ssh_in_russian_hold_no_latin_word_but_names() {
     let view = view(Language::Ru);
-    let mut texts: Vec<_> = every_alert().iter().map(|alert| view.alert(alert, now()).html()).collect();
+    let mut texts: Vec<_> =
+        every_alert().iter().map(|alert| view.alert(alert, 1, None, now()).html()).collect();
     texts.extend(every_refusal().iter().map(|refused| view.refused(refused)));
     texts.extend(EVERY_UNMEASURED.map(|why| view.why_unmeasured(why)));
     for text in texts {

@@ -238,6 +238,8 @@ button-approve = Approve
 button-reject = Reject
 button-refresh = Refresh
 button-cancel = Stop after this migration
+button-take = I am on it
+button-snooze = Snooze 1 h
 button-balance = Balance { $cluster }
 button-newer = ← newer
 button-older = older →
@@ -437,6 +439,7 @@ press-refreshed = Plan { $plan } takes its place.
 press-approved = Approved: the plan is on its way.
 press-counted = Counted: { $have } of { $need }.
 press-rejected = Rejected.
+press-hand = Noted.
 press-left-out = The plan is changed; look at it again.
 press-taken = Taken; the message will tell.
 press-unrecorded = My store cannot be written, so nothing was done. Press again when there is room on the disk.
@@ -457,6 +460,15 @@ setting-already = It was so already. { $said }
 dry-run-is-on = Dry run is on: nothing is carried out.
 dry-run-is-off = Dry run is off.
 
+failures-title = { $n ->
+    [0] ✓ Plan { $plan }, { $cluster }: the slow migration ended well
+    [one] ⚠ Plan { $plan }, { $cluster }: { $n } migration needs a look
+   *[other] ⚠ Plan { $plan }, { $cluster }: { $n } migrations need a look
+}
+hand-taken = ✋ { $who } is on it since { $at }
+hand-snoozed = { $who } wants to hear of it again at { $until }
+alert-count = { $n } times so far
+alert-earlier = The outage before began { $since } and lasted { $lasts }
 alert-away = ⚠ VMmanager cannot be used since { $since }: { $why }
 alert-back = ✓ VMmanager answers again since { $until }; it was away for { $lasts }.
 alert-shrank = ⚠ Cluster { $cluster }: { $before } VMs became { $after } from one look to the next. Nothing is done until three looks agree.

@@ -250,6 +250,8 @@ button-approve = Подтвердить
 button-reject = Отклонить
 button-refresh = Обновить
 button-cancel = Остановить после этой миграции
+button-take = Беру на себя
+button-snooze = Отложить на час
 button-balance = Балансировать { $cluster }
 button-newer = ← новее
 button-older = старее →
@@ -457,6 +459,7 @@ press-refreshed = Его место занимает план { $plan }.
 press-approved = Подтверждено: план выполняется.
 press-counted = Учтено: { $have } из { $need }.
 press-rejected = Отклонено.
+press-hand = Принято.
 press-left-out = План изменён; посмотрите на него снова.
 press-taken = Принято; сообщение покажет, что вышло.
 press-unrecorded = В моё хранилище нельзя писать, поэтому ничего не сделано. Нажмите ещё раз, когда на диске будет место.
@@ -477,6 +480,16 @@ setting-already = Так уже и было. { $said }
 dry-run-is-on = Пробный режим включён: ничего не выполняется.
 dry-run-is-off = Пробный режим выключен.
 
+failures-title = { $n ->
+    [0] ✓ План { $plan }, { $cluster }: затянувшаяся миграция завершилась успешно
+    [one] ⚠ План { $plan }, { $cluster }: { $n } миграция требует внимания
+    [few] ⚠ План { $plan }, { $cluster }: { $n } миграции требуют внимания
+   *[other] ⚠ План { $plan }, { $cluster }: { $n } миграций требуют внимания
+}
+hand-taken = ✋ Занимается: { $who }, с { $at }
+hand-snoozed = Отложено до { $until }: { $who }
+alert-count = Повторений: { $n }
+alert-earlier = Предыдущий сбой начался { $since } и длился { $lasts }
 alert-away = ⚠ VMmanager недоступен с { $since }: { $why }
 alert-back = ✓ VMmanager снова отвечает с { $until }; его не было { $lasts }.
 alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три чтения подряд не совпадут.

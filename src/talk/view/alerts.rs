@@ -1,0 +1,214 @@
+//! Alerts: what an operator must know, the failures of a plan, and who takes them in hand.
+
+use chrono::{DateTime, Utc};
+
+use super::{Page, View};
+use crate::{
+    event::{Alert, KeptKey, KnownSwitches},
+    model::{NodeId, Person},
+    planner::Migration,
+    store::{Step, StepState},
+    talk::{
+        cards::{Failures, Hand, HandKind},
+        hand,
+        words::{
+            Arg, args, escape,
+            format::{bold, code, name, words},
+        },
+    },
+};
+
+/// A host has a key or two of each kind; what more lines say is no more help.
+const KEPT_KEYS_MAX: usize = 4;
+
+impl View {
+    /// Returns something that an operator must know.
+    #[must_use]
+    pub fn alert(
+        &self,
+        alert: &Alert,
+        count: u32,
+        earlier: Option<(DateTime<Utc>, DateTime<Utc>)>,
+        now: DateTime<Utc>,
+    ) -> Page {
+        let mut lines = vec![self.alert_line(alert, now)];
+        let is_counted = !matches!(alert, Alert::VmManagerAway { .. } | Alert::VmManagerBack { .. });
+        lines.extend((is_counted && count > 1).then(|| self.say("alert-count", args![n = count])));
+        lines.extend(earlier.map(|(since, until)| {
+            self.say(
+                "alert-earlier",
+                args![since = self.time(since, now), lasts = self.lasting(until - since)],
+            )
+        }));
+        self.page(lines)
+    }
+
+    /// Returns the failures of a plan, with what followed from them.
+    #[must_use]
+    pub fn failures(&self, failures: &Failures, now: DateTime<Utc>) -> Page {
+        let mut lines = Vec::new();
+        if let Some(plan) = &failures.plan {
+            let cluster = Arg::Html(bold(&name(&plan.cluster_name)));
+            let args = args![plan = plan.id.to_string(), cluster = cluster, n = plan.steps.len()];
+            lines.push(self.say("failures-title", args));
+            lines.extend(plan.steps.iter().map(|step| self.failed_step(step, now)));
+        }
+        lines.extend(failures.alerts.iter().map(|alert| self.alert_line(alert, now)));
+        self.page(lines)
+    }
+
+    fn failed_step(&self, step: &Step, now: DateTime<Utc>) -> String {
+        let Migration { vm, vm_name, source_name, target_name, .. } = &step.migration;
+        let state = match &step.state {
+            StepState::Ended { outcome, detail: Some(detail), .. } => {
+                format!("{}: {}", self.outcome(*outcome), self.ending(detail, now))
+            }
+            StepState::Ended { outcome, detail: None, .. } => self.outcome(*outcome),
+            StepState::Running { since, .. } => self.say("step-slow", args![since = self.time(*since, now)]),
+            StepState::Waiting | StepState::LeftOut { .. } => String::new(),
+        };
+        let nodes = format!("{} → {}", escape(&name(source_name)), escape(&name(target_name)));
+        format!("{}. {}: {nodes} · {state}", step.migration.step, self.vm(vm_name, *vm))
+    }
+
+    /// Says who takes an alert in hand; where nobody does, asks for somebody with buttons.
+    #[must_use]
+    pub fn in_hand(&self, page: Page, key: &str, hand: Option<&Hand>, now: DateTime<Utc>) -> Page {
+        let who = |by: &Person| format!("{} ({})", name(&by.name), by.id);
+        let (line, kinds) = match hand {
+            Some(Hand::Taken { by, at }) => {
+                (Some(self.say("hand-taken", args![who = who(by), at = self.time(*at, now)])), &[][..])
+            }
+            Some(Hand::Snoozed { by, until }) => {
+                let args = args![who = who(by), until = self.time(*until, now)];
+                (Some(self.say("hand-snoozed", args)), &[HandKind::Take][..])
+            }
+            None => (None, &[HandKind::Take, HandKind::Snooze][..]),
+        };
+        let mut page = page;
+        page.lines.extend(line);
+        let button = |kind: &HandKind| {
+            let label = match kind {
+                HandKind::Take => "button-take",
+                HandKind::Snooze => "button-snooze",
+            };
+            self.button(label, hand::data(key, *kind))
+        };
+        if kinds.is_empty() { page } else { page.with_row(kinds.iter().map(button).collect()) }
+    }
+
+    fn alert_line(&self, alert: &Alert, now: DateTime<Utc>) -> String {
+        match alert {
+            Alert::VmManagerAway { since, why } => {
+                let why = Arg::Html(self.api_failure(why));
+                self.say("alert-away", args![since = self.time(*since, now), why = why])
+            }
+            Alert::VmManagerBack { since, until } => self.say(
+                "alert-back",
+                args![until = self.time(*until, now), lasts = self.lasting(*until - *since)],
+            ),
+            Alert::PictureShrank { cluster, vms_before, vms_after } => self.say(
+                "alert-shrank",
+                args![
+                    cluster = cluster.to_string(),
+                    before = vms_before.to_string(),
+                    after = vms_after.to_string(),
+                ],
+            ),
+            Alert::ForeignMigration { task, cluster, vm } => {
+                let vm = vm.map_or_else(|| "?".into(), |vm| vm.to_string());
+                let task = task.to_string();
+                match cluster {
+                    Some(cluster) => {
+                        self.say("alert-foreign", args![task = task, vm = vm, cluster = cluster.to_string()])
+                    }
+                    None => self.say("alert-foreign-anywhere", args![task = task, vm = vm]),
+                }
+            }
+            Alert::NodeTakenOut { cluster, node, name: node_name, failures, until } => self.say(
+                "alert-node-out",
+                args![
+                    node = Arg::Html(code(&name(node_name))),
+                    id = node.to_string(),
+                    cluster = cluster.to_string(),
+                    n = *failures,
+                    until = self.time(*until, now),
+                ],
+            ),
+            Alert::ClusterStopped { cluster, name: cluster_name, failures } => self.say(
+                "alert-cluster-stopped",
+                args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
+            ),
+            Alert::HostKeyChanged { node, name, expected, found, at } => {
+                self.host_key_changed(*node, name, expected, found, at)
+            }
+            Alert::StoreRestored { exported_at, moved_to, writes_lost, switches } => {
+                let dir = words(moved_to);
+                let restored = match exported_at {
+                    Some(at) => self.say("alert-restored", args![at = self.time(*at, now), dir = dir]),
+                    None => self.say("alert-restored-empty", args![dir = dir]),
+                };
+                let lost = match writes_lost {
+                    Some(0) => self.say("alert-restored-whole", args![]),
+                    Some(lost) => self.say("alert-restored-lost", args![n = *lost]),
+                    None => self.say("alert-restored-unknown", args![]),
+                };
+                let switches = match switches {
+                    KnownSwitches::Known => "alert-restored-switches-known",
+                    KnownSwitches::AsExported => "alert-restored-switches-exported",
+                    KnownSwitches::Unknown => "alert-restored-switches-unknown",
+                };
+                [restored, lost, self.say(switches, args![])].join("\n")
+            }
+            Alert::ClockJumped { before, after } => {
+                let by = self.lasting((*after - *before).abs());
+                let key = if after > before { "alert-time-ahead" } else { "alert-time-back" };
+                let (before, after) = (self.time(*before, now), self.time(*after, now));
+                self.say(key, args![by = by, before = before, after = after])
+            }
+            Alert::StoreTrouble { since, why } => {
+                let why = Arg::Html(self.store_failure(why));
+                self.say("alert-store", args![since = self.time(*since, now), why = why])
+            }
+            Alert::SecondPoller { since } => {
+                self.say("alert-second-poller", args![since = self.time(*since, now)])
+            }
+        }
+    }
+
+    /// What was shown in place of which key, and what to do about it for each place that holds one.
+    fn host_key_changed(
+        &self,
+        node: NodeId,
+        node_name: &str,
+        expected: &str,
+        found: &str,
+        at: &[KeptKey],
+    ) -> String {
+        // A revoked key may be the one that was expected.
+        let is_revoked = expected.is_empty();
+        let changed = self.say(
+            if is_revoked { "alert-host-key-revoked" } else { "alert-host-key" },
+            args![
+                node = Arg::Html(code(&name(node_name))),
+                id = node.to_string(),
+                expected = words(expected),
+                found = words(found),
+            ],
+        );
+        let remedies = at.iter().take(KEPT_KEYS_MAX).map(|kept| self.host_key_remedy(kept, is_revoked));
+        std::iter::once(changed).chain(remedies).collect::<Vec<_>>().join("\n")
+    }
+
+    fn host_key_remedy(&self, kept: &KeptKey, is_revoked: bool) -> String {
+        let KeptKey { file, line, host, learned } = kept;
+        let key = match (is_revoked, learned) {
+            (true, _) => "alert-host-key-revoked-in",
+            (false, true) => "alert-host-key-learned",
+            (false, false) => "alert-host-key-known",
+        };
+        let command = format!("ssh-keygen -R '{host}' -f '{file}'");
+        let (file, command) = (Arg::Html(code(&words(file))), Arg::Html(code(&words(&command))));
+        self.say(key, args![file = file, line = *line, command = command])
+    }
+}
