@@ -19,10 +19,15 @@ pub fn chain(error: &dyn Error) -> String {
 
 /// Returns the causes alone: what an HTTP client says of itself holds the address, which may hold a token.
 pub fn behind(what: &str, error: &dyn Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{what}: {}", chain(cause)),
-        None => what.to_owned(),
+    match causes(error) {
+        causes if causes.is_empty() => what.to_owned(),
+        causes => format!("{what}: {causes}"),
     }
+}
+
+/// As [`behind`], with no words of ours; empty where there is no cause.
+pub fn causes(error: &dyn Error) -> String {
+    error.source().map(chain).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -13,9 +13,12 @@ use futures::future::BoxFuture;
 use crate::{
     clock::Clock,
     event::{Alert, Events},
-    model::{Asked, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId, VmUse},
+    model::{
+        ApiFailure, Asked, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId,
+        VmUse,
+    },
     store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
-    vmmanager::{ApiError, Look, RunningMigration, VmManagerApi},
+    vmmanager::{Look, RunningMigration, VmManagerApi},
 };
 
 /// Adds what the nodes that are asked measure of themselves to a snapshot. Joined in by whoever has SSH.
@@ -56,7 +59,7 @@ pub enum Depth {
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
     #[error(transparent)]
-    VmManager(#[from] ApiError),
+    VmManager(#[from] ApiFailure),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -228,7 +231,7 @@ impl Eyes {
     /// A store that cannot be written lets nothing be ordered, but it does not make blind.
     fn keep(&self, counts: &VmCounts) {
         if let Err(error) = self.store.keep_vm_counts(counts) {
-            tracing::warn!(error = %error.chain(), "how many VMs there are cannot be recorded");
+            tracing::warn!(%error, "how many VMs there are cannot be recorded");
         }
     }
 
@@ -268,7 +271,7 @@ impl Eyes {
         let mut memory = self.memory();
         for warning in warnings.iter().filter(|warning| !memory.warned.contains(*warning)) {
             let (cluster, flaw) = warning;
-            tracing::warn!(cluster.id = ?cluster, ?flaw, "vmmanager's answers are odd");
+            tracing::warn!(cluster.id = ?cluster, error = %flaw, "vmmanager's answers are odd");
         }
         memory.warned = warnings.into_iter().collect();
     }

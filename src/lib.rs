@@ -104,4 +104,4 @@ pub use planner::{check, plan};
 pub use ssh::{HostKeyCheck, HostPort, KeyFile, Settings as SshSettings, SshError, SshMonitor};
 pub use talk::Language;
 pub use telegram::{BotError, ChatTarget, Settings as TelegramSettings, Spacing, TelegramNotifier};
-pub use vmmanager::{ApiError, Credentials, Settings as VmManagerSettings, Timing, VmManagerApi};
+pub use vmmanager::{Credentials, Settings as VmManagerSettings, Timing, VmManagerApi};

@@ -82,7 +82,7 @@ impl Told {
             tracing::warn!(node.id = %node, node.name = %name, %why, "the node cannot be measured; allocation counts");
         }
         for node in self.failing.keys().filter(|node| !failing.contains_key(node)) {
-            tracing::info!(node.id = %node, node.name = %name(snapshot, *node), "the node is measured again");
+            tracing::warn!(node.id = %node, node.name = %name(snapshot, *node), "the node is measured again");
         }
         self.failing = failing;
     }

@@ -22,11 +22,12 @@ use crate::{
     control::{Control, ControlError, make_data_dir},
     event::Events,
     executor, eyes,
+    model::ApiFailure,
     scheduler::{Handle, Scheduler},
     ssh::{self, SshError, SshMonitor},
     store::{Store, StoreError},
     telegram::{self, BotError},
-    vmmanager::{ApiError, Timing, VmManagerApi},
+    vmmanager::{Timing, VmManagerApi},
 };
 
 /// With a measured load, a node counts as overloaded after so many readings over the threshold running: one
@@ -61,7 +62,7 @@ pub enum AppError {
     #[error(transparent)]
     File(#[from] UnreadableFile),
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(#[from] ApiFailure),
     #[error("SSH monitoring cannot begin")]
     Ssh(#[from] SshError),
     #[error(transparent)]
@@ -83,7 +84,7 @@ impl AppError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::NoVmManager | Self::File(_) | Self::Ssh(_) | Self::Api(ApiError::Settings(_)) => true,
+            Self::NoVmManager | Self::File(_) | Self::Ssh(_) | Self::Api(ApiFailure::Settings(_)) => true,
             Self::Api(_) | Self::Store(_) | Self::Control(_) | Self::Chat(_) => false,
         }
     }

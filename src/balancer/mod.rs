@@ -78,11 +78,11 @@ pub struct Picture {
 /// Why a cycle could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum CycleError {
-    #[error("{0}")]
+    #[error(transparent)]
     Look(#[from] LookError),
-    #[error("the store cannot be used")]
+    #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the planner panicked: {0}")]
+    #[error("{}", Trouble::Planning(.0.clone()))]
     Planning(Quote),
 }
 
@@ -91,7 +91,7 @@ impl CycleError {
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::Look(LookError::VmManager(error)) => Trouble::VmManager(error.failure()),
+            Self::Look(LookError::VmManager(error)) => Trouble::VmManager(error.clone()),
             Self::Look(LookError::Store(error)) | Self::Store(error) => Trouble::Store(error.failure()),
             Self::Planning(said) => Trouble::Planning(said.clone()),
         }

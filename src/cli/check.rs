@@ -16,12 +16,12 @@ use crate::{
     clock::Clock,
     config::{Config, Purpose, Sources},
     control::{self, Answer, Request},
-    model::Snapshot,
+    model::{ApiFailure, Snapshot},
     planner::{self, Note},
     ssh::{self, Known, Probe, Reading, SshFailure},
     store::Store,
     talk::words::{Words, plain},
-    vmmanager::{ApiError, VmManagerApi},
+    vmmanager::VmManagerApi,
 };
 
 /// What was found; the words are for people, the keys for programs.
@@ -207,7 +207,7 @@ impl Checked {
         api: &VmManagerApi,
         config: &Config,
         clock: &Clock,
-    ) -> Result<Option<Snapshot>, ApiError> {
+    ) -> Result<Option<Snapshot>, ApiFailure> {
         let who = api.whoami().await?.unwrap_or_default();
         let version = api.version().await?;
         let user = who.email.unwrap_or_else(|| "a user whose name is not told".into());

@@ -3,7 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{json::moment, table::Table};
+use super::{
+    json::moment,
+    table::{Table, printable},
+};
 use crate::{
     store::{Approver, JournalEntry, JournalState, Outcome},
     talk::words::{Words, plain},
@@ -135,7 +138,8 @@ const COLUMNS: [&str; 20] = [
     "plan_id",
 ];
 
-/// A client chooses a VM's name, and a spreadsheet runs what begins with `=`: such texts get a `'` in front.
+/// A client chooses a VM's name, and a spreadsheet runs what begins with `=`: such texts get a `'` in front. No control
+/// character is left.
 fn unarmed(mut row: Row) -> Row {
     let texts = [
         &mut row.cluster_name,
@@ -146,7 +150,8 @@ fn unarmed(mut row: Row) -> Row {
         &mut row.approver,
     ];
     for text in texts.into_iter().chain(row.detail.as_mut()) {
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        *text = printable(text);
+        if text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
             text.insert(0, '\'');
         }
     }

@@ -1,19 +1,75 @@
 //! The log: to standard error, in text or in JSON.
 
-use std::io::{IsTerminal as _, stderr};
+use std::{
+    fmt,
+    io::{IsTerminal as _, Write as _, stderr},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    filter::Targets,
+    fmt::{FmtContext, FormatEvent, FormatFields, format, format::Writer, layer},
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{LogFormat, LogLevel};
 
-/// Starts the log; `false` where it runs already.
-pub(super) fn start(level: LogLevel, format: LogFormat) -> bool {
-    let layer = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
+/// Every line is JSON: what ends the program is then said in the log.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Starts the log; `false` where it runs already. `journal` says that the journal of systemd reads it, which has a
+/// time and a priority of its own.
+pub(super) fn start(level: LogLevel, format: LogFormat, journal: bool) -> bool {
+    let layer = layer().with_writer(stderr).with_ansi(!journal && stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(targets(level));
-    match format {
-        LogFormat::Text => registry.with(layer).try_init().is_ok(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init().is_ok(),
+    match (format, journal) {
+        (LogFormat::Json, _) => {
+            IS_JSON.store(true, Ordering::Relaxed);
+            registry.with(layer.json().flatten_event(true)).try_init().is_ok()
+        }
+        (LogFormat::Text, true) => {
+            registry.with(layer.event_format(Prioritized(format::format().without_time()))).try_init().is_ok()
+        }
+        (LogFormat::Text, false) => registry.with(layer).try_init().is_ok(),
+    }
+}
+
+/// Says why the program ends, as a line of the log where that is JSON.
+pub(super) fn say_failure(told: &str) {
+    if IS_JSON.load(Ordering::Relaxed) {
+        tracing::error!(error = told, "vm-balancer cannot go on");
+    } else {
+        // Nobody may read standard error; the exit status says it too.
+        let _ = writeln!(stderr(), "vm-balancer: {told}");
+    }
+}
+
+/// Puts the priority in front of a line, as `sd-daemon(3)` has it.
+struct Prioritized<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Prioritized<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
     }
 }
 

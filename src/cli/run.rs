@@ -74,8 +74,7 @@ pub fn run(
     match ended {
         Ok(exit) => exit,
         Err(Failure { exit, told }) => {
-            // Nobody may read standard error; the status says it too.
-            let _ = writeln!(io::stderr(), "vm-balancer: {told}");
+            logging::say_failure(&told);
             exit
         }
     }
@@ -120,11 +119,11 @@ impl Setup {
     /// Judges the values, starts the log and tells what is worth a warning.
     fn config(&self, purpose: Purpose) -> Result<Config, Failure> {
         let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
-            .map_err(|problems| Failure::usage(self.refused(&problems)))?;
+            .map_err(|problems| self.refused(&problems))?;
         let mut config = loaded.config;
         config.balancer.dry_run_forced = self.dry_run_forced;
         // Where two purposes are tried one after the other, the second finds the log started.
-        if logging::start(config.log_level, config.log_format) {
+        if logging::start(config.log_level, config.log_format, self.is_in_journal()) {
             for warning in self.sources.warnings().into_iter().chain(loaded.warnings) {
                 tracing::warn!("{warning}");
             }
@@ -133,10 +132,19 @@ impl Setup {
     }
 
     /// A name that is not known often is why another one is not set.
-    fn refused(&self, problems: &Problems) -> String {
+    fn refused(&self, problems: &Problems) -> Failure {
+        // The format may be right where something else is wrong.
+        if self.sources.lookup("LOG_FORMAT").is_some_and(|format| format.trim().eq_ignore_ascii_case("json"))
+        {
+            logging::start(LogLevel::Info, LogFormat::Json, false);
+        }
         let warnings = self.sources.warnings();
         let said: Vec<_> = warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect();
-        format!("{problems}{}", said.concat())
+        Failure::usage(format!("{problems}{}", said.concat()))
+    }
+
+    fn is_in_journal(&self) -> bool {
+        self.sources.environment.contains_key("JOURNAL_STREAM")
     }
 }
 
@@ -192,7 +200,7 @@ async fn try_all(
 ) -> Result<Exit, Failure> {
     // What is worth a warning is told with the result; the log has the rest.
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Error };
-    logging::start(level, LogFormat::Text);
+    logging::start(level, LogFormat::Text, false);
     let checked = check::check(&setup.sources, clock).await;
     match args.json {
         true => print(out, check::json(&checked).map(|text| text + "\n"))?,
@@ -318,7 +326,7 @@ async fn sandbox(
 ) -> Result<Exit, Failure> {
     // The terminal shows the chat; what the log says below a warning would stand between its lines.
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Warn };
-    logging::start(level, LogFormat::Text);
+    logging::start(level, LogFormat::Text, false);
     let shutdown = stop_at_signals()?;
     super::sandbox::run(wanted.options(environment), clock, shutdown)
         .await
@@ -426,7 +434,7 @@ fn stop_at_signals() -> Result<CancellationToken, Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: nothing new is ordered");
+        tracing::debug!("stopping: nothing new is ordered");
         token.cancel();
     });
     Ok(stop)

@@ -159,6 +159,19 @@ fn the_history_is_told_to_spreadsheets() {
 }
 
 #[test]
+fn no_cell_of_the_csv_is_a_formula_or_steers_a_terminal() {
+    for name in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u{1b}[2J=1", "＝1"] {
+        let row = Row { vm_name: name.into(), detail: Some(name.into()), ..rows().remove(0) };
+        let written = history_csv(&[row]).unwrap();
+        let mut read = csv::Reader::from_reader(written.as_bytes());
+        let record = read.records().next().unwrap().unwrap();
+        let is_formula = |cell: &str| cell.trim_start().starts_with(['=', '+', '-', '@', '＝']);
+        assert!(record.iter().all(|cell| !is_formula(cell)), "{record:?}");
+        assert!(!written.trim_end().contains(|c: char| c.is_control() && c != '\n'), "{written:?}");
+    }
+}
+
+#[test]
 fn the_history_is_told_to_programs() {
     insta::assert_snapshot!(history_json(&rows()).unwrap());
 }

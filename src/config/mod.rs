@@ -149,13 +149,12 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
     ssh.interval = scheduler.interval;
     let passphrase = reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret);
     let key = |path| ssh::KeyFile { path, passphrase: passphrase.clone() };
-    ssh.private_key =
-        reader.given("SSH_PRIVATE_KEY_PATH").map(|path| key(in_home(&path, ssh_dir.as_deref())));
+    ssh.private_key = reader.path("SSH_PRIVATE_KEY_PATH").map(|path| key(in_home(&path, ssh_dir.as_deref())));
     let ssh_enabled = reader.value("SSH_ENABLED", false, values::boolean);
     balancer.policy.nodes_are_asked = ssh_enabled;
     let mut config = Config {
         vmmanager: vmmanager(reader, purpose),
-        ca_file: reader.given("VMMANAGER_CA_FILE").map(PathBuf::from),
+        ca_file: reader.path("VMMANAGER_CA_FILE").map(PathBuf::from),
         balancer,
         scheduler,
         ssh: Some(ssh).filter(|_| ssh_enabled),
@@ -288,7 +287,7 @@ const OWN_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 const KNOWN_HOSTS: &str = "known_hosts";
 
 fn ssh(reader: &mut Reader<'_>, ssh_dir: Option<&Path>, data_dir: &Path) -> ssh::Settings {
-    let known_hosts = match reader.given("SSH_KNOWN_HOSTS") {
+    let known_hosts = match reader.path("SSH_KNOWN_HOSTS") {
         Some(path) => in_home(&path, ssh_dir),
         None => ssh_dir.unwrap_or(Path::new("~/.ssh")).join(KNOWN_HOSTS),
     };

@@ -67,8 +67,38 @@ impl<'a> Reader<'a> {
 
     /// Says that what stands there will not do.
     pub(super) fn refuse(&mut self, name: &'static str, found: &str, expected: impl Into<Expected>) {
-        let found = shown(name, found);
+        let found = self.shown(name, found);
         self.problems.push(Problem { name, found, expected: expected.into() });
+    }
+
+    /// Reads the path of a file.
+    pub(super) fn path(&mut self, name: &'static str) -> Option<String> {
+        let text = self.given(name)?;
+        if !text.contains('\n') && !text.contains("-----") && text.len() <= PATH_BYTES_MAX {
+            return Some(text);
+        }
+        self.problems.push(Problem {
+            name,
+            found: Found::Hidden,
+            expected: "the path of a file, not what the file holds".into(),
+        });
+        None
+    }
+
+    /// A value as it may be shown: not where it is a secret, holds another variable's secret or looks like one.
+    fn shown(&self, name: &str, found: &str) -> Found {
+        let holds = |secret: String| secret.trim().len() >= SECRET_BYTES_MIN && found.contains(secret.trim());
+        let mut secrets = VARIABLES.iter().filter(|variable| variable.secret);
+        if found.trim().is_empty() {
+            Found::Nothing
+        } else if variables::find(name).is_none_or(|variable| variable.secret)
+            || may_hold_secret(found)
+            || secrets.any(|variable| (self.lookup)(variable.name).is_some_and(holds))
+        {
+            Found::Hidden
+        } else {
+            Found::Text(found.to_owned())
+        }
     }
 
     /// Returns the problems in the order of the table.
@@ -79,13 +109,41 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An address may carry a password before its `@`.
-fn shown(name: &str, found: &str) -> Found {
-    let secret = variables::find(name).is_none_or(|variable| variable.secret);
-    let may_hold_secret = found.contains("://") && found.contains('@');
-    match (found.trim().is_empty(), secret || may_hold_secret) {
-        (true, _) => Found::Nothing,
-        (false, true) => Found::Hidden,
-        (false, false) => Found::Text(found.to_owned()),
-    }
+/// The longest path of Linux.
+const PATH_BYTES_MAX: usize = 4096;
+
+/// A shorter secret is a part of many words.
+const SECRET_BYTES_MIN: usize = 4;
+
+/// Words of which a text that holds a secret often has one.
+const SIGNS_OF_SECRETS: [&str; 12] = [
+    "%40", "-----", "private", "passw", "pwd", "secret", "token", "bearer", "basic ", "key=", "ses6", "ssh-",
+];
+
+/// The length from which a run of letters and digits is more likely a key than a word.
+const RUN_OF_A_KEY: usize = 20;
+
+/// Tells whether a text may hold a secret: people paste a token where an id belongs, and a key where a path does.
+fn may_hold_secret(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let is_key = |run: &str| {
+        let has = |kind: fn(&char) -> bool| run.chars().any(|c| kind(&c));
+        let mixed = has(char::is_ascii_digit) && has(char::is_ascii_alphabetic)
+            || has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+        run.len() >= 2 * RUN_OF_A_KEY || (mixed && run.len() >= RUN_OF_A_KEY)
+    };
+    let mut runs = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '+'));
+    // The id of a bot and whatever is behind it.
+    let is_bot_token = text.split_once(':').is_some_and(|(bot, rest)| {
+        bot.trim().len() >= 5
+            && bot.trim().chars().all(|c| c.is_ascii_digit())
+            && rest.contains(|c: char| c.is_ascii_alphabetic())
+    });
+    // A user and a password before a host; a name of Telegram begins with it.
+    let has_user = text.trim_start_matches('@').contains('@');
+    is_bot_token
+        || has_user
+        || text.contains('\n')
+        || SIGNS_OF_SECRETS.iter().any(|sign| lower.contains(sign))
+        || runs.any(is_key)
 }

@@ -41,6 +41,47 @@ fn no_problem_shows_a_secret() {
 }
 
 #[test]
+fn whatever_looks_like_a_secret_is_not_shown() {
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5v\n-----END-----";
+    let token = "7712345678:AAF-x1Yz_s3cr3tS3cr3tS3cr3tS3cr3tabc";
+    let misplaced = [
+        ("TELEGRAM_CHAT_ID", token),
+        ("TELEGRAM_CHAT_ID", "7712345678:s3cr3t"),
+        ("TELEGRAM_ADMIN_IDS", token),
+        ("TELEGRAM_VIEWER_IDS", "1,7712345678:AAF-x1Yz_s3cr3tS3cr3tS3cr3tabc"),
+        ("VMMANAGER_HOST", "https://admin:s3cr3t@vm.example.com"),
+        ("VMMANAGER_HOST", "admin:s3cr3t@vm.example.com"),
+        ("VMMANAGER_HOST", "https://admin:s3cr3t%40vm.example.com/?q"),
+        ("VMMANAGER_HOST", "https://vm.example.com/?password=s3cr3t"),
+        ("TELEGRAM_API_URL", "https://api.telegram.org/?token=s3cr3t"),
+        ("HTTP_LISTEN", "root:s3cr3t@127.0.0.1:9464"),
+        ("SSH_HOSTS_MAPPING", r#"{"node-1": "root:s3cr3t@10.0.0.1""#),
+        ("SSH_PRIVATE_KEY_PATH", key),
+        ("VMMANAGER_CA_FILE", key),
+        ("SSH_KNOWN_HOSTS", key),
+        ("CLUSTER_IDS", "Bearer s3cr3t"),
+        ("TIMEZONE", "s3cr3tS3cr3tS3cr3tS3cr3t"),
+        ("BALANCE_INTERVAL", "hunter2s3cr3t"),
+        ("DRY_RUN", "hunter2s3cr3t"),
+    ];
+    for (name, value) in misplaced {
+        let lookup = |key: &str| match key {
+            _ if key == name => Some(value.to_owned()),
+            "VMMANAGER_HOST" => Some("https://vm.example.com".into()),
+            "VMMANAGER_USERNAME" => Some("admin".into()),
+            "VMMANAGER_PASSWORD" => Some("hunter2s3cr3t".into()),
+            "SSH_ENABLED" | "SSH_HOST" => Some("true".into()),
+            "TELEGRAM_BOT_TOKEN" => Some("12:abcd".into()),
+            _ => None,
+        };
+        let refused = Config::for_purpose(Purpose::Daemon, lookup).err();
+        let said = refused.unwrap_or_else(|| panic!("{name} took {value}")).to_string();
+        let holds = |secret: &str| said.to_lowercase().contains(secret);
+        assert!(said.contains(name) && !holds("s3cr3t") && !holds("b3blb"), "{name}: {said}");
+    }
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let loaded =
         read_as(Purpose::Daemon, &format!("{REQUIRED}TELEGRAM_BOT_TOKEN=12:deep\nSSH_PASSWORD=deep\n"));

@@ -8,13 +8,13 @@ use tracing::Instrument as _;
 use super::{Executor, watch::span_of};
 use crate::{
     eyes::{Depth, LookError},
-    model::{HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
+    model::{ApiFailure, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy},
     store::{
         Approver, Ending, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step,
         StepState, StoreError,
     },
-    vmmanager::{ApiError, No, OrderError, Ordered},
+    vmmanager::{No, OrderError, Ordered},
 };
 
 /// What carrying out a proposal met, besides what its record says.
@@ -108,7 +108,7 @@ impl Executor {
         let snapshot = match looked {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(LookError::VmManager(error))) => {
-                return Ok(Some(Sight::Failed(Trouble::VmManager(error.failure()))));
+                return Ok(Some(Sight::Failed(Trouble::VmManager(error))));
             }
             Ok(Err(LookError::Store(error))) => return Err(error),
             Err(_) => return Ok(Some(Sight::TimedOut)),
@@ -185,7 +185,13 @@ impl Executor {
         migration: &Migration,
         entry: JournalEntry,
     ) -> Result<JournalEntry, Left> {
-        tracing::info!("ordering a migration");
+        let JournalEntry { vm_name, source_name, target_name, .. } = &entry;
+        tracing::info!(
+            vm.name = vm_name,
+            source.name = source_name,
+            target.name = target_name,
+            "a migration begins"
+        );
         let may_send = || self.may_go_on(proposal.id).is_ok();
         let mut patience = self.orders.patience();
         loop {
@@ -195,9 +201,9 @@ impl Executor {
                     tracing::warn!(%error, "no answer to an order; looking for it");
                     return Ok(entry);
                 }
-                Err(OrderError::NotTaken(ApiError::Unavailable { what, .. })) => {
+                Err(OrderError::NotTaken(ApiFailure::Unavailable { what, .. })) => {
                     let Some(pause) = patience.next_pause() else {
-                        let error = ApiError::Unavailable { what, waited: patience.waited() };
+                        let error = ApiFailure::Unavailable { what, waited: patience.waited().as_secs() };
                         return Err(self.not_taken(&entry, &error)?);
                     };
                     tracing::debug!(?pause, "an order is put off by vmmanager");
@@ -219,7 +225,7 @@ impl Executor {
             Ok(entry) => entry,
             Err(error) => {
                 // It runs: it is followed by what is known in memory, and found by its history after a restart.
-                tracing::error!(error = %error.chain(), "an order cannot be recorded");
+                tracing::error!(%error, "an order cannot be recorded");
                 entry
             }
         }
@@ -249,13 +255,13 @@ impl Executor {
     }
 
     /// A no to an order is no failure, since nothing ran: it is remembered where it belongs.
-    fn not_taken(&self, entry: &JournalEntry, error: &ApiError) -> Result<Left, StoreError> {
+    fn not_taken(&self, entry: &JournalEntry, error: &ApiFailure) -> Result<Left, StoreError> {
         self.learn(entry.vm, Some(entry.target), error)?;
         self.not_ordered(entry, left_after(error))
     }
 
     /// Remembers what a no says of a VM, or of a target for it. A no to a question says nothing of the target.
-    fn learn(&self, vm: VmId, target: Option<NodeId>, error: &ApiError) -> Result<(), StoreError> {
+    fn learn(&self, vm: VmId, target: Option<NodeId>, error: &ApiFailure) -> Result<(), StoreError> {
         let now = self.watcher.ledger.clock.now();
         match error.no() {
             Some(No::Declined) => self.rules.was_declined(vm, target, now),
@@ -331,7 +337,7 @@ impl Executor {
     /// Asks VMmanager's own form, and how far the VM's history goes.
     async fn ask_vmmanager(&self, migration: &Migration) -> Result<HistoryBefore, Left> {
         let api = &self.watcher.api;
-        let unanswered = |error: ApiError| match self.learn(migration.vm, None, &error) {
+        let unanswered = |error: ApiFailure| match self.learn(migration.vm, None, &error) {
             Ok(()) => left_after(&error),
             Err(error) => Left::Store(error),
         };
@@ -385,16 +391,18 @@ impl<'a> Running<'a> {
 }
 
 /// What an answer of VMmanager's means for the step that it was asked for.
-fn left_after(error: &ApiError) -> Left {
-    let failure = error.failure();
+fn left_after(error: &ApiFailure) -> Left {
+    let failure = error.clone();
     match error {
-        ApiError::Forbidden { .. } | ApiError::Unauthorized(_) | ApiError::Settings(_) => {
-            Left::NoOrders(Ending::NotAllowed(failure))
-        }
-        ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } | ApiError::Unreadable { .. } => {
-            Left::Away(Ending::VmManager(failure))
-        }
-        ApiError::NotFound { .. } | ApiError::Refused { .. } => match error.no() {
+        ApiFailure::Forbidden { .. }
+        | ApiFailure::Credentials(_)
+        | ApiFailure::NoLogin { .. }
+        | ApiFailure::Settings(_) => Left::NoOrders(Ending::NotAllowed(failure)),
+        ApiFailure::Unavailable { .. }
+        | ApiFailure::NoAnswer { .. }
+        | ApiFailure::Unreadable { .. }
+        | ApiFailure::Other(_) => Left::Away(Ending::VmManager(failure)),
+        ApiFailure::NotFound { .. } | ApiFailure::Refused { .. } => match error.no() {
             Some(No::Busy) => Left::Drop(Ending::Busy(failure)),
             Some(No::QueueFull) => Left::NoOrders(Ending::Busy(failure)),
             Some(No::NotUnderstood) => Left::NoOrders(Ending::NotUnderstood(failure)),

@@ -121,7 +121,7 @@ impl Ledger {
     ///
     /// Says what the store said.
     pub fn drop_step(&self, id: ProposalId, step: u32, why: &Ending) -> Result<(), StoreError> {
-        tracing::info!(proposal.id = %id, step, ?why, "a step is dropped");
+        tracing::info!(proposal.id = %id, step, error = %why, "a step is dropped");
         self.drop_steps(id, why, |known| known.migration.step == step)
     }
 
@@ -216,6 +216,17 @@ fn started(entry: &JournalEntry) -> DateTime<Utc> {
 fn log_end(entry: &JournalEntry) {
     if let JournalState::Closed { outcome, detail, at, .. } = &entry.state {
         let took_ms = (at.signed_duration_since(entry.intended_at)).num_milliseconds();
-        tracing::info!(migration.id = %entry.id, vm.id = %entry.vm, ?outcome, ?detail, took_ms, "a migration has ended");
+        let JournalEntry { vm_name, source_name, target_name, .. } = entry;
+        tracing::info!(
+            migration.id = %entry.id,
+            vm.id = %entry.vm,
+            vm.name = vm_name,
+            source.name = source_name,
+            target.name = target_name,
+            ?outcome,
+            error = detail.as_ref().map(tracing::field::display),
+            took_ms,
+            "a migration has ended"
+        );
     }
 }

@@ -10,10 +10,10 @@ use tracing::Instrument as _;
 
 use super::{Ledger, Settings};
 use crate::{
-    model::Whereabouts,
+    model::{ApiFailure, Whereabouts},
     rules::Rules,
     store::{Ending, JournalEntry, JournalState, Outcome, StoreError},
-    vmmanager::{ApiError, Found, Order, TaskState, VmManagerApi},
+    vmmanager::{Found, Order, TaskState, VmManagerApi},
 };
 
 /// Follows migrations. Cannot order anything.
@@ -125,13 +125,13 @@ impl Watcher {
     }
 
     /// Asks how far a migration is, and remembers its task's number. If that cannot be written, it is found again.
-    async fn look_at(&self, entry: &mut JournalEntry) -> Result<TaskState, ApiError> {
+    async fn look_at(&self, entry: &mut JournalEntry) -> Result<TaskState, ApiFailure> {
         let progress = self.api.progress(&order_of(entry)).await?;
         if progress.task_id.is_some() && progress.task_id != entry.task_numbers().1 {
             match self.ledger.ordered(entry.id, None, progress.task_id) {
                 Ok(known) => *entry = known,
                 Err(error) => {
-                    tracing::warn!(error = %error.chain(), "the number of a task cannot be recorded");
+                    tracing::warn!(%error, "the number of a task cannot be recorded");
                 }
             }
         }
@@ -177,7 +177,7 @@ impl Watcher {
                 Ok(written) => return Some(written),
                 Err(error) if !reported => {
                     reported = true;
-                    tracing::error!(error = %error.chain(), "the journal cannot be written; will retry");
+                    tracing::error!(%error, "the journal cannot be written; will retry");
                 }
                 Err(_) => {}
             }
@@ -192,7 +192,7 @@ impl Watcher {
 
     fn log_trouble(&self, done: Result<(), StoreError>) {
         if let Err(error) = done {
-            tracing::error!(error = %error.chain(), "the store cannot be written");
+            tracing::error!(%error, "the store cannot be written");
         }
     }
 

@@ -26,4 +26,7 @@ pub use snapshot::{
 };
 pub use state::{NodeState, VmState};
 pub use traces::{HistoryBefore, TaskFailure, Whereabouts};
-pub use trouble::{ApiFailure, StoreFailure, Trouble};
+pub use trouble::{
+    AnswerFlaw, ApiFailure, ApiSettingsFlaw, Body, BodyKind, Damage, DiskFailure, ExportFlaw, LoginRefusal,
+    Said, Silence, StoreFailure, Trouble,
+};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Quote, VmId};
+use super::{MigrationId, ProposalId, Quote, VmId};
 
 /// Why something could not be done at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,48 +14,153 @@ pub enum Trouble {
     Planning(Quote),
 }
 
-/// Why a request to VMmanager gave nothing. `what` is the method and the path of the request.
+/// Why a request to VMmanager gave nothing. `what` is the method and the path of the request. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiFailure {
     /// The settings of the client cannot be used.
-    Settings(Quote),
-    /// The user, password or token is not taken.
-    Credentials(Quote),
-    /// The user may not do this.
-    Forbidden {
-        what: String,
-        said: Quote,
-    },
+    Settings(ApiSettingsFlaw),
+    /// The user, password or token is not taken: a person must change the configuration.
+    Credentials(LoginRefusal),
+    /// There is no function to log in with.
+    NoLogin { what: String },
+    /// The user may not do this: a person must change the rights in VMmanager.
+    Forbidden { what: String, said: Said },
     /// VMmanager put the request off for this many seconds and did not take it.
-    Unavailable {
-        what: String,
-        waited: u64,
-    },
-    /// Silence, or the words of a gateway.
-    NoAnswer {
-        what: String,
-        said: Quote,
-    },
+    Unavailable { what: String, waited: u64 },
+    /// Silence, or the words of a gateway. It may succeed later.
+    NoAnswer { what: String, said: Silence },
     /// There is no such function or object.
     NotFound {
         what: String,
-        said: Quote,
-    },
-    Refused {
-        what: String,
-        said: Quote,
-        status: u16,
+        said: Said,
+        #[serde(default)]
         code: Option<i64>,
     },
+    /// A final no.
+    Refused { what: String, said: Said, status: u16, code: Option<i64> },
     /// An answer of an unknown shape.
-    Unreadable {
-        what: String,
-        said: Quote,
-    },
+    Unreadable { what: String, said: AnswerFlaw },
     /// Text that an older version recorded.
     #[serde(untagged)]
     Other(Quote),
+}
+
+impl std::error::Error for ApiFailure {}
+
+/// Why the client of VMmanager cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiSettingsFlaw {
+    /// The address holds a user or a password.
+    UserInAddress,
+    /// The HTTP library refuses.
+    Client(Quote),
+    /// The file of the private authority holds no certificate.
+    NoCertificate,
+    /// The file of the private authority cannot be read as PEM.
+    Authority(Quote),
+    /// Text that an older version recorded.
+    #[serde(untagged)]
+    Other(Quote),
+}
+
+/// Why nobody is logged in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginRefusal {
+    /// The account needs a further step.
+    NotConfirmed,
+    /// A success without a token.
+    NoToken,
+    /// Refused before, and not tried again for this many seconds.
+    Rests { because: Box<LoginRefusal>, seconds: u64 },
+    /// VMmanager's answer.
+    #[serde(untagged)]
+    Said(Said),
+}
+
+/// What an answer gave as its reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// Numbers alone.
+    Numbers { status: u16, code: Option<i64> },
+    /// Something that is no answer of VMmanager's.
+    Foreign { status: u16, body: Body },
+    /// Its own words. An older version put more into them.
+    #[serde(untagged)]
+    Words(Quote),
+}
+
+/// How a request got no answer of VMmanager's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Silence {
+    /// Nothing came in time.
+    TimedOut(Quote),
+    /// There was no connection, or it broke.
+    Lost(Quote),
+    /// A status of a gateway, or of a server that stumbled.
+    Status { status: u16, said: Said },
+    /// Text that an older version recorded.
+    #[serde(untagged)]
+    Other(Quote),
+}
+
+/// Why an answer cannot be read. Tells its shape and not what it holds, which may be a client's data.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerFlaw {
+    /// It ends too early.
+    CutOff { line: usize, column: usize, body: Body },
+    /// It is no JSON.
+    NotJson { line: usize, column: usize, body: Body },
+    /// It is JSON of another shape.
+    OddShape { line: usize, column: usize, body: Body },
+    /// It is longer than this many bytes.
+    TooLong { bytes_max: usize },
+    /// The VM's row does not name its node.
+    VmWithoutNode { vm: VmId },
+    /// Reading it panicked.
+    Panicked(Quote),
+    /// Text that an older version recorded.
+    #[serde(untagged)]
+    Other(Quote),
+}
+
+/// The outside of an answer: enough to see whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Body {
+    pub kind: BodyKind,
+    pub bytes: usize,
+}
+
+/// What an answer looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyKind {
+    Empty,
+    Object,
+    List,
+    /// HTML or XML.
+    Page,
+    Text,
+}
+
+impl Body {
+    /// Describes an answer.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        let kind = match body.trim_ascii_start().first() {
+            None => BodyKind::Empty,
+            Some(b'{') => BodyKind::Object,
+            Some(b'[') => BodyKind::List,
+            Some(b'<') => BodyKind::Page,
+            Some(_) => BodyKind::Text,
+        };
+        Self { kind, bytes: body.len() }
+    }
 }
 
 /// Why the store could not do something.
@@ -65,16 +170,79 @@ pub enum StoreFailure {
     /// Another process has it open.
     Locked { path: String },
     /// Its files are damaged.
-    Damaged(Quote),
+    Damaged(Damage),
     /// A newer version of this program wrote it.
     Newer { found: u32, known: u32 },
     /// A full disk, missing rights and the like.
-    Disk(Quote),
+    Disk(DiskFailure),
     /// The VM has an open migration in the journal.
     InFlight { vm: VmId },
-    /// Anything else, and text that an older version recorded.
+    /// It is closed after an earlier failure, until it can be opened again.
+    Closed(Box<StoreFailure>),
+    /// It is being opened again.
+    Opening,
+    /// The export cannot be used.
+    Export(ExportFlaw),
+    /// A record cannot be written as JSON.
+    Unwritable(Quote),
+    /// There is no such entry in the journal.
+    NoSuchEntry(MigrationId),
+    /// The entry of the journal has ended.
+    EntryEnded(MigrationId),
+    /// There is no such proposal.
+    NoSuchProposal(ProposalId),
+    /// Text that an older version recorded.
     #[serde(untagged)]
     Other(Quote),
+}
+
+/// How the store's files are damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    /// It is empty, and there was one before.
+    Emptied,
+    /// There is nothing to read.
+    Missing,
+    /// It has fewer writes than are known.
+    EndLost { has: u64, of: u64 },
+    /// An ordered migration is not in the journal.
+    EntryLost { entry: MigrationId, vm: VmId },
+    /// A record cannot be read.
+    Record { tree: String, key: String, said: Quote },
+    /// sled or the operating system found it.
+    Files(Quote),
+    /// sled panicked.
+    Panicked(Quote),
+    /// Text that an older version recorded.
+    #[serde(untagged)]
+    Other(Quote),
+}
+
+/// What the disk refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskFailure {
+    /// A file or a folder cannot be used.
+    File { path: String, said: Quote },
+    /// The store's own files cannot be used.
+    Files(Quote),
+    /// Text that an older version recorded.
+    #[serde(untagged)]
+    Other(Quote),
+}
+
+/// Why an export cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFlaw {
+    CutOff,
+    /// It has another number of records than it says.
+    Count {
+        has: u64,
+        of: u64,
+    },
+    Unreadable(Quote),
 }
 
 #[cfg(test)]
@@ -87,9 +255,48 @@ mod tests {
         let written = serde_json::to_string(&failure).unwrap();
         assert_eq!(written, r#"{"unavailable":{"what":"GET /vm/v3/host","waited":3}}"#);
         assert_eq!(serde_json::from_str::<ApiFailure>(&written).unwrap(), failure);
+        let rests = LoginRefusal::Rests { because: Box::new(LoginRefusal::NoToken), seconds: 30 };
+        let body = Body::of(b" <html>");
+        let failures = [
+            ApiFailure::Credentials(rests),
+            ApiFailure::Credentials(LoginRefusal::Said(Said::Foreign { status: 401, body })),
+            ApiFailure::Unreadable {
+                what: "GET /".into(),
+                said: AnswerFlaw::NotJson { line: 1, column: 1, body },
+            },
+        ];
+        for failure in failures {
+            let written = serde_json::to_string(&failure).unwrap();
+            assert_eq!(serde_json::from_str::<ApiFailure>(&written).unwrap(), failure, "{written}");
+        }
         let old = r#""no answer from vmmanager to GET /vm/v3/host: timed out""#;
         let said = Quote::of("no answer from vmmanager to GET /vm/v3/host: timed out");
         assert_eq!(serde_json::from_str::<ApiFailure>(old).unwrap(), ApiFailure::Other(said));
+        let settings = r#"{"settings":"the address must not hold a user or a password"}"#;
+        let said = "the address must not hold a user or a password".into();
+        let settings = serde_json::from_str::<ApiFailure>(settings).unwrap();
+        assert_eq!(settings, ApiFailure::Settings(ApiSettingsFlaw::Other(said)));
+        let login = serde_json::from_str::<ApiFailure>(r#"{"credentials":"wrong password"}"#).unwrap();
+        let said = || Said::Words("wrong password".into());
+        assert_eq!(login, ApiFailure::Credentials(LoginRefusal::Said(said())));
+        let silent = r#"{"no_answer":{"what":"GET /","said":"timed out"}}"#;
+        let silent = serde_json::from_str::<ApiFailure>(silent).unwrap();
+        assert_eq!(
+            silent,
+            ApiFailure::NoAnswer { what: "GET /".into(), said: Silence::Other("timed out".into()) }
+        );
+        let odd = r#"{"unreadable":{"what":"GET /","said":"it is not JSON"}}"#;
+        let odd = serde_json::from_str::<ApiFailure>(odd).unwrap();
+        let said = AnswerFlaw::Other("it is not JSON".into());
+        assert_eq!(odd, ApiFailure::Unreadable { what: "GET /".into(), said });
+        let missing = r#"{"not_found":{"what":"GET /","said":"no such host"}}"#;
+        let missing = serde_json::from_str::<ApiFailure>(missing).unwrap();
+        let said = Said::Words("no such host".into());
+        assert_eq!(missing, ApiFailure::NotFound { what: "GET /".into(), said, code: None });
+        for old in [r#"{"damaged":"it is cut off"}"#, r#"{"disk":"no space left"}"#] {
+            let read = serde_json::from_str::<StoreFailure>(old).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), old);
+        }
         let old = serde_json::from_str::<StoreFailure>(r#""failed to write /data: no space left""#).unwrap();
         assert_eq!(old, StoreFailure::Other("failed to write /data: no space left".into()));
     }

@@ -134,7 +134,10 @@ impl Core {
         if self.balancer.dry_run()? {
             return Err(Refused::DryRun);
         }
-        self.proposals.approve(id, by)
+        let approved = self.proposals.approve(id, by)?;
+        // The store counts and audits it at once.
+        note_decision(by, "approve", &format!("proposal {id}"));
+        Ok(approved)
     }
 
     fn reject(&self, id: ProposalId, by: &Person) -> Result<(), Refused> {
@@ -178,15 +181,20 @@ impl Core {
     }
 
     fn audit(&self, by: &Person, what: &str, detail: String) {
+        note_decision(by, what, &detail);
         let entry = AuditEntry::new(self.now(), Some(by.clone()), what, detail);
         if let Err(error) = self.balancer.parts().store.audit(&entry) {
-            tracing::error!(error = %error.chain(), "the audit cannot be written");
+            tracing::error!(%error, "the audit cannot be written");
         }
     }
 
     fn now(&self) -> DateTime<Utc> {
         self.balancer.parts().clock.now()
     }
+}
+
+fn note_decision(by: &Person, decision: &str, subject: &str) {
+    tracing::info!(person.id = by.id, decision, subject, "a person decided");
 }
 
 /// Finds the cluster that a person means; the only one where none is named.

@@ -216,7 +216,7 @@ fn report(done: &Result<Done, CycleError>, took: Duration) {
             );
         }
         Err(error) => {
-            tracing::warn!(%error, cause = ?error.trouble(), took_ms, "a cycle could not be done");
+            tracing::warn!(%error, took_ms, "a cycle could not be done");
         }
     }
 }

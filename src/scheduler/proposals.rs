@@ -167,7 +167,7 @@ impl Proposals {
                     self.notify(id);
                 }
             }
-            Err(error) => tracing::error!(error = %error.chain(), "proposals cannot be looked at"),
+            Err(error) => tracing::error!(%error, "proposals cannot be looked at"),
         }
     }
 

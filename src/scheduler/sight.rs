@@ -60,7 +60,7 @@ impl Sight {
         let looked = self.balancer.look_asking(asked).await;
         match &looked {
             Ok(picture) => self.note_picture(picture),
-            Err(CycleError::Look(LookError::VmManager(error))) => self.note_away(error.failure()),
+            Err(CycleError::Look(LookError::VmManager(error))) => self.note_away(error.clone()),
             Err(_) => {}
         }
         looked
@@ -82,7 +82,7 @@ impl Sight {
             seen.away.take()
         };
         let Some(Away { since, .. }) = away else { return };
-        tracing::info!("VMmanager answers again");
+        tracing::warn!("VMmanager answers again");
         self.alert(|until| Alert::VmManagerBack { since, until });
     }
 
@@ -97,7 +97,7 @@ impl Sight {
                 return;
             }
         }
-        tracing::warn!(error = ?why, "VMmanager cannot be used");
+        tracing::warn!(error = %why, "VMmanager cannot be used");
         self.alert(|since| Alert::VmManagerAway { since, why });
     }
 

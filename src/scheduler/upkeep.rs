@@ -38,11 +38,11 @@ impl Upkeep {
         let was_troubled = self.is_troubled.swap(flushed.is_err(), Ordering::Relaxed);
         match flushed {
             Err(error) if !was_troubled => {
-                tracing::error!(error = %error.chain(), "the store cannot be written; nothing is ordered until it can");
+                tracing::error!(%error, "the store cannot be written; nothing is ordered until it can");
                 let (since, why) = (self.parts().clock.now(), error.failure());
                 self.alert(Alert::StoreTrouble { since, why });
             }
-            Ok(()) if was_troubled => tracing::info!("the store can be written again"),
+            Ok(()) if was_troubled => tracing::warn!("the store can be written again"),
             _ => {}
         }
     }
@@ -78,7 +78,7 @@ impl Upkeep {
     /// Puts everything on disk before the end.
     pub(super) fn flush(&self) {
         if let Err(error) = self.parts().store.flush() {
-            tracing::error!(error = %error.chain(), "the store cannot be flushed");
+            tracing::error!(%error, "the store cannot be flushed");
         }
     }
 

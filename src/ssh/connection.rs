@@ -3,22 +3,24 @@
 //! Knows nothing of readings.
 
 use std::{
+    borrow::Cow,
     future::Future,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use russh::{
-    Channel, ChannelMsg, ChannelOpenFailure, client,
+    Channel, ChannelMsg, ChannelOpenFailure, client, kex,
     keys::{PrivateKey, PublicKey, PublicKeyOrCertificate},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
@@ -36,6 +38,32 @@ const KEEPALIVES_MAX: usize = 3;
 ///
 /// A node with a thousand VMs answers with about 500 KiB; what is longer is no reading.
 pub(super) const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
+
+/// Elliptic curves first: they cost a millisecond of CPU. A large fixed group costs tens of them, and a group that the
+/// server chooses (group exchange) up to seconds, and a round has hundreds of nodes.
+const KEY_EXCHANGES: [kex::Name; 13] = [
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::DH_G14_SHA256,
+    kex::DH_G16_SHA512,
+    kex::DH_G18_SHA512,
+    kex::DH_GEX_SHA256,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+];
+
+/// How many handshakes of all monitors may compute at the same time, so that a round of hundreds of nodes leaves CPU
+/// to the chat.
+static HANDSHAKES: Semaphore = Semaphore::const_new(16);
+
+/// A handshake gives its place up after this long: what it then waits for is the node, and a silent one must not
+/// delay the others.
+const HANDSHAKE_PLACE_MAX: Duration = Duration::from_millis(250);
 
 /// An open, authenticated connection. Dropping it ends it, whatever is going on.
 pub(super) struct Connection {
@@ -113,7 +141,7 @@ impl Connection {
         let stream = Cuttable { stream, cut: Box::pin(token.cancelled_owned()) };
         let gate = Gate { target: target.clone(), trust: Arc::clone(trust), seen: seen.clone() };
         let handshake = client::connect_stream(Arc::new(config(target, settings, trust)), stream, gate);
-        let mut handle = match deadline.bound(Phase::Handshake, handshake).await? {
+        let mut handle = match deadline.bound(Phase::Handshake, in_turn(handshake)).await? {
             Ok(handle) => handle,
             Err(error) => return Err(handshake_failure(target, seen, &error)),
         };
@@ -250,8 +278,22 @@ fn config(target: &Target, settings: &Settings, trust: &Trust) -> client::Config
         keepalive_max: KEEPALIVES_MAX,
         ..client::Config::default()
     };
+    config.preferred.kex = Cow::Borrowed(&KEY_EXCHANGES);
     config.preferred.key = trust.preferred(target, &config.preferred.key).into();
     config
+}
+
+/// Carries a handshake out when there is a place for it.
+async fn in_turn<T>(handshake: impl Future<Output = T>) -> T {
+    let place = HANDSHAKES.acquire().await;
+    let mut handshake = pin!(handshake);
+    match timeout(HANDSHAKE_PLACE_MAX, &mut handshake).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(place);
+            handshake.await
+        }
+    }
 }
 
 fn handshake_failure(target: &Target, seen: &Seen, error: &russh::Error) -> SshFailure {
@@ -343,5 +385,30 @@ impl AsyncWrite for Cuttable {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elliptic_curves_come_before_groups_and_group_exchange_is_last() {
+        let place = |name: kex::Name| KEY_EXCHANGES.iter().position(|known| *known == name).unwrap();
+        let curves = [kex::CURVE25519, kex::ECDH_SHA2_NISTP256, kex::ECDH_SHA2_NISTP521].map(place);
+        let groups = [kex::DH_G14_SHA256, kex::DH_G16_SHA512, kex::DH_G18_SHA512].map(place);
+        assert!(curves.iter().max() < groups.iter().min());
+        assert!(groups.iter().all(|group| *group < place(kex::DH_GEX_SHA256)));
+    }
+
+    #[tokio::test]
+    async fn handshakes_take_turns_and_silent_nodes_delay_the_others_for_a_moment_only() {
+        let began = Instant::now();
+        let silent: Vec<_> = (0..16).map(|_| tokio::spawn(in_turn(std::future::pending::<()>()))).collect();
+        tokio::task::yield_now().await;
+        in_turn(async {}).await;
+        let waited = began.elapsed();
+        assert!(waited >= HANDSHAKE_PLACE_MAX && waited < 40 * HANDSHAKE_PLACE_MAX, "{waited:?}");
+        silent.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }

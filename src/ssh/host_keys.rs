@@ -351,7 +351,7 @@ impl Learner {
             let path = self.path.display();
             return Err(failed(format!("the new key of {target} cannot be kept in {path}: {error}")));
         }
-        tracing::info!(host = %target, key = fingerprint(key), "host key learned");
+        tracing::warn!(host = %target, key = fingerprint(key), "host key learned");
         Ok(())
     }
 

@@ -25,7 +25,7 @@ impl Store {
     /// Where the store cannot be written, listeners get it all the same.
     pub fn alert(&self, events: &Events, now: DateTime<Utc>, alert: Alert) {
         if let Err(error) = self.keep_alert(&KeptAlert { at: now, alert: alert.clone() }) {
-            tracing::warn!(error = %error.chain(), "an alert cannot be kept; it is only said");
+            tracing::warn!(%error, "an alert cannot be kept; it is only said");
         }
         events.say(Event::Alert(alert));
     }

@@ -4,83 +4,95 @@ use std::{io, path::PathBuf};
 
 use crate::{
     causes,
-    model::{MigrationId, ProposalId, StoreFailure, VmId},
+    model::{Damage, DiskFailure, ExportFlaw, MigrationId, ProposalId, StoreFailure, VmId},
 };
 
-/// Why the store could not do something.
-#[derive(Debug, thiserror::Error)]
+/// Why the store could not do something. Worded as its [`StoreFailure`].
+#[derive(Debug)]
 pub enum StoreError {
     /// Another process holds it.
-    #[error("another instance is using {}", .path.display())]
-    Locked { path: PathBuf },
-    /// It cannot be read any more.
-    #[error("the store in {} is damaged: {why}", .path.display())]
-    Corrupt { path: PathBuf, why: String },
-    #[error(
-        "the store was written by a newer vm-balancer (schema {found}, this one reads up to {known}); use that one"
-    )]
-    NewerSchema { found: u32, known: u32 },
-    /// A full disk, missing rights and the like.
-    #[error("failed to {doing} {}", .path.display())]
-    Io {
-        doing: &'static str,
+    Locked {
         path: PathBuf,
-        #[source]
+    },
+    /// It cannot be read any more.
+    Corrupt(Damage),
+    /// A newer program wrote it.
+    NewerSchema {
+        found: u32,
+        known: u32,
+    },
+    /// A full disk, missing rights and the like.
+    Io {
+        path: PathBuf,
         source: io::Error,
     },
     /// An earlier error closed it; it is opened again when the disk allows.
-    #[error("the store in {} is closed after an error: {why}", .path.display())]
-    Unusable { path: PathBuf, why: String },
-    #[error("failed to use the store's files")]
-    Sled(#[source] sled::Error),
+    Unusable(StoreFailure),
+    Sled(sled::Error),
     /// sled gave up in the middle of something.
-    #[error("the store broke: {0}")]
     Broken(String),
-    #[error("record {key} of {tree} cannot be read")]
     Record {
         tree: &'static str,
         key: String,
-        #[source]
         source: serde_json::Error,
     },
-    #[error("a record for {tree} cannot be written as JSON")]
+    /// A record for `tree` cannot be written as JSON.
     Unwritable {
         tree: &'static str,
-        #[source]
         source: serde_json::Error,
     },
-    #[error("the export {} cannot be used: {why}", .path.display())]
-    Export { path: PathBuf, why: String },
+    /// An export is of no use.
+    Export(ExportFlaw),
     /// A VM has at most one open migration.
-    #[error("vm {vm} has an open migration already, entry {entry}")]
-    InFlight { vm: VmId, entry: MigrationId },
-    #[error("there is no entry {0} in the journal")]
+    InFlight {
+        vm: VmId,
+        entry: MigrationId,
+    },
     NoSuchEntry(MigrationId),
     /// What has ended is history and is not written over.
-    #[error("entry {0} of the journal is closed already")]
     Closed(MigrationId),
-    #[error("there is no proposal {0}")]
     NoSuchProposal(ProposalId),
 }
 
-impl StoreError {
-    /// Tells the whole chain in one line, for a chat or a log.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        causes::chain(self)
-    }
+impl std::error::Error for StoreError {}
 
+impl StoreError {
     /// Returns the failure as data, with the words of the operating system and of sled as quotations.
     #[must_use]
     pub fn failure(&self) -> StoreFailure {
-        let said = || self.chain().into();
         match self {
             Self::Locked { path } => StoreFailure::Locked { path: path.display().to_string() },
             Self::NewerSchema { found, known } => StoreFailure::Newer { found: *found, known: *known },
+            Self::Corrupt(damage) => StoreFailure::Damaged(damage.clone()),
+            Self::Broken(said) => StoreFailure::Damaged(Damage::Panicked(said.as_str().into())),
+            Self::Record { tree, key, source } => StoreFailure::Damaged(Damage::Record {
+                tree: (*tree).to_owned(),
+                key: key.clone(),
+                said: source.to_string().into(),
+            }),
+            Self::Sled(error) => match causes::chain(error).into() {
+                said if self.is_damage() => StoreFailure::Damaged(Damage::Files(said)),
+                said => StoreFailure::Disk(DiskFailure::Files(said)),
+            },
+            Self::Io { path, source } => StoreFailure::Disk(DiskFailure::File {
+                path: path.display().to_string(),
+                said: causes::chain(source).into(),
+            }),
+            Self::Unusable(earlier) => StoreFailure::Closed(Box::new(earlier.clone())),
+            Self::Unwritable { tree, source } => StoreFailure::Unwritable(format!("{tree}: {source}").into()),
+            Self::Export(flaw) => StoreFailure::Export(flaw.clone()),
             Self::InFlight { vm, entry: _ } => StoreFailure::InFlight { vm: *vm },
-            other if other.is_damage() => StoreFailure::Damaged(said()),
-            Self::Io { .. } | Self::Unusable { .. } | Self::Sled(_) => StoreFailure::Disk(said()),
-            _ => StoreFailure::Other(said()),
+            Self::NoSuchEntry(entry) => StoreFailure::NoSuchEntry(*entry),
+            Self::Closed(entry) => StoreFailure::EntryEnded(*entry),
+            Self::NoSuchProposal(proposal) => StoreFailure::NoSuchProposal(*proposal),
+        }
+    }
+
+    /// Returns how the files are damaged, if they are.
+    pub(super) fn damage(&self) -> Option<Damage> {
+        match self.failure() {
+            StoreFailure::Damaged(damage) => Some(damage),
+            _ => None,
         }
     }
 
@@ -88,7 +100,7 @@ impl StoreError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Corrupt { .. } | Self::Broken(_) | Self::Record { .. } => true,
+            Self::Corrupt(_) | Self::Broken(_) | Self::Record { .. } => true,
             Self::Sled(error) => match error {
                 sled::Error::Corruption { .. }
                 | sled::Error::ReportableBug(_)
@@ -102,9 +114,9 @@ impl StoreError {
             Self::Locked { .. }
             | Self::NewerSchema { .. }
             | Self::Io { .. }
-            | Self::Unusable { .. }
+            | Self::Unusable(_)
             | Self::Unwritable { .. }
-            | Self::Export { .. }
+            | Self::Export(_)
             | Self::InFlight { .. }
             | Self::NoSuchEntry(_)
             | Self::Closed(_)
@@ -114,11 +126,11 @@ impl StoreError {
 
     /// Tells whether the files could not be used, whatever was wanted of them.
     pub(super) fn is_of_the_files(&self) -> bool {
-        self.is_damage() || matches!(self, Self::Sled(_) | Self::Io { .. } | Self::Unusable { .. })
+        self.is_damage() || matches!(self, Self::Sled(_) | Self::Io { .. } | Self::Unusable(_))
     }
 
-    pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { doing, path, source }
+        move |source| Self::Io { path, source }
     }
 }

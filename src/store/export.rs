@@ -18,6 +18,7 @@ use super::{
     kept::{UPDATES_KEPT, row},
     shelf::guarded,
 };
+use crate::model::ExportFlaw;
 
 /// The export's name in `DATA_DIR`.
 pub(super) const NAME: &str = "export.jsonl";
@@ -73,7 +74,7 @@ impl Store {
         let store = self.clone();
         match tokio::task::spawn_blocking(move || store.export(now)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error = %error.chain(), "the store cannot be exported"),
+            Ok(Err(error)) => tracing::error!(%error, "the store cannot be exported"),
             Err(error) => tracing::error!(%error, "the export panicked"),
         }
     }
@@ -114,23 +115,25 @@ impl Store {
     /// Puts the rows of an export into this store, which is empty; returns when it was made.
     /// The schema is left out: only a finished restore has one.
     pub(super) fn import(&self, path: &Path) -> Result<DateTime<Utc>, StoreError> {
-        let bad = |why: String| StoreError::Export { path: path.to_owned(), why };
-        let file = File::open(path).map_err(StoreError::io("read", path))?;
+        let odd = |said: String| StoreError::Export(ExportFlaw::Unreadable(said.into()));
+        let cut_off = || StoreError::Export(ExportFlaw::CutOff);
+        let file = File::open(path).map_err(StoreError::io(path))?;
         let lines: io::Result<Vec<String>> = io::BufReader::new(file).lines().collect();
-        let lines = lines.map_err(StoreError::io("read", path))?;
-        let [first, rows @ .., last] = lines.as_slice() else { return Err(bad("it is cut off".into())) };
-        let header: Header = serde_json::from_str(first).map_err(|error| bad(error.to_string()))?;
+        let lines = lines.map_err(StoreError::io(path))?;
+        let [first, rows @ .., last] = lines.as_slice() else { return Err(cut_off()) };
+        let header: Header = serde_json::from_str(first).map_err(|error| odd(error.to_string()))?;
         if header.v > SCHEMA_VERSION {
             return Err(StoreError::NewerSchema { found: header.v, known: SCHEMA_VERSION });
         }
-        let end: End = serde_json::from_str(last).map_err(|_| bad("it is cut off".into()))?;
-        if end.lines != rows.len() as u64 {
-            return Err(bad(format!("it has {} records and says {}", rows.len(), end.lines)));
+        let end: End = serde_json::from_str(last).map_err(|_| cut_off())?;
+        let has = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        if end.lines != has {
+            return Err(StoreError::Export(ExportFlaw::Count { has, of: end.lines }));
         }
         let files = self.files()?;
         for text in rows {
-            let line: Line = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-            let key = unhex(&line.key).ok_or_else(|| bad(format!("{} is not a key", line.key)))?;
+            let line: Line = serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
+            let key = unhex(&line.key).ok_or_else(|| odd(line.key.clone()))?;
             let is_schema = line.tree == "meta" && key == row::SCHEMA.to_be_bytes();
             let tree = files.trees().into_iter().find(|(name, _)| *name == line.tree && !is_schema);
             let Some((_, tree)) = tree else { continue };
@@ -179,7 +182,7 @@ fn write_line(file: &mut impl io::Write, line: &impl Serialize) -> Result<(), St
     let mut text =
         serde_json::to_vec(line).map_err(|source| StoreError::Unwritable { tree: "export", source })?;
     text.push(b'\n');
-    file.write_all(&text).map_err(StoreError::io("write", NAME))
+    file.write_all(&text).map_err(StoreError::io(NAME))
 }
 
 fn hex(key: &[u8]) -> String {

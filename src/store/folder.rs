@@ -98,13 +98,13 @@ pub(super) fn lock(folder: &Path) -> Result<Option<File>, StoreError> {
     let file = match File::options().read(true).write(true).open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io("open", path)(error)),
+        Err(error) => return Err(StoreError::io(path)(error)),
     };
     for _ in 1..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path)(error)),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(path)(error)),
         }
     }
     Err(StoreError::Locked { path: folder.to_owned() })
@@ -127,14 +127,14 @@ pub(super) fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
 }
 
 fn remove(dir: &Path, is_left: impl Fn(&str) -> bool) -> Result<(), StoreError> {
-    for entry in fs::read_dir(dir).map_err(StoreError::io("read", dir))?.filter_map(Result::ok) {
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir))?.filter_map(Result::ok) {
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if !is_file || !is_left(&entry.file_name().to_string_lossy()) {
             continue;
         }
         let path = entry.path();
-        tracing::info!(path = %path.display(), "removing a file that was never finished");
-        fs::remove_file(&path).map_err(StoreError::io("remove", path))?;
+        tracing::debug!(path = %path.display(), "removing a file that was never finished");
+        fs::remove_file(&path).map_err(StoreError::io(path))?;
     }
     Ok(())
 }
@@ -152,12 +152,12 @@ pub(super) fn replace(
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         beside.persist(path).map(|_| ()).map_err(|error| error.error)
     });
-    written.map_err(StoreError::io("write", path))
+    written.map_err(StoreError::io(path))
 }
 
 /// Puts the names in a folder on disk: a file that was renamed has its new name for certain only then.
 pub(super) fn sync(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io("write", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io(folder))
 }
 
 /// Makes sure that a record could be written.
@@ -166,7 +166,7 @@ pub(super) fn try_to_write(dir: &Path) -> Result<(), StoreError> {
         trial.write_all(&[b'?'; TRIAL_BYTES])?;
         trial.as_file().sync_all()
     });
-    written.map_err(StoreError::io("write in", dir))
+    written.map_err(StoreError::io(dir))
 }
 
 /// Copies sled's folder into memory.

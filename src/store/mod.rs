@@ -52,6 +52,8 @@ pub use records::{
 };
 use shelf::{Shelf, guarded};
 
+use crate::model::StoreFailure;
+
 /// The version of the records that this program writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -64,8 +66,8 @@ pub struct Store {
 struct Shared {
     /// `DATA_DIR`: sled, the export and the list of open migrations are inside.
     dir: PathBuf,
-    /// The error's text while sled, after an error, cannot be opened again.
-    files: RwLock<Result<Arc<Files>, String>>,
+    /// The failure while sled, after an error, cannot be opened again.
+    files: RwLock<Result<Arc<Files>, StoreFailure>>,
     /// Held over each read-change-write, so that two changes never start from the same record.
     writer: Mutex<()>,
     /// A write failed, and none has been tried since that did not.
@@ -120,7 +122,7 @@ impl Store {
         let flushed = self.files().and_then(|files| files.flush());
         match flushed {
             Err(error) => {
-                tracing::debug!(error = %error.chain(), "the store's files are opened anew");
+                tracing::debug!(%error, "the store's files are opened anew");
                 self.open_again()
             }
             Ok(()) => Ok(()),
@@ -131,12 +133,12 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn close_for_test(&self) {
         let mut files = self.shared.files.write().unwrap_or_else(PoisonError::into_inner);
-        *files = Err("a test wanted to see this".into());
+        *files = Err(StoreFailure::Other("a test wanted to see this".into()));
     }
 
     fn files(&self) -> Result<Arc<Files>, StoreError> {
         let files = self.shared.files.read().unwrap_or_else(PoisonError::into_inner);
-        files.clone().map_err(|why| StoreError::Unusable { path: self.shared.dir.clone(), why })
+        files.clone().map_err(StoreError::Unusable)
     }
 
     /// Puts a write that decides something on disk: sled counts it behind what was written, within the same flush,
@@ -161,7 +163,7 @@ impl Store {
         let noted = self.note(seq, sidecar::Lasting::OneOfTwo);
         let had_trouble = self.shared.mirror_trouble.swap(noted.is_err(), Ordering::Relaxed);
         if let (Err(error), false) = (noted, had_trouble) {
-            tracing::warn!(error = %error.chain(), "how far the store is cannot be noted beside it");
+            tracing::warn!(%error, "how far the store is cannot be noted beside it");
         }
     }
 

@@ -25,7 +25,10 @@ use super::{
     shelf::{guarded, panic_text},
     sidecar::{self, Sidecar},
 };
-use crate::event::KnownSwitches;
+use crate::{
+    event::KnownSwitches,
+    model::{Damage, StoreFailure},
+};
 
 /// sled's folder in `DATA_DIR`.
 const FOLDER: &str = "store";
@@ -46,7 +49,7 @@ pub struct Restored {
     pub exported_at: Option<DateTime<Utc>>,
     /// Where the damaged folder is.
     pub moved_to: PathBuf,
-    pub why: String,
+    pub why: StoreFailure,
     /// How many writes that decide something are missing at least; `None` where nothing tells.
     #[serde(default)]
     pub writes_lost: Option<u64>,
@@ -70,18 +73,18 @@ impl Store {
     /// Fails when another process holds it, when it is damaged or of a newer program, or when the disk fails.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
-        folder::make_private(dir).map_err(StoreError::io("create", dir))?;
+        folder::make_private(dir).map_err(StoreError::io(dir))?;
         let is_first = !path.exists() && !has_traces(dir)?;
-        let store = Self::open_files(dir).map_err(|error| damage(&path, error))?;
+        let store = Self::open_files(dir).map_err(as_damage)?;
         let opened = match store.schema()? {
             None if is_first || store.is_untouched()? => store.begin(),
-            None => Err(corrupt(&path, "it is empty, yet there was one before")),
+            None => Err(StoreError::Corrupt(Damage::Emptied)),
             Some(found) if found > SCHEMA_VERSION => {
                 Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION })
             }
             Some(_) => store.look_at_everything().and_then(|()| store.compare_with_what_is_beside()),
         };
-        opened.map_err(|error| damage(&path, error))?;
+        opened.map_err(as_damage)?;
         folder::remove_unfinished(dir)?;
         Ok(store)
     }
@@ -108,9 +111,8 @@ impl Store {
     }
 
     fn open_to_read(dir: &Path, error: StoreError) -> Result<Self, StoreError> {
-        let why = error.chain();
         let opened = Files::open_copy(&dir.join(FOLDER)).and_then(|files| {
-            files.reaches(sidecar::read(dir).seq, &dir.join(FOLDER))?;
+            files.reaches(sidecar::read(dir).seq)?;
             let store = Self::of(dir, files);
             store.look_at_everything()?;
             Ok(store)
@@ -119,11 +121,11 @@ impl Store {
             Ok(store) if store.schema()? == Some(SCHEMA_VERSION) => store,
             Ok(_) => return Err(error),
             Err(of_copy) => {
-                tracing::debug!(error = %of_copy.chain(), "the store cannot be read from a copy either");
+                tracing::debug!(error = %of_copy, "the store cannot be read from a copy either");
                 return Err(error);
             }
         };
-        tracing::error!(error = %why, "the store cannot be opened; it is read from a copy until it can");
+        tracing::error!(%error, "the store cannot be opened; it is read from a copy until it can");
         store.shared.refused.store(true, Ordering::Relaxed);
         Ok(store)
     }
@@ -142,8 +144,8 @@ impl Store {
     }
 
     fn restore(dir: &Path, damage: &StoreError, now: DateTime<Utc>) -> Result<Self, StoreError> {
-        let why = damage.chain();
-        tracing::error!(error = %why, "the store is damaged; it is moved aside and restored from the last export");
+        let why = damage.failure();
+        tracing::error!(error = %damage, "the store is damaged; it is moved aside and restored from the last export");
         let in_flight = sidecar::read(dir);
         let moved_to = move_aside(dir, now)?;
         let (store, exported_at) = Self::from_export(dir, &moved_to)?;
@@ -189,16 +191,16 @@ impl Store {
         match store.import(&path) {
             Ok(exported_at) => match store.look_at_everything() {
                 Ok(()) => return Ok((store, Some(exported_at))),
-                Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
+                Err(error) => tracing::error!(%error, "the export cannot be used"),
             },
             // Neither is a fault of the export.
             Err(error @ (StoreError::NewerSchema { .. } | StoreError::Sled(_))) => return Err(error),
-            Err(error) => tracing::error!(error = %error.chain(), "the export cannot be used"),
+            Err(error) => tracing::error!(%error, "the export cannot be used"),
         }
         drop(store);
-        fs::copy(&path, moved_to.join(export::NAME)).map_err(StoreError::io("keep", &path))?;
+        fs::copy(&path, moved_to.join(export::NAME)).map_err(StoreError::io(&path))?;
         let folder = dir.join(FOLDER);
-        fs::remove_dir_all(&folder).map_err(StoreError::io("remove", &folder))?;
+        fs::remove_dir_all(&folder).map_err(StoreError::io(&folder))?;
         Ok((Self::open_files(dir)?, None))
     }
 
@@ -223,7 +225,7 @@ impl Store {
     /// cannot be opened, it is read from a copy until the next try.
     pub(super) fn open_again(&self) -> Result<(), StoreError> {
         let mut files = self.shared.files.write().unwrap_or_else(PoisonError::into_inner);
-        let unusable = Err("being opened again".to_owned());
+        let unusable = Err(StoreFailure::Opening);
         let copy = match std::mem::replace(&mut *files, unusable) {
             Ok(old) if old.copy.is_some() => Some(old),
             Ok(old) => {
@@ -240,7 +242,7 @@ impl Store {
         }
         let opened = Files::open(&path).and_then(|opened| {
             opened.flush()?;
-            opened.reaches(acknowledged, &path)?;
+            opened.reaches(acknowledged)?;
             Ok(opened)
         });
         let error = match opened {
@@ -248,14 +250,15 @@ impl Store {
                 *files = Ok(Arc::new(opened));
                 return Ok(());
             }
-            Err(error) => damage(&path, error),
+            Err(error) => as_damage(error),
         };
         let copy = match copy.filter(|copy| copy.takes_hold()) {
             Some(copy) => Ok(copy),
-            None => Files::open_copy(&path)
-                .and_then(|copy| copy.reaches(acknowledged, &path).map(|()| Arc::new(copy))),
+            None => {
+                Files::open_copy(&path).and_then(|copy| copy.reaches(acknowledged).map(|()| Arc::new(copy)))
+            }
         };
-        *files = copy.map_err(|_| error.chain());
+        *files = copy.map_err(|_| error.failure());
         Err(error)
     }
 
@@ -292,7 +295,7 @@ impl Store {
     fn compare_with_what_is_beside(&self) -> Result<(), StoreError> {
         let dir = &self.shared.dir;
         let Sidecar { seq, open, settings: _, unreadable: _ } = sidecar::read(dir);
-        self.files()?.reaches(seq.max(export::seq(dir)), &dir.join(FOLDER))?;
+        self.files()?.reaches(seq.max(export::seq(dir)))?;
         for entry in open {
             if self.entry(entry.id)?.is_some() {
                 continue;
@@ -301,8 +304,7 @@ impl Store {
                 // The process died between the two writes of an intent: nothing was ordered yet.
                 JournalState::Intended => self.write_entry(&entry)?,
                 JournalState::Ordered { .. } | JournalState::Closed { .. } => {
-                    let why = format!("migration {} of vm {} is missing in the journal", entry.id, entry.vm);
-                    return Err(corrupt(&dir.join(FOLDER), why));
+                    return Err(StoreError::Corrupt(Damage::EntryLost { entry: entry.id, vm: entry.vm }));
                 }
             }
         }
@@ -323,7 +325,7 @@ impl Store {
 
 impl Files {
     fn open(path: &Path) -> Result<Self, StoreError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("create", path))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io(path))?;
         folder::remove_unfinished_snapshots(path)?;
         let files = Self::of(open_patiently(path)?)?;
         folder::close_off_all(path);
@@ -332,8 +334,8 @@ impl Files {
 
     /// Opens a copy in memory, to be read only.
     fn open_copy(path: &Path) -> Result<Self, StoreError> {
-        let Some(lock) = folder::lock(path)? else { return Err(corrupt(path, "there is nothing to read")) };
-        let folder = folder::copy(path).map_err(StoreError::io("copy", path))?;
+        let Some(lock) = folder::lock(path)? else { return Err(StoreError::Corrupt(Damage::Missing)) };
+        let folder = folder::copy(path).map_err(StoreError::io(path))?;
         let mut files = Self::of(open_patiently(folder.path())?)?;
         folder::remove_open_copy(folder.path());
         files.copy = Some(ReadOnly { lock, _folder: folder });
@@ -370,10 +372,10 @@ impl Files {
     }
 
     /// Makes sure that every write up to this number is there.
-    fn reaches(&self, seq: u64, path: &Path) -> Result<(), StoreError> {
+    fn reaches(&self, seq: u64) -> Result<(), StoreError> {
         let has = self.seq()?;
         match has < seq {
-            true => Err(corrupt(path, format!("its end is lost: it has {has} writes of {seq}"))),
+            true => Err(StoreError::Corrupt(Damage::EndLost { has, of: seq })),
             false => Ok(()),
         }
     }
@@ -408,7 +410,7 @@ fn has_traces(dir: &Path) -> Result<bool, StoreError> {
 fn names_in(dir: &Path) -> Result<BTreeSet<OsString>, StoreError> {
     fs::read_dir(dir)
         .and_then(|names| names.map(|name| Ok(name?.file_name())).collect::<io::Result<_>>())
-        .map_err(StoreError::io("read", dir))
+        .map_err(StoreError::io(dir))
 }
 
 /// sled panics on some broken files; a thread of its own contains that.
@@ -418,7 +420,7 @@ fn open_patiently(path: &Path) -> Result<sled::Db, StoreError> {
         let opened = thread::Builder::new()
             .name("store-open".into())
             .spawn(move || config.open())
-            .map_err(StoreError::io("open", path))?
+            .map_err(StoreError::io(path))?
             .join();
         match opened {
             Ok(Ok(db)) => return Ok(db),
@@ -436,15 +438,9 @@ fn is_lock(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
 }
 
-fn damage(path: &Path, error: StoreError) -> StoreError {
-    match error.is_damage() {
-        true => StoreError::Corrupt { path: path.to_owned(), why: error.chain() },
-        false => error,
-    }
-}
-
-fn corrupt(path: &Path, why: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { path: path.to_owned(), why: why.into() }
+/// Says damage in one way, however it was found.
+fn as_damage(error: StoreError) -> StoreError {
+    error.damage().map_or(error, StoreError::Corrupt)
 }
 
 fn move_aside(dir: &Path, now: DateTime<Utc>) -> Result<PathBuf, StoreError> {
@@ -455,6 +451,6 @@ fn move_aside(dir: &Path, now: DateTime<Utc>) -> Result<PathBuf, StoreError> {
         .map(|n| format!("{MOVED_ASIDE}{stamp}-{n}"))
         .find(|name| !taken.contains(name.as_ref() as &OsStr));
     let to = dir.join(free.unwrap_or_else(|| format!("{MOVED_ASIDE}{stamp}")));
-    fs::rename(&from, &to).map_err(StoreError::io("move aside", &from))?;
+    fs::rename(&from, &to).map_err(StoreError::io(&from))?;
     Ok(to)
 }

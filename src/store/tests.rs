@@ -40,7 +40,7 @@ fn a_second_owner_is_told_who_is_in_the_way() {
     assert!(matches!(refused, StoreError::Locked { .. }));
     assert_eq!(
         refused.to_string(),
-        format!("another instance is using {}", dir.path().join("store").display())
+        format!("The store cannot be used: another vm-balancer uses {}", dir.path().join("store").display())
     );
 }
 

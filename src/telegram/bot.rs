@@ -283,7 +283,7 @@ impl Shared {
     async fn introduce(&self) -> Result<(), Failure> {
         let me = self.api.me().await?;
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = me.username().to_owned();
-        tracing::info!(bot = me.username(), "Telegram knows this bot");
+        tracing::debug!(bot = me.username(), "Telegram knows this bot");
         let view = |language| View::new(language, self.settings.timezone);
         let menus = [
             (view(self.settings.language), None),
@@ -293,7 +293,7 @@ impl Shared {
         for (view, language) in menus {
             if let Err(failure) = self.api.menu(view.menu(), language).await {
                 // The menu is a convenience: commands work without it.
-                tracing::warn!(%failure, "the menu of commands cannot be filled");
+                tracing::warn!(error = %failure, "the menu of commands cannot be filled");
             }
         }
         Ok(())
@@ -322,7 +322,7 @@ impl Shared {
             Failure::TooMany(wait) => *wait,
             failure => {
                 if polls.failures == 1 {
-                    tracing::warn!(%failure, "Telegram cannot be read; trying on");
+                    tracing::warn!(error = %failure, "Telegram cannot be read; trying on");
                 }
                 Duration::from_secs(1 << polls.failures.saturating_sub(1).min(5)).min(BACKOFF_MAX)
             }
@@ -339,7 +339,7 @@ impl Shared {
             }
             Err(error) => {
                 // Without a record it could be done twice, so it is not done.
-                tracing::error!(error = %error.chain(), "an update cannot be recorded and is left alone");
+                tracing::error!(%error, "an update cannot be recorded and is left alone");
                 if let UpdateKind::CallbackQuery(query) = update.kind {
                     let said = PressAnswer::Window(self.view().press_unrecorded());
                     self.answer_press(&query.id.0, &said).await;
@@ -505,7 +505,7 @@ impl Shared {
         };
         if let Err(failure) = self.api.answer_press(query, words, window).await {
             // Telegram forgets presses; what they did is shown in the message.
-            tracing::debug!(%failure, "a press cannot be answered");
+            tracing::debug!(error = %failure, "a press cannot be answered");
         }
     }
 
@@ -528,9 +528,12 @@ impl Shared {
             Sender::Person(person) => Some(person.clone()),
             Sender::AnonymousAdmin | Sender::Channel(_) => None,
         };
+        if what == "refused" {
+            tracing::info!(chat.id = chat, person.id = sender.id(), refused = detail, "a person is refused");
+        }
         let entry = AuditEntry { chat: Some(chat), ..AuditEntry::new(self.clock.now(), by, what, detail) };
         if let Err(error) = self.store.audit(&entry) {
-            tracing::error!(error = %error.chain(), "the audit cannot be written");
+            tracing::error!(%error, "the audit cannot be written");
         }
     }
 
@@ -602,7 +605,7 @@ impl Shared {
                 admins
             }
             Err(failure) => {
-                tracing::warn!(chat.id = chat, %failure, "Telegram does not say who administers the group");
+                tracing::warn!(chat.id = chat, error = %failure, "Telegram does not say who administers the group");
                 ChatAdmins::Unknown
             }
         }

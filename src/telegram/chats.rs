@@ -78,7 +78,7 @@ impl Chats {
         let changed = change(known);
         if changed && let Err(error) = self.store.chats().put(&format!("chat:{chat}"), known) {
             // It is known until the next start, and will be found out again then.
-            tracing::warn!(chat.id = chat, error = %error.chain(), "what is known of a chat is not on disk");
+            tracing::warn!(chat.id = chat, %error, "what is known of a chat is not on disk");
         }
         changed
     }

@@ -193,14 +193,14 @@ impl TelegramNotifier {
         }
         self.take_alerts().await;
         if self.look_again.is_none() && std::mem::take(&mut self.troubled) {
-            tracing::info!("what is shown can be compared with the store again");
+            tracing::warn!("what is shown can be compared with the store again");
         }
     }
 
     /// Notes that the store could not be used: what could not be done is done when it can.
     fn trouble(&mut self, error: &StoreError) {
         if !std::mem::replace(&mut self.troubled, true) {
-            tracing::error!(error = %error.chain(), "what is to be shown cannot be read or recorded; will retry");
+            tracing::error!(%error, "what is to be shown cannot be read or recorded; will retry");
         }
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
     }
@@ -318,7 +318,7 @@ impl TelegramNotifier {
             Effect::Forget(key) => {
                 self.unrecorded.remove(&key);
                 if let Err(error) = self.store.outbox().remove(&format!("{CARD}{key}")) {
-                    tracing::error!(error = %error.chain(), "what was shown cannot be forgotten");
+                    tracing::error!(%error, "what was shown cannot be forgotten");
                 }
             }
             Effect::ChatMoved { from, to } => {

@@ -11,7 +11,6 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    error::ApiError,
     look::{self, Answers, Listed, Look, RunningMigration},
     orders::Orders,
     settings::{Settings, Timing},
@@ -19,7 +18,7 @@ use super::{
     transport::{Ask, Transport},
     wire::{self, ClusterRow, HostRow, NodeRow, Row, TaskRow},
 };
-use crate::model::{Flaw, List, NodeId, NodeInfo, VmId, VmInfo, VmState};
+use crate::model::{AnswerFlaw, ApiFailure, Flaw, List, NodeId, NodeInfo, VmId, VmInfo, VmState};
 
 /// Rows asked for at once where the server does not give all of them; a page is then about 1 MB.
 const PAGE_ROWS: usize = 500;
@@ -72,8 +71,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Settings`] where the certificates or the address cannot be used.
-    pub fn new(settings: Settings) -> Result<Self, ApiError> {
+    /// [`ApiFailure::Settings`] where the certificates or the address cannot be used.
+    pub fn new(settings: Settings) -> Result<Self, ApiFailure> {
         let transport = Transport::new(settings)?;
         Ok(Self(Arc::new(Inner { transport, lacks: Lacks::default() })))
     }
@@ -97,7 +96,7 @@ impl VmManagerApi {
     /// # Errors
     ///
     /// The first of the requests that failed.
-    pub async fn look(&self, now: DateTime<Utc>) -> Result<Look, ApiError> {
+    pub async fn look(&self, now: DateTime<Utc>) -> Result<Look, ApiFailure> {
         let (clusters, nodes, hosts, tasks) = tokio::try_join!(
             self.list::<ClusterRow>(CLUSTERS, None),
             self.list::<NodeRow>(NODES, None),
@@ -114,8 +113,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn node(&self, id: NodeId) -> Result<Option<NodeInfo>, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn node(&self, id: NodeId) -> Result<Option<NodeInfo>, ApiFailure> {
         let row: Option<NodeRow> = self.one(NODES, id.0, &self.0.lacks.node_filter).await?;
         Ok(row.and_then(|row| look::single_node(id.0, &row)))
     }
@@ -124,13 +123,13 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; [`ApiError::Unreadable`] where the VM does not say its node.
-    pub async fn vm(&self, id: VmId) -> Result<Option<VmInfo>, ApiError> {
+    /// Any [`ApiFailure`]; [`ApiFailure::Unreadable`] where the VM does not say its node.
+    pub async fn vm(&self, id: VmId) -> Result<Option<VmInfo>, ApiFailure> {
         let row: Option<HostRow> = self.one(HOSTS, id.0, &self.0.lacks.host_filter).await?;
         row.map(|row| {
-            look::single_vm(id.0, &row).ok_or_else(|| ApiError::Unreadable {
+            look::single_vm(id.0, &row).ok_or_else(|| ApiFailure::Unreadable {
                 what: format!("GET {HOSTS}"),
-                detail: format!("vm {id} does not say its node"),
+                said: AnswerFlaw::VmWithoutNode { vm: id },
             })
         })
         .transpose()
@@ -141,7 +140,7 @@ impl VmManagerApi {
     /// # Errors
     ///
     /// As [`VmManagerApi::vm`].
-    pub async fn vm_place(&self, id: VmId) -> Result<Option<VmPlace>, ApiError> {
+    pub async fn vm_place(&self, id: VmId) -> Result<Option<VmPlace>, ApiFailure> {
         Ok(self.vm(id).await?.map(|vm| VmPlace { node: vm.node, state: vm.state }))
     }
 
@@ -149,8 +148,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`]; [`ApiError::NotFound`] where there is no such VM.
-    pub async fn migrate_form(&self, vm: VmId) -> Result<Option<Vec<FormTarget>>, ApiError> {
+    /// Any [`ApiFailure`]; [`ApiFailure::NotFound`] where there is no such VM.
+    pub async fn migrate_form(&self, vm: VmId) -> Result<Option<Vec<FormTarget>>, ApiFailure> {
         let lacks = &self.0.lacks.migrate_form;
         if lacks.load(Ordering::Relaxed) {
             return Ok(None);
@@ -160,7 +159,7 @@ impl VmManagerApi {
         match self.transport().read(ask).await {
             Ok(body) => self.parsed(what, &body, wire::migrate_form).map(Some),
             Err(error) if error.is_missing_function() => {
-                tracing::info!("this vmmanager has no migrate form; going on without");
+                tracing::debug!("this vmmanager has no migrate form; going on without");
                 lacks.store(true, Ordering::Relaxed);
                 Ok(None)
             }
@@ -172,8 +171,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn history(&self, vm: VmId) -> Result<History, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn history(&self, vm: VmId) -> Result<History, ApiFailure> {
         let ask = Ask::get(format!("{HOSTS}/{vm}/history"));
         let what = ask.what();
         let body = self.transport().read(ask).await?;
@@ -184,8 +183,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
         self.unfinished_tasks().await
     }
 
@@ -193,8 +192,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn find_task(&self, consul_id: u64) -> Result<Option<TaskInfo>, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn find_task(&self, consul_id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         let filter = format!("((consul_id EQ {consul_id}) AND (name EQ '{MIGRATION}'))");
         let rows = self.tasks(&filter).await?.rows;
         let ours = rows.into_iter().filter(|(_, row)| row.consul_id() == Some(consul_id));
@@ -206,13 +205,13 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn task(&self, task_id: u64) -> Result<Option<TaskInfo>, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn task(&self, task_id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         let ask = Ask::get(format!("{TASKS}/{task_id}"));
         let what = ask.what();
         match self.transport().read(ask).await {
             Ok(body) => self.parsed(what, &body, wire::task),
-            Err(ApiError::NotFound { .. }) => Ok(None),
+            Err(ApiFailure::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -221,8 +220,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`] but a missing function.
-    pub async fn whoami(&self) -> Result<Option<Who>, ApiError> {
+    /// Any [`ApiFailure`] but a missing function.
+    pub async fn whoami(&self) -> Result<Option<Who>, ApiFailure> {
         let Some(body) = self.optional("/auth/v4/whoami").await? else { return Ok(None) };
         let email = wire::texts(&body, &["email"]).and_then(|mut texts| texts.remove("email"));
         Ok(Some(Who { email, roles: wire::roles(&body) }))
@@ -232,8 +231,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`] but a missing function.
-    pub async fn version(&self) -> Result<Option<String>, ApiError> {
+    /// Any [`ApiFailure`] but a missing function.
+    pub async fn version(&self) -> Result<Option<String>, ApiFailure> {
         let Some(body) = self.optional("/vm/v3/version").await? else { return Ok(None) };
         let texts = wire::texts(&body, &["version", "current_version", "platform_version"]);
         Ok(texts.and_then(|texts| texts.into_values().next()))
@@ -249,7 +248,7 @@ impl VmManagerApi {
         &self.0.transport
     }
 
-    async fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, ApiError> {
+    async fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, ApiFailure> {
         match self.transport().read(Ask::get(path)).await {
             Ok(body) => Ok(Some(body)),
             Err(error) if error.is_missing_function() => Ok(None),
@@ -263,7 +262,7 @@ impl VmManagerApi {
         path: &'static str,
         id: u64,
         lacks: &AtomicBool,
-    ) -> Result<Option<T>, ApiError> {
+    ) -> Result<Option<T>, ApiFailure> {
         let listed = match lacks.load(Ordering::Relaxed) {
             true => self.list(path, None).await?,
             false => match self.list(path, Some(&format!("(id EQ {id})"))).await {
@@ -279,13 +278,15 @@ impl VmManagerApi {
     }
 
     /// Reads the unfinished migrations, and why they cannot be told, if so.
-    async fn unfinished_tasks(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiError> {
+    async fn unfinished_tasks(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
         let listed = match self.tasks(UNFINISHED).await {
             Ok(listed) => listed,
             Err(
-                error @ (ApiError::Refused { .. } | ApiError::NotFound { .. } | ApiError::Forbidden { .. }),
+                error @ (ApiFailure::Refused { .. }
+                | ApiFailure::NotFound { .. }
+                | ApiFailure::Forbidden { .. }),
             ) => {
-                return Ok((Vec::new(), Some(Flaw::TasksRefused(error.failure()))));
+                return Ok((Vec::new(), Some(Flaw::TasksRefused(error))));
             }
             Err(error) => return Err(error),
         };
@@ -304,7 +305,7 @@ impl VmManagerApi {
     }
 
     /// Reads tasks by a filter, or the newest ones where the server cannot filter.
-    async fn tasks(&self, filter: &str) -> Result<Listed<TaskRow>, ApiError> {
+    async fn tasks(&self, filter: &str) -> Result<Listed<TaskRow>, ApiFailure> {
         let lacks = &self.0.lacks.task_filter;
         if lacks.load(Ordering::Relaxed) {
             return self.newest_tasks().await;
@@ -319,7 +320,7 @@ impl VmManagerApi {
         }
     }
 
-    async fn newest_tasks(&self) -> Result<Listed<TaskRow>, ApiError> {
+    async fn newest_tasks(&self) -> Result<Listed<TaskRow>, ApiFailure> {
         let ask = Ask::get(TASKS).with("limit", format!("0,{PAGE_ROWS}")).with("orderby", "id desc");
         let page = self.page(ask).await?;
         let mut gathered = Gathered::default();
@@ -328,7 +329,7 @@ impl VmManagerApi {
     }
 
     /// Reads a whole list, page after page where one answer does not hold it.
-    async fn list<T: Row>(&self, path: &'static str, filter: Option<&str>) -> Result<Listed<T>, ApiError> {
+    async fn list<T: Row>(&self, path: &'static str, filter: Option<&str>) -> Result<Listed<T>, ApiFailure> {
         let ask = || filter.into_iter().fold(Ask::get(path), |ask, filter| ask.with("where", filter));
         let mut gathered = Gathered::default();
         gathered.take(self.page(ask()).await?);
@@ -355,11 +356,11 @@ impl VmManagerApi {
         Ok(gathered.listed())
     }
 
-    async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T>, ApiError> {
+    async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T>, ApiFailure> {
         let what = ask.what();
         let body = self.transport().read(ask).await?;
         let (read, body) = aside(&what, move || (wire::page::<T>(&body), body)).await?;
-        read.map_err(|error| ApiError::Unreadable { what, detail: Transport::unreadable(&error, &body) })
+        read.map_err(|error| ApiFailure::Unreadable { what, said: Transport::unreadable(&error, &body) })
     }
 
     fn parsed<T>(
@@ -367,9 +368,9 @@ impl VmManagerApi {
         what: String,
         body: &[u8],
         parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
-    ) -> Result<T, ApiError> {
+    ) -> Result<T, ApiFailure> {
         parse(body)
-            .map_err(|error| ApiError::Unreadable { what, detail: Transport::unreadable(&error, body) })
+            .map_err(|error| ApiFailure::Unreadable { what, said: Transport::unreadable(&error, body) })
     }
 }
 
@@ -431,7 +432,7 @@ fn unfinished_migration(id: u64, row: &TaskRow) -> Option<RunningMigration> {
     Some(RunningMigration { task_id: id, consul_id: row.consul_id(), status, vm: row.vm().map(VmId) })
 }
 
-fn remember(lacks: &AtomicBool, path: &str, error: &ApiError) {
+fn remember(lacks: &AtomicBool, path: &str, error: &ApiFailure) {
     tracing::warn!(path, %error, "this vmmanager does not filter here; reading without a filter from now on");
     lacks.store(true, Ordering::Relaxed);
 }
@@ -440,8 +441,9 @@ fn remember(lacks: &AtomicBool, path: &str, error: &ApiError) {
 async fn aside<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| ApiError::Unreadable { what: what.to_owned(), detail: error.to_string() })
+) -> Result<T, ApiFailure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ApiFailure::Unreadable {
+        what: what.to_owned(),
+        said: AnswerFlaw::Panicked(error.to_string().into()),
+    })
 }

@@ -14,7 +14,7 @@ mod transport;
 mod wire;
 
 pub use client::VmManagerApi;
-pub use error::{ApiError, OrderError};
+pub use error::OrderError;
 pub use look::{Look, RunningMigration};
 pub use orders::{No, Ordered, Orders};
 pub use settings::{Credentials, Settings, Timing};

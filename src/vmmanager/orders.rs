@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::{
     client::VmManagerApi,
-    error::{ApiError, OrderError},
+    error::OrderError,
     settings::Patience,
     transport::{Ask, Effect, Failed, Transport},
     wire,
 };
-use crate::model::{NodeId, VmId};
+use crate::model::{ApiFailure, NodeId, Said, VmId};
 
 /// The body has a property that the function does not know.
 const UNEXPECTED: i64 = 3008;
@@ -40,7 +40,7 @@ pub enum No {
     Declined,
 }
 
-impl ApiError {
+impl ApiFailure {
     /// Reads a final no; `None` where the server gave none.
     ///
     /// Only the numbers that are known say something. For the rest the server's words are searched, since a wrong
@@ -50,9 +50,12 @@ impl ApiError {
         match self {
             Self::NotFound { .. } if self.is_missing_function() => Some(No::NotUnderstood),
             Self::NotFound { .. } => Some(No::Gone),
-            Self::Refused { status, code, msg, .. } => {
-                let msg = msg.to_ascii_lowercase();
-                let names = |words: &[&str]| words.iter().any(|word| msg.contains(word));
+            Self::Refused { status, code, said, .. } => {
+                let said = match said {
+                    Said::Words(words) => words.as_str().to_ascii_lowercase(),
+                    Said::Numbers { .. } | Said::Foreign { .. } => String::new(),
+                };
+                let names = |words: &[&str]| words.iter().any(|word| said.contains(word));
                 Some(if *code == Some(UNEXPECTED) || names(&["proxy-3008", "unexpected property"]) {
                     No::NotUnderstood
                 } else if names(&["queue"]) {
@@ -66,11 +69,13 @@ impl ApiError {
                 })
             }
             Self::Settings(_)
-            | Self::Unauthorized(_)
+            | Self::Credentials(_)
+            | Self::NoLogin { .. }
             | Self::Forbidden { .. }
             | Self::Unavailable { .. }
             | Self::NoAnswer { .. }
-            | Self::Unreadable { .. } => None,
+            | Self::Unreadable { .. }
+            | Self::Other(_) => None,
         }
     }
 }
@@ -118,8 +123,8 @@ impl Orders {
         }
         // A success that is no JSON is some proxy's page: whether the order got through is unknown.
         let task = wire::ordered_task(&body).map_err(|error| {
-            let detail = Transport::unreadable(&error, &body);
-            OrderError::NoAnswer(ApiError::Unreadable { what: ask.what(), detail })
+            let said = Transport::unreadable(&error, &body);
+            OrderError::NoAnswer(ApiFailure::Unreadable { what: ask.what(), said })
         })?;
         Ok(Ordered { task })
     }
@@ -132,7 +137,8 @@ mod tests {
     #[test]
     fn a_no_is_read_by_what_may_be_done_next() {
         let refused = |status, code, msg: &str| {
-            ApiError::Refused { what: "POST /".into(), status, code, msg: msg.into() }.no()
+            let said = Said::Words(msg.into());
+            ApiFailure::Refused { what: "POST /".into(), status, code, said }.no()
         };
         for (status, code, msg, no) in [
             (409, None, "conflict", No::Busy),
@@ -146,10 +152,14 @@ mod tests {
         ] {
             assert_eq!(refused(status, code, msg), Some(no), "{status} {code:?} {msg}");
         }
-        let missing = |code| ApiError::NotFound { what: "POST /".into(), code, msg: String::new() }.no();
+        let said = || Said::Words("".into());
+        let missing = |code| ApiFailure::NotFound { what: "POST /".into(), code, said: said() }.no();
         let codes = [None, Some(1106), Some(3080)].map(missing);
         assert_eq!(codes, [Some(No::NotUnderstood), Some(No::NotUnderstood), Some(No::Gone)]);
-        let silent = ApiError::NoAnswer { what: "POST /".into(), status: Some(500), detail: String::new() };
+        let silent = ApiFailure::NoAnswer {
+            what: "POST /".into(),
+            said: crate::model::Silence::Status { status: 500, said: said() },
+        };
         assert_eq!(silent.no(), None);
     }
 }

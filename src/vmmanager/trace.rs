@@ -7,10 +7,9 @@ use std::collections::BTreeSet;
 
 use super::{
     client::{MIGRATION, VmManagerApi},
-    error::ApiError,
     task::{History, HistoryEntry, TaskInfo, TaskStatus},
 };
-use crate::model::{HistoryBefore, NodeId, Quote, TaskFailure, VmId, Whereabouts};
+use crate::model::{ApiFailure, HistoryBefore, NodeId, Quote, TaskFailure, VmId, Whereabouts};
 
 /// An order as far as it must be known to find it.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +58,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`] but a missing function.
-    pub async fn history_before(&self, vm: VmId) -> Result<HistoryBefore, ApiError> {
+    /// Any [`ApiFailure`] but a missing function.
+    pub async fn history_before(&self, vm: VmId) -> Result<HistoryBefore, ApiFailure> {
         match self.history(vm).await {
             Ok(History { max_id: Some(newest), .. }) => Ok(HistoryBefore::UpTo(newest)),
             Ok(history) if history.entries.is_empty() => Ok(HistoryBefore::Empty),
@@ -75,8 +74,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn tasks_since(&self, vm: VmId, before: HistoryBefore) -> Result<BTreeSet<u64>, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn tasks_since(&self, vm: VmId, before: HistoryBefore) -> Result<BTreeSet<u64>, ApiFailure> {
         let history = self.history_since(vm, before).await?;
         Ok(history.iter().flat_map(|history| newer(history, before)).filter_map(|row| row.task).collect())
     }
@@ -85,8 +84,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn look_for(&self, order: &Order) -> Result<Found, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn look_for(&self, order: &Order) -> Result<Found, ApiFailure> {
         let history = self.history_since(order.vm, order.history_before).await?;
         let row = history.as_ref().and_then(|history| newer(history, order.history_before).next());
         if let Some(row) = row {
@@ -110,7 +109,7 @@ impl VmManagerApi {
     /// # Errors
     ///
     /// As [`VmManagerApi::vm`].
-    pub async fn whereabouts(&self, order: &Order) -> Result<Whereabouts, ApiError> {
+    pub async fn whereabouts(&self, order: &Order) -> Result<Whereabouts, ApiFailure> {
         Ok(match self.vm_place(order.vm).await? {
             None => Whereabouts::Gone,
             Some(place) if place.node == order.target => Whereabouts::OnTarget,
@@ -124,8 +123,8 @@ impl VmManagerApi {
     ///
     /// # Errors
     ///
-    /// Any [`ApiError`].
-    pub async fn progress(&self, order: &Order) -> Result<Progress, ApiError> {
+    /// Any [`ApiFailure`].
+    pub async fn progress(&self, order: &Order) -> Result<Progress, ApiFailure> {
         if let Some(task_id) = order.task_id
             && let Some(task) = self.task_if_given(task_id).await?
         {
@@ -145,7 +144,7 @@ impl VmManagerApi {
     }
 
     /// Without any number only a task that says its VM, or that may be of any VM, is a sign of life.
-    async fn among_what_runs(&self, order: &Order) -> Result<Progress, ApiError> {
+    async fn among_what_runs(&self, order: &Order) -> Result<Progress, ApiFailure> {
         if order.history_before != HistoryBefore::Unknown {
             return Ok(Progress::UNSEEN);
         }
@@ -157,16 +156,19 @@ impl VmManagerApi {
     }
 
     /// As [`VmManagerApi::task`], on versions too that do not give single tasks.
-    async fn task_if_given(&self, id: u64) -> Result<Option<TaskInfo>, ApiError> {
+    async fn task_if_given(&self, id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         match self.task(id).await {
-            Err(ApiError::Refused { .. }) => Ok(None),
+            Err(ApiFailure::Refused { .. }) => Ok(None),
             other => other,
         }
     }
 
     /// Finds the order's row in the VM's history, with its task: the one that has our number in the queue, or else
     /// the oldest that may have it.
-    async fn in_history(&self, order: &Order) -> Result<Option<(HistoryEntry, Option<TaskInfo>)>, ApiError> {
+    async fn in_history(
+        &self,
+        order: &Order,
+    ) -> Result<Option<(HistoryEntry, Option<TaskInfo>)>, ApiFailure> {
         let Some(history) = self.history_since(order.vm, order.history_before).await? else {
             return Ok(None);
         };
@@ -187,13 +189,13 @@ impl VmManagerApi {
 
     /// Reads the history of a VM; `None` where it cannot tell: for a VM that is gone, and where nothing was known of
     /// it before the order. A refusal is neither: the server is asked again.
-    async fn history_since(&self, vm: VmId, before: HistoryBefore) -> Result<Option<History>, ApiError> {
+    async fn history_since(&self, vm: VmId, before: HistoryBefore) -> Result<Option<History>, ApiFailure> {
         if before == HistoryBefore::Unknown {
             return Ok(None);
         }
         match self.history(vm).await {
             Ok(history) => Ok(Some(history)),
-            Err(ApiError::NotFound { .. }) => Ok(None),
+            Err(ApiFailure::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

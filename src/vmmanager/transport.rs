@@ -9,19 +9,25 @@ use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, error::Category, json};
 use tokio::{sync::Mutex, time::Instant};
-
-use crate::causes;
+use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{
-    error::{ApiError, code},
+    error::code,
     settings::{Credentials, Settings, Timing},
     wire,
+};
+use crate::{
+    causes::causes,
+    model::{AnswerFlaw, ApiFailure, ApiSettingsFlaw, Body, LoginRefusal, Quote, Said, Silence},
 };
 
 /// A list of 100,000 VMs is about 100 MB; beyond this, something else is being sent.
 const BODY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 const LOGIN: &str = "/auth/v4/public/token";
+
+/// The path of a session, with its token behind.
+const SESSION: &str = "/auth/v4/token/";
 
 /// How long the end of a session is waited for: the program's own end waits with it.
 const LOG_OUT_MAX: Duration = Duration::from_secs(2);
@@ -53,14 +59,18 @@ impl Ask {
 
     /// Names the request for people: method and path, no query and no secret.
     pub fn what(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        format!("{} {}", self.method, self.shown_path())
+    }
+
+    fn shown_path(&self) -> &str {
+        if self.path.starts_with(SESSION) { "/auth/v4/token/…" } else { &self.path }
     }
 }
 
 /// Why an exchange failed, and whether the server may have acted on it all the same.
 #[derive(Debug)]
 pub(super) struct Failed {
-    pub error: ApiError,
+    pub error: ApiFailure,
     pub effect: Effect,
     session: Session,
 }
@@ -112,15 +122,15 @@ struct Login {
     token: Option<Token>,
     generation: u64,
     refusals: u32,
-    /// When the password was refused last, and in which words.
-    refused: Option<(Instant, String)>,
+    /// When the password was refused last, and why.
+    refused: Option<(Instant, LoginRefusal)>,
 }
 
 impl Transport {
-    pub fn new(settings: Settings) -> Result<Self, ApiError> {
+    pub fn new(settings: Settings) -> Result<Self, ApiFailure> {
         let Settings { base_url, path_prefix, credentials, verify_tls, ca_pem, timing } = settings;
         if !base_url.username().is_empty() || base_url.password().is_some() {
-            return Err(ApiError::Settings("the address must not hold a user or a password".into()));
+            return Err(ApiFailure::Settings(ApiSettingsFlaw::UserInAddress));
         }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("vm-balancer/", env!("CARGO_PKG_VERSION")))
@@ -138,13 +148,13 @@ impl Transport {
         }
         let http = builder
             .build()
-            .map_err(|error| ApiError::Settings(causes::behind("the HTTP client cannot be made", &error)))?;
+            .map_err(|error| ApiFailure::Settings(ApiSettingsFlaw::Client(causes(&error).into())))?;
         let base = format!("{}{}", base_url.as_str().trim_end_matches('/'), prefix(&path_prefix));
         Ok(Self { http, base, credentials, timing, session: Mutex::default() })
     }
 
     /// Asks a question; repeats it after silence, with growing pauses.
-    pub async fn read(&self, ask: Ask) -> Result<Vec<u8>, ApiError> {
+    pub async fn read(&self, ask: Ask) -> Result<Vec<u8>, ApiFailure> {
         let Timing { read_retries, retry_wait, retry_wait_max, .. } = self.timing;
         let pauses = ExponentialBuilder::default()
             .with_min_delay(retry_wait)
@@ -153,7 +163,7 @@ impl Transport {
             .with_jitter();
         (|| self.exchange(&ask))
             .retry(pauses)
-            .when(|failed| matches!(failed.error, ApiError::NoAnswer { .. }))
+            .when(|failed| matches!(failed.error, ApiFailure::NoAnswer { .. }))
             .notify(|failed, pause| tracing::debug!(error = %failed.error, ?pause, "asking again"))
             .await
             .map_err(|failed| failed.error)
@@ -226,20 +236,19 @@ impl Transport {
     async fn close_session(&self) {
         let token = self.session.lock().await.token.take();
         let (Some(token), Credentials::Password { .. }) = (token, &self.credentials) else { return };
-        let path = format!("/auth/v4/token/{}", token.secret.expose_secret());
+        let path = format!("{SESSION}{}", token.secret.expose_secret());
         let ask = Ask { method: Method::DELETE, path, query: Vec::new(), body: None };
-        // The path holds the token: neither the request nor its failure is shown.
         if self.send(&ask, Some(&token)).await.is_err() {
             tracing::debug!("the session could not be closed and will expire");
         }
     }
 
-    async fn token(&self, busy: Busy) -> Result<Token, ApiError> {
+    async fn token(&self, busy: Busy) -> Result<Token, ApiFailure> {
         self.token_after(0, busy).await
     }
 
     /// Returns a token newer than `generation`, logging in where there is none.
-    async fn token_after(&self, generation: u64, busy: Busy) -> Result<Token, ApiError> {
+    async fn token_after(&self, generation: u64, busy: Busy) -> Result<Token, ApiFailure> {
         let mut login = self.session.lock().await;
         if let Some(token) = login.token.as_ref().filter(|token| token.generation > generation) {
             return Ok(token.clone());
@@ -263,7 +272,7 @@ impl Transport {
         username: &str,
         password: &SecretString,
         busy: Busy,
-    ) -> Result<SecretString, ApiError> {
+    ) -> Result<SecretString, ApiFailure> {
         login.token = None;
         self.may_try(login)?;
         let ask = Ask::post(LOGIN, json!({"email": username, "password": password.expose_secret()}));
@@ -277,53 +286,48 @@ impl Transport {
                 return Ok(token);
             }
             Err(error) if error.is_missing_function() => {
-                let why = format!(
-                    "there is no {LOGIN}: the server is older than 2024, or the path prefix is wrong"
-                );
-                return Err(ApiError::NotFound { what: format!("POST {LOGIN}"), code: None, msg: why });
+                return Err(ApiFailure::NoLogin { what: ask.what() });
             }
             // An error within a success is some trouble of the service rather than its word on the password.
-            Err(ApiError::Refused { status, msg, .. }) => {
+            Err(ApiFailure::Refused { status, said, .. }) => {
                 login.refusals += u32::from(status >= 400);
-                msg
+                LoginRefusal::Said(said)
             }
-            Err(
-                ApiError::Forbidden { msg, .. }
-                | ApiError::NotFound { msg, .. }
-                | ApiError::Unauthorized(msg),
-            ) => {
+            Err(ApiFailure::Forbidden { said, .. } | ApiFailure::NotFound { said, .. }) => {
                 login.refusals += 1;
-                msg
+                LoginRefusal::Said(said)
+            }
+            Err(ApiFailure::Credentials(refusal)) => {
+                login.refusals += 1;
+                refusal
             }
             Err(error) => return Err(error),
         };
         login.refused = Some((Instant::now(), refusal.clone()));
-        Err(ApiError::Unauthorized(refusal))
+        Err(ApiFailure::Credentials(refusal))
     }
 
     /// Refuses to try a refused password too soon or too often: accounts may be locked.
-    fn may_try(&self, login: &Login) -> Result<(), ApiError> {
-        let Some((at, words)) = &login.refused else { return Ok(()) };
+    fn may_try(&self, login: &Login) -> Result<(), ApiFailure> {
+        let Some((at, because)) = &login.refused else { return Ok(()) };
         let Timing { login_refusals_max, login_pause, login_long_pause, .. } = self.timing;
         let pause = if login.refusals >= login_refusals_max { login_long_pause } else { login_pause };
         let left = pause.saturating_sub(at.elapsed());
         if left.is_zero() {
             return Ok(());
         }
-        Err(ApiError::Unauthorized(format!("{words} (tried again in {} s)", left.as_secs().max(1))))
+        let because = Box::new(because.clone());
+        Err(ApiFailure::Credentials(LoginRefusal::Rests { because, seconds: left.as_secs().max(1) }))
     }
 
-    fn token_in(&self, body: &[u8]) -> Result<SecretString, ApiError> {
+    fn token_in(&self, body: &[u8]) -> Result<SecretString, ApiFailure> {
         match wire::login(body) {
             Ok((Some(token), true)) => Ok(token.into()),
-            Ok((Some(_), false)) => Err(ApiError::Unauthorized(
-                "the login is not confirmed: the account needs a further step; use an account without one"
-                    .into(),
-            )),
-            Ok((None, _)) => Err(ApiError::Unauthorized("the login was answered without a token".into())),
-            Err(error) => Err(ApiError::Unreadable {
+            Ok((Some(_), false)) => Err(ApiFailure::Credentials(LoginRefusal::NotConfirmed)),
+            Ok((None, _)) => Err(ApiFailure::Credentials(LoginRefusal::NoToken)),
+            Err(error) => Err(ApiFailure::Unreadable {
                 what: format!("POST {LOGIN}"),
-                detail: Self::unreadable(&error, body),
+                said: Self::unreadable(&error, body),
             }),
         }
     }
@@ -333,25 +337,41 @@ impl Transport {
         let mut patience = self.timing.patience();
         loop {
             let failed = match self.send(ask, token).await {
-                Err(failed) if matches!(failed.error, ApiError::Unavailable { .. }) => failed,
+                Err(failed) if matches!(failed.error, ApiFailure::Unavailable { .. }) => failed,
                 other => return other,
             };
             let Some(pause) = patience.next_pause() else {
-                let error = ApiError::Unavailable { what: ask.what(), waited: patience.waited() };
+                let error = ApiFailure::Unavailable { what: ask.what(), waited: patience.waited().as_secs() };
                 return Err(Failed { error, ..failed });
             };
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Sends a request once and says what became of it.
+    /// Sends a request once and says what became of it, in a span of its own.
     async fn send(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
+        let (method, path) = (&ask.method, ask.shown_path());
+        let span = tracing::debug_span!("request", %method, path, status = Empty, took_ms = Empty);
         let began = Instant::now();
+        let exchange = async {
+            let answered = self.answer_to(ask, token).await;
+            Span::current().record("took_ms", took_ms(began));
+            match &answered {
+                Ok(_) => tracing::debug!("VMmanager answered"),
+                Err(failed) => tracing::debug!(error = %failed.error, "a request failed"),
+            }
+            answered
+        };
+        exchange.instrument(span).await
+    }
+
+    async fn answer_to(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
         let response = match self.request(ask, token).send().await {
             Ok(response) => response,
             Err(error) => return Err(self.silent(ask, &error)),
         };
         let status = response.status();
+        Span::current().record("status", status.as_u16());
         let body = match whole_body(response).await {
             Ok(body) => body,
             Err(BodyError::TooLong) => return Err(Failed::too_long(ask)),
@@ -359,8 +379,6 @@ impl Transport {
             Err(BodyError::Broken(error)) if status.is_success() => return Err(self.silent(ask, &error)),
             Err(BodyError::Broken(_)) => Vec::new(),
         };
-        // No path: that of a logout holds the token.
-        tracing::trace!(method = %ask.method, status = status.as_u16(), took_ms = took_ms(began), "vmmanager answered");
         self.judged(ask, status, body, token)
     }
 
@@ -391,25 +409,21 @@ impl Transport {
         token: Option<&Token>,
     ) -> Result<Vec<u8>, Failed> {
         let what = ask.what();
-        let waited = Duration::ZERO;
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            return Err(Failed::refused(ApiError::Unavailable { what, waited }));
+            return Err(Failed::refused(ApiFailure::Unavailable { what, waited: 0 }));
         }
-        let said = wire::error(&body);
-        if status.is_success() && said.is_none() {
+        let error = wire::error(&body);
+        if status.is_success() && error.is_none() {
             return Ok(body);
         }
-        let number = said.as_ref().and_then(|said| said.code);
-        let msg = match said {
-            // A gateway may echo the request, password and all: of a failed login only the numbers are quoted.
-            _ if ask.path == LOGIN => String::new(),
-            Some(said) => without_addresses(&self.scrubbed(said.msg, token)),
-            None => format!("http status {status} with {}", shape(&body)),
-        };
-        let msg = match (msg.is_empty(), number) {
-            (false, _) => msg,
-            (true, Some(number)) => format!("http status {status}, code {number}"),
-            (true, None) => format!("http status {status}"),
+        let code = error.as_ref().and_then(|error| error.code);
+        let numbers = Said::Numbers { status: status.as_u16(), code };
+        let said = match error {
+            // A gateway may echo the request, password and all: of a failed login only the numbers are kept.
+            _ if ask.path == LOGIN => numbers,
+            Some(error) if error.msg.is_empty() => numbers,
+            Some(error) => Said::Words(without_addresses(&self.scrubbed(error.msg, token)).into()),
+            None => Said::Foreign { status: status.as_u16(), body: Body::of(&body) },
         };
         // The status comes before the code in the body. After a 5xx nobody knows how far the request came, and 408
         // is mostly a proxy's word.
@@ -418,49 +432,46 @@ impl Transport {
             false => Effect::None,
         };
         if effect == Effect::Unknown && status != StatusCode::NOT_IMPLEMENTED {
-            let error = ApiError::NoAnswer {
-                what,
-                status: Some(status.as_u16()),
-                detail: format!("{status}: {msg}"),
-            };
+            let said = Silence::Status { status: status.as_u16(), said };
+            let error = ApiFailure::NoAnswer { what, said };
             return Err(Failed { error, effect, session: Session::Alive });
         }
-        let names = |code| status.is_client_error() && number == Some(code);
+        let names = |known| status.is_client_error() && code == Some(known);
         if status == StatusCode::UNAUTHORIZED || names(code::DEAD_TOKEN) {
-            return Err(Failed { session: Session::Dead, ..Failed::refused(ApiError::Unauthorized(msg)) });
+            let error = ApiFailure::Credentials(LoginRefusal::Said(said));
+            return Err(Failed { session: Session::Dead, ..Failed::refused(error) });
         }
         if status == StatusCode::FORBIDDEN || names(code::UNAUTHORIZED) {
-            let error = ApiError::Forbidden { what, msg };
+            let error = ApiFailure::Forbidden { what, said };
             return Err(Failed { session: Session::Doubtful, ..Failed::refused(error) });
         }
-        let missing = matches!(number, Some(code::NO_FUNCTION | code::NO_INSTANCE));
+        let missing = matches!(code, Some(code::NO_FUNCTION | code::NO_INSTANCE));
         if status == StatusCode::NOT_FOUND || missing {
-            let error = ApiError::NotFound { what, code: number, msg };
+            let error = ApiFailure::NotFound { what, code, said };
             return Err(Failed { effect, ..Failed::refused(error) });
         }
-        let error = ApiError::Refused { what, status: status.as_u16(), code: number, msg };
+        let error = ApiFailure::Refused { what, status: status.as_u16(), code, said };
         Err(Failed { effect, ..Failed::refused(error) })
     }
 
     fn silent(&self, ask: &Ask, error: &reqwest::Error) -> Failed {
         // Without a connection nothing was sent.
         let effect = if error.is_connect() || error.is_builder() { Effect::None } else { Effect::Unknown };
-        // The error's own words hold the address.
-        let words = if error.is_timeout() { "timed out" } else { "connection failed" };
-        let detail = causes::behind(words, error);
-        let error = ApiError::NoAnswer { what: ask.what(), status: None, detail };
+        // The error's own words hold the address; its causes do not.
+        let causes = Quote::from(causes(error));
+        let said = if error.is_timeout() { Silence::TimedOut(causes) } else { Silence::Lost(causes) };
+        let error = ApiFailure::NoAnswer { what: ask.what(), said };
         Failed { error, effect, session: Session::Alive }
     }
 
-    /// Says why a body cannot be read: by its shape and by where reading ended, never by what it holds, which may be
-    /// a client's data.
-    pub fn unreadable(error: &serde_json::Error, body: &[u8]) -> String {
-        let problem = match error.classify() {
-            Category::Io | Category::Eof => "it ends too early",
-            Category::Syntax => "it is not JSON",
-            Category::Data => "it has an unexpected shape",
-        };
-        format!("{problem} at line {} column {}: {}", error.line(), error.column(), shape(body))
+    /// Tells why a body cannot be read.
+    pub fn unreadable(error: &serde_json::Error, body: &[u8]) -> AnswerFlaw {
+        let (line, column, body) = (error.line(), error.column(), Body::of(body));
+        match error.classify() {
+            Category::Io | Category::Eof => AnswerFlaw::CutOff { line, column, body },
+            Category::Syntax => AnswerFlaw::NotJson { line, column, body },
+            Category::Data => AnswerFlaw::OddShape { line, column, body },
+        }
     }
 
     /// Strikes our own secrets out of a server's words.
@@ -480,27 +491,27 @@ impl Transport {
 }
 
 impl Failed {
-    fn refused(error: ApiError) -> Self {
+    fn refused(error: ApiFailure) -> Self {
         Self { error, effect: Effect::None, session: Session::Alive }
     }
 
-    fn before_sending(error: ApiError) -> Self {
+    fn before_sending(error: ApiFailure) -> Self {
         Self { error, effect: Effect::None, session: Session::Alive }
     }
 
     fn too_long(ask: &Ask) -> Self {
-        let detail = format!("it is longer than {BODY_BYTES_MAX} bytes");
-        let error = ApiError::Unreadable { what: ask.what(), detail };
+        let said = AnswerFlaw::TooLong { bytes_max: BODY_BYTES_MAX };
+        let error = ApiFailure::Unreadable { what: ask.what(), said };
         Self { error, effect: Effect::Unknown, session: Session::Alive }
     }
 }
 
-fn authorities(pem: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, ApiError> {
+fn authorities(pem: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, ApiFailure> {
     let Some(pem) = pem else { return Ok(Vec::new()) };
     match reqwest::Certificate::from_pem_bundle(pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(ApiError::Settings("the file of the private authority holds no PEM certificate".into())),
-        Err(error) => Err(ApiError::Settings(causes::behind("the private authority cannot be read", &error))),
+        Ok(_) => Err(ApiFailure::Settings(ApiSettingsFlaw::NoCertificate)),
+        Err(error) => Err(ApiFailure::Settings(ApiSettingsFlaw::Authority(causes(&error).into()))),
     }
 }
 
@@ -552,18 +563,6 @@ pub fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-/// Describes a body without quoting it: enough to see whose answer it is.
-fn shape(body: &[u8]) -> String {
-    let kind = match body.trim_ascii_start().first() {
-        None => return "an empty body".into(),
-        Some(b'{') => "a JSON object",
-        Some(b'[') => "a JSON list",
-        Some(b'<') => "a page of HTML or XML",
-        Some(_) => "a text",
-    };
-    format!("{kind} of {} bytes", body.len())
-}
-
 /// Strikes out e-mail addresses, which are the clients' of an account as a rule.
 fn without_addresses(text: &str) -> String {
     let hidden = |word: &str| match word.contains('@') {
@@ -580,25 +579,26 @@ fn took_ms(began: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::BodyKind;
 
     #[test]
-    fn a_body_is_described_and_never_quoted() {
-        let described = |body: &str| {
+    fn a_logout_is_shown_without_its_token() {
+        let ask = Ask::get(format!("{SESSION}s3cr3t"));
+        assert_eq!(ask.what(), "GET /auth/v4/token/…");
+    }
+
+    #[test]
+    fn an_unreadable_body_is_described_by_its_shape() {
+        let flaw = |body: &str| {
             let error = serde_json::from_str::<u64>(body).unwrap_err();
             Transport::unreadable(&error, body.as_bytes())
         };
-        for body in [
-            "{\"email\": \"owner@example.com\"}",
-            "[\"owner@example.com\"]",
-            "<html>owner@example.com</html>",
-            "owner@example.com",
-            "\"owner@example.com\"",
-        ] {
-            assert!(!described(body).contains("owner"), "{}", described(body));
-        }
-        let html = "<html>owner@example.com</html>";
-        assert_eq!(described(html), "it is not JSON at line 1 column 1: a page of HTML or XML of 30 bytes");
-        assert_eq!(described(""), "it ends too early at line 1 column 0: an empty body");
+        let body = Body { kind: BodyKind::Page, bytes: 12 };
+        assert_eq!(flaw("<html></html"), AnswerFlaw::NotJson { line: 1, column: 1, body });
+        let body = Body { kind: BodyKind::Empty, bytes: 0 };
+        assert_eq!(flaw(""), AnswerFlaw::CutOff { line: 1, column: 0, body });
+        let body = Body { kind: BodyKind::Object, bytes: 2 };
+        assert!(matches!(flaw("{}"), AnswerFlaw::OddShape { body: found, .. } if found == body));
     }
 
     #[test]

@@ -77,13 +77,27 @@ async fn a_missing_right_is_an_exit_status_and_a_detail_and_no_failure() {
 }
 
 #[tokio::test]
+async fn with_a_log_in_json_every_line_is_json_even_where_nothing_starts() {
+    let place = Place::bare();
+    for file in ["BALANCE_INTERVAL=often\n", "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\n"] {
+        place.write(".env", &format!("LOG_FORMAT=json\nLOG_LEVEL=DEBUG\n{file}"));
+        let told = place.run("--once --dry-run").await;
+        assert!(!told.err.is_empty(), "{told:?}");
+        for line in told.err.lines() {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            assert!(line.is_object() && line["level"].is_string(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_vmmanager_that_is_not_there_is_trouble() {
     let place = Place::bare();
     place.write(".env", "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\n");
     for line in ["--once --dry-run", "plan", "snapshot"] {
         let told = place.run(line).await;
         assert_eq!((told.status, told.out.as_str()), (1, ""), "{line}: {told:?}");
-        assert!(told.err.contains("no answer from vmmanager"), "{line}: {told:?}");
+        assert!(told.err.contains("VMmanager cannot be used: no answer to"), "{line}: {told:?}");
     }
 }
 
@@ -92,7 +106,7 @@ async fn a_wrong_password_is_trouble_and_never_shown() {
     let place = Place::with_vmmanager().await;
     let told = place.run_with("--once --dry-run -v", &[("VMMANAGER_PASSWORD", "not-the-password")]).await;
     assert_eq!(told.status, 1, "{told:?}");
-    assert!(told.err.contains("credentials"), "{told:?}");
+    assert!(told.err.contains("it does not accept the user and password"), "{told:?}");
     assert!(!told.err.contains("not-the-password"), "{told:?}");
 }
 

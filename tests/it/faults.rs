@@ -248,7 +248,7 @@ async fn the_program_refuses_a_store_of_a_newer_one_and_leaves_it_as_it_is() {
     let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
     assert_eq!(ended.code(), Some(1));
     let log = log(bot.dir.path());
-    assert!(log.contains("the store was written by a newer vm-balancer (schema 2"), "{log}");
+    assert!(log.contains("a newer vm-balancer wrote it (version 2"), "{log}");
     let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("damaged")));
     assert_eq!(bot.sim.requests(), []);
@@ -262,7 +262,7 @@ async fn the_program_ends_where_another_one_has_the_store() {
     let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
     assert_eq!(ended.code(), Some(1));
     let log = log(bot.dir.path());
-    assert!(log.contains("another instance is using"), "{log}");
+    assert!(log.contains("another vm-balancer uses"), "{log}");
     assert_eq!(bot.sim.requests(), []);
 }
 

@@ -8,7 +8,8 @@ use super::*;
 use crate::{
     event::{Alert, KnownSwitches},
     model::{
-        ApiFailure, ClusterId, Flaw, Person, ProposalId, StoreFailure, Trouble, VmId, WhyUnmeasured,
+        ApiFailure, ClusterId, DiskFailure, Flaw, Person, ProposalId, Silence, StoreFailure, Trouble, VmId,
+        WhyUnmeasured,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     scheduler::Refused,
@@ -303,9 +304,9 @@ fn every_refusal() -> Vec<Refused> {
         Refused::DryRun,
         Refused::Unable(Trouble::VmManager(ApiFailure::NoAnswer {
             what: "GET /vm/v3/host".into(),
-            said: "timed out".into(),
+            said: Silence::TimedOut("".into()),
         })),
-        Refused::Unable(Trouble::Store(StoreFailure::Disk("no space left".into()))),
+        Refused::Unable(Trouble::Store(StoreFailure::Disk(DiskFailure::Files("no space left".into())))),
         Refused::NothingRunning,
         Refused::Stopping,
     ]
@@ -352,7 +353,10 @@ fn every_alert() -> Vec<Alert> {
         Alert::ClockJumped { before: now(), after: now() - TimeDelta::days(40) },
         Alert::ClockJumped { before: now(), after: now() + TimeDelta::hours(3) },
         Alert::SecondPoller { since: now() },
-        Alert::StoreTrouble { since: now(), why: StoreFailure::Disk("no space left".into()) },
+        Alert::StoreTrouble {
+            since: now(),
+            why: StoreFailure::Disk(DiskFailure::Files("no space left".into())),
+        },
     ]
 }
 

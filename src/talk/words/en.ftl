@@ -406,27 +406,76 @@ refused-own = The person who asked for a plan cannot approve it: { $have } of { 
 refused-dry-run = This is a dry run: nothing is carried out.
 trouble-vmmanager = VMmanager cannot be used: { $why }
 trouble-planning = ❌ The plan could not be computed: { $said }
-trouble-store = My store cannot be used: { $why }
+trouble-store = The store cannot be used: { $why }
 
 quotation = “{ $said }”
 recorded = { $said }
 said-nothing = no reason given
 
-api-settings = the settings for it are wrong: { $said }
-api-credentials = it does not accept the user and password or the token: { $said }
-api-forbidden = no permission for { $what }: { $said }
+api-settings = its settings cannot be used: { $why }
+settings-user-in-address = the address must not hold a user or a password
+settings-client = the HTTP client cannot be made: { $said }
+settings-no-certificate = the file of the private authority holds no PEM certificate
+settings-authority = the private authority cannot be read: { $said }
+api-credentials = it does not accept the user and password or the token: { $why }
+login-not-confirmed = the login is not confirmed: the account needs a further step; use an account without one
+login-no-token = the login was answered without a token
+login-rests = { $why } (next try in { $left })
+api-no-login = there is no { $what }: VMmanager is older than 2024, or { $variable } is wrong
+api-forbidden = no permission for { $what }: { $why }
 api-put-off = it is unavailable, { $what } was put off
 api-unavailable = it is unavailable, { $what } was put off for { $waited }
-api-no-answer = no answer to { $what }: { $said }
-api-not-found = it does not know { $what }: { $said }
-api-refused = it refused { $what }: { $said } (status { $status })
-api-refused-code = it refused { $what }: { $said } (status { $status }, code { $code })
-api-unreadable = the answer to { $what } cannot be read: { $said }
+api-no-answer = no answer to { $what }: { $why }
+silence-timed-out = timed out
+silence-lost = connection failed
+api-not-found = it does not know { $what }: { $why }
+api-refused = it refused { $what }: { $why }
+api-refused-numbers = it refused { $what }: { $why } ({ $numbers })
+said-status = status { $status }
+said-status-code = status { $status }, code { $code }
+said-foreign = status { $status } with { $body }
+api-unreadable = the answer to { $what } cannot be read: { $why }
+answer-cut-off = it ends too early at line { $line } column { $column }: { $body }
+answer-not-json = it is not JSON at line { $line } column { $column }: { $body }
+answer-odd-shape = it has an unexpected shape at line { $line } column { $column }: { $body }
+answer-too-long = it is longer than { $n } bytes
+answer-vm-without-node = VM { $vm } does not say its node
+body-empty = an empty body
+body-object = { $n ->
+    [one] a JSON object of { $n } byte
+   *[other] a JSON object of { $n } bytes
+}
+body-list = { $n ->
+    [one] a JSON list of { $n } byte
+   *[other] a JSON list of { $n } bytes
+}
+body-page = { $n ->
+    [one] a page of HTML or XML of { $n } byte
+   *[other] a page of HTML or XML of { $n } bytes
+}
+body-text = { $n ->
+    [one] a text of { $n } byte
+   *[other] a text of { $n } bytes
+}
 
 store-locked = another vm-balancer uses { $path }
-store-damaged = its files are damaged: { $said }
+store-damaged = its files are damaged: { $why }
+damage-emptied = it is empty, and there was one before
+damage-missing = there is nothing to read
+damage-end-lost = its end is lost: it has { $has } writes of { $of }
+damage-entry-lost = migration { $n } of VM { $vm } is missing in the journal
+damage-record = record { $record } cannot be read: { $said }
 store-newer = a newer vm-balancer wrote it (version { $found }, this one reads up to { $known })
-store-disk = { $said }
+store-file = { $path } cannot be used: { $said }
+store-closed = it is closed since an earlier failure: { $why }
+store-opening = it is being opened again
+store-unwritable = a record cannot be written: { $said }
+store-no-entry = the journal has no migration { $n }
+store-entry-ended = migration { $n } has ended already
+store-no-proposal = it has no plan { $n }
+export-cut-off = the export is cut off
+export-count = the export has { $has } records and should have { $of }
+export-unreadable = the export cannot be read: { $said }
 store-in-flight = VM { $vm } has a migration that has not ended
 
 refused-stopping = I am being stopped; try again in a minute.

@@ -89,69 +89,16 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::{Flaw, MigrationId, NodeId, Person, StoreFailure, VmId},
-        planner::{SkipWhy, TargetRefusal},
-        talk::words::Language,
-    };
+    use crate::talk::words::{Language, samples};
 
     #[test]
     fn every_ending_is_worded_in_every_language() {
-        let endings = all();
-        let now = DateTime::UNIX_EPOCH;
         for (language, name) in [(Language::En, "endings_en"), (Language::Ru, "endings_ru")] {
             let words = Words { language, ..Words::english() };
-            let lines: Vec<_> = endings.iter().map(|ending| words.ending(ending, now)).collect();
+            let endings = samples::endings();
+            let lines: Vec<_> =
+                endings.iter().map(|ending| words.ending(ending, DateTime::UNIX_EPOCH)).collect();
             insta::assert_snapshot!(name, lines.join("\n"));
         }
-    }
-
-    fn all() -> Vec<Ending> {
-        let said = || "guest CPU doesn't match".into();
-        let what = || "POST /vm/v3/host/7/migrate".to_owned();
-        let mut endings: Vec<_> = [
-            Unfit::VmGone,
-            Unfit::NodeGone(NodeId(3)),
-            Unfit::Moved { now: NodeId(3) },
-            Unfit::AlreadyThere,
-            Unfit::Vm(SkipWhy::Pinned),
-            Unfit::Target(TargetRefusal::Memory),
-            Unfit::NoRelief,
-        ]
-        .into_iter()
-        .map(Ending::Unfit)
-        .collect();
-        let places = [Whereabouts::OnSource, Whereabouts::Elsewhere(NodeId(3)), Whereabouts::Gone];
-        for ended in [Ending::NoAnswer, Ending::TaskVanished, Ending::TaskComplete] {
-            endings.extend(places.map(ended));
-        }
-        let failures = [TaskFailure::Said(said()), TaskFailure::Cancelled, TaskFailure::Silent];
-        endings.extend(failures.map(Ending::TaskFailed));
-        endings.extend([
-            Ending::NotOffered,
-            Ending::NodeOccupied { vm_name: "web-<1>".into(), by: MigrationId(4) },
-            Ending::AlreadyMoving,
-            Ending::SomebodyElse,
-            Ending::Doubted(Flaw::Shrank { before: 300, after: 149 }),
-            Ending::VmManager(ApiFailure::NoAnswer { what: what(), said: said() }),
-            Ending::NotAllowed(ApiFailure::Forbidden { what: what(), said: said() }),
-            Ending::NotAllowed(ApiFailure::Credentials(said())),
-            Ending::Busy(ApiFailure::Refused {
-                what: what(),
-                said: "locked".into(),
-                status: 409,
-                code: None,
-            }),
-            Ending::NotUnderstood(ApiFailure::NotFound { what: what(), said: said() }),
-            Ending::CancelledBy(Person { id: 42, name: "Anna".into() }),
-            Ending::DryRun,
-            Ending::Stopped,
-            Ending::Restarted,
-            Ending::Store(StoreFailure::InFlight { vm: VmId(7) }),
-            Ending::Planning(said()),
-            Ending::Panicked,
-            Ending::Other(said()),
-        ]);
-        endings
     }
 }

@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 
 use super::{Arg, Words, args, escape, format::code};
 use crate::{
-    model::{ApiFailure, Flaw, List, Quote, StoreFailure, Trouble},
+    model::{
+        AnswerFlaw, ApiFailure, ApiSettingsFlaw, Body, BodyKind, Damage, DiskFailure, ExportFlaw, Flaw, List,
+        LoginRefusal, Quote, Said, Silence, StoreFailure, Trouble,
+    },
     store::Sight,
 };
 
@@ -23,43 +26,138 @@ impl Words {
 
     pub(crate) fn api_failure(&self, failure: &ApiFailure) -> String {
         let what = |what: &str| Arg::Html(code(what));
+        let why = Arg::Html;
         match failure {
-            ApiFailure::Settings(said) => self.say("api-settings", args![said = self.quote(said)]),
-            ApiFailure::Credentials(said) => self.say("api-credentials", args![said = self.quote(said)]),
+            ApiFailure::Settings(flaw) => {
+                self.say("api-settings", args![why = why(self.api_settings_flaw(flaw))])
+            }
+            ApiFailure::Credentials(refusal) => {
+                self.say("api-credentials", args![why = why(self.login_refusal(refusal))])
+            }
+            ApiFailure::NoLogin { what: asked } => self.say(
+                "api-no-login",
+                args![what = what(asked), variable = Arg::Html(code("VMMANAGER_PATH_PREFIX"))],
+            ),
             ApiFailure::Forbidden { what: asked, said } => {
-                self.say("api-forbidden", args![what = what(asked), said = self.quote(said)])
+                self.say("api-forbidden", args![what = what(asked), why = why(self.said(said))])
             }
             ApiFailure::Unavailable { what: asked, waited: 0 } => {
                 self.say("api-put-off", args![what = what(asked)])
             }
             ApiFailure::Unavailable { what: asked, waited } => {
-                let waited = TimeDelta::seconds(i64::try_from(*waited).unwrap_or(i64::MAX / 1000));
-                self.say("api-unavailable", args![what = what(asked), waited = self.lasting(waited)])
+                self.say("api-unavailable", args![what = what(asked), waited = self.seconds(*waited)])
             }
             ApiFailure::NoAnswer { what: asked, said } => {
-                self.say("api-no-answer", args![what = what(asked), said = self.quote(said)])
+                self.say("api-no-answer", args![what = what(asked), why = why(self.silence(said))])
             }
-            ApiFailure::NotFound { what: asked, said } => {
-                self.say("api-not-found", args![what = what(asked), said = self.quote(said)])
+            ApiFailure::NotFound { what: asked, said, code: _ } => {
+                self.say("api-not-found", args![what = what(asked), why = why(self.said(said))])
             }
-            ApiFailure::Refused { what: asked, said, status, code: None } => self.say(
-                "api-refused",
-                args![what = what(asked), said = self.quote(said), status = status.to_string()],
-            ),
-            ApiFailure::Refused { what: asked, said, status, code: Some(code) } => self.say(
-                "api-refused-code",
-                args![
-                    what = what(asked),
-                    said = self.quote(said),
-                    status = status.to_string(),
-                    code = code.to_string(),
-                ],
-            ),
+            ApiFailure::Refused { what: asked, said: said @ Said::Words(_), status, code } => {
+                let numbers = self.said(&Said::Numbers { status: *status, code: *code });
+                self.say(
+                    "api-refused-numbers",
+                    args![what = what(asked), why = why(self.said(said)), numbers = why(numbers)],
+                )
+            }
+            ApiFailure::Refused { what: asked, said, .. } => {
+                self.say("api-refused", args![what = what(asked), why = why(self.said(said))])
+            }
             ApiFailure::Unreadable { what: asked, said } => {
-                self.say("api-unreadable", args![what = what(asked), said = self.quote(said)])
+                self.say("api-unreadable", args![what = what(asked), why = why(self.answer_flaw(said))])
             }
             ApiFailure::Other(said) => self.recorded(said),
         }
+    }
+
+    fn seconds(&self, seconds: u64) -> String {
+        self.lasting(TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1000)))
+    }
+
+    fn api_settings_flaw(&self, flaw: &ApiSettingsFlaw) -> String {
+        match flaw {
+            ApiSettingsFlaw::UserInAddress => self.say("settings-user-in-address", args![]),
+            ApiSettingsFlaw::Client(said) => self.say("settings-client", args![said = self.quote(said)]),
+            ApiSettingsFlaw::NoCertificate => self.say("settings-no-certificate", args![]),
+            ApiSettingsFlaw::Authority(said) => {
+                self.say("settings-authority", args![said = self.quote(said)])
+            }
+            ApiSettingsFlaw::Other(said) => self.quoted(said),
+        }
+    }
+
+    fn login_refusal(&self, refusal: &LoginRefusal) -> String {
+        match refusal {
+            LoginRefusal::NotConfirmed => self.say("login-not-confirmed", args![]),
+            LoginRefusal::NoToken => self.say("login-no-token", args![]),
+            LoginRefusal::Rests { because, seconds } => self.say(
+                "login-rests",
+                args![why = Arg::Html(self.login_refusal(because)), left = self.seconds(*seconds)],
+            ),
+            LoginRefusal::Said(said) => self.said(said),
+        }
+    }
+
+    /// What an answer gave as its reason.
+    fn said(&self, said: &Said) -> String {
+        match said {
+            Said::Words(words) => self.quoted(words),
+            Said::Numbers { status, code: None } => {
+                self.say("said-status", args![status = status.to_string()])
+            }
+            Said::Numbers { status, code: Some(code) } => {
+                self.say("said-status-code", args![status = status.to_string(), code = code.to_string()])
+            }
+            Said::Foreign { status, body } => self
+                .say("said-foreign", args![status = status.to_string(), body = Arg::Html(self.body(*body))]),
+        }
+    }
+
+    fn silence(&self, silence: &Silence) -> String {
+        let because = |key: &str, said: &Quote| match said.is_empty() {
+            true => self.say(key, args![]),
+            false => format!("{}: {}", self.say(key, args![]), self.quoted(said)),
+        };
+        match silence {
+            Silence::TimedOut(said) => because("silence-timed-out", said),
+            Silence::Lost(said) => because("silence-lost", said),
+            Silence::Status { status, said: Said::Words(said) } => {
+                let status = self.said(&Said::Numbers { status: *status, code: None });
+                format!("{status}: {}", self.quoted(said))
+            }
+            Silence::Status { said, .. } => self.said(said),
+            Silence::Other(said) => self.quoted(said),
+        }
+    }
+
+    fn answer_flaw(&self, flaw: &AnswerFlaw) -> String {
+        let (key, line, column, body) = match flaw {
+            AnswerFlaw::CutOff { line, column, body } => ("answer-cut-off", line, column, body),
+            AnswerFlaw::NotJson { line, column, body } => ("answer-not-json", line, column, body),
+            AnswerFlaw::OddShape { line, column, body } => ("answer-odd-shape", line, column, body),
+            AnswerFlaw::TooLong { bytes_max } => {
+                return self.say("answer-too-long", args![n = bytes_max.to_string()]);
+            }
+            AnswerFlaw::VmWithoutNode { vm } => {
+                return self.say("answer-vm-without-node", args![vm = vm.to_string()]);
+            }
+            AnswerFlaw::Panicked(said) | AnswerFlaw::Other(said) => return self.quoted(said),
+        };
+        self.say(
+            key,
+            args![line = line.to_string(), column = column.to_string(), body = Arg::Html(self.body(*body)),],
+        )
+    }
+
+    fn body(&self, body: Body) -> String {
+        let key = match body.kind {
+            BodyKind::Empty => return self.say("body-empty", args![]),
+            BodyKind::Object => "body-object",
+            BodyKind::List => "body-list",
+            BodyKind::Page => "body-page",
+            BodyKind::Text => "body-text",
+        };
+        self.say(key, args![n = body.bytes])
     }
 
     /// Why nobody knows what a plan led to; `None` where there was no look.
@@ -132,13 +230,51 @@ impl Words {
     pub(crate) fn store_failure(&self, failure: &StoreFailure) -> String {
         match failure {
             StoreFailure::Locked { path } => self.say("store-locked", args![path = Arg::Html(code(path))]),
-            StoreFailure::Damaged(said) => self.say("store-damaged", args![said = self.quote(said)]),
+            StoreFailure::Damaged(damage) => {
+                self.say("store-damaged", args![why = Arg::Html(self.damage(damage))])
+            }
             StoreFailure::Newer { found, known } => {
                 self.say("store-newer", args![found = found.to_string(), known = known.to_string()])
             }
-            StoreFailure::Disk(said) => self.say("store-disk", args![said = self.quote(said)]),
+            StoreFailure::Disk(DiskFailure::File { path, said }) => {
+                self.say("store-file", args![path = Arg::Html(code(path)), said = self.quote(said)])
+            }
+            StoreFailure::Disk(DiskFailure::Files(said) | DiskFailure::Other(said)) => self.quoted(said),
             StoreFailure::InFlight { vm } => self.say("store-in-flight", args![vm = vm.to_string()]),
+            StoreFailure::Closed(earlier) => {
+                self.say("store-closed", args![why = Arg::Html(self.store_failure(earlier))])
+            }
+            StoreFailure::Opening => self.say("store-opening", args![]),
+            StoreFailure::Export(ExportFlaw::CutOff) => self.say("export-cut-off", args![]),
+            StoreFailure::Export(ExportFlaw::Count { has, of }) => {
+                self.say("export-count", args![has = has.to_string(), of = of.to_string()])
+            }
+            StoreFailure::Export(ExportFlaw::Unreadable(said)) => {
+                self.say("export-unreadable", args![said = self.quote(said)])
+            }
+            StoreFailure::Unwritable(said) => self.say("store-unwritable", args![said = self.quote(said)]),
+            StoreFailure::NoSuchEntry(entry) => self.say("store-no-entry", args![n = entry.to_string()]),
+            StoreFailure::EntryEnded(entry) => self.say("store-entry-ended", args![n = entry.to_string()]),
+            StoreFailure::NoSuchProposal(id) => self.say("store-no-proposal", args![n = id.to_string()]),
             StoreFailure::Other(said) => self.recorded(said),
+        }
+    }
+
+    fn damage(&self, damage: &Damage) -> String {
+        match damage {
+            Damage::Emptied => self.say("damage-emptied", args![]),
+            Damage::Missing => self.say("damage-missing", args![]),
+            Damage::EndLost { has, of } => {
+                self.say("damage-end-lost", args![has = has.to_string(), of = of.to_string()])
+            }
+            Damage::EntryLost { entry, vm } => {
+                self.say("damage-entry-lost", args![n = entry.to_string(), vm = vm.to_string()])
+            }
+            Damage::Record { tree, key, said } => self.say(
+                "damage-record",
+                args![record = Arg::Html(code(&format!("{tree}/{key}"))), said = self.quote(said)],
+            ),
+            Damage::Files(said) | Damage::Panicked(said) | Damage::Other(said) => self.quoted(said),
         }
     }
 

@@ -6,7 +6,10 @@
 mod ending;
 mod failures;
 pub(crate) mod format;
+mod log;
 mod reasons;
+#[cfg(test)]
+pub(in crate::talk) mod samples;
 #[cfg(test)]
 pub(in crate::talk) mod tests;
 mod text;

@@ -424,27 +424,80 @@ refused-own = План не может подтвердить тот, кто е�
 refused-dry-run = Это пробный режим: ничего не выполняется.
 trouble-vmmanager = VMmanager недоступен: { $why }
 trouble-planning = ❌ Не удалось рассчитать план: { $said }
-trouble-store = Моё хранилище недоступно: { $why }
+trouble-store = Хранилище недоступно: { $why }
 
 quotation = «{ $said }»
 recorded = «{ $said }»
 said-nothing = причина не названа
 
-api-settings = ошибка в настройках подключения: { $said }
-api-credentials = логин с паролем или токен не приняты: { $said }
-api-forbidden = нет прав на { $what }: { $said }
+api-settings = ошибка в настройках подключения: { $why }
+settings-user-in-address = в адресе не должно быть пользователя и пароля
+settings-client = не удалось создать HTTP-клиент: { $said }
+settings-no-certificate = в файле частного УЦ нет сертификата PEM
+settings-authority = не удалось прочитать сертификат частного УЦ: { $said }
+api-credentials = логин с паролем или токен не приняты: { $why }
+login-not-confirmed = вход не подтверждён: учётной записи нужен ещё один шаг; нужна учётная запись без него
+login-no-token = в ответе на вход нет токена
+login-rests = { $why } (следующая попытка через { $left })
+api-no-login = нет функции { $what }: версия VMmanager старше 2024 года или неверно задана переменная { $variable }
+api-forbidden = нет прав на { $what }: { $why }
 api-put-off = сервис не готов, запрос { $what } отложен
 api-unavailable = сервис не готов, запрос { $what } откладывался { $waited }
-api-no-answer = нет ответа на { $what }: { $said }
-api-not-found = запрос { $what } ничего не нашёл: { $said }
-api-refused = отказ на { $what }: { $said } (статус { $status })
-api-refused-code = отказ на { $what }: { $said } (статус { $status }, код { $code })
-api-unreadable = ответ на { $what } не удалось разобрать: { $said }
+api-no-answer = нет ответа на { $what }: { $why }
+silence-timed-out = истекло время ожидания
+silence-lost = нет соединения
+api-not-found = запрос { $what } ничего не нашёл: { $why }
+api-refused = отказ на { $what }: { $why }
+api-refused-numbers = отказ на { $what }: { $why } ({ $numbers })
+said-status = статус { $status }
+said-status-code = статус { $status }, код { $code }
+said-foreign = статус { $status }, в ответе { $body }
+api-unreadable = ответ на { $what } не удалось разобрать: { $why }
+answer-cut-off = он обрывается в строке { $line }, позиция { $column }; получено: { $body }
+answer-not-json = это не JSON, строка { $line }, позиция { $column }; получено: { $body }
+answer-odd-shape = неожиданная структура, строка { $line }, позиция { $column }; получено: { $body }
+answer-too-long = он длиннее { $n } байт
+answer-vm-without-node = для ВМ { $vm } не указан узел
+body-empty = ничего
+body-object = { $n ->
+    [one] объект JSON, { $n } байт
+    [few] объект JSON, { $n } байта
+   *[other] объект JSON, { $n } байт
+}
+body-list = { $n ->
+    [one] список JSON, { $n } байт
+    [few] список JSON, { $n } байта
+   *[other] список JSON, { $n } байт
+}
+body-page = { $n ->
+    [one] страница HTML или XML, { $n } байт
+    [few] страница HTML или XML, { $n } байта
+   *[other] страница HTML или XML, { $n } байт
+}
+body-text = { $n ->
+    [one] текст, { $n } байт
+    [few] текст, { $n } байта
+   *[other] текст, { $n } байт
+}
 
 store-locked = папку { $path } использует другой процесс vm-balancer
-store-damaged = файлы повреждены: { $said }
+store-damaged = файлы повреждены: { $why }
+damage-emptied = хранилище пусто, хотя раньше в нём были записи
+damage-missing = читать нечего
+damage-end-lost = потерян конец: записей { $has } из { $of }
+damage-entry-lost = в журнале нет миграции { $n } ВМ { $vm }
+damage-record = не удалось прочитать запись { $record }: { $said }
 store-newer = его записала более новая версия vm-balancer (формат { $found }, эта версия читает до { $known })
-store-disk = { $said }
+store-file = не удалось использовать { $path }: { $said }
+store-closed = закрыто после сбоя: { $why }
+store-opening = открывается заново
+store-unwritable = не удалось сохранить запись: { $said }
+store-no-entry = в журнале нет миграции { $n }
+store-entry-ended = миграция { $n } уже завершена
+store-no-proposal = в нём нет плана { $n }
+export-cut-off = экспорт обрывается
+export-count = в экспорте { $has } записей, а должно быть { $of }
+export-unreadable = не удалось прочитать экспорт: { $said }
 store-in-flight = миграция ВМ { $vm } ещё не завершена
 
 refused-stopping = Меня останавливают; повторите через минуту.

@@ -1,0 +1,35 @@
+//! The English of reasons for the log and the command line, so that each is worded once.
+
+use std::fmt;
+
+use chrono::DateTime;
+
+use super::{Words, plain};
+use crate::{
+    model::{ApiFailure, Flaw, StoreFailure, Trouble},
+    store::{Ending, StoreError},
+};
+
+/// Displays a reason as the English that the chat shows, without markup.
+macro_rules! display {
+    ($($of:ty: $words:expr),* $(,)?) => {$(
+        impl fmt::Display for $of {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let words: fn(&Words, &Self) -> String = $words;
+                f.write_str(&plain(&words(&Words::english(), self)))
+            }
+        }
+    )*};
+}
+
+display! {
+    Trouble: Words::trouble,
+    ApiFailure: |words, failure| {
+        words.say("trouble-vmmanager", super::args![why = super::Arg::Html(words.api_failure(failure))])
+    },
+    StoreFailure: Words::store_failure,
+    StoreError: |words, error| words.trouble(&Trouble::Store(error.failure())),
+    Flaw: Words::flaw,
+    // A moment far away: times then show their day.
+    Ending: |words, ending| words.ending(ending, DateTime::UNIX_EPOCH),
+}
