@@ -130,7 +130,7 @@ async fn the_child_with_a_small_disk() {
     assert!(
         refused.to_string().contains("os error 27") || refused.to_string().contains("FileTooLarge"),
         "{}",
-        refused.to_string()
+        refused
     );
     platform.store.flush().expect_err("it is noticed, though nothing waits to be put on disk");
     // Cleaning up may have left room for a record or two. From now on there is none.
@@ -143,7 +143,7 @@ async fn the_child_with_a_small_disk() {
         }
         Err(error) => error,
     };
-    assert!(!refused.is_damage(), "a full disk is no damage: {}", refused.to_string());
+    assert!(!refused.is_damage(), "a full disk is no damage: {refused}");
     assert_eq!(platform.sim.count_requests("POST /vm/v3/host"), 0);
     // With room on the disk it works again.
     leave_room(Room::Enough);
