@@ -1,27 +1,33 @@
 # Builds the bot without its simulated servers and runs it as a user without rights.
-FROM rust:1.95-slim AS build
+# Both stages are of the same Debian release, so that the binary finds the C library that it was built with.
+FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 # The libraries first: they change seldom, and this layer is kept until they do.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
- && cargo build --release --locked --no-default-features \
+RUN mkdir -p src benches \
+ && for file in src/main.rs benches/planner.rs benches/planner_quality.rs; do echo 'fn main() {}' > "$file"; done \
+ && touch src/lib.rs \
+ && cargo build --profile dist --locked --no-default-features \
  && rm -r src
 COPY src src
 # Sources may be older than the files they take the place of.
 RUN touch src/main.rs src/lib.rs \
- && cargo build --release --locked --no-default-features
+ && cargo build --profile dist --locked --no-default-features
 
 FROM debian:bookworm-slim
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin balancer \
- && install -d -m 0700 -o balancer -g balancer /data
-COPY --from=build /build/target/release/vm-balancer /usr/local/bin/vm-balancer
-USER balancer
-ENV DATA_DIR=/data
+ && install -d -m 0700 -o 10001 -g 10001 /data
+COPY --from=build /build/target/dist/vm-balancer /usr/local/bin/vm-balancer
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+# Everything that is written is in /data: the root may be read-only.
+ENV DATA_DIR=/data HOME=/data
 VOLUME /data
 WORKDIR /data
 # SIGTERM: nothing new is ordered, everything is on disk, and the process ends within 10 s.
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["/usr/local/bin/vm-balancer", "health"]
 ENTRYPOINT ["/usr/local/bin/vm-balancer"]

@@ -22,6 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    meter::Beat,
     model::{Quote, Snapshot, StoreFailure},
     planner::Policy,
     scheduler::{Handle, Refused},
@@ -58,6 +59,8 @@ pub const HISTORY_MAX: usize = 10_000;
 pub enum Request {
     /// Whether somebody is there.
     Ping,
+    /// Whether the loops are alive.
+    Health,
     /// The platform as it is now, with the policy in force: enough to plan.
     Look,
     /// What was done, newest first.
@@ -70,6 +73,10 @@ pub enum Request {
 pub enum Answer {
     Pong {
         pid: u32,
+    },
+    Health {
+        /// Loops that gave no sign of life for longer than they may.
+        stuck: Vec<String>,
     },
     Look {
         snapshot: Box<Snapshot>,
@@ -156,8 +163,9 @@ impl Control {
     }
 
     /// Answers until the shutdown, several clients side by side.
-    pub async fn serve(self, handle: Handle, store: Store, shutdown: CancellationToken) {
-        self.serve_with(shutdown, move |request| answer(request, handle.clone(), store.clone())).await;
+    pub async fn serve(self, handle: Handle, store: Store, beats: Vec<Beat>, shutdown: CancellationToken) {
+        let parts = (handle, store, beats);
+        self.serve_with(shutdown, move |request| answer(request, parts.clone())).await;
     }
 
     async fn serve_with<F, A>(self, shutdown: CancellationToken, answer: F)
@@ -263,8 +271,12 @@ async fn send(writing: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) ->
     writing.flush().await
 }
 
-async fn answer(request: Request, handle: Handle, store: Store) -> Answer {
+async fn answer(request: Request, (handle, store, beats): (Handle, Store, Vec<Beat>)) -> Answer {
     match request {
+        Request::Health => {
+            let late = beats.iter().filter(|beat| beat.is_late());
+            Answer::Health { stuck: late.map(|beat| beat.name().to_owned()).collect() }
+        }
         Request::Ping => Answer::Pong { pid: std::process::id() },
         Request::Look => match handle.look().await {
             Ok(picture) => Answer::Look {

@@ -52,6 +52,7 @@ mod control;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod control;
+mod dial;
 #[cfg(not(feature = "internals"))]
 mod executor;
 #[cfg(feature = "internals")]
@@ -62,6 +63,8 @@ mod eyes;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod eyes;
+mod meter;
+mod probe;
 #[cfg(not(feature = "internals"))]
 mod rules;
 #[cfg(feature = "internals")]

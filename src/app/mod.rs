@@ -23,6 +23,7 @@ use crate::{
     event::Events,
     executor, eyes,
     model::ApiFailure,
+    probe::{self, Probe, ProbeError, Said, Sources},
     scheduler::{Handle, Scheduler},
     ssh::{self, SshError, SshMonitor},
     store::{Store, StoreError},
@@ -69,6 +70,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     #[error("the chat cannot begin")]
     Chat(#[from] BotError),
 }
@@ -85,7 +88,7 @@ impl AppError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::NoVmManager | Self::File(_) | Self::Ssh(_) | Self::Api(ApiFailure::Settings(_)) => true,
-            Self::Api(_) | Self::Store(_) | Self::Control(_) | Self::Chat(_) => false,
+            Self::Api(_) | Self::Store(_) | Self::Control(_) | Self::Probe(_) | Self::Chat(_) => false,
         }
     }
 }
@@ -96,6 +99,7 @@ pub struct App {
     chat: Option<telegram::Bot>,
     handle: Handle,
     control: Control,
+    probe: Option<Probe>,
     api: VmManagerApi,
     store: Store,
     clock: Clock,
@@ -126,6 +130,10 @@ impl App {
         // The store has one owner, so whoever has it may replace a socket that is left behind.
         let store = Store::open_or_restore(&config.data_dir, clock.now())?;
         let control = Control::open(&config.data_dir).await?;
+        let probe = match config.http_listen {
+            Some(address) => Some(Probe::open(address).await?),
+            None => None,
+        };
         let events = Events::new();
         let balancer = joined(config, LOAD_READINGS, store.clone(), events.clone(), clock.clone(), pace)?;
         let api = balancer.parts().api.clone();
@@ -140,7 +148,7 @@ impl App {
             )?),
             None => None,
         };
-        Ok(Self { scheduler, chat, handle, control, api, store, clock })
+        Ok(Self { scheduler, chat, handle, control, probe, api, store, clock })
     }
 
     /// Returns the way to the scheduler.
@@ -158,13 +166,21 @@ impl App {
 
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { scheduler, chat, handle, control, api, store, clock } = self;
+        let Self { scheduler, chat, handle, control, probe, api, store, clock } = self;
+        let beats: Vec<_> =
+            scheduler.beats().into_iter().chain(chat.as_ref().map(telegram::Bot::beat)).collect();
         let mut parts = JoinSet::new();
+        parts.spawn(probe::watch(beats.clone(), shutdown.clone()));
+        if let Some(probe) = probe {
+            let sources = Sources { handle: handle.clone(), store: store.clone(), beats: beats.clone() };
+            parts.spawn(probe.serve(sources, shutdown.clone()));
+        }
         parts.spawn(scheduler.run(shutdown.clone()));
         if let Some(chat) = chat {
             parts.spawn(chat.run(shutdown.clone()));
         }
-        parts.spawn(control.serve(handle, store.clone(), shutdown.clone()));
+        parts.spawn(control.serve(handle, store.clone(), beats, shutdown.clone()));
+        probe::report(Said::Ready);
         while let Some(ended) = parts.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part broke; everything stops");
@@ -172,6 +188,7 @@ impl App {
             // No part ends by itself: without one of them the rest is no bot.
             shutdown.cancel();
         }
+        probe::report(Said::Stopping);
         tokio::join!(store.export_aside(clock.now()), api.log_out());
     }
 }

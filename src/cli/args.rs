@@ -52,6 +52,8 @@ pub enum Command {
     Snapshot,
     /// Try every part of the configuration for real and tell what is wrong; order nothing
     Check,
+    /// Tell whether the bot that runs with this DATA_DIR is alive: exit status 0, else 1
+    Health,
     /// Tell what was done, newest first
     History {
         /// Print the history as CSV

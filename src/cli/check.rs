@@ -4,7 +4,9 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -23,6 +25,9 @@ use crate::{
     talk::words::{Words, plain},
     vmmanager::VmManagerApi,
 };
+
+/// The bot is on this machine.
+const HTTP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was found; the words are for people, the keys for programs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -163,12 +168,24 @@ impl Checked {
 
     async fn http(&mut self, config: &Config, running: bool) {
         let Some(address) = config.http_listen else { return };
-        match (running, tokio::net::TcpListener::bind(address).await) {
-            (true, _) => self.say(HTTP, State::NotChecked, format!("{address} is the running vm-balancer's")),
-            (false, Ok(_)) => self.say(HTTP, State::Ok, format!("{address} is free")),
-            (false, Err(error)) => {
-                self.say(HTTP, State::Wrong, format!("cannot listen on {address}: {error}"))
-            }
+        if running {
+            return match health_over_http(address).await {
+                Ok(status) => {
+                    self.say(HTTP, State::Ok, format!("the bot answers on {address}: /healthz is {status}"))
+                }
+                Err(error) => {
+                    let why = chain(&error.without_url());
+                    self.say(
+                        HTTP,
+                        State::Wrong,
+                        format!("the running bot does not answer on {address}: {why}; restart it"),
+                    )
+                }
+            };
+        }
+        match tokio::net::TcpListener::bind(address).await {
+            Ok(_) => self.say(HTTP, State::Ok, format!("{address} is free: the bot will listen there")),
+            Err(error) => self.say(HTTP, State::Wrong, format!("cannot listen on {address}: {error}")),
         }
     }
 
@@ -319,6 +336,19 @@ fn told(reading: &Reading) -> String {
 }
 
 /// Says that the store can be used or will be made; leaves nothing behind where there was none.
+/// Where the bot listens on every address, this machine is asked by its loopback.
+async fn health_over_http(mut address: SocketAddr) -> reqwest::Result<reqwest::StatusCode> {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let client = reqwest::Client::builder().no_proxy().timeout(HTTP_PATIENCE).build()?;
+    Ok(client.get(format!("http://{address}/healthz")).send().await?.status())
+}
+
 fn try_store(dir: &Path) -> Result<String, String> {
     let there = dir.exists();
     let place = match there {

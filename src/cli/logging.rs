@@ -3,19 +3,34 @@
 use std::{
     fmt,
     io::{IsTerminal as _, Write as _, stderr},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
+    Registry,
     filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format, format::Writer, layer},
     layer::SubscriberExt as _,
     registry::LookupSpan,
+    reload,
     util::SubscriberInitExt as _,
 };
 
 use crate::config::{LogFormat, LogLevel};
+
+/// The way to the level of the log that runs.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// Changes the level of the log that runs.
+pub(super) fn set_level(level: LogLevel) {
+    if let Some(Err(error)) = LEVEL.get().map(|log| log.reload(targets(level))) {
+        tracing::warn!(%error, "the level of the log cannot be changed");
+    }
+}
 
 /// Every line is JSON: what ends the program is then said in the log.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
@@ -24,8 +39,9 @@ static IS_JSON: AtomicBool = AtomicBool::new(false);
 /// time and a priority of its own.
 pub(super) fn start(level: LogLevel, format: LogFormat, journal: bool) -> bool {
     let layer = layer().with_writer(stderr).with_ansi(!journal && stderr().is_terminal());
-    let registry = tracing_subscriber::registry().with(targets(level));
-    match (format, journal) {
+    let (targets, handle) = reload::Layer::new(targets(level));
+    let registry = tracing_subscriber::registry().with(targets);
+    let started = match (format, journal) {
         (LogFormat::Json, _) => {
             IS_JSON.store(true, Ordering::Relaxed);
             registry.with(layer.json().flatten_event(true)).try_init().is_ok()
@@ -34,7 +50,11 @@ pub(super) fn start(level: LogLevel, format: LogFormat, journal: bool) -> bool {
             registry.with(layer.event_format(Prioritized(format::format().without_time()))).try_init().is_ok()
         }
         (LogFormat::Text, false) => registry.with(layer).try_init().is_ok(),
+    };
+    if started {
+        let _ = LEVEL.set(handle);
     }
+    started
 }
 
 /// Says why the program ends, as a line of the log where that is JSON.

@@ -5,6 +5,7 @@ use std::{
     fs, io,
     io::{Read as _, Write},
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -20,17 +21,21 @@ use crate::{
     balancer::{CycleError, NotCarriedOut},
     causes::chain,
     clock::Clock,
-    config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, read_env_file},
+    config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, VARIABLES, read_env_file},
     control::{self, Answer, ControlError, Request, Unanswered},
     event::Events,
     model::{Snapshot, Trouble},
     planner::{self, Policy},
+    probe::{self, Said},
     store::{HistoryFilter, JournalEntry, Store, StoreError},
     talk::words::{Words, plain},
 };
 
 /// The file that is read where `--config` names none.
 const CONFIG_FILE: &str = ".env";
+
+/// A health check is asked often, and Docker waits 30 s for it.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Work that is still on a thread when everything has ended is a read of a file: nothing is lost with it.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -92,11 +97,12 @@ async fn carry_out(
         Some(Command::Plan { snapshot: None }) => plan_live(args, &setup()?, clock, out).await,
         Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
         Some(Command::Check) => try_all(args, &setup()?, clock, out).await,
+        Some(Command::Health) => health(&setup()?, out).await,
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), &environment, clock).await,
         None if args.once => once(args, &setup()?, clock, out).await,
-        None => bot(args, &setup()?, clock).await,
+        None => bot(args, &setup()?, environment, clock).await,
     }
 }
 
@@ -213,6 +219,23 @@ async fn try_all(
     })
 }
 
+/// Asks the running bot over its socket, so that a container needs no `curl` and no open port.
+async fn health(setup: &Setup, out: &mut (dyn Write + Send)) -> Result<Exit, Failure> {
+    let data_dir = setup.config(Purpose::Offline)?.data_dir;
+    match tokio::time::timeout(HEALTH_PATIENCE, control::ask(&data_dir, &Request::Health)).await {
+        Ok(Ok(Some(Answer::Health { stuck }))) if stuck.is_empty() => {
+            print(out, Ok::<_, StoreError>("alive\n".into()))
+        }
+        Ok(Ok(Some(Answer::Health { stuck }))) => {
+            Err(Failure::trouble(format!("the running vm-balancer hangs: {}", stuck.join(", "))))
+        }
+        Ok(Ok(Some(other))) => Err(unexpected(other)),
+        Ok(Ok(None)) => Err(Failure::trouble(format!("no vm-balancer runs with {}", data_dir.display()))),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Failure::trouble("the running vm-balancer gives no answer".into())),
+    }
+}
+
 async fn history(
     args: &Args,
     setup: &Setup,
@@ -290,7 +313,13 @@ async fn once(
     Ok(if trouble { Exit::Trouble } else { Exit::Fine })
 }
 
-async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure> {
+async fn bot(
+    args: &Args,
+    setup: &Setup,
+    environment: BTreeMap<String, String>,
+    clock: &Clock,
+) -> Result<Exit, Failure> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(no_signals)?;
     let config = setup.config(Purpose::Daemon)?;
     let app = App::build(&config, clock.clone(), Pace::Usual).await?;
     confirm_restored(args, app.store(), clock).await?;
@@ -302,9 +331,46 @@ async fn bot(args: &Args, setup: &Setup, clock: &Clock) -> Result<Exit, Failure>
         interval_s = config.scheduler.interval.as_secs(),
         "vm-balancer begins"
     );
-    app.run(shutdown).await;
+    let mut bot = pin!(app.run(shutdown));
+    loop {
+        tokio::select! {
+            () = &mut bot => break,
+            Some(()) = hangups.recv() => reload(args, &environment, setup),
+        }
+    }
     tracing::info!("vm-balancer has ended");
     Ok(Exit::Fine)
+}
+
+/// Reads the configuration again at SIGHUP. The log's level changes at once; of what else has changed it is said that
+/// it needs a restart, so that nobody waits for it.
+fn reload(args: &Args, environment: &BTreeMap<String, String>, started: &Setup) {
+    probe::report(Said::Reloading);
+    let read = Setup::new(args, environment.clone()).and_then(|setup| {
+        let loaded = Config::for_purpose(Purpose::Daemon, |name| setup.sources.lookup(name))
+            .map_err(|problems| setup.refused(&problems))?;
+        Ok((setup, loaded.config))
+    });
+    match read {
+        Ok((setup, config)) => {
+            logging::set_level(config.log_level);
+            let changed = VARIABLES.iter().map(|variable| variable.name).filter(|name| {
+                *name != "LOG_LEVEL" && setup.sources.lookup(name) != started.sources.lookup(name)
+            });
+            let changed: Vec<_> = changed.collect();
+            match changed.is_empty() {
+                true => tracing::info!(level = ?config.log_level, "the configuration was read again"),
+                false => {
+                    let restart = changed.join(", ");
+                    tracing::warn!(level = ?config.log_level, restart, "read again; these need a restart to change");
+                }
+            }
+        }
+        Err(Failure { told, .. }) => {
+            tracing::error!("the configuration is wrong and is not taken: {told}");
+        }
+    }
+    probe::report(Said::Ready);
 }
 
 /// Whoever starts the bot by hand may confirm a restored store, where no chat has an admin who could.
@@ -423,9 +489,8 @@ fn read_text(file: &Path) -> io::Result<String> {
 
 /// A token that is cancelled by SIGTERM and by SIGINT.
 fn stop_at_signals() -> Result<CancellationToken, Failure> {
-    let failed = |error| Failure::trouble(format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let stop = CancellationToken::new();
     let token = stop.clone();
     // Ends with the process: it waits for nothing but a signal.
@@ -440,6 +505,10 @@ fn stop_at_signals() -> Result<CancellationToken, Failure> {
     Ok(stop)
 }
 
+fn no_signals(error: io::Error) -> Failure {
+    Failure::trouble(format!("cannot wait for signals: {error}"))
+}
+
 fn unexpected(answer: Answer) -> Failure {
     match answer {
         Answer::Refused { why } => {
@@ -452,7 +521,7 @@ fn unexpected(answer: Answer) -> Failure {
             };
             Failure::trouble(format!("the running vm-balancer says: {why}"))
         }
-        Answer::Pong { .. } | Answer::Look { .. } | Answer::History { .. } => {
+        Answer::Pong { .. } | Answer::Health { .. } | Answer::Look { .. } | Answer::History { .. } => {
             Failure::trouble("the running vm-balancer answered something else".into())
         }
     }

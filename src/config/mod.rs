@@ -26,7 +26,7 @@ pub use sources::{Source, Sources};
 pub use variables::{VARIABLES, Variable};
 
 use crate::{
-    balancer,
+    balancer, dial,
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Threshold},
     scheduler, ssh,
     ssh::HostKeyCheck,
@@ -198,11 +198,17 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Set
         reader.missing("VMMANAGER_HOST", "the base URL of VMmanager, such as https://vm.example.com");
     }
     let credentials = credentials(reader, needed);
+    let proxy = reader.optional("VMMANAGER_PROXY", dial::proxy);
     let mut base_url = base_url?;
     // A path in the base URL is the front part of the prefix.
     let path_prefix = format!("{}{path_prefix}", base_url.path().trim_end_matches('/'));
     base_url.set_path("");
-    Some(vmmanager::Settings { path_prefix, verify_tls, ..vmmanager::Settings::new(base_url, credentials?) })
+    Some(vmmanager::Settings {
+        path_prefix,
+        verify_tls,
+        proxy,
+        ..vmmanager::Settings::new(base_url, credentials?)
+    })
 }
 
 /// Tells whether what is sent there can be read on the way.
@@ -318,6 +324,7 @@ fn telegram(reader: &mut Reader<'_>, timezone: Tz) -> Option<telegram::Settings>
     settings.timezone = timezone;
     settings.chat = reader.optional("TELEGRAM_CHAT_ID", values::chat);
     settings.api_url = reader.optional("TELEGRAM_API_URL", values::api_url);
+    settings.proxy = reader.optional("TELEGRAM_PROXY", dial::proxy);
     reader.set(&mut settings.admins, "TELEGRAM_ADMIN_IDS", values::user_ids);
     reader.set(&mut settings.operators, "TELEGRAM_OPERATOR_IDS", values::user_ids);
     reader.set(&mut settings.viewers, "TELEGRAM_VIEWER_IDS", values::user_ids);

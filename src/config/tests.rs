@@ -1,6 +1,6 @@
 //! What a configuration says, what it refuses, what it warns about.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::ExposeSecret as _;
 
@@ -189,10 +189,27 @@ fn the_example_names_every_variable_and_its_default() {
 #[test]
 fn the_example_says_one_line_about_each_variable() {
     let example = include_str!("../../config.env.example");
+    let lines: Vec<_> = example.lines().collect();
     for variable in VARIABLES {
-        let line = example.lines().find(|line| line.starts_with(&format!("{}=", variable.name))).unwrap();
-        assert!(line.split_once("  # ").is_some_and(|(_, about)| about.len() > 10), "{line}");
+        let at = lines.iter().position(|line| line.starts_with(&format!("{}=", variable.name))).unwrap();
+        let about = lines[at - 1].strip_prefix("# ").unwrap_or_default();
+        assert!(about.len() > 10, "a comment above {}: {about}", variable.name);
     }
+}
+
+/// docker takes all behind `=` as it is, systemd knows comments at the start of a line only, and a shell would
+/// do something with blanks and specials.
+#[test]
+fn docker_systemd_and_a_shell_read_the_example_as_we_do() {
+    let example = include_str!("../../config.env.example");
+    let file = read_env_file(example).unwrap();
+    let assignments = example.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let literal: BTreeMap<_, _> = assignments.map(|line| line.split_once('=').unwrap()).collect();
+    let read: BTreeMap<_, _> =
+        file.values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(literal, read);
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "./:~_-,".contains(c);
+    assert!(read.values().all(|value| value.chars().all(harmless)), "{read:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     clock::Clock,
     event::{Event, Events},
+    meter,
     model::{MigrationId, ProposalId},
     store::{
         Ending, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState,
@@ -213,9 +214,20 @@ fn started(entry: &JournalEntry) -> DateTime<Utc> {
     }
 }
 
+/// The outcome as a label of the metrics.
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Failed => "failed",
+        Outcome::Lost => "lost",
+        Outcome::Dropped => "dropped",
+    }
+}
+
 fn log_end(entry: &JournalEntry) {
     if let JournalState::Closed { outcome, detail, at, .. } = &entry.state {
-        let took_ms = (at.signed_duration_since(entry.intended_at)).num_milliseconds();
+        let took = at.signed_duration_since(entry.intended_at);
+        meter::migration(name(*outcome), took.to_std().unwrap_or_default(), entry.ram.0);
         let JournalEntry { vm_name, source_name, target_name, .. } = entry;
         tracing::info!(
             migration.id = %entry.id,
@@ -225,7 +237,7 @@ fn log_end(entry: &JournalEntry) {
             target.name = target_name,
             ?outcome,
             error = detail.as_ref().map(tracing::field::display),
-            took_ms,
+            took_ms = took.num_milliseconds(),
             "a migration has ended"
         );
     }

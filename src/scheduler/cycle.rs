@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
+    meter,
     model::{ClusterId, MigrationId, ProposalId},
     planner::ClusterPlan,
     store::{Approver, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
@@ -202,6 +203,7 @@ impl Cycle {
 
 /// Logs the one line of a cycle.
 fn report(done: &Result<Done, CycleError>, took: Duration) {
+    meter::cycle(done.is_ok(), took);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match done {
         Ok(Done { picture, .. }) => {

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::core::Core;
 pub use crate::balancer::Picture;
-use crate::{balancer::VmBalancer, model::ProposalId, store::Mode};
+use crate::{balancer::VmBalancer, meter::Beat, model::ProposalId, store::Mode};
 use handle::Request;
 pub use handle::{Approved, Balanced, Change, Changed, Handle, LastCycle, Refused, Status};
 pub use windows::Windows;
@@ -41,6 +41,12 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often everything is exported besides the ends of plans.
 const EXPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+/// How long the loop may be silent: it says each second that it is alive. What stands before it reads the store.
+const LOOP_SILENCE: Duration = Duration::from_secs(120);
+
+/// How long a cycle may take. A look at a large platform takes minutes where VMmanager is slow or restarts.
+const CYCLE_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// How long running work may take to leave when everything stops; the whole stop has 10 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(7);
@@ -75,6 +81,8 @@ pub struct Scheduler {
     interval: Duration,
     requests: mpsc::Receiver<Request>,
     stop: CancellationToken,
+    beat: Beat,
+    cycle_beat: Beat,
 }
 
 /// What a task that ended leaves to be done.
@@ -92,7 +100,14 @@ impl Scheduler {
         let stop = CancellationToken::new();
         let interval = settings.interval;
         let core = Arc::new(Core::new(settings, balancer, stop.clone()));
-        (Self { core, interval, requests, stop }, Handle::new(sender))
+        let (beat, cycle_beat) = (Beat::new("scheduler", LOOP_SILENCE), Beat::new("cycle", CYCLE_MAX));
+        (Self { core, interval, requests, stop, beat, cycle_beat }, Handle::new(sender))
+    }
+
+    /// Returns the signs of life of the loop and of its cycles.
+    #[must_use]
+    pub fn beats(&self) -> [Beat; 2] {
+        [self.beat.clone(), self.cycle_beat.clone()]
     }
 
     /// Runs until `shutdown`: then nothing new is ordered, running tasks are left to VMmanager and to the next
@@ -112,6 +127,7 @@ impl Scheduler {
                 () = shutdown.cancelled() => break,
                 _ = cycles.tick(), if cycle.is_none() => {
                     self.core.cycle.next_in(self.interval);
+                    self.cycle_beat.again_within(CYCLE_MAX);
                     let core = Arc::clone(&self.core);
                     cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await } }).id());
                 }
@@ -120,6 +136,7 @@ impl Scheduler {
                     let id = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
                     if cycle == Some(id) {
                         cycle = None;
+                        self.cycle_beat.again_within(self.interval.saturating_add(CYCLE_MAX));
                     }
                     match ended {
                         Ok((_, left)) => self.carry_out(&mut work, left),
@@ -127,6 +144,7 @@ impl Scheduler {
                     }
                 }
                 _ = expiry.tick() => {
+                    self.beat.again_within(LOOP_SILENCE);
                     self.core.upkeep.check_clock();
                     self.core.upkeep.look_after_store();
                     self.core.proposals.expire();

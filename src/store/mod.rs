@@ -105,6 +105,16 @@ impl Store {
         &self.shared.dir
     }
 
+    /// Returns how much room sled takes on disk, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    pub fn size_on_disk(&self) -> Result<u64, StoreError> {
+        let files = self.files()?;
+        shelf::guarded(|| files.db.size_on_disk())
+    }
+
     /// Puts everything on disk, and after a write that failed tries whether one would not. Also the way back after
     /// a full disk: sled writes nothing more after an error, so it is opened anew.
     ///

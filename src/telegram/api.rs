@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use teloxide::{
     ApiError, RequestError,
@@ -12,15 +11,18 @@ use teloxide::{
         AnswerCallbackQuerySetters as _, EditMessageTextSetters as _, GetUpdatesSetters as _,
         SendMessageSetters as _, SetMyCommandsSetters as _,
     },
-    requests::Requester as _,
+    requests::{Output, Payload, Request, Requester as _},
     types::{
         AllowedUpdate, BotCommand, CallbackQueryId, ChatId, InlineKeyboardButton, InlineKeyboardMarkup,
         LinkPreviewOptions, Me, MessageId, ParseMode, ReplyParameters, ThreadId, Update, UserId,
     },
 };
 
+use super::bot::Settings;
 use crate::{
     causes,
+    dial::{self, DialError, Trust},
+    meter,
     talk::{
         cards::Address,
         view::{Button, Page},
@@ -81,22 +83,20 @@ pub(super) enum Markup {
 }
 
 impl Api {
-    pub(super) fn new(
-        token: SecretString,
-        api_url: Option<Url>,
-        poll_timeout: Duration,
-    ) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
+    pub(super) fn new(settings: &Settings) -> Result<Self, DialError> {
+        let Settings { token, api_url, proxy, poll_timeout, .. } = settings;
+        let client = dial::client(Trust::Authorities(None), proxy.as_ref())?
             .connect_timeout(Duration::from_secs(5))
-            .timeout(poll_timeout + POLL_GRACE)
+            .timeout(*poll_timeout + POLL_GRACE)
             .tcp_nodelay(true)
-            .build()?;
+            .build()
+            .map_err(DialError::Client)?;
         let bot = teloxide::Bot::with_client(token.expose_secret(), client);
         let bot = match api_url {
-            Some(url) => bot.set_api_url(url),
+            Some(url) => bot.set_api_url(url.clone()),
             None => bot,
         };
-        Ok(Self { bot, token, poll_timeout })
+        Ok(Self { bot, token: token.clone(), poll_timeout: *poll_timeout })
     }
 
     pub(super) async fn me(&self) -> Result<Me, Failure> {
@@ -212,18 +212,15 @@ impl Api {
         self.call(request).await.map(|_| ())
     }
 
-    async fn call<T>(
-        &self,
-        request: impl IntoFuture<Output = Result<T, RequestError>>,
-    ) -> Result<T, Failure> {
+    async fn call<R: Request<Err = RequestError>>(&self, request: R) -> Result<Output<R>, Failure> {
         self.call_within(CALL_PATIENCE, request).await
     }
 
-    async fn call_within<T>(
+    async fn call_within<R: Request<Err = RequestError>>(
         &self,
         bound: Duration,
-        request: impl IntoFuture<Output = Result<T, RequestError>>,
-    ) -> Result<T, Failure> {
+        request: R,
+    ) -> Result<Output<R>, Failure> {
         bounded(bound, request).await?.map_err(|error| self.failure(error))
     }
 
@@ -246,13 +243,19 @@ impl std::fmt::Debug for Api {
     }
 }
 
-async fn bounded<T>(
+async fn bounded<R: Request<Err = RequestError>>(
     bound: Duration,
-    request: impl IntoFuture<Output = Result<T, RequestError>>,
-) -> Result<Result<T, RequestError>, Failure> {
-    tokio::time::timeout(bound, request.into_future())
-        .await
-        .map_err(|_| Failure::NoAnswer(format!("nothing within {} s", bound.as_secs())))
+    request: R,
+) -> Result<Result<Output<R>, RequestError>, Failure> {
+    let answer = tokio::time::timeout(bound, request.into_future()).await;
+    let result = match &answer {
+        Ok(Ok(_)) => "ok",
+        Ok(Err(RequestError::RetryAfter(_))) => "throttled",
+        Ok(Err(RequestError::Network(_))) | Err(_) => "no_answer",
+        Ok(Err(_)) => "failed",
+    };
+    meter::call(<R::Payload as Payload>::NAME, result);
+    answer.map_err(|_| Failure::NoAnswer(format!("nothing within {} s", bound.as_secs())))
 }
 
 fn no_preview() -> LinkPreviewOptions {
@@ -398,8 +401,13 @@ mod tests {
     #[tokio::test]
     async fn no_error_carries_the_token() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let url = Url::parse(&format!("http://{closed}")).unwrap();
-        let api = Api::new(SecretString::from("1:odd-token"), Some(url), Duration::from_secs(1)).unwrap();
+        let url = reqwest::Url::parse(&format!("http://{closed}")).unwrap();
+        let settings = Settings {
+            api_url: Some(url),
+            poll_timeout: Duration::from_secs(1),
+            ..Settings::new(SecretString::from("1:odd-token"))
+        };
+        let api = Api::new(&settings).unwrap();
         let error = api.me().await.unwrap_err();
         assert!(matches!(error, Failure::NoAnswer(_)), "{error}");
         assert!(!format!("{error} {error:?} {api:?}").contains("odd-token"), "{error:?} {api:?}");

@@ -29,7 +29,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    dial::DialError,
     event::{Alert, Events},
+    meter::Beat,
     model::{NodeId, Person, VmId},
     scheduler::{Handle, Refused},
     store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
@@ -72,6 +74,9 @@ const KNOWN_PAUSE: Duration = Duration::from_secs(1);
 /// Pause between polls with a rejected token: the operator may have issued a new one, but polling faster gains nothing.
 const BAD_TOKEN_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long the loop that reads may be silent: a poll, and the updates that it brought.
+const POLL_SILENCE: Duration = Duration::from_secs(180);
+
 /// How long handlers may take to leave when everything stops; the whole stop has 10 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -86,6 +91,8 @@ pub struct Settings {
     pub chat: Option<ChatTarget>,
     /// Another Bot API server than Telegram's.
     pub api_url: Option<reqwest::Url>,
+    /// `http`, `https`, `socks5` or `socks5h`; without one the usual variables count.
+    pub proxy: Option<SecretString>,
     pub admins: BTreeSet<i64>,
     pub operators: BTreeSet<i64>,
     pub viewers: BTreeSet<i64>,
@@ -111,6 +118,7 @@ impl Settings {
             token,
             chat: None,
             api_url: None,
+            proxy: None,
             admins: BTreeSet::new(),
             operators: BTreeSet::new(),
             viewers: BTreeSet::new(),
@@ -132,7 +140,7 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum BotError {
     #[error("failed to prepare the HTTP client for Telegram")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] DialError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("Telegram: {0}")]
@@ -145,8 +153,7 @@ pub enum BotError {
 ///
 /// Why it did not say, e.g. that the token is not accepted.
 pub async fn name(settings: &Settings) -> Result<String, BotError> {
-    let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
-        .map_err(BotError::Client)?;
+    let api = Api::new(settings).map_err(BotError::Client)?;
     let me = api.me().await.map_err(|failure| BotError::Refused(failure.to_string()))?;
     Ok(me.user.username.clone().unwrap_or_else(|| me.user.first_name.clone()))
 }
@@ -159,8 +166,7 @@ pub async fn name(settings: &Settings) -> Result<String, BotError> {
 /// Why it did not tell, e.g. that the bot is not in that chat.
 pub async fn reach(settings: &Settings) -> Result<Option<i64>, BotError> {
     let Some(ChatTarget { chat, thread: _ }) = settings.chat else { return Ok(None) };
-    let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
-        .map_err(BotError::Client)?;
+    let api = Api::new(settings).map_err(BotError::Client)?;
     api.chat(chat).await.map_err(|failure| BotError::Refused(format!("chat {chat}: {failure}")))?;
     Ok(Some(chat))
 }
@@ -181,6 +187,7 @@ struct Shared {
     clock: Clock,
     chats: Chats,
     inputs: mpsc::Sender<Input>,
+    beat: Beat,
     /// The bot's user name.
     name: Mutex<String>,
     admins: Mutex<BTreeMap<i64, (ChatAdmins, DateTime<Utc>)>>,
@@ -211,11 +218,18 @@ impl Bot {
             clock,
             chats: notifier.chats(),
             inputs: notifier.inputs(),
+            beat: Beat::new("chat", POLL_SILENCE),
             name: Mutex::default(),
             admins: Mutex::default(),
             strangers: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared), notifier })
+    }
+
+    /// Returns the sign of life of the loop that reads.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        self.shared.beat.clone()
     }
 
     /// Reads and writes until `shutdown`.
@@ -260,6 +274,7 @@ impl Shared {
         }
         let mut offset = 0;
         loop {
+            self.beat.again_within(POLL_SILENCE);
             match self.api.updates(offset).await {
                 Ok(updates) => {
                     polls.failures = 0;
@@ -302,6 +317,12 @@ impl Shared {
     /// Says what is to be said of a failed poll, and returns how long to wait.
     fn after_failure(&self, failure: &Failure, polls: &mut Polls) -> Duration {
         polls.failures = polls.failures.saturating_add(1);
+        let wait = self.wait_after(failure, polls);
+        self.beat.again_within(wait.saturating_add(POLL_SILENCE));
+        wait
+    }
+
+    fn wait_after(&self, failure: &Failure, polls: &mut Polls) -> Duration {
         match failure {
             Failure::SecondPoller => {
                 if !std::mem::replace(&mut polls.second_poller_said, true) {

@@ -106,8 +106,7 @@ impl TelegramNotifier {
         events: &Events,
         clock: Clock,
     ) -> Result<Self, BotError> {
-        let api = Api::new(settings.token.clone(), settings.api_url.clone(), settings.poll_timeout)
-            .map_err(BotError::Client)?;
+        let api = Api::new(settings).map_err(BotError::Client)?;
         let events = events.listen();
         let chats = Chats::open(store.clone())?;
         let view = View::new(settings.language, settings.timezone);

@@ -28,6 +28,8 @@ pub struct Settings {
     pub verify_tls: bool,
     /// PEM text of a private authority, trusted beside the public ones.
     pub ca_pem: Option<Vec<u8>>,
+    /// `http`, `https`, `socks5` or `socks5h`; without one the usual variables count.
+    pub proxy: Option<SecretString>,
     pub timing: Timing,
 }
 
@@ -84,6 +86,7 @@ impl Settings {
             credentials,
             verify_tls: true,
             ca_pem: None,
+            proxy: None,
             timing: Timing::default(),
         }
     }
@@ -169,7 +172,7 @@ impl Timing {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base_url, path_prefix, credentials, verify_tls, ca_pem, timing } = self;
+        let Self { base_url, path_prefix, credentials, verify_tls, ca_pem, proxy, timing } = self;
         // The host alone: a URL may carry a password.
         f.debug_struct("Settings")
             .field("host", &base_url.host_str())
@@ -177,6 +180,7 @@ impl fmt::Debug for Settings {
             .field("credentials", credentials)
             .field("verify_tls", verify_tls)
             .field("ca_pem", &ca_pem.is_some())
+            .field("proxy", &proxy.is_some())
             .field("timing", timing)
             .finish()
     }

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::{
     causes::causes,
+    dial::{self, DialError, Trust},
+    meter,
     model::{AnswerFlaw, ApiFailure, ApiSettingsFlaw, Body, LoginRefusal, Quote, Said, Silence},
 };
 
@@ -128,23 +130,21 @@ struct Login {
 
 impl Transport {
     pub fn new(settings: Settings) -> Result<Self, ApiFailure> {
-        let Settings { base_url, path_prefix, credentials, verify_tls, ca_pem, timing } = settings;
+        let Settings { base_url, path_prefix, credentials, verify_tls, ca_pem, proxy, timing } = settings;
         if !base_url.username().is_empty() || base_url.password().is_some() {
             return Err(ApiFailure::Settings(ApiSettingsFlaw::UserInAddress));
         }
-        let mut builder = reqwest::Client::builder()
+        let trust = if verify_tls { Trust::Authorities(ca_pem.as_deref()) } else { Trust::Anybody };
+        let mut builder = dial::client(trust, proxy.as_ref())
+            .map_err(|error| ApiFailure::Settings(flaw(&error)))?
             .user_agent(concat!("vm-balancer/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timing.connect_timeout)
             .timeout(timing.request_timeout)
             // A redirected POST would become a GET, and a token would travel to another place.
             .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .danger_accept_invalid_certs(!verify_tls);
-        if is_loopback(&base_url) {
+            .retry(reqwest::retry::never());
+        if proxy.is_none() && is_loopback(&base_url) {
             builder = builder.no_proxy();
-        }
-        for certificate in authorities(ca_pem.as_deref())? {
-            builder = builder.add_root_certificate(certificate);
         }
         let http = builder
             .build()
@@ -366,9 +366,13 @@ impl Transport {
     }
 
     async fn answer_to(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
+        let began = Instant::now();
         let response = match self.request(ask, token).send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.silent(ask, &error)),
+            Err(error) => {
+                meter::request(ask.method.as_str(), &ask.path, None, began.elapsed());
+                return Err(self.silent(ask, &error));
+            }
         };
         let status = response.status();
         Span::current().record("status", status.as_u16());
@@ -379,6 +383,7 @@ impl Transport {
             Err(BodyError::Broken(error)) if status.is_success() => return Err(self.silent(ask, &error)),
             Err(BodyError::Broken(_)) => Vec::new(),
         };
+        meter::request(ask.method.as_str(), &ask.path, Some(status.as_u16()), began.elapsed());
         self.judged(ask, status, body, token)
     }
 
@@ -506,12 +511,12 @@ impl Failed {
     }
 }
 
-fn authorities(pem: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, ApiFailure> {
-    let Some(pem) = pem else { return Ok(Vec::new()) };
-    match reqwest::Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(ApiFailure::Settings(ApiSettingsFlaw::NoCertificate)),
-        Err(error) => Err(ApiFailure::Settings(ApiSettingsFlaw::Authority(causes(&error).into()))),
+fn flaw(error: &DialError) -> ApiSettingsFlaw {
+    let why = Quote::from(causes(error));
+    match error {
+        DialError::NoCertificate => ApiSettingsFlaw::NoCertificate,
+        DialError::Pem(_) | DialError::Certificate(_) => ApiSettingsFlaw::Authority(why),
+        DialError::Tls(_) | DialError::Client(_) | DialError::Proxy(_) => ApiSettingsFlaw::Client(why),
     }
 }
 

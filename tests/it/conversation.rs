@@ -12,7 +12,7 @@ use vm_balancer::{
     config::{Config, Purpose},
     model::{Mib, VmId},
     sandbox::{
-        BotEnvironment, BotSwitch, StartBot,
+        BotEnvironment, BotStatus, BotSwitch, StartBot,
         telegram::{self, ADMIN, OPERATOR, SUPERGROUP, SimMessage, SimTelegram, VIEWER},
         vmmanager::{Options, Pace, Running, SimNode, SimVm, SimVmManager, World},
     },
@@ -128,6 +128,18 @@ impl Ctx {
         self.variables.insert(name.to_owned(), value.to_owned());
         self.switch = BotSwitch::new(self.start.clone(), self.variables.clone());
         self.restart().await;
+    }
+
+    /// Starts the bot and says why it ended by itself.
+    pub async fn failed_start(&self) -> String {
+        self.restart().await;
+        let mut status = self.switch.status();
+        let ended =
+            status.wait_for(|status| matches!(status, BotStatus::Ended { .. })).await.unwrap().clone();
+        match ended {
+            BotStatus::Ended { why } => why,
+            BotStatus::Running | BotStatus::Killed => unreachable!("that was waited for"),
+        }
     }
 
     pub async fn kill(&self) {

@@ -1,0 +1,182 @@
+//! The figures that are not counted but read when somebody asks: nodes, clusters, thresholds, what waits.
+//!
+//! They are written anew each time, so that a node that is gone leaves nothing behind.
+
+use metrics::{Unit, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::{
+    meter::Beat,
+    model::{Mib, NodeInfo},
+    planner::Policy,
+    scheduler::{Picture, Status},
+    store::{Mode, ProposalState, Store},
+};
+
+/// Writes all of them in Prometheus' text format; what is not known is left out.
+pub(super) fn now(status: Option<&Status>, store: &Store, beats: &[Beat]) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let figures = recorder.handle();
+    with_local_recorder(&recorder, || {
+        describe_gauge!("vm_balancer_build_info", "Always 1; the version is a label.");
+        gauge!("vm_balancer_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+        of_loops(beats);
+        of_store(store);
+        if let Some(status) = status {
+            of_status(status);
+            if let Some(picture) = &status.picture {
+                of_thresholds(&picture.policy);
+                of_clusters(picture);
+                of_nodes(picture);
+            }
+        }
+    });
+    figures.render()
+}
+
+fn of_loops(beats: &[Beat]) {
+    describe_gauge!(
+        "vm_balancer_loop_age_seconds",
+        Unit::Seconds,
+        "Time since a loop last said that it is alive."
+    );
+    describe_gauge!("vm_balancer_loop_alive", "1 where the loop is alive.");
+    for beat in beats {
+        gauge!("vm_balancer_loop_age_seconds", "loop" => beat.name()).set(beat.age());
+        gauge!("vm_balancer_loop_alive", "loop" => beat.name()).set(flag(!beat.is_late()));
+    }
+}
+
+fn of_store(store: &Store) {
+    describe_gauge!("vm_balancer_store_size_bytes", Unit::Bytes, "Size of the store on disk.");
+    describe_gauge!(
+        "vm_balancer_outbox_messages",
+        "Messages and alerts that the chat still has to send or keeps up to date."
+    );
+    describe_gauge!("vm_balancer_proposals", "Open proposals, by state (pending, approved, running).");
+    describe_gauge!("vm_balancer_migrations_running", "Migrations that were ordered and have not ended.");
+    if let Ok(bytes) = store.size_on_disk() {
+        gauge!("vm_balancer_store_size_bytes").set(bytes as f64);
+    }
+    if let Ok(waiting) = store.outbox().all::<serde_json::Value>() {
+        gauge!("vm_balancer_outbox_messages").set(waiting.len() as f64);
+    }
+    if let Ok(open) = store.open_proposals() {
+        for name in ["pending", "approved", "running"] {
+            let found = open.iter().filter(|proposal| state(&proposal.state) == Some(name)).count();
+            gauge!("vm_balancer_proposals", "state" => name).set(found as f64);
+        }
+    }
+    if let Ok(running) = store.open_entries() {
+        gauge!("vm_balancer_migrations_running").set(running.len() as f64);
+    }
+}
+
+/// The state of an open proposal as a label.
+fn state(state: &ProposalState) -> Option<&'static str> {
+    match state {
+        ProposalState::Pending => Some("pending"),
+        ProposalState::Approved { .. } => Some("approved"),
+        ProposalState::Running { .. } => Some("running"),
+        _ => None,
+    }
+}
+
+fn of_status(status: &Status) {
+    describe_gauge!("vm_balancer_vmmanager_up", "1 where VMmanager answered the last time it was read.");
+    describe_gauge!("vm_balancer_last_cycle_timestamp_seconds", Unit::Seconds, "When the last cycle began.");
+    describe_gauge!("vm_balancer_dry_run", "1 in a dry run: nothing is ordered.");
+    describe_gauge!("vm_balancer_paused", "1 while automatic cycles are paused.");
+    describe_gauge!("vm_balancer_mode", "1 for the mode in force (off, propose, auto).");
+    describe_gauge!("vm_balancer_stopped_clusters", "Clusters where automatic runs stopped after failures.");
+    gauge!("vm_balancer_vmmanager_up").set(flag(status.vmmanager_away.is_none() && status.picture.is_some()));
+    if let Some(cycle) = &status.last_cycle {
+        gauge!("vm_balancer_last_cycle_timestamp_seconds").set(cycle.at.timestamp() as f64);
+    }
+    gauge!("vm_balancer_dry_run").set(flag(status.dry_run));
+    gauge!("vm_balancer_paused").set(flag(status.pause.is_some()));
+    for (mode, name) in [(Mode::Off, "off"), (Mode::Propose, "propose"), (Mode::Auto, "auto")] {
+        gauge!("vm_balancer_mode", "mode" => name).set(flag(status.mode == mode));
+    }
+    gauge!("vm_balancer_stopped_clusters").set(status.stopped_clusters.len() as f64);
+}
+
+fn of_thresholds(policy: &Policy) {
+    describe_gauge!(
+        "vm_balancer_overload_threshold",
+        "Above which a node is overloaded: memory as a ratio, vCPUs and load per core."
+    );
+    describe_gauge!(
+        "vm_balancer_target_threshold",
+        "Up to which a target is filled, in the units of the overload threshold."
+    );
+    let kinds = [("memory", policy.memory, 100.0), ("cpu", policy.cpu, 1.0), ("load", policy.load, 1.0)];
+    for (name, threshold, unit) in kinds {
+        gauge!("vm_balancer_overload_threshold", "resource" => name).set(threshold.overload / unit);
+        gauge!("vm_balancer_target_threshold", "resource" => name).set(threshold.target / unit);
+    }
+}
+
+fn of_clusters(picture: &Picture) {
+    describe_gauge!("vm_balancer_overloaded_nodes", "Nodes over a threshold.");
+    describe_gauge!("vm_balancer_imbalance", "How uneven a cluster is; 0 is perfectly even.");
+    describe_gauge!("vm_balancer_planned_migrations", "Migrations of the newest plan.");
+    describe_gauge!("vm_balancer_cluster_incomplete", "1 where the picture of the cluster is not acted on.");
+    describe_gauge!("vm_balancer_virtual_machines", "VMs of a cluster.");
+    let cluster_of =
+        |node| picture.snapshot.nodes.iter().find(|known| known.id == node).map(|known| known.cluster);
+    for plan in &picture.plan.clusters {
+        let label = plan.name.clone();
+        gauge!("vm_balancer_overloaded_nodes", "cluster" => label.clone()).set(plan.overloaded.len() as f64);
+        gauge!("vm_balancer_imbalance", "cluster" => label.clone()).set(plan.before.imbalance);
+        gauge!("vm_balancer_planned_migrations", "cluster" => label.clone())
+            .set(plan.migrations.len() as f64);
+        gauge!("vm_balancer_cluster_incomplete", "cluster" => label.clone())
+            .set(flag(!plan.incomplete.is_empty()));
+        let vms = picture.snapshot.vms.iter().filter(|vm| cluster_of(vm.node) == Some(plan.cluster)).count();
+        gauge!("vm_balancer_virtual_machines", "cluster" => label).set(vms as f64);
+    }
+}
+
+fn of_nodes(picture: &Picture) {
+    describe_gauge!("vm_balancer_node_memory_bytes", Unit::Bytes, "Memory of a node.");
+    describe_gauge!(
+        "vm_balancer_node_memory_allocated_bytes",
+        Unit::Bytes,
+        "Memory of a node that is allocated to VMs."
+    );
+    describe_gauge!(
+        "vm_balancer_node_memory_used_bytes",
+        Unit::Bytes,
+        "Memory really used, measured over SSH."
+    );
+    describe_gauge!("vm_balancer_node_cpus", "Cores of a node.");
+    describe_gauge!("vm_balancer_node_cpus_allocated", "vCPUs of a node that are allocated to VMs.");
+    describe_gauge!("vm_balancer_node_load5", "Load of the whole node over 5 minutes, measured over SSH.");
+    describe_gauge!("vm_balancer_node_maintenance", "1 for a node in maintenance.");
+    for node in &picture.snapshot.nodes {
+        let plan = picture.plan.clusters.iter().find(|plan| plan.cluster == node.cluster);
+        let cluster = plan.map_or_else(|| node.cluster.to_string(), |plan| plan.name.clone());
+        let NodeInfo { cpu_total, cpu_used, memory_total, memory_used, load, maintenance, .. } = node;
+        let bytes = |Mib(mib): Mib| mib as f64 * 1_048_576.0;
+        let measured = load.as_ref();
+        let values = [
+            ("vm_balancer_node_memory_bytes", memory_total.map(bytes)),
+            ("vm_balancer_node_memory_allocated_bytes", memory_used.map(bytes)),
+            ("vm_balancer_node_memory_used_bytes", measured.and_then(|load| load.memory_used_mib).map(bytes)),
+            ("vm_balancer_node_cpus", cpu_total.map(f64::from)),
+            ("vm_balancer_node_cpus_allocated", cpu_used.map(f64::from)),
+            ("vm_balancer_node_load5", measured.map(|load| load.five)),
+            ("vm_balancer_node_maintenance", Some(flag(*maintenance))),
+        ];
+        for (name, value) in values {
+            if let Some(value) = value {
+                gauge!(name, "cluster" => cluster.clone(), "node" => node.name.clone()).set(value);
+            }
+        }
+    }
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
