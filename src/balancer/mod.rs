@@ -17,7 +17,7 @@ use crate::{
     model::{Asked, ClusterId, Flaw, Quote, Snapshot, Trouble},
     planner::{self, ClusterPlan, Plan, Policy, Revalidated},
     rules::{Cooldowns, Rules},
-    store::{Draft, Origin, Proposal, ProposalState, ReplyTo, StepState, Store, StoreError},
+    store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
 };
 
@@ -188,8 +188,7 @@ impl VmBalancer {
     /// Asks what is left of a proposal in the world of this picture; left-out steps do not count.
     #[must_use]
     pub fn revalidate(&self, picture: &Picture, proposal: &Proposal) -> Revalidated {
-        let waiting = proposal.steps.iter().filter(|step| step.state == StepState::Waiting);
-        let migrations: Vec<_> = waiting.map(|step| step.migration.clone()).collect();
+        let migrations: Vec<_> = proposal.waiting().cloned().collect();
         planner::revalidate(&picture.snapshot, &picture.policy, &migrations)
     }
 

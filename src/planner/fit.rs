@@ -2,14 +2,14 @@
 //!
 //! Works on whatever the snapshot holds: a reduced one (a cluster's nodes and VMs alone) is enough.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     board::{Board, Placement},
     figures, narrate,
-    plan::{Hold, Migration, MoveWhy, SkipWhy, TargetRefusal},
+    plan::{Figures, Hold, Migration, MoveWhy, NodeChange, Overloaded, SkipWhy, TargetRefusal},
     policy::Policy,
 };
 use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
@@ -44,6 +44,19 @@ pub struct Revalidated {
     pub dropped: Vec<(Migration, Unfit)>,
     /// Whether what is left still does what the plan was made for.
     pub relieves: bool,
+}
+
+/// What some steps of a plan lead to without the others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    pub before: Figures,
+    pub after: Figures,
+    /// The nodes that are over a threshold then.
+    pub over: Vec<Overloaded>,
+    /// The source and the target of each step that fits, by the step's number.
+    pub nodes: BTreeMap<u32, (NodeChange, NodeChange)>,
+    /// The steps that do not fit without the others.
+    pub unfit: BTreeMap<u32, Unfit>,
 }
 
 /// Tells whether one step of a plan may be ordered on this snapshot.
@@ -81,6 +94,40 @@ pub fn revalidate(snapshot: &Snapshot, policy: &Policy, migrations: &[Migration]
     }
     result.dropped.sort_by_key(|(migration, _)| migration.step);
     result
+}
+
+/// Returns what these steps of a cluster's plan lead to on this snapshot; `None` where it does not have the cluster.
+#[must_use]
+pub fn outlook(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    cluster: ClusterId,
+    steps: &[&Migration],
+) -> Option<Outlook> {
+    let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?).going_on();
+    let mut left = Revalidated::default();
+    revalidate_cluster(&board, steps, &mut left);
+    let start = board.start();
+    let mut end = board.start();
+    let mut nodes = BTreeMap::new();
+    for migration in &left.kept {
+        let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target)) else {
+            continue;
+        };
+        let source = end.at[vm];
+        let at = |placement: &Placement, node: usize| board.fullness(node, placement.used[node]);
+        let before = (at(&end, source), at(&end, target));
+        board.apply(&mut end, vm, target);
+        let change = |before, node| NodeChange { before, after: at(&end, node) };
+        nodes.insert(migration.step, (change(before.0, source), change(before.1, target)));
+    }
+    Some(Outlook {
+        before: figures::figures(&board, &start),
+        after: figures::figures(&board, &end),
+        over: narrate::overloaded(&board, &end),
+        nodes,
+        unfit: left.dropped.into_iter().map(|(migration, unfit)| (migration.step, unfit)).collect(),
+    })
 }
 
 fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut Revalidated) {

@@ -31,7 +31,7 @@ pub use drain::{Drain, drain};
 pub use explain::{
     NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overview,
 };
-pub use fit::{Revalidated, Unfit, fit, revalidate};
+pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
     ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note, Obstacle,

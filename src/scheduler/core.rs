@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
-    model::{Asked, ClusterId, Person, ProposalId, Trouble, VmId, find},
-    store::{AuditEntry, Origin, ProposalState, ReplyTo, StoreError},
+    model::{Asked, ClusterId, Person, ProposalId, Trouble, find},
+    store::{AuditEntry, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
 
 /// How long a status waits for the first look at the platform; later ones show what is known.
@@ -60,8 +60,8 @@ impl Core {
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));
             }
-            Request::Approve { proposal, by, answer } => {
-                let approved = self.approve(proposal, &by);
+            Request::Approve { proposal, shown, by, answer } => {
+                let approved = self.approve(proposal, &shown, &by);
                 let started = approved == Ok(Approved::Started);
                 drop(answer.send(approved));
                 if started {
@@ -72,8 +72,8 @@ impl Core {
             Request::Refresh { proposal, by, answer } => {
                 drop(answer.send(self.refresh(proposal, &by).await));
             }
-            Request::LeaveOut { proposal, vm, by, answer } => {
-                drop(answer.send(self.leave_out(proposal, vm, &by)));
+            Request::Choose { proposal, selection, by, answer } => {
+                drop(answer.send(self.choose(proposal, selection, &by)));
             }
             Request::Cancel { by, answer } => drop(answer.send(self.cancel(&by))),
             Request::Change { change, by, answer } => {
@@ -127,14 +127,14 @@ impl Core {
         self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), Some(reply_to))
     }
 
-    fn approve(&self, id: ProposalId, by: &Person) -> Result<Approved, Refused> {
+    fn approve(&self, id: ProposalId, shown: &str, by: &Person) -> Result<Approved, Refused> {
         if self.runs.are_stopping() {
             return Err(Refused::Stopping);
         }
         if self.balancer.dry_run()? {
             return Err(Refused::DryRun);
         }
-        let approved = self.proposals.approve(id, by)?;
+        let approved = self.proposals.approve(id, shown, by)?;
         // The store counts and audits it at once.
         note_decision(by, "approve", &format!("proposal {id}"));
         Ok(approved)
@@ -159,7 +159,7 @@ impl Core {
             ProposalState::Done { .. }
             | ProposalState::Rejected { .. }
             | ProposalState::Superseded { .. } => {
-                return Err(Refused::NotPending { proposal: id });
+                return Err(Refused::NotPending { proposal: id, state: proposal.state });
             }
         }
         let picture = self.sight.look().await?;
@@ -167,10 +167,10 @@ impl Core {
         self.proposals.propose_fresh(&picture, proposal.cluster, Origin::Replaces(id), proposal.reply_to)
     }
 
-    fn leave_out(&self, id: ProposalId, vm: VmId, by: &Person) -> Result<(), Refused> {
-        self.proposals.leave_out(id, vm, by)?;
-        self.audit(by, "leave_out", format!("vm {vm} of proposal {id}"));
-        Ok(())
+    fn choose(&self, id: ProposalId, selection: Selection, by: &Person) -> Result<Box<Proposal>, Refused> {
+        let chosen = self.proposals.choose(id, selection, by, self.sight.picture().as_ref())?;
+        self.audit(by, "choose", format!("{selection:?} of proposal {id}"));
+        Ok(Box::new(chosen))
     }
 
     fn cancel(&self, by: &Person) -> Result<Vec<ProposalId>, Refused> {

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::{
     LastCycle, Picture, delta,
-    proposals::Proposals,
+    proposals::{Proposals, is_same},
     sight::Sight,
     switches::{May, Switches},
 };
@@ -131,7 +131,7 @@ impl Cycle {
     fn show(&self, picture: &Picture, plan: &ClusterPlan, proposals: &Proposals) -> Result<(), StoreError> {
         if !plan.migrations.is_empty() && !proposals.is_shown(plan)? {
             let state = ProposalState::Shown { at: self.now() };
-            proposals.record(plan, picture.plan.taken_at, Origin::Schedule, state, None)?;
+            proposals.record(plan, picture, Origin::Schedule, state, None)?;
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Cycle {
         let pending = proposals.pending_of(plan.cluster)?;
         if let Some(pending) = &pending {
             if !plan.incomplete.is_empty() || self.still_stands(picture, pending, plan) {
-                return Ok(());
+                return proposals.look_ahead(pending, picture);
             }
             if plan.migrations.is_empty() {
                 return proposals.end_as_stale(pending.id);
@@ -159,7 +159,7 @@ impl Cycle {
             return Ok(());
         }
         let reply_to = pending.and_then(|pending| pending.reply_to);
-        proposals.propose(plan, picture.plan.taken_at, Origin::Schedule, reply_to)?;
+        proposals.propose(plan, picture, Origin::Schedule, reply_to)?;
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Cycle {
             return Ok(None);
         }
         let approved = ProposalState::Approved { by: Approver::Auto, at: self.now() };
-        let recorded = proposals.record(plan, picture.plan.taken_at, Origin::Schedule, approved, None)?;
+        let recorded = proposals.record(plan, picture, Origin::Schedule, approved, None)?;
         Ok(match recorded {
             Proposed::Recorded { proposal, .. } => Some(proposal.id),
             Proposed::Busy(_) => None,
@@ -181,7 +181,7 @@ impl Cycle {
     }
 
     fn still_stands(&self, picture: &Picture, pending: &Proposal, plan: &ClusterPlan) -> bool {
-        if pending.plan.id == plan.id {
+        if pending.plan.id == plan.id || pending.is_all_left_out() && is_same(&pending.plan, plan) {
             return true;
         }
         let left = self.balancer.revalidate(picture, pending);

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     balancer::Picture,
-    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
+    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, find::Missed},
     planner::{Direction, Exclusion},
-    store::{JournalEntry, Mode, Pause, ReplyTo},
+    store::{JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, Selection},
 };
 
 /// How things stand.
@@ -60,11 +60,17 @@ pub enum Refused {
     },
     /// The store does not know it.
     NoSuchProposal(ProposalId),
-    /// It was decided already, or a newer one took its place.
+    /// It was decided already, a newer one took its place, or its time is over.
     NotPending {
         proposal: ProposalId,
+        state: ProposalState,
     },
-    Expired {
+    /// Its steps are not those that were shown.
+    Changed {
+        proposal: ProposalId,
+    },
+    /// Every step is left out.
+    NothingLeft {
         proposal: ProposalId,
     },
     /// This person's press is counted already.
@@ -156,10 +162,10 @@ pub(super) enum Request {
     DryRun { answer: Answer<bool> },
     Look { asked: Asked, answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
-    Approve { proposal: ProposalId, by: Person, answer: Answer<Approved> },
+    Approve { proposal: ProposalId, shown: String, by: Person, answer: Answer<Approved> },
     Reject { proposal: ProposalId, by: Person, answer: Answer<()> },
     Refresh { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
-    LeaveOut { proposal: ProposalId, vm: VmId, by: Person, answer: Answer<()> },
+    Choose { proposal: ProposalId, selection: Selection, by: Person, answer: Answer<Box<Proposal>> },
     Cancel { by: Person, answer: Answer<Vec<ProposalId>> },
     Change { change: Change, by: Person, answer: Answer<Changed> },
 }
@@ -214,9 +220,14 @@ impl Handle {
         self.ask(|answer| Request::Balance { cluster, by, reply_to, answer }).await
     }
 
-    /// Counts a press of Approve; the last one needed starts the plan.
-    pub async fn approve(&self, proposal: ProposalId, by: Person) -> Result<Approved, Refused> {
-        self.ask(|answer| Request::Approve { proposal, by, answer }).await
+    /// Counts a press of Approve for the steps with the tag `shown`; the last one needed starts the plan.
+    pub async fn approve(
+        &self,
+        proposal: ProposalId,
+        shown: String,
+        by: Person,
+    ) -> Result<Approved, Refused> {
+        self.ask(|answer| Request::Approve { proposal, shown, by, answer }).await
     }
 
     /// Rejects a pending proposal.
@@ -229,9 +240,14 @@ impl Handle {
         self.ask(|answer| Request::Refresh { proposal, by, answer }).await
     }
 
-    /// Leaves a VM's migration out of a pending proposal, or takes it in again.
-    pub async fn leave_out(&self, proposal: ProposalId, vm: VmId, by: Person) -> Result<(), Refused> {
-        self.ask(|answer| Request::LeaveOut { proposal, vm, by, answer }).await
+    /// Leaves migrations out of a pending proposal, or takes them in again; returns the proposal as it is then.
+    pub async fn choose(
+        &self,
+        proposal: ProposalId,
+        selection: Selection,
+        by: Person,
+    ) -> Result<Box<Proposal>, Refused> {
+        self.ask(|answer| Request::Choose { proposal, selection, by, answer }).await
     }
 
     /// Stops what runs after the running migration.

@@ -10,9 +10,9 @@ use crate::{
     balancer::VmBalancer,
     event::Event,
     model::{ClusterId, NodeId, Person, ProposalId, VmId, find},
-    planner::ClusterPlan,
+    planner::{self, ClusterPlan},
     store::{
-        Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, StepState, Store, StoreError, Vote,
+        Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, Selection, Store, StoreError, Vote,
     },
 };
 
@@ -35,7 +35,7 @@ impl Proposals {
     pub(super) fn propose(
         &self,
         plan: &ClusterPlan,
-        taken_at: DateTime<Utc>,
+        picture: &Picture,
         origin: Origin,
         reply_to: Option<ReplyTo>,
     ) -> Result<Proposed, StoreError> {
@@ -43,20 +43,21 @@ impl Proposals {
             true => ProposalState::Shown { at: self.now() },
             false => ProposalState::Pending,
         };
-        self.record(plan, taken_at, origin, state, reply_to)
+        self.record(plan, picture, origin, state, reply_to)
     }
 
     pub(super) fn record(
         &self,
         plan: &ClusterPlan,
-        taken_at: DateTime<Utc>,
+        picture: &Picture,
         origin: Origin,
         state: ProposalState,
         reply_to: Option<ReplyTo>,
     ) -> Result<Proposed, StoreError> {
-        let draft = self.balancer.draft(plan, taken_at, origin, state, reply_to);
+        let draft = self.balancer.draft(plan, picture.plan.taken_at, origin, state, reply_to);
         let proposed = self.store().propose(draft)?;
         if let Proposed::Recorded { proposal, superseded } = &proposed {
+            self.store().update_proposal(proposal.id, |proposal| look_ahead(proposal, Some(picture)))?;
             tracing::info!(proposal.id = %proposal.id, cluster.id = %plan.cluster, plan.id = %plan.id, "a plan is recorded");
             for older in superseded {
                 self.notify(*older);
@@ -87,15 +88,15 @@ impl Proposals {
             }
             return Ok(Balanced::NothingToDo(Box::new(plan.clone())));
         }
-        match self.propose(plan, picture.plan.taken_at, origin, reply_to)? {
+        match self.propose(plan, picture, origin, reply_to)? {
             Proposed::Recorded { proposal, .. } => Ok(Balanced::Proposed(proposal.id)),
             Proposed::Busy(proposal) => Err(Refused::Busy { proposal }),
         }
     }
 
-    /// Counts a press of Approve.
-    pub(super) fn approve(&self, id: ProposalId, by: &Person) -> Result<Approved, Refused> {
-        let vote = self.store().approve(id, by, self.now())?;
+    /// Counts a press of Approve for the steps with the tag `shown`.
+    pub(super) fn approve(&self, id: ProposalId, shown: &str, by: &Person) -> Result<Approved, Refused> {
+        let vote = self.store().approve(id, shown, by, self.now())?;
         if matches!(vote, Vote::Started(_) | Vote::Counted { .. } | Vote::Expired) {
             self.notify(id);
         }
@@ -104,9 +105,10 @@ impl Proposals {
             Vote::Counted { have, need } => Ok(Approved::Counted { have, need }),
             Vote::AlreadyCounted { have, need } => Err(Refused::AlreadyCounted { have, need }),
             Vote::OwnProposal { have, need } => Err(Refused::OwnProposal { have, need }),
-            Vote::Expired => Err(Refused::Expired { proposal: id }),
-            Vote::NotPending => Err(self.why_closed(id)?),
+            Vote::Expired | Vote::NotPending => Err(self.why_closed(id)?),
             Vote::DryRun => Err(Refused::DryRun),
+            Vote::Changed => Err(Refused::Changed { proposal: id }),
+            Vote::NothingLeft => Err(Refused::NothingLeft { proposal: id }),
             Vote::NoSuchProposal => Err(Refused::NoSuchProposal(id)),
         }
     }
@@ -121,19 +123,40 @@ impl Proposals {
         Ok(())
     }
 
-    pub(super) fn leave_out(&self, id: ProposalId, vm: VmId, by: &Person) -> Result<(), Refused> {
-        self.existing(id)?;
+    /// Leaves steps out of a pending proposal, or takes them in again.
+    pub(super) fn choose(
+        &self,
+        id: ProposalId,
+        selection: Selection,
+        by: &Person,
+        picture: Option<&Picture>,
+    ) -> Result<Proposal, Refused> {
+        let known = self.existing(id)?;
         let mut was_pending = false;
-        self.store().update_proposal(id, |proposal| {
+        let at = self.now();
+        let chosen = self.store().update_proposal(id, |proposal| {
             was_pending = proposal.state == ProposalState::Pending;
             if was_pending {
-                toggle(proposal, vm, by);
+                proposal.choose(selection, by, at);
+                look_ahead(proposal, picture);
             }
         })?;
         if !was_pending {
             return Err(self.why_closed(id)?);
         }
-        self.notify(id);
+        if chosen.revision != known.revision {
+            self.notify(id);
+        }
+        Ok(chosen)
+    }
+
+    /// Computes what a pending proposal leads to without what is left out, where that is not known yet.
+    pub(super) fn look_ahead(&self, pending: &Proposal, picture: &Picture) -> Result<(), StoreError> {
+        let seen =
+            self.store().update_proposal(pending.id, |proposal| look_ahead(proposal, Some(picture)))?;
+        if seen.revision != pending.revision {
+            self.notify(pending.id);
+        }
         Ok(())
     }
 
@@ -234,10 +257,7 @@ impl Proposals {
     }
 
     fn why_closed(&self, id: ProposalId) -> Result<Refused, Refused> {
-        Ok(match self.existing(id)?.state {
-            ProposalState::Expired { .. } => Refused::Expired { proposal: id },
-            _ => Refused::NotPending { proposal: id },
-        })
+        Ok(Refused::NotPending { proposal: id, state: self.existing(id)?.state })
     }
 
     fn notify(&self, id: ProposalId) {
@@ -253,17 +273,12 @@ impl Proposals {
     }
 }
 
-/// Leaves a VM's migrations out, or takes them in again.
-fn toggle(proposal: &mut Proposal, vm: VmId, by: &Person) {
-    let is_left_out = !proposal.left_out.remove(&vm);
-    for step in proposal.steps.iter_mut().filter(|step| step.migration.vm == vm) {
-        step.state = match is_left_out {
-            true => StepState::LeftOut { by: by.clone() },
-            false => StepState::Waiting,
-        };
-    }
-    if is_left_out && proposal.steps.iter().any(|step| step.migration.vm == vm) {
-        proposal.left_out.insert(vm);
+/// Notes what a proposal leads to without what is left out, unless that is known or nothing is left out.
+fn look_ahead(proposal: &mut Proposal, picture: Option<&Picture>) {
+    let waiting: Vec<_> = proposal.waiting().collect();
+    let is_whole = waiting.len() == proposal.steps.len();
+    if let (Some(picture), None, false) = (picture, &proposal.outlook, is_whole) {
+        proposal.outlook = planner::outlook(&picture.snapshot, &picture.policy, proposal.cluster, &waiting);
     }
 }
 
@@ -272,7 +287,7 @@ fn is_running(proposal: &Proposal) -> bool {
 }
 
 /// The same moves are the same plan to people, whatever the figures around them.
-fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
+pub(super) fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
     let moves = |plan: &ClusterPlan| -> BTreeSet<(VmId, NodeId, NodeId)> {
         plan.migrations.iter().map(|m| (m.vm, m.source, m.target)).collect()
     };

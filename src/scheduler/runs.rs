@@ -78,7 +78,7 @@ impl Runs {
         }
         proposals.end_approved_as_stale(id)?;
         if let Some(fresh) = picture.plan_of(proposal.cluster).filter(|plan| !plan.migrations.is_empty()) {
-            proposals.propose(fresh, picture.plan.taken_at, Origin::Replaces(id), proposal.reply_to)?;
+            proposals.propose(fresh, picture, Origin::Replaces(id), proposal.reply_to)?;
         }
         Ok(false)
     }

@@ -47,8 +47,8 @@ pub use open::Restored;
 pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use records::{
-    Approval, Approver, AuditEntry, JournalEntry, JournalState, Mode, Motive, Origin, Outcome, Pause,
-    Proposal, ProposalState, ReplyTo, Settings, Sight, Step, StepState,
+    Approval, Approver, AuditEntry, JournalEntry, JournalState, LeftOut, Mode, Motive, Origin, Outcome,
+    Pause, Proposal, ProposalState, ReplyTo, Selection, SetChange, Settings, Sight, Step, StepState,
 };
 use shelf::{Shelf, guarded};
 

@@ -1,19 +1,18 @@
 //! Proposals and how they may change. Each change is one transaction, so two presses at once are counted one by one.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
 use sled::Transactional as _;
 
 use super::{
-    Approval, Approver, AuditEntry, Origin, Proposal, ProposalState, ReplyTo, Step, StepState, Store,
-    StoreError,
+    Approval, Approver, AuditEntry, LeftOut, Origin, Proposal, ProposalState, ReplyTo, Selection, SetChange,
+    Step, StepState, Store, StoreError,
     kept::SCHEMA_FLOORS,
     shelf::{guarded, ids},
 };
 use crate::{
     model::{ClusterId, Person, ProposalId},
-    planner::ClusterPlan,
+    planner::{ClusterPlan, Migration},
 };
 
 /// What a proposal is made of; the store adds the id.
@@ -35,7 +34,7 @@ pub struct Draft {
 pub enum Proposed {
     /// It is on disk; the pending ones of the cluster, if any, gave way to it.
     Recorded { proposal: Box<Proposal>, superseded: Vec<ProposalId> },
-    /// Another plan of this cluster is approved or runs.
+    /// Another plan of this cluster is approved or runs, or people left out all that would begin by itself.
     Busy(ProposalId),
 }
 
@@ -62,11 +61,145 @@ pub enum Vote {
     /// It expired, and its record says so.
     Expired,
     NotPending,
+    /// The steps are not those that were shown.
+    Changed,
+    /// Every step is left out.
+    NothingLeft,
     DryRun,
     NoSuchProposal,
 }
 
+impl Proposal {
+    /// A plan that follows a stale one this soon has the same cause and goes on in its message.
+    pub const SAME_CAUSE: TimeDelta = TimeDelta::hours(1);
+
+    /// Returns eight hex digits of what an approval is about: the plan, and what is left out of it.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(&self.plan.id.0);
+        for step in self.steps.iter().filter(|step| matches!(step.state, StepState::LeftOut { .. })) {
+            hash.update(step.migration.step.to_be_bytes());
+        }
+        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Returns the VMs that stay left out when another plan takes the place of this one.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        let mut all: Vec<LeftOut> = Vec::new();
+        for step in &self.steps {
+            let StepState::LeftOut { by } = &step.state else { continue };
+            let Migration { vm, vm_name, .. } = &step.migration;
+            if all.iter().all(|known| known.vm != *vm) {
+                all.push(LeftOut { vm: *vm, vm_name: vm_name.clone(), by: by.clone() });
+            }
+        }
+        all.extend(self.left_out_before.iter().cloned());
+        all
+    }
+
+    /// Returns the migrations that an approval lets begin.
+    pub fn waiting(&self) -> impl Iterator<Item = &Migration> {
+        let waiting = self.steps.iter().filter(|step| step.state == StepState::Waiting);
+        waiting.map(|step| &step.migration)
+    }
+
+    /// Tells whether people left out every step.
+    #[must_use]
+    pub fn is_all_left_out(&self) -> bool {
+        !self.steps.is_empty()
+            && self.steps.iter().all(|step| matches!(step.state, StepState::LeftOut { .. }))
+    }
+
+    /// Leaves steps out or takes them in. Approvals given for another set do not count any more.
+    pub fn choose(&mut self, selection: Selection, by: &Person, at: DateTime<Utc>) {
+        if let Selection::Show(from) = selection {
+            self.buttons_from = from;
+            return;
+        }
+        let before = self.left_out();
+        for step in &mut self.steps {
+            let Migration { vm, step: number, source, .. } = step.migration;
+            let is_kept = match selection {
+                Selection::LeaveOut(of) | Selection::TakeIn(of) if of != vm => continue,
+                Selection::LeaveOut(_) => false,
+                Selection::TakeIn(_) | Selection::KeepAll | Selection::Show(_) => true,
+                Selection::KeepFirst(last) => number <= last,
+                Selection::OnlyNode(node) => source == node,
+            };
+            step.state = match (&step.state, is_kept) {
+                (StepState::Waiting, false) => StepState::LeftOut { by: by.clone() },
+                (StepState::LeftOut { .. }, true) => StepState::Waiting,
+                (state, _) => state.clone(),
+            };
+        }
+        if let Selection::TakeIn(vm) = selection {
+            self.left_out_before.retain(|known| known.vm != vm);
+        }
+        if self.left_out() != before {
+            self.outlook = None;
+            self.changed = Some(SetChange { at, by: Some(by.clone()) });
+            let approvals = std::mem::take(&mut self.approvals);
+            self.void(approvals.into_iter().map(|approval| approval.by));
+        }
+    }
+
+    fn void(&mut self, people: impl IntoIterator<Item = Person>) {
+        for person in people {
+            if self.voided.iter().all(|known| known.id != person.id) {
+                self.voided.push(person);
+            }
+        }
+    }
+
+    /// Goes on with the question of an older plan of the cluster: what was left out stays so, and its approvals count
+    /// for nothing here.
+    fn go_on_from(&mut self, older: &Proposal) {
+        let is_decided = match older.state {
+            ProposalState::Approved { .. }
+            | ProposalState::Running { .. }
+            | ProposalState::Done { .. }
+            | ProposalState::Rejected { .. } => true,
+            ProposalState::Pending
+            | ProposalState::Expired { .. }
+            | ProposalState::Superseded { .. }
+            | ProposalState::Stale { .. }
+            | ProposalState::Shown { .. } => false,
+        };
+        if is_decided {
+            return;
+        }
+        for known in older.left_out() {
+            let mut is_here = false;
+            for step in self.steps.iter_mut().filter(|step| step.migration.vm == known.vm) {
+                step.state = StepState::LeftOut { by: known.by.clone() };
+                is_here = true;
+            }
+            if !is_here {
+                self.left_out_before.push(known);
+            }
+        }
+        let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
+        let is_news = match older.state {
+            ProposalState::Stale { at } => self.created_at - at < Self::SAME_CAUSE,
+            _ => true,
+        };
+        if self.origin.takes_over() && is_news && !has_begun {
+            // It goes on in the same message: people were reading another plan there.
+            self.changed = Some(SetChange { at: self.created_at, by: None });
+        }
+        if is_news {
+            self.void(older.voided.iter().cloned());
+            self.void(older.approvals.iter().map(|approval| approval.by.clone()));
+        }
+    }
+}
+
 impl Store {
+    /// The newest proposals among which the one before a cluster's next is searched; more clusters do not occur.
+    const BEFORE_MAX: usize = 300;
+
     /// A chain of replaced proposals is followed this far to find who asked first; longer ones do not occur,
     /// for each link is a person's press within one life of a proposal.
     const REPLACED_MAX: usize = 1000;
@@ -84,10 +217,18 @@ impl Store {
             if let (Some(busy), false) = (busy, draft.state.is_final()) {
                 return Ok(Proposed::Busy(busy.id));
             }
-            let proposal = from_draft(
-                ProposalId(self.next_id(&self.files()?.proposals, SCHEMA_FLOORS.proposals)?),
-                draft,
-            );
+            let id = ProposalId(self.next_id(&self.files()?.proposals, SCHEMA_FLOORS.proposals)?);
+            let mut proposal = from_draft(id, draft);
+            let recent: Result<Vec<_>, _> = self.files()?.proposals.newest().take(Self::BEFORE_MAX).collect();
+            let recent = recent?;
+            let older = recent.iter().find(|older| older.cluster == proposal.cluster);
+            if let Some(older) = older.filter(|_| proposal.origin != Origin::Once) {
+                proposal.go_on_from(older);
+                let begins = matches!(proposal.state, ProposalState::Approved { .. });
+                if begins && proposal.is_all_left_out() {
+                    return Ok(Proposed::Busy(older.id));
+                }
+            }
             let mut changed = Vec::new();
             for mut older in of_cluster.into_iter().filter(|p| p.state == ProposalState::Pending) {
                 older.state = ProposalState::Superseded { by: proposal.id, at: proposal.created_at };
@@ -140,12 +281,18 @@ impl Store {
         Ok(open.into_iter().rev().find(|p| p.cluster == cluster && p.state == ProposalState::Pending))
     }
 
-    /// Counts a press of Approve: compare and swap, with its audit entry, in one transaction.
+    /// Counts a press of Approve for the steps with the tag `shown`: compare and swap, with its audit entry, in one transaction.
     ///
     /// # Errors
     ///
     /// Fails when the disk does; nothing is counted then.
-    pub fn approve(&self, id: ProposalId, person: &Person, now: DateTime<Utc>) -> Result<Vote, StoreError> {
+    pub fn approve(
+        &self,
+        id: ProposalId,
+        shown: &str,
+        person: &Person,
+        now: DateTime<Utc>,
+    ) -> Result<Vote, StoreError> {
         self.write(|| {
             let Some(mut proposal) = self.proposal(id)? else { return Ok(Vote::NoSuchProposal) };
             if proposal.state != ProposalState::Pending {
@@ -159,6 +306,12 @@ impl Store {
                 proposal.revision += 1;
                 self.write_proposals(&[proposal], None)?;
                 return Ok(Vote::Expired);
+            }
+            if proposal.tag() != shown {
+                return Ok(Vote::Changed);
+            }
+            if proposal.is_all_left_out() {
+                return Ok(Vote::NothingLeft);
             }
             let vote = self.count(&mut proposal, person, now)?;
             if matches!(vote, Vote::Counted { .. } | Vote::Started(_)) {
@@ -295,6 +448,7 @@ impl Store {
         if need > 1 && self.asker(proposal)?.is_some_and(|asker| asker.id == person.id) {
             return Ok(Vote::OwnProposal { have, need });
         }
+        proposal.voided.retain(|voided| voided.id != person.id);
         proposal.approvals.push(Approval { by: person.clone(), at: now });
         if have + 1 < need {
             return Ok(Vote::Counted { have: have + 1, need });
@@ -339,7 +493,7 @@ impl Store {
 fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
     let Draft { plan, taken_at, origin, dry_run, approvals_needed, state, created_at, expires_at, reply_to } =
         draft;
-    let waiting = |migration: &crate::planner::Migration| Step {
+    let waiting = |migration: &Migration| Step {
         migration: migration.clone(),
         journal: None,
         state: StepState::Waiting,
@@ -357,7 +511,11 @@ fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
         dry_run,
         approvals_needed,
         approvals: Vec::new(),
-        left_out: BTreeSet::new(),
+        left_out_before: Vec::new(),
+        outlook: None,
+        changed: None,
+        buttons_from: 0,
+        voided: Vec::new(),
         state,
         created_at,
         expires_at,

@@ -11,7 +11,7 @@ use crate::{
         ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, Trouble, VmId,
         find::by_id,
     },
-    planner::{ClusterPlan, Exclusion, Figures, Fullness, Migration, MoveWhy, PlanId},
+    planner::{ClusterPlan, Exclusion, Figures, Fullness, Migration, MoveWhy, Outlook, PlanId},
 };
 
 /// A plan for one cluster with its approval and its progress: one operation, one message in the chat.
@@ -30,8 +30,22 @@ pub struct Proposal {
     /// How many distinct people must approve.
     pub approvals_needed: u32,
     pub approvals: Vec<Approval>,
-    /// VMs that somebody left out of the plan.
-    pub left_out: BTreeSet<VmId>,
+    /// VMs that people left out of an earlier plan for the same question and that this plan does not move. They stay
+    /// left out when a later one does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_before: Vec<LeftOut>,
+    /// What the plan leads to without what is left out, once a look told; `None` where nothing is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<Outlook>,
+    /// The last change of what an approval is about; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<SetChange>,
+    /// Which steps have buttons where they are too many for one keyboard: those from this number on; 0 for the first.
+    #[serde(default)]
+    pub buttons_from: u32,
+    /// The people whose approval does not count any more because the plan changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voided: Vec<Person>,
     pub state: ProposalState,
     /// One per migration of the plan, in its order.
     pub steps: Vec<Step>,
@@ -80,6 +94,18 @@ pub enum Origin {
     Replaces(ProposalId),
 }
 
+impl Origin {
+    /// Tells whether a plan may go on in the message of the one that it replaces: a plan of the schedule or of the
+    /// Refresh button does, one that somebody asked for with `/balance` answers that message.
+    #[must_use]
+    pub fn takes_over(&self) -> bool {
+        match self {
+            Self::Schedule | Self::Replaces(_) => true,
+            Self::Person(_) | Self::Once => false,
+        }
+    }
+}
+
 /// A message to answer to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyTo {
@@ -93,6 +119,36 @@ pub struct ReplyTo {
 pub struct Approval {
     pub by: Person,
     pub at: DateTime<Utc>,
+}
+
+/// A VM that somebody left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub vm: VmId,
+    pub vm_name: String,
+    pub by: Person,
+}
+
+/// A change of the steps or of the buttons of a proposal's message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetChange {
+    pub at: DateTime<Utc>,
+    /// Who left something out or took it in; `None` where the whole plan took the place of another.
+    pub by: Option<Person>,
+}
+
+/// What somebody wants of a pending plan's steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    LeaveOut(VmId),
+    TakeIn(VmId),
+    /// Only the steps up to this number.
+    KeepFirst(u32),
+    /// Only the steps that take a VM off this node.
+    OnlyNode(NodeId),
+    KeepAll,
+    /// No change: the buttons of the steps from this number on are shown.
+    Show(u32),
 }
 
 /// Where a proposal stands.

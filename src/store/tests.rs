@@ -64,8 +64,9 @@ fn of_many_presses_at_once_exactly_one_starts_the_plan() {
     let votes: Vec<Vote> = thread::scope(|scope| {
         let presses: Vec<_> = (0..8)
             .map(|id| {
-                let store = store.clone();
-                scope.spawn(move || store.approve(proposal.id, &person(id), at(1)).unwrap())
+                let (store, tag) = (store.clone(), proposal.tag());
+                let proposal = proposal.id;
+                scope.spawn(move || store.approve(proposal, &tag, &person(id), at(1)).unwrap())
             })
             .collect();
         presses.into_iter().map(|press| press.join().unwrap()).collect()
@@ -85,7 +86,7 @@ fn two_people_must_press_and_the_asker_is_not_one_of_them() {
     let first = proposed(&store, asked.clone());
     // A refresh by somebody else does not make the asker a stranger to the plan.
     let refreshed = proposed(&store, Draft { origin: Origin::Replaces(first.id), ..asked });
-    let press = |who| store.approve(refreshed.id, &person(who), at(1)).unwrap();
+    let press = |who| store.approve(refreshed.id, &refreshed.tag(), &person(who), at(1)).unwrap();
     assert_eq!(press(1), Vote::OwnProposal { have: 0, need: 2 });
     assert_eq!(press(2), Vote::Counted { have: 1, need: 2 });
     assert_eq!(press(2), Vote::AlreadyCounted { have: 1, need: 2 });
@@ -98,12 +99,12 @@ fn an_expired_or_dry_proposal_is_never_started() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let dry = proposed(&store, Draft { dry_run: true, ..draft(1) });
-    assert_eq!(store.approve(dry.id, &person(1), at(1)).unwrap(), Vote::DryRun);
+    assert_eq!(store.approve(dry.id, &dry.tag(), &person(1), at(1)).unwrap(), Vote::DryRun);
     let late = proposed(&store, draft(2));
-    assert_eq!(store.approve(late.id, &person(1), late.expires_at).unwrap(), Vote::Expired);
+    assert_eq!(store.approve(late.id, &late.tag(), &person(1), late.expires_at).unwrap(), Vote::Expired);
     let stored = store.proposal(late.id).unwrap().unwrap();
     assert!(matches!(stored.state, ProposalState::Expired { .. }));
-    assert_eq!(store.approve(ProposalId(99), &person(1), at(1)).unwrap(), Vote::NoSuchProposal);
+    assert_eq!(store.approve(ProposalId(99), "", &person(1), at(1)).unwrap(), Vote::NoSuchProposal);
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn nothing_is_proposed_where_a_plan_is_approved_already() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let running = proposed(&store, draft(1));
-    store.approve(running.id, &person(1), at(1)).unwrap();
+    store.approve(running.id, &running.tag(), &person(1), at(1)).unwrap();
     assert_eq!(store.propose(draft(1)).unwrap(), Proposed::Busy(running.id));
 }
 

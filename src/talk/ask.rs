@@ -11,8 +11,9 @@ use super::{
     view::{Page, View},
 };
 use crate::{
-    model::{ProposalId, VmId},
+    model::ProposalId,
     scheduler::{Approved, Balanced, Change, Changed, Status},
+    store::{Proposal, Selection},
 };
 
 /// What a command or a press leads to.
@@ -48,11 +49,12 @@ pub enum Ask {
     Balance(Option<String>, Then<Balanced>),
     /// That what runs stops after the running migration.
     Cancel(Then<Vec<ProposalId>>),
-    Approve(ProposalId, Then<Approved>),
+    /// That the steps with this tag are approved.
+    Approve(ProposalId, String, Then<Approved>),
     Reject(ProposalId, Then<()>),
     Refresh(ProposalId, Then<Balanced>),
-    /// That a VM is left out of a proposal, or taken in again.
-    LeaveOut(ProposalId, VmId, Then<()>),
+    /// That steps of a proposal are left out, or taken in again. Answers with the proposal as it is then.
+    Choose(ProposalId, Selection, Then<Box<Proposal>>),
     Change(Change, Then<Changed>),
     /// That somebody takes the alert with this key in hand, or silences it; the answer tells whether it is open.
     Hand(String, HandKind, Then<bool>),

@@ -273,9 +273,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::ProposalId,
-        store::ProposalState,
-        talk::{Language, proposal, samples},
+        model::{NodeId, ProposalId},
+        store::{ProposalState, Selection, SetChange},
+        talk::{Language, samples},
     };
 
     const GROUP: i64 = -100;
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn a_viewers_press_of_a_plans_buttons_asks_nothing() {
         let facts = Facts::with(samples::proposal(2));
-        for letter in ["a", "r", "f", "c", "x:1000"] {
+        for letter in ["a", "r", "f", "c", "x:1000", "i:1000", "k:1", "n:10", "l", "g:1"] {
             let data = format!("p:12:{}:{letter}", facts.tag());
             let effects = facts.handle(&press(VIEWER, &data)).effects;
             assert!(
@@ -350,29 +350,61 @@ mod tests {
     }
 
     #[test]
-    fn a_press_is_about_what_its_message_showed() {
+    fn an_approval_is_about_what_its_message_showed() {
         let shown = samples::proposal(3);
         let vm = shown.steps[0].migration.vm;
         let facts = Facts::with(shown.clone());
         let approve = format!("p:12:{}:a", facts.tag());
         let id = ProposalId(12);
-        let approves = |facts: &Facts, data: &str| matches!(facts.asked(OPERATOR, data), Some(Ask::Approve(of, _)) if of == id);
+        let approves = |facts: &Facts, data: &str| matches!(facts.asked(OPERATOR, data), Some(Ask::Approve(of, ..)) if of == id);
         assert!(approves(&facts, &approve));
-        let leave_out = format!("p:12:{}:x:{vm}", facts.tag());
-        let asked = facts.asked(OPERATOR, &leave_out);
-        assert!(matches!(asked, Some(Ask::LeaveOut(of, which, _)) if (of, which) == (id, vm)));
 
-        let mut changed = shown.clone();
-        changed.left_out.insert(vm);
-        let changed = Facts::with(changed);
-        assert!(changed.asked(OPERATOR, &approve).is_none());
-        assert!(changed.asked(OPERATOR, &leave_out).is_none());
-        let reject = approve.replace(":a", ":r");
-        assert!(matches!(changed.asked(OPERATOR, &reject), Some(Ask::Reject(of, _)) if of == id));
+        let changed_by = |person: i64, ago: TimeDelta| {
+            let mut changed = shown.clone();
+            let by = Person { id: person, name: "Oleg".into() };
+            changed.choose(Selection::LeaveOut(vm), &by, samples::now() - ago);
+            Facts::with(changed)
+        };
+        let changed = changed_by(ADMIN, TimeDelta::seconds(5));
+        assert!(changed.asked(OPERATOR, &approve).is_none(), "another set was read");
+        let as_shown = format!("p:12:{}:a", changed.tag());
+        assert!(approves(&changed, &as_shown));
+        let just_now = changed_by(ADMIN, TimeDelta::milliseconds(4999));
+        assert!(!approves(&just_now, &as_shown), "nobody has read it yet");
+        assert!(approves(&changed_by(OPERATOR, TimeDelta::zero()), &as_shown), "who changed it knows");
 
+        let mut replaced = shown.clone();
+        replaced.changed = Some(SetChange { at: samples::now(), by: None });
+        assert!(!approves(&Facts::with(replaced), &approve), "the finger was on its way to another button");
         let over = Facts::with(Proposal { state: ProposalState::Stale { at: samples::now() }, ..shown });
-        let older = approve.replace(&over.tag(), "00000000");
-        assert!(approves(&over, &older), "the scheduler says what became of it");
+        assert!(approves(&over, "p:12:00000000:a"), "the scheduler says what became of it");
+    }
+
+    #[test]
+    fn choices_of_steps_that_follow_quickly_all_count() {
+        let mut shown = samples::proposal(9);
+        let facts = Facts::with(shown.clone());
+        let (one, other) = (shown.steps[0].migration.vm, shown.steps[1].migration.vm);
+        let tag = facts.tag();
+        let by = Person { id: OPERATOR, name: "Oleg".into() };
+        shown.choose(Selection::LeaveOut(one), &by, samples::now());
+        let changed = Facts::with(shown);
+        for (letters, selection) in [
+            (format!("x:{other}"), Selection::LeaveOut(other)),
+            (format!("x:{one}"), Selection::LeaveOut(one)),
+            (format!("i:{one}"), Selection::TakeIn(one)),
+            ("k:8".into(), Selection::KeepFirst(8)),
+            ("n:10".into(), Selection::OnlyNode(NodeId(10))),
+            ("l".into(), Selection::KeepAll),
+            ("g:9".into(), Selection::Show(9)),
+        ] {
+            let asked = changed.asked(OPERATOR, &format!("p:12:{tag}:{letters}"));
+            assert!(matches!(asked, Some(Ask::Choose(_, of, _)) if of == selection), "{letters}");
+        }
+        for nothing in ["k:10", "g:0", "n:99", "i:424242"] {
+            assert!(changed.asked(OPERATOR, &format!("p:12:{tag}:{nothing}")).is_none(), "{nothing}");
+        }
+        assert!(matches!(changed.asked(OPERATOR, &format!("p:12:{tag}:r")), Some(Ask::Reject(..))));
     }
 
     #[test]
@@ -468,7 +500,7 @@ mod tests {
         }
 
         fn tag(&self) -> String {
-            self.proposal.as_ref().map(proposal::tag).unwrap_or_default()
+            self.proposal.as_ref().map(Proposal::tag).unwrap_or_default()
         }
 
         fn asked(&self, person: i64, data: &str) -> Option<Ask> {

@@ -3,19 +3,19 @@
 //! The data names a record of the store and carries a tag of what the message showed, so that a press on an older text
 //! is recognised. It is never trusted: the role of the person and the record decide.
 
-use sha2::{Digest, Sha256};
+use chrono::TimeDelta;
 
 use super::{
     access::Role,
     ask::{Answer, Ask, Next, Then},
     verb::{Act, Asker, ButtonKind, boxed},
     verbs,
-    view::StalePress,
+    view::{StalePress, View},
 };
 use crate::{
-    model::{ProposalId, VmId},
+    model::{NodeId, ProposalId, VmId},
     scheduler::Balanced,
-    store::{Proposal, ProposalState},
+    store::{Proposal, ProposalState, Selection},
 };
 
 /// The buttons that begin with `p`.
@@ -24,11 +24,15 @@ pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "p", read: |rest| Press
 /// The least role that may decide about a proposal.
 pub(super) const LEAST_ROLE: Role = Role::Operator;
 
+/// A plan is approved no sooner than this after it took the place of another or somebody else changed it: the finger
+/// was on its way to another button.
+const READING_TIME: TimeDelta = TimeDelta::seconds(5);
+
 /// A press of a button under a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Press {
     pub(super) proposal: ProposalId,
-    /// What the message showed; see [`tag`].
+    /// What the message showed; see [`Proposal::tag`].
     pub(super) tag: String,
     pub(super) choice: Choice,
 }
@@ -39,8 +43,8 @@ pub(super) enum Choice {
     Approve,
     Reject,
     Refresh,
-    /// Leaves this VM out, or takes it in again.
-    LeaveOut(VmId),
+    /// Leaves steps out, or takes them in again.
+    Steps(Selection),
     /// Stops after the running migration.
     Cancel,
 }
@@ -49,62 +53,98 @@ impl Press {
     /// Returns the data of the button.
     pub(super) fn data(&self) -> String {
         let Self { proposal, tag, choice } = self;
-        match choice {
-            Choice::Approve => format!("p:{proposal}:{tag}:a"),
-            Choice::Reject => format!("p:{proposal}:{tag}:r"),
-            Choice::Refresh => format!("p:{proposal}:{tag}:f"),
-            Choice::Cancel => format!("p:{proposal}:{tag}:c"),
-            Choice::LeaveOut(vm) => format!("p:{proposal}:{tag}:x:{vm}"),
-        }
+        let (letter, number) = match choice {
+            Choice::Approve => ("a", None),
+            Choice::Reject => ("r", None),
+            Choice::Refresh => ("f", None),
+            Choice::Cancel => ("c", None),
+            Choice::Steps(Selection::LeaveOut(VmId(vm))) => ("x", Some(*vm)),
+            Choice::Steps(Selection::TakeIn(VmId(vm))) => ("i", Some(*vm)),
+            Choice::Steps(Selection::KeepFirst(last)) => ("k", Some(u64::from(*last))),
+            Choice::Steps(Selection::OnlyNode(NodeId(node))) => ("n", Some(*node)),
+            Choice::Steps(Selection::KeepAll) => ("l", None),
+            Choice::Steps(Selection::Show(first)) => ("g", Some(u64::from(*first))),
+        };
+        let number = number.map(|number| format!(":{number}")).unwrap_or_default();
+        format!("p:{proposal}:{tag}:{letter}{number}")
     }
 
     fn read(rest: &str) -> Option<Self> {
         let mut parts = rest.split(':');
         let proposal = ProposalId(parts.next()?.parse().ok()?);
         let tag = parts.next()?.to_owned();
-        let choice = match (parts.next()?, parts.next()) {
+        let letter = parts.next()?;
+        let number: Option<u64> = parts.next().map(str::parse).transpose().ok()?;
+        let step = || number.and_then(|number| u32::try_from(number).ok());
+        let choice = match (letter, number) {
             ("a", None) => Choice::Approve,
             ("r", None) => Choice::Reject,
             ("f", None) => Choice::Refresh,
             ("c", None) => Choice::Cancel,
-            ("x", Some(vm)) => Choice::LeaveOut(VmId(vm.parse().ok()?)),
+            ("x", Some(vm)) => Choice::Steps(Selection::LeaveOut(VmId(vm))),
+            ("i", Some(vm)) => Choice::Steps(Selection::TakeIn(VmId(vm))),
+            ("k", Some(_)) => Choice::Steps(Selection::KeepFirst(step()?)),
+            ("n", Some(node)) => Choice::Steps(Selection::OnlyNode(NodeId(node))),
+            ("l", None) => Choice::Steps(Selection::KeepAll),
+            ("g", Some(_)) => Choice::Steps(Selection::Show(step()?)),
             _ => return None,
         };
         parts.next().is_none().then_some(Self { proposal, tag, choice })
     }
 
-    /// Compares the press with what the store has: nobody approves what the message did not show.
-    fn stale(&self, known: Option<&Proposal>) -> Option<StalePress> {
-        let Some(known) = known.filter(|known| known.id == self.proposal) else {
+    /// Compares the press with what the store has: nobody approves what the message did not show. A choice of steps
+    /// is about its own steps, so one that came after another still counts.
+    fn stale(&self, asker: &Asker<'_>) -> Option<StalePress> {
+        let Some(known) = asker.proposal.filter(|known| known.id == self.proposal) else {
             return Some(StalePress::Unknown);
         };
-        let reads_the_plan = match self.choice {
-            Choice::Approve | Choice::LeaveOut(_) => true,
-            Choice::Reject | Choice::Refresh | Choice::Cancel => false,
-        };
         // Of a proposal that is decided, the scheduler says what became of it.
-        if reads_the_plan && known.state == ProposalState::Pending && tag(known) != self.tag {
-            return Some(StalePress::Changed);
-        }
+        let is_open = known.state == ProposalState::Pending;
+        let (steps, before) = (&known.steps, &known.left_out_before);
         match self.choice {
-            Choice::LeaveOut(vm) if known.steps.iter().all(|step| step.migration.vm != vm) => {
-                Some(StalePress::Unknown)
+            Choice::Approve if is_open && known.tag() != self.tag => Some(StalePress::Changed),
+            Choice::Approve if is_open && is_fresh(known, asker) => Some(StalePress::ChangedJustNow),
+            Choice::Steps(Selection::LeaveOut(vm) | Selection::TakeIn(vm)) => {
+                let is_here =
+                    steps.iter().any(|it| it.migration.vm == vm) || before.iter().any(|it| it.vm == vm);
+                (!is_here).then_some(StalePress::Unknown)
             }
-            _ => None,
+            Choice::Steps(Selection::OnlyNode(node)) => {
+                let is_here = steps.iter().any(|it| it.migration.source == node);
+                (!is_here).then_some(StalePress::Unknown)
+            }
+            Choice::Steps(Selection::KeepFirst(n) | Selection::Show(n)) => {
+                let is_here = steps.iter().any(|it| it.migration.step == n);
+                (!is_here).then_some(StalePress::Unknown)
+            }
+            Choice::Approve
+            | Choice::Reject
+            | Choice::Refresh
+            | Choice::Cancel
+            | Choice::Steps(Selection::KeepAll) => None,
         }
     }
 }
 
+/// Tells whether the plan changed so shortly ago that the person may have read another. Who left something out knows
+/// of it.
+fn is_fresh(known: &Proposal, asker: &Asker<'_>) -> bool {
+    known.changed.as_ref().is_some_and(|changed| {
+        let is_own = changed.by.as_ref().is_some_and(|by| by.id == asker.person.id);
+        !is_own && asker.now - changed.at < READING_TIME
+    })
+}
+
 impl Act for Press {
     fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
-        if let Some(stale) = self.stale(asker.proposal) {
+        if let Some(stale) = self.stale(asker) {
             return Next::Say(Answer::Window(asker.view.stale_press(stale)));
         }
         let id = self.proposal;
         Next::Ask(match self.choice {
             Choice::Approve => {
                 let then = Then::new(|approved, view, _| Answer::Passing(view.approved(&approved)));
-                Ask::Approve(id, then)
+                Ask::Approve(id, self.tag, then)
             }
             Choice::Reject => Ask::Reject(id, Then::new(|(), view, _| Answer::Passing(view.rejected()))),
             Choice::Refresh => Ask::Refresh(
@@ -117,9 +157,16 @@ impl Act for Press {
                     }
                 }),
             ),
-            Choice::LeaveOut(vm) => {
-                Ask::LeaveOut(id, vm, Then::new(|(), view, _| Answer::Passing(view.left_out())))
-            }
+            Choice::Steps(selection) => Ask::Choose(
+                id,
+                selection,
+                Then::new(move |chosen: Box<Proposal>, view: &View, _| {
+                    match view.chosen(&chosen, selection) {
+                        Some(words) => Answer::Passing(words),
+                        None => Answer::ShownElsewhere,
+                    }
+                }),
+            ),
             Choice::Cancel => verbs::cancel_by_press(),
         })
     }
@@ -130,19 +177,6 @@ impl Act for Press {
 pub fn named_in(data: &str) -> Option<ProposalId> {
     let (mark, rest) = data.split_once(':')?;
     (mark == BUTTON.mark).then(|| Press::read(rest)).flatten().map(|press| press.proposal)
-}
-
-/// Returns eight hex digits of what a press on a proposal is about: its plan and what is left out of it.
-///
-/// Approvals and progress do not change it: they change nothing of what is approved.
-#[must_use]
-pub fn tag(proposal: &Proposal) -> String {
-    let mut hash = Sha256::new();
-    hash.update(&proposal.plan.id.0);
-    for vm in &proposal.left_out {
-        hash.update(vm.0.to_be_bytes());
-    }
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +192,12 @@ mod tests {
             Choice::Reject,
             Choice::Refresh,
             Choice::Cancel,
-            Choice::LeaveOut(VmId(u64::MAX)),
+            Choice::Steps(Selection::LeaveOut(VmId(u64::MAX))),
+            Choice::Steps(Selection::TakeIn(VmId(u64::MAX))),
+            Choice::Steps(Selection::OnlyNode(NodeId(u64::MAX))),
+            Choice::Steps(Selection::KeepFirst(u32::MAX)),
+            Choice::Steps(Selection::Show(u32::MAX)),
+            Choice::Steps(Selection::KeepAll),
         ] {
             let press = Press { proposal: id, tag: "0123abcd".into(), choice };
             let data = press.data();

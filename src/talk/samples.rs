@@ -1,7 +1,5 @@
 //! Proposals and snapshots for the tests of this room.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -42,7 +40,11 @@ pub(crate) fn proposal(migrations: u32) -> Proposal {
         dry_run: false,
         approvals_needed: 1,
         approvals: Vec::new(),
-        left_out: BTreeSet::new(),
+        left_out_before: Vec::new(),
+        outlook: None,
+        changed: None,
+        buttons_from: 0,
+        voided: Vec::new(),
         state: ProposalState::Pending,
         steps,
         created_at: now(),

@@ -651,10 +651,12 @@ impl Shared {
                 then.with(handle.balance(cluster, by, reply_to).await?)
             }
             Ask::Cancel(then) => then.with(handle.cancel(by).await?),
-            Ask::Approve(proposal, then) => then.with(handle.approve(proposal, by).await?),
+            Ask::Approve(proposal, shown, then) => then.with(handle.approve(proposal, shown, by).await?),
             Ask::Reject(proposal, then) => then.with(handle.reject(proposal, by).await?),
             Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
-            Ask::LeaveOut(proposal, vm, then) => then.with(handle.leave_out(proposal, vm, by).await?),
+            Ask::Choose(proposal, selection, then) => {
+                then.with(handle.choose(proposal, selection, by).await?)
+            }
             Ask::Hand(key, kind, then) => {
                 let is_open = notifier::is_open(&self.store, &key)?;
                 if is_open {

@@ -6,6 +6,7 @@
 mod browser;
 mod cli;
 mod conversation;
+mod decisions;
 mod executor;
 mod faults;
 mod full_disk;

@@ -16,7 +16,7 @@ use vm_balancer::{
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings},
-    store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, StepState, Store},
+    store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, Selection, StepState, Store},
 };
 
 use crate::platform::{self, PATIENCE, Platform, outcomes, person, until};
@@ -58,11 +58,11 @@ async fn a_proposal_expires_by_itself_and_at_the_press() {
     let bot = Bot::start_with(World::small(), |settings| settings.interval = Duration::from_secs(3600)).await;
     let proposal = bot.pending().await;
     bot.platform.minutes_pass(30);
-    let refused = bot.handle.approve(proposal.id, person(1)).await;
-    assert_eq!(refused, Err(Refused::Expired { proposal: proposal.id }));
+    let refused = bot.approve(proposal.id, person(1)).await;
+    assert_eq!(refused, bot.closed(proposal.id));
     bot.until_state(proposal.id, |state| matches!(state, ProposalState::Expired { .. })).await;
-    let again = bot.handle.approve(proposal.id, person(1)).await;
-    assert_eq!(again, Err(Refused::Expired { proposal: proposal.id }));
+    let again = bot.approve(proposal.id, person(1)).await;
+    assert_eq!(again, bot.closed(proposal.id));
     assert!(matches!(bot.handle.refresh(proposal.id, person(1)).await, Ok(Balanced::Proposed(_))));
 }
 
@@ -73,10 +73,7 @@ async fn what_was_rejected_is_not_proposed_again_by_the_schedule() {
     bot.handle.reject(proposal.id, person(1)).await.unwrap();
     bot.cycles(3).await;
     assert_eq!(bot.all().len(), 1);
-    assert_eq!(
-        bot.handle.reject(proposal.id, person(1)).await,
-        Err(Refused::NotPending { proposal: proposal.id })
-    );
+    assert_eq!(bot.handle.reject(proposal.id, person(1)).await, bot.closed(proposal.id));
     assert!(matches!(bot.balance(None).await, Ok(Balanced::Proposed(_))), "but on command");
 }
 
@@ -86,11 +83,10 @@ async fn what_was_rejected_is_not_proposed_again_by_the_schedule() {
 async fn two_presses_run_a_plan_once() {
     let bot = Bot::start(World::small(), Mode::Propose).await;
     let proposal = bot.pending().await;
-    let (one, two) =
-        tokio::join!(bot.handle.approve(proposal.id, person(1)), bot.handle.approve(proposal.id, person(2)));
+    let (one, two) = tokio::join!(bot.approve(proposal.id, person(1)), bot.approve(proposal.id, person(2)));
     let mut answers = [one, two];
     answers.sort_by_key(|answer| answer.is_err());
-    assert_eq!(answers, [Ok(Approved::Started), Err(Refused::NotPending { proposal: proposal.id })]);
+    assert!(matches!(answers, [Ok(Approved::Started), Err(Refused::NotPending { .. })]), "{answers:?}");
     let done = bot.done(proposal.id).await;
     assert_eq!(outcomes(&done)[0].0, Outcome::Done);
     assert_eq!(bot.sim().orders().len(), 1);
@@ -104,7 +100,7 @@ async fn an_approved_plan_that_no_longer_relieves_gives_a_fresh_one() {
     let proposal = bot.pending().await;
     let vm = proposal.steps[0].migration.vm;
     bot.sim().edit(|world| world.vms.get_mut(&vm).unwrap().iso_mounted = true);
-    assert_eq!(bot.handle.approve(proposal.id, person(1)).await, Ok(Approved::Started));
+    assert_eq!(bot.approve(proposal.id, person(1)).await, Ok(Approved::Started));
     bot.until("a fresh one is pending", |bot| bot.pending_now().is_some()).await;
     let stale = bot.platform.proposal(proposal.id);
     assert!(matches!(stale.state, ProposalState::Stale { .. }));
@@ -128,7 +124,7 @@ async fn steps_that_no_longer_fit_are_dropped_and_the_others_carried_out() {
     assert_eq!(proposal.steps.len(), 2);
     let gone = proposal.steps[0].migration.vm;
     bot.sim().remove_vm(gone);
-    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.approve(proposal.id, person(1)).await.unwrap();
     let ended = outcomes(&bot.done(proposal.id).await);
     assert_eq!((ended[0].0, ended[1].0), (Outcome::Dropped, Outcome::Done), "{ended:?}");
 }
@@ -145,16 +141,17 @@ async fn a_vm_that_was_left_out_stays_where_it_is() {
     .await;
     let proposal = bot.pending().await;
     let vm = |step: usize| proposal.steps[step].migration.vm;
-    for left_out in [vm(0), vm(1), vm(0)] {
-        bot.handle.leave_out(proposal.id, left_out, person(1)).await.unwrap();
+    for choice in [Selection::LeaveOut(vm(0)), Selection::LeaveOut(vm(1)), Selection::TakeIn(vm(0))] {
+        bot.handle.choose(proposal.id, choice, person(1)).await.unwrap();
     }
-    assert_eq!(bot.platform.proposal(proposal.id).left_out.into_iter().collect::<Vec<_>>(), [vm(1)]);
-    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    let left_out: Vec<_> = bot.platform.proposal(proposal.id).left_out().iter().map(|it| it.vm).collect();
+    assert_eq!(left_out, [vm(1)]);
+    bot.approve(proposal.id, person(1)).await.unwrap();
     let done = bot.done(proposal.id).await;
     assert!(matches!(done.steps[1].state, StepState::LeftOut { .. }));
     assert_eq!(bot.sim().orders().iter().map(|order| order.vm).collect::<Vec<_>>(), [vm(0)]);
-    let late = bot.handle.leave_out(proposal.id, vm(0), person(1)).await;
-    assert_eq!(late, Err(Refused::NotPending { proposal: proposal.id }));
+    let late = bot.handle.choose(proposal.id, Selection::LeaveOut(vm(0)), person(1)).await;
+    assert_eq!(late.map(drop), bot.closed(proposal.id));
 }
 
 #[tokio::test]
@@ -170,11 +167,11 @@ async fn two_approvals_are_two_people_other_than_the_asker() {
     let Ok(Balanced::Proposed(id)) = bot.balance(None).await else {
         unreachable!("there is something to do")
     };
-    let own = bot.handle.approve(id, asker()).await;
+    let own = bot.approve(id, asker()).await;
     assert_eq!(own, Err(Refused::OwnProposal { have: 0, need: 2 }));
-    assert_eq!(bot.handle.approve(id, person(2)).await, Ok(Approved::Counted { have: 1, need: 2 }));
-    assert_eq!(bot.handle.approve(id, person(2)).await, Err(Refused::AlreadyCounted { have: 1, need: 2 }));
-    assert_eq!(bot.handle.approve(id, person(3)).await, Ok(Approved::Started));
+    assert_eq!(bot.approve(id, person(2)).await, Ok(Approved::Counted { have: 1, need: 2 }));
+    assert_eq!(bot.approve(id, person(2)).await, Err(Refused::AlreadyCounted { have: 1, need: 2 }));
+    assert_eq!(bot.approve(id, person(3)).await, Ok(Approved::Started));
     bot.done(id).await;
 }
 
@@ -209,7 +206,7 @@ async fn balance_says_what_it_cannot_do() {
         matches!(bot.platform.proposal(older).state, ProposalState::Superseded { by, .. } if by == newer)
     );
     assert_eq!(bot.platform.proposal(newer).cluster, ClusterId(2));
-    let nobody = bot.handle.approve(ProposalId(999), person(1)).await;
+    let nobody = bot.handle.approve(ProposalId(999), String::new(), person(1)).await;
     assert_eq!(nobody, Err(Refused::NoSuchProposal(ProposalId(999))));
 }
 
@@ -225,7 +222,7 @@ async fn balance_tells_when_there_is_nothing_to_do() {
 async fn everything_is_answered_while_a_plan_runs() {
     let bot = Bot::start_paced(World::small(), Pace::Manual).await;
     let proposal = bot.pending().await;
-    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.approve(proposal.id, person(1)).await.unwrap();
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
     let status = bot.handle.status().await.unwrap();
     assert_eq!(status.running.len(), 1);
@@ -327,7 +324,7 @@ async fn a_dry_run_shows_a_plan_once_and_orders_nothing() {
         unreachable!("shown once: {:?}", bot.all())
     };
     assert!(bot.platform.proposal(id).dry_run);
-    assert_eq!(bot.handle.approve(id, person(1)).await, Err(Refused::DryRun));
+    assert_eq!(bot.approve(id, person(1)).await, Err(Refused::DryRun));
     assert_eq!(bot.sim().count_requests("POST /vm/"), 0);
     assert_eq!(bot.handle.change(Change::DryRun(false), person(1)).await, Ok(Changed::Done));
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
@@ -432,7 +429,7 @@ async fn what_is_only_odd_does_not_keep_it_from_its_work() {
 async fn an_hour_without_vmmanager_ends_no_proposal_and_orders_nothing_twice() {
     let bot = Bot::start_paced(World::small(), Pace::Manual).await;
     let proposal = bot.pending().await;
-    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.approve(proposal.id, person(1)).await.unwrap();
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
     bot.sim().switch_on(Fault::Away);
     bot.until_status("it is away", |status| status.vmmanager_away.is_some()).await;
@@ -448,7 +445,7 @@ async fn an_hour_without_vmmanager_ends_no_proposal_and_orders_nothing_twice() {
 async fn a_stop_leaves_the_running_migration_to_the_next_start() {
     let bot = Bot::start_paced(World::small(), Pace::Manual).await;
     let proposal = bot.pending().await;
-    bot.handle.approve(proposal.id, person(1)).await.unwrap();
+    bot.approve(proposal.id, person(1)).await.unwrap();
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
     let handle = bot.handle.clone();
     let platform = bot.stop().await;
@@ -671,6 +668,17 @@ impl Bot {
     async fn pending(&self) -> Proposal {
         self.until("a proposal is pending", |bot| bot.pending_now().is_some()).await;
         self.pending_now().unwrap()
+    }
+
+    /// Approves what the proposal shows at this moment.
+    async fn approve(&self, id: ProposalId, by: vm_balancer::model::Person) -> Result<Approved, Refused> {
+        let shown = self.platform.proposal(id).tag();
+        self.handle.approve(id, shown, by).await
+    }
+
+    /// The answer to whoever comes too late.
+    fn closed<T>(&self, proposal: ProposalId) -> Result<T, Refused> {
+        Err(Refused::NotPending { proposal, state: self.platform.proposal(proposal).state })
     }
 
     async fn done(&self, id: ProposalId) -> Proposal {

@@ -62,13 +62,13 @@ async fn whatever_is_pressed_twice_is_carried_out_once() {
     let mut told = vec![bot.told(&presses[0]).await, bot.told(&presses[1]).await];
     told.sort();
     assert_eq!(told[0], "Approved: the plan is on its way.");
-    assert!(told[1].contains("is not open any more"), "{told:?}");
+    assert!(told[1].to_lowercase().contains("plan 1"), "{told:?}");
     bot.telegram.replay(update).unwrap();
-    assert!(bot.press(ADMIN, &proposal, "Approve").await.contains("not open any more"));
+    assert!(bot.press(ADMIN, &proposal, "Approve").await.contains("approved"));
     bot.says(&proposal, "running since").await;
     bot.sim.finish_all();
     bot.says(&proposal, "done: 1 moved").await;
-    assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("not open any more"));
+    assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("approved"));
     assert_eq!(bot.sim.orders().len(), 1);
 }
 
@@ -100,7 +100,7 @@ async fn an_expired_proposal_says_so_and_can_be_refreshed_in_its_message() {
     let proposal = bot.proposal().await;
     bot.minutes_pass(31);
     let told = bot.press(OPERATOR, &proposal, "Approve").await;
-    assert!(told.contains("has expired"), "{told}");
+    assert!(told.contains("expired at"), "{told}");
     let expired = bot.says(&proposal, "Expired at").await;
     assert_eq!(expired.labels(), [["Refresh"]]);
     bot.press(OPERATOR, &expired, "Refresh").await;
@@ -117,7 +117,7 @@ async fn a_newer_proposal_takes_the_place_of_the_older_one() {
     let newer = bot.proposal().await;
     let replaced = bot.says(&older, "took its place").await;
     assert!(replaced.buttons.is_empty(), "{:?}", replaced.labels());
-    assert!(bot.press(OPERATOR, &older, "Approve").await.contains("not open any more"));
+    assert!(bot.press(OPERATOR, &older, "Approve").await.contains("took the place of"));
     assert!(bot.sim.orders().is_empty());
     bot.press(OPERATOR, &newer, "Approve").await;
     bot.says(&newer, "done: 1 moved").await;
@@ -131,7 +131,7 @@ async fn a_rejected_proposal_is_over() {
     let rejected = bot.says(&proposal, "Rejected by Oleg (1002)").await;
     assert!(rejected.buttons.is_empty());
     for button in ["Approve", "Reject", "Refresh"] {
-        assert!(bot.press(ADMIN, &proposal, button).await.contains("not open any more"), "{button}");
+        assert!(bot.press(ADMIN, &proposal, button).await.contains("rejected plan 1"), "{button}");
     }
     assert!(bot.sim.orders().is_empty());
 }
@@ -154,28 +154,6 @@ async fn a_refresh_shows_the_present_state_in_the_same_message() {
     bot.restart().await;
     bot.ask(VIEWER, "/whoami").await;
     assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
-}
-
-#[tokio::test]
-async fn a_migration_can_be_left_out_and_only_what_was_read_is_approved() {
-    let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
-    let proposal = bot.proposal().await;
-    let leave_out = |message: &SimMessage, sign: char| {
-        let labels = message.labels().concat().into_iter().map(str::to_owned);
-        labels.filter(|label| label.starts_with(sign)).collect::<Vec<_>>()
-    };
-    let names = leave_out(&proposal, '−');
-    assert_eq!(names.len(), 2, "{:?}", proposal.labels());
-    assert_eq!(bot.press(OPERATOR, &proposal, &names[0]).await, "The plan is changed; look at it again.");
-    let changed = bot.says(&proposal, "left out").await;
-    assert_eq!(leave_out(&changed, '+').len(), 1, "{:?}", changed.labels());
-    let told = bot.press(ADMIN, &proposal, "Approve").await;
-    assert!(told.contains("changed meanwhile"), "{told}");
-    bot.press(ADMIN, &changed, "Approve").await;
-    let done = bot.says(&proposal, "done: 1 moved").await;
-    assert!(done.text().contains("1 left out"), "{}", done.text());
-    assert_eq!(bot.sim.orders().len(), 1);
-    assert_ne!(format!("− {}", bot.ordered(0)[0]), names[0]);
 }
 
 #[tokio::test]

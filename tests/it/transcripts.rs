@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use chrono::TimeDelta;
 use vm_balancer::sandbox::{
     telegram::{ADMIN, OPERATOR, STRANGER, SimMessage, VIEWER},
     vmmanager::{Fault, World},
@@ -14,10 +15,10 @@ use crate::{
 };
 
 /// Both steps of [`two_overloaded`] in one plan.
-const BOTH: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "9"), ("MAX_PARALLEL_MIGRATIONS", "1")];
+pub const BOTH: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "9"), ("MAX_PARALLEL_MIGRATIONS", "1")];
 
-const DONE: [&str; 2] = ["done:", "(done)"];
-const RUNS: [&str; 2] = ["running since", "идёт с"];
+pub const DONE: [&str; 2] = ["done:", "(done)"];
+pub const RUNS: [&str; 2] = ["running since", "идёт с"];
 
 #[tokio::test]
 async fn a_plan_from_the_question_to_the_history() {
@@ -46,6 +47,7 @@ async fn a_migration_that_is_left_out_stays_where_it_is() {
         talk.press(OPERATOR, &plan, ":x:").await;
         let changed = talk.becomes(&plan, ["left out", "исключ"]).await;
         talk.press(ADMIN, &plan, ":a").await;
+        talk.seconds_pass(5);
         talk.press(ADMIN, &changed, ":a").await;
         talk.becomes(&plan, DONE).await;
         talk.shows("a_migration_that_is_left_out_stays_where_it_is");
@@ -161,19 +163,19 @@ async fn who_may_not_learns_why() {
 }
 
 /// A language, and where it stands in a pair of texts.
-type Lang = (&'static str, usize);
+pub type Lang = (&'static str, usize);
 
-const LANGUAGES: [Lang; 2] = [("en", 0), ("ru", 1)];
+pub const LANGUAGES: [Lang; 2] = [("en", 0), ("ru", 1)];
 
 /// A conversation and what it shows so far.
-struct Talk {
-    bot: Ctx,
+pub struct Talk {
+    pub bot: Ctx,
     lang: Lang,
     lines: String,
 }
 
 impl Talk {
-    async fn start(lang: Lang, world: World, mut setup: Setup) -> Self {
+    pub async fn start(lang: Lang, world: World, mut setup: Setup) -> Self {
         setup.variables.push(("VM_BALANCER_LANG", lang.0.to_owned()));
         let bot = Ctx::with(world, setup).await;
         platform::until("the first cycle is over", async || {
@@ -187,15 +189,40 @@ impl Talk {
     }
 
     /// Somebody writes, and the bot answers.
-    async fn ask(&mut self, user: i64, text: &str) -> SimMessage {
+    pub async fn ask(&mut self, user: i64, text: &str) -> SimMessage {
         self.line(&format!("{}: {text}", name(user)));
         let answer = self.bot.ask(user, text).await;
         self.shown(&answer, "");
         answer
     }
 
+    /// A message of the bot changes until it has a button whose data has this in it.
+    pub async fn offers(&mut self, message: &SimMessage, data: &str) -> SimMessage {
+        let has = |message: &SimMessage| {
+            message.buttons.iter().flatten().any(|it| it.data.as_ref().is_some_and(|it| it.contains(data)))
+        };
+        let found = |all: &[SimMessage]| all.iter().find(|it| it.id == message.id && has(it)).cloned();
+        let changed = self.bot.telegram.wait_for(message.chat, data, found).await.unwrap();
+        self.shown(&changed, " (edited)");
+        changed
+    }
+
+    /// The bot writes by itself.
+    pub async fn hears(&mut self, texts: [&str; 2]) -> SimMessage {
+        let heard = self.bot.heard(texts[self.lang.1]).await;
+        self.shown(&heard, "");
+        heard
+    }
+
+    /// The bot is killed and started again.
+    pub async fn restarts(&mut self) {
+        self.bot.kill().await;
+        self.bot.restart().await;
+        self.line("— the bot is started again —");
+    }
+
     /// Somebody presses the first button whose data has this in it, and the bot answers in passing.
-    async fn press(&mut self, user: i64, shown: &SimMessage, data: &str) {
+    pub async fn press(&mut self, user: i64, shown: &SimMessage, data: &str) {
         let buttons = shown.buttons.iter().flatten();
         let button = buttons.into_iter().find(|it| it.data.as_ref().is_some_and(|it| it.contains(data)));
         let button = button.expect("the button is there");
@@ -204,32 +231,37 @@ impl Talk {
     }
 
     /// A message of the bot changes until it says this, in the language of the conversation.
-    async fn becomes(&mut self, message: &SimMessage, texts: [&str; 2]) -> SimMessage {
+    pub async fn becomes(&mut self, message: &SimMessage, texts: [&str; 2]) -> SimMessage {
         let changed = self.bot.says(message, texts[self.lang.1]).await;
         self.shown(&changed, " (edited)");
         changed
     }
 
-    fn minutes_pass(&mut self, minutes: i64) {
+    pub fn seconds_pass(&mut self, seconds: i64) {
+        self.bot.clock.advance(TimeDelta::seconds(seconds));
+        self.line(&format!("— {seconds} seconds pass —"));
+    }
+
+    pub fn minutes_pass(&mut self, minutes: i64) {
         self.bot.minutes_pass(minutes);
         self.line(&format!("— {minutes} minutes pass —"));
     }
 
-    fn shown(&mut self, message: &SimMessage, how: &str) {
+    pub fn shown(&mut self, message: &SimMessage, how: &str) {
         self.line(&format!("balancer{how}:\n{}", message.text()));
         for row in message.labels() {
             self.line(&format!("[{}]", row.join("] [")));
         }
     }
 
-    fn line(&mut self, text: &str) {
+    pub fn line(&mut self, text: &str) {
         for (index, line) in text.lines().enumerate() {
             let indent = if index == 0 && !text.starts_with('[') { "" } else { "    " };
             writeln!(self.lines, "{}", format!("{indent}{line}").trim_end()).unwrap();
         }
     }
 
-    fn shows(self, scenario: &str) {
+    pub fn shows(self, scenario: &str) {
         insta::assert_snapshot!(format!("{scenario}_{}", self.lang.0), self.lines);
     }
 }

@@ -27,7 +27,7 @@ pub(super) const MISSING: &str = "missing";
 const SETTLED_KEPT: TimeDelta = TimeDelta::days(2);
 
 /// Within this time the same alert is the same matter: its message is edited instead of ringing again.
-const SAME_MATTER: TimeDelta = TimeDelta::hours(1);
+const SAME_MATTER: TimeDelta = Proposal::SAME_CAUSE;
 
 /// One matter and the messages that show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -288,20 +288,12 @@ fn urgency_of(alert: &Alert) -> Option<Urgency> {
     }
 }
 
-/// Tells whether a plan may go on in the message of the one that it replaces: a plan of the schedule or of the Refresh
-/// button does, one that somebody asked for with `/balance` answers that message.
-pub(super) fn takes_over(proposal: &Proposal) -> bool {
-    match proposal.origin {
-        Origin::Schedule | Origin::Replaces(_) => true,
-        Origin::Person(_) | Origin::Once => false,
-    }
-}
-
 /// Tells whether a plan goes on in the message of an older one. A plan that was approved and could not be carried out
 /// keeps its message, which says why.
 pub(super) fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
     // What the schedule proposes anew has the same cause.
-    let goes_on = || newer.origin == Origin::Schedule && older.cluster == newer.cluster && takes_over(older);
+    let goes_on =
+        || newer.origin == Origin::Schedule && older.cluster == newer.cluster && older.origin.takes_over();
     let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
     match older.state {
         ProposalState::Superseded { by, .. } => by == newer.id,

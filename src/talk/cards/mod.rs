@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     bell::Urgency,
-    card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key, takes_over},
+    card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key},
     failures::FailedPlan,
     queue::{Queue, Rank},
 };
@@ -320,7 +320,7 @@ impl Cards {
             Some(_) => {}
             None => {
                 let mut card = Card::of_proposal(&proposal, to, now.date);
-                if takes_over(&proposal) {
+                if proposal.origin.takes_over() {
                     self.adopt(&proposal, &mut card, now);
                 }
                 if let (Some(by), true) = (superseded_by, card.messages.is_empty()) {
@@ -330,7 +330,9 @@ impl Cards {
                 self.keep(card);
             }
         }
-        if let Some(by) = superseded_by.filter(|by| self.proposals.get(by).is_some_and(takes_over)) {
+        if let Some(by) =
+            superseded_by.filter(|by| self.proposals.get(by).is_some_and(|newer| newer.origin.takes_over()))
+        {
             // The newer one goes on in this message.
             self.show_proposal(by, now);
         }

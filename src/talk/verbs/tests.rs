@@ -135,8 +135,9 @@ impl Found {
             }
             Ask::Balance(_, then) | Ask::Refresh(_, then) => then.with(self.balanced.clone()),
             Ask::Cancel(then) => then.with(vec![ProposalId(12)]),
-            Ask::Approve(_, then) => then.with(Approved::Started),
-            Ask::Reject(_, then) | Ask::LeaveOut(_, _, then) => then.with(()),
+            Ask::Approve(_, _, then) => then.with(Approved::Started),
+            Ask::Reject(_, then) => then.with(()),
+            Ask::Choose(_, _, then) => then.with(Box::new(samples::proposal(2))),
             Ask::Change(Change::Exclude { .. } | Change::Include { .. }, then)
                 if self.changed == Changed::Done =>
             {

@@ -142,11 +142,6 @@ impl View {
         alert(&self.say("press-rejected", args![]))
     }
 
-    /// Returns what a press of a VM's button led to.
-    pub(in crate::talk) fn left_out(&self) -> String {
-        alert(&self.say("press-left-out", args![]))
-    }
-
     /// Returns what a press under an alert led to.
     pub(in crate::talk) fn hand_noted(&self) -> String {
         alert(&self.say("press-hand", args![]))
@@ -158,6 +153,7 @@ impl View {
         let key = match stale {
             StalePress::Unknown => "press-unknown",
             StalePress::Changed => "press-changed",
+            StalePress::ChangedJustNow => "press-changed-just-now",
         };
         alert(&self.say(key, args![]))
     }
@@ -236,6 +232,8 @@ pub enum StalePress {
     Unknown,
     /// The plan was changed since that text was shown.
     Changed,
+    /// The plan changed a moment ago, and somebody may have read another.
+    ChangedJustNow,
 }
 
 /// Telegram shows an answer to a press as plain text.

@@ -1,19 +1,20 @@
 //! A proposal as it goes on, and what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::{Button, Page, View};
 use crate::{
-    model::NodeId,
-    planner::{Figures, Fullness, Migration, SkipWhy},
-    store::{Origin, Outcome, Proposal, ProposalState, Sight, Step, StepState},
+    model::{NodeId, VmId},
+    planner::{Figures, Fullness, Migration, NodeChange, SkipWhy},
+    store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
     talk::{
-        proposal::{self, Choice, Press},
+        proposal::{Choice, Press},
         words::{
             Arg, args, escape,
-            format::{bold, clip, code, name},
+            format::{bold, code, name},
+            plain,
         },
     },
 };
@@ -21,14 +22,20 @@ use crate::{
 /// Nodes whose memory the end of a plan shows; a plan of ten migrations touches twenty at most.
 const NODES_SEEN_MAX: usize = 20;
 
-/// Telegram takes 100 buttons; the rest is for Approve and its neighbours.
-const LEAVE_OUT_BUTTONS_MAX: usize = 80;
+/// How many steps have buttons at one time: a phone shows this many without scrolling.
+const STEP_BUTTONS_MAX: usize = 8;
 
 /// As many names as fit side by side on a phone.
-const LEAVE_OUT_PER_ROW: usize = 2;
+const STEP_BUTTONS_PER_ROW: usize = 2;
 
-/// A label longer than this is cut by phones.
-const LABEL_CHARS_MAX: usize = 24;
+/// Nodes that a plan can be narrowed to with one tap.
+const NODE_BUTTONS_MAX: usize = 4;
+
+/// A label longer than this is cut by phones: two stand side by side.
+const LABEL_CHARS_MAX: usize = 14;
+
+/// So much of a name's end stays where names begin alike.
+const LABEL_END_MIN: usize = 6;
 
 /// More lines than this about what stays as it is hide what is to be done.
 const STAYS_LINES_MAX: usize = 8;
@@ -75,11 +82,9 @@ impl View {
                 self.say("plan-stops", args![who = format!("{} ({})", name(&asked.by.name), asked.by.id)])
             }));
         }
+        lines.extend(self.changes(proposal));
         lines.extend(self.result(proposal));
         lines.extend(self.stays(proposal));
-        if proposal.steps.len() > LEAVE_OUT_BUTTONS_MAX && self.may_leave_out(proposal) {
-            lines.push(self.say("plan-buttons-cut", args![n = LEAVE_OUT_BUTTONS_MAX]));
-        }
         lines.push(String::new());
         for step in &proposal.steps {
             lines.extend(self.step_lines(proposal, step, now, detail));
@@ -187,9 +192,36 @@ impl View {
         }
     }
 
+    /// What people changed of a plan that waits, and whose approvals that voided.
+    fn changes(&self, proposal: &Proposal) -> Vec<String> {
+        if proposal.state != ProposalState::Pending {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        if !proposal.voided.is_empty() {
+            let who = self.approver(&Approver::People(proposal.voided.clone()));
+            lines.push(self.say("plan-voided", args![who = Arg::Html(who)]));
+        }
+        if proposal.is_all_left_out() {
+            lines.push(self.say("plan-all-left-out", args![]));
+        }
+        lines.extend(proposal.left_out_before.iter().map(|LeftOut { vm, vm_name, by }| {
+            self.say(
+                "plan-left-out-before",
+                args![vm = Arg::Html(self.vm(vm_name, *vm)), who = name(&by.name)],
+            )
+        }));
+        lines
+    }
+
     /// What the plan leads to; once it has ended, what it led to, beside what was predicted where they differ.
     fn result(&self, proposal: &Proposal) -> Vec<String> {
-        let (before, predicted) = (&proposal.plan.before, &proposal.plan.after);
+        let is_whole = !proposal.steps.iter().any(is_left_out);
+        let (before, predicted) = match &proposal.outlook {
+            Some(outlook) => (&outlook.before, &outlook.after),
+            None if is_whole => (&proposal.plan.before, &proposal.plan.after),
+            None => return vec![self.say("figures-later", args![])],
+        };
         match (&proposal.state, &proposal.sight) {
             (ProposalState::Done { .. }, Some(Sight::Seen { figures, nodes, .. })) => {
                 let seen = self.figures_line(before, figures);
@@ -219,10 +251,12 @@ impl View {
     /// Memory of each node that the plan was about: before it, and at its end.
     fn nodes_seen(&self, proposal: &Proposal, seen: &BTreeMap<NodeId, Fullness>) -> Vec<String> {
         let mut touched: BTreeMap<NodeId, (&str, f64, f64)> = BTreeMap::new();
-        for migration in &proposal.plan.migrations {
+        for step in proposal.steps.iter().filter(|step| !is_left_out(step)) {
+            let migration = &step.migration;
+            let (source, target) = changes_of(proposal, migration);
             let sides = [
-                (migration.source, &migration.source_name, &migration.source_state),
-                (migration.target, &migration.target_name, &migration.target_state),
+                (migration.source, &migration.source_name, source),
+                (migration.target, &migration.target_name, target),
             ];
             for (node, node_name, change) in sides {
                 let first = change.before.memory_percent;
@@ -295,7 +329,15 @@ impl View {
             }
             (Detail::Full, None) => vec![
                 format!("{}. {move_words}", migration.step),
-                format!("   {why}; {}", self.effect(migration)),
+                match proposal.outlook.as_ref().and_then(|outlook| outlook.unfit.get(&migration.step)) {
+                    Some(unfit) => {
+                        format!(
+                            "   {}",
+                            self.say("step-unfit", args![why = Arg::Html(self.unfit(unfit, now))])
+                        )
+                    }
+                    None => format!("   {why}; {}", self.effect(proposal, migration)),
+                },
             ],
         }
     }
@@ -317,10 +359,10 @@ impl View {
     }
 
     /// Memory of both nodes before and after: what an operator compares.
-    fn effect(&self, migration: &Migration) -> String {
+    fn effect(&self, proposal: &Proposal, migration: &Migration) -> String {
         let change =
             |before: f64, after: f64| format!("{} → {} %", self.decimal(before), self.decimal(after));
-        let (source, target) = (&migration.source_state, &migration.target_state);
+        let (source, target) = changes_of(proposal, migration);
         self.say(
             "effect",
             args![
@@ -335,9 +377,6 @@ impl View {
     /// How far one migration is; `None` where nothing has begun.
     fn step_state(&self, proposal: &Proposal, step: &Step, now: DateTime<Utc>) -> Option<String> {
         match &step.state {
-            StepState::Waiting if proposal.left_out.contains(&step.migration.vm) => {
-                Some(self.say("step-left-out", args![]))
-            }
             StepState::Waiting => {
                 matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. })
                     .then(|| self.say("step-waits", args![]))
@@ -362,11 +401,23 @@ impl View {
         if !matches!(proposal.state, ProposalState::Pending | ProposalState::Shown { .. }) {
             return Vec::new();
         }
-        self.plan_stays(&proposal.plan)
+        let known = &proposal.plan.still_overloaded;
+        let over = proposal.outlook.iter().flat_map(|outlook| &outlook.over);
+        let by_choice = over.filter(|over| known.iter().all(|still| still.node != over.node)).map(|over| {
+            self.say(
+                "still-overloaded",
+                args![
+                    node = Arg::Html(code(&name(&over.name))),
+                    over = Arg::Html(self.excesses(&over.over)),
+                    why = self.say("obstacle-left-out", args![]),
+                ],
+            )
+        });
+        by_choice.chain(self.plan_stays(&proposal.plan)).collect()
     }
 
     fn proposal_buttons(&self, proposal: &Proposal) -> Vec<Vec<Button>> {
-        let tag = proposal::tag(proposal);
+        let tag = proposal.tag();
         let data = |choice| Press { proposal: proposal.id, tag: tag.clone(), choice }.data();
         let refresh = || self.button("button-refresh", data(Choice::Refresh));
         match &proposal.state {
@@ -375,9 +426,7 @@ impl View {
                 let approve = self.button("button-approve", data(Choice::Approve));
                 let reject = self.button("button-reject", data(Choice::Reject));
                 let mut rows = vec![vec![approve, reject, refresh()]];
-                if self.may_leave_out(proposal) {
-                    rows.extend(self.leave_out_buttons(proposal, data));
-                }
+                rows.extend(self.step_buttons(proposal, data));
                 rows
             }
             ProposalState::Approved { .. } | ProposalState::Running { .. } if proposal.cancel.is_none() => {
@@ -393,23 +442,97 @@ impl View {
         }
     }
 
-    fn may_leave_out(&self, proposal: &Proposal) -> bool {
-        proposal.state == ProposalState::Pending && !proposal.dry_run
+    /// One button per step to leave it out or to take it in again. Where the steps are many, some of them at a time,
+    /// and buttons for many steps at once.
+    fn step_buttons(&self, proposal: &Proposal, data: impl Fn(Choice) -> String) -> Vec<Vec<Button>> {
+        let data = |selection| data(Choice::Steps(selection));
+        let (steps, from) = (&proposal.steps, proposal.buttons_from);
+        let first = steps.iter().position(|step| step.migration.step == from).unwrap_or(0);
+        let shown = steps.get(first..).unwrap_or_default();
+        let shown = shown.get(..STEP_BUTTONS_MAX).unwrap_or(shown);
+        let labels = distinct_labels(shown.iter().map(|step| name(&step.migration.vm_name)).collect());
+        let toggle = |(step, label): (&Step, String)| {
+            let Migration { vm, step: number, .. } = step.migration;
+            let (sign, selection) = match is_left_out(step) {
+                true => ('+', Selection::TakeIn(vm)),
+                false => ('−', Selection::LeaveOut(vm)),
+            };
+            Button { label: format!("{sign} {number} · {label}"), data: data(selection) }
+        };
+        let toggles: Vec<_> = shown.iter().zip(labels).map(toggle).collect();
+        let mut rows: Vec<Vec<Button>> =
+            toggles.chunks(STEP_BUTTONS_PER_ROW).map(<[Button]>::to_vec).collect();
+        rows.extend(proposal.left_out_before.iter().map(|known| {
+            let label = distinct_labels(vec![name(&known.vm_name)]).concat();
+            vec![Button { label: format!("+ {label}"), data: data(Selection::TakeIn(known.vm)) }]
+        }));
+        if steps.len() > STEP_BUTTONS_MAX {
+            rows.extend(self.many_step_buttons(proposal, first, data));
+        }
+        rows
     }
 
-    fn leave_out_buttons(&self, proposal: &Proposal, data: impl Fn(Choice) -> String) -> Vec<Vec<Button>> {
-        let buttons: Vec<_> = proposal
+    fn many_step_buttons(
+        &self,
+        proposal: &Proposal,
+        first: usize,
+        data: impl Fn(Selection) -> String,
+    ) -> Vec<Vec<Button>> {
+        let number = |index: usize| proposal.steps.get(index).map(|step| step.migration.step);
+        let part = |index: usize| (index + STEP_BUTTONS_MAX).min(proposal.steps.len());
+        let turn = |index: usize, arrow: &str| {
+            let label = format!("{arrow} {}–{}", index + 1, part(index));
+            number(index).map(|from| Button { label, data: data(Selection::Show(from)) })
+        };
+        let back = first.checked_sub(STEP_BUTTONS_MAX).and_then(|index| turn(index, "‹"));
+        let on = turn(first + STEP_BUTTONS_MAX, "›");
+        let last = number(part(first) - 1).filter(|_| part(first) < proposal.steps.len());
+        let keep = last.map(|last| Button {
+            label: plain(&self.say("button-keep-first", args![n = last.to_string()])),
+            data: data(Selection::KeepFirst(last)),
+        });
+        let all = proposal
             .steps
             .iter()
-            .take(LEAVE_OUT_BUTTONS_MAX)
-            .map(|step| {
-                let vm = step.migration.vm;
-                let sign = if proposal.left_out.contains(&vm) { '+' } else { '−' };
-                let label = format!("{sign} {}", clip(&name(&step.migration.vm_name), LABEL_CHARS_MAX));
-                Button { label, data: data(Choice::LeaveOut(vm)) }
-            })
-            .collect();
-        buttons.chunks(LEAVE_OUT_PER_ROW).map(<[Button]>::to_vec).collect()
+            .any(is_left_out)
+            .then(|| self.button("button-keep-all", data(Selection::KeepAll)));
+        let mut nodes: Vec<(NodeId, &str, usize)> = Vec::new();
+        for Migration { source, source_name, .. } in proposal.steps.iter().map(|step| &step.migration) {
+            match nodes.iter_mut().find(|(node, ..)| node == source) {
+                Some((.., count)) => *count += 1,
+                None => nodes.push((*source, source_name, 1)),
+            }
+        }
+        nodes.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        nodes.truncate(if nodes.len() > 1 { NODE_BUTTONS_MAX } else { 0 });
+        let node_names = distinct_labels(nodes.iter().map(|(_, called, _)| name(called)).collect());
+        let only = nodes.iter().zip(node_names).map(|((node, _, count), called)| Button {
+            label: plain(&self.say("button-only-node", args![node = called, n = count.to_string()])),
+            data: data(Selection::OnlyNode(*node)),
+        });
+        let only: Vec<_> = only.collect();
+        let rows = [back.into_iter().chain(on).collect(), keep.into_iter().chain(all).collect()];
+        rows.into_iter().chain(only.chunks(STEP_BUTTONS_PER_ROW).map(<[Button]>::to_vec)).collect()
+    }
+
+    /// What a choice of steps led to; `None` where only the buttons changed.
+    pub(in crate::talk) fn chosen(&self, proposal: &Proposal, selection: Selection) -> Option<String> {
+        let (kept, of) = (proposal.waiting().count().to_string(), proposal.steps.len().to_string());
+        let vm_named = |key, vm: VmId| {
+            let of_step = proposal.steps.iter().map(|step| &step.migration).find(|it| it.vm == vm);
+            let called = of_step.map(|it| self.vm(&it.vm_name, vm)).unwrap_or_else(|| vm.to_string());
+            self.say(key, args![vm = Arg::Html(called)])
+        };
+        let chosen = match selection {
+            Selection::Show(_) => return None,
+            Selection::LeaveOut(vm) => vm_named("press-left-out", vm),
+            Selection::TakeIn(vm) => vm_named("press-taken-in", vm),
+            Selection::KeepFirst(_) | Selection::OnlyNode(_) | Selection::KeepAll => {
+                self.say("press-kept", args![kept = kept, of = of])
+            }
+        };
+        let nothing = proposal.is_all_left_out().then(|| self.say("plan-all-left-out", args![]));
+        Some(plain(&[chosen].into_iter().chain(nothing).collect::<Vec<_>>().join(" ")))
     }
 
     /// What a plan leaves as it is and what an operator should know, in a few lines.
@@ -459,6 +582,51 @@ impl View {
     }
 }
 
+fn is_left_out(step: &Step) -> bool {
+    matches!(step.state, StepState::LeftOut { .. })
+}
+
+/// Both nodes of a migration before and after it, without what is left out where that is known.
+fn changes_of<'a>(proposal: &'a Proposal, migration: &'a Migration) -> (&'a NodeChange, &'a NodeChange) {
+    match proposal.outlook.as_ref().and_then(|outlook| outlook.nodes.get(&migration.step)) {
+        Some((source, target)) => (source, target),
+        None => (&migration.source_state, &migration.target_state),
+    }
+}
+
+/// Cuts names so that they fit on buttons: what all begin with first, then in the middle, at a place that keeps them
+/// distinct where there is one.
+fn distinct_labels(names: Vec<String>) -> Vec<String> {
+    let names: Vec<Vec<char>> = names.iter().map(|name| name.chars().collect()).collect();
+    let shortest = names.iter().map(Vec::len).min().unwrap_or(0);
+    let alike =
+        (0..shortest).take_while(|at| names.windows(2).all(|pair| pair[0][*at] == pair[1][*at])).count();
+    let alike = if names.len() > 1 { alike.min(shortest.saturating_sub(LABEL_END_MIN)) } else { 0 };
+    let cut = |name: &Vec<char>, start: usize| -> String {
+        if name.len() <= LABEL_CHARS_MAX {
+            return name.iter().collect();
+        }
+        let (dots, rest) = if alike > 1 { ("…", &name[alike..]) } else { ("", name.as_slice()) };
+        let room = LABEL_CHARS_MAX - dots.chars().count();
+        if rest.len() <= room {
+            return dots.chars().chain(rest.iter().copied()).collect();
+        }
+        let end = rest.len() - room.saturating_sub(start + 1);
+        dots.chars()
+            .chain(rest[..start].iter().copied())
+            .chain(['…'])
+            .chain(rest[end..].iter().copied())
+            .collect()
+    };
+    let all_cut = |start: usize| -> Vec<String> { names.iter().map(|name| cut(name, start)).collect() };
+    let differing = |labels: &[String]| labels.iter().collect::<BTreeSet<_>>().len();
+    let best = [4, 0, LABEL_CHARS_MAX / 2, LABEL_CHARS_MAX - 2]
+        .map(all_cut)
+        .into_iter()
+        .reduce(|best, other| if differing(&other) > differing(&best) { other } else { best });
+    best.unwrap_or_default()
+}
+
 impl Tally {
     fn of(steps: &[Step]) -> Self {
         let mut tally = Self::default();
@@ -479,5 +647,30 @@ impl Tally {
 
     fn ended(self) -> usize {
         self.moved + self.failed + self.dropped + self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_on_buttons_are_short_and_stay_distinct() {
+        let labels = |names: &[&str]| distinct_labels(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(labels(&["web-1", "web-2"]), ["web-1", "web-2"]);
+        assert_eq!(labels(&["customer-storefront-1003", "customer-storefront-1007"]), ["…t-1003", "…t-1007"]);
+        assert_eq!(labels(&["a-very-long-customer-name"]), ["a-ve…omer-name"]);
+        let hard = [
+            "customer-alpha-storefront-1",
+            "customer-alpha-storefront-2",
+            "customer-beta-storefront-1",
+            "db",
+            "x-aaaa-something-1111-zzzzzzzzzzzzz",
+            "x-aaaa-something-2222-zzzzzzzzzzzzz",
+        ];
+        let of = |names: &[&str]| labels(names).into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(of(&hard[..4]).len(), 4);
+        assert_eq!(of(&hard[4..]).len(), 2);
+        assert!(of(&hard).iter().all(|label| label.chars().count() <= LABEL_CHARS_MAX));
     }
 }

@@ -13,10 +13,10 @@ use crate::{
         find::{Choice, Kind, Missed, MissedWhy},
     },
     scheduler::Refused,
-    store::{Approval, Approver, Origin, ProposalState, Sight, StepState},
+    store::{Approval, Approver, Origin, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
-        samples::{anna, ended, now, proposal},
+        samples::{anna, approved_by_anna, ended, now, proposal},
         words::tests::latin_words,
     },
 };
@@ -28,10 +28,11 @@ fn a_pending_proposal() {
 
 #[test]
 fn a_proposal_that_needs_two_people_says_who_approved() {
-    let mut waiting = proposal(1);
+    let mut waiting = proposal(2);
     waiting.approvals_needed = 2;
+    waiting.approvals.push(Approval { by: Person { id: 43, name: "Boris".into() }, at: now() });
+    waiting.choose(Selection::LeaveOut(VmId(1000)), &anna(), now());
     waiting.approvals.push(Approval { by: anna(), at: now() });
-    waiting.left_out.insert(VmId(1000));
     in_both(|view| whole_text(&view.proposal(&waiting, now())), "two_people");
 }
 
@@ -208,8 +209,8 @@ fn presses() {
                 view.approved(&crate::scheduler::Approved::Started),
                 view.approved(&crate::scheduler::Approved::Counted { have: 1, need: 2 }),
                 view.rejected(),
-                view.left_out(),
                 view.stale_press(StalePress::Changed),
+                view.stale_press(StalePress::ChangedJustNow),
                 view.stale_press(StalePress::Unknown),
                 view.press_unrecorded(),
             ];
@@ -234,7 +235,7 @@ fn alerts() {
 }
 
 /// What a Russian text may hold in Latin letters: names of things, commands and settings.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "Telegram",
     "CLUSTER_IDS",
     "SHA256",
@@ -246,6 +247,7 @@ const NAMES: [&str; 17] = [
     "damaged",
     "msk",
     "spb",
+    "Anna",
     "node",
     "n",
     "resume",
@@ -287,6 +289,7 @@ fn every_refusal() -> Vec<Refused> {
     let clusters = known.iter().map(|(id, name)| choice(Kind::Cluster, id.0, name, None)).collect();
     let node = |id, cluster: &str| choice(Kind::Node, id, "node<1>", Some(cluster.to_owned()));
     let unknown = |similar| MissedWhy::Unknown { similar, known: Vec::new() };
+    let closed = |state| Refused::NotPending { proposal: id, state };
     let missed = |kind, why| Refused::Missed(Missed { kind, wanted: "n".into(), why });
     vec![
         missed(Kind::Cluster, MissedWhy::Unknown { similar: Vec::new(), known: clusters }),
@@ -297,8 +300,14 @@ fn every_refusal() -> Vec<Refused> {
         Refused::NotOurs { cluster: ClusterId(2), name: "spb".into() },
         Refused::Busy { proposal: id },
         Refused::NoSuchProposal(id),
-        Refused::NotPending { proposal: id },
-        Refused::Expired { proposal: id },
+        closed(ProposalState::Rejected { by: anna(), at: now() }),
+        closed(ProposalState::Running { by: approved_by_anna(), since: now() }),
+        closed(ProposalState::Done { by: Approver::Auto, at: now() }),
+        closed(ProposalState::Expired { at: now() }),
+        closed(ProposalState::Superseded { by: ProposalId(13), at: now() }),
+        closed(ProposalState::Stale { at: now() }),
+        Refused::Changed { proposal: id },
+        Refused::NothingLeft { proposal: id },
         Refused::AlreadyCounted { have: 1, need: 2 },
         Refused::OwnProposal { have: 0, need: 2 },
         Refused::DryRun,

@@ -60,7 +60,7 @@ impl Words {
         }
     }
 
-    fn unfit(&self, unfit: &Unfit, now: DateTime<Utc>) -> String {
+    pub(crate) fn unfit(&self, unfit: &Unfit, now: DateTime<Utc>) -> String {
         match unfit {
             Unfit::VmGone => self.say("unfit-vm-gone", args![]),
             Unfit::NodeGone(node) => self.say("unfit-node-gone", args![node = node.to_string()]),

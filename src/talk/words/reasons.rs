@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{
-        Block, NodeState, VmId,
+        Block, NodeState, ProposalId, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::{
@@ -16,7 +16,7 @@ use crate::{
         StillOverloaded, Strain, TargetRefusal,
     },
     scheduler::Refused,
-    store::{Approver, Mode, Motive, Outcome},
+    store::{Approver, Mode, Motive, Outcome, ProposalState},
 };
 
 /// Clusters that are nearly even still differ in the fourth place.
@@ -301,10 +301,11 @@ impl Words {
             }
             Refused::Busy { proposal } => self.say("refused-busy", args![plan = proposal.to_string()]),
             Refused::NoSuchProposal(id) => self.say("refused-no-plan", args![plan = id.to_string()]),
-            Refused::NotPending { proposal } => {
-                self.say("refused-not-pending", args![plan = proposal.to_string()])
+            Refused::NotPending { proposal, state } => self.closed(*proposal, state),
+            Refused::Changed { .. } => self.say("press-changed", args![]),
+            Refused::NothingLeft { proposal } => {
+                self.say("refused-nothing-left", args![plan = proposal.to_string()])
             }
-            Refused::Expired { proposal } => self.say("refused-expired", args![plan = proposal.to_string()]),
             Refused::AlreadyCounted { have, need } => {
                 self.say("refused-already-counted", args![have = *have, need = *need])
             }
@@ -314,6 +315,25 @@ impl Words {
             Refused::NothingRunning => self.say("nothing-running", args![]),
             Refused::Stopping => self.say("refused-stopping", args![]),
         }
+    }
+
+    /// Says who decided about a proposal, and when, or what else ended it.
+    fn closed(&self, id: ProposalId, state: &ProposalState) -> String {
+        let plan = id.to_string();
+        let (key, who, at) = match state {
+            ProposalState::Pending => return self.say("press-changed", args![]),
+            ProposalState::Approved { by, at } => ("refused-approved", self.approver(by), at),
+            ProposalState::Running { by, since } => ("refused-running", self.approver(by), since),
+            ProposalState::Done { by, at } => ("refused-done", self.approver(by), at),
+            ProposalState::Rejected { by, at } => {
+                ("refused-rejected", escape(&format!("{} ({})", name(&by.name), by.id)), at)
+            }
+            ProposalState::Expired { at } => ("refused-expired", String::new(), at),
+            ProposalState::Superseded { by, at } => ("refused-superseded", by.to_string(), at),
+            ProposalState::Stale { at } => ("refused-stale", String::new(), at),
+            ProposalState::Shown { .. } => return self.say("refused-dry-run", args![]),
+        };
+        self.say(key, args![plan = plan, who = Arg::Html(who), at = self.stamp(*at)])
     }
 
     /// Says what there is instead of the one thing that a person named.
