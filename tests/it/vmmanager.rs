@@ -439,7 +439,8 @@ async fn an_error_inside_a_success_is_an_error() {
         Rule::times(Fault::ErrorInOk { code: 5000, msg: "disk on fire".into() }, 1).only("GET /vm/v3/node"),
     );
     let error = look(&api).await.unwrap_err();
-    let expected = "vmmanager refused GET /vm/v3/node: disk on fire (status 200, code 5000)";
+    let expected =
+        "VMmanager cannot be used: it refused GET /vm/v3/node: “disk on fire” (status 200, code 5000)";
     assert_eq!(error.to_string(), expected);
 }
 
