@@ -14,7 +14,7 @@ use crate::{
     event::Events,
     executor::{self, Executor, Ledger, Watcher},
     eyes::{self, Depth, Eyes, LookError, Measure},
-    model::{Asked, ClusterId, Flaw, Quote, Snapshot, Trouble},
+    model::{Asked, ClusterId, Quote, Snapshot, Trouble},
     planner::{self, ClusterPlan, Plan, Policy, Revalidated},
     rules::{Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
@@ -263,16 +263,19 @@ impl Picture {
     }
 }
 
-/// Plans, and replays the plan. One that breaks a rule is logged and emptied.
-fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
+/// Plans, and replays the plan. Of one that breaks a rule the sound part is kept, and the log names the rules.
+#[must_use]
+pub fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
     let mut plan = planner::plan(snapshot, policy);
     for cluster in &mut plan.clusters {
         let broken = planner::check(snapshot, policy, cluster);
-        let Some(first) = broken.first() else { continue };
-        tracing::error!(cluster.id = %cluster.cluster, violations = broken.len(), ?first, "a plan breaks a rule");
-        cluster.migrations.clear();
-        let violations = u64::try_from(broken.len()).unwrap_or(u64::MAX);
-        cluster.incomplete.push(Flaw::BrokenPlan { violations });
+        if broken.is_empty() {
+            continue;
+        }
+        let steps = cluster.migrations.len();
+        *cluster = planner::sound(snapshot, policy, cluster);
+        let kept = cluster.migrations.len();
+        tracing::error!(cluster.id = %cluster.cluster, steps, kept, ?broken, "a plan breaks a rule; its sound part is kept");
     }
-    plan
+    planner::named(plan)
 }

@@ -14,12 +14,13 @@ use serde::Serialize;
 use super::table::Table;
 use crate::{
     app::{self, AppError, Pace},
+    balancer,
     causes::chain,
     clock::Clock,
     config::{Config, Purpose, Sources},
     control::{self, Answer, Request},
     model::{ApiFailure, Snapshot},
-    planner::{self, Note},
+    planner::Note,
     ssh::{self, Known, Probe, Reading, SshFailure},
     store::Store,
     talk::words::{Words, plain},
@@ -257,14 +258,18 @@ impl Checked {
             let detail = format!("CLUSTER_IDS names cluster {id}, which VMmanager does not have");
             self.say(PLATFORM, State::Warning, detail);
         }
-        let plan = planner::plan(snapshot, &config.balancer.policy);
+        let plan = balancer::checked_plan(snapshot, &config.balancer.policy);
         let notes = plan.clusters.iter().flat_map(|cluster| &cluster.notes);
-        let unknown: std::collections::BTreeSet<_> = notes
-            .filter(|note| matches!(note, Note::UnknownSelector { .. }))
-            .map(|note| plain(&Words::english().note(note)))
+        let told: std::collections::BTreeSet<_> = notes
+            .filter(|note| note.is_standing())
+            .map(|note| {
+                let is_unknown = matches!(note, Note::UnknownSelector { .. });
+                let see = if is_unknown { ": see PIN_VMS, ANTI_AFFINITY and EXCLUDE_…_NODES" } else { "" };
+                format!("{}{see}", plain(&Words::english().note(note)))
+            })
             .collect();
-        for note in unknown {
-            self.say(PLATFORM, State::Warning, format!("{note}: see PIN_VMS and EXCLUDE_…_NODES"));
+        for note in told {
+            self.say(PLATFORM, State::Warning, note);
         }
     }
 

@@ -90,6 +90,9 @@ struct Step<'a> {
     vcpus: u32,
     ram_mib: u64,
     why: String,
+    /// Risks that it takes because nothing else helps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cautions: Vec<String>,
     outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -196,6 +199,7 @@ fn step<'a>(plan: &ClusterPlan, migration: &'a Migration, report: &Report<'_>) -
         vcpus: migration.vcpus,
         ram_mib: migration.ram.0,
         why: plain(&Words::english().move_why(&migration.why)),
+        cautions: migration.cautions.iter().map(|risk| plain(&Words::english().caution(risk))).collect(),
         outcome: ending.map(|ending| ending.outcome),
         detail: ending.map(|ending| match (&ending.detail, ending.outcome) {
             (Some(detail), _) => detail.clone(),

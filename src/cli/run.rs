@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{
     app::{self, App, AppError, Pace},
-    balancer::{CycleError, NotCarriedOut},
+    balancer::{self, CycleError, NotCarriedOut},
     causes::chain,
     clock::Clock,
     config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, VARIABLES, read_env_file},
     control::{self, Answer, ControlError, Request, Unanswered},
     event::Events,
     model::{Snapshot, Trouble},
-    planner::{self, Policy},
+    planner::Policy,
     probe::{self, Said},
     store::{HistoryFilter, JournalEntry, Store, StoreError},
     talk::words::{Words, plain},
@@ -451,7 +451,7 @@ fn print_plan(
     policy: &Policy,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
-    let plan = planner::plan(snapshot, policy);
+    let plan = balancer::checked_plan(snapshot, policy);
     // A plan that is only told changes nothing, whatever is configured.
     print_report(
         args,

@@ -96,7 +96,7 @@ fn overloaded_nodes(plan: &ClusterPlan) -> Table {
 }
 
 fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
-    let mut table = Table::indented(4);
+    let (words, mut table) = (Words::english(), Table::indented(4));
     for step in &plan.migrations {
         let ending = report.outcomes.get(plan.cluster, step.step).map(|ending| {
             let detail = ending.detail.as_deref().unwrap_or_default();
@@ -108,7 +108,7 @@ fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
             format!("{} -> {}", step.source_name, step.target_name),
             format!("{} vCPU", step.vcpus),
             step.ram.to_string(),
-            plain(&Words::english().move_why(&step.why)),
+            plain(&format!("{}{}", words.move_why(&step.why), words.cautions(&step.cautions))),
             ending.unwrap_or_default(),
         ]);
     }

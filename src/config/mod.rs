@@ -269,6 +269,8 @@ fn policy(reader: &mut Reader<'_>) -> Policy {
     reader.set(&mut policy.memory.target, "MEMORY_TARGET_THRESHOLD", values::memory_percent);
     reader.set(&mut policy.memory_reserve_percent, "NODE_MEMORY_RESERVE", values::reserve_percent);
     reader.set(&mut policy.respect_balancer_mode, "RESPECT_BALANCER_MODE", values::boolean);
+    reader.set(&mut policy.newer_kernel, "MIGRATE_TO_NEWER_KERNEL", values::lenience);
+    reader.set(&mut policy.host_passthrough, "MIGRATE_HOST_PASSTHROUGH", values::lenience);
     reader.set(&mut policy.anti_affinity, "ANTI_AFFINITY", values::anti_affinity);
     reader.set(&mut policy.pinned, "PIN_VMS", values::selectors);
     for (name, direction) in

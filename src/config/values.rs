@@ -16,7 +16,7 @@ use super::reader::Expected;
 use crate::telegram::ChatTarget;
 use crate::{
     model::{ClusterId, alike::closest},
-    planner::{AntiAffinity, Selector, Strategy},
+    planner::{AntiAffinity, Lenience, Selector, Strategy},
     scheduler::Windows,
     ssh::HostPort,
     store::Mode,
@@ -113,6 +113,10 @@ pub(super) fn mode(text: &str) -> Result<Mode, Expected> {
 
 pub(super) fn strategy(text: &str) -> Result<Strategy, Expected> {
     one_of(text, &[("relieve", Strategy::Relieve), ("level", Strategy::Level)])
+}
+
+pub(super) fn lenience(text: &str) -> Result<Lenience, Expected> {
+    one_of(text, &[("avoid", Lenience::Avoid), ("forbid", Lenience::Forbid), ("allow", Lenience::Allow)])
 }
 
 pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {

@@ -51,6 +51,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("EXCLUDE_TARGET_NODES"),
     plain("NODE_MEMORY_RESERVE"),
     plain("RESPECT_BALANCER_MODE"),
+    plain("MIGRATE_TO_NEWER_KERNEL"),
+    plain("MIGRATE_HOST_PASSTHROUGH"),
     plain("ANTI_AFFINITY"),
     plain("PIN_VMS"),
     plain("SSH_ENABLED"),

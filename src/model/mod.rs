@@ -6,6 +6,7 @@ pub mod alike;
 pub mod find;
 mod flaw;
 mod ids;
+mod machine;
 mod measuring;
 mod person;
 mod qemu;
@@ -17,6 +18,7 @@ mod trouble;
 
 pub use flaw::{Flaw, List};
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
+pub use machine::{KernelVersion, NodeFault, OsFamily};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};
 pub use person::Person;
 pub use qemu::QemuVersion;

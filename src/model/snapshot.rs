@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{ClusterId, Flaw, Mib, NodeId, NodeState, QemuVersion, Unmeasured, VmId, VmState, WhyUnmeasured};
+use super::{
+    ClusterId, Flaw, KernelVersion, Mib, NodeFault, NodeId, NodeState, QemuVersion, Unmeasured, VmId,
+    VmState, WhyUnmeasured,
+};
 
 /// The version of the snapshot file that this program writes, and the newest it reads.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -100,6 +103,20 @@ pub struct NodeInfo {
     pub vm_creation_allowed: bool,
     #[serde(default)]
     pub qemu_version: Option<QemuVersion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_version: Option<KernelVersion>,
+    /// The operating system, e.g. `AlmaLinux 9.3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// The CPU, e.g. `AMD EPYC 7543`; VMmanager is not known to give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    /// Free space for disks on local storage.
+    #[serde(default, rename = "storage_available_mib", skip_serializing_if = "Option::is_none")]
+    pub storage_available: Option<Mib>,
+    /// What VMmanager says is wrong with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<NodeFault>,
     /// What the node measures of itself, where it was asked.
     #[serde(default)]
     pub load: Option<Measured>,
@@ -137,11 +154,24 @@ impl NodeInfo {
             maintenance: false,
             vm_creation_allowed: true,
             qemu_version: None,
+            kernel_version: None,
+            os_version: None,
+            cpu_model: None,
+            storage_available: None,
+            faults: Vec::new(),
             load: None,
             state: NodeState::Active,
             address: None,
             ssh_port: None,
         }
+    }
+
+    /// Returns the memory that the node really has: of two figures the smaller. `None` where its capacity is not known.
+    #[must_use]
+    pub fn real_memory(&self) -> Option<Mib> {
+        let measured = self.load.as_ref().and_then(|load| load.memory_total_mib).filter(|total| total.0 > 0);
+        let total = self.memory_total?;
+        Some(measured.map_or(total, |measured| measured.min(total)))
     }
 
     /// The node with this many cores and vCPUs allocated on them.
@@ -174,6 +204,9 @@ pub struct Measured {
     /// How many CPUs were busy, all together, over the time between two samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub busy_cores: Option<f64>,
+    /// Memory that the kernel has. VMmanager's total may include overselling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_total_mib: Option<Mib>,
     /// Memory really used: total less available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_used_mib: Option<Mib>,
@@ -250,6 +283,8 @@ pub enum Block {
     Vm5Restrictions,
     /// Its node does not allow live migration.
     NodeForbids,
+    /// It uses nested virtualization, which can break a live migration.
+    Nesting,
     /// VMmanager does not say how large it is, so no room can be made for it.
     UnknownSize,
     /// A part of its record cannot be read.
@@ -370,6 +405,7 @@ impl From<String> for Block {
             "rescue" | "rescue_mode" => Self::Rescue,
             "vm5_restrictions" => Self::Vm5Restrictions,
             "node_forbids_live_migration" | "its node does not allow live migration" => Self::NodeForbids,
+            "nesting" => Self::Nesting,
             "unknown_size" | "its size is unknown" => Self::UnknownSize,
             "unreadable_record" => Self::Unreadable,
             "unexplained" | "can_migrate is false" => Self::Unexplained,
@@ -393,6 +429,7 @@ impl std::fmt::Display for Block {
             Self::Rescue => "rescue",
             Self::Vm5Restrictions => "vm5_restrictions",
             Self::NodeForbids => "node_forbids_live_migration",
+            Self::Nesting => "nesting",
             Self::UnknownSize => "unknown_size",
             Self::Unreadable => "unreadable_record",
             Self::Unexplained => "unexplained",

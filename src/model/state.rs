@@ -14,6 +14,8 @@ pub enum NodeState {
     Unknown,
     /// The node's record is damaged, so it is left alone.
     Unreadable,
+    /// The record of a VM on it is damaged, so nobody knows what the node holds.
+    UnreadableVm,
     Other(String),
 }
 
@@ -65,7 +67,7 @@ macro_rules! words {
     };
 }
 
-words!(NodeState { Active = "active", Unknown = "unknown", Unreadable = "unreadable" });
+words!(NodeState { Active = "active", Unknown = "unknown", Unreadable = "unreadable", UnreadableVm = "unreadable_vm" });
 words!(VmState { Active = "active", Creating = "creating", Unknown = "unknown" });
 
 #[cfg(test)]

@@ -19,33 +19,35 @@ pub(super) enum Dimension {
     /// Memory really used, in MiB. A VM brings its memory to a node. It takes none away when it leaves, because we do
     /// not know how much of it was in use.
     InUse,
+    /// Local storage in MiB that VMs bring. While a VM moves its disk is on both nodes, so none becomes free.
+    Disk,
 }
 
 /// Load averages have two decimals and thresholds few more, so millionths keep every comparison exact in integers.
 pub(super) const MICRO: i64 = 1_000_000;
 
 impl Dimension {
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Load, Self::InUse];
+    pub const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Load, Self::InUse, Self::Disk];
 
     /// What one is multiplied by for people: memory is judged in percent, CPU and load per core.
     pub fn scale(self) -> f64 {
         match self {
             Self::Memory | Self::InUse => 100.0,
-            Self::Cpu | Self::Load => 1.0,
+            Self::Cpu | Self::Load | Self::Disk => 1.0,
         }
     }
 }
 
 /// One value for each dimension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct PerResource<T>([T; 4]);
+pub(super) struct PerResource<T>([T; 5]);
 
 /// An amount of each resource.
 pub(super) type Amounts = PerResource<i64>;
 
 impl<T> PerResource<T> {
-    pub fn new(memory: T, cpu: T, load: T, in_use: T) -> Self {
-        Self([memory, cpu, load, in_use])
+    pub fn new(memory: T, cpu: T, load: T, in_use: T, disk: T) -> Self {
+        Self([memory, cpu, load, in_use, disk])
     }
 
     pub fn of(value: impl FnMut(Dimension) -> T) -> Self {
@@ -72,7 +74,7 @@ impl Add for Amounts {
 
     fn add(self, Self(b): Self) -> Self {
         let Self(a) = self;
-        Self([a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]])
+        Self([a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]])
     }
 }
 
@@ -81,7 +83,7 @@ impl Sub for Amounts {
 
     fn sub(self, Self(b): Self) -> Self {
         let Self(a) = self;
-        Self([a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]])
+        Self([a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4]])
     }
 }
 
@@ -92,9 +94,10 @@ impl Sum for Amounts {
 }
 
 impl Amounts {
-    /// What a VM needs on the node that its memory in use was measured on.
+    /// What a VM needs on the node where it is: its memory in use and its disk are counted there already.
     pub fn as_at_home(mut self) -> Self {
         self[Dimension::InUse] = 0;
+        self[Dimension::Disk] = 0;
         self
     }
 }

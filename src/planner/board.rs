@@ -9,14 +9,15 @@ use chrono::{DateTime, Utc};
 use super::{
     amounts::{
         Amounts,
-        Dimension::{Cpu, InUse, Load, Memory},
+        Dimension::{Cpu, Disk, InUse, Load, Memory},
         Limit, MICRO, PerResource, per_threshold, signed,
     },
     load,
-    node::{Node, SourceClosed, qemu_allows, qemu_ranks},
-    plan::{Fullness, NodeClosed, SkipWhy, TargetRefusal},
-    policy::Policy,
+    node::{Node, SourceClosed},
+    plan::{Caution, Fullness, NodeClosed, SkipWhy, TargetRefusal},
+    policy::{Lenience, Policy},
     step::Step,
+    terms::Links,
 };
 use crate::model::{
     Block, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, VmState, find::Selection,
@@ -41,6 +42,7 @@ pub(super) struct Board<'a> {
     pub groups: usize,
     /// The mean load of a vCPU on the measured nodes, in millionths of a core.
     pub load_per_vcpu: f64,
+    pub links: Links,
     node_index: HashMap<NodeId, usize>,
 }
 
@@ -53,6 +55,8 @@ pub(super) struct Vm<'a> {
     pub groups: Vec<u16>,
     /// Nodes that VMmanager declined for it, ascending; mostly none.
     pub declined: Vec<usize>,
+    /// Whether it may go only to nodes that are not known to have another CPU.
+    pub needs_same_cpu: bool,
     /// Whether its own state and the policy let it move; its node is not asked.
     pub free: Result<(), SkipWhy>,
 }
@@ -83,6 +87,9 @@ impl<'a> Board<'a> {
             .iter()
             .map(|group| Selection::new(group.0.iter().map(String::as_str)))
             .collect();
+        // Storage of which nothing is known counts as local.
+        let copies_disks =
+            info.local_storage != Some(false) && infos.iter().any(|node| node.storage_available.is_some());
         let vms: Vec<Vm<'a>> = on_nodes
             .into_iter()
             .enumerate()
@@ -94,9 +101,11 @@ impl<'a> Board<'a> {
                     i64::from(vm.cpu_cores) * MICRO,
                     loads.of_vm(index),
                     signed(vm.memory.0),
+                    disk_needs(vm, copies_disks),
                 ),
                 groups: groups_of(&apart, vm),
                 declined: declined(policy, vm.id, &node_index),
+                needs_same_cpu: vm.host_passthrough && policy.host_passthrough != Lenience::Allow,
                 free: free(vm, policy, &pins, snapshot.taken_at),
             })
             .collect();
@@ -104,13 +113,12 @@ impl<'a> Board<'a> {
         for (index, vm) in vms.iter().enumerate() {
             vms_on[vm.node].push(index);
         }
-        let ranks = qemu_ranks(&infos);
         let nodes = infos
             .iter()
             .enumerate()
             .map(|(i, node)| {
                 let residents: Vec<_> = vms_on[i].iter().map(|vm| (vms[*vm].info, vms[*vm].needs)).collect();
-                Node::new(node, (snapshot, policy), &residents, loads.of_node(i), ranks[i])
+                Node::new(node, (snapshot, policy), &residents, loads.of_node(i))
             })
             .collect();
         Self {
@@ -122,6 +130,7 @@ impl<'a> Board<'a> {
             vms_on,
             groups: policy.anti_affinity.len(),
             load_per_vcpu: loads.mean_per_vcpu,
+            links: Links::new(&infos, policy.newer_kernel),
             node_index,
         }
     }
@@ -189,11 +198,13 @@ impl<'a> Board<'a> {
         let sums: Amounts = self.vms_on[node].iter().map(|vm| self.vms[*vm].needs).sum();
         let facts = &mut draining.nodes[node];
         facts.target = Err(TargetRefusal::Excluded);
-        facts.start = Amounts::new(sums[Memory] + 1, sums[Cpu] + 1, sums[Load], facts.start[InUse]);
-        facts.over = PerResource::new(Limit::at(0), Limit::at(0), Limit::NONE, Limit::NONE);
+        facts.start =
+            Amounts::new(sums[Memory] + 1, sums[Cpu] + 1, sums[Load], facts.start[InUse], facts.start[Disk]);
+        facts.over = PerResource::of(|r| if matches!(r, Memory | Cpu) { Limit::at(0) } else { Limit::NONE });
         // All of it is too much, and none is forgiven: what stays weighs as much as a node at twice its thresholds.
         let per = |amount: i64| 1.0 / amount as f64;
-        facts.per_threshold = PerResource::new(per(facts.start[Memory]), per(facts.start[Cpu]), 0.0, 0.0);
+        facts.per_threshold =
+            PerResource::new(per(facts.start[Memory]), per(facts.start[Cpu]), 0.0, 0.0, 0.0);
         facts.allowed = 0.0;
         draining
     }
@@ -216,12 +227,16 @@ impl<'a> Board<'a> {
         if source == target {
             return Some(TargetRefusal::SameNode);
         }
-        let (from, to, what) = (&self.nodes[source], &self.nodes[target], &self.vms[vm]);
+        let (to, what) = (&self.nodes[target], &self.vms[vm]);
+        // A VM that is on its way leaves no node that is closed as a source.
+        if source != what.node && self.nodes[source].source.is_err() {
+            return Some(TargetRefusal::Excluded);
+        }
         if let Err(refusal) = to.target {
             return Some(refusal);
         }
-        if !qemu_allows(from.qemu, to.qemu) {
-            return Some(TargetRefusal::OlderQemu);
+        if let Some(refusal) = self.barrier(what.needs, what.needs_same_cpu, source, target) {
+            return Some(refusal);
         }
         if what.declined.contains(&target) {
             return Some(TargetRefusal::Declined);
@@ -233,6 +248,47 @@ impl<'a> Board<'a> {
             return Some(TargetRefusal::AntiAffinity);
         }
         to.overfilled_by(placement.used[target] + what.needs_on(target))
+    }
+
+    /// Returns why a VM never goes from one node to another, however empty that is.
+    pub fn barrier(
+        &self,
+        needs: Amounts,
+        needs_same_cpu: bool,
+        source: usize,
+        target: usize,
+    ) -> Option<TargetRefusal> {
+        let link = self.links.between(source, target);
+        let checks = [
+            (needs_same_cpu && link.other_cpu, TargetRefusal::OtherCpu),
+            (needs[Cpu] > self.nodes[target].cores, TargetRefusal::TooFewCores),
+        ];
+        link.refusal.or_else(|| checks.into_iter().find_map(|(holds, refusal)| holds.then_some(refusal)))
+    }
+
+    /// Returns what a migration risks that the policy would rather avoid.
+    pub fn cautions(&self, vm: usize, source: usize, target: usize) -> Vec<Caution> {
+        let (from, to) = (self.nodes[source].info, self.nodes[target].info);
+        let kernels = from.kernel_version.clone().zip(to.kernel_version.clone());
+        let newer = kernels.filter(|_| self.links.between(source, target).newer_kernel);
+        let newer = newer.map(|(source, target)| Caution::NewerKernel { source, target });
+        let same_cpu = from.cpu_model.is_some() && to.cpu_model.is_some();
+        let passthrough = self.vms[vm].needs_same_cpu.then_some(Caution::HostPassthrough { same_cpu });
+        newer.into_iter().chain(passthrough).collect()
+    }
+
+    /// The same cluster without the moves that the policy would rather avoid; `None` where there are none.
+    pub fn careful(&self) -> Option<Self> {
+        let avoided = |vm: &Vm<'_>| vm.needs_same_cpu && vm.free.is_ok();
+        if !self.links.has_newer_kernel() && !self.vms.iter().any(avoided) {
+            return None;
+        }
+        let mut careful = self.clone();
+        careful.links = careful.links.without_newer_kernel();
+        for vm in careful.vms.iter_mut().filter(|vm| avoided(vm)) {
+            vm.free = Err(SkipWhy::HostPassthrough);
+        }
+        Some(careful)
     }
 
     /// Tells whether a VM of one of its anti-affinity groups is on the target.
@@ -293,6 +349,9 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> R
     if pins.holds(vm.id.0, &vm.name) {
         return Err(SkipWhy::Pinned);
     }
+    if vm.host_passthrough && policy.host_passthrough == Lenience::Forbid {
+        return Err(SkipWhy::HostPassthrough);
+    }
     match policy.resting.get(&vm.id) {
         Some(rest) if rest.until > now => Err(SkipWhy::Resting { until: rest.until, why: rest.why }),
         _ => Ok(()),
@@ -302,6 +361,11 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> R
 fn declined(policy: &Policy, vm: VmId, node_index: &HashMap<NodeId, usize>) -> Vec<usize> {
     let declined = policy.declined.get(&vm).into_iter().flatten();
     declined.filter_map(|node| node_index.get(node).copied()).collect()
+}
+
+/// The disk that a VM brings to a node.
+fn disk_needs(vm: &VmInfo, copied: bool) -> i64 {
+    vm.disk.filter(|_| copied).map_or(0, |disk| signed(disk.0))
 }
 
 fn groups_of(apart: &[Selection], vm: &VmInfo) -> Vec<u16> {

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    plan::{ClusterPlan, Migration, MoveWhy, NodeClosed, Resource, SkipWhy, TargetRefusal},
-    policy::{Direction, Policy, RecentMove},
+    plan::{Caution, ClusterPlan, Migration, MoveWhy, NodeClosed, Resource, SkipWhy, TargetRefusal},
+    policy::{Direction, Lenience, Policy, RecentMove},
     settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
     strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX},
 };
-use crate::model::{Block, Measured, NodeId, NodeInfo, NodeState, Snapshot, VmId, VmInfo, VmState};
+use crate::model::{
+    Block, Measured, NodeId, NodeInfo, NodeState, OsFamily, QemuVersion, Snapshot, VmId, VmInfo, VmState,
+};
 
 /// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
 const ROUNDING: f64 = 1e-6;
@@ -43,8 +45,32 @@ pub enum Violation {
     Refused { step: u32, target: NodeId, why: TargetRefusal },
     /// The step leaves more overload than there was before it.
     Worse { step: u32, before: f64, after: f64 },
+    /// A step that evens out makes the cluster less even.
+    LessEven { step: u32, before: f64, after: f64 },
     /// A figure that the plan gives is not what the replay finds.
     WrongFigure { what: &'static str, said: f64, found: f64 },
+}
+
+impl Violation {
+    /// The step that breaks the promise, where it is one of them.
+    #[must_use]
+    pub fn step(&self) -> Option<u32> {
+        match self {
+            Self::UnknownVm { step, .. }
+            | Self::UnknownNode { step, .. }
+            | Self::NotThere { step, .. }
+            | Self::Immovable { step, .. }
+            | Self::Refused { step, .. }
+            | Self::Worse { step, .. }
+            | Self::LessEven { step, .. }
+            | Self::Numbering { step } => Some(*step),
+            Self::TooMany { migrations, .. } => u32::try_from(*migrations).ok(),
+            Self::Held
+            | Self::WaveSharesNode { .. }
+            | Self::WaveTooLarge { .. }
+            | Self::WrongFigure { .. } => None,
+        }
+    }
 }
 
 /// Replays a plan and returns every promise it breaks; empty for a sound plan.
@@ -66,6 +92,8 @@ struct Sums {
     load: f64,
     /// Memory really used, in MiB; `None` where nothing fresh is known of it.
     in_use: Option<f64>,
+    /// Disks that came with the plan, in MiB.
+    disk: f64,
     vms: u64,
 }
 
@@ -99,10 +127,11 @@ impl<'a> Replay<'a> {
         let sums = nodes.values().map(|node| {
             let own = listed.get(&node.id).copied().unwrap_or_default();
             let base = Sums {
-                memory: node.memory_used.map_or(own.memory, |memory| memory.0 as f64),
-                vcpus: node.cpu_used.map_or(own.vcpus, f64::from),
+                memory: node.memory_used.map_or(0.0, |memory| memory.0 as f64).max(own.memory),
+                vcpus: node.cpu_used.map_or(0.0, f64::from).max(own.vcpus),
                 load: measuring.node_load(node, &vm_loads),
                 in_use: measuring.in_use(node),
+                disk: 0.0,
                 vms: own.vms.max(u64::from(node.vm_count)),
             };
             (node.id, base)
@@ -173,8 +202,9 @@ impl<'a> Replay<'a> {
         if let Some(why) = self.immovable(vm, really, step) {
             self.broken.push(Violation::Immovable { step: number, vm: vm.id, why });
         }
-        let before = self.overload();
-        let refusals = self.refusals(vm, really, step.target);
+        let (before, uneven) = (self.overload(), self.imbalance());
+        let mut refusals = self.refusals(vm, really, step.target);
+        refusals.extend(self.unlike(vm, really, step));
         self.carry_out(vm, really, step.target);
         let full = self.overfilled(step.target);
         let refused = refusals.into_iter().chain(full);
@@ -182,6 +212,10 @@ impl<'a> Replay<'a> {
         let after = self.overload();
         if after > before + ROUNDING {
             self.broken.push(Violation::Worse { step: number, before, after });
+        }
+        let less_even = self.imbalance();
+        if matches!(step.why, MoveWhy::Level { .. }) && less_even > uneven + ROUNDING {
+            self.broken.push(Violation::LessEven { step: number, before: uneven, after: less_even });
         }
     }
 
@@ -197,6 +231,8 @@ impl<'a> Replay<'a> {
             Some(SkipWhy::Blocked(block.clone()))
         } else if self.policy.pinned.iter().any(|pin| pin.matches(vm.id.0, &vm.name)) {
             Some(SkipWhy::Pinned)
+        } else if self.hides_passthrough(vm, step) {
+            Some(SkipWhy::HostPassthrough)
         } else if let Some(rest) = rest {
             Some(SkipWhy::Resting { until: rest.until, why: rest.why })
         } else if self.excluded(node, Direction::Source) {
@@ -253,6 +289,49 @@ impl<'a> Replay<'a> {
         .collect()
     }
 
+    /// Whether a VM that sees its node's CPU would be moved without a word, or where that is forbidden.
+    fn hides_passthrough(&self, vm: &VmInfo, step: &Migration) -> bool {
+        let told = step.cautions.iter().any(|caution| matches!(caution, Caution::HostPassthrough { .. }));
+        vm.host_passthrough && self.forbids(self.policy.host_passthrough, told, step)
+    }
+
+    /// A risk is taken where the policy allows it, or where it is told and nothing is evened out.
+    fn forbids(&self, lenience: Lenience, told: bool, step: &Migration) -> bool {
+        match lenience {
+            Lenience::Allow => false,
+            Lenience::Avoid => !told || matches!(step.why, MoveWhy::Level { .. }),
+            Lenience::Forbid => true,
+        }
+    }
+
+    /// What a live migration asks of the nodes' systems and sizes.
+    fn unlike(&self, vm: &VmInfo, source: NodeId, step: &Migration) -> Vec<TargetRefusal> {
+        let (Some(from), Some(to)) = (self.nodes.get(&source), self.nodes.get(&step.target)) else {
+            return Vec::new();
+        };
+        let told = step.cautions.iter().any(|caution| matches!(caution, Caution::NewerKernel { .. }));
+        let newer = to.kernel_version.as_ref().is_some_and(|target| {
+            from.kernel_version.as_ref().is_some_and(|source| target.is_newer_than(source))
+        });
+        let family = |node: &NodeInfo| node.os_version.as_deref().and_then(OsFamily::of);
+        let mixed = [family(from), family(to)];
+        let too_old = |node: &NodeInfo| {
+            let least = QemuVersion::new("2.0.0");
+            node.qemu_version.as_ref().is_some_and(|version| version.is_older_than(&least))
+        };
+        let same_cpu = from.cpu_model.is_none() || to.cpu_model.is_none() || from.cpu_model == to.cpu_model;
+        let bound = vm.host_passthrough && self.policy.host_passthrough != Lenience::Allow;
+        let fault = to.faults.first().map(|fault| TargetRefusal::Fault(*fault));
+        let checks = [
+            (newer && self.forbids(self.policy.newer_kernel, told, step), TargetRefusal::NewerKernel),
+            (mixed.iter().all(Option::is_some) && mixed[0] != mixed[1], TargetRefusal::OtherOsFamily),
+            (too_old(from) || too_old(to), TargetRefusal::QemuTooOld),
+            (bound && !same_cpu, TargetRefusal::OtherCpu),
+            (to.cpu_total.is_some_and(|cores| vm.cpu_cores > cores), TargetRefusal::TooFewCores),
+        ];
+        fault.into_iter().chain(checks.into_iter().filter_map(|(holds, why)| holds.then_some(why))).collect()
+    }
+
     fn excluded(&self, node: &NodeInfo, direction: Direction) -> bool {
         self.policy.exclusions.iter().any(|exclusion| {
             let open_again = exclusion.until.is_some_and(|until| until <= self.snapshot.taken_at);
@@ -266,12 +345,16 @@ impl<'a> Replay<'a> {
         let (memory, vcpus) = (vm.memory.0 as f64, f64::from(vm.cpu_cores));
         // Only what came with the plan is known to leave its memory behind when it goes on.
         let brought = |node: NodeId| if vm.node == node { 0.0 } else { memory };
+        let network = self.snapshot.cluster(self.plan.cluster).and_then(|c| c.local_storage) == Some(false);
+        let disk = vm.disk.filter(|_| !network).map_or(0.0, |disk| disk.0 as f64);
+        let stored = |node: NodeId| if vm.node == node { 0.0 } else { disk };
         if let Some(sums) = self.sums.get_mut(&source) {
             *sums = Sums {
                 memory: sums.memory - memory,
                 vcpus: sums.vcpus - vcpus,
                 load: sums.load - load,
                 in_use: sums.in_use.map(|in_use| in_use - brought(source)),
+                disk: sums.disk - stored(source),
                 vms: sums.vms.saturating_sub(1),
             };
         }
@@ -281,6 +364,7 @@ impl<'a> Replay<'a> {
                 vcpus: sums.vcpus + vcpus,
                 load: sums.load + load,
                 in_use: sums.in_use.map(|in_use| in_use + brought(target)),
+                disk: sums.disk + stored(target),
                 vms: sums.vms + 1,
             };
         }
@@ -290,13 +374,17 @@ impl<'a> Replay<'a> {
     /// Which of its limits a target exceeds.
     fn overfilled(&self, target: NodeId) -> Option<TargetRefusal> {
         let (node, sums) = (self.nodes.get(&target)?, self.sums[&target]);
-        let total = node.memory_total?.0 as f64;
+        let measured = node.load.as_ref().and_then(|load| load.memory_total_mib).filter(|total| total.0 > 0);
+        let total = node.memory_total?.min(measured.unwrap_or(node.memory_total?)).0 as f64;
         let beyond = |value: f64, limit: f64| value > limit * (1.0 + ROUNDING);
         if beyond(sums.memory, total * (1.0 - self.policy.memory_reserve_percent / 100.0)) {
             return Some(TargetRefusal::Reserve);
         }
         if sums.in_use.is_some_and(|in_use| beyond(in_use, total * MEMORY_IN_USE_MAX / 100.0)) {
             return Some(TargetRefusal::MemoryInUse);
+        }
+        if node.storage_available.is_some_and(|free| sums.disk > free.0 as f64) {
+            return Some(TargetRefusal::Disk);
         }
         self.ratios(node).into_iter().find_map(|(resource, value)| {
             let (threshold, refusal) = match resource {
@@ -333,6 +421,31 @@ impl<'a> Replay<'a> {
             self.ratios(node).into_iter().map(over).sum()
         };
         self.nodes.values().map(|node| of(node)).sum()
+    }
+
+    /// The contract's imbalance: over memory and CPU, the variance of use / (capacity × threshold) by capacity.
+    fn imbalance(&self) -> f64 {
+        let variance = |capacity: fn(&NodeInfo) -> f64, used: fn(&Sums) -> f64, unit: f64| {
+            let counts = |node: &&&NodeInfo| {
+                !node.maintenance
+                    && node.memory_total.is_some_and(|m| m.0 > 0)
+                    && node.cpu_total.is_some_and(|c| c > 0)
+            };
+            let nodes = || self.nodes.values().filter(counts);
+            let all: f64 = nodes().map(|node| capacity(node)).sum();
+            let mean = nodes().map(|node| used(&self.sums[&node.id])).sum::<f64>() / all;
+            let apart = |node: &&NodeInfo| {
+                let own = capacity(node);
+                own / all * (used(&self.sums[&node.id]) / own - mean).powi(2)
+            };
+            let sum: f64 = nodes().map(apart).sum();
+            if all > 0.0 && unit > 0.0 { sum / (unit * unit) } else { 0.0 }
+        };
+        let memory = |node: &NodeInfo| node.memory_total.map_or(0.0, |memory| memory.0 as f64);
+        let cores = |node: &NodeInfo| node.cpu_total.map_or(0.0, f64::from);
+        let of_memory = variance(memory, |sums| sums.memory, self.policy.memory.overload / 100.0);
+        let of_cpu = variance(cores, |sums| sums.vcpus, self.policy.cpu.overload);
+        ((of_memory + of_cpu) / 2.0).sqrt()
     }
 
     /// Whether enough readings running were over the load threshold, and the last one has seen the VMs that left.

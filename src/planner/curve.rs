@@ -2,9 +2,8 @@
 
 use super::{
     board::{Board, COST_PER_VM, Placement},
-    figures, narrate,
+    careful, figures, narrate,
     policy::Policy,
-    search,
     step::Step,
 };
 use crate::model::{ClusterId, Snapshot};
@@ -41,9 +40,9 @@ pub fn curve(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Vec<Cu
     if narrate::hold(&board).is_some() {
         return points;
     }
-    let full = search::steps(&board, usize::MAX);
+    let full = careful::steps(&board, usize::MAX);
     let sizes = std::iter::successors(Some(1), |size| Some(size * 2)).take_while(|size| *size < full.len());
-    points.extend(sizes.map(|size| point(&board, &search::steps(&board, size))));
+    points.extend(sizes.map(|size| point(&board, &careful::steps(&board, size))));
     if !full.is_empty() {
         points.push(point(&board, &full));
     }

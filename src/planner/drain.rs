@@ -2,11 +2,11 @@
 
 use super::{
     board::{Board, Placement},
+    careful,
     identity::with_id,
     narrate,
     plan::{ClusterPlan, Hold, Skip, SkipWhy, TargetRefusal},
     policy::Policy,
-    search,
 };
 use crate::model::{NodeId, Snapshot};
 
@@ -39,7 +39,7 @@ pub fn drain(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain
     let board = Board::new(snapshot, policy, snapshot.cluster(info.cluster)?);
     let index = board.node_of(node)?;
     let hold = narrate::hold(&board);
-    let steps = if hold.is_some() { Vec::new() } else { search::drain_steps(&board, index) };
+    let steps = if hold.is_some() { Vec::new() } else { careful::drain_steps(&board, index) };
     let mut end = board.start();
     for step in &steps {
         board.apply(&mut end, step.vm, step.target);

@@ -11,7 +11,7 @@ use super::{
     board::Board,
     figures, load, narrate,
     node::SourceClosed,
-    plan::{Excess, Figures, Fullness, Hold, SkipWhy, Strain, TargetRefusal},
+    plan::{Caution, Excess, Figures, Fullness, Hold, SkipWhy, Strain, TargetRefusal},
     policy::Policy,
 };
 use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmId, VmUse};
@@ -102,7 +102,7 @@ pub struct VmExplained {
     /// What it really uses of CPU, where its node was asked; it may be old.
     pub measured: Option<VmUse>,
     /// Nodes of its cluster that would take it, with how full they would become.
-    pub targets: Vec<(NodeId, String, Fullness)>,
+    pub targets: Vec<(NodeId, String, Fullness, Vec<Caution>)>,
     /// Nodes of its cluster that would not.
     pub refusals: Vec<(NodeId, String, TargetRefusal)>,
 }
@@ -150,7 +150,7 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
 
 /// The least that a VM can need: a node that cannot take this takes nothing.
 fn smallest() -> Amounts {
-    Amounts::new(1, MICRO, 0, 1)
+    Amounts::new(1, MICRO, 0, 1, 0)
 }
 
 /// Returns what there is to say of a VM; `None` for one that the snapshot does not have on a known node.
@@ -169,7 +169,7 @@ pub fn explain_vm(snapshot: &Snapshot, policy: &Policy, vm: VmId) -> Option<VmEx
             Some(refusal) => refusals.push((id, name, refusal)),
             None => {
                 let after = facts.fullness(placement.used[node] + board.vms[index].needs);
-                targets.push((id, name, after));
+                targets.push((id, name, after, board.cautions(index, placement.at[index], node)));
             }
         }
     }
@@ -207,7 +207,7 @@ fn reading(board: &Board<'_>, node: usize) -> Option<NodeReading> {
     let counts = load::fresh_load(info, board.snapshot.taken_at, board.policy);
     let load = load::cpus(info).map(|cpus| measured.five / f64::from(cpus));
     let over = load::reads_over(info, board.policy);
-    let percent = |used: Mib| info.memory_total.map(|all| share(signed(used), signed(all)) * 100.0);
+    let percent = |used: Mib| info.real_memory().map(|all| share(signed(used), signed(all)) * 100.0);
     Some(NodeReading {
         at: measured.at,
         fresh: counts.is_some(),

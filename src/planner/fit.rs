@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     board::{Board, Placement},
     figures, narrate,
-    plan::{Figures, Hold, Migration, MoveWhy, NodeChange, Overloaded, SkipWhy, TargetRefusal},
+    plan::{Caution, Figures, Hold, Migration, MoveWhy, NodeChange, Overloaded, SkipWhy, TargetRefusal},
     policy::Policy,
 };
 use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
@@ -203,7 +203,7 @@ fn still_helps(board: &Board<'_>, placement: &Placement, migration: &Migration) 
         MoveWhy::Level { .. } => {
             let mut after = placement.clone();
             board.apply(&mut after, vm, target);
-            second_leg || figures::imbalance(board, &after.used) < figures::imbalance(board, &placement.used)
+            figures::imbalance(board, &after.used) < figures::imbalance(board, &placement.used)
         }
         MoveWhy::MakeRoom { .. } | MoveWhy::Drain => true,
     };
@@ -234,8 +234,25 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
         return Err(Unfit::Moved { now });
     }
     board.movable(vm, migration.why == MoveWhy::Drain).map_err(Unfit::Vm)?;
-    match board.refusal(placement, vm, target) {
-        Some(refusal) => Err(Unfit::Target(refusal)),
+    if let Some(refusal) = board.refusal(placement, vm, target) {
+        return Err(Unfit::Target(refusal));
+    }
+    let cautions = board.cautions(vm, placement.at[vm], target);
+    let unsaid = |caution: &&Caution| !migration.cautions.iter().any(|said| is_alike(said, caution));
+    match cautions.iter().find(unsaid) {
+        Some(Caution::NewerKernel { .. }) => Err(Unfit::Target(TargetRefusal::NewerKernel)),
+        Some(Caution::HostPassthrough { .. }) => Err(Unfit::Vm(SkipWhy::HostPassthrough)),
         None => Ok(()),
+    }
+}
+
+/// Tells whether a risk of now is one that the plan named.
+fn is_alike(said: &Caution, now: &Caution) -> bool {
+    match (said, now) {
+        (Caution::NewerKernel { .. }, Caution::NewerKernel { .. }) => true,
+        (Caution::HostPassthrough { same_cpu: said }, Caution::HostPassthrough { same_cpu: now }) => {
+            said == now
+        }
+        _ => false,
     }
 }

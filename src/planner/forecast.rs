@@ -102,7 +102,7 @@ pub fn capacity_for(
     let board = Board::new(snapshot, policy, info);
     let memory = i64::try_from(memory.0).unwrap_or(i64::MAX);
     let load = (board.load_per_vcpu * f64::from(vcpus)).round() as i64;
-    let needs = Amounts::new(memory, i64::from(vcpus) * MICRO, load, memory);
+    let needs = Amounts::new(memory, i64::from(vcpus) * MICRO, load, memory, 0);
     let fit = |node: &Node<'_>| {
         let by_need = Dimension::ALL
             .into_iter()

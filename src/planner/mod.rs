@@ -5,6 +5,7 @@
 
 mod amounts;
 mod board;
+mod careful;
 mod check;
 mod curve;
 mod drain;
@@ -20,8 +21,10 @@ mod plan;
 mod policy;
 mod search;
 mod settle;
+mod sound;
 mod step;
 mod strain;
+mod terms;
 
 use crate::model::{ClusterInfo, Snapshot};
 
@@ -34,17 +37,20 @@ pub use explain::{
 pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};
 pub use plan::{
-    ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note, Obstacle,
-    Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
+    Caution, ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note,
+    Obstacle, Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain,
+    TargetRefusal,
 };
 pub use policy::{
-    AntiAffinity, Direction, Exclusion, ExclusionWhy, Policy, RecentMove, Rest, RestWhy, Selector, Strategy,
-    Threshold,
+    AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Policy, RecentMove, Rest, RestWhy, Selector,
+    Strategy, Threshold,
 };
 
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
+pub use sound::sound;
 pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
+pub use terms::QEMU_MIN;
 
 /// Plans for every cluster that the policy names, each by itself.
 ///
@@ -64,14 +70,20 @@ pub fn plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
         .collect();
     wanted.sort_by_key(|cluster| cluster.id);
     let clusters: Vec<_> = wanted.into_iter().map(|info| plan_cluster(snapshot, policy, info)).collect();
-    Plan { id: identity::of_all(&clusters), taken_at: snapshot.taken_at, clusters }
+    named(Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters })
+}
+
+/// Gives a plan the id that belongs to its content.
+#[must_use]
+pub fn named(plan: Plan) -> Plan {
+    Plan { id: identity::of_all(&plan.clusters), ..plan }
 }
 
 fn plan_cluster(snapshot: &Snapshot, policy: &Policy, info: &ClusterInfo) -> ClusterPlan {
     let board = board::Board::new(snapshot, policy, info);
     let steps = match narrate::hold(&board) {
         Some(_) => Vec::new(),
-        None => search::steps(&board, policy.migrations_max),
+        None => careful::steps(&board, policy.migrations_max),
     };
     identity::with_id(narrate::cluster_plan(&board, &steps, policy.migrations_max))
 }

@@ -1,6 +1,6 @@
 //! Puts a plan into data that people can be told: why each VM moves, what each node becomes, what stays and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -11,16 +11,16 @@ use super::{
     },
     board::{Board, Placement, Vm},
     figures, load,
-    node::SourceClosed,
+    node::{SourceClosed, is_unreadable},
     plan::{
         ClusterPlan, Excess, Hold, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId,
         RunnerUp, Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
     },
-    policy::Selector,
+    policy::{ExclusionWhy, Selector},
     step::{Purpose, Step},
-    strain,
+    strain, terms,
 };
-use crate::model::Mib;
+use crate::model::{Block, Mib};
 
 /// A node's own memory figure and the sum over its VMs may differ by so much of the node's memory without a word:
 /// rounding, and VMs that come and go between two lists.
@@ -120,6 +120,7 @@ fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: us
         ram: what.info.memory,
         disk: board.disk(vm),
         why: why(board, placement, steps, index),
+        cautions: board.cautions(vm, source, target),
         runner_up: runner_up(board, placement, vm, target),
         source_state: NodeChange {
             before: from.fullness(placement.used[source]),
@@ -132,8 +133,11 @@ fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: us
 fn why(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize) -> MoveWhy {
     let Step { vm, target, purpose } = steps[index];
     let source = placement.at[vm];
-    let helped = || steps[index + 1..].iter().find(|later| later.target == source && later.vm != vm);
     let home = board.vms[vm].node;
+    let goes_to = |step: &&Step, node: usize| step.target == node && step.vm != vm;
+    // On its way, a VM makes room for who comes to its home.
+    let at_home = || steps.iter().find(|step| source != home && goes_to(step, home));
+    let helped = || steps[index + 1..].iter().find(|later| goes_to(later, source)).or_else(at_home);
     let worst_at_home = || worst(&figures::excesses(board, home, &board.nodes[home].start));
     match (purpose, worst(&figures::excesses(board, source, &placement.used[source]))) {
         (Purpose::Drain, _) => MoveWhy::Drain,
@@ -287,7 +291,8 @@ fn refused_everywhere(
     let mut known: Vec<(usize, Option<TargetRefusal>)> = Vec::new();
     let alike = |a: usize, b: usize| {
         let (a_vm, b_vm) = (&board.vms[a], &board.vms[b]);
-        a_vm.needs == b_vm.needs
+        let kind = |vm: &Vm<'_>| (vm.needs, vm.needs_same_cpu);
+        kind(a_vm) == kind(b_vm)
             && (&a_vm.groups, &a_vm.declined) == (&b_vm.groups, &b_vm.declined)
             && placement.at[a] == placement.at[b]
     };
@@ -349,9 +354,8 @@ pub(super) fn skip(board: &Board<'_>, vm: usize, why: SkipWhy) -> Skip {
 
 fn notes(board: &Board<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
-    let opted_out = |vm: &Vm<'_>| {
-        vm.info.blocked_by.contains(&crate::model::Block::BalancerMode) && board.policy.respect_balancer_mode
-    };
+    let opted_out =
+        |vm: &Vm<'_>| vm.info.blocked_by.contains(&Block::BalancerMode) && board.policy.respect_balancer_mode;
     if !board.vms.is_empty() && board.vms.iter().all(opted_out) {
         notes.push(Note::EveryVmOptedOut);
     }
@@ -367,6 +371,19 @@ fn notes(board: &Board<'_>) -> Vec<Note> {
         (!strains.is_empty()).then(|| Note::Strained { node: board.nodes[node].info.name.clone(), strains })
     }));
     notes.extend((0..board.nodes.len()).filter_map(|node| load_is_not_cpu(board, node)));
+    notes.extend(
+        board
+            .nodes
+            .iter()
+            .map(|node| node.info)
+            .filter(|node| !node.faults.is_empty())
+            .map(|node| Note::Faulty { node: node.name.clone(), faults: node.faults.clone() }),
+    );
+    notes.extend((0..board.nodes.len()).filter_map(|node| unreadable(board, node)));
+    let families: BTreeSet<_> = board.nodes.iter().filter_map(|node| terms::family(node.info)).collect();
+    if families.len() > 1 {
+        notes.push(Note::MixedOsFamilies);
+    }
     if let Some(kind) = not_kvm(board) {
         notes.push(Note::NotKvm { virtualization: kind.to_owned() });
     }
@@ -374,9 +391,18 @@ fn notes(board: &Board<'_>) -> Vec<Note> {
         notes.push(Note::BuiltinBalancer { key: key.clone() });
     }
     notes.extend(foreign_tasks(board).map(|task| Note::ForeignMigration { task }));
+    notes.extend(closed_after_failures(board));
     notes.extend(unknown_selectors(board));
     notes.extend((0..board.nodes.len()).filter_map(|node| sums_differ(board, node)));
     notes
+}
+
+fn unreadable(board: &Board<'_>, node: usize) -> Option<Note> {
+    let info = board.nodes[node].info;
+    let here = board.vms_on[node].iter().map(|vm| board.vms[*vm].info);
+    let damaged = here.filter(|vm| vm.blocked_by.contains(&Block::Unreadable));
+    let vms = damaged.map(|vm| vm.name.clone()).collect();
+    is_unreadable(info).then(|| Note::Unreadable { node: info.name.clone(), vms })
 }
 
 /// When the load of a node counts again that was read over the threshold and would count but for VMs that left it.
@@ -413,14 +439,32 @@ fn load_is_not_cpu(board: &Board<'_>, node: usize) -> Option<Note> {
     })
 }
 
+fn closed_after_failures<'b>(board: &'b Board<'_>) -> impl Iterator<Item = Note> + 'b {
+    let now = board.snapshot.taken_at;
+    let closed = board.policy.exclusions.iter().filter_map(move |exclusion| match exclusion.why {
+        ExclusionWhy::Failures { count } if exclusion.until.is_none_or(|until| until > now) => {
+            Some((exclusion, count))
+        }
+        _ => None,
+    });
+    closed.flat_map(|(exclusion, count)| {
+        let infos = board.nodes.iter().map(|node| node.info);
+        infos.filter(|info| exclusion.node.is_node(info.id, &info.name)).map(move |info| {
+            Note::ClosedAfterFailures { node: info.name.clone(), count, until: exclusion.until }
+        })
+    })
+}
+
 /// Names that match nothing on the whole platform.
 fn unknown_selectors(board: &Board<'_>) -> impl Iterator<Item = Note> {
     let (snapshot, policy) = (board.snapshot, board.policy);
     let is_node = |s: &Selector| snapshot.nodes.iter().any(|node| s.is_node(node.id, &node.name));
     let is_vm = |s: &Selector| snapshot.vms.iter().any(|vm| s.matches(vm.id.0, &vm.name));
     let nodes = policy.exclusions.iter().map(|exclusion| &exclusion.node).filter(|s| !is_node(s));
-    let unknown: std::collections::BTreeSet<_> =
-        nodes.chain(policy.pinned.iter().filter(|s| !is_vm(s))).map(|selector| selector.0.clone()).collect();
+    let apart = policy.anti_affinity.iter().flat_map(|group| &group.0).cloned().map(Selector);
+    let apart = apart.filter(|s| !is_vm(s)).map(|selector| selector.0);
+    let unknown = nodes.chain(policy.pinned.iter().filter(|s| !is_vm(s))).map(|selector| selector.0.clone());
+    let unknown: BTreeSet<_> = unknown.chain(apart).collect();
     unknown.into_iter().map(|selector| Note::UnknownSelector { selector })
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     amounts::{
         Amounts,
-        Dimension::{self, Cpu, InUse, Load, Memory},
+        Dimension::{self, Cpu, Disk, InUse, Load, Memory},
         Limit, MICRO, PerResource, per_threshold, share, signed,
     },
     load::{self, NodeLoad},
@@ -38,11 +38,15 @@ pub(super) struct Node<'a> {
     /// How much a unit weighs in the imbalance: one over (capacity × overload threshold). Nothing on a node that takes
     /// no part in it.
     pub per_capacity: PerResource<f64>,
+    /// The most memory that there really is.
+    pub real_memory: Limit,
     /// The most memory outside the reserve.
     pub outside_reserve: Limit,
     /// The most VMs.
     pub room: Limit,
-    pub qemu: Option<u32>,
+    /// Cores, in millionths.
+    pub cores: i64,
+    pub qemu_known: bool,
     pub known: bool,
     /// Whether measured load stands in for the vCPU ratio.
     pub by_load: bool,
@@ -68,7 +72,6 @@ impl<'a> Node<'a> {
         (snapshot, policy): (&Snapshot, &Policy),
         residents: &[(&VmInfo, Amounts)],
         measured: Option<NodeLoad>,
-        qemu: Option<u32>,
     ) -> Self {
         let sums: Amounts = residents.iter().map(|(_, needs)| *needs).sum();
         let listed = i64::try_from(residents.len()).unwrap_or(i64::MAX);
@@ -76,17 +79,20 @@ impl<'a> Node<'a> {
         let in_use = load::memory_in_use(info, &infos, snapshot.taken_at, policy);
         let memory = info.memory_total.map_or(0, |memory| signed(memory.0));
         let cores = i64::from(info.cpu_total.unwrap_or(0)) * MICRO;
+        let real_memory = info.real_memory().map_or(0, |memory| signed(memory.0));
         let known = memory > 0 && cores > 0;
         let has = |amount: i64| (amount > 0).then_some(amount);
+        let disk = info.storage_available.map(|free| signed(free.0));
         let cpus = measured.map_or(0, |measured| measured.cpus);
         let limits = Limits::new(
-            PerResource::new(has(memory), has(cores), has(cpus), has(memory)),
+            PerResource::new(has(memory), has(cores), has(cpus), has(real_memory), disk),
             policy,
             |r| match r {
                 Memory => known,
                 Cpu => known && measured.is_none(),
                 Load => known && measured.is_some(),
                 InUse => known && in_use.is_some(),
+                Disk => known && disk.is_some(),
             },
         );
         let mut over = limits.over();
@@ -95,7 +101,7 @@ impl<'a> Node<'a> {
             over[Load] = Limit::NONE;
         }
         let outside_reserve =
-            Limit::within(memory, 100.0 - policy.memory_reserve_percent.clamp(0.0, 100.0), 100.0);
+            Limit::within(real_memory, 100.0 - policy.memory_reserve_percent.clamp(0.0, 100.0), 100.0);
         let mut ceiling = limits.ceiling();
         ceiling[Memory] = ceiling[Memory].min(outside_reserve);
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
@@ -103,10 +109,12 @@ impl<'a> Node<'a> {
             info,
             capacity: limits.capacity,
             start: Amounts::new(
-                info.memory_used.map_or(sums[Memory], |memory| signed(memory.0)),
-                info.cpu_used.map_or(sums[Cpu], |cpu| i64::from(cpu) * MICRO),
+                // Of two figures for one thing the careful one decides.
+                sums[Memory].max(info.memory_used.map_or(0, |memory| signed(memory.0))),
+                sums[Cpu].max(info.cpu_used.map_or(0, |cpu| i64::from(cpu) * MICRO)),
                 measured.map_or(sums[Load], |measured| measured.five),
                 in_use.unwrap_or(0),
+                0,
             ),
             start_count: i64::from(info.vm_count).max(listed),
             over,
@@ -115,9 +123,11 @@ impl<'a> Node<'a> {
             allowed: 1.0,
             per_ceiling: PerResource::of(|r| ceiling[r].value().map_or(0.0, |most| 1.0 / most.max(1) as f64)),
             per_capacity: limits.per_capacity(known && !info.maintenance),
+            real_memory: Limit::at(real_memory),
             outside_reserve,
             room: info.vm_limit.map_or(Limit::NONE, |limit| Limit::at(i64::from(limit))),
-            qemu,
+            cores,
+            qemu_known: info.qemu_version.as_ref().is_some_and(|version| version.compare(version).is_some()),
             known,
             by_load: known && measured.is_some(),
             settles: measured.filter(|measured| measured.persistent).and_then(|measured| measured.settles),
@@ -135,6 +145,10 @@ impl<'a> Node<'a> {
     /// Returns which limit of a target that use would break.
     pub fn overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
         if self.ceiling[Memory].is_exceeded_by(used[Memory]) {
+            if self.real_memory.is_exceeded_by(used[Memory]) && self.real_memory < Limit::at(self.has(Memory))
+            {
+                return Some(TargetRefusal::RealMemory);
+            }
             let is_a_reserve = self.outside_reserve.is_exceeded_by(self.has(Memory));
             let reserve = is_a_reserve && self.outside_reserve.is_exceeded_by(used[Memory]);
             return Some(if reserve { TargetRefusal::Reserve } else { TargetRefusal::Memory });
@@ -145,7 +159,10 @@ impl<'a> Node<'a> {
         if self.ceiling[Load].is_exceeded_by(used[Load]) {
             return Some(TargetRefusal::Load);
         }
-        self.ceiling[InUse].is_exceeded_by(used[InUse]).then_some(TargetRefusal::MemoryInUse)
+        if self.ceiling[InUse].is_exceeded_by(used[InUse]) {
+            return Some(TargetRefusal::MemoryInUse);
+        }
+        self.ceiling[Disk].is_exceeded_by(used[Disk]).then_some(TargetRefusal::Disk)
     }
 
     /// Tells whether that use is above one of its ceilings.
@@ -212,7 +229,8 @@ impl Limits {
         counts: impl FnMut(Dimension) -> bool,
     ) -> Self {
         let in_use = Threshold { overload: f64::INFINITY, target: MEMORY_IN_USE_MAX };
-        let thresholds = PerResource::new(policy.memory, policy.cpu, policy.load, in_use);
+        let all = Threshold { overload: f64::INFINITY, target: 1.0 };
+        let thresholds = PerResource::new(policy.memory, policy.cpu, policy.load, in_use, all);
         Self { capacity, thresholds, counts: PerResource::of(counts) }
     }
 
@@ -223,10 +241,10 @@ impl Limits {
         }
     }
 
-    /// Memory in use never makes a node overloaded.
+    /// Memory in use and disks never make a node overloaded.
     fn over(&self) -> PerResource<Limit> {
         PerResource::of(|r| match r {
-            InUse => Limit::NONE,
+            InUse | Disk => Limit::NONE,
             r => self.limit(r, |threshold| threshold.overload),
         })
     }
@@ -248,14 +266,6 @@ impl Limits {
             Memory | Cpu if takes_part => self.weight(r),
             _ => 0.0,
         })
-    }
-}
-
-/// Tells whether a VM may go from a QEMU of one rank to another; what is not known does not forbid.
-pub(super) fn qemu_allows(source: Option<u32>, target: Option<u32>) -> bool {
-    match (source, target) {
-        (Some(source), Some(target)) => target >= source,
-        _ => true,
     }
 }
 
@@ -283,8 +293,10 @@ fn openings(
     };
     let target = match () {
         () if node.maintenance => Err(TargetRefusal::Maintenance),
+        () if is_unreadable(node) => Err(TargetRefusal::Unreadable),
         () if !active => Err(TargetRefusal::NotActive),
         () if !node.vm_creation_allowed => Err(TargetRefusal::CreationBlocked),
+        () if let Some(fault) = node.faults.first() => Err(TargetRefusal::Fault(*fault)),
         () if !known => Err(TargetRefusal::UnknownCapacity),
         () if excluded(Direction::Target) => Err(TargetRefusal::Excluded),
         () => strain::refusal(node, now, policy).map_or(Ok(()), Err),
@@ -292,16 +304,7 @@ fn openings(
     (source, target)
 }
 
-/// Ranks the QEMU versions of the nodes, equal versions alike; `None` for those without a number.
-pub(super) fn qemu_ranks(nodes: &[&NodeInfo]) -> Vec<Option<u32>> {
-    let known = |node: &&NodeInfo| node.qemu_version.clone().filter(|v| v.compare(v).is_some());
-    let mut versions: Vec<_> = nodes.iter().filter_map(known).collect();
-    versions.sort_by(|a, b| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
-    versions.dedup_by(|a, b| a.compare(b) == Some(std::cmp::Ordering::Equal));
-    let rank = |node: &&NodeInfo| {
-        let own = known(node)?;
-        let place = versions.iter().position(|v| v.compare(&own) == Some(std::cmp::Ordering::Equal))?;
-        u32::try_from(place).ok()
-    };
-    nodes.iter().map(rank).collect()
+/// Tells whether nobody knows what the node holds, because a record is damaged.
+pub(super) fn is_unreadable(node: &NodeInfo) -> bool {
+    matches!(node.state, NodeState::Unreadable | NodeState::UnreadableVm)
 }

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::policy::RestWhy;
-use crate::model::{Block, ClusterId, Flaw, Mib, NodeId, NodeState, Quote, VmId, VmState};
+use crate::model::{
+    Block, ClusterId, Flaw, KernelVersion, Mib, NodeFault, NodeId, NodeState, Quote, VmId, VmState,
+};
 
 /// What would be done on a platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +109,9 @@ pub struct Migration {
     /// The disk that must be copied too: known, and on local storage.
     pub disk: Option<Mib>,
     pub why: MoveWhy,
+    /// Risks that it takes because nothing else helps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<Caution>,
     /// The next best target and how full it would have become.
     pub runner_up: Option<RunnerUp>,
     pub source_state: NodeChange,
@@ -126,6 +131,19 @@ pub struct RunnerUp {
     pub node: NodeId,
     pub name: String,
     pub after: Fullness,
+}
+
+/// A risk that a migration takes where nothing else helps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Caution {
+    /// The target's kernel is newer than the source's.
+    NewerKernel { source: KernelVersion, target: KernelVersion },
+    /// The VM sees the node's own CPU: on another one it may freeze.
+    HostPassthrough {
+        /// Whether both nodes are known to have the same CPU; else nothing is known of one of them.
+        same_cpu: bool,
+    },
 }
 
 /// Why a VM is moved.
@@ -211,14 +229,30 @@ pub enum TargetRefusal {
     Reserve,
     VmLimit,
     OlderQemu,
+    /// The source or the target has a QEMU too old for live migrations.
+    QemuTooOld,
+    NewerKernel,
+    OtherOsFamily,
+    /// The VM uses the node's own CPU, and the target has another one.
+    OtherCpu,
+    /// The VM has more vCPUs than the node has cores.
+    TooFewCores,
+    /// Too little local storage is free for the VM's disk.
+    Disk,
+    /// VMmanager reports a fault of the node.
+    Fault(NodeFault),
     AntiAffinity,
     Excluded,
     Maintenance,
     CreationBlocked,
     NotActive,
+    /// Its record, or that of a VM on it, cannot be read in full.
+    Unreadable,
     UnknownCapacity,
     OtherCluster,
     SameNode,
+    /// It would have more memory allocated than it really has.
+    RealMemory,
     /// The memory that it really uses would leave too little.
     MemoryInUse,
     /// Its tasks wait for memory.
@@ -248,6 +282,8 @@ pub enum SkipWhy {
     State(VmState),
     /// `PIN_VMS` names it.
     Pinned,
+    /// It sees the node's own CPU, and the policy forbids to move such VMs.
+    HostPassthrough,
     /// It rests.
     Resting { until: DateTime<Utc>, why: RestWhy },
     /// Its node is closed as a source.
@@ -284,8 +320,52 @@ pub enum Note {
     ForeignMigration { task: u64 },
     /// A name or id of the policy that nothing matches.
     UnknownSelector { selector: String },
+    /// The record of the node, or of these VMs on it, cannot be read in full: nothing is moved there or from there.
+    Unreadable { node: String, vms: Vec<String> },
+    /// Steps that broke a rule, or depended on one that did, were left out.
+    StepsDropped { steps: usize, violations: usize },
+    /// VMmanager reports faults of a node: nothing is moved there.
+    Faulty { node: String, faults: Vec<NodeFault> },
+    /// The cluster has nodes of both families of operating systems, which VMmanager does not support.
+    MixedOsFamilies,
+    /// Too many migrations of the node failed: it is closed until then.
+    ClosedAfterFailures { node: String, count: u32, until: Option<DateTime<Utc>> },
     /// A node's own figures and the sums over its VMs differ.
     SumsDiffer { node: String, memory_node: Mib, memory_vms: Mib },
+}
+
+impl Note {
+    /// Tells whether this holds beyond a single plan, so that it is told where no plan is shown too: once, until it
+    /// changes. What the load of the moment says is none of it.
+    #[must_use]
+    pub fn is_standing(&self) -> bool {
+        match self {
+            Self::EveryVmOptedOut
+            | Self::BuiltinBalancer { .. }
+            | Self::UnknownSelector { .. }
+            | Self::Unreadable { .. }
+            | Self::StepsDropped { .. }
+            | Self::Faulty { .. }
+            | Self::MixedOsFamilies
+            | Self::ClosedAfterFailures { .. }
+            | Self::SumsDiffer { .. } => true,
+            Self::Unmeasured { .. }
+            | Self::Settling { .. }
+            | Self::Strained { .. }
+            | Self::LoadIsNotCpu { .. }
+            | Self::NotKvm { .. }
+            | Self::ForeignMigration { .. } => false,
+        }
+    }
+
+    /// Tells whether nothing has changed but figures that move all the time.
+    #[must_use]
+    pub fn is_same_matter(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::SumsDiffer { node, .. }, Self::SumsDiffer { node: same, .. }) => node == same,
+            _ => self == other,
+        }
+    }
 }
 
 /// Something that a node suffers from although its thresholds hold, in whole percent.

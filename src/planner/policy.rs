@@ -33,6 +33,12 @@ pub struct Policy {
     pub anti_affinity: Vec<AntiAffinity>,
     /// Whether a VM with `balancer_mode` `off` stays where it is.
     pub respect_balancer_mode: bool,
+    /// Moves to a node whose kernel is newer than the source's.
+    #[serde(default)]
+    pub newer_kernel: Lenience,
+    /// Moves of VMs with the CPU mode `host-passthrough`.
+    #[serde(default)]
+    pub host_passthrough: Lenience,
     /// VMs that rest after a migration or after a failure.
     pub resting: BTreeMap<VmId, Rest>,
     /// Targets that VMmanager declined for a VM a while ago.
@@ -66,6 +72,8 @@ impl Default for Policy {
             pinned: Vec::new(),
             anti_affinity: Vec::new(),
             respect_balancer_mode: true,
+            newer_kernel: Lenience::Avoid,
+            host_passthrough: Lenience::Avoid,
             resting: BTreeMap::new(),
             declined: BTreeMap::new(),
             recent_moves: Vec::new(),
@@ -108,6 +116,17 @@ pub enum Strategy {
     Relieve,
     /// Then also even out.
     Level,
+}
+
+/// Whether moves are made that may go wrong on some nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lenience {
+    /// Only where nothing else helps, and the plan says so.
+    #[default]
+    Avoid,
+    Forbid,
+    Allow,
 }
 
 /// A node that is closed.

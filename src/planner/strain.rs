@@ -43,7 +43,7 @@ pub(super) fn refusal(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -> O
 /// All that a node suffers from.
 pub(super) fn strains(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Vec<Strain> {
     let Some(measured) = fresh(node, now, policy) else { return Vec::new() };
-    let in_use = measured.memory_used_mib.zip(node.memory_total).map(|(used, all)| used.percent_of(all));
+    let in_use = measured.memory_used_mib.zip(node.real_memory()).map(|(used, all)| used.percent_of(all));
     let told = |value: Option<f64>, max: f64, strain: fn(u32) -> Strain| {
         value.filter(|_| above(value, max)).map(|percent| strain(percent.round() as u32))
     };

@@ -1,7 +1,7 @@
 //! What a cycle of the schedule does with each cluster's plan.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     meter,
     model::{ClusterId, MigrationId, ProposalId},
-    planner::ClusterPlan,
+    planner::{ClusterPlan, Note},
     store::{Approver, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
 };
 
@@ -28,6 +28,21 @@ pub(super) struct Cycle {
     balancer: Arc<VmBalancer>,
     stop: CancellationToken,
     times: Mutex<Times>,
+    told: Mutex<Told>,
+}
+
+/// The standing notes of each cluster's last plan, as the log and as the reports of auto mode have told them.
+#[derive(Default)]
+struct Told {
+    log: BTreeMap<ClusterId, Vec<Note>>,
+    reports: BTreeMap<ClusterId, Vec<Note>>,
+}
+
+/// Returns what was not told of a cluster yet, and remembers what holds.
+fn news(told: &mut BTreeMap<ClusterId, Vec<Note>>, plan: &ClusterPlan) -> Vec<Note> {
+    let standing: Vec<_> = plan.notes.iter().filter(|note| note.is_standing()).cloned().collect();
+    let before = told.insert(plan.cluster, standing.clone()).unwrap_or_default();
+    standing.into_iter().filter(|note| !before.iter().any(|known| known.is_same_matter(note))).collect()
 }
 
 #[derive(Default)]
@@ -51,7 +66,7 @@ struct Done {
 
 impl Cycle {
     pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
-        Self { balancer, stop, times: Mutex::default() }
+        Self { balancer, stop, times: Mutex::default(), told: Mutex::default() }
     }
 
     pub(super) fn next(&self) -> Option<DateTime<Utc>> {
@@ -98,6 +113,9 @@ impl Cycle {
         for plan in &picture.plan.clusters {
             if self.stop.is_cancelled() {
                 break;
+            }
+            for note in news(&mut self.told().log, plan) {
+                tracing::warn!(cluster.id = %plan.cluster, ?note, "noted of a cluster");
             }
             if self.has_moved_since(&before, plan.cluster)? {
                 continue;
@@ -173,6 +191,8 @@ impl Cycle {
             return Ok(None);
         }
         let approved = ProposalState::Approved { by: Approver::Auto, at: self.now() };
+        let notes = news(&mut self.told().reports, plan);
+        let plan = &ClusterPlan { notes, ..plan.clone() };
         let recorded = proposals.record(plan, picture, Origin::Schedule, approved, None)?;
         Ok(match recorded {
             Proposed::Recorded { proposal, .. } => Some(proposal.id),
@@ -186,6 +206,10 @@ impl Cycle {
         }
         let left = self.balancer.revalidate(picture, pending);
         left.dropped.is_empty() && left.relieves
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
@@ -220,5 +244,32 @@ fn report(done: &Result<Done, CycleError>, took: Duration) {
         Err(error) => {
             tracing::warn!(%error, took_ms, "a cycle could not be done");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Mib, planner};
+
+    #[test]
+    fn what_holds_is_told_once_and_again_when_it_changes() {
+        let snapshot = serde_json::json!({
+            "version": 1, "taken_at": "2026-11-23T20:15:00Z", "clusters": [{"id": 1, "name": "msk"}],
+            "nodes": [], "vms": [],
+        });
+        let snapshot = crate::model::Snapshot::from_json(&snapshot.to_string()).unwrap();
+        let plan = planner::plan(&snapshot, &planner::Policy::default()).clusters.remove(0);
+        let mut told = BTreeMap::new();
+        let mut told_of =
+            |notes: &[Note]| news(&mut told, &ClusterPlan { notes: notes.to_vec(), ..plan.clone() });
+        let sums = |mib| Note::SumsDiffer { node: "n1".into(), memory_node: Mib(mib), memory_vms: Mib(8) };
+        let typo = Note::UnknownSelector { selector: "v9".into() };
+        let passing = Note::ForeignMigration { task: 7 };
+        assert_eq!(told_of(&[sums(1), passing.clone()]), [sums(1)]);
+        assert_eq!(told_of(&[sums(2), typo.clone()]), std::slice::from_ref(&typo));
+        assert_eq!(told_of(&[sums(3), typo.clone()]), []);
+        assert_eq!(told_of(&[passing]), []);
+        assert_eq!(told_of(&[typo.clone()]), [typo]);
     }
 }

@@ -35,6 +35,7 @@ const PREPARE: &str = concat!(
     r#"echo @loadavg; cat /proc/loadavg; "#,
     r#"echo @cpus; grep -c "^cpu[0-9]" /proc/stat; "#,
     r#"echo @nproc; nproc 2>/dev/null; "#,
+    r#"echo @model; grep -m 1 "^model name" /proc/cpuinfo; "#,
     r#"echo @ticks; getconf CLK_TCK 2>/dev/null; "#,
     r#"echo @meminfo; grep -E "^(MemTotal|MemFree|MemAvailable|Buffers|Cached|HugePages_Free|Hugepagesize):" /proc/meminfo; "#,
     r#"for r in cpu memory io; do echo "@pressure $r"; cat /proc/pressure/$r 2>/dev/null; done; "#,

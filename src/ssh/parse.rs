@@ -8,6 +8,9 @@ use crate::model::Mib;
 /// Ticks per second where the node does not say; every Linux on x86 and ARM has 100.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// CPUs call themselves something of at most 48 bytes; more is not a CPU.
+const MODEL_CHARS_MAX: usize = 64;
+
 /// Why an answer cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -25,6 +28,7 @@ pub(super) struct Answer {
     /// Load averages over 1, 5 and 15 minutes.
     pub load: [f64; 3],
     pub cpus: Option<u32>,
+    pub cpu_model: Option<String>,
     pub memory: Option<Memory>,
     pub pressure: Pressure,
     pub ticks_per_second: f64,
@@ -91,6 +95,7 @@ pub(super) fn answer(text: &str) -> Result<Answer, Unreadable> {
     Ok(Answer {
         load: load(section("loadavg")).ok_or(Unreadable::Missing("loadavg"))?,
         cpus: count(section("cpus")).or_else(|| count(section("nproc"))),
+        cpu_model: cpu_model(section("model")),
         memory: memory(section("meminfo")),
         pressure: Pressure {
             cpu: pressure(section("pressure cpu")),
@@ -134,6 +139,13 @@ fn load(lines: &[&str]) -> Option<[f64; 3]> {
 
 fn count(lines: &[&str]) -> Option<u32> {
     lines.first()?.trim().parse().ok().filter(|n| *n > 0)
+}
+
+/// `model name : AMD EPYC 7543 32-Core Processor`
+fn cpu_model(lines: &[&str]) -> Option<String> {
+    let (_, model) = lines.first()?.split_once(':')?;
+    let words: Vec<_> = model.split_whitespace().collect();
+    Some(words.join(" ").chars().take(MODEL_CHARS_MAX).collect()).filter(|model: &String| !model.is_empty())
 }
 
 /// Kernels before 3.14 do not say what is available; free and cached memory come close. Huge pages are set aside for

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::parse::{Answer, Process, Sample};
-use crate::model::{Measured, Mib, NodeInfo, Snapshot, VmId, VmInfo, VmUse};
+use crate::model::{Measured, Mib, Snapshot, VmId, VmInfo, VmUse};
 
 /// The shortest time over which CPU use is told, in seconds.
 ///
@@ -26,6 +26,8 @@ pub struct Reading {
     pub previous_five: Option<f64>,
     /// Logical CPUs.
     pub cpus: Option<u32>,
+    /// What the CPU calls itself.
+    pub cpu_model: Option<String>,
     /// All CPUs together: how many of them were busy, over the time between two samples.
     pub busy_cores: Option<f64>,
     pub memory_total: Option<Mib>,
@@ -56,13 +58,15 @@ impl Reading {
         previous_five: Option<f64>,
         at: DateTime<Utc>,
     ) -> Self {
-        let Answer { load, cpus, memory, pressure, ticks_per_second: _, names: _, samples: _ } = answer;
+        let Answer { load, cpus, cpu_model, memory, pressure, ticks_per_second: _, names: _, samples: _ } =
+            answer;
         let window = Window::of(answer, earlier);
         Self {
             at,
             load: *load,
             previous_five,
             cpus: *cpus,
+            cpu_model: cpu_model.clone(),
             busy_cores: window.as_ref().and_then(Window::busy),
             memory_total: memory.map(|memory| memory.total),
             memory_used: memory.map(|memory| memory.used),
@@ -102,6 +106,7 @@ impl Reading {
             cpus: self.cpus,
             previous_five: self.previous_five,
             busy_cores: self.busy_cores,
+            memory_total_mib: self.memory_total,
             memory_used_mib: self.memory_used,
             cpu_pressure: self.cpu_pressure,
             memory_pressure: self.memory_pressure,
@@ -123,11 +128,10 @@ pub(super) fn apply(snapshot: &mut Snapshot, readings: &BTreeMap<crate::model::N
             vm.measured = Some(measured);
         }
     }
-    let measured = |node: &NodeInfo| readings.get(&node.id).map(Reading::measured);
     for node in &mut snapshot.nodes {
-        if let Some(measured) = measured(node) {
-            node.load = Some(measured);
-        }
+        let Some(reading) = readings.get(&node.id) else { continue };
+        node.load = Some(reading.measured());
+        node.cpu_model = reading.cpu_model.clone().or(node.cpu_model.take());
     }
 }
 

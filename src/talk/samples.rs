@@ -91,6 +91,7 @@ pub(crate) fn migration(step: u32) -> Migration {
         ram: Mib(8192),
         disk: None,
         why: MoveWhy::Relieve(memory_over()),
+        cautions: Vec::new(),
         runner_up: None,
         source_state: NodeChange { before: at(83.1), after: at(79.9) },
         target_state: NodeChange { before: at(55.0), after: at(58.1) },

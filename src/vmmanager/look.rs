@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, OptOut, Plain, Row};
 use crate::model::{
-    Block, ClusterId, ClusterInfo, Flaw, List, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo,
-    VmState,
+    Block, ClusterId, ClusterInfo, Flaw, KernelVersion, List, Mib, NodeFault, NodeId, NodeInfo, NodeState,
+    QemuVersion, Snapshot, VmId, VmInfo, VmState,
 };
 
 /// What one look at the platform gave.
@@ -231,6 +231,8 @@ struct NodeSum {
     memory: Mib,
     vms: u32,
     maintenance: bool,
+    /// The record of one of them is damaged, so the sums may be too small.
+    damaged: bool,
 }
 
 impl Sums {
@@ -243,6 +245,7 @@ impl Sums {
             sum.memory += memory(row).unwrap_or_default();
             sum.vms += 1;
             sum.maintenance |= row.node.is_in_maintenance();
+            sum.damaged |= !row.damage.is_empty();
         }
         Self(sums)
     }
@@ -273,11 +276,34 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
         maintenance: row.maintenance_mode.is_yes() || row.maintenance.is_yes() || sum.maintenance,
         vm_creation_allowed: !row.host_creation_blocked.is_yes(),
         qemu_version: row.qemu_version.text().map(QemuVersion::new),
+        kernel_version: row.kernel_version.text().map(KernelVersion::new),
+        os_version: row.os_version.text(),
+        cpu_model: row.cpu_model.text(),
+        storage_available: storage_available(row),
+        faults: faults(row),
         load: None,
-        state: row.state(),
+        state: match row.state() {
+            NodeState::Active if sum.damaged => NodeState::UnreadableVm,
+            state => state,
+        },
         address: row.ip.text().or_else(|| row.ip_addr.text()),
         ssh_port: first([port(&row.port), port(&row.ssh_port)]),
     })
+}
+
+fn storage_available(row: &NodeRow) -> Option<Mib> {
+    let storages = [&row.storage, &row.storage_mib].into_iter().filter_map(|storage| storage.object.as_ref());
+    storages.filter_map(|storage| storage.available()).min().map(Mib)
+}
+
+fn faults(row: &NodeRow) -> Vec<NodeFault> {
+    let routing = row.bird_error.is_yes() || row.frr_error.is_yes();
+    let checks = [
+        (row.libvirt_error.is_yes(), NodeFault::Libvirt),
+        (row.ha_error.is_yes(), NodeFault::Ha),
+        (routing, NodeFault::Routing),
+    ];
+    checks.into_iter().filter_map(|(holds, fault)| holds.then_some(fault)).collect()
 }
 
 fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<VmInfo> {
@@ -327,6 +353,7 @@ fn blocks(row: &HostRow) -> Vec<Block> {
         (row.rescue_mode.is_yes(), Block::Rescue),
         (row.vm5_restrictions.any, Block::Vm5Restrictions),
         (row.node.forbids_live_migration(), Block::NodeForbids),
+        (row.nesting.is_yes(), Block::Nesting),
         (!sized, Block::UnknownSize),
         (!row.damage.is_empty(), Block::Unreadable),
     ];
@@ -374,7 +401,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::NodeState;
 
     #[test]
     fn nodes_of_2022_are_filled_up_from_their_vms() {
@@ -496,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_stops_itself_only() {
+    fn a_damaged_record_stops_itself_and_its_node_only() {
         let mut look_at = listed::<HostRow>(vec![
             json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2048}),
             json!({"id": 2, "node": 5, "cpu_number": 2, "ram_mib": 2048}),
@@ -505,6 +531,7 @@ mod tests {
         let mut nodes = listed::<NodeRow>(vec![
             json!({"id": 5, "cluster": 2, "state": "active"}),
             json!({"id": 6, "cluster": 2, "state": "active"}),
+            json!({"id": 7, "cluster": 2, "state": "active"}),
         ]);
         nodes.rows[1].1.damaged(vec!["name".into()]);
         let answers = Answers {
@@ -518,10 +545,37 @@ mod tests {
         assert!(snapshot.clusters[0].incomplete.is_empty());
         assert_eq!(snapshot.vms[0].blocked_by, [Block::Unreadable]);
         assert!(snapshot.vms[1].blocked_by.is_empty());
-        assert_eq!(snapshot.nodes[0].state, NodeState::Active);
-        assert_eq!(snapshot.nodes[1].state, NodeState::Unreadable);
+        let states = snapshot.nodes.iter().map(|node| node.state.clone());
+        let [vm, node] = [NodeState::UnreadableVm, NodeState::Unreadable];
+        assert_eq!(states.collect::<Vec<_>>(), [vm, node, NodeState::Active]);
         let damaged = |list, id| (None, Flaw::DamagedRow { list, id, fields: "name".into() });
         assert_eq!(warnings, [damaged(List::Nodes, 6), damaged(List::Vms, 1)]);
+    }
+
+    #[test]
+    fn what_a_live_migration_depends_on_is_read_of_any_version() {
+        let node = |row: serde_json::Value| {
+            let mut node = json!({"id": 5, "cluster": 2});
+            node.as_object_mut().unwrap().extend(row.as_object().unwrap().clone());
+            looked(vec![json!({"id": 2})], vec![node], vec![]).snapshot.nodes.remove(0)
+        };
+        let sound = node(json!({"kernel_version": "5.14.0-362.el9.x86_64", "os_version": "AlmaLinux 9.3",
+            "storage": {"size_mib": 7_340_032, "available_mib": "2100000"}, "libvirt_error": "",
+            "ha_error": "no_error", "bird_error": "null", "frr_error": null}));
+        assert_eq!(sound.kernel_version, Some(KernelVersion::new("5.14.0-362.el9.x86_64")));
+        assert_eq!(
+            (sound.os_version.as_deref(), sound.storage_available),
+            (Some("AlmaLinux 9.3"), Some(Mib(2_100_000)))
+        );
+        assert_eq!(sound.faults, []);
+        let old = node(json!({"storage_mib": {"total": 100, "used": 40}, "libvirt_error": {"code": 38},
+            "ha_error": "quorum_lost", "bird_error": "down"}));
+        assert_eq!(old.storage_available, Some(Mib(60)));
+        assert_eq!(old.faults, [NodeFault::Libvirt, NodeFault::Ha, NodeFault::Routing]);
+        assert_eq!(node(json!({"storage": {"size_mib": 0, "available_mib": 0}})).storage_available, None);
+        let nested: HostRow =
+            serde_json::from_value(json!({"id": 1, "cpu_number": 2, "ram_mib": 2, "nesting": 1})).unwrap();
+        assert_eq!(blocks(&nested), [Block::Nesting]);
     }
 
     #[test]

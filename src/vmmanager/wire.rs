@@ -210,7 +210,7 @@ impl<'de> Deserialize<'de> for OptOut {
 fn is_word_for_no(text: &str) -> bool {
     matches!(
         text.trim().to_ascii_lowercase().as_str(),
-        "" | "none" | "null" | "inactive" | "normal" | "finished"
+        "" | "none" | "null" | "inactive" | "normal" | "finished" | "ok" | "no_error" | "no error"
     )
 }
 
@@ -312,6 +312,15 @@ pub(super) struct NodeRow {
     pub maintenance_mode: Guard,
     pub maintenance: Guard,
     pub qemu_version: Plain,
+    pub kernel_version: Plain,
+    pub os_version: Plain,
+    pub cpu_model: Plain,
+    pub storage: Mixed<Storage>,
+    pub storage_mib: Mixed<Storage>,
+    pub libvirt_error: Guard,
+    pub ha_error: Guard,
+    pub bird_error: Guard,
+    pub frr_error: Guard,
     pub virtualization_type: Plain,
     /// What could not be read of the row, where a part of it is damaged.
     #[serde(skip)]
@@ -335,10 +344,30 @@ pub(super) struct HostRow {
     pub rescue_mode: Guard,
     pub balancer_mode: OptOut,
     pub cpu_mode: Plain,
+    pub nesting: Guard,
     pub vm5_restrictions: Restrictions,
     /// What could not be read of the row, where a part of it is damaged.
     #[serde(skip)]
     pub damage: Vec<String>,
+}
+
+/// A node's local storage, in MiB.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Storage {
+    size_mib: Plain,
+    available_mib: Plain,
+    total: Plain,
+    used: Plain,
+}
+
+impl Storage {
+    /// Returns the free space; `None` where it is not known, or where there is no local storage at all.
+    pub fn available(&self) -> Option<u64> {
+        let size = self.size_mib.whole().or_else(|| self.total.whole());
+        let rest = || Some(self.total.whole()?.saturating_sub(self.used.whole()?));
+        self.available_mib.whole().or_else(rest).filter(|_| size != Some(0))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -965,6 +994,7 @@ mod tests {
             ("\"Off\"", Guard::No),
             ("\"\"", Guard::No),
             ("[]", Guard::No),
+            ("\"no_error\"", Guard::No),
             ("null", Guard::Absent),
         ] {
             assert_eq!(serde_json::from_str::<Guard>(json).unwrap(), guard, "{json}");

@@ -187,6 +187,7 @@ impl<'a> Outside<'a> {
             "shrunk_list" => size(&self.list("host").await) * 2 <= self.vms() as u64,
             "page_of" => count(&self.list("host").await) == 50,
             "unreadable_rows" => list["list"][0]["id"].is_null(),
+            "odd_record" => self.vmmanager("host").await.unwrap().1.contains(r"\ud83d"),
             "filter_broken" => self.vmmanager(&format!("host?where=id+EQ+{vm}")).await.unwrap().0 == 500,
             "task_filter_broken" => {
                 self.vmmanager("task?where=name+EQ+'host_migrate'").await.unwrap().0 == 500

@@ -8,7 +8,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
-    model::{AnswerFlaw, ApiFailure, Block, BodyKind, ClusterId, Flaw, List, Mib, NodeId, Silence, VmId},
+    model::{
+        AnswerFlaw, ApiFailure, Block, BodyKind, ClusterId, Flaw, List, Mib, NodeId, NodeState, Silence, VmId,
+    },
+    planner::{self, Note, Policy, TargetRefusal},
     sandbox::vmmanager::{
         Fault, Options, Pace, Profile, RequestSeen, Rule, Running, Scale, SimNode, SimVm, SimVmManager,
         TokenSeen, World,
@@ -113,6 +116,25 @@ async fn an_unreadable_node_marks_its_cluster_and_no_other() {
         "{clusters:?}"
     );
     assert_eq!(clusters[1].incomplete, []);
+}
+
+#[tokio::test]
+async fn a_damaged_vm_closes_its_node_and_no_other() {
+    let sim = start(World::small()).await;
+    sim.switch_on(Fault::OddRecord);
+    let look = look(&client(&sim)).await.unwrap();
+    let damaged = Flaw::DamagedRow { list: List::Vms, id: WEB.0, fields: "name".into() };
+    assert_eq!(look.warnings, [(None, damaged)]);
+    let snapshot = look.snapshot;
+    assert_eq!(snapshot.clusters[0].incomplete, []);
+    let states: Vec<_> = snapshot.nodes.iter().map(|node| node.state.clone()).collect();
+    assert_eq!(states, [NodeState::UnreadableVm, NodeState::Active, NodeState::Active]);
+    let plan = planner::plan(&snapshot, &Policy::default()).clusters.remove(0);
+    assert_eq!((plan.overloaded.len(), plan.migrations.len()), (1, 0));
+    let noted = Note::Unreadable { node: "kvm-01".into(), vms: vec![format!("vm {WEB}")] };
+    assert!(plan.notes.contains(&noted), "{:?}", plan.notes);
+    let full = planner::explain_node(&snapshot, &Policy::default(), snapshot.nodes[0].id).unwrap();
+    assert_eq!(full.target, Err(TargetRefusal::Unreadable));
 }
 
 #[tokio::test]

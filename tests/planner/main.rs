@@ -1,6 +1,7 @@
 //! The planner on recorded, generated and tiny clusters: its rules, its promises and its quality.
 
 mod measured;
+mod migrations;
 mod properties;
 mod quality;
 mod rules;

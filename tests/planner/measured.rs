@@ -227,6 +227,37 @@ fn check_knows_what_a_measured_target_refuses() {
 }
 
 #[test]
+fn real_memory_bounds_a_target_whatever_the_overselling() {
+    let mut snapshot = crowded();
+    snapshot.nodes[2].maintenance = true;
+    snapshot.nodes[1].memory_total = Some(Mib(384 * GIB));
+    let real = |total: u64, used: u64| Measured {
+        memory_total_mib: Some(Mib(total)),
+        memory_used_mib: Some(Mib(used)),
+        ..support::measured(0.1)
+    };
+    let target = |snapshot: &Snapshot| {
+        let plan = planned(snapshot, &roomy());
+        assert_eq!(planner::check(snapshot, &roomy(), &plan), []);
+        let explained = planner::explain_vm(snapshot, &roomy(), VmId(3)).expect("the VM is there");
+        (plan.migrations.len(), explained.refusals.first().map(|refusal| refusal.2))
+    };
+    // VMmanager says 384 GiB, the node has 251.6, of which 242 are used.
+    snapshot.nodes[1].load = Some(real(257_638, 242 * GIB));
+    assert_eq!(target(&snapshot), (0, Some(TargetRefusal::MemoryInUse)));
+    // Little of it is used, but 245 GiB are promised to VMs.
+    snapshot.nodes[1].load = Some(real(257_638, 20 * GIB));
+    snapshot.nodes[1].memory_used = Some(Mib(245 * GIB));
+    assert_eq!(target(&snapshot), (0, Some(TargetRefusal::RealMemory)));
+    snapshot.nodes[1].memory_used = Some(Mib(200 * GIB));
+    assert_eq!(target(&snapshot), (1, Some(TargetRefusal::Maintenance)));
+    // An old reading still tells how much memory is built in.
+    snapshot.nodes[1].memory_used = Some(Mib(245 * GIB));
+    snapshot.nodes[1].load.as_mut().expect("measured").at -= TimeDelta::hours(5);
+    assert_eq!(target(&snapshot), (0, Some(TargetRefusal::RealMemory)));
+}
+
+#[test]
 fn a_node_that_suffers_although_its_thresholds_hold_is_told() {
     let mut snapshot = crowded();
     snapshot.nodes[1].load = Some(Measured {

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use vm_balancer::{
-    model::{Block, Measured, Mib, NodeId, NodeState, QemuVersion, Snapshot, VmId, VmUse},
+    model::{
+        Block, KernelVersion, Measured, Mib, NodeFault, NodeId, NodeInfo, NodeState, QemuVersion, Snapshot,
+        VmId, VmUse,
+    },
     planner::{
-        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Migration,
-        Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
+        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Lenience,
+        Migration, Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
     },
 };
 
@@ -122,7 +125,9 @@ fn brute_force(snapshot: &Snapshot, policy: &Policy) -> (f64, f64) {
         for (at, cost) in &frontier {
             let here = placed(snapshot, at);
             for (index, vm) in snapshot.vms.iter().enumerate() {
-                for target in snapshot.nodes.iter().filter(|node| node.id.0 != at[index]) {
+                let large_enough = |node: &&NodeInfo| node.cpu_total >= Some(vm.cpu_cores);
+                for target in snapshot.nodes.iter().filter(|node| node.id.0 != at[index]).filter(large_enough)
+                {
                     let mut there_at = at.clone();
                     there_at[index] = target.id.0;
                     let there = placed(snapshot, &there_at);
@@ -232,6 +237,16 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
                 _ => {}
             }
         }
+        for node in &mut snapshot.nodes {
+            match dice.below(10) {
+                0 => node.faults = vec![NodeFault::Libvirt],
+                1 | 2 => node.kernel_version = Some(KernelVersion::new("6.1.0-18-amd64")),
+                3 => node.os_version = Some("Debian 12".into()),
+                4 => node.storage_available = Some(Mib(30 * GIB)),
+                5 => node.cpu_model = Some("Xeon 6230".into()),
+                _ => node.kernel_version = Some(KernelVersion::new("6.1.0-13-amd64")),
+            }
+        }
         let mut policy = policy(&mut dice);
         for vm in &mut snapshot.vms {
             match dice.below(16) {
@@ -239,6 +254,8 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
                 1 => vm.blocked_by = vec![Block::BalancerMode],
                 2 => vm.state = "stopped".into(),
                 3 => vm.name = format!("db-{}", vm.id),
+                5 | 6 => vm.host_passthrough = true,
+                7..10 => vm.disk = Some(Mib(10 * GIB)),
                 4 => {
                     let until = noon() + TimeDelta::minutes(dice.below(3) as i64 - 1);
                     policy.resting.insert(vm.id, Rest { until, why: RestWhy::Moved });
@@ -277,6 +294,7 @@ fn measure(snapshot: &mut Snapshot, policy: &mut Policy, dice: &mut support::Dic
             at: noon() - TimeDelta::minutes(age),
             busy_cores,
             previous_five,
+            memory_total_mib: (age == 2).then_some(Mib((all * 0.8) as u64)),
             memory_used_mib: in_use.map(|percent| Mib((all * percent / 100.0) as u64)),
             cpu_pressure,
             memory_pressure,
@@ -333,6 +351,8 @@ fn policy(dice: &mut support::Dice) -> Policy {
         pinned: vec![Selector("101".into())],
         anti_affinity: vec![AntiAffinity(vec!["db-*".into()])],
         respect_balancer_mode: dice.below(2) == 0,
+        newer_kernel: [Lenience::Avoid, Lenience::Forbid, Lenience::Allow][dice.below(3)],
+        host_passthrough: [Lenience::Avoid, Lenience::Avoid, Lenience::Allow][dice.below(3)],
         ..Policy::default()
     }
 }

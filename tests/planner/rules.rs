@@ -520,6 +520,117 @@ fn a_node_and_a_vm_explain_themselves() {
 }
 
 #[test]
+fn of_two_figures_for_one_thing_the_careful_one_decides() {
+    // The counter says 4 GiB, the VMs add up to 120.
+    let mut snapshot = cluster(
+        (1..=2).map(|id| node(id, 128 * GIB, 32)).collect(),
+        (0..15).map(|id| vm(id, 1, 1, 8 * GIB)).collect(),
+    );
+    snapshot.nodes[0].memory_used = Some(Mib(4 * GIB));
+    let plan = planned(&snapshot, &roomy());
+    assert_eq!(plan.overloaded[0].at.memory_percent, 93.75);
+    assert_eq!((plan.migrations.len(), plan.still_overloaded.len()), (4, 0));
+    assert_eq!(planner::check(&snapshot, &roomy(), &plan), []);
+    let overview = planner::overview(&snapshot, &roomy(), ClusterId(1)).expect("the cluster is there");
+    assert_eq!(overview.nodes[0].at.memory_percent, 93.75);
+    let explained = planner::explain_node(&snapshot, &roomy(), NodeId(1)).expect("the node is there");
+    assert_eq!(explained.target, Err(TargetRefusal::Memory));
+
+    // The same of vCPUs, and of a counter that is larger than what the list has.
+    let mut busy = cluster(vec![node(1, 100 * GIB, 4), node(2, 100 * GIB, 4)], vec![]);
+    busy.vms = (0..10).map(|id| vm(id, 1, 3, GIB)).collect();
+    let overloaded = |snapshot: &Snapshot| planned(snapshot, &roomy()).overloaded.len();
+    assert_eq!(overloaded(&busy), 1);
+    busy.vms.truncate(1);
+    assert_eq!(overloaded(&busy), 0);
+    busy.nodes[0].cpu_used = Some(30);
+    assert_eq!(overloaded(&busy), 1);
+}
+
+#[test]
+fn names_in_settings_are_patterns_and_take_any_case() {
+    let mut snapshot = crowded();
+    snapshot.nodes[1].name = "n2".into();
+    let mut policy = roomy();
+    policy.exclusions = vec![exclusion("N2", Direction::Target), exclusion("NODE-0?01", Direction::Target)];
+    policy.pinned = vec![Selector("VM-0000[".into()), Selector("vM-*3".into())];
+    policy.anti_affinity = vec![AntiAffinity(vec!["Vm-00004".into(), "db-*".into()])];
+    let plan = planned(&snapshot, &policy);
+    assert_eq!((only(&plan).vm, only(&plan).target), (VmId(1), NodeId(3)));
+    let unknown = ["VM-0000[", "db-*"].map(|selector| Note::UnknownSelector { selector: selector.into() });
+    assert_eq!(plan.notes, unknown);
+}
+
+#[test]
+fn nodes_closed_after_failures_are_noted_until_they_open() {
+    let mut policy = roomy();
+    let why = ExclusionWhy::Failures { count: 3 };
+    let until = Some(noon() + TimeDelta::hours(1));
+    policy.exclusions =
+        vec![Exclusion { node: Selector("2".into()), direction: Direction::Both, until, why }];
+    let noted = Note::ClosedAfterFailures { node: "node-0002".into(), count: 3, until };
+    assert_eq!(planned(&crowded(), &policy).notes, [noted]);
+    policy.exclusions[0].until = Some(noon());
+    assert_eq!(planned(&crowded(), &policy).notes, []);
+}
+
+#[test]
+fn the_sound_part_of_a_plan_is_kept_and_the_rest_told() {
+    let mut snapshot = cluster(
+        (1..=4).map(|id| node(id, 100 * GIB, 32)).collect(),
+        (0..10).map(|id| vm(id, 1, 1, 10 * GIB)).collect(),
+    );
+    let whole = planned(&snapshot, &roomy());
+    assert_eq!(whole.migrations.len(), 3);
+    assert_eq!(planner::sound(&snapshot, &roomy(), &whole), whole);
+
+    let mut broken = whole.clone();
+    broken.migrations[1].target = NodeId(1);
+    let rest = planner::sound(&snapshot, &roomy(), &broken);
+    let vms = |plan: &ClusterPlan| plan.migrations.iter().map(|step| step.vm).collect::<Vec<_>>();
+    assert_eq!(vms(&rest), [vms(&whole)[0], vms(&whole)[2]]);
+    assert_eq!((rest.migrations[1].step, rest.after.overloaded), (2, 1));
+    assert!(matches!(rest.notes[..], [Note::StepsDropped { steps: 1, .. }]), "{:?}", rest.notes);
+    assert_ne!(rest.id, whole.id);
+    assert_eq!(planner::check(&snapshot, &roomy(), &rest), []);
+
+    // VM 9 goes on to a third node: without its first step the second cannot be.
+    let mut detour = whole.clone();
+    detour.migrations[1] = Migration { source: NodeId(2), target: NodeId(4), ..detour.migrations[0].clone() };
+    detour.migrations[0].target = NodeId(1);
+    detour.migrations[1].step = 2;
+    let rest = planner::sound(&snapshot, &roomy(), &detour);
+    assert_eq!(vms(&rest), [vms(&whole)[2]]);
+
+    snapshot.clusters[0].incomplete = vec![Flaw::Other("a page is missing".into())];
+    assert!(planner::sound(&snapshot, &roomy(), &whole).migrations.is_empty());
+}
+
+#[test]
+fn no_detour_leaves_a_node_that_is_closed_as_a_source() {
+    let mut detours = 0;
+    for seed in 0..150 {
+        let mut dice = support::Dice(seed);
+        let nodes = (1..=4).map(|id| node(id, (60 + dice.below(40) as u64) * GIB, 8)).collect();
+        let vms = (0..14).map(|id| {
+            let at = [1, 1, 2, 2, 4][dice.below(5)];
+            vm(id, at, 1 << dice.below(4), (4 + dice.below(6) as u64 * 4) * GIB)
+        });
+        let snapshot = cluster(nodes, vms.collect());
+        let mut policy = Policy { strategy: planner::Strategy::Level, ..roomy() };
+        let plan = planned(&snapshot, &policy);
+        assert_eq!(planner::check(&snapshot, &policy, &plan), [], "seed {seed}");
+        let mut moved: Vec<_> = plan.migrations.iter().map(|step| step.vm).collect();
+        moved.sort();
+        detours += usize::from(moved.windows(2).any(|pair| pair[0] == pair[1]));
+        policy.exclusions.push(exclusion("3", Direction::Source));
+        let plan = planned(&snapshot, &policy);
+        assert_eq!(planner::check(&snapshot, &policy, &plan), [], "seed {seed}");
+    }
+    assert!(detours > 0, "some plan has a detour");
+}
+
+#[test]
 fn check_finds_what_a_plan_must_not_do() {
     let snapshot = crowded();
     let good = planned(&snapshot, &roomy());

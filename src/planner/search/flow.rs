@@ -7,7 +7,7 @@ use super::{
     effort::OVERFILL_PRICE,
     pool::{Move, Pool},
 };
-use crate::planner::{amounts::Amounts, board::Board, node::qemu_allows};
+use crate::planner::{amounts::Amounts, board::Board};
 
 /// The state of a search.
 #[derive(Clone)]
@@ -62,11 +62,12 @@ impl<'a, 'b> Flow<'a, 'b> {
     /// Tells whether the target is open to VMs from the slot's node, full or not.
     pub fn may_meet(&self, slot: usize, target: usize) -> bool {
         let source = self.pool.slots[slot].node;
-        let to = &self.board.nodes[target];
+        let class = self.pool.class(slot);
+        let barrier = || self.board.barrier(class.needs, class.needs_same_cpu, source, target);
         source != target
-            && to.target.is_ok()
-            && qemu_allows(self.board.nodes[source].qemu, to.qemu)
-            && !self.pool.class(slot).declined.contains(&target)
+            && self.board.nodes[target].target.is_ok()
+            && !class.declined.contains(&target)
+            && barrier().is_none()
     }
 
     /// Tells whether a node has room for one more VM of the slot.

@@ -4,7 +4,6 @@ use super::rates::Rates;
 use crate::planner::{
     board::{Board, Placement},
     figures,
-    node::qemu_allows,
     step::{Purpose, Step},
 };
 
@@ -72,8 +71,7 @@ impl Run<'_, '_> {
                 continue;
             }
             let urgency = self.urgency(step);
-            // Evening out never makes things worse, not even for one step.
-            if step.purpose == Purpose::Level && urgency.relief <= 0.0 && urgency.gain <= 0.0 {
+            if step.purpose == Purpose::Level && !urgency.helps() {
                 continue;
             }
             let more = best.as_ref().is_none_or(|(best, _)| urgency.before(best));
@@ -105,10 +103,15 @@ impl Run<'_, '_> {
         let nodes = 0..self.board.nodes.len();
         let found = self.left.iter().filter(|step| !self.parked.contains(&step.vm)).find_map(|step| {
             let fits = |&node: &usize| self.board.refusal(&self.placement, step.vm, node).is_none();
-            let onward =
-                |&node: &usize| qemu_allows(self.board.nodes[node].qemu, self.board.nodes[step.target].qemu);
-            let node = nodes.clone().filter(|node| *node != step.target).filter(fits).find(onward)?;
-            Some(Step { vm: step.vm, target: node, purpose: step.purpose })
+            let what = &self.board.vms[step.vm];
+            let onward = |&node: &usize| {
+                self.board.barrier(what.needs, what.needs_same_cpu, node, step.target).is_none()
+            };
+            let open = |&node: &usize| self.board.nodes[node].source.is_ok();
+            let parked = |target: usize| Step { target, ..*step };
+            let may = |&node: &usize| step.purpose != Purpose::Level || self.urgency(&parked(node)).helps();
+            let thirds = nodes.clone().filter(|node| *node != step.target).filter(open).filter(may);
+            thirds.filter(fits).find(onward).map(parked)
         });
         let Some(step) = found else { return false };
         self.parked.push(step.vm);
@@ -141,6 +144,11 @@ struct Urgency {
 }
 
 impl Urgency {
+    /// Evening out never makes things worse, not even for one step.
+    fn helps(&self) -> bool {
+        self.relief > 0.0 || self.gain > 0.0
+    }
+
     fn before(&self, other: &Self) -> bool {
         let by = other.overload.total_cmp(&self.overload).then(other.relief.total_cmp(&self.relief));
         by.then(other.gain.total_cmp(&self.gain))

@@ -34,7 +34,7 @@ pub fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec
 pub fn best_target(flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usize> {
     let needs = flow.pool.class(slot).needs;
     let source = flow.pool.slots[slot].node;
-    let known = flow.board.nodes[source].qemu.is_some();
+    let known = flow.board.nodes[source].qemu_known;
     let mut best: Option<(bool, f64, usize)> = None;
     for target in 0..flow.board.nodes.len() {
         if !flow.fits(slot, target) {
@@ -43,7 +43,7 @@ pub fn best_target(flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usi
         let fullness = flow.board.nodes[target].share_of_ceiling(flow.used[target] + needs);
         let rank = if taste == Taste::Emptiest { fullness } else { -fullness };
         // A QEMU that nobody knows may turn out too old: such a target comes last.
-        let unknown = known && flow.board.nodes[target].qemu.is_none();
+        let unknown = known && !flow.board.nodes[target].qemu_known;
         if best.is_none_or(|(u, r, _)| (unknown, rank) < (u, r)) {
             best = Some((unknown, rank, target));
         }

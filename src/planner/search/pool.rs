@@ -12,6 +12,7 @@ pub struct Class {
     pub groups: Vec<u16>,
     /// Nodes that may not take it, whatever room they have.
     pub declined: Vec<usize>,
+    pub needs_same_cpu: bool,
 }
 
 /// The movable VMs of one class on one node.
@@ -49,14 +50,17 @@ impl Pool {
                     continue;
                 }
                 let what = &board.vms[vm];
-                let key = (
-                    what.needs,
-                    board.disk(vm).map_or(0, |disk| disk.0),
-                    (what.groups.clone(), what.declined.clone()),
-                );
+                let disk = board.disk(vm).map_or(0, |disk| disk.0);
+                let lists = (what.groups.clone(), what.declined.clone());
+                let key = (what.needs, disk, what.needs_same_cpu, lists);
                 let class = *classes.entry(key).or_insert_with(|| {
-                    let (groups, declined) = (what.groups.clone(), what.declined.clone());
-                    pool.classes.push(Class { needs: what.needs, cost: board.cost(vm), groups, declined });
+                    pool.classes.push(Class {
+                        needs: what.needs,
+                        cost: board.cost(vm),
+                        groups: what.groups.clone(),
+                        declined: what.declined.clone(),
+                        needs_same_cpu: what.needs_same_cpu,
+                    });
                     pool.classes.len() - 1
                 });
                 let slot = *on_node.entry(class).or_insert_with(|| {

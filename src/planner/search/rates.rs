@@ -26,7 +26,12 @@ impl Rates {
             if total > 0.0 && unit > 0.0 { 0.5 / (total * unit) } else { 0.0 }
         };
         let (memory, cpu) = (board.policy.memory.overload, board.policy.cpu.overload);
-        Self { weight: PerResource::new(rate(Memory, memory), rate(Cpu, cpu), 0.0, 0.0) }
+        let weight = PerResource::of(|r| match r {
+            Memory => rate(Memory, memory),
+            Cpu => rate(Cpu, cpu),
+            _ => 0.0,
+        });
+        Self { weight }
     }
 
     /// By how much the imbalance squared falls when these needs go from one node to another.

@@ -235,6 +235,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::ShrunkList => Some((Group::Lists, "Half of the VMs gone")),
         Fault::PageOf { .. } => Some((Group::Lists, "In pages of 50 rows")),
         Fault::UnreadableRows => Some((Group::Lists, "Rows without id")),
+        Fault::OddRecord => Some((Group::Lists, "A VM's name cut in the middle of a letter")),
         Fault::FilterBroken => Some((Group::Lists, "Filters broken")),
         Fault::TaskFilterBroken => Some((Group::Lists, "Filters of tasks broken")),
         Fault::NoMigrateForm => Some((Group::Order, "No form to ask first")),

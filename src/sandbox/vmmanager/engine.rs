@@ -349,7 +349,15 @@ impl Engine {
             broken.push(Violation::TargetQemuOlder { vm: id, target });
         }
         let container = self.world.cluster_of(vm).is_some_and(|cluster| cluster.virtualization != "kvm");
-        if let Some(why) = vm.held_by().or(container.then_some("it is a container")) {
+        let unfit = [
+            (container, "it is a container"),
+            (vm.nesting, "nested virtualization"),
+            (vm.cores > to.cores, "the target has fewer cores"),
+            (vm.disk > to.disk_free, "the target's disk is full"),
+            (!to.libvirt_error.is_empty() || to.ha_error != "no_error", "the target is out of order"),
+        ];
+        let unfit = unfit.into_iter().find_map(|(holds, why)| holds.then_some(why));
+        if let Some(why) = vm.held_by().or(unfit) {
             broken.push(Violation::NotMovable { vm: id, why: why.into() });
         }
         for node in [source, target] {

@@ -57,6 +57,8 @@ pub enum Fault {
     },
     /// The first node and the first VM come without an id.
     UnreadableRows,
+    /// Half of a surrogate pair in the name of the first VM.
+    OddRecord,
     /// 500 for any `where` on nodes and VMs.
     FilterBroken,
     /// 500 for any `where` on tasks.
@@ -157,6 +159,7 @@ impl Fault {
             Self::ShrunkList,
             Self::PageOf { rows: 50 },
             Self::UnreadableRows,
+            Self::OddRecord,
             Self::FilterBroken,
             Self::TaskFilterBroken,
             Self::NoMigrateForm,

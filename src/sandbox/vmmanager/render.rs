@@ -83,6 +83,9 @@ impl Listable for SimNode {
         let (memory, used) = (self.memory.0, self.memory_used.0);
         let (name, state, ip) = (quoted(&self.name), quoted(&self.state), quoted(&self.address));
         let qemu = quoted(&self.qemu_version);
+        let (kernel, os) = (quoted(&self.kernel_version), quoted(&self.os_version));
+        let (libvirt_error, ha_error) = (quoted(&self.libvirt_error), quoted(&self.ha_error));
+        let disk_free = self.disk_free.0;
         let limit = self.vm_limit.map_or(0, i64::from);
         let of = world.clusters.get(cluster);
         let cluster_name = quoted(of.map_or("", |cluster| &cluster.name));
@@ -90,7 +93,7 @@ impl Listable for SimNode {
         written(match profile {
             Profile::Current => write!(
                 out,
-                r#"{{"id":{id},"name":{name},"ip":{ip},"ipv6":null,"port":{ssh_port},"ssh_user":"root","cluster":{{"id":{cluster},"name":{cluster_name},"virtualization_type":{kind}}},"state":{state},"comment":"","cpu":{{"number":{cores},"used":{vcpus_used}}},"ram_mib":{{"total":{memory},"allocated":{used}}},"storage":{{"size_mib":7340032,"available_mib":2100000,"used_mib":5240032,"allocated_mib":6000000}},"vm":{{"total":{vm_count},"active":{vm_count},"stopped":0,"crashed":0,"estimated":{vm_count}}},"host_limit":{limit},"host_filter":[],"host_creation_blocked":{creation_blocked},"maintenance_mode":{maintenance},"qemu_version":{qemu},"kernel_version":"5.14.0-362.el9.x86_64","os_version":"AlmaLinux 9.3","ha_state":"disabled","ha_error":"no_error","bird_error":"","frr_error":null}}"#
+                r#"{{"id":{id},"name":{name},"ip":{ip},"ipv6":null,"port":{ssh_port},"ssh_user":"root","cluster":{{"id":{cluster},"name":{cluster_name},"virtualization_type":{kind}}},"state":{state},"comment":"","cpu":{{"number":{cores},"used":{vcpus_used}}},"ram_mib":{{"total":{memory},"allocated":{used}}},"storage":{{"size_mib":7340032,"available_mib":{disk_free},"used_mib":5240032,"allocated_mib":6000000}},"vm":{{"total":{vm_count},"active":{vm_count},"stopped":0,"crashed":0,"estimated":{vm_count}}},"host_limit":{limit},"host_filter":[],"host_creation_blocked":{creation_blocked},"maintenance_mode":{maintenance},"qemu_version":{qemu},"kernel_version":{kernel},"os_version":{os},"libvirt_error":{libvirt_error},"ha_state":"disabled","ha_error":{ha_error},"bird_error":"","frr_error":null}}"#
             ),
             Profile::Old => write!(
                 out,
@@ -126,6 +129,7 @@ impl Listable for SimVm {
             snapshots,
             rescue_mode: rescue,
             vm5_restricted: vm5,
+            nesting,
             ..
         } = self;
         let (memory, disk) = (self.memory.0, self.disk.0);
@@ -140,7 +144,7 @@ impl Listable for SimVm {
         written(match profile {
             Profile::Current => write!(
                 out,
-                r#"{{"id":{id},"name":{name},"domain":"vm{id}.example.com","state":{state},"node":{{"id":{node},"name":{node_name},"ip_addr":{node_ip},"live_migration_allowed":true,"maintenance_mode":{maintenance},"hot_plug_memory":true}},"cluster":{{"id":{cluster},"name":{cluster_name}}},"account":{{"id":3,"email":"owner@example.com"}},"comment":"","tags":[],"cpu_number":{cores},"cpu_number_new":0,"ram_mib":{memory},"ram_mib_new":0,"disk":{{"id":{id},"disk_mib":{disk},"disk_mib_new":0}},"disk_count":1,"snapshot_count":{snapshots},"snapshot_limit":5,"snapshots_allowed":true,"iso_mounted":{iso},"rescue_mode":{rescue},"balancer_mode":{balancer},"cpu_mode":{cpu_mode},"nesting":false,"disabled":false,"linked_clone_image":null,"vm5_restrictions":{{"net_iface_count":{vm5},"nat_or_extra":false,"ipv6":false,"unsupported_storage":false,"iso":false,"snapshot":false}},"ip4":[{{"ip":"198.51.100.7","interface":"eth0"}}],"ip6":[],"os_name":"Debian 12","os_group":"debian","uptime":1209600}}"#
+                r#"{{"id":{id},"name":{name},"domain":"vm{id}.example.com","state":{state},"node":{{"id":{node},"name":{node_name},"ip_addr":{node_ip},"live_migration_allowed":true,"maintenance_mode":{maintenance},"hot_plug_memory":true}},"cluster":{{"id":{cluster},"name":{cluster_name}}},"account":{{"id":3,"email":"owner@example.com"}},"comment":"","tags":[],"cpu_number":{cores},"cpu_number_new":0,"ram_mib":{memory},"ram_mib_new":0,"disk":{{"id":{id},"disk_mib":{disk},"disk_mib_new":0}},"disk_count":1,"snapshot_count":{snapshots},"snapshot_limit":5,"snapshots_allowed":true,"iso_mounted":{iso},"rescue_mode":{rescue},"balancer_mode":{balancer},"cpu_mode":{cpu_mode},"nesting":{nesting},"disabled":false,"linked_clone_image":null,"vm5_restrictions":{{"net_iface_count":{vm5},"nat_or_extra":false,"ipv6":false,"unsupported_storage":false,"iso":false,"snapshot":false}},"ip4":[{{"ip":"198.51.100.7","interface":"eth0"}}],"ip6":[],"os_name":"Debian 12","os_group":"debian","uptime":1209600}}"#
             ),
             // Without `balancer_mode`, which came later: every VM may be moved.
             Profile::Old => write!(

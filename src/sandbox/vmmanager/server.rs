@@ -483,6 +483,7 @@ impl State {
             empty: faults.takes(line, &Fault::EmptyLists),
             half: faults.takes(line, &Fault::HalfLists),
             unreadable: faults.takes(line, &Fault::UnreadableRows),
+            odd: line.contains("/host") && faults.takes(line, &Fault::OddRecord),
             page: faults.take(line, |fault| match fault {
                 Fault::PageOf { rows } => Some(*rows),
                 _ => None,
@@ -574,6 +575,7 @@ struct Cuts {
     empty: bool,
     half: bool,
     unreadable: bool,
+    odd: bool,
     page: Option<usize>,
 }
 
@@ -603,10 +605,13 @@ fn listed<T: Listable>(rows: &[&T], world: &World, query: &Query, cuts: &Cuts, p
         if n > 0 {
             text.push(',');
         }
-        if n == 0 && cuts.unreadable {
+        if n == 0 && (cuts.unreadable || cuts.odd) {
             let mut row_text = String::new();
             row.write(world, profile, &mut row_text);
-            text.push_str(&render::without_id(&row_text));
+            text.push_str(&match cuts.odd {
+                true => row_text.replacen(r#""name":""#, r#""name":"\ud83d"#, 1),
+                false => render::without_id(&row_text),
+            });
         } else {
             row.write(world, profile, &mut text);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Block, ClusterId, Mib, NodeId, Snapshot, VmId};
+use crate::model::{Block, ClusterId, Mib, NodeFault, NodeId, Snapshot, VmId};
 
 /// A platform: clusters of nodes with VMs on them.
 ///
@@ -59,6 +59,13 @@ pub struct SimNode {
     pub maintenance: bool,
     pub creation_blocked: bool,
     pub qemu_version: String,
+    pub kernel_version: String,
+    pub os_version: String,
+    #[serde(rename = "disk_free_mib")]
+    pub disk_free: Mib,
+    /// `libvirt_error`; empty for none.
+    pub libvirt_error: String,
+    pub ha_error: String,
     pub state: String,
     pub address: String,
     pub ssh_port: u16,
@@ -82,6 +89,7 @@ pub struct SimVm {
     pub rescue_mode: bool,
     pub vm5_restricted: bool,
     pub cpu_mode: String,
+    pub nesting: bool,
 }
 
 impl World {
@@ -119,6 +127,9 @@ impl World {
         });
         let nodes = snapshot.nodes.iter().map(|node| {
             let new = SimNode::new(&node.name);
+            let error = |fault: NodeFault, none: &str| {
+                if node.faults.contains(&fault) { "out of order".to_owned() } else { none.to_owned() }
+            };
             let sim = SimNode {
                 id: node.id,
                 cluster: node.cluster,
@@ -128,6 +139,11 @@ impl World {
                 maintenance: node.maintenance,
                 creation_blocked: !node.vm_creation_allowed,
                 qemu_version: node.qemu_version.as_ref().map_or(String::new(), ToString::to_string),
+                kernel_version: node.kernel_version.as_ref().map_or(new.kernel_version, ToString::to_string),
+                os_version: node.os_version.clone().unwrap_or(new.os_version),
+                disk_free: node.storage_available.unwrap_or(new.disk_free),
+                libvirt_error: error(NodeFault::Libvirt, ""),
+                ha_error: error(NodeFault::Ha, "no_error"),
                 state: node.state.to_string(),
                 address: node.address.clone().unwrap_or(new.address.clone()),
                 ssh_port: node.ssh_port.unwrap_or(new.ssh_port),
@@ -154,6 +170,7 @@ impl World {
                 rescue_mode: blocked(&Block::Rescue),
                 vm5_restricted: blocked(&Block::Vm5Restrictions),
                 cpu_mode: if vm.host_passthrough { "host-passthrough".into() } else { new.cpu_mode },
+                nesting: blocked(&Block::Nesting),
                 name: new.name,
             };
             (vm.id, sim)
@@ -292,6 +309,11 @@ impl SimNode {
             maintenance: false,
             creation_blocked: false,
             qemu_version: "7.2.0".into(),
+            kernel_version: "5.14.0-362.el9.x86_64".into(),
+            os_version: "AlmaLinux 9.3".into(),
+            disk_free: Mib(2_100_000),
+            libvirt_error: String::new(),
+            ha_error: "no_error".into(),
             state: "active".into(),
             address: "192.0.2.1".into(),
             ssh_port: 22,
@@ -366,6 +388,7 @@ impl SimVm {
             rescue_mode: false,
             vm5_restricted: false,
             cpu_mode: "host-model".into(),
+            nesting: false,
         }
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     model::{
-        Snapshot, WhyUnmeasured,
+        NodeInfo, Snapshot, WhyUnmeasured,
         find::{self, Kind, Missed},
     },
     planner::{self, NodeExplained, NodeOverview},
@@ -15,7 +15,7 @@ use crate::{
         verb::{Act, Asker, Verb, boxed},
         view::{Page, View},
         words::{
-            Arg, args,
+            Arg, args, escape,
             format::{code, name},
         },
     },
@@ -60,10 +60,24 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
     let mut lines = vec![title(view, node, snapshot)];
     let full = if overview.known { view.fullness(&overview.at) } else { view.say("node-unknown", args![]) };
     lines.push(format!("{full}; {}", view.say("count-vms", args![n = overview.vms])));
+    lines.extend(snapshot.node(overview.node).and_then(|node| software(view, node)));
     lines.extend(measured_lines(view, overview, snapshot.why_unmeasured(overview.node), now));
     lines.extend(reasons(view, node, now));
     lines.push(view.say("status-as-of", args![at = view.time(snapshot.taken_at, now)]));
     view.page(lines)
+}
+
+/// What live migrations depend on: versions, and room for disks.
+fn software(view: &View, node: &NodeInfo) -> Option<String> {
+    let qemu = node.qemu_version.as_ref().map(|version| escape(&format!("QEMU {version}")));
+    let kernel = node.kernel_version.as_ref();
+    let kernel = kernel.map(|version| view.say("node-kernel", args![version = name(&version.to_string())]));
+    let disk = node.storage_available;
+    let disk = disk.map(|free| view.say("node-disk-free", args![free = view.memory(free)]));
+    let os = node.os_version.as_deref().map(|os| escape(&name(os)));
+    let known = [qemu, kernel, os, disk];
+    let known: Vec<_> = known.into_iter().flatten().collect();
+    (!known.is_empty()).then(|| known.join(", "))
 }
 
 /// `Node kvm-01 (12), cluster msk`

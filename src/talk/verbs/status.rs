@@ -154,6 +154,12 @@ impl View {
                 lines.push(self.say("status-stopped", args![]));
             }
         }
+        let plans = picture.plan.clusters.iter();
+        let notes = self.standing_notes(plans.filter(|plan| only.is_none_or(|id| id == plan.cluster)));
+        if !notes.is_empty() {
+            lines.push(String::new());
+        }
+        lines.extend(notes);
         lines.extend(snapshot.foreign.iter().map(|foreign| self.foreign_line(foreign)));
         lines.push(String::new());
         lines.push(self.say("status-as-of", args![at = self.time(snapshot.taken_at, status.now)]));

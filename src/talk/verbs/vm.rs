@@ -99,14 +99,15 @@ fn target_lines(view: &View, vm: &VmExplained) -> Vec<String> {
         return vec![view.say("vm-no-target", args![why = Arg::Html(refusals_by_reason(view, vm))])];
     }
     let mut lines = vec![view.say("vm-movable", args![n = vm.targets.len()])];
-    lines.extend(
-        vm.targets
-            .iter()
-            .take(TARGETS_MAX)
-            .map(|(id, node, after)| format!("· {} ({id}): {}", escape(&name(node)), view.fullness(after))),
-    );
+    lines.extend(vm.targets.iter().take(TARGETS_MAX).map(|(id, node, after, cautions)| {
+        let (node, cautions) = (escape(&name(node)), view.cautions(cautions));
+        format!("· {node} ({id}): {}{cautions}", view.fullness(after))
+    }));
     if vm.targets.len() > TARGETS_MAX {
         lines.push(view.say("more-lines", args![n = vm.targets.len() - TARGETS_MAX]));
+    }
+    if !vm.refusals.is_empty() {
+        lines.push(view.say("vm-refused", args![why = Arg::Html(refusals_by_reason(view, vm))]));
     }
     lines
 }

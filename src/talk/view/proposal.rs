@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use super::{Button, Page, View};
 use crate::{
     model::{NodeId, VmId},
-    planner::{Figures, Fullness, Migration, NodeChange, SkipWhy},
+    planner::{ClusterPlan, Figures, Fullness, Migration, NodeChange, Note, SkipWhy},
     store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
     talk::{
         proposal::{Choice, Press},
         words::{
             Arg, args, escape,
-            format::{bold, code, name},
+            format::{bold, code, name, names},
             plain,
         },
     },
@@ -319,7 +319,7 @@ impl View {
                 escape(&name(&migration.target_name)),
             ),
         };
-        let why = self.move_why(&migration.why);
+        let why = self.move_why(&migration.why) + &self.cautions(&migration.cautions);
         match (detail, state) {
             // A migration that has begun tells how it goes; why it was wanted stays in the history.
             (_, Some(state)) => vec![format!("{}. {move_words} · {state}", migration.step)],
@@ -398,8 +398,13 @@ impl View {
 
     /// Overloaded nodes that stay so, notes, and VMs left alone.
     fn stays(&self, proposal: &Proposal) -> Vec<String> {
-        if !matches!(proposal.state, ProposalState::Pending | ProposalState::Shown { .. }) {
-            return Vec::new();
+        match &proposal.state {
+            ProposalState::Pending | ProposalState::Shown { .. } => {}
+            // Nobody saw it before it ran.
+            ProposalState::Approved { by: Approver::Auto, .. }
+            | ProposalState::Running { by: Approver::Auto, .. }
+            | ProposalState::Done { by: Approver::Auto, .. } => return self.standing_notes([&proposal.plan]),
+            _ => return Vec::new(),
         }
         let known = &proposal.plan.still_overloaded;
         let over = proposal.outlook.iter().flat_map(|outlook| &outlook.over);
@@ -414,6 +419,38 @@ impl View {
             )
         });
         by_choice.chain(self.plan_stays(&proposal.plan)).collect()
+    }
+
+    /// What holds beyond a single plan, each thing once.
+    pub(in crate::talk) fn standing_notes<'a>(
+        &self,
+        plans: impl IntoIterator<Item = &'a ClusterPlan>,
+    ) -> Vec<String> {
+        let notes = plans.into_iter().flat_map(|plan| &plan.notes).filter(|note| note.is_standing());
+        let mut lines: Vec<String> = Vec::new();
+        let mut differing = Vec::new();
+        for note in notes {
+            let line = self.note(note);
+            match note {
+                Note::SumsDiffer { node, .. } => differing.push((node.as_str(), line)),
+                _ if lines.contains(&line) => {}
+                _ => lines.push(line),
+            }
+        }
+        match differing.as_slice() {
+            [] | [_] => lines.extend(differing.into_iter().map(|(_, line)| line)),
+            several => {
+                let nodes = names(several.iter().map(|(node, _)| *node));
+                lines.push(self.say("note-sums-differ-on", args![nodes = nodes]));
+            }
+        }
+        let mut lines: Vec<_> = lines.into_iter().map(|line| format!("⚠ {line}")).collect();
+        if lines.len() > STAYS_LINES_MAX {
+            let more = lines.len() - STAYS_LINES_MAX;
+            lines.truncate(STAYS_LINES_MAX);
+            lines.push(self.say("more-lines", args![n = more]));
+        }
+        lines
     }
 
     fn proposal_buttons(&self, proposal: &Proposal) -> Vec<Vec<Button>> {
@@ -536,7 +573,7 @@ impl View {
     }
 
     /// What a plan leaves as it is and what an operator should know, in a few lines.
-    pub(in crate::talk) fn plan_stays(&self, plan: &crate::planner::ClusterPlan) -> Vec<String> {
+    pub(in crate::talk) fn plan_stays(&self, plan: &ClusterPlan) -> Vec<String> {
         let mut lines: Vec<String> = plan
             .incomplete
             .iter()

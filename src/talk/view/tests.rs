@@ -8,12 +8,13 @@ use super::*;
 use crate::{
     event::{Alert, KnownSwitches},
     model::{
-        ApiFailure, ClusterId, DiskFailure, Flaw, Person, ProposalId, Silence, StoreFailure, Trouble, VmId,
-        WhyUnmeasured,
+        ApiFailure, ClusterId, DiskFailure, Flaw, Mib, Person, ProposalId, Silence, StoreFailure, Trouble,
+        VmId, WhyUnmeasured,
         find::{Choice, Kind, Missed, MissedWhy},
     },
+    planner::Note,
     scheduler::Refused,
-    store::{Approval, Approver, Origin, ProposalState, Selection, Sight, StepState},
+    store::{Approval, Approver, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
         samples::{anna, approved_by_anna, ended, now, proposal},
@@ -43,6 +44,30 @@ fn a_running_plan_has_one_button_and_it_stops() {
     running.steps[2].state = StepState::Running { since: now(), slow: true };
     running.steps[3].state = StepState::Waiting;
     in_both(|view| whole_text(&view.proposal(&running, now())), "running");
+}
+
+#[test]
+fn a_plan_that_nobody_saw_before_it_ran_says_what_holds_besides() {
+    let mut carried_out = ended(proposal(1));
+    carried_out.plan.notes = vec![
+        Note::UnknownSelector { selector: "kvm-99".into() },
+        Note::SumsDiffer { node: "node-001".into(), memory_node: Mib(4096), memory_vms: Mib(122_880) },
+        Note::ClosedAfterFailures { node: "node-002".into(), count: 3, until: Some(now()) },
+        Note::BuiltinBalancer { key: "balancer_enabled = true".into() },
+        Note::Settling { node: "node-003".into(), until: now() },
+    ];
+    let names = |carried_out: &Proposal, language| {
+        let text = whole_text(&view(language).proposal(carried_out, now()));
+        let told = ["kvm-99", "node-001: VMmanager", "node-002", "balancer_enabled", "node-003"];
+        told.map(|name| text.contains(name))
+    };
+    for language in Language::ALL {
+        assert_eq!(names(&carried_out, language), [false; 5], "people saw the plan");
+    }
+    carried_out.state = ProposalState::Done { by: Approver::Auto, at: now() };
+    for language in Language::ALL {
+        assert_eq!(names(&carried_out, language), [true, true, true, true, false]);
+    }
 }
 
 #[test]

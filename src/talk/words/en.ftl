@@ -82,9 +82,14 @@ why-make-room = makes room for { $vm } ({ $id })
 why-level = evens out: imbalance { $before } → { $after }
 why-drain = its node is to be emptied
 
+caution-newer-kernel = the target's kernel is newer ({ $target }, from { $source }), nothing else helps
+caution-same-cpu = host-passthrough, between nodes of the same CPU; nothing else helps
+caution-unknown-cpu = host-passthrough, and it is not known whether both nodes have the same CPU: the VM may freeze; nothing else helps
+
 skip-state = state { $state }
 skip-node-state = its node is closed: { $why }
 skip-pinned = pinned
+skip-host-passthrough = its CPU mode is host-passthrough
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
 skip-rests-busy = VMmanager was busy with it, left alone until { $until }
@@ -101,8 +106,10 @@ block-balancer-mode = balancer_mode is off
 block-rescue = rescue mode
 block-vm5 = VMmanager 5 restrictions
 block-node-forbids = its node does not allow live migration
+block-nesting = nested virtualization
 block-unknown-size = VMmanager does not say how large it is
 block-unreadable = a part of its record cannot be read
+state-unreadable-vm = the record of a VM on it cannot be read in full
 block-unexplained = the snapshot file says that it cannot be moved
 
 refusal-memory = memory over its threshold
@@ -111,14 +118,25 @@ refusal-load = load per core over its threshold
 refusal-reserve = memory reserve
 refusal-vm-limit = VM limit
 refusal-older-qemu = older QEMU
+refusal-qemu-too-old = QEMU older than { $least }
+refusal-newer-kernel = newer kernel
+refusal-other-os = other family of operating systems
+refusal-other-cpu = another CPU, and the VM is host-passthrough
+refusal-too-few-cores = fewer cores than the VM has vCPUs
+refusal-disk = too little disk free
+fault-libvirt = VMmanager reports a libvirt error
+fault-ha = VMmanager reports a high-availability error
+fault-routing = VMmanager reports a routing error (bird, frr)
 refusal-anti-affinity = anti-affinity
 refusal-excluded = closed as a target
 refusal-maintenance = maintenance
 refusal-creation-blocked = closed for new VMs in VMmanager
 refusal-not-active = not active
+refusal-unreadable = records that cannot be read in full
 refusal-unknown-capacity = capacity unknown
 refusal-other-cluster = another cluster
 refusal-same-node = the same node
+refusal-real-memory = more memory allocated than it really has
 refusal-memory-in-use = too little memory really free
 refusal-memory-pressure = waiting for memory
 refusal-cpu-pressure = waiting for CPU
@@ -189,7 +207,24 @@ note-load-is-not-cpu = The load of { $node } waits for disks or the like, not fo
 note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
 note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
 note-unknown-selector = Nothing is called { $selector } (from the settings).
-note-sums-differ = { $node }: VMmanager says { $of_node } allocated, its VMs add up to { $of_vms }.
+note-unreadable-node = The record of { $node } cannot be read in full: nothing is moved there or from there.
+note-unreadable-vms = { $n ->
+    [one] The record of { $vms } on { $node } cannot be read in full: nothing is moved there or from there.
+   *[other] The records of { $vms } on { $node } cannot be read in full: nothing is moved there or from there.
+}
+note-closed-after-failures = { $n ->
+    [one] { $node } is closed after one failed migration{ $until }.
+   *[other] { $node } is closed after { $n } failed migrations{ $until }.
+}
+note-closed-until = , until { $until }
+note-steps-dropped = { $n ->
+    [one] One step broke a rule of the planner and was left out; the log says which rule.
+   *[other] { $n } steps that broke a rule of the planner, or needed one that did, were left out; the log says which rules.
+}
+note-faulty = Nothing is moved to { $node }: { $what }.
+note-mixed-os = The cluster has nodes of the Red Hat and of the Debian family, which VMmanager does not support: no VM goes from one to the other.
+note-sums-differ-on = What VMmanager says is allocated on { $nodes } is not what their VMs add up to; the larger counts.
+note-sums-differ = { $node }: VMmanager says { $of_node } allocated, its VMs add up to { $of_vms }; the larger counts.
 
 plan-title = { $n ->
     [one] Plan { $plan }, cluster { $cluster } ({ $id }): { $n } migration
@@ -281,6 +316,8 @@ foreign-of-vm = ⚠ Somebody else's migration runs: VM { $vm }, task { $task }
 
 node-title = Node { $node } ({ $id }), cluster { $cluster }
 node-unknown = capacity unknown
+node-kernel = kernel { $version }
+node-disk-free = { $free } of disk free
 node-measured = Measured { $age } ago ({ $at }): { $what }
 node-measured-old = ⚠ Measured { $age } ago ({ $at }), too old, allocation counts: { $what }
 node-load-waits = Over the load threshold in one reading; it counts when the next one is, too
@@ -323,6 +360,7 @@ vm-movable = { $n ->
     [one] Movable; { $n } node would take it:
    *[other] Movable; { $n } nodes would take it:
 }
+vm-refused = Not: { $why }
 vm-no-other-node = Movable, but there is no other node in its cluster
 vm-no-target = Movable, but no node takes it: { $why }
 

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     model::{
-        Block, NodeState, ProposalId, VmId,
+        Block, NodeFault, NodeState, ProposalId, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::{
-        Direction, ExclusionWhy, Hold, MoveWhy, NodeClosed, Note, Obstacle, Resource, RestWhy, SkipWhy,
-        StillOverloaded, Strain, TargetRefusal,
+        self, Caution, Direction, ExclusionWhy, Hold, MoveWhy, NodeClosed, Note, Obstacle, Resource, RestWhy,
+        SkipWhy, StillOverloaded, Strain, TargetRefusal,
     },
     scheduler::Refused,
     store::{Approver, Mode, Motive, Outcome, ProposalState},
@@ -42,11 +42,29 @@ impl Words {
         }
     }
 
+    /// A risk that a migration takes because nothing else helps.
+    pub(crate) fn caution(&self, caution: &Caution) -> String {
+        match caution {
+            Caution::NewerKernel { source, target } => self.say(
+                "caution-newer-kernel",
+                args![source = words(&source.to_string()), target = words(&target.to_string())],
+            ),
+            Caution::HostPassthrough { same_cpu: true } => self.say("caution-same-cpu", args![]),
+            Caution::HostPassthrough { same_cpu: false } => self.say("caution-unknown-cpu", args![]),
+        }
+    }
+
+    /// The same of a whole migration, for people: nothing where it takes none.
+    pub(crate) fn cautions(&self, cautions: &[Caution]) -> String {
+        cautions.iter().map(|caution| format!("; ⚠ {}", self.caution(caution))).collect()
+    }
+
     pub(crate) fn skip_why(&self, why: &SkipWhy, now: DateTime<Utc>) -> String {
         match why {
             SkipWhy::Blocked(block) => self.block(block),
             SkipWhy::State(state) => self.say("skip-state", args![state = words(&state.to_string())]),
             SkipWhy::Pinned => self.say("skip-pinned", args![]),
+            SkipWhy::HostPassthrough => self.say("skip-host-passthrough", args![]),
             SkipWhy::Resting { until, why } => {
                 let key = match why {
                     RestWhy::Moved => "skip-rests-moved",
@@ -92,6 +110,7 @@ impl Words {
             Block::Rescue => "block-rescue",
             Block::Vm5Restrictions => "block-vm5",
             Block::NodeForbids => "block-node-forbids",
+            Block::Nesting => "block-nesting",
             Block::UnknownSize => "block-unknown-size",
             Block::Unreadable => "block-unreadable",
             Block::Unexplained => "block-unexplained",
@@ -108,14 +127,25 @@ impl Words {
             TargetRefusal::Reserve => "refusal-reserve",
             TargetRefusal::VmLimit => "refusal-vm-limit",
             TargetRefusal::OlderQemu => "refusal-older-qemu",
+            TargetRefusal::QemuTooOld => {
+                return self.say("refusal-qemu-too-old", args![least = planner::QEMU_MIN]);
+            }
+            TargetRefusal::NewerKernel => "refusal-newer-kernel",
+            TargetRefusal::OtherOsFamily => "refusal-other-os",
+            TargetRefusal::OtherCpu => "refusal-other-cpu",
+            TargetRefusal::TooFewCores => "refusal-too-few-cores",
+            TargetRefusal::Disk => "refusal-disk",
+            TargetRefusal::Fault(fault) => fault_key(fault),
             TargetRefusal::AntiAffinity => "refusal-anti-affinity",
             TargetRefusal::Excluded => "refusal-excluded",
             TargetRefusal::Maintenance => "refusal-maintenance",
             TargetRefusal::CreationBlocked => "refusal-creation-blocked",
             TargetRefusal::NotActive => "refusal-not-active",
+            TargetRefusal::Unreadable => "refusal-unreadable",
             TargetRefusal::UnknownCapacity => "refusal-unknown-capacity",
             TargetRefusal::OtherCluster => "refusal-other-cluster",
             TargetRefusal::SameNode => "refusal-same-node",
+            TargetRefusal::RealMemory => "refusal-real-memory",
             TargetRefusal::MemoryInUse => "refusal-memory-in-use",
             TargetRefusal::MemoryPressure => "refusal-memory-pressure",
             TargetRefusal::CpuPressure => "refusal-cpu-pressure",
@@ -163,6 +193,7 @@ impl Words {
             NodeClosed::Maintenance => self.say("refusal-maintenance", args![]),
             NodeClosed::UnknownCapacity => self.say("refusal-unknown-capacity", args![]),
             NodeClosed::State(NodeState::Unreadable) => self.say("block-unreadable", args![]),
+            NodeClosed::State(NodeState::UnreadableVm) => self.say("state-unreadable-vm", args![]),
             NodeClosed::State(state) => self.say("skip-state", args![state = words(&state.to_string())]),
         }
     }
@@ -210,6 +241,26 @@ impl Words {
             Note::UnknownSelector { selector } => {
                 self.say("note-unknown-selector", args![selector = name(selector)])
             }
+            Note::Unreadable { node, vms } if vms.is_empty() => {
+                self.say("note-unreadable-node", args![node = name(node)])
+            }
+            Note::Unreadable { node, vms } => self.say(
+                "note-unreadable-vms",
+                args![node = name(node), vms = names(vms.iter().map(String::as_str)), n = vms.len()],
+            ),
+            Note::ClosedAfterFailures { node, count, until } => {
+                let until =
+                    until.map(|until| self.say("note-closed-until", args![until = self.time(until, until)]));
+                let until = Arg::Html(until.unwrap_or_default());
+                self.say("note-closed-after-failures", args![node = name(node), n = *count, until = until])
+            }
+            Note::StepsDropped { steps, violations: _ } => self.say("note-steps-dropped", args![n = *steps]),
+            Note::Faulty { node, faults } => {
+                let faults: Vec<_> =
+                    faults.iter().map(|fault| self.say(fault_key(*fault), args![])).collect();
+                self.say("note-faulty", args![node = name(node), what = Arg::Html(faults.join(", "))])
+            }
+            Note::MixedOsFamilies => self.say("note-mixed-os", args![]),
             Note::SumsDiffer { node, memory_node, memory_vms } => self.say(
                 "note-sums-differ",
                 args![
@@ -375,5 +426,13 @@ impl Words {
     /// `web-1 (1000)`: the name in a face that is copied by a tap.
     pub(crate) fn vm(&self, vm_name: &str, id: VmId) -> String {
         format!("{} ({id})", code(&name(vm_name)))
+    }
+}
+
+fn fault_key(fault: NodeFault) -> &'static str {
+    match fault {
+        NodeFault::Libvirt => "fault-libvirt",
+        NodeFault::Ha => "fault-ha",
+        NodeFault::Routing => "fault-routing",
     }
 }

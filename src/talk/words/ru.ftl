@@ -84,9 +84,14 @@ why-make-room = освобождает место для { $vm } ({ $id })
 why-level = выравнивание: неравномерность { $before } → { $after }
 why-drain = узел освобождается
 
+caution-newer-kernel = ядро целевого узла новее ({ $target }, было { $source }), иначе не помочь
+caution-same-cpu = режим «host-passthrough», процессоры узлов одинаковы; иначе не помочь
+caution-unknown-cpu = режим «host-passthrough», и неизвестно, одинаковы ли процессоры узлов: ВМ может зависнуть; иначе не помочь
+
 skip-state = состояние «{ $state }»
 skip-node-state = узел закрыт: { $why }
 skip-pinned = закреплена
+skip-host-passthrough = её режим процессора — «host-passthrough»
 skip-rests-moved = миграция была недавно, не трогаем до { $until }
 skip-rests-failed = миграция не удалась, не трогаем до { $until }
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
@@ -103,8 +108,10 @@ block-balancer-mode = balancer_mode выключен
 block-rescue = режим восстановления
 block-vm5 = ограничения VMmanager 5
 block-node-forbids = узел не разрешает живую миграцию
+block-nesting = вложенная виртуализация
 block-unknown-size = VMmanager не сообщает размер ВМ
 block-unreadable = запись о ВМ читается не полностью
+state-unreadable-vm = запись об одной из его ВМ читается не полностью
 block-unexplained = файл снимка платформы не разрешает перемещать эту ВМ
 
 refusal-memory = память выше порога
@@ -113,14 +120,25 @@ refusal-load = нагрузка на ядро выше порога
 refusal-reserve = резерв памяти
 refusal-vm-limit = предел числа ВМ
 refusal-older-qemu = более старый QEMU
+refusal-qemu-too-old = QEMU ниже { $least }
+refusal-newer-kernel = более новое ядро
+refusal-other-os = другое семейство ОС
+refusal-other-cpu = другой процессор, а ВМ в режиме «host-passthrough»
+refusal-too-few-cores = ядер меньше, чем vCPU у ВМ
+refusal-disk = мало свободного места на диске
+fault-libvirt = VMmanager сообщает об ошибке «libvirt»
+fault-ha = VMmanager сообщает об ошибке отказоустойчивости
+fault-routing = VMmanager сообщает об ошибке маршрутизации («bird», «frr»)
 refusal-anti-affinity = правило раздельного размещения
 refusal-excluded = закрыт как цель
 refusal-maintenance = обслуживание
 refusal-creation-blocked = закрыт в VMmanager для новых ВМ
 refusal-not-active = не активен
+refusal-unreadable = записи читаются не полностью
 refusal-unknown-capacity = ёмкость неизвестна
 refusal-other-cluster = другой кластер
 refusal-same-node = тот же узел
+refusal-real-memory = выделено было бы больше памяти, чем есть на самом деле
 refusal-memory-in-use = мало действительно свободной памяти
 refusal-memory-pressure = ожидание памяти
 refusal-cpu-pressure = ожидание процессора
@@ -199,7 +217,27 @@ note-load-is-not-cpu = Нагрузка { $node } ждёт дисков или �
 note-builtin-balancer = Возможно, включён собственный балансировщик VMmanager ({ $key }).
 note-foreign = Идёт чужая миграция (задача { $task }): новые не запускаются.
 note-unknown-selector = Ничто не называется { $selector } (из настроек).
-note-sums-differ = { $node }: VMmanager считает выделенным { $of_node }, а сумма по ВМ { $of_vms }.
+note-unreadable-node = Запись об узле { $node } читается не полностью: на него и с него ничего не перемещается.
+note-unreadable-vms = { $n ->
+    [one] Запись о { $vms } на { $node } читается не полностью: на этот узел и с него ничего не перемещается.
+    [few] Записи о { $vms } на { $node } читаются не полностью: на этот узел и с него ничего не перемещается.
+   *[many] Записи о { $vms } на { $node } читаются не полностью: на этот узел и с него ничего не перемещается.
+}
+note-closed-after-failures = { $n ->
+    [one] { $node } закрыт{ $until }: { $n } неудачная миграция.
+    [few] { $node } закрыт{ $until }: { $n } неудачные миграции.
+   *[many] { $node } закрыт{ $until }: { $n } неудачных миграций.
+}
+note-closed-until = { " " }до { $until }
+note-steps-dropped = { $n ->
+    [one] { $n } шаг нарушал правила планировщика или зависел от такого и пропущен, правила названы в журнале.
+    [few] { $n } шага нарушали правила планировщика или зависели от таких и пропущены, правила названы в журнале.
+   *[many] { $n } шагов нарушали правила планировщика или зависели от таких и пропущены, правила названы в журнале.
+}
+note-faulty = На узел { $node } ничего не перемещается: { $what }.
+note-mixed-os = В кластере есть узлы семейств «Red Hat» и «Debian», VMmanager такое не поддерживает: между ними ВМ не перемещаются.
+note-sums-differ-on = Выделенная память по VMmanager и сумма по ВМ различаются на { $nodes }; учитывается большее.
+note-sums-differ = { $node }: VMmanager считает выделенным { $of_node }, а сумма по ВМ { $of_vms }; учитывается большее.
 
 plan-title = { $n ->
     [one] План { $plan }, кластер { $cluster } ({ $id }): { $n } миграция
@@ -294,6 +332,8 @@ foreign-of-vm = ⚠ Идёт чужая миграция: ВМ { $vm }, зада
 
 node-title = Узел { $node } ({ $id }), кластер { $cluster }
 node-unknown = ёмкость неизвестна
+node-kernel = ядро { $version }
+node-disk-free = свободно на диске { $free }
 node-measured = Измерено { $age } назад ({ $at }): { $what }
 node-measured-old = ⚠ Измерено { $age } назад ({ $at }), слишком давно, считается выделенное: { $what }
 node-load-waits = Нагрузка выше порога в одном измерении; она учтётся, если и следующее будет выше
@@ -338,6 +378,7 @@ vm-movable = { $n ->
     [few] Переместить можно; ВМ примут { $n } узла:
    *[many] Переместить можно; ВМ примут { $n } узлов:
 }
+vm-refused = Не подходят: { $why }
 vm-no-other-node = Переместить можно, но в кластере нет другого узла
 vm-no-target = Переместить можно, но ни один узел не примет ВМ: { $why }
 

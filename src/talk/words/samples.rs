@@ -5,8 +5,8 @@ use super::tests::noon;
 use crate::{
     model::{
         AnswerFlaw, ApiFailure, ApiSettingsFlaw, Block, Body, BodyKind, Damage, DiskFailure, ExportFlaw,
-        Flaw, List, LoginRefusal, Mib, MigrationId, NodeId, NodeState, Person, ProposalId, Quote, Said,
-        Silence, StoreFailure, TaskFailure, Trouble, VmId, Whereabouts,
+        Flaw, List, LoginRefusal, Mib, MigrationId, NodeFault, NodeId, NodeState, Person, ProposalId, Quote,
+        Said, Silence, StoreFailure, TaskFailure, Trouble, VmId, Whereabouts,
     },
     planner::{Hold, NodeClosed, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal, Unfit},
     store::{Ending, Sight},
@@ -212,6 +212,15 @@ pub(in crate::talk) fn refusals() -> Vec<TargetRefusal> {
         TargetRefusal::Reserve => [TargetRefusal::Reserve],
         TargetRefusal::VmLimit => [TargetRefusal::VmLimit],
         TargetRefusal::OlderQemu => [TargetRefusal::OlderQemu],
+        TargetRefusal::QemuTooOld => [TargetRefusal::QemuTooOld],
+        TargetRefusal::NewerKernel => [TargetRefusal::NewerKernel],
+        TargetRefusal::OtherOsFamily => [TargetRefusal::OtherOsFamily],
+        TargetRefusal::OtherCpu => [TargetRefusal::OtherCpu],
+        TargetRefusal::TooFewCores => [TargetRefusal::TooFewCores],
+        TargetRefusal::Disk => [TargetRefusal::Disk],
+        TargetRefusal::Fault(_) => faults().into_iter().map(TargetRefusal::Fault),
+        TargetRefusal::RealMemory => [TargetRefusal::RealMemory],
+        TargetRefusal::Unreadable => [TargetRefusal::Unreadable],
         TargetRefusal::AntiAffinity => [TargetRefusal::AntiAffinity],
         TargetRefusal::Excluded => [TargetRefusal::Excluded],
         TargetRefusal::Maintenance => [TargetRefusal::Maintenance],
@@ -226,6 +235,14 @@ pub(in crate::talk) fn refusals() -> Vec<TargetRefusal> {
     ]
 }
 
+fn faults() -> Vec<NodeFault> {
+    samples![NodeFault:
+        NodeFault::Libvirt => [NodeFault::Libvirt],
+        NodeFault::Ha => [NodeFault::Ha],
+        NodeFault::Routing => [NodeFault::Routing],
+    ]
+}
+
 pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
     let blocks = samples![Block:
         Block::Iso => [Block::Iso],
@@ -234,6 +251,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         Block::Rescue => [Block::Rescue],
         Block::Vm5Restrictions => [Block::Vm5Restrictions],
         Block::NodeForbids => [Block::NodeForbids],
+        Block::Nesting => [Block::Nesting],
         Block::UnknownSize => [Block::UnknownSize],
         Block::Unreadable => [Block::Unreadable],
         Block::Unexplained => [Block::Unexplained],
@@ -249,6 +267,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         SkipWhy::Blocked(_) => blocks.into_iter().map(SkipWhy::Blocked),
         SkipWhy::State(_) => [SkipWhy::State("stopped".into())],
         SkipWhy::Pinned => [SkipWhy::Pinned],
+        SkipWhy::HostPassthrough => [SkipWhy::HostPassthrough],
         SkipWhy::Resting { .. } => rests.into_iter().map(|why| SkipWhy::Resting { until: noon(), why }),
         SkipWhy::ExcludedSource => [SkipWhy::ExcludedSource],
         SkipWhy::NodeState(_) => closed().into_iter().map(SkipWhy::NodeState),
@@ -262,7 +281,7 @@ fn closed() -> Vec<NodeClosed> {
         NodeClosed::Maintenance => [NodeClosed::Maintenance],
         NodeClosed::UnknownCapacity => [NodeClosed::UnknownCapacity],
         NodeClosed::State(_) =>
-            [NodeClosed::State(NodeState::Unreadable), NodeClosed::State("failed".into())],
+            [NodeState::Unreadable, NodeState::UnreadableVm, "failed".into()].map(NodeClosed::State),
     ]
 }
 
@@ -298,6 +317,13 @@ pub(in crate::talk) fn notes() -> Vec<Note> {
         Note::BuiltinBalancer { .. } => [Note::BuiltinBalancer { key: "balancer_mode".into() }],
         Note::ForeignMigration { .. } => [Note::ForeignMigration { task: 7 }],
         Note::UnknownSelector { .. } => [Note::UnknownSelector { selector: node() }],
+        Note::Faulty { .. } => [Note::Faulty { node: node(), faults: faults() }],
+        Note::MixedOsFamilies => [Note::MixedOsFamilies],
+        Note::Unreadable { .. } => [vec![], vec!["web-1".into()], vec!["web-1".into(), "web-2".into()]]
+            .map(|vms| Note::Unreadable { node: node(), vms }),
+        Note::StepsDropped { .. } => [1, 2].map(|steps| Note::StepsDropped { steps, violations: 1 }),
+        Note::ClosedAfterFailures { .. } => [None, Some(noon())]
+            .map(|until| Note::ClosedAfterFailures { node: node(), count: 3, until }),
         Note::SumsDiffer { .. } =>
             [Note::SumsDiffer { node: node(), memory_node: Mib(2048), memory_vms: Mib(1024) }],
     ]

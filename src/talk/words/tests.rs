@@ -55,7 +55,10 @@ fn reasons_read_as_the_contract_has_them() {
     let room = MoveWhy::MakeRoom { for_vm: VmId(7), for_vm_name: "<db&1>".into() };
     assert_eq!(plain(&english().move_why(&room)), "makes room for <db&1> (7)");
     let note = Note::SumsDiffer { node: "n1".into(), memory_node: Mib(2048), memory_vms: Mib(1024) };
-    assert_eq!(plain(&english().note(&note)), "n1: VMmanager says 2 GiB allocated, its VMs add up to 1 GiB.");
+    assert_eq!(
+        plain(&english().note(&note)),
+        "n1: VMmanager says 2 GiB allocated, its VMs add up to 1 GiB; the larger counts."
+    );
 }
 
 /// What a Russian text may hold in Latin letters besides quotations and code.

@@ -38,6 +38,7 @@ pub fn measured(five: f64) -> Measured {
         cpus: None,
         previous_five: None,
         busy_cores: None,
+        memory_total_mib: None,
         memory_used_mib: None,
         cpu_pressure: None,
         memory_pressure: None,
