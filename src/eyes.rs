@@ -284,7 +284,10 @@ impl Eyes {
 /// Tells whether a running task is the one of a journal entry.
 fn is_of(running: &RunningMigration, entry: &JournalEntry) -> bool {
     let (consul_id, task_id) = entry.task_numbers();
-    (consul_id.is_some() && running.consul_id == consul_id) || task_id == Some(running.task_id)
+    let has_its_number =
+        (consul_id.is_some() && running.consul_id == consul_id) || task_id == Some(running.task_id);
+    // Numbers begin anew where VMmanager is restored from a backup.
+    has_its_number && running.vm.is_none_or(|vm| vm == entry.vm)
 }
 
 fn named(running: &RunningMigration, snapshot: &Snapshot) -> ForeignMigration {

@@ -150,7 +150,7 @@ impl Rules {
             // It opens again when fewer than that many are left.
             let Some(last) = ends.len().checked_sub(DECLINED_VMS) else { continue };
             policy.exclusions.push(Exclusion {
-                node: Selector(target.to_string()),
+                node: Selector(find::by_id(target.0)),
                 direction: Direction::Target,
                 until: Some(ends[last]),
                 why: ExclusionWhy::Declined { vms: ends.len().try_into().unwrap_or(u32::MAX) },

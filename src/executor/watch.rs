@@ -96,16 +96,30 @@ impl Watcher {
     async fn settle(&self, mut entry: JournalEntry) -> Option<JournalEntry> {
         let mut pause = Pause::new(&self.settings);
         let mut unseen: Option<Instant> = None;
+        let mut unknown: Option<(Instant, TaskState)> = None;
         let mut slow_reported = false;
         loop {
-            match self.look_at(&mut entry).await {
+            let seen = self.look_at(&mut entry).await;
+            if !matches!(seen, Ok(TaskState::Unknown { .. })) {
+                unknown = None;
+            }
+            match seen {
                 Ok(TaskState::Running) => unseen = None,
+                Ok(state @ TaskState::Unknown { .. }) => {
+                    unseen = None;
+                    let (since, first) = unknown.get_or_insert_with(|| (Instant::now(), state.clone()));
+                    let has_lasted = since.elapsed() >= self.settings.search_window;
+                    if has_lasted && (*first == state || self.has_left(&entry).await) {
+                        return self.verify(&entry, &state).await;
+                    }
+                }
                 Ok(ended @ (TaskState::Complete | TaskState::Failed(_))) => {
                     return self.verify(&entry, &ended).await;
                 }
                 Ok(TaskState::Unseen) => {
                     let since = *unseen.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= self.settings.search_window {
+                    let is_late = since.elapsed() >= self.settings.search_window;
+                    if is_late && (entry.task_numbers().1.is_some() || self.has_moved(&entry).await) {
                         return self.verify(&entry, &TaskState::Unseen).await;
                     }
                 }
@@ -122,6 +136,18 @@ impl Watcher {
             }
             self.wait(pause.next()).await?;
         }
+    }
+
+    /// Tells whether a VM is not where it was. An order that VMmanager took and whose task never showed may still
+    /// wait in the queue while the VM is on its source.
+    async fn has_moved(&self, entry: &JournalEntry) -> bool {
+        let place = self.api.whereabouts(&order_of(entry)).await;
+        !matches!(place, Ok(Whereabouts::OnSource) | Err(_))
+    }
+
+    /// Tells whether a task is no longer among those that wait or run.
+    async fn has_left(&self, entry: &JournalEntry) -> bool {
+        matches!(self.api.is_unfinished(&order_of(entry)).await, Ok(false))
     }
 
     /// Asks how far a migration is, and remembers its task's number. If that cannot be written, it is found again.
@@ -253,6 +279,10 @@ fn verdict(task: &TaskState, place: Whereabouts) -> Verdict {
         (_, Whereabouts::OnTarget) => Verdict::Ended(Outcome::Done, None),
         (TaskState::Unseen | TaskState::Running, _) => {
             Verdict::Ended(Outcome::Lost, Some(Ending::TaskVanished(place)))
+        }
+        (TaskState::Unknown { word, .. }, _) => {
+            let outcome = if place == Whereabouts::Gone { Outcome::Lost } else { Outcome::Failed };
+            Verdict::NotYet(outcome, Some(Ending::TaskWord { word: word.clone(), place }))
         }
         (TaskState::Complete, Whereabouts::Gone) => {
             Verdict::NotYet(Outcome::Lost, Some(Ending::TaskComplete(place)))

@@ -54,6 +54,11 @@ pub enum Ending {
     /// The task is complete, and yet the VM is there.
     TaskComplete(Whereabouts),
     TaskFailed(TaskFailure),
+    /// The task is over with a word that nobody documented, and the VM is there.
+    TaskWord {
+        word: Quote,
+        place: Whereabouts,
+    },
     /// Text that an older version recorded.
     #[serde(untagged)]
     Other(Quote),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::NodeId;
+use crate::model::{NodeId, VmId};
 
 /// A task of VMmanager's task manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct TaskInfo {
     pub defer_reason: Option<String>,
     /// Seconds at work.
     pub running_time: Option<u64>,
+    /// The VM, on servers that happen to name it.
+    pub vm: Option<VmId>,
 }
 
 /// Where a task stands.
@@ -30,7 +32,7 @@ pub enum TaskStatus {
     Complete,
     Failed,
     Cancelled,
-    /// A word nobody documented: taken for still running.
+    /// A word nobody documented.
     Other(String),
 }
 
@@ -41,10 +43,26 @@ impl TaskStatus {
         match word.trim().to_ascii_lowercase().as_str() {
             "created" => Self::Created,
             "running" => Self::Running,
-            "complete" | "completed" => Self::Complete,
-            "fail" | "failed" => Self::Failed,
+            "complete" | "completed" | "success" | "succeeded" | "done" | "finished" | "ok" => Self::Complete,
+            "fail" | "failed" | "failure" | "error" => Self::Failed,
             lower if lower.starts_with("cancel") || lower.starts_with("abort") => Self::Cancelled,
             _ => Self::Other(word.trim().to_owned()),
+        }
+    }
+
+    /// Tells whether it is a word that may be the last one of a task, and is not known.
+    #[must_use]
+    pub fn may_be_the_end(&self) -> bool {
+        const GOES_ON: [&str; 16] = [
+            "defer", "wait", "pend", "queue", "paus", "sched", "hold", "prepar", "start", "init", "in_p",
+            "in p", "in-p", "progress", "process", "migrat",
+        ];
+        match self {
+            Self::Other(word) => {
+                let word = word.to_ascii_lowercase();
+                !GOES_ON.iter().any(|begin| word.starts_with(begin))
+            }
+            Self::Created | Self::Running | Self::Complete | Self::Failed | Self::Cancelled => false,
         }
     }
 

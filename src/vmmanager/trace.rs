@@ -49,6 +49,12 @@ pub enum TaskState {
     Running,
     Complete,
     Failed(TaskFailure),
+    /// The task's status is a word that nobody documented and that may be its last.
+    Unknown {
+        word: Quote,
+        /// Seconds at work: where they grow, the task is not over.
+        running_time: Option<u64>,
+    },
     /// No task is its own.
     Unseen,
 }
@@ -96,9 +102,9 @@ impl VmManagerApi {
             return Ok(Found::Began { task_id: Some(task.task_id) });
         }
         // Where the history cannot tell, any task that does not say its VM may be this one.
-        if !history.is_some_and(|history| is_numbered(&history))
-            && running.iter().any(|task| task.vm.is_none())
-        {
+        let tells =
+            |history: &History| is_numbered(history) && !numbers_began_anew(history, order.history_before);
+        if !history.is_some_and(|history| tells(&history)) && running.iter().any(|task| task.vm.is_none()) {
             return Ok(Found::Unclear);
         }
         self.whereabouts(order).await.map(Found::Nothing)
@@ -126,12 +132,12 @@ impl VmManagerApi {
     /// Any [`ApiFailure`].
     pub async fn progress(&self, order: &Order) -> Result<Progress, ApiFailure> {
         if let Some(task_id) = order.task_id
-            && let Some(task) = self.task_if_given(task_id).await?
+            && let Some(task) = self.task_if_given(task_id).await?.filter(|task| may_be_of(task, order))
         {
             return Ok(Progress::of(task));
         }
         if let Some(consul_id) = order.consul_id
-            && let Some(task) = self.find_task(consul_id).await?
+            && let Some(task) = self.find_task(consul_id).await?.filter(|task| may_be_of(task, order))
         {
             return Ok(Progress::of(task));
         }
@@ -141,6 +147,16 @@ impl VmManagerApi {
             None if (order.consul_id, order.task_id) == (None, None) => self.among_what_runs(order).await,
             None => Ok(Progress::UNSEEN),
         }
+    }
+
+    /// Tells whether the task of an order is among those that wait or run.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiFailure`].
+    pub async fn is_unfinished(&self, order: &Order) -> Result<bool, ApiFailure> {
+        let (running, _) = self.unfinished_migrations().await?;
+        Ok(running.iter().any(|task| Some(task.task_id) == order.task_id))
     }
 
     /// Without any number only a task that says its VM, or that may be of any VM, is a sign of life.
@@ -173,7 +189,10 @@ impl VmManagerApi {
             return Ok(None);
         };
         let mut may_be = None;
-        for row in newer(&history, order.history_before) {
+        let rows = newer(&history, order.history_before).map(|row| (row, true));
+        // Where the numbers began anew, only our number in the queue tells our row from an older one.
+        let doubtful = migrations(&history).filter(|_| numbers_began_anew(&history, order.history_before));
+        for (row, is_newer) in rows.chain(doubtful.map(|row| (row, false))) {
             let task = match row.task {
                 Some(task) => self.task_if_given(task).await?,
                 None => None,
@@ -181,6 +200,7 @@ impl VmManagerApi {
             match (order.consul_id, task.as_ref().and_then(|task| task.consul_id)) {
                 (Some(ours), Some(its)) if its == ours => return Ok(Some((row.clone(), task))),
                 (Some(_), Some(_)) => {}
+                _ if !is_newer => {}
                 _ => may_be = may_be.or_else(|| Some((row.clone(), task))),
             }
         }
@@ -206,13 +226,22 @@ impl Progress {
 
     fn of(task: TaskInfo) -> Self {
         let said = task.output.as_deref().map(Quote::of).filter(|said| !said.is_empty());
-        Self { state: state_of(&task.status, said).unwrap_or(TaskState::Running), task_id: Some(task.id) }
+        let state = match state_of(&task.status, said) {
+            Some(TaskState::Unknown { word, .. }) => {
+                TaskState::Unknown { word, running_time: task.running_time }
+            }
+            other => other.unwrap_or(TaskState::Running),
+        };
+        Self { state, task_id: Some(task.id) }
     }
 }
 
 /// Returns how a task ended; `None` while it has not.
 fn state_of(status: &TaskStatus, said: Option<Quote>) -> Option<TaskState> {
     match status {
+        TaskStatus::Other(word) if status.may_be_the_end() => {
+            Some(TaskState::Unknown { word: Quote::of(word), running_time: None })
+        }
         TaskStatus::Created | TaskStatus::Running | TaskStatus::Other(_) => None,
         TaskStatus::Complete => Some(TaskState::Complete),
         TaskStatus::Failed => Some(TaskState::Failed(said.map_or(TaskFailure::Silent, TaskFailure::Said))),
@@ -231,16 +260,37 @@ fn state_of_row(row: &HistoryEntry) -> TaskState {
     }
 }
 
-/// The migrations that a history has since `before`, oldest first. Where nothing was known, or without numbers,
-/// none can be told from an older one.
+/// Numbers begin anew where VMmanager is restored from a backup: a number alone makes no task ours.
+fn may_be_of(task: &TaskInfo, order: &Order) -> bool {
+    let differ = |ours: Option<u64>, its: Option<u64>| ours.zip(its).is_some_and(|(ours, its)| ours != its);
+    (task.name.is_empty() || task.name == MIGRATION)
+        && !differ(order.consul_id, task.consul_id)
+        && task.vm.is_none_or(|vm| vm == order.vm)
+}
+
+/// A history that ends before where it ended is another one: VMmanager was restored from a backup.
+fn numbers_began_anew(history: &History, before: HistoryBefore) -> bool {
+    match before {
+        HistoryBefore::UpTo(before) => history.max_id.is_none_or(|newest| newest < before),
+        HistoryBefore::Unknown | HistoryBefore::Empty => false,
+    }
+}
+
+fn migrations(history: &History) -> impl Iterator<Item = &HistoryEntry> {
+    history.entries.iter().filter(|row| row.name == MIGRATION)
+}
+
+/// The migrations that a history has since `before`, oldest first. Where nothing was known, without numbers, or where
+/// they began anew, none can be told from an older one.
 fn newer(history: &History, before: HistoryBefore) -> impl Iterator<Item = &HistoryEntry> {
+    let began_anew = numbers_began_anew(history, before);
     let is_newer = move |row: &&HistoryEntry| match (row.id, before) {
+        _ if began_anew => false,
         (None, _) | (_, HistoryBefore::Unknown) => false,
         (Some(_), HistoryBefore::Empty) => true,
         (Some(id), HistoryBefore::UpTo(before)) => id > before,
     };
-    let mut rows: Vec<_> =
-        history.entries.iter().filter(|row| row.name == MIGRATION).filter(is_newer).collect();
+    let mut rows: Vec<_> = migrations(history).filter(is_newer).collect();
     rows.sort_by_key(|row| row.id);
     rows.into_iter()
 }

@@ -502,7 +502,9 @@ impl TaskRow {
     }
 
     pub fn into_task(self) -> Option<TaskInfo> {
+        let vm = self.vm().map(crate::model::VmId);
         Some(TaskInfo {
+            vm,
             id: self.id.id()?,
             consul_id: self.consul_id.id(),
             name: self.name.text().unwrap_or_default(),

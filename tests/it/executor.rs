@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     balancer::{NotCarriedOut, VmBalancer},
     event::Alert,
+    executor,
     model::{ClusterId, HistoryBefore, Mib, NodeId, VmId},
     planner::{ExclusionWhy, RestWhy},
     sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
@@ -405,7 +406,7 @@ async fn a_target_that_the_form_refuses_is_learned_for_the_vm_and_then_for_the_t
     assert_eq!(platform.sim.orders().len(), 2, "both VMs that had to move have moved");
     assert!(dropped.len() <= 2, "one for the VM, one for the target: {dropped:?}");
     let policy = platform.balancer().policy().unwrap();
-    let closed = policy.exclusions.iter().any(|exclusion| exclusion.node.0 == stubborn.to_string());
+    let closed = policy.exclusions.iter().any(|exclusion| exclusion.node.is_node(stubborn, ""));
     assert_eq!(closed, dropped.len() == 2);
     assert!(dropped.iter().all(|vm| policy.declined[vm].contains(&stubborn)), "{:?}", policy.declined);
     assert_eq!(platform.alerts(), []);
@@ -615,6 +616,74 @@ async fn only_where_the_vm_is_decides_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_task_that_ends_with_an_unknown_word_is_judged_by_where_the_vm_is() {
+    for (word, moves, expected, said) in [
+        ("success", true, Outcome::Done, ""),
+        ("done", false, Outcome::Failed, "the task is complete, yet the VM is on its source"),
+        ("", true, Outcome::Done, ""),
+        ("", false, Outcome::Failed, "and the VM is on its source"),
+        ("retired", true, Outcome::Done, ""),
+        ("retired", false, Outcome::Failed, "the status “retired”"),
+    ] {
+        let platform = Platform::start(World::small()).await;
+        platform.sim.switch_on(Fault::EndsWith { word: word.into(), moves });
+        let (outcome, detail) = outcome(&platform.carry_out(&platform.balancer()).await);
+        assert_eq!(outcome, expected, "{word}, {moves}: {detail}");
+        assert!(detail.contains(said), "{word}, {moves}: {detail}");
+        assert_eq!(platform.store.open_entries().unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn an_order_whose_task_shows_late_stays_open_until_it_is_seen_or_the_vm_has_moved() {
+    // Three times as long as an invisible task is looked for.
+    let task_delay = executor::Settings::short().search_window * 3;
+    for fault in [None, Some(Fault::libvirt_failure()), Some(Fault::TaskNeverShows)] {
+        let options = Options { task_delay, ..Options::default() };
+        let platform = Platform::start_with(World::small(), options).await;
+        if let Some(fault) = &fault {
+            platform.sim.switch_on(fault.clone());
+        }
+        let ended = outcome(&platform.carry_out(&platform.balancer()).await);
+        let expected = if fault == Some(Fault::libvirt_failure()) { Outcome::Failed } else { Outcome::Done };
+        assert_eq!(ended.0, expected, "{fault:?}: {}", ended.1);
+    }
+}
+
+#[tokio::test]
+async fn a_number_alone_makes_no_task_ours_after_a_restore_of_vmmanager() {
+    let platform = Platform::start_with(World::small(), manual()).await;
+    let balancer = platform.balancer();
+    let proposal = platform.approved(&balancer).await;
+    there_and_back(&platform, &proposal).await;
+    platform.sim.restore_from_backup();
+    let migration = proposal.steps[0].migration.clone();
+    let restored = async {
+        let numbers = || platform.store.open_entries().unwrap().first().map(JournalEntry::task_numbers);
+        until("its number is known", || async { numbers().is_some_and(|known| known.1.is_some()) }).await;
+        let known = numbers();
+        platform.sim.restore_from_backup();
+        let other = platform.sim.world().vms.values().find(|vm| vm.id != migration.vm).unwrap().id;
+        let elsewhere = if migration.target == NodeId(11) { NodeId(12) } else { NodeId(11) };
+        platform.sim.foreign_migration(other, elsewhere, true).unwrap();
+        until("it shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
+        let task = platform.sim.tasks().remove(0);
+        assert_eq!(known, Some((Some(task.consul_id), Some(task.id))), "the same numbers");
+        assert_eq!(balancer.look().await.unwrap().snapshot.foreign.len(), 1, "it is not ours");
+        platform.sim.finish_all();
+    };
+    let (proposal, ()) = tokio::join!(platform.finish(&balancer, proposal.id), restored);
+    let lost = "the task vanished; the VM is on its source";
+    assert_eq!(outcome(&proposal), (Outcome::Lost, lost.into()));
+    // Of an order without an answer the history tells nothing then: where the VM is counts.
+    let intent =
+        Intent { history_before: HistoryBefore::UpTo(99_000), ..intent(migration.vm, migration.target) };
+    let entry = platform.store.intend(intent).unwrap();
+    let closed = followed(&platform, entry).await;
+    assert!(matches!(closed.state, JournalState::Closed { outcome: Outcome::Dropped, .. }), "{closed:?}");
+}
+
+#[tokio::test]
 async fn a_failed_vm_rests_and_a_lost_one_does_not() {
     let platform = Platform::start(World::small()).await;
     let balancer = platform.balancer();
@@ -814,7 +883,7 @@ async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() 
         .filter(|exclusion| matches!(exclusion.why, ExclusionWhy::Failures { .. }))
         .map(|exclusion| exclusion.node.0)
         .collect();
-    assert!(out.contains(&"10".to_owned()), "the source of all three: {out:?}");
+    assert!(out.contains(&"#10".to_owned()), "the source of all three: {out:?}");
     assert!(balancer.look().await.unwrap().plan.is_empty(), "it is no source any more");
     let alerts = platform.alerts();
     assert!(

@@ -248,6 +248,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::TaskNeverShows => Some((Group::Migration, "Task never shows")),
         Fault::TaskLost { .. } => Some((Group::Migration, "Task vanishes")),
         Fault::CompleteWithoutMove => Some((Group::Migration, "Completes without a move")),
+        Fault::EndsWith { .. } => Some((Group::Migration, "Ends with an empty word")),
         Fault::RunsForever => Some((Group::Migration, "None ends until this is off")),
         Fault::Deferred { .. } => Some((Group::Migration, "Waits before it starts")),
         Fault::VmVanishes => Some((Group::Migration, "VM vanishes")),

@@ -125,6 +125,7 @@ enum Script {
     NeverShows,
     Lost { moves: bool },
     Stays,
+    EndsWith { word: String, moves: bool },
     Fails(String),
     VmVanishes,
     TargetVanishes,
@@ -267,6 +268,16 @@ impl Engine {
         self.finish(consul, now);
     }
 
+    /// Forgets every task and history and counts anew, as a platform that was restored from a backup.
+    pub fn restore(&mut self) {
+        let begun = Self::new(World::default(), self.pace, self.task_delay, self.starts_at);
+        self.tasks.clear();
+        self.open.clear();
+        self.history.clear();
+        (self.next_consul, self.next_task, self.next_entry) =
+            (begun.next_consul, begun.next_task, begun.next_entry);
+    }
+
     /// Returns the queue's numbers of what has not ended.
     pub fn open_tasks(&self) -> Vec<u64> {
         self.open.iter().copied().collect()
@@ -377,6 +388,7 @@ impl Engine {
             Fault::TaskNeverShows => Some(Script::NeverShows),
             Fault::TaskLost { moves } => Some(Script::Lost { moves: *moves }),
             Fault::CompleteWithoutMove => Some(Script::Stays),
+            Fault::EndsWith { word, moves } => Some(Script::EndsWith { word: word.clone(), moves: *moves }),
             Fault::Fails { output } => Some(Script::Fails(output.clone())),
             Fault::VmVanishes => Some(Script::VmVanishes),
             Fault::TargetVanishes => Some(Script::TargetVanishes),
@@ -483,7 +495,11 @@ impl Engine {
             }
             Script::VmVanishes => self.edit(|world| drop(world.vms.remove(&vm))),
             Script::TargetVanishes => self.edit(|world| drop(world.nodes.remove(&target))),
-            Script::Moves | Script::NeverShows | Script::Stays | Script::Fails(_) => {}
+            Script::Moves
+            | Script::NeverShows
+            | Script::Stays
+            | Script::EndsWith { .. }
+            | Script::Fails(_) => {}
         }
     }
 
@@ -491,10 +507,12 @@ impl Engine {
         self.open.remove(&consul);
         let Some(task) = self.tasks.get(&consul) else { return };
         let (vm, target) = (task.seen.vm, task.seen.target);
-        let outcome = match task.script.clone() {
+        let script = task.script.clone();
+        let outcome = match script.clone() {
             Script::Fails(output) => Err(output),
-            Script::Stays | Script::Lost { moves: false } => Ok(()),
+            Script::Stays | Script::EndsWith { moves: false, .. } | Script::Lost { moves: false } => Ok(()),
             Script::Moves
+            | Script::EndsWith { moves: true, .. }
             | Script::NeverShows
             | Script::Lost { moves: true }
             | Script::VmVanishes
@@ -503,6 +521,10 @@ impl Engine {
         let (status, output) = match outcome {
             Ok(()) => ("complete", String::new()),
             Err(output) => ("failed", output),
+        };
+        let status = match &script {
+            Script::EndsWith { word, .. } => word,
+            _ => status,
         };
         for entry in self.history.entry(vm).or_default().iter_mut().filter(|entry| entry.consul_id == consul)
         {

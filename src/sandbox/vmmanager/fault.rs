@@ -91,6 +91,11 @@ pub enum Fault {
         moves: bool,
     },
     CompleteWithoutMove,
+    /// The task ends with a word that nobody documented; the VM moves where `moves`.
+    EndsWith {
+        word: String,
+        moves: bool,
+    },
     Fails {
         output: String,
     },
@@ -173,6 +178,7 @@ impl Fault {
             Self::TaskLost { moves: true },
             Self::TaskLost { moves: false },
             Self::CompleteWithoutMove,
+            Self::EndsWith { word: String::new(), moves: true },
             Self::libvirt_failure(),
             Self::RunsForever,
             Self::Deferred { millis: 5000, reason },

@@ -273,6 +273,11 @@ impl Running {
         state.engine.finish_endless(now);
     }
 
+    /// Restores the platform from a backup: its tasks and histories are gone, and their numbers begin anew.
+    pub fn restore_from_backup(&self) {
+        self.state().engine.restore();
+    }
+
     /// Ends everything that runs.
     pub fn finish_all(&self) {
         let mut state = self.state();

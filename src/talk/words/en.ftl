@@ -61,6 +61,7 @@ ending-nothing-began = no answer to the order, and nothing began
 ending-no-answer = no answer to the order, and { $place }
 ending-task-vanished = the task vanished; { $place }
 ending-task-complete = the task is complete, yet { $place }
+ending-task-word = the task is over with the status { $word }, and { $place }
 ending-task-said = { $said }
 ending-task-cancelled = the task was cancelled
 ending-task-failed = the task failed and gave no reason

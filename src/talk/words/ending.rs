@@ -51,6 +51,10 @@ impl Words {
             Ending::NoAnswer(place) => self.placed("ending-no-answer", *place),
             Ending::TaskVanished(place) => self.placed("ending-task-vanished", *place),
             Ending::TaskComplete(place) => self.placed("ending-task-complete", *place),
+            Ending::TaskWord { word, place } => {
+                let place = self.place(*place);
+                self.say("ending-task-word", args![word = self.quote(word), place = place])
+            }
             Ending::TaskFailed(TaskFailure::Said(said)) => {
                 self.say("ending-task-said", args![said = self.quote(said)])
             }
@@ -76,13 +80,16 @@ impl Words {
     }
 
     fn placed(&self, key: &str, place: Whereabouts) -> String {
-        let place = match place {
+        self.say(key, args![place = self.place(place)])
+    }
+
+    fn place(&self, place: Whereabouts) -> String {
+        match place {
             Whereabouts::OnTarget => self.say("vm-on-target", args![]),
             Whereabouts::OnSource => self.say("vm-on-source", args![]),
             Whereabouts::Elsewhere(node) => self.say("vm-elsewhere", args![node = node.to_string()]),
             Whereabouts::Gone => self.say("unfit-vm-gone", args![]),
-        };
-        self.say(key, args![place = place])
+        }
     }
 }
 

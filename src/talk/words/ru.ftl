@@ -63,6 +63,7 @@ ending-nothing-began = на команду нет ответа, и ничего 
 ending-no-answer = на команду нет ответа, и { $place }
 ending-task-vanished = задача исчезла; { $place }
 ending-task-complete = задача завершена, но { $place }
+ending-task-word = задача окончена со статусом { $word }; { $place }
 ending-task-said = { $said }
 ending-task-cancelled = задача отменена
 ending-task-failed = задача завершилась ошибкой без объяснения

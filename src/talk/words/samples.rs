@@ -354,6 +354,8 @@ pub(in crate::talk) fn endings() -> Vec<Ending> {
         Ending::NoAnswer(_) => placed(Ending::NoAnswer),
         Ending::TaskVanished(_) => placed(Ending::TaskVanished),
         Ending::TaskComplete(_) => placed(Ending::TaskComplete),
+        Ending::TaskWord { .. } =>
+            [Ending::TaskWord { word: "retired".into(), place: Whereabouts::OnSource }],
         Ending::TaskFailed(_) => failed.into_iter().map(Ending::TaskFailed),
         Ending::NotOffered => [Ending::NotOffered],
         Ending::NodeOccupied { .. } =>
