@@ -21,5 +21,5 @@ pub(super) fn of_all(clusters: &[ClusterPlan]) -> PlanId {
 
 /// The first 16 hex digits of the SHA-256.
 fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(content)[..8])
 }

@@ -133,7 +133,7 @@ impl Store {
         let files = self.files()?;
         for text in rows {
             let line: Line = serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
-            let key = unhex(&line.key).ok_or_else(|| odd(line.key.clone()))?;
+            let key = hex::decode(&line.key).map_err(|_| odd(line.key.clone()))?;
             let is_schema = line.tree == "meta" && key == row::SCHEMA.to_be_bytes();
             let tree = files.trees().into_iter().find(|(name, _)| *name == line.tree && !is_schema);
             let Some((_, tree)) = tree else { continue };
@@ -170,12 +170,12 @@ impl Files {
 }
 
 fn to_line(tree: &'static str, key: &[u8], bytes: &[u8]) -> Result<Line, StoreError> {
-    let broken = |source| StoreError::Record { tree, key: hex(key), source };
+    let broken = |source| StoreError::Record { tree, key: hex::encode(key), source };
     let value = match bytes {
         [] => None,
         bytes => Some(serde_json::from_slice::<&RawValue>(bytes).map_err(broken)?.to_owned()),
     };
-    Ok(Line { tree: tree.into(), key: hex(key), value })
+    Ok(Line { tree: tree.into(), key: hex::encode(key), value })
 }
 
 fn write_line(file: &mut impl io::Write, line: &impl Serialize) -> Result<(), StoreError> {
@@ -183,13 +183,4 @@ fn write_line(file: &mut impl io::Write, line: &impl Serialize) -> Result<(), St
         serde_json::to_vec(line).map_err(|source| StoreError::Unwritable { tree: "export", source })?;
     text.push(b'\n');
     file.write_all(&text).map_err(StoreError::io(NAME))
-}
-
-fn hex(key: &[u8]) -> String {
-    key.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

@@ -81,7 +81,7 @@ impl Proposal {
         for step in self.steps.iter().filter(|step| matches!(step.state, StepState::LeftOut { .. })) {
             hash.update(step.migration.step.to_be_bytes());
         }
-        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&hash.finalize()[..4])
     }
 
     /// Returns the VMs that stay left out when another plan takes the place of this one.

@@ -334,18 +334,19 @@ impl Transport {
 
     /// Sends a request, again and again while the service says 503: it then was not taken.
     async fn patiently(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
-        let mut patience = self.timing.patience();
-        loop {
-            let failed = match self.send(ask, token).await {
-                Err(failed) if matches!(failed.error, ApiFailure::Unavailable { .. }) => failed,
-                other => return other,
-            };
-            let Some(pause) = patience.next_pause() else {
-                let error = ApiFailure::Unavailable { what: ask.what(), waited: patience.waited().as_secs() };
-                return Err(Failed { error, ..failed });
-            };
-            tokio::time::sleep(pause).await;
-        }
+        let (mut patience, began) = (self.timing.patience(), Instant::now());
+        let is_unavailable = |failed: &Failed| matches!(failed.error, ApiFailure::Unavailable { .. });
+        let answered = (|| self.send(ask, token))
+            .retry(std::iter::from_fn(move || patience.next_pause()))
+            .when(is_unavailable)
+            .await;
+        answered.map_err(|failed| match is_unavailable(&failed) {
+            true => {
+                let waited = began.elapsed().as_secs();
+                Failed { error: ApiFailure::Unavailable { what: ask.what(), waited }, ..failed }
+            }
+            false => failed,
+        })
     }
 
     /// Sends a request once and says what became of it, in a span of its own.

@@ -331,7 +331,7 @@ fn hash(page: &Page) -> String {
         hash.update([0]);
         hash.update(&button.data);
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..8])
 }
 
 #[cfg(test)]
