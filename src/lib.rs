@@ -1,6 +1,31 @@
 //! Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
 //!
-//! The program is made of these parts, which other programs can use too:
+//! One cycle of the program, with the same configuration file:
+//!
+//! ```standalone_crate
+//! use vm_balancer::VmBalancer;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use vm_balancer::sandbox::vmmanager::{Options, SimVmManager, World};
+//! # let vmmanager = SimVmManager::start(World::small(), Options::default()).await?;
+//! # let Options { username, password, .. } = vmmanager.options();
+//! # let folder = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&folder)?;
+//! # let login = format!("VMMANAGER_USERNAME={username}\nVMMANAGER_PASSWORD={password}\n");
+//! # std::fs::write(".env", format!("VMMANAGER_HOST={}\n{login}", vmmanager.url()))?;
+//! let report = VmBalancer::from_env_file(".env")?.dry_run(true).run_once().await?;
+//! for cluster in &report.plan.clusters {
+//!     println!("{}: {} migrations", cluster.name, cluster.migrations.len());
+//! }
+//! # assert!(report.dry_run && !report.plan.clusters[0].migrations.is_empty());
+//! # assert!(vmmanager.orders().is_empty() && !std::path::Path::new("data").exists());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The program is made of these parts, which other programs can use too. Each has settings of its own
+//! ([`VmManagerSettings`], [`SshSettings`], [`TelegramSettings`]); [`config`] makes them from a file.
 //!
 //! ```
 //! use vm_balancer::{
@@ -101,10 +126,12 @@ mod vmmanager;
 #[doc(hidden)]
 pub mod vmmanager;
 
-pub use balancer::{CycleError, VmBalancer};
+pub use app::{AppError, Single};
+pub use balancer::{CycleError, CycleReport, NotCarriedOut, VmBalancer};
 pub use model::{ClusterInfo, NodeInfo, VmInfo};
 pub use planner::{check, plan};
 pub use ssh::{HostKeyCheck, HostPort, KeyFile, Settings as SshSettings, SshError, SshMonitor};
+pub use store::{Outcome, Sight, Step, StepState};
 pub use talk::Language;
 pub use telegram::{BotError, ChatTarget, Settings as TelegramSettings, Spacing, TelegramNotifier};
 pub use vmmanager::{Credentials, Settings as VmManagerSettings, Timing, VmManagerApi};

@@ -1,9 +1,10 @@
 //! The one composition root: builds all parts from the configuration and joins them.
 //!
-//! [`App`] is the bot; [`balancer`] is what the command line needs for one look or one cycle, and [`vmmanager`],
-//! [`monitor`] and [`bot_name`] what it needs to try each part by itself.
+//! [`App`] is the bot; [`balancer`] is what the command line needs for one look or one cycle, and [`vmmanager`] and
+//! [`monitor`] what it needs to try each part by itself.
 
 mod measure;
+mod single;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,11 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use measure::nodes_to_ask;
+pub use single::{Opened, Single, confirm_restored, env_file, environment};
 
 use crate::{
-    balancer::{Parts, VmBalancer},
+    balancer::{CycleError, Parts, VmBalancer},
     clock::Clock,
-    config::Config,
+    config::{Config, Problems},
     control::{Control, ControlError, make_data_dir},
     event::Events,
     executor, eyes,
@@ -43,6 +45,8 @@ pub enum Pace {
     Usual,
     /// For simulated servers on the same machine.
     Short,
+    /// For somebody who waits to hear what is wrong.
+    Trial,
 }
 
 /// A file that a variable names and that cannot be read.
@@ -58,6 +62,8 @@ pub struct UnreadableFile {
 /// Why the parts cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
+    #[error(transparent)]
+    Configuration(#[from] Problems),
     #[error("VMmanager is not configured")]
     NoVmManager,
     #[error(transparent)]
@@ -74,6 +80,8 @@ pub enum AppError {
     Probe(#[from] ProbeError),
     #[error("the chat cannot begin")]
     Chat(#[from] BotError),
+    #[error(transparent)]
+    Cycle(#[from] CycleError),
 }
 
 impl AppError {
@@ -87,8 +95,9 @@ impl AppError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::NoVmManager | Self::File(_) | Self::Ssh(_) | Self::Api(ApiFailure::Settings(_)) => true,
-            Self::Api(_) | Self::Store(_) | Self::Control(_) | Self::Probe(_) | Self::Chat(_) => false,
+            Self::Configuration(_) | Self::NoVmManager | Self::File(_) | Self::Ssh(_) => true,
+            Self::Api(failure) => matches!(failure, ApiFailure::Settings(_)),
+            Self::Store(_) | Self::Control(_) | Self::Probe(_) | Self::Chat(_) | Self::Cycle(_) => false,
         }
     }
 }
@@ -246,8 +255,10 @@ pub fn vmmanager(config: &Config, pace: Pace) -> Result<VmManagerApi, AppError> 
         })
     };
     settings.ca_pem = config.ca_file.as_ref().map(read).transpose()?;
-    if pace == Pace::Short {
-        settings.timing = Timing::short();
+    match pace {
+        Pace::Usual => {}
+        Pace::Short => settings.timing = Timing::short(),
+        Pace::Trial => settings.timing = Timing::trial(),
     }
     Ok(VmManagerApi::new(settings)?)
 }
@@ -269,30 +280,6 @@ fn ssh_settings(config: &Config, exists: impl Fn(&Path) -> bool) -> Option<ssh::
         settings.private_key = config.own_keys.iter().find(|key| exists(&key.path)).cloned();
     }
     Some(settings)
-}
-
-/// Asks Telegram for the chat of the reports and returns its number; `None` where none is set.
-///
-/// # Errors
-///
-/// Why Telegram cannot be asked, or that the bot is not in that chat.
-pub async fn reach_chat(config: &Config) -> Result<Option<i64>, AppError> {
-    match &config.telegram {
-        Some(settings) => Ok(telegram::reach(settings).await?),
-        None => Ok(None),
-    }
-}
-
-/// Asks Telegram whose token this is; `None` without a token.
-///
-/// # Errors
-///
-/// Why Telegram cannot be asked, or that it does not know the token.
-pub async fn bot_name(config: &Config) -> Result<Option<String>, AppError> {
-    match &config.telegram {
-        Some(settings) => Ok(Some(telegram::name(settings).await?)),
-        None => Ok(None),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-pub use once::NotCarriedOut;
+pub use once::{CycleReport, NotCarriedOut};
 
 use crate::{
     clock::Clock,

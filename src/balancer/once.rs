@@ -38,7 +38,7 @@ pub enum NotCarriedOut {
 }
 
 impl CycleReport {
-    /// Tells whether a migration failed or was lost: exit status 1.
+    /// Tells whether a migration failed or was lost.
     #[must_use]
     pub fn has_failures(&self) -> bool {
         self.outcomes.values().flatten().any(|step| match step.state {
@@ -59,6 +59,19 @@ impl VmBalancer {
     ///
     /// Says that VMmanager or the store cannot be used.
     pub async fn run_once(&self, stop: &CancellationToken) -> Result<CycleReport, CycleError> {
+        self.run_once_showing(stop, |_| {}).await
+    }
+
+    /// As [`Self::run_once`]; `planned` sees the plan before anything is ordered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run_once`].
+    pub async fn run_once_showing(
+        &self,
+        stop: &CancellationToken,
+        planned: impl FnOnce(&CycleReport),
+    ) -> Result<CycleReport, CycleError> {
         let restored_unconfirmed = self.parts.store.settings()?.restored_unconfirmed;
         let executor = match restored_unconfirmed {
             true => None,
@@ -76,6 +89,7 @@ impl VmBalancer {
             sights: BTreeMap::new(),
             not_carried_out: BTreeMap::new(),
         };
+        planned(&report);
         if let Some(executor) = executor {
             self.carry_out_all(&executor, &mut report).await?;
         }

@@ -1,15 +1,40 @@
 //! What may stand on the command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::LazyLock};
 
 use clap::{Parser, Subcommand};
+
+/// What `--help` says below the arguments.
+const AFTER_HELP: &str = "\
+Examples:
+  vm-balancer init                      ask for what is needed and write .env
+  vm-balancer check                     try every part of the configuration
+  vm-balancer --dry-run --once          show what one cycle would do
+  vm-balancer --config /etc/vm-balancer/config.env
+  vm-balancer plan --json | jq '.clusters[].migrations'
+
+Exit status:
+  0  nothing to do, or all done
+  1  a migration failed or was interrupted, or VMmanager or something else could not be used
+  2  the configuration or the arguments are wrong
+
+Results go to standard output, the log to standard error. NO_COLOR=1 takes the colours away.";
+
+/// The version with what it was built from. A build is given commit and date by its environment.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = option_env!("VM_BALANCER_COMMIT").map(|commit| format!("commit {commit}"));
+    let date = option_env!("VM_BALANCER_DATE").map(str::to_owned);
+    let features = if cfg!(feature = "sandbox") { "sandbox" } else { "none" };
+    let known: Vec<_> = [commit, date, Some(format!("features: {features}"))].into_iter().flatten().collect();
+    format!("{} ({})", env!("CARGO_PKG_VERSION"), known.join(", "))
+});
 
 /// Keeps the VMs of VMmanager 6 clusters well spread over their nodes.
 ///
 /// Without a command: the Telegram bot and the scheduler. Everything is configured with variables, in a file or in
 /// the environment; config.env.example names them all.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "vm-balancer", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "vm-balancer", version = VERSION.as_str(), max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -26,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub interval: Option<u32>,
     /// Only these clusters (CLUSTER_IDS)
-    #[arg(long, value_name = "1,2,3", global = true)]
+    #[arg(long, value_name = "1,2,3")]
     pub cluster_ids: Option<String>,
     /// Go on with a store that was restored from its export, as an admin would say with /resume
     #[arg(long)]
@@ -47,13 +72,26 @@ pub enum Command {
         /// Plan for a file that `vm-balancer snapshot` wrote, instead of the live system
         #[arg(long, value_name = "FILE")]
         snapshot: Option<PathBuf>,
+        /// Only these clusters (CLUSTER_IDS)
+        #[arg(long, value_name = "1,2,3")]
+        cluster_ids: Option<String>,
     },
     /// Print the live system as one JSON file; holds no secret and no client's e-mail
     Snapshot,
-    /// Try every part of the configuration for real and tell what is wrong; order nothing
-    Check,
+    /// Try every part of the configuration for real; say what is wrong and what to do; order nothing
+    Check {
+        /// Send a real message to the chat too
+        #[arg(long)]
+        send: bool,
+    },
     /// Tell whether the bot that runs with this DATA_DIR is alive: exit status 0, else 1
     Health,
+    /// Ask for what is needed, try each answer, and write the configuration file
+    Init,
+    /// Print the completions for a shell: vm-balancer completions bash > /etc/bash_completion.d/vm-balancer
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page: vm-balancer man > vm-balancer.1
+    Man,
     /// Tell what was done, newest first
     History {
         /// Print the history as CSV
@@ -75,31 +113,39 @@ impl Args {
     ///
     /// A sentence for the person who wrote them.
     pub fn check(&self) -> Result<(), String> {
-        let flags = [(self.once, "--once"), (self.confirm_restored, "--confirm-restored")];
-        match flags.into_iter().find(|(given, _)| *given && self.command.is_some()) {
-            Some((_, flag)) => Err(format!("{flag} belongs to the main job and does not go with a command")),
+        let for_clusters = matches!(self.command, None | Some(Command::Plan { .. } | Command::Check { .. }));
+        let flags = [
+            (self.once, "--once"),
+            (self.confirm_restored, "--confirm-restored"),
+            (self.interval.is_some(), "--interval"),
+            (self.cluster_ids.is_some() && !for_clusters, "--cluster-ids"),
+        ];
+        let misplaced = flags.into_iter().find(|(given, _)| *given && self.command.is_some());
+        match misplaced {
+            Some((_, flag)) => {
+                Err(format!("{flag} belongs to the main job and does not go with this command"))
+            }
             None => Ok(()),
+        }
+    }
+
+    /// Returns the clusters that are named, before or behind the command.
+    #[must_use]
+    pub fn cluster_ids(&self) -> Option<&str> {
+        match &self.command {
+            Some(Command::Plan { cluster_ids: Some(ids), .. }) => Some(ids),
+            _ => self.cluster_ids.as_deref(),
         }
     }
 
     /// Returns what the command line says in place of variables.
     #[must_use]
     pub fn overrides(&self) -> std::collections::BTreeMap<&'static str, String> {
-        let Self {
-            command: _,
-            config: _,
-            dry_run,
-            once: _,
-            confirm_restored: _,
-            interval,
-            cluster_ids,
-            json: _,
-            verbose,
-        } = self;
+        let Self { dry_run, interval, verbose, .. } = self;
         [
             dry_run.then(|| ("DRY_RUN", "true".to_owned())),
             interval.map(|seconds| ("BALANCE_INTERVAL", seconds.to_string())),
-            cluster_ids.clone().map(|ids| ("CLUSTER_IDS", ids)),
+            self.cluster_ids().map(|ids| ("CLUSTER_IDS", ids.to_owned())),
             verbose.then(|| ("LOG_LEVEL", "debug".to_owned())),
         ]
         .into_iter()

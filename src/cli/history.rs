@@ -72,9 +72,9 @@ impl From<&JournalEntry> for Row {
     }
 }
 
-/// Writes the rows as a table for people.
+/// Writes the rows as a table for people, no wider than `width` columns; `None` for no limit.
 #[must_use]
-pub fn text(rows: &[Row]) -> String {
+pub fn text(rows: &[Row], width: Option<usize>) -> String {
     if rows.is_empty() {
         return "nothing was migrated yet\n".into();
     }
@@ -93,7 +93,7 @@ pub fn text(rows: &[Row]) -> String {
             row.detail.clone().unwrap_or_default(),
         ]);
     }
-    table.to_string()
+    table.fitted(width)
 }
 
 /// Writes the rows as CSV with a header.
@@ -180,6 +180,6 @@ fn took(from: DateTime<Utc>, to: DateTime<Utc>) -> TimeDelta {
     (to - from).max(TimeDelta::zero())
 }
 
-fn duration(took: TimeDelta) -> String {
+pub(super) fn duration(took: TimeDelta) -> String {
     humantime::format_duration(took.to_std().unwrap_or_default()).to_string()
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     history::Row,
-    report::{After, Report},
+    report::{After, Became, Report},
 };
 use crate::{
     planner::{ClusterPlan, Figures, Migration, Overloaded, Resource, Skip, StillOverloaded},
@@ -48,6 +48,8 @@ struct Printed<'a> {
 struct Cluster<'a> {
     id: u64,
     name: &'a str,
+    /// The id that the chat, the log and the history have for the plan of this cluster.
+    plan_id: &'a str,
     incomplete: bool,
     /// Why, where it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +95,7 @@ struct Step<'a> {
     /// Risks that it takes because nothing else helps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cautions: Vec<String>,
-    outcome: Option<Outcome>,
+    outcome: Option<Became>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
 }
@@ -134,7 +136,7 @@ impl<'a> From<&'a Report<'a>> for Printed<'a> {
 
 fn cluster<'a>(plan: &'a ClusterPlan, report: &Report<'_>) -> Cluster<'a> {
     let ClusterPlan {
-        id: _,
+        id,
         cluster,
         name,
         incomplete,
@@ -156,6 +158,7 @@ fn cluster<'a>(plan: &'a ClusterPlan, report: &Report<'_>) -> Cluster<'a> {
     Cluster {
         id: cluster.0,
         name,
+        plan_id: &id.0,
         incomplete: !incomplete.is_empty(),
         incomplete_because: incomplete.iter().map(|flaw| plain(&words.flaw(flaw))).collect(),
         overloaded: overloaded.iter().map(node).collect(),
@@ -203,8 +206,8 @@ fn step<'a>(plan: &ClusterPlan, migration: &'a Migration, report: &Report<'_>) -
         outcome: ending.map(|ending| ending.outcome),
         detail: ending.map(|ending| match (&ending.detail, ending.outcome) {
             (Some(detail), _) => detail.clone(),
-            (None, Outcome::Done) => format!("VMmanager has it on {}", migration.target_name),
-            (None, Outcome::Failed | Outcome::Lost | Outcome::Dropped) => String::new(),
+            (None, Became::Ended(Outcome::Done)) => format!("VMmanager has it on {}", migration.target_name),
+            (None, _) => String::new(),
         }),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
-    io::{IsTerminal as _, Write as _, stderr},
+    io::{Write as _, stderr},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use anstream::{AutoStream, ColorChoice};
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Registry,
@@ -38,7 +39,9 @@ static IS_JSON: AtomicBool = AtomicBool::new(false);
 /// Starts the log; `false` where it runs already. `journal` says that the journal of systemd reads it, which has a
 /// time and a priority of its own.
 pub(super) fn start(level: LogLevel, format: LogFormat, journal: bool) -> bool {
-    let layer = layer().with_writer(stderr).with_ansi(!journal && stderr().is_terminal());
+    // Colours are for terminals, and not with NO_COLOR or TERM=dumb.
+    let is_coloured = !journal && AutoStream::choice(&stderr()) != ColorChoice::Never;
+    let layer = layer().with_writer(stderr).with_ansi(is_coloured);
     let (targets, handle) = reload::Layer::new(targets(level));
     let registry = tracing_subscriber::registry().with(targets);
     let started = match (format, journal) {

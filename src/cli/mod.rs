@@ -5,8 +5,10 @@
 mod args;
 mod check;
 mod history;
+mod init;
 mod json;
 mod logging;
+mod progress;
 mod report;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -14,10 +16,11 @@ mod sandbox;
 mod table;
 mod text;
 
+pub use crate::app::environment;
 pub use args::{Args, Command};
 pub use history::{Row, csv as history_csv, text as history_text};
 pub use json::{history as history_json, report as report_json};
-pub use report::{Ending, Outcomes, Report};
+pub use report::{Became, Ending, Outcomes, Report};
 pub use run::{Exit, run};
 #[cfg(feature = "sandbox")]
 pub use sandbox::{SandboxArgs, real_bot};

@@ -3,27 +3,27 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    io::{Read as _, Write},
-    path::{Path, PathBuf},
+    io::{IsTerminal as _, Read as _, Write},
+    path::Path,
     pin::pin,
     time::Duration,
 };
 
+use clap::CommandFactory as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Command, Outcomes, Report, Row, check, history_csv, history_json, history_text, logging,
-    report_json, report_text,
+    Args, Command, Outcomes, Report, Row, check, history_csv, history_json, history_text, init, logging,
+    progress::Progress, report_json, report_text, table::terminal_width,
 };
 use crate::{
-    app::{self, App, AppError, Pace},
-    balancer::{self, CycleError, NotCarriedOut},
+    app::{self, App, AppError, Pace, Single},
+    balancer::{self, CycleError, CycleReport, NotCarriedOut, Parts, VmBalancer},
     causes::chain,
     clock::Clock,
-    config::{Config, EnvFile, LogFormat, LogLevel, Problems, Purpose, Sources, VARIABLES, read_env_file},
+    config::{Config, LogFormat, LogLevel, Problems, Purpose, Sources, VARIABLES},
     control::{self, Answer, ControlError, Request, Unanswered},
-    event::Events,
     model::{Snapshot, Trouble},
     planner::Policy,
     probe::{self, Said},
@@ -36,6 +36,9 @@ const CONFIG_FILE: &str = ".env";
 
 /// A health check is asked often, and Docker waits 30 s for it.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The lines of `check` are pasted into tickets and chats: they are no longer than this.
+const CHECK_WIDTH: usize = 100;
 
 /// Work that is still on a thread when everything has ended is a read of a file: nothing is lost with it.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -93,11 +96,14 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     let setup = || Setup::new(args, environment.clone());
     match &args.command {
-        Some(Command::Plan { snapshot: Some(file) }) => plan_file(args, &setup()?, file, out),
-        Some(Command::Plan { snapshot: None }) => plan_live(args, &setup()?, clock, out).await,
+        Some(Command::Plan { snapshot: Some(file), .. }) => plan_file(args, &setup()?, file, out),
+        Some(Command::Plan { snapshot: None, .. }) => plan_live(args, &setup()?, clock, out).await,
         Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
-        Some(Command::Check) => try_all(args, &setup()?, clock, out).await,
+        Some(Command::Check { send }) => try_all(args, &setup()?, *send, clock, out).await,
         Some(Command::Health) => health(&setup()?, out).await,
+        Some(Command::Completions { shell }) => print(out, Ok::<_, StoreError>(completions(*shell))),
+        Some(Command::Init) => init(args, &environment, clock, out).await,
+        Some(Command::Man) => print(out, manual_page()),
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), &environment, clock).await,
@@ -109,21 +115,45 @@ async fn carry_out(
 /// The values that were given, before they are judged.
 struct Setup {
     sources: Sources,
+    /// Whether there is a file with the configuration.
+    is_there: bool,
     dry_run_forced: bool,
 }
 
 impl Setup {
     fn new(args: &Args, environment: BTreeMap<String, String>) -> Result<Self, Failure> {
-        let (file_name, file) = match &args.config {
-            Some(path) => (path.display().to_string(), named_file(path)?),
-            None => (CONFIG_FILE.to_owned(), default_file()?),
+        let named = args.config.as_deref();
+        let path = named.unwrap_or(Path::new(CONFIG_FILE));
+        let file = match app::env_file(path) {
+            Ok(file) => Some(file),
+            // Without a file the environment may say all that is needed.
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let by = if named.is_some() { ", which --config names" } else { "" };
+                return Err(Failure::usage(format!("cannot read {}{by}: {error}", path.display())));
+            }
         };
-        let sources = Sources { command_line: args.overrides(), environment, file, file_name };
-        Ok(Self { sources, dry_run_forced: args.dry_run })
+        let is_there = file.is_some();
+        let (command_line, file_name) = (args.overrides(), path.display().to_string());
+        let sources = Sources { command_line, environment, file: file.unwrap_or_default(), file_name };
+        Ok(Self { sources, is_there, dry_run_forced: args.dry_run })
+    }
+
+    /// Says what to do where nothing is configured at all.
+    fn refuse_nothing(&self) -> Result<(), Failure> {
+        if self.is_there || self.sources.lookup("VMMANAGER_HOST").is_some() {
+            return Ok(());
+        }
+        let told = "there is no .env here and no VMMANAGER_HOST in the environment; \
+                    run `vm-balancer init` to make one, or name a file with --config FILE";
+        Err(Failure::usage(told.into()))
     }
 
     /// Judges the values, starts the log and tells what is worth a warning.
     fn config(&self, purpose: Purpose) -> Result<Config, Failure> {
+        if purpose != Purpose::Offline {
+            self.refuse_nothing()?;
+        }
         let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
             .map_err(|problems| self.refused(&problems))?;
         let mut config = loaded.config;
@@ -154,21 +184,6 @@ impl Setup {
     }
 }
 
-fn named_file(path: &Path) -> Result<EnvFile, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!("cannot read {}, which --config names: {error}", path.display()))
-    })?;
-    read_env_file(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
-}
-
-/// Without a file the environment may say all that is needed.
-fn default_file() -> Result<EnvFile, Failure> {
-    match Path::new(CONFIG_FILE).exists() {
-        true => named_file(Path::new(CONFIG_FILE)),
-        false => Ok(EnvFile::default()),
-    }
-}
-
 fn plan_file(args: &Args, setup: &Setup, file: &Path, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = setup.config(Purpose::Offline)?;
     let text = read_text(file)
@@ -187,7 +202,7 @@ async fn plan_live(
     let (snapshot, mut policy) = picture(setup, clock).await?;
     // A running bot waits for a second reading; here somebody asks what this one says.
     policy.load_readings = 1;
-    if args.cluster_ids.is_some() {
+    if args.cluster_ids().is_some() {
         policy.clusters = setup.config(Purpose::Offline)?.balancer.policy.clusters;
     }
     print_plan(args, &snapshot, &policy, out)
@@ -201,22 +216,48 @@ async fn snapshot(setup: &Setup, clock: &Clock, out: &mut (dyn Write + Send)) ->
 async fn try_all(
     args: &Args,
     setup: &Setup,
+    send: bool,
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
+    setup.refuse_nothing()?;
     // What is worth a warning is told with the result; the log has the rest.
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Error };
     logging::start(level, LogFormat::Text, false);
-    let checked = check::check(&setup.sources, clock).await;
+    let progress = |part: &str| {
+        if io::stderr().is_terminal() {
+            let _ = writeln!(io::stderr(), "trying {part} …");
+        }
+    };
+    let checked = check::check(&setup.sources, send, clock, progress).await;
     match args.json {
         true => print(out, check::json(&checked).map(|text| text + "\n"))?,
-        false => print(out, Ok::<_, StoreError>(check::text(&checked)))?,
+        false => print(
+            out,
+            Ok::<_, StoreError>(check::text(
+                &checked,
+                terminal_width().unwrap_or(CHECK_WIDTH).min(CHECK_WIDTH),
+            )),
+        )?,
     };
     Ok(match checked.worst() {
         check::State::Ok | check::State::NotChecked | check::State::Warning => Exit::Fine,
         check::State::Wrong => Exit::Trouble,
         check::State::Misconfigured => Exit::BadUsage,
     })
+}
+
+async fn init(
+    args: &Args,
+    environment: &BTreeMap<String, String>,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    let file = args.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+    match init::init(file, environment, clock, out).await {
+        Ok(said) => print(out, Ok::<_, StoreError>(said)),
+        Err(error) => Err(Failure::usage(format!("nothing is written: {error}"))),
+    }
 }
 
 /// Asks the running bot over its socket, so that a container needs no `curl` and no open port.
@@ -234,6 +275,18 @@ async fn health(setup: &Setup, out: &mut (dyn Write + Send)) -> Result<Exit, Fai
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Failure::trouble("the running vm-balancer gives no answer".into())),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "vm-balancer", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+fn manual_page() -> io::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 async fn history(
@@ -254,7 +307,7 @@ async fn history(
     match (csv, args.json) {
         (true, _) => print(out, history_csv(&rows)),
         (false, true) => print(out, history_json(&rows).map(|text| text + "\n")),
-        (false, false) => print(out, Ok::<_, StoreError>(history_text(&rows))),
+        (false, false) => print(out, Ok::<_, StoreError>(history_text(&rows, terminal_width()))),
     }
 }
 
@@ -273,25 +326,11 @@ async fn once(
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
     let config = setup.config(Purpose::Live)?;
-    if control::ask(&config.data_dir, &Request::Ping).await?.is_some() {
-        return Err(Failure::another_running(&config.data_dir));
-    }
-    let (_scratch, store) = match config.balancer.dry_run_forced {
-        true => {
-            let scratch = Scratch::beside(&config.data_dir)?;
-            let store = Store::open(scratch.dir.as_deref().unwrap_or(&config.data_dir))?;
-            (Some(scratch), store)
-        }
-        false => {
-            control::make_data_dir(&config.data_dir)?;
-            (None, Store::open_or_restore(&config.data_dir, clock.now())?)
-        }
-    };
-    confirm_restored(args, &store, clock).await?;
-    let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
+    let run = Single::new(config, clock.clone()).confirm_restored(args.confirm_restored).open().await?;
     let stop = stop_at_signals()?;
-    let cycle = balancer.run_once(&stop).await;
-    balancer.parts().api.log_out().await;
+    let shows = !args.json && io::stderr().is_terminal();
+    let cycle = carried_out(&run.balancer, &stop, shows).await;
+    run.balancer.parts().api.log_out().await;
     let cycle = cycle?;
     let words = Words::english();
     for (cluster, why) in &cycle.not_carried_out {
@@ -307,10 +346,43 @@ async fn once(
         );
     }
     let outcomes = Outcomes::of(&cycle.outcomes);
-    let trouble = cycle.has_failures() || !cycle.not_carried_out.is_empty();
-    let report = Report { plan: &cycle.plan, dry_run: cycle.dry_run, outcomes, sights: cycle.sights };
+    let trouble = outcomes.any_trouble() || !cycle.not_carried_out.is_empty();
+    let (plan, dry_run, is_over) = (&cycle.plan, cycle.dry_run, !cycle.dry_run);
+    let report = Report { plan, dry_run, is_over, outcomes, sights: cycle.sights };
     print_report(args, &report, out)?;
     Ok(if trouble { Exit::Trouble } else { Exit::Fine })
+}
+
+/// Runs the cycle. At a terminal the plan and each migration are shown as they come.
+async fn carried_out(
+    balancer: &VmBalancer,
+    stop: &CancellationToken,
+    shows: bool,
+) -> Result<CycleReport, CycleError> {
+    let (progress, done) = (Progress::default(), CancellationToken::new());
+    let planned = |report: &CycleReport| {
+        let migrations = report.plan.clusters.iter().map(|plan| plan.migrations.len()).sum();
+        progress.planned(migrations);
+        if shows && !report.dry_run && migrations > 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "{}",
+                report_text(&Report::of_plan(&report.plan, false), terminal_width())
+            );
+        }
+    };
+    let cycle = async {
+        let cycle = balancer.run_once_showing(stop, planned).await;
+        done.cancel();
+        cycle
+    };
+    if !shows {
+        return cycle.await;
+    }
+    let Parts { store, events, .. } = balancer.parts();
+    // The listener is there before the first event.
+    let ((), cycle) = tokio::join!(progress.show(store, events, &done), cycle);
+    cycle
 }
 
 async fn bot(
@@ -322,7 +394,9 @@ async fn bot(
     let mut hangups = signal(SignalKind::hangup()).map_err(no_signals)?;
     let config = setup.config(Purpose::Daemon)?;
     let app = App::build(&config, clock.clone(), Pace::Usual).await?;
-    confirm_restored(args, app.store(), clock).await?;
+    if args.confirm_restored {
+        app::confirm_restored(app.store(), clock).await?;
+    }
     let shutdown = stop_at_signals()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -373,15 +447,6 @@ fn reload(args: &Args, environment: &BTreeMap<String, String>, started: &Setup) 
     probe::report(Said::Ready);
 }
 
-/// Whoever starts the bot by hand may confirm a restored store, where no chat has an admin who could.
-async fn confirm_restored(args: &Args, store: &Store, clock: &Clock) -> Result<(), StoreError> {
-    if args.confirm_restored {
-        store.update_settings(|settings| settings.restored_unconfirmed = false)?;
-        store.export_aside(clock.now()).await;
-    }
-    Ok(())
-}
-
 /// The sandbox reads no configuration but the language: it is the same world everywhere.
 #[cfg(feature = "sandbox")]
 async fn sandbox(
@@ -406,43 +471,17 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
     let offline = setup.config(Purpose::Offline).or_else(|_| setup.config(Purpose::Live));
     let data_dir = offline?.data_dir;
     match control::ask(&data_dir, &Request::Look).await? {
-        Some(Answer::Look { snapshot, policy }) => return Ok((*snapshot, *policy)),
+        Some(Answer::Look { snapshot, policy }) => {
+            let whose =
+                "this is the picture of the vm-balancer that runs here, with its settings and its history";
+            let _ = writeln!(io::stderr(), "vm-balancer: {whose}");
+            return Ok((*snapshot, *policy));
+        }
         Some(other) => return Err(unexpected(other)),
         None => {}
     }
-    let config = setup.config(Purpose::Live)?;
-    let scratch = Scratch::beside(&data_dir)?;
-    let store = Store::open(scratch.dir.as_deref().unwrap_or(&data_dir))?;
-    let balancer = app::balancer(&config, store, Events::new(), clock.clone(), Pace::Usual)?;
-    let picture = balancer.look().await;
-    balancer.parts().api.log_out().await;
-    let picture = picture?;
+    let picture = Single::new(setup.config(Purpose::Live)?, clock.clone()).look().await?;
     Ok((Snapshot::clone(&picture.snapshot), Policy::clone(&picture.policy)))
-}
-
-/// A folder for a store that nobody needs afterwards: a look must not leave one where there was none.
-struct Scratch {
-    dir: Option<PathBuf>,
-}
-
-impl Scratch {
-    fn beside(data_dir: &Path) -> Result<Self, Failure> {
-        if data_dir.exists() {
-            return Ok(Self { dir: None });
-        }
-        let dir = std::env::temp_dir().join(format!("vm-balancer-look-{}", std::process::id()));
-        control::make_data_dir(&dir)?;
-        Ok(Self { dir: Some(dir) })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Some(dir) = &self.dir {
-            // What is left behind is in the folder for such things.
-            let _ = fs::remove_dir_all(dir);
-        }
-    }
 }
 
 fn print_plan(
@@ -453,17 +492,13 @@ fn print_plan(
 ) -> Result<Exit, Failure> {
     let plan = balancer::checked_plan(snapshot, policy);
     // A plan that is only told changes nothing, whatever is configured.
-    print_report(
-        args,
-        &Report { plan: &plan, dry_run: true, outcomes: Outcomes::default(), sights: BTreeMap::new() },
-        out,
-    )
+    print_report(args, &Report::of_plan(&plan, true), out)
 }
 
 fn print_report(args: &Args, report: &Report<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {
     match args.json {
         true => print(out, report_json(report).map(|text| text + "\n")),
-        false => print(out, Ok::<_, StoreError>(report_text(report))),
+        false => print(out, Ok::<_, StoreError>(report_text(report, terminal_width()))),
     }
 }
 
@@ -535,19 +570,15 @@ impl Failure {
     fn trouble(told: String) -> Self {
         Self { exit: Exit::Trouble, told }
     }
-
-    fn another_running(dir: &Path) -> Self {
-        Self::trouble(format!(
-            "another vm-balancer is running with this DATA_DIR ({}); stop it, or use plan, or ask it in the chat",
-            dir.display()
-        ))
-    }
 }
 
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let told = match error.is_another_running() {
-            true => format!("another vm-balancer is running with this DATA_DIR: {}", chain(&error)),
+            true => format!(
+                "another vm-balancer is running with this DATA_DIR: {}; stop it, or use plan, or ask it in the chat",
+                chain(&error)
+            ),
             false => chain(&error),
         };
         let exit = if error.is_configuration() { Exit::BadUsage } else { Exit::Trouble };
@@ -569,6 +600,6 @@ impl From<ControlError> for Failure {
 
 impl From<CycleError> for Failure {
     fn from(error: CycleError) -> Self {
-        Self::trouble(chain(&error))
+        AppError::from(error).into()
     }
 }

@@ -1,7 +1,5 @@
 //! Columns that line up, and texts that cannot steer a terminal.
 
-use std::fmt;
-
 use unicode_width::UnicodeWidthStr as _;
 
 /// Rows of cells; each column is as wide as its widest cell.
@@ -22,22 +20,62 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Table {
+    /// Writes the rows. Where a row is wider than `width` columns, its last cell goes on below itself, or below the
+    /// row where nothing is left beside it; `None` for no limit.
+    pub(super) fn fitted(&self, width: Option<usize>) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
-        let width =
+        let widest =
             |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
-        let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+        let widths: Vec<_> = (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
+        let mut text = String::new();
         for row in &self.rows {
+            let Some((last, front)) = row.split_last() else { continue };
             let mut line = " ".repeat(self.indent);
-            for (cell, width) in row.iter().zip(&widths) {
+            for (cell, width) in front.iter().zip(&widths) {
                 line.push_str(cell);
                 line.push_str(&" ".repeat(width - cell.width() + GAP));
             }
-            writeln!(f, "{}", line.trim_end())?;
+            let at = line.width();
+            match width {
+                Some(width) if at + last.width() > width && width < at + LAST_MIN => {
+                    let at = self.indent + 2 * GAP;
+                    text.extend([line.trim_end(), "\n", &" ".repeat(at)]);
+                    text.push_str(&wrapped(last, at, width));
+                }
+                Some(width) => text.extend([&line, wrapped(last, at, width).as_str()]),
+                None => text.extend([&line, last.as_str()]),
+            }
+            text.truncate(text.trim_end().len());
+            text.push('\n');
         }
-        Ok(())
+        text
     }
+}
+
+/// Breaks a text between words, so that it stands between the columns `at` and `width`.
+fn wrapped(text: &str, at: usize, width: usize) -> String {
+    let (mut lines, mut used) = (String::new(), at);
+    for word in text.split(' ') {
+        if used > at && used + 1 + word.width() > width {
+            lines.extend(["\n", &" ".repeat(at)]);
+            used = at;
+        } else if used > at {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += word.width();
+    }
+    lines
+}
+
+/// With fewer columns than this beside the others, the last one goes below them.
+const LAST_MIN: usize = 30;
+
+/// The width of the terminal; `None` where the output goes elsewhere.
+pub(super) fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
 /// Blanks between columns.
@@ -62,7 +100,19 @@ mod tests {
         table.row(["узел-1", "a"]);
         table.row(["ノード", "b"]);
         table.row(["x"]);
-        assert_eq!(table.to_string(), " узел-1  a\n ノード  b\n x\n");
+        assert_eq!(table.fitted(None), " узел-1  a\n ノード  b\n x\n");
+    }
+
+    #[test]
+    fn a_row_fits_the_terminal() {
+        let mut table = Table::indented(2);
+        table.row(["vmmanager", "a sentence of some words that is long"]);
+        let beside = "  vmmanager  a sentence of some words\n             that is long\n";
+        assert_eq!(table.fitted(Some(43)), beside);
+        let below = "  vmmanager\n      a sentence of\n      some words\n      that is long\n";
+        assert_eq!(table.fitted(Some(20)), below);
+        assert_eq!(table.fitted(Some(100)), table.fitted(None));
+        assert_eq!(wrapped("unbreakable", 2, 5), "unbreakable");
     }
 
     #[test]

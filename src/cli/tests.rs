@@ -1,7 +1,5 @@
 //! What the command line takes and what it prints.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{CommandFactory as _, Parser as _};
 
@@ -24,7 +22,7 @@ fn flags_stand_before_or_behind_the_command() {
         let args = parsed(line).unwrap();
         assert!(args.json && args.verbose, "{line}");
         assert_eq!(args.config.as_deref(), Some("f".as_ref()), "{line}");
-        assert_eq!(args.command, Some(Command::Plan { snapshot: None }), "{line}");
+        assert_eq!(args.command, Some(Command::Plan { snapshot: None, cluster_ids: None }), "{line}");
     }
 }
 
@@ -49,38 +47,37 @@ fn nonsense_is_refused() {
     ] {
         assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
     }
-    assert!(parsed("--once plan").unwrap().check().is_err());
-    assert!(parsed("--once").unwrap().check().is_ok());
+    for line in ["--once plan", "--interval 60 plan", "--cluster-ids 1 history", "--cluster-ids 1 snapshot"] {
+        assert!(parsed(line).unwrap().check().is_err(), "{line}");
+    }
+    for line in ["--once", "--cluster-ids 1 --once", "--cluster-ids 1 plan", "plan --cluster-ids 1"] {
+        let args = parsed(line).unwrap();
+        assert!(args.check().is_ok(), "{line}");
+        let named = line.contains("ids").then(|| "1".to_owned());
+        assert_eq!(args.overrides().get("CLUSTER_IDS").cloned(), named, "{line}");
+    }
+    assert_eq!(parsed("snapshot --cluster-ids 1").unwrap_err().exit_code(), 2);
 }
 
 #[test]
 fn version_names_the_program() {
     let told = parsed("--version").unwrap_err();
     assert_eq!(told.exit_code(), 0);
-    assert_eq!(told.to_string(), format!("vm-balancer {}\n", env!("CARGO_PKG_VERSION")));
+    let text = told.to_string();
+    assert!(text.starts_with(concat!("vm-balancer ", env!("CARGO_PKG_VERSION"), " (")), "{text}");
+    assert!(text.contains("features: ") && text.lines().count() == 1, "{text}");
 }
 
 #[test]
 fn a_plan_is_told_to_people() {
     let plan = plan();
-    insta::assert_snapshot!(report_text(&Report {
-        plan: &plan,
-        dry_run: true,
-        outcomes: Outcomes::default(),
-        sights: BTreeMap::new(),
-    }));
+    insta::assert_snapshot!(report_text(&Report::of_plan(&plan, true), None));
 }
 
 #[test]
 fn a_plan_is_told_to_programs() {
     let plan = plan();
-    let text = report_json(&Report {
-        plan: &plan,
-        dry_run: true,
-        outcomes: Outcomes::default(),
-        sights: BTreeMap::new(),
-    })
-    .unwrap();
+    let text = report_json(&Report::of_plan(&plan, true)).unwrap();
     insta::assert_snapshot!(text);
 }
 
@@ -88,10 +85,15 @@ fn a_plan_is_told_to_programs() {
 fn endings_are_told_with_their_details() {
     let plan = plan();
     let mut outcomes = Outcomes::default();
-    outcomes.set(ClusterId(1), 1, Outcome::Failed, Some("VMmanager: no space on the target".into()));
+    outcomes.set(
+        ClusterId(1),
+        1,
+        Became::Ended(Outcome::Failed),
+        Some("VMmanager: no space on the target".into()),
+    );
     assert!(outcomes.any_trouble());
-    let report = Report { plan: &plan, dry_run: false, outcomes, sights: BTreeMap::new() };
-    let told = report_text(&report);
+    let report = Report { is_over: true, outcomes, ..Report::of_plan(&plan, false) };
+    let told = report_text(&report, None);
     assert!(told.contains("FAILED VMmanager: no space on the target"), "{told}");
     assert!(told.ends_with("\n1 failed\n") && !told.contains("DRY RUN"), "{told}");
     let object: serde_json::Value = serde_json::from_str(&report_json(&report).unwrap()).unwrap();
@@ -103,13 +105,7 @@ fn endings_are_told_with_their_details() {
 #[test]
 fn the_object_has_the_promised_keys() {
     let plan = plan();
-    let text = report_json(&Report {
-        plan: &plan,
-        dry_run: false,
-        outcomes: Outcomes::default(),
-        sights: BTreeMap::new(),
-    })
-    .unwrap();
+    let text = report_json(&Report::of_plan(&plan, false)).unwrap();
     let object: serde_json::Value = serde_json::from_str(&text).unwrap();
     has_keys(&object, &["taken_at", "dry_run", "plan_id", "clusters"]);
     let cluster = &object["clusters"][0];
@@ -143,8 +139,8 @@ fn the_object_has_the_promised_keys() {
 
 #[test]
 fn the_history_is_told_to_people() {
-    insta::assert_snapshot!(history_text(&rows()));
-    assert_eq!(history_text(&[]), "nothing was migrated yet\n");
+    insta::assert_snapshot!(history_text(&rows(), None));
+    assert_eq!(history_text(&[], None), "nothing was migrated yet\n");
 }
 
 #[test]

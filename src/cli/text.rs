@@ -5,20 +5,19 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use chrono::{DateTime, Utc};
 
 use super::{
-    history::word,
     json::moment,
-    report::{After, Report},
+    report::{After, Became, Report},
     table::{Table, printable},
 };
 use crate::{
     planner::{ClusterPlan, Figures, Fullness},
-    store::Outcome,
     talk::words::{Words, plain},
 };
 
-/// Writes a plan with what became of it.
+/// Writes a plan with what became of it. Rows that are wider than `width` columns end on a line of their own; `None`
+/// for no limit.
 #[must_use]
-pub fn report(report: &Report<'_>) -> String {
+pub fn report(report: &Report<'_>, width: Option<usize>) -> String {
     let mut text = String::new();
     if report.dry_run {
         text.push_str("DRY RUN: nothing is changed\n");
@@ -29,7 +28,7 @@ pub fn report(report: &Report<'_>) -> String {
     }
     for plan in &report.plan.clusters {
         text.push('\n');
-        cluster(&mut text, plan, report);
+        cluster(&mut text, plan, report, width);
     }
     if let Some(summary) = summary(report) {
         line(&mut text, format_args!("\n{summary}"));
@@ -37,22 +36,27 @@ pub fn report(report: &Report<'_>) -> String {
     text
 }
 
-fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>) {
+fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>, width: Option<usize>) {
     let ClusterPlan { cluster, name, overloaded, migrations, .. } = plan;
     let counts = match (overloaded.len(), migrations.len()) {
         _ if !plan.incomplete.is_empty() => "the picture is incomplete, nothing is done here".into(),
         (0, 0) => "no node is overloaded, nothing to do".into(),
         (nodes, steps) => format!("overloaded nodes: {nodes}, migrations: {steps}"),
     };
-    line(text, format_args!("cluster {} ({cluster}): {counts}", printable(name)));
+    let id = match report.plan.clusters.len() {
+        1 => String::new(),
+        _ => format!(", plan {}", plan.id),
+    };
+    line(text, format_args!("cluster {} ({cluster}){id}: {counts}", printable(name)));
     for reason in &plan.incomplete {
         line(text, format_args!("  {}", printable(&plain(&Words::english().flaw(reason)))));
     }
-    section(text, "overloaded", overloaded_nodes(plan));
-    section(text, "migrations", steps(plan, report));
-    section(text, "still overloaded afterwards", still_overloaded(plan));
-    section(text, "left alone", left_alone(plan, report.plan.taken_at));
-    section(text, "notes", notes(plan));
+    let mut section = |title, table: Table| section(text, title, &table.fitted(width));
+    section("overloaded", overloaded_nodes(plan));
+    section("migrations", steps(plan, report));
+    section("still overloaded afterwards", still_overloaded(plan));
+    section("left alone", left_alone(plan, report.plan.taken_at));
+    section("notes", notes(plan));
     let mut figures = Table::indented(2);
     figures.row(numbers("before", &plan.before));
     match report.after(plan) {
@@ -69,14 +73,13 @@ fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>) {
             figures.row(["after:".into(), plain(&Words::english().unseen(sight))]);
         }
     }
-    text.push_str(&figures.to_string());
+    text.push_str(&figures.fitted(width));
 }
 
-fn section(text: &mut String, title: &str, table: Table) {
-    let body = table.to_string();
+fn section(text: &mut String, title: &str, body: &str) {
     if !body.is_empty() {
         line(text, format_args!("  {title}:"));
-        text.push_str(&body);
+        text.push_str(body);
     }
 }
 
@@ -100,7 +103,7 @@ fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
     for step in &plan.migrations {
         let ending = report.outcomes.get(plan.cluster, step.step).map(|ending| {
             let detail = ending.detail.as_deref().unwrap_or_default();
-            format!("{} {detail}", word(ending.outcome).to_uppercase())
+            format!("{} {detail}", ending.outcome.word().to_uppercase())
         });
         table.row([
             format!("{}.", step.step),
@@ -162,8 +165,7 @@ fn numbers(when: &str, figures: &Figures) -> [String; 5] {
 }
 
 fn summary(report: &Report<'_>) -> Option<String> {
-    let ended = [Outcome::Done, Outcome::Failed, Outcome::Lost, Outcome::Dropped]
-        .map(|outcome| (report.outcomes.count(outcome), word(outcome)));
+    let ended = Became::ALL.map(|became| (report.outcomes.count(became), became.word()));
     let told: Vec<_> =
         ended.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     (!told.is_empty()).then(|| told.join(", "))

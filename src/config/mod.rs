@@ -130,7 +130,7 @@ impl Config {
     ) -> Result<Loaded, Problems> {
         let mut reader = Reader::new(&lookup);
         let config = read(&mut reader, purpose, lookup("HOME"), lookup("SSH_AUTH_SOCK"));
-        let warnings = warnings(&config, &reader);
+        let warnings = warnings(&config, &reader, purpose);
         let problems = reader.into_problems();
         if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(Problems(problems)) }
     }
@@ -171,10 +171,12 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
     });
     let nobody_approves = config.scheduler.mode == Mode::Propose && !config.balancer.dry_run;
     if purpose == Purpose::Daemon && nobody_approves && reader.given("TELEGRAM_BOT_TOKEN").is_none() {
+        let found = reader.given("BALANCE_MODE").unwrap_or_default();
         reader.refuse(
             "BALANCE_MODE",
-            "propose",
-            "auto or off (or DRY_RUN=true) without TELEGRAM_BOT_TOKEN: nobody could approve a proposal",
+            &found,
+            "auto (carries plans out by itself, as the Python tool did), off or DRY_RUN=true: \
+             without TELEGRAM_BOT_TOKEN nobody could approve a proposal",
         );
     }
     config
@@ -361,7 +363,7 @@ fn language(text: &str) -> Result<Language, String> {
     values::one_of(word, &[("en", Language::En), ("ru", Language::Ru)])
 }
 
-fn warnings(config: &Config, reader: &Reader<'_>) -> Vec<Warning> {
+fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warning> {
     let Config { vmmanager, telegram, ssh, balancer, .. } = config;
     let policy = &balancer.policy;
     let target_over = |resource: Threshold, target, overload| {
@@ -381,10 +383,16 @@ fn warnings(config: &Config, reader: &Reader<'_>) -> Vec<Warning> {
         (policy.migrations_max == 0).then_some(Warning::NothingIsMoved),
         (chat_given && telegram.is_none()).then_some(Warning::ChatWithoutToken),
         (!chat_given && telegram.is_some()).then_some(Warning::TokenWithoutChat),
+        (purpose == Purpose::Daemon && was_written_for_python(reader)).then_some(Warning::PythonWaits),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Tells whether nothing is set that the Python tool did not know: then somebody expects plans to be carried out.
+fn was_written_for_python(reader: &Reader<'_>) -> bool {
+    VARIABLES.iter().all(|variable| variable.is_pythons() || reader.given(variable.name).is_none())
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ pub enum Warning {
     NothingIsMoved,
     ChatWithoutToken,
     TokenWithoutChat,
+    PythonWaits,
 }
 
 impl fmt::Display for Warning {
@@ -98,6 +99,11 @@ impl fmt::Display for Warning {
             Self::ChatWithoutToken => {
                 write!(f, "TELEGRAM_CHAT_ID is set and TELEGRAM_BOT_TOKEN is not: there is no chat")
             }
+            Self::PythonWaits => write!(
+                f,
+                "BALANCE_MODE is not set: plans wait in the chat for an approval; \
+                 with BALANCE_MODE=auto they are carried out at once, as the Python tool did"
+            ),
             Self::TokenWithoutChat => write!(
                 f,
                 "TELEGRAM_BOT_TOKEN is set and TELEGRAM_CHAT_ID is not: \

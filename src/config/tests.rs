@@ -109,6 +109,22 @@ fn a_file_of_the_python_tool_works_unchanged() {
 }
 
 #[test]
+fn a_file_of_the_python_tool_balances_as_it_did_or_says_what_to_set() {
+    let with_chat = format!("{PYTHON}\nTELEGRAM_BOT_TOKEN=1:a\nTELEGRAM_CHAT_ID=-100\n");
+    let warnings = |purpose, file: &str| read_as(purpose, file).unwrap().warnings;
+    assert!(warnings(Purpose::Daemon, &with_chat).contains(&Warning::PythonWaits));
+    assert!(!warnings(Purpose::Live, &with_chat).contains(&Warning::PythonWaits), "--once carries plans out");
+    for ours in ["BALANCE_MODE=propose", "TELEGRAM_ADMIN_IDS=5"] {
+        let file = format!("{with_chat}{ours}\n");
+        assert!(!warnings(Purpose::Daemon, &file).contains(&Warning::PythonWaits), "{ours}");
+    }
+    assert!(refused(PYTHON).contains("BALANCE_MODE: not set, expected auto"), "without a chat");
+    let auto = read_as(Purpose::Daemon, &format!("{PYTHON}\nBALANCE_MODE=auto\n")).unwrap();
+    assert_eq!(auto.config.scheduler.mode, Mode::Auto);
+    assert_eq!(auto.config.balancer.policy.migrations_max, 1);
+}
+
+#[test]
 fn the_defaults_are_those_of_the_rooms() {
     let Loaded { config, warnings } =
         read_as(Purpose::Daemon, &REQUIRED.replace("DRY_RUN=true", "BALANCE_MODE=off")).unwrap();
@@ -246,7 +262,9 @@ fn booleans_are_written_in_many_ways() {
 #[test]
 fn a_proposal_without_a_chat_is_refused_for_the_bot_only() {
     let file = REQUIRED.replace("DRY_RUN=true\n", "");
-    assert!(refused(&file).contains("BALANCE_MODE: found \"propose\""));
+    let said = refused(&file);
+    assert!(said.contains("BALANCE_MODE: not set, expected auto (carries plans out by itself"), "{said}");
+    assert!(refused(&format!("{file}BALANCE_MODE=propose\n")).contains("BALANCE_MODE: found \"propose\""));
     assert!(read_as(Purpose::Live, &file).is_ok());
     for cure in [
         "DRY_RUN=true",

@@ -82,8 +82,61 @@ pub const VARIABLES: &[Variable] = &[
     plain("VM_BALANCER_LANG"),
 ];
 
+/// The variables of the Python tool 2.0.1.
+const PYTHON: [&str; 24] = [
+    "VMMANAGER_HOST",
+    "VMMANAGER_USERNAME",
+    "VMMANAGER_PASSWORD",
+    "BALANCE_INTERVAL",
+    "CLUSTER_IDS",
+    "MAX_MIGRATIONS_PER_CYCLE",
+    "MIGRATION_TIMEOUT",
+    "CPU_OVERLOAD_THRESHOLD",
+    "MEMORY_OVERLOAD_THRESHOLD",
+    "CPU_TARGET_THRESHOLD",
+    "MEMORY_TARGET_THRESHOLD",
+    "EXCLUDE_SOURCE_NODES",
+    "EXCLUDE_TARGET_NODES",
+    "LOG_LEVEL",
+    "VERIFY_SSL",
+    "SSH_ENABLED",
+    "SSH_USERNAME",
+    "SSH_PRIVATE_KEY_PATH",
+    "SSH_PASSWORD",
+    "SSH_TIMEOUT",
+    "SSH_HOSTS_MAPPING",
+    "TELEGRAM_BOT_TOKEN",
+    "TELEGRAM_CHAT_ID",
+    "VM_BALANCER_LANG",
+];
+
+impl Variable {
+    /// Tells whether the Python tool 2.0.1 had it too.
+    pub(super) fn is_pythons(&self) -> bool {
+        PYTHON.contains(&self.name)
+    }
+}
+
 /// Names that begin so are meant for this program, wherever they stand.
 const OUR_PREFIXES: [&str; 4] = ["VMMANAGER_", "BALANCE_", "SSH_", "TELEGRAM_"];
+
+/// A name in our file with one of these words in it is meant for this program.
+const WORDS: [&str; 14] = [
+    "AFFINITY",
+    "BALANCER",
+    "CLUSTER",
+    "CLUSTERS",
+    "COOLDOWN",
+    "EXCLUDE",
+    "MIGRATE",
+    "MIGRATION",
+    "MIGRATIONS",
+    "OVERLOAD",
+    "PROPOSAL",
+    "THRESHOLD",
+    "VMMANAGER",
+    "VMS",
+];
 
 /// OpenSSH's own names in the environment of a login or of a hook.
 const OPENSSH: [&str; 11] = [
@@ -138,6 +191,10 @@ pub fn judge(name: &str, place: Place) -> Option<Unknown> {
     if OUR_PREFIXES.iter().any(|prefix| name.to_ascii_uppercase().starts_with(prefix)) {
         return Some(unknown(ALIKE_MIN));
     }
+    let ours = |word: &str| WORDS.contains(&word);
+    if place == Place::File && name.to_ascii_uppercase().split('_').any(ours) {
+        return Some(unknown(ALIKE_MIN));
+    }
     // Other names of an environment are none of our business; in our file a near miss is a slip.
     match place {
         Place::Environment => None,
@@ -161,6 +218,17 @@ mod tests {
     fn an_unknown_name_of_ours_is_named_even_where_nothing_is_like_it() {
         let unknown = judge("SSH_QUX", Place::File);
         assert_eq!(unknown, Some(Unknown { name: "SSH_QUX".into(), meant: None }));
+    }
+
+    #[test]
+    fn a_name_with_one_of_our_words_is_recognised_in_our_file() {
+        for (name, expected) in
+            [("EXCLUDE_NODES", "EXCLUDE_SOURCE_NODES"), ("MAX_MIGRATIONS", "MAX_MIGRATIONS_PER_CYCLE")]
+        {
+            assert_eq!(meant(name), Some(expected), "{name}");
+        }
+        assert!(judge("OVERLOAD", Place::File).is_some());
+        assert_eq!(judge("MAX_MIGRATIONS", Place::Environment), None);
     }
 
     #[test]

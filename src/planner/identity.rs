@@ -13,8 +13,11 @@ pub(super) fn with_id(mut plan: ClusterPlan) -> ClusterPlan {
     plan
 }
 
-/// Returns the id of the plans of several clusters together.
+/// Returns the id of the plans of several clusters together. A single plan has one id.
 pub(super) fn of_all(clusters: &[ClusterPlan]) -> PlanId {
+    if let [only] = clusters {
+        return only.id.clone();
+    }
     let ids: String = clusters.iter().map(|cluster| format!("{}:{};", cluster.cluster, cluster.id)).collect();
     PlanId(digest(ids.as_bytes()))
 }

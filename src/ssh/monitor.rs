@@ -315,6 +315,7 @@ impl SshMonitor {
         if let Some(seen) = seen.get() {
             probe.fingerprint = Some(fingerprint(&seen.key));
             probe.known = Some(seen.known);
+            probe.known_line = seen.key.to_openssh().ok().map(|key| format!("{} {key}", target.known_as()));
         }
         probe
     }
@@ -429,6 +430,8 @@ pub struct Probe {
     /// The host key that it showed, if it came that far.
     pub fingerprint: Option<String>,
     pub known: Option<Known>,
+    /// The line of `known_hosts` that trusts this key.
+    pub known_line: Option<String>,
     /// How the login went through; or the first thing that failed.
     pub auth: Result<String, SshFailure>,
     /// The reading; where the login failed, its failure again.
@@ -444,6 +447,7 @@ impl Probe {
             host: target.to_string(),
             fingerprint: None,
             known: None,
+            known_line: None,
             auth: Err(nothing.clone()),
             reading: Err(nothing),
         }

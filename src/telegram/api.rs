@@ -9,12 +9,13 @@ use teloxide::{
     ApiError, RequestError,
     payloads::{
         AnswerCallbackQuerySetters as _, EditMessageTextSetters as _, GetUpdatesSetters as _,
-        SendMessageSetters as _, SetMyCommandsSetters as _,
+        SendChatActionSetters as _, SendMessageSetters as _, SetMyCommandsSetters as _,
     },
     requests::{Output, Payload, Request, Requester as _},
     types::{
-        AllowedUpdate, BotCommand, CallbackQueryId, ChatId, InlineKeyboardButton, InlineKeyboardMarkup,
-        LinkPreviewOptions, Me, MessageId, ParseMode, ReplyParameters, ThreadId, Update, UserId,
+        AllowedUpdate, BotCommand, CallbackQueryId, ChatAction, ChatId, ChatMemberKind, InlineKeyboardButton,
+        InlineKeyboardMarkup, LinkPreviewOptions, Me, MessageId, ParseMode, ReplyParameters, ThreadId,
+        Update, UserId,
     },
 };
 
@@ -106,6 +107,35 @@ impl Api {
     /// Asks for a chat: only one that the bot is in is told.
     pub(super) async fn chat(&self, chat: i64) -> Result<(), Failure> {
         self.call(self.bot.get_chat(ChatId(chat))).await.map(drop)
+    }
+
+    /// Returns the address that updates are sent to, if they are.
+    pub(super) async fn webhook(&self) -> Result<Option<String>, Failure> {
+        let info = self.call(self.bot.get_webhook_info()).await?;
+        Ok(info.url.map(String::from))
+    }
+
+    /// Waits for one update and confirms none.
+    pub(super) async fn peek(&self) -> Result<(), Failure> {
+        let seconds = u32::try_from(self.poll_timeout.as_secs()).unwrap_or(u32::MAX);
+        self.call(self.bot.get_updates().limit(1).timeout(seconds)).await.map(drop)
+    }
+
+    /// Tells whether the bot is in the chat and may send messages there.
+    pub(super) async fn may_write(&self, chat: i64) -> Result<bool, Failure> {
+        let me = self.me().await?.user.id;
+        let member = self.call(self.bot.get_chat_member(ChatId(chat), me)).await?;
+        let is_muted = matches!(&member.kind, ChatMemberKind::Restricted(may) if !may.can_send_messages);
+        Ok(member.is_present() && !is_muted)
+    }
+
+    /// Shows for a few seconds that the bot is writing.
+    pub(super) async fn typing(&self, to: Address) -> Result<(), Failure> {
+        let mut request = self.bot.send_chat_action(ChatId(to.chat), ChatAction::Typing);
+        if let Some(thread) = to.thread {
+            request = request.message_thread_id(ThreadId(MessageId(thread)));
+        }
+        self.call(request).await.map(drop)
     }
 
     /// Waits for updates from this number on.

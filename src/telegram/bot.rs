@@ -143,32 +143,6 @@ pub enum BotError {
     Client(#[source] DialError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("Telegram: {0}")]
-    Refused(String),
-}
-
-/// Asks the Bot API server for the user name of the bot; changes nothing, and a bot that runs is not disturbed.
-///
-/// # Errors
-///
-/// Why it did not say, e.g. that the token is not accepted.
-pub async fn name(settings: &Settings) -> Result<String, BotError> {
-    let api = Api::new(settings).map_err(BotError::Client)?;
-    let me = api.me().await.map_err(|failure| BotError::Refused(failure.to_string()))?;
-    Ok(me.user.username.clone().unwrap_or_else(|| me.user.first_name.clone()))
-}
-
-/// Asks the Bot API server for the chat of the reports and returns its number; `None` where none is set. Says nothing
-/// in it.
-///
-/// # Errors
-///
-/// Why it did not tell, e.g. that the bot is not in that chat.
-pub async fn reach(settings: &Settings) -> Result<Option<i64>, BotError> {
-    let Some(ChatTarget { chat, thread: _ }) = settings.chat else { return Ok(None) };
-    let api = Api::new(settings).map_err(BotError::Client)?;
-    api.chat(chat).await.map_err(|failure| BotError::Refused(format!("chat {chat}: {failure}")))?;
-    Ok(Some(chat))
 }
 
 /// The chat: reads updates, and writes through its [`TelegramNotifier`].

@@ -6,7 +6,9 @@ mod api;
 mod bot;
 mod chats;
 mod notifier;
+mod probe;
 
 pub use crate::talk::cards::{Bell, Spacing};
-pub use bot::{Bot, BotError, Settings, name, reach};
+pub use bot::{Bot, BotError, Settings};
 pub use notifier::{ChatTarget, TelegramNotifier};
+pub use probe::{Met, Seen, meet, probe};

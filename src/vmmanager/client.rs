@@ -238,6 +238,12 @@ impl VmManagerApi {
         Ok(texts.and_then(|texts| texts.into_values().next()))
     }
 
+    /// Returns what the server's clock said in its newest answer, to the second.
+    #[must_use]
+    pub fn server_date(&self) -> Option<DateTime<Utc>> {
+        self.transport().date()
+    }
+
     /// Ends the session within two seconds; a long-lived token is left alone. Never fails: sessions also end by
     /// themselves.
     pub async fn log_out(&self) {

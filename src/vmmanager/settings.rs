@@ -148,6 +148,18 @@ impl Timing {
         }
     }
 
+    /// One try of a few seconds each, for somebody who waits for the answer.
+    #[must_use]
+    pub fn trial() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            read_retries: 0,
+            unavailable_total: Duration::from_secs(3),
+            ..Self::default()
+        }
+    }
+
     /// Waits of milliseconds, for a simulated server on the same machine.
     #[must_use]
     pub fn short() -> Self {

@@ -2,9 +2,13 @@
 //!
 //! Knows HTTP and sessions, and no single function of the API. Repeats only what is harmless to repeat.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
+use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, error::Category, json};
@@ -109,6 +113,8 @@ pub(super) struct Transport {
     pub timing: Timing,
     /// Held during a login, so that many requests that need one wait for the same.
     session: Mutex<Login>,
+    /// The newest `Date` of the server.
+    date: std::sync::Mutex<Option<DateTime<Utc>>>,
 }
 
 #[derive(Clone)]
@@ -150,7 +156,26 @@ impl Transport {
             .build()
             .map_err(|error| ApiFailure::Settings(ApiSettingsFlaw::Client(causes(&error).into())))?;
         let base = format!("{}{}", base_url.as_str().trim_end_matches('/'), prefix(&path_prefix));
-        Ok(Self { http, base, credentials, timing, session: Mutex::default() })
+        Ok(Self {
+            http,
+            base,
+            credentials,
+            timing,
+            session: Mutex::default(),
+            date: std::sync::Mutex::default(),
+        })
+    }
+
+    /// Returns what the server's clock said in its newest answer.
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_date(&self, response: &reqwest::Response) {
+        let said = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = said.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date.to_utc());
+        }
     }
 
     /// Asks a question; repeats it after silence, with growing pauses.
@@ -375,6 +400,7 @@ impl Transport {
                 return Err(self.silent(ask, &error));
             }
         };
+        self.note_date(&response);
         let status = response.status();
         Span::current().record("status", status.as_u16());
         let body = match whole_body(response).await {

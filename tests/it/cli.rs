@@ -147,7 +147,7 @@ async fn wrong_arguments_are_a_status_of_their_own() {
     for line in ["--frobnicate", "--interval 0", "--once plan", "history --limit -1"] {
         assert_eq!(place.run(line).await.status, 2, "{line}");
     }
-    assert_eq!(place.run("--version").await.out, format!("vm-balancer {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(place.run("--version").await.out.starts_with(concat!("vm-balancer ", env!("CARGO_PKG_VERSION"))));
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn proposals_without_a_chat_are_refused_for_the_bot() {
     let place = Place::with_vmmanager().await;
     let told = place.run("").await;
     assert_eq!(told.status, 2, "{told:?}");
-    assert!(told.err.contains("BALANCE_MODE: found \"propose\""), "{told:?}");
+    assert!(told.err.contains("BALANCE_MODE: not set, expected auto"), "{told:?}");
 }
 
 /// A folder to call the program in, with a VMmanager where one is wanted.

@@ -304,7 +304,7 @@ async fn check_tries_everything_and_shows_every_node_with_its_fingerprint() {
     let told = place.run("check").await;
     assert_eq!(told.status, 0, "{told:?}");
     for (name, node) in &place.nodes {
-        let line = told.out.lines().find(|line| line.contains(name)).unwrap();
+        let line = about(&told.out, name);
         let (address, fingerprint) = (node.address().to_string(), node.fingerprint());
         for part in ["ok ", &address, &fingerprint, "known: yes", "login: password", "on 8 CPUs"] {
             assert!(line.contains(part), "{part}: {line}");
@@ -315,7 +315,7 @@ async fn check_tries_everything_and_shows_every_node_with_its_fingerprint() {
         "logged in as",
         "nodes 2, VMs 3",
         "@vm_balancer_bot",
-        "is in chat 1001",
+        "is in chat 1001 and may write there",
         "2 of 2 nodes",
     ] {
         assert!(told.out.contains(part), "{part}: {}", told.out);
@@ -348,7 +348,7 @@ async fn check_says_what_is_wrong_with_each_node() {
     place.nodes["kvm-01"].set_fault(Fault::RefuseExec);
     let told = place.run("check").await;
     assert_eq!(told.status, 1, "{told:?}");
-    let line = |name: &str| told.out.lines().find(|line| line.contains(name)).unwrap();
+    let line = |name: &str| about(&told.out, name);
     assert!(
         line("kvm-01").contains("WRONG") && line("kvm-01").contains("commands are not allowed"),
         "{told:?}"
@@ -356,6 +356,8 @@ async fn check_says_what_is_wrong_with_each_node() {
     assert!(line("kvm-02").contains("known: no") && line("kvm-02").contains("is unknown"), "{told:?}");
     assert!(line("kvm-02").contains(&place.nodes["kvm-02"].fingerprint()), "{told:?}");
     assert!(told.out.contains("0 of 2 nodes can be measured"), "{told:?}");
+    let missing = place.nodes["kvm-02"].known_hosts_line();
+    assert!(told.out.contains("add them to SSH_KNOWN_HOSTS") && told.out.contains(&missing), "{told:?}");
 }
 
 #[tokio::test]
@@ -381,6 +383,13 @@ async fn check_says_which_part_is_wrong_by_its_status_and_shows_no_secret() {
     assert_eq!(told.status, 1, "{told:?}");
     assert!(told.out.contains("credentials") && told.out.contains("nobody knows the nodes"), "{told:?}");
     assert!(!format!("{told:?}").contains("not-the-password"), "{told:?}");
+}
+
+/// The lines about one node, with one blank between words.
+fn about(text: &str, node: &str) -> String {
+    let from = text.lines().skip_while(|line| !line.contains(node));
+    let words = from.take(4).flat_map(str::split_whitespace);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A VMmanager with two nodes, the first of them busy, and a folder to call the program in.

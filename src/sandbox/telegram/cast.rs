@@ -103,6 +103,8 @@ pub enum Role {
     Owner,
     Administrator,
     Member,
+    /// A member that may not write.
+    Muted,
     Left,
     Kicked,
 }

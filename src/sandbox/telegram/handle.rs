@@ -390,6 +390,11 @@ impl SimTelegram {
         if found { Ok(()) } else { Err(SimError::NoChat(chat)) }
     }
 
+    /// Sends the bot's updates to a web server instead, as another program would.
+    pub fn set_webhook(&self, url: &str) {
+        self.shared.with(|state, _| state.webhook = Some(url.to_owned()));
+    }
+
     /// Turns a basic group into a supergroup and returns its new id.
     ///
     /// # Errors
@@ -452,7 +457,7 @@ impl State {
         match chat.bot {
             Role::Kicked | Role::Left => return false,
             Role::Owner | Role::Administrator => return true,
-            Role::Member => {}
+            Role::Member | Role::Muted => {}
         }
         let name = self.bot.username.clone().unwrap_or_default().to_ascii_lowercase();
         let text = message.text().to_ascii_lowercase();

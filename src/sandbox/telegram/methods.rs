@@ -292,7 +292,7 @@ fn jpeg_size(bytes: &[u8]) -> Option<(u32, u32)> {
 
 fn send_chat_action(state: &mut State, params: &Params) -> Answer {
     let chat = chat_id(state, params)?;
-    state.chat(chat)?;
+    thread(state.chat(chat)?, params, None)?;
     let action = params.text("action").unwrap_or_default().to_ascii_lowercase();
     if !ACTIONS.contains(&action.as_str()) {
         return Err(Refusal::bad_request("wrong parameter action in request"));

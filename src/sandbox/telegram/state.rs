@@ -180,6 +180,9 @@ impl State {
         if chat.kind == ChatKind::Private && !chat.started {
             return Err(Refusal::forbidden("bot can't initiate conversation with a user"));
         }
+        if chat.bot == Role::Muted {
+            return Err(Refusal::bad_request("not enough rights to send text messages to the chat"));
+        }
         if limited && chat.kind != ChatKind::Private {
             chat.count_post(now)?;
         }
@@ -549,6 +552,7 @@ impl Role {
         match self {
             Self::Owner => json!({ "status": "creator", "is_anonymous": anonymous }),
             Self::Member => json!({ "status": "member" }),
+            Self::Muted => muted(),
             Self::Left => json!({ "status": "left" }),
             Self::Kicked => json!({ "status": "kicked", "until_date": 0 }),
             Self::Administrator => json!({
@@ -570,4 +574,28 @@ impl Role {
             }),
         }
     }
+}
+
+fn muted() -> Value {
+    let rights = [
+        "can_send_messages",
+        "can_send_audios",
+        "can_send_documents",
+        "can_send_photos",
+        "can_send_videos",
+        "can_send_video_notes",
+        "can_send_voice_notes",
+        "can_send_polls",
+        "can_send_other_messages",
+        "can_add_web_page_previews",
+        "can_change_info",
+        "can_invite_users",
+        "can_pin_messages",
+        "can_manage_topics",
+    ];
+    let mut member = json!({ "status": "restricted", "is_member": true, "until_date": 0 });
+    if let Some(fields) = member.as_object_mut() {
+        fields.extend(rights.map(|right| (right.to_owned(), json!(false))));
+    }
+    member
 }

@@ -42,6 +42,8 @@ pub struct Options {
     pub profile: Profile,
     pub username: String,
     pub password: String,
+    /// What the user is, as the platform names it.
+    pub role: String,
     /// A long-lived token that is valid from the start.
     pub token: String,
     pub pace: Pace,
@@ -64,6 +66,7 @@ impl Default for Options {
             profile: Profile::Current,
             username: "balancer@example.com".into(),
             password: "correct horse battery".into(),
+            role: "@admin".into(),
             token: "3-long-lived-token-of-the-sandbox".into(),
             pace: Pace::After(Duration::from_millis(30)),
             task_delay: Duration::from_millis(5),

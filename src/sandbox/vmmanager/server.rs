@@ -345,11 +345,9 @@ impl State {
     fn auth(&mut self, asked: &Asked, rest: &[&str]) -> Answer {
         match (&asked.method, rest) {
             (&Method::GET, ["whoami"]) => {
-                let email = render::quoted(&self.options.username);
-                Answer::json(
-                    200,
-                    format!(r#"{{"id":1,"email":{email},"state":"active","roles":["@admin"]}}"#),
-                )
+                let (email, role) = (&self.options.username, &self.options.role);
+                let (email, role) = (render::quoted(email), render::quoted(role));
+                Answer::json(200, format!(r#"{{"id":1,"email":{email},"state":"active","roles":[{role}]}}"#))
             }
             (&Method::POST, ["token"]) => {
                 let token = self.open_session(true);

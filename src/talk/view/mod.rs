@@ -62,6 +62,12 @@ impl View {
         Self(Words { language, timezone })
     }
 
+    /// Returns what `vm-balancer check --send` sends.
+    #[must_use]
+    pub fn trial(&self) -> Page {
+        self.line(self.say("check-message", args![]))
+    }
+
     pub(super) fn button(&self, key: &str, data: impl Into<String>) -> Button {
         Button { label: plain(&self.say(key, args![])), data: data.into() }
     }

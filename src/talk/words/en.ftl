@@ -287,6 +287,7 @@ button-balance = Balance { $cluster }
 button-newer = ← newer
 button-older = older →
 
+check-message = vm-balancer check: the bot can write here.
 status-mode = Mode: { $mode }
 status-away = ⚠ VMmanager cannot be used: { $why }
 status-restored = ⚠ The store was restored from its export. An admin confirms with /resume; until then plans wait for approval.

@@ -302,6 +302,7 @@ button-balance = Балансировать { $cluster }
 button-newer = ← новее
 button-older = старее →
 
+check-message = vm-balancer check: бот может писать в этот чат.
 status-mode = Режим: { $mode }
 status-away = ⚠ VMmanager недоступен: { $why }
 status-restored = ⚠ Хранилище восстановлено из выгрузки. Администратор подтверждает командой /resume; до того планы ждут подтверждения.

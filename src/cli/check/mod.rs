@@ -11,20 +11,21 @@ use std::{
 
 use serde::Serialize;
 
+pub(super) mod telegram;
+#[cfg(all(test, feature = "sandbox"))]
+mod tests;
+pub(super) mod vmmanager;
+
 use super::table::Table;
 use crate::{
-    app::{self, AppError, Pace},
-    balancer,
+    app::{self, AppError},
     causes::chain,
     clock::Clock,
-    config::{Config, Purpose, Sources},
+    config::{Config, Purpose, Sources, Warning},
     control::{self, Answer, Request},
-    model::{ApiFailure, Snapshot},
-    planner::Note,
+    model::Snapshot,
     ssh::{self, Known, Probe, Reading, SshFailure},
     store::Store,
-    talk::words::{Words, plain},
-    vmmanager::VmManagerApi,
 };
 
 /// The bot is on this machine.
@@ -44,6 +45,9 @@ pub struct Finding {
     pub part: &'static str,
     pub state: State,
     pub detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub todo: Option<String>,
 }
 
 /// How it went. Later is worse.
@@ -72,6 +76,9 @@ pub struct NodeChecked {
     pub host_key: Option<String>,
     /// `yes`, `no`, `changed` or `revoked`; `None` where it showed none.
     pub known: Option<&'static str>,
+    /// The line of `known_hosts` that trusts the key, where it is not trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_line: Option<String>,
     /// How the login went through.
     pub login: Option<String>,
     pub reading: Option<String>,
@@ -80,23 +87,39 @@ pub struct NodeChecked {
 }
 
 const CONFIGURATION: &str = "configuration";
-const VMMANAGER: &str = "vmmanager";
 const PLATFORM: &str = "platform";
-const TELEGRAM: &str = "telegram";
 const STORE: &str = "store";
 const HTTP: &str = "http";
 const SSH: &str = "ssh";
 
-/// Tries everything; never fails, as what fails is what is told.
-pub async fn check(sources: &Sources, clock: &Clock) -> Checked {
+/// Tries everything; never fails, as what fails is what is reported. `progress` is called with what is tried next;
+/// with `send` the chat gets a real message.
+pub async fn check(sources: &Sources, send: bool, clock: &Clock, progress: impl Fn(&str)) -> Checked {
     let mut checked = Checked::default();
     let Some(config) = checked.configuration(sources) else { return checked };
-    let running = checked.store(&config.data_dir).await;
-    checked.http(&config, running).await;
-    checked.telegram(&config).await;
-    let snapshot = checked.vmmanager(&config, clock).await;
+    progress("the store");
+    let is_running = checked.store(&config.data_dir).await;
+    checked.http(&config, is_running).await;
+    progress("Telegram and VMmanager");
+    let (chat, (platform, snapshot)) =
+        tokio::join!(telegram::check(&config, is_running, send), vmmanager::check(&config, clock));
+    checked.findings.extend(chat.into_iter().chain(platform));
+    if config.ssh.is_some() {
+        progress("the nodes over SSH");
+    }
     checked.ssh(&config, snapshot.as_ref(), clock).await;
     checked
+}
+
+impl Finding {
+    fn new(part: &'static str, state: State, detail: impl Into<String>) -> Self {
+        Self { part, state, detail: detail.into(), todo: None }
+    }
+
+    /// Adds what to do about it.
+    fn todo(self, todo: impl Into<String>) -> Self {
+        Self { todo: Some(todo.into()), ..self }
+    }
 }
 
 impl Checked {
@@ -108,21 +131,24 @@ impl Checked {
     }
 
     fn say(&mut self, part: &'static str, state: State, detail: impl Into<String>) {
-        self.findings.push(Finding { part, state, detail: detail.into() });
-    }
-
-    fn failed(&mut self, part: &'static str, error: &AppError) {
-        let state = if error.is_configuration() { State::Misconfigured } else { State::Wrong };
-        self.say(part, state, chain(error));
+        self.findings.push(Finding::new(part, state, detail));
     }
 
     fn configuration(&mut self, sources: &Sources) -> Option<Config> {
-        for warning in sources.warnings() {
-            self.say(CONFIGURATION, State::Warning, warning.to_string());
-        }
-        let loaded = match Config::for_purpose(Purpose::Live, |name| sources.lookup(name)) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
+        let read = |purpose| Config::for_purpose(purpose, |name| sources.lookup(name));
+        let warnings = sources.warnings();
+        let loaded = match (read(Purpose::Daemon), read(Purpose::Live)) {
+            (Ok(loaded), _) => loaded,
+            (Err(problems), Ok(loaded)) => {
+                for problem in problems.0 {
+                    let finding = Finding::new(CONFIGURATION, State::Wrong, problem.to_string());
+                    self.findings.push(finding.todo("the bot does not start so; plan and --once work"));
+                }
+                loaded
+            }
+            (Err(_), Err(problems)) => {
+                let of = |warning: &Warning| Finding::new(CONFIGURATION, State::Warning, warning.to_string());
+                self.findings.extend(warnings.iter().map(of));
                 for problem in problems.0 {
                     self.say(CONFIGURATION, State::Misconfigured, problem.to_string());
                 }
@@ -130,13 +156,8 @@ impl Checked {
                 return None;
             }
         };
-        for warning in loaded.warnings {
+        for warning in warnings.into_iter().chain(loaded.warnings) {
             self.say(CONFIGURATION, State::Warning, warning.to_string());
-        }
-        if let Err(problems) = Config::for_purpose(Purpose::Daemon, |name| sources.lookup(name)) {
-            for problem in problems.0 {
-                self.say(CONFIGURATION, State::Warning, format!("only for plan and --once: {problem}"));
-            }
         }
         if self.findings.is_empty() {
             self.say(CONFIGURATION, State::Ok, "every value can be used");
@@ -155,129 +176,55 @@ impl Checked {
             }
             Ok(Some(_)) | Err(_) => {
                 let detail = format!("a vm-balancer runs on {} and does not answer", dir.display());
-                self.say(STORE, State::Wrong, detail);
+                self.findings
+                    .push(Finding::new(STORE, State::Wrong, detail).todo("restart it, and see its log"));
                 return true;
             }
             Ok(None) => {}
         }
-        match try_store(dir) {
-            Ok(detail) => self.say(STORE, State::Ok, detail),
-            Err(detail) => self.say(STORE, State::Wrong, detail),
-        }
+        let finding = match try_store(dir) {
+            Ok(detail) => Finding::new(STORE, State::Ok, detail),
+            Err(detail) => Finding::new(STORE, State::Wrong, detail)
+                .todo("DATA_DIR must be a folder of the user that the bot runs as"),
+        };
+        self.findings.push(finding);
         false
     }
 
     async fn http(&mut self, config: &Config, running: bool) {
         let Some(address) = config.http_listen else { return };
-        if running {
-            return match health_over_http(address).await {
-                Ok(status) => {
-                    self.say(HTTP, State::Ok, format!("the bot answers on {address}: /healthz is {status}"))
-                }
+        let finding = if running {
+            match health_over_http(address).await {
+                Ok(status) => Finding::new(
+                    HTTP,
+                    State::Ok,
+                    format!("the bot answers on {address}: /healthz is {status}"),
+                ),
                 Err(error) => {
                     let why = chain(&error.without_url());
-                    self.say(
-                        HTTP,
-                        State::Wrong,
-                        format!("the running bot does not answer on {address}: {why}; restart it"),
-                    )
+                    let detail = format!("the running bot does not answer on {address}: {why}");
+                    Finding::new(HTTP, State::Wrong, detail).todo("restart it")
                 }
-            };
-        }
-        match tokio::net::TcpListener::bind(address).await {
-            Ok(_) => self.say(HTTP, State::Ok, format!("{address} is free: the bot will listen there")),
-            Err(error) => self.say(HTTP, State::Wrong, format!("cannot listen on {address}: {error}")),
-        }
-    }
-
-    async fn telegram(&mut self, config: &Config) {
-        match app::bot_name(config).await {
-            Ok(None) => return self.say(TELEGRAM, State::NotChecked, "no TELEGRAM_BOT_TOKEN, so no chat"),
-            Ok(Some(name)) => self.say(TELEGRAM, State::Ok, format!("the token is that of @{name}")),
-            Err(error) => return self.failed(TELEGRAM, &error),
-        }
-        match app::reach_chat(config).await {
-            // The configuration's own warning says so.
-            Ok(None) => {}
-            Ok(Some(chat)) => self.say(TELEGRAM, State::Ok, format!("the bot is in chat {chat}")),
-            Err(error) => self.failed(TELEGRAM, &error),
-        }
-    }
-
-    async fn vmmanager(&mut self, config: &Config, clock: &Clock) -> Option<Snapshot> {
-        let api = match app::vmmanager(config, Pace::Usual) {
-            Ok(api) => api,
-            Err(error) => {
-                self.failed(VMMANAGER, &error);
-                return None;
+            }
+        } else {
+            match tokio::net::TcpListener::bind(address).await {
+                Ok(_) => {
+                    Finding::new(HTTP, State::Ok, format!("{address} is free: the bot will listen there"))
+                }
+                Err(error) => {
+                    Finding::new(HTTP, State::Wrong, format!("cannot listen on {address}: {error}"))
+                        .todo("name a free address of this machine in HTTP_LISTEN")
+                }
             }
         };
-        let told = self.platform(&api, config, clock).await;
-        api.log_out().await;
-        told.unwrap_or_else(|error| {
-            self.failed(VMMANAGER, &error.into());
-            None
-        })
-    }
-
-    async fn platform(
-        &mut self,
-        api: &VmManagerApi,
-        config: &Config,
-        clock: &Clock,
-    ) -> Result<Option<Snapshot>, ApiFailure> {
-        let who = api.whoami().await?.unwrap_or_default();
-        let version = api.version().await?;
-        let user = who.email.unwrap_or_else(|| "a user whose name is not told".into());
-        let roles = if who.roles.is_empty() { String::new() } else { format!(" ({})", who.roles.join(", ")) };
-        let version =
-            version.map_or("a version that is not told".into(), |version| format!("version {version}"));
-        self.say(VMMANAGER, State::Ok, format!("logged in as {user}{roles}; {version}"));
-        let look = api.look(clock.now()).await?;
-        for (cluster, flaw) in look.warnings {
-            let of = cluster.map(|id| format!("cluster {id}: ")).unwrap_or_default();
-            self.say(PLATFORM, State::Warning, of + &plain(&Words::english().flaw(&flaw)));
-        }
-        self.picture(&look.snapshot, config);
-        Ok(Some(look.snapshot))
-    }
-
-    fn picture(&mut self, snapshot: &Snapshot, config: &Config) {
-        let Snapshot { clusters, nodes, vms, .. } = snapshot;
-        let (clusters_seen, nodes, vms) = (clusters.len(), nodes.len(), vms.len());
-        self.say(PLATFORM, State::Ok, format!("clusters {clusters_seen}, nodes {nodes}, VMs {vms}"));
-        for cluster in clusters {
-            for flaw in &cluster.incomplete {
-                let why = plain(&Words::english().flaw(flaw));
-                let detail = format!("cluster {} ({}) is not acted on: {why}", cluster.name, cluster.id);
-                self.say(PLATFORM, State::Warning, detail);
-            }
-        }
-        let wanted = config.balancer.policy.clusters.iter().flatten();
-        for id in wanted.filter(|id| snapshot.cluster(**id).is_none()) {
-            let detail = format!("CLUSTER_IDS names cluster {id}, which VMmanager does not have");
-            self.say(PLATFORM, State::Warning, detail);
-        }
-        let plan = balancer::checked_plan(snapshot, &config.balancer.policy);
-        let notes = plan.clusters.iter().flat_map(|cluster| &cluster.notes);
-        let told: std::collections::BTreeSet<_> = notes
-            .filter(|note| note.is_standing())
-            .map(|note| {
-                let is_unknown = matches!(note, Note::UnknownSelector { .. });
-                let see = if is_unknown { ": see PIN_VMS, ANTI_AFFINITY and EXCLUDE_…_NODES" } else { "" };
-                format!("{}{see}", plain(&Words::english().note(note)))
-            })
-            .collect();
-        for note in told {
-            self.say(PLATFORM, State::Warning, note);
-        }
+        self.findings.push(finding);
     }
 
     async fn ssh(&mut self, config: &Config, snapshot: Option<&Snapshot>, clock: &Clock) {
         let monitor = match app::monitor(config, clock.clone()) {
             Ok(Some(monitor)) => monitor,
             Ok(None) => return self.say(SSH, State::NotChecked, "SSH_ENABLED is false: allocation counts"),
-            Err(error) => return self.failed(SSH, &error),
+            Err(error) => return self.findings.push(failed(SSH, &error)),
         };
         let Some(snapshot) = snapshot else {
             return self.say(SSH, State::NotChecked, "without VMmanager nobody knows the nodes");
@@ -291,9 +238,14 @@ impl Checked {
     }
 }
 
+fn failed(part: &'static str, error: &AppError) -> Finding {
+    let state = if error.is_configuration() { State::Misconfigured } else { State::Wrong };
+    Finding::new(part, state, chain(error))
+}
+
 impl NodeChecked {
     fn of(probe: &Probe) -> Self {
-        let Probe { node, node_name, host, fingerprint, known, auth, reading } = probe;
+        let Probe { node, node_name, host, fingerprint, known, known_line, auth, reading } = probe;
         let problem = auth.as_ref().err().or(reading.as_ref().err());
         let doubted = !matches!(known, None | Some(Known::Yes));
         Self {
@@ -307,6 +259,7 @@ impl NodeChecked {
             },
             host_key: fingerprint.clone(),
             known: known.as_ref().map(word),
+            known_line: known_line.clone().filter(|_| doubted),
             login: auth.as_ref().ok().cloned(),
             reading: reading.as_ref().ok().map(told),
             problem: problem.map(SshFailure::to_string),
@@ -378,32 +331,42 @@ fn nearest(dir: &Path) -> Option<PathBuf> {
     absolute.ancestors().find(|above| above.is_dir()).map(Path::to_owned)
 }
 
-/// Writes what was found for a terminal.
+/// Writes what was found for people, no wider than `width` columns where words can be broken.
 #[must_use]
-pub fn text(checked: &Checked) -> String {
+pub fn text(checked: &Checked, width: usize) -> String {
     let mut findings = Table::indented(0);
-    for Finding { part, state, detail } in &checked.findings {
+    for Finding { part, state, detail, todo } in &checked.findings {
         findings.row([part, label(*state), detail.as_str()]);
+        if let Some(todo) = todo {
+            findings.row(["", "", &format!("→ {todo}")]);
+        }
     }
     let mut nodes = Table::indented(2);
     for node in &checked.nodes {
-        let NodeChecked { node: id, name, host, state, host_key, known, login, reading, problem } = node;
-        nodes.row([
-            label(*state).to_owned(),
-            format!("{name} ({id})"),
-            host.clone(),
-            host_key.clone().unwrap_or_else(|| "no host key seen".into()),
-            known.map_or_else(|| "-".into(), |known| format!("known: {known}")),
-            login.as_ref().map_or_else(|| "no login".into(), |way| format!("login: {way}")),
-            problem.clone().or_else(|| reading.clone()).unwrap_or_default(),
-        ]);
+        let NodeChecked { node: id, name, host, state, host_key, known, login, reading, problem, .. } = node;
+        let login = login.as_ref().map_or_else(|| "no login".into(), |way| format!("login: {way}"));
+        nodes.row([label(*state).to_owned(), format!("{name} ({id}) at {host}, {login}")]);
+        let known = known.map_or(String::new(), |known| format!(", known: {known}"));
+        let key = host_key.as_deref().unwrap_or("no host key seen");
+        nodes.row([String::new(), format!("{key}{known}")]);
+        nodes.row([String::new(), problem.clone().or_else(|| reading.clone()).unwrap_or_default()]);
     }
+    let lines: String = checked
+        .nodes
+        .iter()
+        .filter_map(|node| node.known_line.as_ref())
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let lines = match lines.is_empty() {
+        true => lines,
+        false => format!("compare these keys with the nodes' own and add them to SSH_KNOWN_HOSTS:\n{lines}"),
+    };
     let end = match checked.worst() {
         State::Ok | State::NotChecked => "nothing is wrong",
         State::Warning => "nothing is wrong; see the warnings",
         State::Wrong | State::Misconfigured => "something is wrong",
     };
-    format!("{findings}{nodes}{end}\n")
+    format!("{}{}{lines}{end}\n", findings.fitted(Some(width)), nodes.fitted(Some(width)))
 }
 
 /// Writes what was found for programs.
@@ -421,7 +384,7 @@ pub fn json(checked: &Checked) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&Printed { ok: checked.worst() < State::Wrong, checked })
 }
 
-fn label(state: State) -> &'static str {
+pub(super) fn label(state: State) -> &'static str {
     match state {
         State::Ok => "ok",
         State::NotChecked => "not checked",

@@ -1,0 +1,265 @@
+//! Broken situations, one after the other, over simulated servers: each is found, named, and answered with what to do.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::future::join_all;
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    config::read_env_file,
+    sandbox::{
+        telegram::{self, ADMIN, FORUM, GROUP, Role, SUPERGROUP, SimTelegram},
+        vmmanager::{self, Fault, Rule, SimVmManager, World},
+    },
+};
+
+/// One broken situation.
+struct Case {
+    /// What stands in the file besides a configuration in which nothing is wrong.
+    lines: String,
+    role: &'static str,
+    arrange: fn(&Place),
+    part: &'static str,
+    state: State,
+    detail: &'static str,
+    todo: &'static str,
+}
+
+/// The servers of one situation.
+struct Place {
+    vmmanager: vmmanager::Running,
+    chat: telegram::Running,
+    dir: tempfile::TempDir,
+    /// The port of a server with a certificate that nobody knows.
+    tls: u16,
+}
+
+fn case(
+    lines: impl Into<String>,
+    part: &'static str,
+    state: State,
+    detail: &'static str,
+    todo: &'static str,
+) -> Case {
+    Case { lines: lines.into(), role: "@admin", arrange: |_| {}, part, state, detail, todo }
+}
+
+impl Case {
+    fn after(self, arrange: fn(&Place)) -> Self {
+        Self { arrange, ..self }
+    }
+
+    fn as_user(self, role: &'static str) -> Self {
+        Self { role, ..self }
+    }
+}
+
+fn configuration() -> Vec<Case> {
+    let wrong = |lines, detail| case(lines, CONFIGURATION, State::Misconfigured, detail, "");
+    let warning = |lines, detail| case(lines, CONFIGURATION, State::Warning, detail, "");
+    vec![
+        wrong("BALANCE_INTERVAL=often", "BALANCE_INTERVAL: found \"often\""),
+        wrong("VMMANAGER_HOST=http://192.0.2.1", "VMMANAGER_ALLOW_HTTP"),
+        wrong("VMMANAGER_PASSWORD=", "VMMANAGER_PASSWORD: not set"),
+        warning("EXCLUDE_NODES=kvm-01", "did you mean EXCLUDE_SOURCE_NODES?"),
+        warning("MAX_MIGRATIONS=3", "did you mean MAX_MIGRATIONS_PER_CYCLE?"),
+        warning("TELEGRAM_CHAT_ID=", "TELEGRAM_CHAT_ID is not"),
+        warning("TELEGRAM_BOT_TOKEN=\nBALANCE_MODE=auto", "there is no chat"),
+        warning("SSH_ENABLED=true\nSSH_HOST_KEY_CHECK=off", "any machine can pose as a node"),
+        case(
+            "TELEGRAM_BOT_TOKEN=\nTELEGRAM_CHAT_ID=",
+            CONFIGURATION,
+            State::Wrong,
+            "BALANCE_MODE: not set, expected auto",
+            "the bot does not start so",
+        ),
+        case(
+            "DATA_DIR=/proc/nowhere/data",
+            STORE,
+            State::Wrong,
+            "cannot write to",
+            "DATA_DIR must be a folder",
+        ),
+        case("HTTP_LISTEN={vmmanager}", HTTP, State::Wrong, "cannot listen on", "HTTP_LISTEN"),
+    ]
+}
+
+fn platform() -> Vec<Case> {
+    let wrong = |lines, detail, todo| case(lines, "vmmanager", State::Wrong, detail, todo);
+    let platform = |lines, state, detail, todo| case(lines, PLATFORM, state, detail, todo);
+    vec![
+        wrong("VMMANAGER_PASSWORD=not-it", "credentials", "VMMANAGER_USERNAME and VMMANAGER_PASSWORD"),
+        wrong("VMMANAGER_TOKEN=nobodys", "credentials", "VMMANAGER_TOKEN"),
+        wrong("VMMANAGER_PATH_PREFIX=/nowhere", "vmmanager", "VMMANAGER_PATH_PREFIX"),
+        wrong("VMMANAGER_HOST=https://{vmmanager}", "no answer", "speaks http and not https"),
+        wrong("VMMANAGER_HOST=https://localhost:{tls}", "no answer", "VMMANAGER_CA_FILE"),
+        wrong("VMMANAGER_HOST=http://127.0.0.1:1", "no answer", "nothing listens there"),
+        wrong("VMMANAGER_HOST=https://nowhere.invalid", "no answer", "DNS does not know"),
+        wrong("", "no answer", "the log of VMmanager")
+            .after(|at| at.vmmanager.switch_on(Fault::Status { status: 500 })),
+        wrong("", "unavailable", "try again in some minutes")
+            .after(|at| at.vmmanager.switch_on(Fault::Unavailable)),
+        wrong("", "cannot be read", "something else answers").after(|at| at.vmmanager.switch_on(Fault::Html)),
+        wrong("", "an ordinary user", "role of an administrator").as_user("@user"),
+        wrong("", "may only read", "role of an administrator").as_user("@admin.readonly"),
+        case(
+            "VMMANAGER_CA_FILE=/nowhere.pem",
+            "vmmanager",
+            State::Misconfigured,
+            "cannot read /nowhere.pem",
+            "PEM",
+        ),
+        platform("CLUSTER_IDS=777", State::Wrong, "no cluster is left", "correct CLUSTER_IDS"),
+        platform("CLUSTER_IDS=1,777", State::Warning, "names cluster 777", "VMmanager has 1 ("),
+        platform("EXCLUDE_TARGET_NODES=nobody", State::Warning, "nobody", "EXCLUDE_SOURCE_NODES"),
+        platform("PIN_VMS=nobody-*", State::Warning, "nobody-*", "PIN_VMS"),
+        platform("ANTI_AFFINITY=nobody,nowhere", State::Warning, "nowhere", "ANTI_AFFINITY"),
+        platform("", State::Wrong, "is not acted on", "may read nodes, VMs and tasks").after(|at| {
+            at.vmmanager
+                .rule(Rule::always(Fault::ErrorInOk { code: 3001, msg: "no".into() }).only("/vm/v3/task"))
+        }),
+    ]
+}
+
+fn chat() -> Vec<Case> {
+    let wrong = |lines: String, detail, todo| case(lines, "telegram", State::Wrong, detail, todo);
+    let in_chat = |chat: i64| format!("TELEGRAM_CHAT_ID={chat}");
+    let viewers = "TELEGRAM_ADMIN_IDS=\nTELEGRAM_VIEWER_IDS=7".to_owned();
+    let operators = "TELEGRAM_ADMIN_IDS=\nTELEGRAM_OPERATOR_IDS=7";
+    vec![
+        wrong("TELEGRAM_BOT_TOKEN=1:other".into(), "does not know the token", "BotFather"),
+        wrong("TELEGRAM_API_URL=http://127.0.0.1:1".into(), "Telegram: no answer", "TELEGRAM_PROXY"),
+        wrong(String::new(), "another program", "a bot of its own")
+            .after(|at| at.chat.set_faults(|faults| faults.conflict = true)),
+        wrong(String::new(), "webhook: https://other.example", "deleteWebhook")
+            .after(|at| at.chat.set_webhook("https://other.example/hook")),
+        wrong(format!("TELEGRAM_CHAT_ID={FORUM}:99"), "no open topic 99", "links to its messages"),
+        wrong(in_chat(1_000_000_001), "cannot be reached", "TELEGRAM_CHAT_ID=-1001000000001"),
+        wrong(in_chat(-424_242), "cannot be reached", "/whoami"),
+        wrong(in_chat(GROUP), "became a supergroup", "write TELEGRAM_CHAT_ID=-100")
+            .after(|at| assert!(at.chat.migrate_to_supergroup(GROUP).is_ok())),
+        wrong(in_chat(SUPERGROUP), "may not send", "let the bot send")
+            .after(|at| at.chat.set_bot_role(SUPERGROUP, Role::Muted).unwrap()),
+        wrong(in_chat(SUPERGROUP), "cannot be reached", "add the bot")
+            .after(|at| at.chat.kick(SUPERGROUP).unwrap()),
+        wrong(viewers, "nobody could approve", "TELEGRAM_ADMIN_IDS"),
+        case(operators, "telegram", State::Warning, "nobody is an admin", "TELEGRAM_ADMIN_IDS"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_broken_situation_is_found_and_named_with_what_to_do() {
+    let cases: Vec<_> = [configuration(), platform(), chat()].into_iter().flatten().collect();
+    assert!(cases.len() >= 30);
+    let tried = join_all(cases.iter().map(async |case| (case, case.tried().await))).await;
+    let mut missed = Vec::new();
+    for (case, checked) in tried {
+        let text = text(&checked, 100);
+        let too_wide = text.lines().any(|line| unicode_width::UnicodeWidthStr::width(line) > 100);
+        let finding = checked.findings.iter().find(|finding| case.is_met_by(finding));
+        if finding.is_none() || too_wide || checked.worst() < case.state {
+            missed.push(format!("{}: {}\n{text}", case.lines, case.detail));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_wrong_nothing_is_found_and_a_message_is_sent_where_one_is_wanted() {
+    let place = Place::new("@admin").await;
+    let sources = place.sources("");
+    let quiet = check(&sources, false, &Clock::system(), |_| {}).await;
+    assert_eq!(quiet.worst(), State::NotChecked, "{}", text(&quiet, 100));
+    assert!(place.chat.messages(ADMIN).is_empty());
+    let loud = check(&sources, true, &Clock::system(), |_| {}).await;
+    assert_eq!(loud.worst(), State::NotChecked, "{}", text(&loud, 100));
+    let messages = place.chat.messages(ADMIN);
+    assert!(messages[0].text().contains("the bot can write here"), "{messages:?}");
+    assert!(place.vmmanager.orders().is_empty());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_noticed() {
+    let place = Place::new("@admin").await;
+    let clock = ManualClock::at(Clock::system().now() - chrono::TimeDelta::hours(2));
+    let checked = check(&place.sources(""), false, &clock.into(), |_| {}).await;
+    let finding = checked.findings.iter().find(|finding| finding.detail.contains("clock")).unwrap();
+    assert!(finding.detail.contains("behind VMmanager's") && finding.state == State::Warning, "{finding:?}");
+}
+
+impl Case {
+    async fn tried(&self) -> Checked {
+        let place = Place::new(self.role).await;
+        (self.arrange)(&place);
+        let checked = check(&place.sources(&self.lines), false, &Clock::system(), |_| {}).await;
+        assert!(place.vmmanager.orders().is_empty());
+        checked
+    }
+
+    fn is_met_by(&self, finding: &Finding) -> bool {
+        let Finding { part, state, detail, todo } = finding;
+        let todo = todo.as_deref().unwrap_or_default();
+        *part == self.part && *state == self.state && detail.contains(self.detail) && todo.contains(self.todo)
+    }
+}
+
+impl Place {
+    async fn new(role: &'static str) -> Self {
+        let options = vmmanager::Options { role: role.into(), ..vmmanager::Options::default() };
+        Self {
+            vmmanager: SimVmManager::start(World::small(), options).await.unwrap(),
+            chat: SimTelegram::start(telegram::Options::default()).await.unwrap(),
+            dir: tempfile::tempdir().unwrap(),
+            tls: self_signed().await,
+        }
+    }
+
+    /// A configuration in which nothing is wrong, and more.
+    fn sources(&self, more: &str) -> Sources {
+        let vmmanager::Options { username, password, .. } = self.vmmanager.options();
+        let usual = [
+            ("VMMANAGER_HOST", self.vmmanager.url()),
+            ("VMMANAGER_USERNAME", username),
+            ("VMMANAGER_PASSWORD", password),
+            ("TELEGRAM_BOT_TOKEN", self.chat.token().into()),
+            ("TELEGRAM_API_URL", self.chat.url()),
+            ("TELEGRAM_CHAT_ID", ADMIN.to_string()),
+            ("TELEGRAM_ADMIN_IDS", ADMIN.to_string()),
+            ("DATA_DIR", self.dir.path().join("data").display().to_string()),
+        ];
+        let lines: String = usual.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let more = more.replace("{vmmanager}", &self.vmmanager.address().to_string());
+        let more = more.replace("{tls}", &self.tls.to_string());
+        Sources {
+            command_line: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            file: read_env_file(&format!("{lines}{more}\n")).unwrap(),
+            file_name: ".env".into(),
+        }
+    }
+}
+
+/// Starts a TLS server with a certificate of its own making and returns its port.
+async fn self_signed() -> u16 {
+    use tokio_rustls::{TlsAcceptor, rustls};
+
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(acceptor.accept(stream).await);
+        }
+    });
+    port
+}

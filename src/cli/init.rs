@@ -1,0 +1,333 @@
+//! `vm-balancer init`: from nothing to a configuration that works. Each answer is tried as it comes.
+
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::{self, BufRead, IsTerminal as _, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use super::check::{self, Finding, State};
+use crate::{
+    clock::Clock,
+    config::{Config, Purpose, read_env_file},
+    telegram::{self, Met},
+};
+
+/// What somebody without a terminal is to do.
+const WHAT_TO_SET: &str = "\
+set these in a file named .env, or in the environment, and then run `vm-balancer check`:
+
+VMMANAGER_HOST=https://vmmanager.example.com
+VMMANAGER_USERNAME=a user of VMmanager that may migrate VMs
+VMMANAGER_PASSWORD=the password of that user
+TELEGRAM_BOT_TOKEN=what BotFather (https://t.me/BotFather) answers to /newbot; leave it empty for no chat
+TELEGRAM_CHAT_ID=the number of the chat for reports, e.g. -1001234567890
+TELEGRAM_ADMIN_IDS=your own number in Telegram, which the bot answers to /whoami
+
+without a bot set BALANCE_MODE=auto or BALANCE_MODE=off too.
+config.env.example names every other variable with its default.
+";
+
+/// Every variable with one line about it.
+const EXAMPLE: &str = include_str!("../../config.env.example");
+
+/// How long somebody may take to write /start.
+const START_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Asks and tries, and writes the file; returns what to say at the end.
+///
+/// # Errors
+///
+/// The file is there, cannot be written, or the answers ended too early.
+pub(super) async fn init(
+    file: &Path,
+    environment: &BTreeMap<String, String>,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> io::Result<String> {
+    if !io::stdin().is_terminal() {
+        return Ok(WHAT_TO_SET.to_owned());
+    }
+    let hidden = |_: &mut dyn BufRead| rpassword::read_password();
+    let mut asker = Asker { input: &mut io::stdin().lock(), out, hidden: &hidden };
+    asker.all(file, environment, clock).await
+}
+
+/// Asks a person, who reads `out` and answers in `input`.
+struct Asker<'a> {
+    input: &'a mut dyn BufRead,
+    out: &'a mut (dyn Write + Send),
+    /// Reads an answer that must not be seen.
+    hidden: &'a dyn Fn(&mut dyn BufRead) -> io::Result<String>,
+}
+
+/// What was answered, by variable; what was not asked comes from the environment.
+struct Answers<'a> {
+    given: BTreeMap<&'static str, String>,
+    environment: &'a BTreeMap<String, String>,
+}
+
+impl Answers<'_> {
+    fn config(&self) -> Result<Config, String> {
+        let lookup = |name: &str| self.given.get(name).or_else(|| self.environment.get(name)).cloned();
+        let loaded = Config::for_purpose(Purpose::Live, lookup);
+        loaded.map(|loaded| loaded.config).map_err(|problems| problems.to_string())
+    }
+}
+
+impl Asker<'_> {
+    async fn all(
+        &mut self,
+        file: &Path,
+        environment: &BTreeMap<String, String>,
+        clock: &Clock,
+    ) -> io::Result<String> {
+        // Whoever has answered everything must not hear then that it was for nothing.
+        if file.exists() {
+            let why =
+                format!("{} is there already; remove it, or name another with --config", file.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        let mut answers = Answers { given: BTreeMap::new(), environment };
+        self.vmmanager(&mut answers, clock).await?;
+        self.telegram(&mut answers).await?;
+        write(file, &answers.given)?;
+        Ok(format!(
+            "wrote {}; next: `vm-balancer check`, then `vm-balancer --dry-run --once`, then `vm-balancer`\n",
+            file.display()
+        ))
+    }
+
+    async fn vmmanager(&mut self, answers: &mut Answers<'_>, clock: &Clock) -> io::Result<()> {
+        loop {
+            self.ask(answers, "VMMANAGER_HOST", "Address of VMmanager, e.g. https://vm.example.com")?;
+            self.ask(answers, "VMMANAGER_USERNAME", "User of VMmanager (an administrator of its own)")?;
+            self.ask_hidden(answers, "VMMANAGER_PASSWORD", "Password")?;
+            let findings = match answers.config() {
+                Err(problems) => {
+                    self.say(&problems)?;
+                    continue;
+                }
+                Ok(config) => check::vmmanager::check(&config, clock).await.0,
+            };
+            if self.show(&findings)? {
+                return Ok(());
+            }
+            let names_authority = |finding: &Finding| {
+                finding.todo.as_ref().is_some_and(|todo| todo.contains("VMMANAGER_CA_FILE"))
+            };
+            if findings.iter().any(names_authority) {
+                self.ask(answers, "VMMANAGER_CA_FILE", "PEM file of the private CA (empty for none)")?;
+            }
+            self.say("Once more, please; an empty answer keeps what is in brackets.")?;
+        }
+    }
+
+    async fn telegram(&mut self, answers: &mut Answers<'_>) -> io::Result<()> {
+        self.say("A bot: write /newbot to https://t.me/BotFather; it answers with a token.")?;
+        loop {
+            self.ask_hidden(answers, "TELEGRAM_BOT_TOKEN", "Token of the bot (empty for no chat)")?;
+            if answers.given.get("TELEGRAM_BOT_TOKEN").is_none_or(String::is_empty) {
+                answers.given.remove("TELEGRAM_BOT_TOKEN");
+                return self.mode(answers);
+            }
+            let settings = match answers.config() {
+                Ok(Config { telegram: Some(settings), .. }) => settings,
+                Ok(_) => continue,
+                Err(problems) => {
+                    self.say(&problems)?;
+                    continue;
+                }
+            };
+            let findings = check::telegram::token(&settings).await;
+            if !self.show(&findings)? {
+                continue;
+            }
+            self.say("Add the bot to the group for reports and write /start there, or write it in private.")?;
+            self.say("Waiting for /start ...")?;
+            match telegram::meet(&settings, START_PATIENCE).await {
+                Ok(Met { chat, thread, title, person, name }) => {
+                    let topic = thread.map(|thread| format!(":{thread}")).unwrap_or_default();
+                    self.say(&format!("/start came from {name} ({person}) in {title} ({chat}{topic})."))?;
+                    answers.given.insert("TELEGRAM_CHAT_ID", format!("{chat}{topic}"));
+                    answers.given.insert("TELEGRAM_ADMIN_IDS", person.to_string());
+                    return Ok(());
+                }
+                Err(why) => self.say(&format!("No /start was seen: {why}"))?,
+            }
+        }
+    }
+
+    /// Without a chat nobody can approve.
+    fn mode(&mut self, answers: &mut Answers<'_>) -> io::Result<()> {
+        self.ask(answers, "BALANCE_MODE", "Without a chat: carry plans out (auto), or only plan (off)")?;
+        match answers.given.get("BALANCE_MODE").map(String::as_str) {
+            Some("auto" | "off") => Ok(()),
+            _ => self.mode(answers),
+        }
+    }
+
+    /// Shows what was found and tells whether nothing is wrong.
+    fn show(&mut self, findings: &[Finding]) -> io::Result<bool> {
+        for Finding { state, detail, todo, .. } in findings {
+            self.say(&format!("{}: {detail}", check::label(*state)))?;
+            if let Some(todo) = todo {
+                self.say(&format!("  → {todo}"))?;
+            }
+        }
+        Ok(findings.iter().all(|finding| finding.state < State::Wrong))
+    }
+
+    fn say(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{}", super::table::printable(text).replace("?  ", "\n  "))
+    }
+
+    /// Asks for a variable; an empty answer keeps an earlier one.
+    fn ask(&mut self, answers: &mut Answers<'_>, name: &'static str, about: &str) -> io::Result<()> {
+        let known = answers.given.get(name).map(|known| format!(" [{known}]")).unwrap_or_default();
+        write!(self.out, "{about}{known}: ")?;
+        self.out.flush()?;
+        let mut answer = String::new();
+        if self.input.read_line(&mut answer)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        keep(answers, name, answer.trim());
+        Ok(())
+    }
+
+    fn ask_hidden(&mut self, answers: &mut Answers<'_>, name: &'static str, about: &str) -> io::Result<()> {
+        let known = if answers.given.contains_key(name) { " [the same]" } else { "" };
+        write!(self.out, "{about}{known}: ")?;
+        self.out.flush()?;
+        let answer = (self.hidden)(self.input)?;
+        keep(answers, name, answer.trim_end_matches(['\r', '\n']));
+        Ok(())
+    }
+}
+
+fn keep(answers: &mut Answers<'_>, name: &'static str, answer: &str) {
+    if !answer.is_empty() {
+        answers.given.insert(name, answer.to_owned());
+    }
+}
+
+/// Writes the example with the answers in their places and everything else as a comment, for its owner alone.
+fn write(file: &Path, given: &BTreeMap<&'static str, String>) -> io::Result<()> {
+    let mut text = String::new();
+    for line in EXAMPLE.lines() {
+        let name = line.split_once('=').map(|(name, _)| name);
+        let answer = name.and_then(|name| Some((name, given.get(name)?)));
+        match answer {
+            Some((name, value)) => text.push_str(&assignment(name, value)?),
+            None if line.starts_with('#') || line.is_empty() => text.push_str(line),
+            None => text.extend(["# ", line]),
+        }
+        text.push('\n');
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Writes a value so that it is read as it is, with quotes only where they are needed.
+fn assignment(name: &str, value: &str) -> io::Result<String> {
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+    let forms = [format!("{name}={value}"), format!("{name}='{value}'"), format!("{name}=\"{escaped}\"")];
+    let is_read = |line: &String| {
+        read_env_file(line).is_ok_and(|file| file.values.get(name) == Some(&value.to_owned()))
+    };
+    forms.into_iter().find(is_read).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{name} cannot be written into a file; use the environment"),
+        )
+    })
+}
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::sandbox::{
+        telegram::{self as chat, ADMIN, FORUM, OPS_TOPIC, Place, SimTelegram},
+        vmmanager::{Options, SimVmManager, World},
+    };
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_answers_are_tried_and_become_a_file_that_works() {
+        let vmmanager = SimVmManager::start(World::small(), Options::default()).await.unwrap();
+        let bot = SimTelegram::start(chat::Options::default()).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let environment = [
+            ("TELEGRAM_API_URL".to_owned(), bot.url()),
+            ("DATA_DIR".to_owned(), dir.path().join("data").display().to_string()),
+        ]
+        .into();
+        let Options { username, password, .. } = vmmanager.options();
+        let answers =
+            format!("{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n", vmmanager.url(), bot.token());
+        let place = Place { chat: FORUM, thread: Some(OPS_TOPIC) };
+        bot.say(ADMIN, place, "/start@vm_balancer_bot").unwrap();
+        let file = dir.path().join(".env");
+        let mut out = Vec::new();
+        let said = asked(&answers, &mut out, &file, &environment).await.unwrap();
+        let shown = String::from_utf8(out).unwrap();
+        assert!(said.contains("vm-balancer check"), "{said}");
+        for part in ["WRONG", "does not know the token", "(1001) in Operations"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(!shown.contains("not it") && !shown.contains(&password), "{shown}");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("\n# BALANCE_INTERVAL=600"), "{text}");
+        let read = read_env_file(&text).unwrap();
+        assert_eq!(read.values["TELEGRAM_CHAT_ID"], format!("{FORUM}:{OPS_TOPIC}"));
+        assert_eq!(read.values["TELEGRAM_ADMIN_IDS"], ADMIN.to_string());
+        let sources = crate::config::Sources { environment, file: read, ..Default::default() };
+        let checked = check::check(&sources, false, &Clock::system(), |_| {}).await;
+        assert!(checked.worst() < State::Warning, "{}", check::text(&checked, 100));
+        let again = asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
+        assert!(again.to_string().contains("is there already"), "{again}");
+    }
+
+    #[tokio::test]
+    async fn without_a_bot_the_mode_is_asked_for() {
+        let vmmanager = SimVmManager::start(World::small(), Options::default()).await.unwrap();
+        let Options { username, password, .. } = vmmanager.options();
+        let dir = tempfile::tempdir().unwrap();
+        let answers = format!("{}\n{username}\n{password}\n\npropose\noff\n", vmmanager.url());
+        let file = dir.path().join(".env");
+        asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
+        let read = read_env_file(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(read.values["BALANCE_MODE"], "off");
+        let ended = asked("", &mut Vec::new(), &dir.path().join("other"), &BTreeMap::new()).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn odd_passwords_are_written_so_that_they_are_read_again() {
+        for password in ["plain", "a # b", "a'b", "a\"b", " a ", "a$b", "a\\b", "'a' # \"b\"", "#"] {
+            let line = assignment("VMMANAGER_PASSWORD", password).unwrap();
+            assert_eq!(read_env_file(&line).unwrap().values["VMMANAGER_PASSWORD"], password, "{line}");
+        }
+    }
+
+    async fn asked(
+        answers: &str,
+        out: &mut Vec<u8>,
+        file: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> io::Result<String> {
+        let hidden = |input: &mut dyn BufRead| {
+            let mut answer = String::new();
+            input.read_line(&mut answer).map(|_| answer)
+        };
+        let mut input = answers.as_bytes();
+        let mut asker = Asker { input: &mut input, out, hidden: &hidden };
+        asker.all(file, environment, &Clock::system()).await
+    }
+}
