@@ -26,7 +26,7 @@ use crate::{
     model::{Quote, Snapshot, StoreFailure},
     planner::Policy,
     scheduler::{Handle, Refused},
-    store::{HistoryFilter, JournalEntry, Store, make_private},
+    store::{HistoryFilter, JournalEntry, Store, StoreError, make_private},
 };
 
 /// The socket's name in `DATA_DIR`.
@@ -287,8 +287,7 @@ async fn answer(request: Request, (handle, store, beats): (Handle, Store, Vec<Be
         },
         Request::History { limit } => {
             let limit = limit.min(HISTORY_MAX);
-            let read =
-                tokio::task::spawn_blocking(move || store.history(&HistoryFilter::default(), limit)).await;
+            let read = tokio::task::spawn_blocking(move || newest_entries(&store, limit)).await;
             match read {
                 Ok(Ok(entries)) => Answer::History { entries },
                 Ok(Err(error)) => Answer::Refused { why: Unanswered::Store(error.failure()) },
@@ -298,6 +297,19 @@ async fn answer(request: Request, (handle, store, beats): (Handle, Store, Vec<Be
             }
         }
     }
+}
+
+/// Returns what runs and what was done, newest first.
+///
+/// # Errors
+///
+/// Says what the store said.
+pub fn newest_entries(store: &Store, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
+    let mut entries = store.open_entries()?;
+    entries.extend(store.history(&HistoryFilter::default(), limit)?);
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    entries.truncate(limit);
+    Ok(entries)
 }
 
 /// Where the kernel finds the socket.

@@ -27,7 +27,7 @@ use crate::{
     model::{Snapshot, Trouble},
     planner::Policy,
     probe::{self, Said},
-    store::{HistoryFilter, JournalEntry, Store, StoreError},
+    store::{JournalEntry, Store, StoreError},
     talk::words::{Words, plain},
 };
 
@@ -316,7 +316,7 @@ fn history_of_store(dir: &Path, limit: usize) -> Result<Vec<JournalEntry>, Failu
     if !dir.exists() {
         return Ok(Vec::new());
     }
-    Ok(Store::open(dir)?.history(&HistoryFilter::default(), limit)?)
+    Ok(control::newest_entries(&Store::open(dir)?, limit)?)
 }
 
 async fn once(

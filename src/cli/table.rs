@@ -107,7 +107,7 @@ mod tests {
     fn a_row_fits_the_terminal() {
         let mut table = Table::indented(2);
         table.row(["vmmanager", "a sentence of some words that is long"]);
-        let beside = "  vmmanager  a sentence of some words\n             that is long\n";
+        let beside = "  vmmanager  a sentence of some words that\n             is long\n";
         assert_eq!(table.fitted(Some(43)), beside);
         let below = "  vmmanager\n      a sentence of\n      some words\n      that is long\n";
         assert_eq!(table.fitted(Some(20)), below);

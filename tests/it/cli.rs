@@ -16,7 +16,10 @@ use vm_balancer::{
     sandbox::vmmanager::{Fault, Options, Running, SimVmManager, World},
 };
 
-use crate::platform::{PATIENCE, until};
+use crate::{
+    conversation::two_overloaded,
+    platform::{PATIENCE, until},
+};
 
 #[tokio::test]
 async fn a_dry_run_tells_a_plan_and_touches_nothing() {
@@ -61,6 +64,62 @@ async fn a_failed_migration_is_an_exit_status_and_a_detail() {
     let cluster = &object["clusters"][0];
     assert_eq!(cluster["after"], cluster["before"], "nothing was moved");
     assert_eq!(cluster["predicted"]["overloaded"], 0, "{object}");
+}
+
+#[tokio::test]
+async fn an_interrupted_run_names_what_runs_and_what_has_not_begun() {
+    let place = Place::with_world(two_overloaded()).await;
+    place.sim().switch_on(Fault::RunsForever);
+    let mut command = program(place.dir.path());
+    command
+        .args(["--once", "--json"])
+        .env("MAX_MIGRATIONS_PER_CYCLE", "2")
+        .env("MAX_PARALLEL_MIGRATIONS", "1");
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    until("an order is sent", async || !place.sim().orders().is_empty()).await;
+    signal(&run, "INT").await;
+    let ended = timeout(PATIENCE, run.wait_with_output()).await.expect("it should end").unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let object: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let migrations =
+        object["clusters"].as_array().unwrap().iter().flat_map(|of| of["migrations"].as_array().unwrap());
+    let outcomes: Vec<_> = migrations.map(|step| step["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["running", "not_begun"], "{object}");
+    let history: Value = serde_json::from_str(&place.run("history --json").await.out).unwrap();
+    assert!(history[0]["outcome"].is_null(), "an open migration is in the history: {history}");
+    assert_eq!(history[0]["plan_id"], object["plan_id"], "one plan has one id");
+    assert!(place.run("history").await.out.contains("running"));
+}
+
+#[tokio::test]
+async fn completions_and_the_manual_page_name_every_command() {
+    let place = Place::bare();
+    for line in ["completions bash", "completions zsh", "completions fish", "man", "--help", "help"] {
+        let told = place.run(line).await;
+        assert_eq!(told.status, 0, "{line}: {told:?}");
+        for word in ["history", "snapshot", "cluster"] {
+            assert!(told.out.contains(word), "{line}: {word}: {}", told.out);
+        }
+    }
+    assert!(place.run("--help").await.out.contains("Exit status:"));
+}
+
+#[tokio::test]
+async fn without_a_configuration_the_program_says_what_to_run() {
+    let place = Place::bare();
+    for line in ["", "--once", "check", "plan", "snapshot"] {
+        let told = place.run(line).await;
+        assert_eq!((told.status, told.out.as_str()), (2, ""), "{line}: {told:?}");
+        assert!(
+            told.err.contains("run `vm-balancer init`") && told.err.lines().count() == 1,
+            "{line}: {told:?}"
+        );
+    }
+    assert!(
+        place.run("init").await.out.contains("VMMANAGER_HOST="),
+        "without a terminal it says what to set"
+    );
+    assert_eq!(place.run("history").await.status, 0, "what was done needs no configuration");
 }
 
 #[tokio::test]
@@ -187,6 +246,7 @@ async fn beside_a_running_bot_everything_can_be_asked_and_nothing_carried_out() 
 
     let plan = place.run("plan --json").await;
     assert_eq!(plan.status, 0, "{plan:?}");
+    assert!(plan.err.contains("with its settings and its history"), "{plan:?}");
     let object: Value = serde_json::from_str(&plan.out).unwrap();
     assert_eq!(
         object["clusters"][0]["overloaded"],
@@ -283,7 +343,11 @@ impl Place {
     }
 
     async fn with_vmmanager() -> Self {
-        let sim = SimVmManager::start(World::small(), Options::default()).await.unwrap();
+        Self::with_world(World::small()).await
+    }
+
+    async fn with_world(world: World) -> Self {
+        let sim = SimVmManager::start(world, Options::default()).await.unwrap();
         let options = sim.options();
         let place = Self { sim: Some(sim), ..Self::bare() };
         let file = format!(

@@ -381,7 +381,10 @@ async fn check_says_which_part_is_wrong_by_its_status_and_shows_no_secret() {
     place.configure("VMMANAGER_PASSWORD=not-the-password\n");
     let told = place.run("check").await;
     assert_eq!(told.status, 1, "{told:?}");
-    assert!(told.out.contains("credentials") && told.out.contains("nobody knows the nodes"), "{told:?}");
+    assert!(
+        told.out.contains("does not accept the user") && told.out.contains("nobody knows the nodes"),
+        "{told:?}"
+    );
     assert!(!format!("{told:?}").contains("not-the-password"), "{told:?}");
 }
 

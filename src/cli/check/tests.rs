@@ -89,9 +89,15 @@ fn platform() -> Vec<Case> {
     let wrong = |lines, detail, todo| case(lines, "vmmanager", State::Wrong, detail, todo);
     let platform = |lines, state, detail, todo| case(lines, PLATFORM, state, detail, todo);
     vec![
-        wrong("VMMANAGER_PASSWORD=not-it", "credentials", "VMMANAGER_USERNAME and VMMANAGER_PASSWORD"),
-        wrong("VMMANAGER_TOKEN=nobodys", "credentials", "VMMANAGER_TOKEN"),
-        wrong("VMMANAGER_PATH_PREFIX=/nowhere", "vmmanager", "VMMANAGER_PATH_PREFIX"),
+        wrong(
+            "VMMANAGER_PASSWORD=not-it",
+            "does not accept the user",
+            "VMMANAGER_USERNAME and VMMANAGER_PASSWORD",
+        ),
+        wrong("VMMANAGER_TOKEN=nobodys", "does not accept the user", "VMMANAGER_TOKEN"),
+        wrong("", "VMmanager", "VMMANAGER_PATH_PREFIX").after(|at| {
+            at.vmmanager.rule(Rule::always(Fault::Status { status: 404 }).only("POST /auth/v4/public/token"));
+        }),
         wrong("VMMANAGER_HOST=https://{vmmanager}", "no answer", "speaks http and not https"),
         wrong("VMMANAGER_HOST=https://localhost:{tls}", "no answer", "VMMANAGER_CA_FILE"),
         wrong("VMMANAGER_HOST=http://127.0.0.1:1", "no answer", "nothing listens there"),
