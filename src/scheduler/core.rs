@@ -109,6 +109,7 @@ impl Core {
             picture: self.sight.picture(),
             vmmanager_away: self.sight.away(),
             running: self.balancer.parts().store.open_entries()?,
+            waiting: self.proposals.waiting()?,
             exclusions: self.balancer.policy()?.exclusions,
             stopped_clusters: in_force.stopped_clusters.into_iter().collect(),
             restored_unconfirmed: in_force.restored_unconfirmed,

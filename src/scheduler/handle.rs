@@ -27,9 +27,19 @@ pub struct Status {
     pub vmmanager_away: Option<ApiFailure>,
     /// Open entries of the journal: what runs now.
     pub running: Vec<JournalEntry>,
+    /// Plans that wait for a decision, oldest first.
+    pub waiting: Vec<WaitingPlan>,
     pub exclusions: Vec<Exclusion>,
     pub stopped_clusters: Vec<ClusterId>,
     pub restored_unconfirmed: bool,
+}
+
+/// A plan that waits for a decision, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingPlan {
+    pub proposal: ProposalId,
+    pub cluster: ClusterId,
+    pub until: DateTime<Utc>,
 }
 
 /// The last cycle in short.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Approved, Balanced, Picture, Refused};
+use super::{Approved, Balanced, Picture, Refused, WaitingPlan};
 use crate::{
     balancer::VmBalancer,
     event::Event,
@@ -220,6 +220,19 @@ impl Proposals {
         self.store().update_proposal(id, |proposal| proposal.state = ProposalState::Stale { at })?;
         self.notify(id);
         Ok(())
+    }
+
+    /// Returns the proposals that wait for approval.
+    pub(super) fn waiting(&self) -> Result<Vec<WaitingPlan>, StoreError> {
+        let open = self.store().open_proposals()?.into_iter();
+        let waiting = open.filter(|proposal| proposal.state == ProposalState::Pending);
+        Ok(waiting
+            .map(|Proposal { id, cluster, expires_at, .. }| WaitingPlan {
+                proposal: id,
+                cluster,
+                until: expires_at,
+            })
+            .collect())
     }
 
     /// Returns the proposal that waits for approval in a cluster.

@@ -28,6 +28,7 @@ mod shelf;
 mod sidecar;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::{
     path::{Path, PathBuf},
@@ -51,6 +52,7 @@ pub use records::{
     Pause, Proposal, ProposalState, ReplyTo, Selection, SetChange, Settings, Sight, Step, StepState,
 };
 use shelf::{Shelf, guarded};
+pub use timeline::{Edge, Happened, PageAt, Timeline, TimelineFilter};
 
 use crate::model::StoreFailure;
 

@@ -249,6 +249,43 @@ fn history_is_newest_first_and_can_be_asked_by_vm_and_node_and_page() {
 }
 
 #[test]
+fn every_row_of_the_timeline_is_on_one_page_whichever_way_one_turns() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let anna = Person { id: 42, name: "Anna".into() };
+    for round in 1..=5 {
+        ended(&store, round, Outcome::Done, at(10 * i64::try_from(round).unwrap()));
+        let plan = proposed(&store, draft(round));
+        let rejected =
+            ProposalState::Rejected { by: anna.clone(), at: at(10 * i64::try_from(round).unwrap() + 5) };
+        store.end_pending(plan.id, rejected).unwrap();
+    }
+    let page = |of: Option<&str>, from| {
+        let filter = TimelineFilter { of: of.map(str::to_owned), since: None };
+        store.timeline(&filter, from, 3).unwrap()
+    };
+    let whole = store.timeline(&TimelineFilter::default(), PageAt::Newest, 100).unwrap().rows;
+    assert_eq!(whole.len(), 10);
+    assert!(whole.is_sorted_by(|newer, older| newer.at() >= older.at()));
+    let mut pages = vec![page(None, PageAt::Newest)];
+    while let Some(edge) = pages.last().unwrap().older {
+        pages.push(page(None, PageAt::OlderThan(edge)));
+    }
+    let rows: Vec<_> = pages.iter().flat_map(|page| page.rows.clone()).collect();
+    assert_eq!(rows, whole);
+    let mut back = pages.pop().unwrap();
+    while let Some(edge) = back.newer {
+        let newer = page(None, PageAt::NewerThan(edge));
+        assert_eq!(Some(&newer.rows), pages.pop().map(|page| page.rows).as_ref());
+        back = newer;
+    }
+    let counts = ["42", "ann*", "#2", "nobody"].map(|of| page(Some(of), PageAt::Newest).rows.len());
+    assert_eq!((counts[0], counts[1], counts[3]), (3, 3, 0), "pages are cut at three");
+    let since = TimelineFilter { of: None, since: Some(at(50)) };
+    assert_eq!(store.timeline(&since, PageAt::Newest, 100).unwrap().rows.len(), 1);
+}
+
+#[test]
 fn an_update_is_claimed_once() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();

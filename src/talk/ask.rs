@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::ProposalId,
     scheduler::{Approved, Balanced, Change, Changed, Status},
-    store::{Proposal, Selection},
+    store::{PageAt, Proposal, Selection},
 };
 
 /// What a command or a press leads to.
@@ -63,11 +63,12 @@ pub enum Ask {
 /// Which part of the history is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryPart {
-    /// How many newer entries come before it.
-    pub skip: usize,
+    pub at: PageAt,
     pub count: usize,
-    /// The VM or node it is about, by name or id; `None` for everything.
+    /// The VM, node, cluster or person it is about; `None` for everything.
     pub of: Option<String>,
+    /// Only the last so many days.
+    pub days: Option<u32>,
 }
 
 /// What follows an answer of type `T`.

@@ -81,12 +81,6 @@ impl Rest {
         self.next_word().map(|word| one_of(&word.text, expected)).transpose()
     }
 
-    /// Tells whether any word stood in quotes.
-    #[must_use]
-    pub fn has_quotes(&self) -> bool {
-        self.0.iter().any(|word| word.quoted)
-    }
-
     /// Returns all that is left as one name: quotes are needed only where something may follow a name.
     #[must_use]
     pub fn joined(self) -> Option<String> {

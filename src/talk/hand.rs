@@ -27,6 +27,11 @@ pub(super) fn data(key: &str, kind: HandKind) -> String {
     }
 }
 
+/// Returns the key of the alert that the data of a button names.
+pub(super) fn key_in(data: &str) -> Option<&str> {
+    data.strip_prefix("a:t:").or_else(|| data.strip_prefix("a:z:"))
+}
+
 impl Press {
     fn read(rest: &str) -> Option<Self> {
         let (kind, key) = rest.split_once(':')?;

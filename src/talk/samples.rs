@@ -147,6 +147,7 @@ pub(crate) fn status(picture: Picture) -> Status {
         picture: Some(picture),
         vmmanager_away: None,
         running: vec![entry(4, 0)],
+        waiting: Vec::new(),
         exclusions: Vec::new(),
         stopped_clusters: Vec::new(),
         restored_unconfirmed: false,
@@ -172,6 +173,30 @@ pub(crate) fn picture() -> Picture {
         "clusters": [{"id": 1, "name": "msk"}, {"id": 2, "name": "spb"}],
         "nodes": [node(10, "node-001", 1, 53_248), node(11, "node-002", 1, 16_384), node(20, "neva-01", 2, 8192)],
         "vms": [vm(1000, "web-1", 10, &[]), vm(1001, "web-2", 10, &[]), vm(1002, "db-1", 10, &["snapshots"]), vm(1003, "neva-01", 20, &[])],
+    });
+    planned(&text, Policy::default())
+}
+
+/// So many clusters of so many nodes; the first node of each is overloaded, in every third cluster the second too.
+pub(crate) fn many(clusters: u64, nodes: u64) -> Picture {
+    let all = || (1..=clusters).flat_map(|cluster| (1..=nodes).map(move |node| (cluster, node)));
+    let used = |cluster: u64, node: u64| match node {
+        1 => 50_000 + 100 * cluster,
+        2 if cluster % 3 == 0 => 48_000,
+        _ => 20_000 + node % 1000,
+    };
+    let node = |(cluster, node): (u64, u64)| {
+        serde_json::json!({
+            "id": cluster * 10_000 + node, "name": format!("node-{cluster}-{node}"), "cluster": cluster,
+            "cpu_total": 32, "cpu_used": 24, "memory_total_mib": 65_536,
+            "memory_used_mib": used(cluster, node), "vm_count": 3,
+        })
+    };
+    let text = serde_json::json!({
+        "version": 1, "taken_at": now() - TimeDelta::minutes(3),
+        "clusters": (1..=clusters).map(|id| serde_json::json!({"id": id, "name": format!("c{id}")})).collect::<Vec<_>>(),
+        "nodes": all().map(node).collect::<Vec<_>>(),
+        "vms": [],
     });
     planned(&text, Policy::default())
 }

@@ -68,6 +68,9 @@ pub(super) enum Failure {
     BadToken,
     #[error("another program reads the updates of this bot")]
     SecondPoller,
+    /// It was not carried out.
+    #[error("no answer: {0}")]
+    Unreached(String),
     /// It may or may not have been carried out.
     #[error("no answer: {0}")]
     NoAnswer(String),
@@ -257,6 +260,7 @@ impl Api {
     fn failure(&self, error: RequestError) -> Failure {
         match failure(error) {
             Failure::NoAnswer(why) => Failure::NoAnswer(self.without_token(&why)),
+            Failure::Unreached(why) => Failure::Unreached(self.without_token(&why)),
             Failure::Refused(why) => Failure::Refused(self.without_token(&why)),
             other => other,
         }
@@ -322,6 +326,7 @@ fn failure(error: RequestError) -> Failure {
         RequestError::RetryAfter(seconds) => Failure::TooMany(seconds.duration()),
         RequestError::MigrateToChatId(chat) => Failure::Moved(chat.0),
         RequestError::Api(error) => refusal(error),
+        RequestError::Network(error) if error.is_connect() => Failure::Unreached(network(&error)),
         RequestError::Network(error) => Failure::NoAnswer(network(&error)),
         RequestError::InvalidJson { raw, .. } => {
             Failure::NoAnswer(format!("not JSON: {}", raw.chars().take(RAW_CHARS_MAX).collect::<String>()))
@@ -439,7 +444,7 @@ mod tests {
         };
         let api = Api::new(&settings).unwrap();
         let error = api.me().await.unwrap_err();
-        assert!(matches!(error, Failure::NoAnswer(_)), "{error}");
+        assert!(matches!(error, Failure::Unreached(_)), "{error}");
         assert!(!format!("{error} {error:?} {api:?}").contains("odd-token"), "{error:?} {api:?}");
     }
 

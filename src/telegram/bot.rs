@@ -11,20 +11,20 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use secrecy::SecretString;
-use teloxide::types::{CallbackQuery, ChatKind, Message, Update, UpdateKind, User};
+use teloxide::types::{CallbackQuery, ChatKind, InlineKeyboardButtonKind, Message, Update, UpdateKind, User};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, field::Empty};
 
 use super::{
     api::{Api, Failure},
     chats::Chats,
+    lanes::Lanes,
     notifier::{self, ChatTarget, TelegramNotifier},
 };
 use crate::{
@@ -32,14 +32,14 @@ use crate::{
     dial::DialError,
     event::{Alert, Events},
     meter::Beat,
-    model::{NodeId, Person, VmId},
+    model::Person,
     scheduler::{Handle, Refused},
-    store::{AuditEntry, HistoryFilter, JournalEntry, ReplyTo, Store, StoreError},
+    store::{AuditEntry, ReplyTo, Store, StoreError, TimelineFilter},
     talk::{
         HistoryPage, Language,
         access::{ChatAdmins, Lists, Place, Sender},
         ask::{Ask, HistoryPart, Worded},
-        cards::{Address, Answer, Bell, Input, Spacing},
+        cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
         dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, What},
         proposal,
         view::{Page, StalePress, View},
@@ -53,8 +53,8 @@ const ADMINS_FRESH: TimeDelta = TimeDelta::minutes(5);
 /// A press waits no longer for its answer: Telegram forgets it after some seconds, and people press again.
 const PRESS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Quick commands of one batch keep their order; a slow one holds up the others no longer than this.
-const ORDER_PATIENCE: Duration = Duration::from_millis(300);
+/// An answer that takes longer than this is announced, so that nobody asks twice.
+const LOOKING_PATIENCE: Duration = Duration::from_millis(800);
 
 /// `/status` shows what is known when VMmanager takes longer than this.
 const LOOK_PATIENCE: Duration = Duration::from_secs(10);
@@ -79,9 +79,6 @@ const POLL_SILENCE: Duration = Duration::from_secs(180);
 
 /// How long handlers may take to leave when everything stops; the whole stop has 10 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How deep a search of the history by name goes.
-const HISTORY_SEARCHED: usize = 5000;
 
 /// How the bot is reached and whom it obeys.
 #[derive(Clone, Debug)]
@@ -152,7 +149,7 @@ pub struct Bot {
 }
 
 /// What handlers share.
-struct Shared {
+pub(super) struct Shared {
     settings: Settings,
     api: Api,
     handle: Handle,
@@ -230,19 +227,17 @@ struct Polls {
 
 impl Shared {
     async fn read(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut handlers: JoinSet<()> = JoinSet::new();
+        let mut lanes = Lanes::default();
         let mut polls = Polls { failures: 0, second_poller_said: false, bad_token_said: false };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.poll(&mut handlers, &mut polls) => {}
+            () = self.poll(&mut lanes, &mut polls) => {}
         }
-        let all_left = timeout(STOP_PATIENCE, async { while handlers.join_next().await.is_some() {} }).await;
-        if all_left.is_err() {
-            handlers.shutdown().await;
-        }
+        // What has not left then is ended.
+        let _ = timeout(STOP_PATIENCE, lanes.finish()).await;
     }
 
-    async fn poll(self: &Arc<Self>, handlers: &mut JoinSet<()>, polls: &mut Polls) {
+    async fn poll(self: &Arc<Self>, lanes: &mut Lanes, polls: &mut Polls) {
         while let Err(failure) = self.introduce().await {
             sleep(self.after_failure(&failure, polls)).await;
         }
@@ -255,7 +250,7 @@ impl Shared {
                     offset = next_offset(&updates);
                     let mut all_known = !updates.is_empty();
                     for update in updates {
-                        all_known &= self.take(update, handlers).await == Taken::Before;
+                        all_known &= self.take(update, lanes).await == Taken::Before;
                     }
                     if all_known {
                         // They come until they are confirmed; this server does not listen.
@@ -264,7 +259,6 @@ impl Shared {
                 }
                 Err(failure) => sleep(self.after_failure(&failure, polls)).await,
             }
-            while handlers.try_join_next().is_some() {}
         }
     }
 
@@ -324,8 +318,8 @@ impl Shared {
         }
     }
 
-    /// Records an update and hands it to a handler of its own.
-    async fn take(self: &Arc<Self>, update: Update, handlers: &mut JoinSet<()>) -> Taken {
+    /// Records an update and puts it into its person's queue.
+    async fn take(self: &Arc<Self>, update: Update, lanes: &mut Lanes) -> Taken {
         match self.store.claim_update(u64::from(update.id.0), self.clock.now()) {
             Ok(true) => {}
             Ok(false) => {
@@ -343,31 +337,14 @@ impl Shared {
             }
         }
         let Some(incoming) = self.incoming(update).await else { return Taken::Now };
-        let shared = Arc::clone(self);
-        let (done, wait) = tokio::sync::oneshot::channel::<()>();
-        handlers.spawn(async move {
-            let (place, message) = (incoming.place, incoming.message);
-            let thread = incoming.thread;
-            let pressed = match &incoming.what {
-                What::Press { press, .. } => Some(press.clone()),
-                What::Text { .. } => None,
-            };
-            let (chat, person) = (place.chat, incoming.sender.id());
-            let span = tracing::info_span!("chat", chat.id = chat, person.id = person, command = Empty);
-            let handler = tokio::spawn(Arc::clone(&shared).handle(incoming).instrument(span));
-            if let Err(error) = handler.await {
-                tracing::error!(chat.id = place.chat, %error, "a handler broke");
-                let to = Address { chat: place.chat, thread, reply_to: Some(message) };
-                shared.answer(to, shared.view().broke(), None).await;
-                if let Some(query) = pressed {
-                    shared.answer_press(&query, &PressAnswer::Silent).await;
-                }
-            }
-            drop(done);
-        });
-        // An error is the end too.
-        let _ = timeout(ORDER_PATIENCE, wait).await;
+        lanes.put(self, incoming);
         Taken::Now
+    }
+
+    /// Says that something of ours broke.
+    pub(super) async fn apologise(&self, incoming: &Incoming) {
+        self.do_effect(Effect::Reply(self.view().broke()), incoming, Answered::No).await;
+        self.do_effect(Effect::AnswerPress(PressAnswer::Silent), incoming, Answered::No).await;
     }
 
     /// Reads what matters of an update; `None` for what is not for us.
@@ -396,6 +373,9 @@ impl Shared {
             return None;
         }
         self.heard(chat).await;
+        if let Some(original) = message.reply_to_message() {
+            self.seen(original).await;
+        }
         let text = message.text()?.to_owned();
         let place = Place { chat, private: matches!(message.chat.kind, ChatKind::Private(_)) };
         let speaks_for = message.sender_chat.as_ref().map(|chat| chat.id.0);
@@ -422,6 +402,9 @@ impl Shared {
         self.heard(chat.id.0).await;
         let place = Place { chat: chat.id.0, private: matches!(chat.kind, ChatKind::Private(_)) };
         let regular = message.regular_message();
+        if let Some(message) = regular {
+            self.seen(message).await;
+        }
         let thread = regular.filter(|message| message.is_topic_message).and_then(|message| message.thread_id);
         Some(Incoming {
             place,
@@ -433,7 +416,7 @@ impl Shared {
     }
 
     /// Does what the dialog says, and asks what it asks.
-    async fn handle(self: Arc<Self>, incoming: Incoming) {
+    pub(super) async fn handle(self: Arc<Self>, incoming: Incoming) {
         if let Some(panics_at) = &self.settings.panics_at {
             let (What::Text { text: found, .. } | What::Press { data: found, .. }) = &incoming.what;
             assert!(found != panics_at, "a test wanted to see this");
@@ -449,10 +432,20 @@ impl Shared {
             self.do_effect(effect, &incoming, Answered::No).await;
         }
         let Some(ask) = ask else { return };
+        // A plan that somebody waits for rings with its first word.
+        let rings = matches!(ask, Ask::Balance(..)) && !facts.dry_run;
         let asking = self.ask(ask, &incoming);
         tokio::pin!(asking);
         let (found, answered) = match &incoming.what {
-            What::Text { .. } => (asking.await, Answered::No),
+            What::Text { .. } => match timeout(LOOKING_PATIENCE, &mut asking).await {
+                Ok(found) => (found, Answered::No),
+                Err(_) => {
+                    let page = self.view().looking();
+                    let page = if facts.dry_run { page.in_dry_run() } else { page };
+                    self.answer(&incoming, page, None, AnswerKind::Interim { rings }).await;
+                    (asking.await, Answered::No)
+                }
+            },
             What::Press { press, .. } => match timeout(PRESS_PATIENCE, &mut asking).await {
                 Ok(found) => (found, Answered::No),
                 Err(_) => {
@@ -469,17 +462,17 @@ impl Shared {
     }
 
     async fn do_effect(&self, effect: Effect, incoming: &Incoming, answered: Answered) {
-        let Incoming { place, thread, message, sender, what } = incoming;
-        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
+        let Incoming { place, message, sender, what, .. } = incoming;
+        let reply = |page, rewrites| self.answer(incoming, page, rewrites, AnswerKind::Final);
         match (effect, what, answered) {
-            (Effect::Reply(page), ..) => self.answer(to, page, None).await,
-            (Effect::Rewrite(page), ..) => self.answer(to, page, Some(*message)).await,
+            (Effect::Reply(page), ..) => reply(page, None).await,
+            (Effect::Rewrite(page), ..) => reply(page, Some(*message)).await,
             (Effect::AnswerPress(words), What::Press { press, .. }, Answered::No) => {
                 self.answer_press(press, &words).await;
             }
             // The press has its answer; a refusal must reach the person all the same.
             (Effect::AnswerPress(PressAnswer::Window(words)), _, Answered::Already) => {
-                self.answer(to, self.view().line(escape(&words)), None).await;
+                reply(self.view().line(escape(&words)), None).await;
             }
             (Effect::AnswerPress(_), ..) => {}
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
@@ -487,9 +480,25 @@ impl Shared {
         }
     }
 
-    async fn answer(&self, to: Address, page: Page, rewrites: Option<i32>) {
+    async fn answer(&self, incoming: &Incoming, page: Page, rewrites: Option<i32>, kind: AnswerKind) {
+        let Incoming { place, thread, message, sender, .. } = incoming;
+        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
+        let answer = Answer { to, page, rewrites, person: sender.id(), kind };
         // Nothing is answered once the writer has ended.
-        let _ = self.inputs.send(Input::Answer(Answer { to, page, rewrites })).await;
+        let _ = self.inputs.send(Input::Answer(answer)).await;
+    }
+
+    /// A message of ours was pressed or replied to. Its number may not be known: then it is taken over.
+    async fn seen(&self, message: &Message) {
+        let rows = message.reply_markup().into_iter().flat_map(|keyboard| &keyboard.inline_keyboard);
+        let data = rows.flatten().find_map(|button| match &button.kind {
+            InlineKeyboardButtonKind::CallbackData(data) if key_of_button(data).is_some() => Some(data),
+            _ => None,
+        });
+        let Some((data, key)) = data.and_then(|data| Some((data, key_of_button(data)?))) else { return };
+        let with = proposal::named_in(data).and_then(|id| self.store.proposal(id).ok().flatten());
+        let (chat, message) = (message.chat.id.0, message.id.0);
+        let _ = self.inputs.send(Input::Seen { key, chat, message, with }).await;
     }
 
     async fn answer_press(&self, query: &str, answer: &PressAnswer) {
@@ -642,20 +651,12 @@ impl Shared {
         })
     }
 
-    /// Reads one part of the history, of everything or of one VM or node.
+    /// Reads one part of the history.
     fn history(&self, part: HistoryPart) -> Result<HistoryPage, StoreError> {
-        let HistoryPart { skip, count, of } = &part;
-        let wanted = skip + count + 1;
-        let newest = match of {
-            None => self.store.history(&HistoryFilter::default(), wanted)?,
-            Some(of) => {
-                let searched = self.store.history(&HistoryFilter::default(), HISTORY_SEARCHED)?;
-                searched.into_iter().filter(|entry| is_about(entry, of)).take(wanted).collect()
-            }
-        };
-        let older = newest.len() > skip + count;
-        let rows = newest.into_iter().skip(*skip).take(*count).collect();
-        Ok(HistoryPage { part, rows, older })
+        let since = part.days.and_then(|days| self.clock.now().checked_sub_days(Days::new(days.into())));
+        let filter = TimelineFilter { of: part.of.clone(), since };
+        let found = self.store.timeline(&filter, part.at, part.count)?;
+        Ok(HistoryPage { part, found })
     }
 }
 
@@ -709,12 +710,6 @@ fn next_offset(updates: &[Update]) -> i32 {
 
 fn person(user: &User) -> Person {
     Person { id: i64::try_from(user.id.0).unwrap_or(i64::MAX), name: user.full_name() }
-}
-
-fn is_about(entry: &JournalEntry, of: &str) -> bool {
-    let is = |id: u64, name: &str| of == name || of.parse() == Ok(id);
-    let (VmId(vm), NodeId(source), NodeId(target)) = (entry.vm, entry.source, entry.target);
-    is(vm, &entry.vm_name) || is(source, &entry.source_name) || is(target, &entry.target_name)
 }
 
 #[cfg(test)]

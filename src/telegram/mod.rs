@@ -5,6 +5,7 @@
 mod api;
 mod bot;
 mod chats;
+mod lanes;
 mod notifier;
 mod probe;
 

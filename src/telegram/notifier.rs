@@ -361,6 +361,7 @@ impl TelegramNotifier {
 /// Logs a failure and returns what the cards need to know of it.
 fn failed(call: &Call, failure: Failure) -> Failed {
     let chat = call.to.chat;
+    let was_unreached = matches!(failure, Failure::Unreached(_));
     match failure {
         Failure::TooMany(wait) => Failed::Wait(wait),
         Failure::Moved(to) => Failed::Moved(to),
@@ -369,9 +370,9 @@ fn failed(call: &Call, failure: Failure) -> Failed {
         Failure::ChatDead(why) => Failed::ChatDead(why),
         // The reader of updates logs it.
         Failure::BadToken => Failed::Unauthorized,
-        Failure::NoAnswer(why) => {
+        Failure::NoAnswer(why) | Failure::Unreached(why) => {
             tracing::warn!(chat.id = chat, error = why, "Telegram does not answer; will retry");
-            Failed::NoAnswer
+            if was_unreached { Failed::Unreached } else { Failed::NoAnswer }
         }
         failure @ (Failure::NotModified
         | Failure::BadText(_)

@@ -61,6 +61,9 @@ impl Default for Setup {
     }
 }
 
+/// How a slow answer is announced.
+pub const LOOKING: [&str; 2] = ["Looking at the platform", "Опрашиваю платформу"];
+
 /// The log of [`process`], beside its data.
 pub const LOG: &str = "log";
 
@@ -170,7 +173,12 @@ impl Ctx {
 
     /// The bot's first answer to a message.
     pub async fn answer_to(&self, chat: i64, said: i64) -> SimMessage {
-        let found = |messages: &[SimMessage]| messages.iter().find(|m| m.reply_to == Some(said)).cloned();
+        // The last word: a slow answer is announced first.
+        let announces = |m: &SimMessage| LOOKING.iter().any(|words| m.text().contains(words));
+        let is_last = |m: &&SimMessage| !announces(m);
+        let found = |messages: &[SimMessage]| {
+            messages.iter().filter(|m| m.reply_to == Some(said)).find(is_last).cloned()
+        };
         self.telegram.wait_for(chat, &format!("an answer to {said}"), found).await.unwrap()
     }
 

@@ -14,7 +14,7 @@ use crate::{
     event::Alert,
     model::{ClusterId, ProposalId},
     store::{Origin, Outcome, Proposal, ProposalState, StepState},
-    talk::view::Page,
+    talk::{hand, proposal, view::Page},
 };
 
 /// Cards of version 1 knew no rings.
@@ -46,6 +46,15 @@ pub(crate) struct Card {
     pub(super) touched_at: DateTime<Utc>,
     #[serde(default)]
     pub(super) rings: Rings,
+    /// A message is about to be sent: where its number does not come, it may stand in the chat all the same.
+    #[serde(default)]
+    pub(super) sending: bool,
+    /// How many messages may stand in the chat whose numbers are not known.
+    #[serde(default)]
+    pub(super) lost: u32,
+    /// Such messages that were found: they show what the first message shows.
+    #[serde(default)]
+    pub(super) copies: Vec<Shown>,
 }
 
 /// What a card is about.
@@ -118,6 +127,9 @@ impl Card {
             settled: false,
             touched_at: now,
             rings: Rings::default(),
+            sending: false,
+            lost: 0,
+            copies: Vec::new(),
         }
     }
 
@@ -158,6 +170,10 @@ impl Card {
             self.v = VERSION;
             self.rings = Rings::over(self.touched_at);
         }
+        if std::mem::take(&mut self.sending) {
+            // The process ended before the number came.
+            self.lost += 1;
+        }
         self
     }
 
@@ -167,6 +183,8 @@ impl Card {
         self.thread = None;
         self.reply_to = None;
         self.messages.clear();
+        self.copies.clear();
+        self.lost = 0;
         if !self.settled {
             self.shown = None;
         }
@@ -232,7 +250,12 @@ impl Card {
             return towards(0);
         }
         let surplus = || self.messages.get(pages.len()).map(|shown| Step::Delete { message: shown.message });
-        (1..pages.len()).find_map(towards).or_else(surplus).or_else(|| towards(0))
+        let copy = || {
+            let page = pages.first()?;
+            let outdated = self.copies.iter().find(|copy| copy.hash != hash(page))?;
+            Some(Step::Edit { message: outdated.message, page: page.clone() })
+        };
+        (1..pages.len()).find_map(towards).or_else(surplus).or_else(copy).or_else(|| towards(0))
     }
 
     /// Notes that a step was carried out; `sent` is the number of a new message.
@@ -244,11 +267,13 @@ impl Card {
                     // The older message is still to be deleted.
                     self.shown = None;
                 }
+                self.sending = false;
                 let shown = Shown { message, hash: hash(&page) };
                 self.messages.insert(index.min(self.messages.len()), shown);
             }
             (Step::Edit { message, page }, _) => {
-                if let Some(shown) = self.messages.iter_mut().find(|shown| shown.message == message) {
+                let mut shown = self.messages.iter_mut().chain(&mut self.copies);
+                if let Some(shown) = shown.find(|shown| shown.message == message) {
                     shown.hash = hash(&page);
                 }
             }
@@ -260,6 +285,28 @@ impl Card {
     /// Forgets a message that is gone. Its text moves up into the next ones, and a new one follows at the end.
     pub(super) fn lose(&mut self, message: i32) {
         self.messages.retain(|shown| shown.message != message);
+        self.copies.retain(|shown| shown.message != message);
+    }
+
+    /// Goes on in a message that the chat has already; it rang when it was sent.
+    pub(super) fn go_on_in(&mut self, message: i32, urgency: Option<Urgency>, now: DateTime<Utc>) {
+        self.messages.insert(0, Shown { message, hash: String::new() });
+        self.shown = None;
+        if let Some(urgency) = urgency {
+            self.rings.ring(urgency, now);
+        }
+    }
+
+    pub(super) fn shows_in(&self, message: i32) -> bool {
+        self.messages.iter().chain(&self.copies).any(|shown| shown.message == message)
+    }
+
+    /// Takes over a message of this matter whose number was not known.
+    pub(super) fn adopt(&mut self, message: i32) {
+        self.copies.push(Shown { message, hash: String::new() });
+        self.lost = self.lost.saturating_sub(1);
+        self.shown = None;
+        self.settled = false;
     }
 }
 
@@ -311,6 +358,11 @@ pub(super) fn gave_way(older: &Proposal, newer: &Proposal) -> bool {
         | ProposalState::Done { .. }
         | ProposalState::Rejected { .. } => false,
     }
+}
+
+/// Returns the key of the card that a button with this data belongs to.
+pub(crate) fn key_of_button(data: &str) -> Option<String> {
+    proposal::named_in(data).map(proposal_key).or_else(|| hand::key_in(data).map(str::to_owned))
 }
 
 /// Tells whether a migration of the plan failed or was lost.

@@ -7,7 +7,9 @@
 mod bell;
 mod card;
 mod failures;
+mod looking;
 mod queue;
+mod rings;
 #[cfg(test)]
 mod tests;
 
@@ -21,16 +23,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use self::{
     bell::Urgency,
     card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key},
-    failures::FailedPlan,
+    looking::Looking,
     queue::{Queue, Rank},
 };
 pub(crate) use self::{
-    card::{Card, Step, alert_key},
+    card::{Card, Step, alert_key, key_of_button},
     queue::Job,
 };
 use crate::{
     event::Alert,
-    model::{ClusterId, Person, ProposalId},
+    model::{Person, ProposalId},
     store::{Proposal, ProposalState},
     talk::view::{Page, View},
 };
@@ -78,6 +80,19 @@ pub(crate) struct Answer {
     pub(crate) page: Page,
     /// The message to edit; a new one is sent where there is none.
     pub(crate) rewrites: Option<i32>,
+    /// Who asked: answers are shared out by person.
+    pub(crate) person: i64,
+    pub(crate) kind: AnswerKind,
+}
+
+/// Whether an answer is the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerKind {
+    Final,
+    /// It says that the answer takes a while. The answer, or the plan that was asked for, goes on in its message.
+    Interim {
+        rings: bool,
+    },
 }
 
 /// What happened.
@@ -100,6 +115,14 @@ pub(crate) enum Input {
         key: String,
         kind: HandKind,
         by: Person,
+    },
+    /// Somebody pressed a button of this message, or replied to it: it shows the card with this key.
+    Seen {
+        key: String,
+        chat: i64,
+        message: i32,
+        /// The card's proposal.
+        with: Option<Proposal>,
     },
     /// Something came from this chat, so it can be written to.
     Heard(i64),
@@ -155,7 +178,10 @@ pub(crate) struct Call {
 pub(crate) enum Failed {
     /// The chat wants a pause.
     Wait(Duration),
+    /// It may or may not have been carried out.
     NoAnswer,
+    /// It was not carried out.
+    Unreached,
     Unauthorized,
     MessageGone,
     ThreadGone,
@@ -185,6 +211,8 @@ pub(crate) struct Cards {
     /// Groups with a new number.
     moves: BTreeMap<i64, i64>,
     queue: Queue,
+    /// By chat and by the message that is answered.
+    looking: BTreeMap<(i64, i32), Looking>,
     bell: Bell,
     calendar_seen: SinceStart,
     effects: Vec<Effect>,
@@ -206,6 +234,7 @@ impl Cards {
             proposals: BTreeMap::new(),
             moves: BTreeMap::new(),
             queue: Queue::new(spacing),
+            looking: BTreeMap::new(),
             bell,
             calendar_seen: Duration::ZERO,
             effects: Vec::new(),
@@ -231,11 +260,15 @@ impl Cards {
             Input::Everything(proposals) => self.compare(proposals, now),
             Input::Alert { alert, dry_run } => self.show_alert(alert, dry_run, now),
             Input::Answer(answer) => {
-                let chat = answer.to.chat;
-                if !self.queue.answer(answer, now.run) {
-                    self.effects.push(Effect::AnswerDropped { chat });
+                let answer = match answer.kind {
+                    AnswerKind::Final => self.after_looking(answer),
+                    AnswerKind::Interim { .. } => Some(self.look(answer)),
+                };
+                if let Some(answer) = answer {
+                    self.queue_answer(answer, now);
                 }
             }
+            Input::Seen { key, chat, message, with } => self.see(&key, chat, message, with, now),
             Input::Heard(chat) => {
                 self.effects.push(Effect::ChatAlive(chat));
                 self.queue.alive(chat);
@@ -301,6 +334,19 @@ impl Cards {
         self.forget_proposals();
     }
 
+    /// Takes over a message of a card whose number was not known, and brings it up to date.
+    fn see(&mut self, key: &str, chat: i64, message: i32, with: Option<Proposal>, now: Now) {
+        let is_known = self.cards.values().any(|card| card.chat == chat && card.shows_in(message));
+        if is_known || self.cards.get(key).is_none_or(|card| card.chat != chat) {
+            return;
+        }
+        if let Some(proposal) = with {
+            self.proposals.insert(proposal.id, proposal);
+        }
+        self.change(key, |card| card.adopt(message));
+        self.want(key, now);
+    }
+
     fn forget_proposals(&mut self) {
         let cards = &self.cards;
         self.proposals.retain(|id, _| cards.get(&proposal_key(*id)).is_some_and(needs_its_proposal));
@@ -320,6 +366,8 @@ impl Cards {
             Some(_) => {}
             None => {
                 let mut card = Card::of_proposal(&proposal, to, now.date);
+                let urgency = self.urgency(&card);
+                self.card_after_looking(&mut card, to, urgency, now);
                 if proposal.origin.takes_over() {
                     self.adopt(&proposal, &mut card, now);
                 }
@@ -381,87 +429,6 @@ impl Cards {
         }
     }
 
-    fn show_alert(&mut self, alert: Alert, dry_run: bool, now: Now) {
-        let Some(home) = self.home else { return };
-        if let Some(cluster) = failures::cluster_of(&alert) {
-            return self.show_consequence(cluster, alert, dry_run, self.resolve(home), now);
-        }
-        let key = alert_key(&alert);
-        let known = self.cards.remove(&key);
-        let (mut revision, mut count, mut earlier) = (1, 1, None);
-        let mut card = match known {
-            Some(card) if card.is_continued_by(&alert, now.date) => {
-                if let Subject::Alert {
-                    alert: known, revision: shown, count: times, earlier: outage, ..
-                } = &card.subject
-                {
-                    if *known == alert && card.shown.is_some() {
-                        // Shown already.
-                        self.cards.insert(key, card);
-                        return;
-                    }
-                    (revision, count, earlier) = (shown + 1, times.max(&1) + 1, *outage);
-                }
-                card
-            }
-            known => {
-                earlier = known.as_ref().and_then(Card::outage).filter(|(_, until)| now.date - *until < NEWS);
-                let subject = Subject::Missing { quiet: 0, troubled: 0 };
-                Card::new(subject, self.resolve(home), now.date)
-            }
-        };
-        card.subject = Subject::Alert { alert, revision, dry_run, count, earlier };
-        card.settled = false;
-        card.touched_at = now.date;
-        self.keep(card);
-        self.want(&key, now);
-    }
-
-    /// Shows what failed migrations led to, beside the failures themselves.
-    fn show_consequence(&mut self, cluster: ClusterId, alert: Alert, dry_run: bool, to: Address, now: Now) {
-        let is_fresh = |card: &&Card| {
-            card.failures().is_some_and(|failures| failures.cluster == cluster) && card.is_recent(now.date)
-        };
-        let known = self.cards.values().filter(is_fresh).max_by_key(|card| card.touched_at).cloned();
-        let mut card = known
-            .unwrap_or_else(|| Card::new(Subject::Failures(Failures::new(cluster, dry_run)), to, now.date));
-        let Subject::Failures(failures) = &mut card.subject else { return };
-        if !failures.alerts.contains(&alert) {
-            failures.add(alert);
-            self.renew(card, now);
-        }
-    }
-
-    /// Shows the failures of a plan in one message beside the plan's own: an edit of that would not ring.
-    fn show_failures(&mut self, proposal: &Proposal, now: Now) {
-        let plan = FailedPlan::of(proposal);
-        let key = failures::key(proposal.cluster, Some(proposal.id));
-        let (of_cluster, is_known) = (failures::key(proposal.cluster, None), self.cards.contains_key(&key));
-        if plan.steps.is_empty() && !is_known {
-            return;
-        }
-        let came_before = self.cards.get(&of_cluster).is_some_and(|card| card.is_recent(now.date));
-        let to = self.home.map(|home| self.resolve(home)).or_else(|| self.address(proposal));
-        let Some(mut to) = to else { return };
-        let known = match came_before && !is_known {
-            true => self.remove(&of_cluster),
-            false => self.cards.get(&key).cloned(),
-        };
-        let mut card = known.unwrap_or_else(|| {
-            let of_plan = self.cards.get(&proposal_key(proposal.id));
-            let beside = of_plan.filter(|card| card.chat == to.chat);
-            to.reply_to = beside.and_then(|card| card.messages.first()).map(|shown| shown.message);
-            let failures = Failures::new(proposal.cluster, proposal.dry_run);
-            Card::new(Subject::Failures(failures), to, now.date)
-        });
-        let Subject::Failures(failures) = &mut card.subject else { return };
-        if failures.plan.as_ref() != Some(&plan) {
-            failures.plan = Some(plan);
-            failures.revision += 1;
-            self.renew(card, now);
-        }
-    }
-
     /// Keeps a card with news and shows it.
     fn renew(&mut self, mut card: Card, now: Now) {
         card.settled = false;
@@ -471,45 +438,10 @@ impl Cards {
         self.want(&key, now);
     }
 
-    /// Notes that somebody takes an alert in hand, and shows it.
-    fn take_in_hand(&mut self, key: &str, kind: HandKind, by: Person, now: Now) {
-        let Some(mut card) = self.cards.get(key).filter(|card| card.urgency().is_some()).cloned() else {
-            return;
-        };
-        card.rings.take(kind, by, now.date);
-        card.shown = None;
-        self.renew(card, now);
-    }
-
-    /// Queues what is to ring because of the time of the day.
-    fn look_at_calendar(&mut self, now: Now) {
-        self.calendar_seen = now.run;
-        let due: Vec<_> =
-            self.cards.values().filter(|card| self.ring(card, now).is_some()).map(Card::key).collect();
-        due.iter().for_each(|key| self.want(key, now));
-    }
-
-    /// How urgent a matter is; `None` where it does not ring.
-    fn urgency(&self, card: &Card) -> Option<Urgency> {
-        match &card.subject {
-            Subject::Proposal { id, .. } => {
-                let proposal = self.proposals.get(id)?;
-                let waits = proposal.state == ProposalState::Pending && !proposal.dry_run;
-                waits.then(|| Urgency::of_plan(&proposal.plan))
-            }
-            _ => card.urgency(),
-        }
-    }
-
-    /// Returns the ring that is due.
-    fn ring(&self, card: &Card, now: Now) -> Option<Urgency> {
-        self.urgency(card).filter(|urgency| self.bell.is_due(&card.rings, *urgency, now.date))
-    }
-
     /// Queues a card that does not show what it should, or that is to ring.
     fn want(&mut self, key: &str, now: Now) {
         let Some(card) = self.cards.get(key) else { return };
-        let Some(wanted) = self.wanted(card) else { return };
+        let Some(wanted) = self.wanted(card, now) else { return };
         if card.shown != Some(wanted.revision) || self.ring(card, now).is_some() {
             self.queue.show(key, card.chat, wanted.rank);
             self.bound(now);
@@ -549,7 +481,8 @@ impl Cards {
     }
 
     /// What a card should show; `None` where its proposal is not known at the moment.
-    fn wanted(&self, card: &Card) -> Option<Wanted> {
+    fn wanted(&self, card: &Card, now: Now) -> Option<Wanted> {
+        let rank = if self.ring(card, now).is_some() { Rank::Ring } else { Rank::Matter };
         Some(match &card.subject {
             Subject::Proposal { id, .. } => {
                 let proposal = self.proposals.get(id)?;
@@ -558,20 +491,30 @@ impl Cards {
                     settled: proposal.state.is_final(),
                     rank: match proposal.state {
                         ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
-                        _ => Rank::Matter,
+                        _ => rank,
                     },
                 }
             }
             Subject::Alert { revision, .. } | Subject::Failures(Failures { revision, .. }) => {
-                Wanted { revision: *revision, settled: true, rank: Rank::Matter }
+                Wanted { revision: *revision, settled: true, rank }
             }
             Subject::Missing { quiet, troubled } => {
-                Wanted { revision: quiet + troubled, settled: true, rank: Rank::Matter }
+                Wanted { revision: quiet + troubled, settled: true, rank }
             }
         })
     }
 
     fn pages(&self, card: &Card, now: DateTime<Utc>) -> Vec<Page> {
+        let mut pages = self.pages_of(card, now);
+        if card.lost > 0
+            && let Some(first) = pages.first_mut()
+        {
+            *first = self.view.copy_may_be_there(std::mem::take(first));
+        }
+        pages
+    }
+
+    fn pages_of(&self, card: &Card, now: DateTime<Utc>) -> Vec<Page> {
         match &card.subject {
             Subject::Proposal { id, .. } => {
                 let proposal = self.proposals.get(id);
@@ -589,24 +532,19 @@ impl Cards {
         }
     }
 
-    /// Says who takes an alert in hand, or asks for somebody with buttons.
-    fn with_hand(&self, page: Page, card: &Card, dry_run: bool, now: DateTime<Utc>) -> Page {
-        let page = match card.urgency() {
-            Some(_) => self.view.in_hand(page, &card.key(), card.rings.hand.as_ref(), now),
-            None => page,
-        };
-        if dry_run { page.in_dry_run() } else { page }
-    }
-
     /// Begins the calls that may be made now.
     fn begin(&mut self, now: Now) {
         while let Some(job) = self.queue.next(now.run) {
             let next = match &job {
-                Job::Answer { answer: Answer { to, page, rewrites }, .. } => {
+                Job::Answer { answer: Answer { to, page, rewrites, kind, .. }, .. } => {
                     let page = page.clone();
                     let step = match *rewrites {
                         Some(message) => Step::Edit { message, page },
-                        None => Step::Send { index: 0, page, ring: None },
+                        None => Step::Send {
+                            index: 0,
+                            page,
+                            ring: (*kind == AnswerKind::Interim { rings: true }).then_some(Urgency::Slow),
+                        },
                     };
                     Some((step, self.resolve(*to)))
                 }
@@ -618,14 +556,18 @@ impl Cards {
                     next
                 }
             };
-            self.effects.extend(next.map(|(step, to)| Effect::Call(Call { job, to, step })));
+            let Some((step, to)) = next else { continue };
+            if let (Job::Card { key, .. }, Step::Send { .. }) = (&job, &step) {
+                self.change(key, |card| card.sending = true);
+            }
+            self.effects.push(Effect::Call(Call { job, to, step }));
         }
     }
 
     /// Returns the next call for a card; `None` where it shows what it should, which is then recorded.
     fn next_step(&mut self, key: &str, now: Now) -> Option<(Step, Address)> {
         let card = self.cards.get(key)?;
-        let wanted = self.wanted(card)?;
+        let wanted = self.wanted(card, now)?;
         if let Some(step) = card.step_towards(&self.pages(card, now.date), self.ring(card, now)) {
             let reply_to = match (&step, card.messages.first()) {
                 // Further parts answer the first, so that they stay together.
@@ -642,40 +584,6 @@ impl Cards {
         None
     }
 
-    fn answer_ended(
-        &mut self,
-        mut answer: Answer,
-        since: SinceStart,
-        result: Result<Option<i32>, Failed>,
-        now: Now,
-    ) {
-        let chat = answer.to.chat;
-        match result {
-            Ok(_) => return self.queue.ended(chat, true, now.run),
-            Err(Failed::Wait(wait)) => self.queue.failed(chat, Some(wait), now.run),
-            Err(Failed::NoAnswer) => self.queue.failed(chat, None, now.run),
-            Err(Failed::MessageGone) if answer.rewrites.is_some() => {
-                answer.rewrites = None;
-                self.queue.ended(chat, false, now.run);
-            }
-            Err(Failed::ThreadGone) if answer.to.thread.is_some() => {
-                answer.to.thread = None;
-                self.queue.ended(chat, false, now.run);
-            }
-            Err(Failed::Moved(to)) => {
-                self.queue.ended(chat, false, now.run);
-                self.queue.answer_again(answer, since);
-                return self.follow_group(chat, to, now);
-            }
-            Err(Failed::ChatDead(why)) => return self.lose_chat(chat, why),
-            Err(Failed::Unauthorized | Failed::MessageGone | Failed::ThreadGone | Failed::Refused) => {
-                self.queue.ended(chat, false, now.run);
-                return self.effects.push(Effect::AnswerDropped { chat });
-            }
-        }
-        self.queue.answer_again(answer, since);
-    }
-
     fn card_ended(
         &mut self,
         key: &str,
@@ -684,6 +592,13 @@ impl Cards {
         result: Result<Option<i32>, Failed>,
         now: Now,
     ) {
+        if matches!((&step, &result), (Step::Send { .. }, Err(_))) {
+            let is_lost = result == Err(Failed::NoAnswer);
+            self.change(key, |card| {
+                card.sending = false;
+                card.lost += u32::from(is_lost);
+            });
+        }
         match (result, step) {
             (Ok(sent), step) => {
                 self.queue.ended(chat, true, now.run);
@@ -693,7 +608,7 @@ impl Cards {
                 }
             }
             (Err(Failed::Wait(wait)), _) => self.queue.failed(chat, Some(wait), now.run),
-            (Err(Failed::NoAnswer), _) => self.queue.failed(chat, None, now.run),
+            (Err(Failed::NoAnswer | Failed::Unreached), _) => self.queue.failed(chat, None, now.run),
             // What waits is shown when the token is good again.
             (Err(Failed::Unauthorized), _) => self.queue.failed(chat, Some(UNAUTHORIZED_PAUSE), now.run),
             (Err(Failed::MessageGone), Step::Edit { message, .. } | Step::Delete { message }) => {
@@ -720,15 +635,15 @@ impl Cards {
                 {
                     card.rings.ring(urgency, now.date);
                 }
-                return self.give_up_revision(key);
+                return self.give_up_revision(key, now);
             }
         }
         self.want(key, now);
     }
 
     /// Notes that this revision cannot be shown: it would be refused again. The next change is tried anew.
-    fn give_up_revision(&mut self, key: &str) {
-        let Some(wanted) = self.cards.get(key).and_then(|card| self.wanted(card)) else { return };
+    fn give_up_revision(&mut self, key: &str, now: Now) {
+        let Some(wanted) = self.cards.get(key).and_then(|card| self.wanted(card, now)) else { return };
         self.change(key, |card| {
             card.shown = Some(wanted.revision);
             card.settled = wanted.settled;

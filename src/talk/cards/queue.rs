@@ -8,10 +8,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Address, Answer, SinceStart};
+use super::{Address, Answer, AnswerKind, SinceStart};
 
 /// Telegram's groups take 20 messages a minute, and edits count as messages.
 const GROUP_PER_MINUTE: usize = 20;
+
+/// Answers leave room in the minute for alerts and ends, and those of one person for other people's.
+const ANSWERS_PER_MINUTE: usize = 17;
+const ANSWERS_PER_PERSON: usize = 14;
 
 /// Progress leaves room in the minute for answers and ends.
 const PROGRESS_PER_MINUTE: usize = 12;
@@ -36,18 +40,23 @@ impl Default for Spacing {
 /// How many answers may wait while the chat cannot be reached; more would only delay each other.
 const ANSWERS_MAX: usize = 100;
 
+/// How many of them may be one person's.
+const ANSWERS_OF_PERSON_MAX: usize = 30;
+
 /// An answer that comes later than this is of no use.
 const ANSWER_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// The wait after the n-th failure doubles up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
-/// What is sent first: answers, then ends, then progress.
+/// What is sent first: alerts, then plans and ends, then answers, then progress. No question delays news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    Answer,
+    /// It rings.
+    Ring,
     /// A first message, an end, an alert.
     Matter,
+    Answer,
     Progress,
 }
 
@@ -89,8 +98,8 @@ struct Pace {
     busy: bool,
     /// Nothing is sent until something is heard from there.
     dead: bool,
-    /// Within the last minute.
-    sent: VecDeque<SinceStart>,
+    /// Within the last minute; with the person, where it was an answer.
+    sent: VecDeque<(SinceStart, Option<i64>)>,
     last_progress: Option<SinceStart>,
     not_before: Option<SinceStart>,
     failures: u32,
@@ -103,7 +112,9 @@ impl Queue {
 
     /// Adds an answer; false where there are too many already.
     pub(super) fn answer(&mut self, answer: Answer, now: SinceStart) -> bool {
-        if self.answers.len() >= ANSWERS_MAX || self.is_dead(answer.to.chat) {
+        let of_person = self.answers.iter().filter(|(_, waiting)| waiting.person == answer.person).count();
+        let is_full = self.answers.len() >= ANSWERS_MAX || of_person >= ANSWERS_OF_PERSON_MAX;
+        if is_full || self.is_dead(answer.to.chat) {
             return false;
         }
         self.answers.push_back((now, answer));
@@ -113,6 +124,13 @@ impl Queue {
     /// Puts an answer back that could not be sent yet; it stays the first.
     pub(super) fn answer_again(&mut self, answer: Answer, since: SinceStart) {
         self.answers.push_front((since, answer));
+    }
+
+    /// Takes back the word that an answer takes a while, if it has not been sent.
+    pub(super) fn withdraw(&mut self, to: Address) -> bool {
+        let before = self.answers.len();
+        self.answers.retain(|(_, answer)| answer.to != to || answer.kind == AnswerKind::Final);
+        self.answers.len() < before
     }
 
     /// Notes that a card is to be shown; what waits already keeps its place and takes the better rank.
@@ -139,22 +157,33 @@ impl Queue {
     pub(super) fn next(&mut self, now: SinceStart) -> Option<Job> {
         self.answers.retain(|(since, _)| age(now, *since) <= ANSWER_AGE_MAX);
         let spacing = self.spacing;
-        let ready = |chat: i64, rank, chats: &BTreeMap<i64, Pace>| {
-            let at = |pace: &Pace| pace.ready_at(chat, rank, spacing, now);
-            chats.get(&chat).is_none_or(|pace| at(pace).is_some_and(|at| at <= now))
+        let ready = |chat: i64, rank, person| {
+            let at = |pace: &Pace| pace.ready_at(chat, rank, person, spacing, now);
+            self.chats.get(&chat).is_none_or(|pace| at(pace).is_some_and(|at| at <= now))
         };
-        let answer =
-            self.answers.iter().position(|(_, answer)| ready(answer.to.chat, Rank::Answer, &self.chats));
+        let card = self
+            .cards
+            .iter()
+            .filter(|(_, waiting)| ready(waiting.chat, waiting.rank, None))
+            .min_by_key(|(_, waiting)| (waiting.rank, waiting.order))
+            .map(|(key, waiting)| (key.clone(), waiting.chat, waiting.rank));
+        // Whoever got the least lately comes first.
+        let lately = |answer: &Answer| {
+            self.chats.get(&answer.to.chat).map_or(0, |pace| pace.answered(answer.person, now))
+        };
+        let answer = self
+            .answers
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, answer))| ready(answer.to.chat, Rank::Answer, Some(answer.person)))
+            .min_by_key(|(index, (_, answer))| (lately(answer), *index))
+            .map(|(index, _)| index)
+            .filter(|_| card.as_ref().is_none_or(|(.., rank)| *rank > Rank::Answer));
         if let Some((since, answer)) = answer.and_then(|index| self.answers.remove(index)) {
             self.chats.entry(answer.to.chat).or_default().busy = true;
             return Some(Job::Answer { answer, since });
         }
-        let (key, chat) = self
-            .cards
-            .iter()
-            .filter(|(_, waiting)| ready(waiting.chat, waiting.rank, &self.chats))
-            .min_by_key(|(_, waiting)| (waiting.rank, waiting.order))
-            .map(|(key, waiting)| (key.clone(), waiting.chat))?;
+        let (key, chat, _) = card?;
         let waiting = self.cards.remove(&key)?;
         let pace = self.chats.entry(chat).or_default();
         pace.busy = true;
@@ -166,12 +195,13 @@ impl Queue {
 
     /// Returns when something may be done that may not be done yet; `None` where only an event can bring work.
     pub(super) fn wake_at(&self, now: SinceStart) -> Option<SinceStart> {
-        let answers = self.answers.iter().map(|(_, answer)| (answer.to.chat, Rank::Answer));
-        let cards = self.cards.values().map(|waiting| (waiting.chat, waiting.rank));
+        let answers =
+            self.answers.iter().map(|(_, answer)| (answer.to.chat, Rank::Answer, Some(answer.person)));
+        let cards = self.cards.values().map(|waiting| (waiting.chat, waiting.rank, None));
         answers
             .chain(cards)
-            .filter_map(|(chat, rank)| {
-                let at = |pace: &Pace| pace.ready_at(chat, rank, self.spacing, now);
+            .filter_map(|(chat, rank, person)| {
+                let at = |pace: &Pace| pace.ready_at(chat, rank, person, self.spacing, now);
                 self.chats.get(&chat).map_or(Some(now), at)
             })
             .min()
@@ -179,12 +209,21 @@ impl Queue {
 
     /// Notes that the chat is idle again; `wrote` tells whether something went out.
     pub(super) fn ended(&mut self, chat: i64, wrote: bool, now: SinceStart) {
+        self.ended_for(chat, wrote, None, now);
+    }
+
+    /// Notes that somebody has an answer.
+    pub(super) fn answered(&mut self, chat: i64, person: i64, now: SinceStart) {
+        self.ended_for(chat, true, Some(person), now);
+    }
+
+    fn ended_for(&mut self, chat: i64, wrote: bool, person: Option<i64>, now: SinceStart) {
         let pace = self.chats.entry(chat).or_default();
         pace.busy = false;
         pace.failures = 0;
         if wrote {
-            pace.sent.push_back(now);
-            pace.sent.retain(|at| age(now, *at) < MINUTE);
+            pace.sent.push_back((now, person));
+            pace.sent.retain(|(at, _)| age(now, *at) < MINUTE);
         }
     }
 
@@ -234,26 +273,45 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Pace {
     /// When something of this rank may go out; `None` while only an event can tell.
-    fn ready_at(&self, chat: i64, rank: Rank, spacing: Spacing, now: SinceStart) -> Option<SinceStart> {
+    fn ready_at(
+        &self,
+        chat: i64,
+        rank: Rank,
+        person: Option<i64>,
+        spacing: Spacing,
+        now: SinceStart,
+    ) -> Option<SinceStart> {
         if self.busy || self.dead {
             return None;
         }
         let per_minute = match rank {
-            Rank::Answer | Rank::Matter => GROUP_PER_MINUTE,
+            Rank::Ring | Rank::Matter | Rank::Answer => GROUP_PER_MINUTE,
             Rank::Progress => PROGRESS_PER_MINUTE,
         };
         let apart = match rank {
             Rank::Answer => Duration::ZERO,
-            Rank::Matter | Rank::Progress => spacing.card,
+            Rank::Ring | Rank::Matter | Rank::Progress => spacing.card,
         };
-        let recent: Vec<_> = self.sent.iter().filter(|at| age(now, **at) < MINUTE).collect();
         // Groups have numbers below zero; with a person the limit is the spacing alone.
-        let minute_full = (chat < 0 && recent.len() >= per_minute)
-            .then(|| recent.get(recent.len() - per_minute).map(|at| **at + MINUTE))
-            .flatten();
-        let spaced = self.sent.back().map(|at| *at + apart);
+        let full = |limit: usize, counts: &dyn Fn(Option<i64>) -> bool| {
+            let counted = self.sent.iter().filter(|(at, to)| age(now, *at) < MINUTE && counts(*to));
+            let recent: Vec<_> = counted.map(|(at, _)| *at).collect();
+            let first = recent.len().checked_sub(limit).filter(|_| chat < 0)?;
+            recent.get(first).map(|at| *at + MINUTE)
+        };
+        let of_answers = person.and_then(|_| full(ANSWERS_PER_MINUTE, &|to| to.is_some()));
+        let of_person = person.and_then(|_| full(ANSWERS_PER_PERSON, &|to| to == person));
+        let spaced = self.sent.back().map(|(at, _)| *at + apart);
         let progress = self.last_progress.filter(|_| rank == Rank::Progress).map(|at| at + spacing.progress);
-        [self.not_before, minute_full, spaced, progress].into_iter().flatten().chain([now]).max()
+        [self.not_before, full(per_minute, &|_| true), of_answers, of_person, spaced, progress, Some(now)]
+            .into_iter()
+            .flatten()
+            .max()
+    }
+
+    /// How many answers a person got within the last minute.
+    fn answered(&self, person: i64, now: SinceStart) -> usize {
+        self.sent.iter().filter(|(at, to)| age(now, *at) < MINUTE && *to == Some(person)).count()
     }
 }
 
@@ -271,18 +329,22 @@ mod tests {
     const NOW: SinceStart = Duration::from_secs(3);
 
     #[test]
-    fn answers_come_before_ends_and_ends_before_progress() {
+    fn alerts_come_first_and_ends_before_answers_and_those_before_progress() {
         let now = NOW;
         let mut queue = Queue::default();
         queue.show("progress", GROUP, Rank::Progress);
         queue.show("end", GROUP, Rank::Matter);
+        queue.show("alert", GROUP, Rank::Ring);
         queue.answer(answer(), now);
-        assert!(matches!(queue.next(now), Some(Job::Answer { .. })));
-        assert_eq!(queue.next(now), None, "one at a time in a chat");
-        queue.ended(GROUP, true, now);
-        let later = now + Spacing::default().card;
-        assert_eq!(key(queue.next(later)), "end");
-        queue.ended(GROUP, true, later);
+        let mut later = now;
+        for expected in ["alert", "end"] {
+            assert_eq!(key(queue.next(later)), expected);
+            assert_eq!(queue.next(later), None, "one at a time in a chat");
+            queue.ended(GROUP, true, later);
+            later += Spacing::default().card;
+        }
+        assert!(matches!(queue.next(later), Some(Job::Answer { .. })));
+        queue.answered(GROUP, 1, later);
         assert_eq!(key(queue.next(later + Spacing::default().card)), "progress");
     }
 
@@ -384,8 +446,13 @@ mod tests {
     fn answers_are_bounded_in_number_and_in_age() {
         let now = NOW;
         let mut queue = Queue::default();
-        let taken = (0..500).filter(|_| queue.answer(answer(), now)).count();
-        assert_eq!(taken, ANSWERS_MAX);
+        let taken =
+            |queue: &mut Queue, person| (0..500).filter(|_| queue.answer(answer_to(person), now)).count();
+        assert_eq!(taken(&mut queue, 1), ANSWERS_OF_PERSON_MAX);
+        assert_eq!(
+            (2..9).map(|person| taken(&mut queue, person)).sum::<usize>(),
+            ANSWERS_MAX - ANSWERS_OF_PERSON_MAX
+        );
         assert_eq!(queue.next(now + ANSWER_AGE_MAX + Duration::from_secs(1)), None);
     }
 
@@ -396,14 +463,47 @@ mod tests {
         queue.answer(answer(), now);
         queue.show("a", GROUP, Rank::Matter);
         queue.moved(GROUP, -100);
-        assert!(matches!(queue.next(now), Some(Job::Answer { answer, .. }) if answer.to.chat == -100));
-        queue.ended(-100, false, now);
         assert_eq!(queue.next(now), Some(Job::Card { key: "a".into(), chat: -100 }));
+        queue.ended(-100, false, now);
+        assert!(matches!(queue.next(now), Some(Job::Answer { answer, .. }) if answer.to.chat == -100));
+    }
+
+    #[test]
+    fn sixty_questions_of_one_person_delay_no_alert_and_nobody_elses_answer() {
+        let mut queue = Queue::default();
+        let taken = (0..60).filter(|_| queue.answer(answer_to(1), NOW)).count();
+        assert_eq!(taken, ANSWERS_OF_PERSON_MAX);
+        let (mut now, mut sent) = (NOW, Vec::new());
+        let next = |queue: &mut Queue, now| match queue.next(now) {
+            Some(Job::Answer { answer, .. }) => {
+                queue.answered(GROUP, answer.person, now);
+                Some(answer.person)
+            }
+            Some(Job::Card { .. }) => {
+                queue.ended(GROUP, true, now);
+                Some(0)
+            }
+            None => None,
+        };
+        while let Some(person) = next(&mut queue, now) {
+            sent.push(person);
+        }
+        assert_eq!(sent, [1; ANSWERS_PER_PERSON]);
+        queue.answer(answer_to(2), now);
+        assert_eq!(next(&mut queue, now), Some(2));
+        now += Spacing::default().card;
+        queue.show("alert", GROUP, Rank::Ring);
+        assert_eq!(next(&mut queue, now), Some(0));
+        assert_eq!(queue.wake_at(now), Some(NOW + MINUTE));
     }
 
     fn answer() -> Answer {
+        answer_to(1)
+    }
+
+    fn answer_to(person: i64) -> Answer {
         let to = Address { chat: GROUP, thread: None, reply_to: None };
-        Answer { to, page: Page::default(), rewrites: None }
+        Answer { to, page: Page::default(), rewrites: None, person, kind: AnswerKind::Final }
     }
 
     fn key(job: Option<Job>) -> String {

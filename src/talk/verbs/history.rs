@@ -1,11 +1,16 @@
-//! `/history [N|vm|node]`: what was moved, newest first.
+//! `/history [N|days|vm|node|person]`: what was moved, and plans that came to nothing, newest first.
+
+use chrono::{DateTime, Utc};
 
 use crate::{
-    store::{JournalEntry, JournalState, Outcome},
+    store::{
+        Edge, Happened, JournalEntry, JournalState, Outcome, PageAt, Proposal, ProposalState, Step,
+        StepState, Timeline,
+    },
     talk::{
         access::Role,
         ask::{Answer, Ask, HistoryPart, Next, Then},
-        grammar::Rest,
+        grammar::{Rest, Word},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
         view::{BUTTON_DATA_BYTES_MAX, Page, View},
         words::{Arg, args, escape, format::name},
@@ -14,8 +19,8 @@ use crate::{
 
 pub(super) static VERB: Verb = Verb {
     word: "history",
-    usage: "/history [N|vm|node]",
-    examples: &["/history 20", "/history web-1", "/history 1000"],
+    usage: "/history [N] [7d] [vm|node|person]",
+    examples: &["/history 20", "/history web-*", "/history 7d Anna"],
     least_role: Role::Viewer,
     read: |rest| Ok(boxed(History::read(rest))),
     button: Some(ButtonKind { mark: "h", read: |rest| Turn::read(rest).map(boxed) }),
@@ -27,16 +32,14 @@ const PAGE_MAX: usize = 20;
 /// As many entries as a phone shows without much scrolling.
 const PAGE: usize = 10;
 
-/// How far back the buttons page.
-const SKIP_MAX: usize = 10_000;
+/// The history is kept for less.
+const DAYS_MAX: u32 = 3660;
 
 /// One part of the history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryPage {
     pub part: HistoryPart,
-    pub rows: Vec<JournalEntry>,
-    /// Whether there are older entries.
-    pub older: bool,
+    pub found: Timeline,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -47,82 +50,120 @@ struct History(HistoryPart);
 struct Turn(HistoryPart);
 
 impl History {
-    /// A small number is how many entries; anything else is a VM or a node. VMmanager's ids begin where small numbers
-    /// end.
-    fn read(rest: Rest) -> Self {
-        let quoted = rest.has_quotes();
-        let (count, of) = match rest.joined() {
-            None => (PAGE, None),
-            Some(text) => match text.parse::<usize>() {
-                Ok(count) if !quoted && (1..=PAGE_MAX).contains(&count) => (count, None),
-                _ => (PAGE, Some(text)),
-            },
-        };
-        Self(HistoryPart { skip: 0, count, of })
+    /// A small number is how many entries, a number with a `d` how many days; anything else is a name or an id.
+    /// VMmanager's ids begin where small numbers end.
+    fn read(mut rest: Rest) -> Self {
+        let mut part = HistoryPart { at: PageAt::Newest, count: PAGE, of: None, days: None };
+        let mut named: Vec<String> = Vec::new();
+        while let Some(Word { text, quoted }) = rest.next_word() {
+            match (days(&text), text.parse()) {
+                (Some(days), _) if !quoted && part.days.is_none() => part.days = Some(days),
+                (_, Ok(count)) if !quoted && (1..=PAGE_MAX).contains(&count) => part.count = count,
+                _ => named.push(text),
+            }
+        }
+        part.of = Some(named.join(" ")).filter(|name| !name.is_empty());
+        Self(part)
     }
+}
+
+/// `7d`, also in Cyrillic.
+fn days(text: &str) -> Option<u32> {
+    let days = text.strip_suffix(['d', 'д'])?.parse().ok()?;
+    (1..=DAYS_MAX).contains(&days).then_some(days)
 }
 
 impl Turn {
     /// Returns the data of the button, which is too long for a button where the name is very long.
     fn data(&self) -> String {
-        let HistoryPart { skip, count, of } = &self.0;
-        match of {
-            None => format!("h:{skip}:{count}"),
-            Some(of) => format!("h:{skip}:{count}:{of}"),
-        }
+        let HistoryPart { at, count, of, days } = &self.0;
+        let (mark, edge) = match at {
+            PageAt::OlderThan(edge) => ('o', *edge),
+            PageAt::NewerThan(edge) => ('n', *edge),
+            PageAt::Newest => ('t', Edge { migration: 0, proposal: 0 }),
+        };
+        let Edge { migration, proposal } = edge;
+        let (days, of) = (days.unwrap_or(0), of.as_deref().unwrap_or_default());
+        format!("h:{mark}:{migration}:{proposal}:{count}:{days}:{of}")
     }
 
     fn read(rest: &str) -> Option<Self> {
-        let mut parts = rest.splitn(3, ':');
-        let skip = parts.next()?.parse().ok().filter(|skip| *skip <= SKIP_MAX)?;
+        let mut parts = rest.splitn(6, ':');
+        let mark = parts.next()?;
+        let edge = Edge { migration: parts.next()?.parse().ok()?, proposal: parts.next()?.parse().ok()? };
+        let at = match mark {
+            "o" => PageAt::OlderThan(edge),
+            "n" => PageAt::NewerThan(edge),
+            "t" => PageAt::Newest,
+            _ => return None,
+        };
         let count = parts.next()?.parse().ok().filter(|count| (1..=PAGE_MAX).contains(count))?;
-        Some(Self(HistoryPart { skip, count, of: parts.next().map(str::to_owned) }))
+        let days: u32 = parts.next()?.parse().ok().filter(|days| *days <= DAYS_MAX)?;
+        let of = Some(parts.next()?.to_owned()).filter(|of| !of.is_empty());
+        Some(Self(HistoryPart { at, count, of, days: Some(days).filter(|days| *days > 0) }))
     }
 }
 
 impl Act for History {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = Then::new(|found, view, _| Answer::Page(page(view, &found)));
+        let then = Then::new(|found, view, now| Answer::Page(page(view, &found, now)));
         Next::Ask(Ask::History(self.0, then))
     }
 }
 
 impl Act for Turn {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = Then::new(|found, view, _| Answer::Rewrite(page(view, &found)));
+        let then = Then::new(|found, view, now| Answer::Rewrite(page(view, &found, now)));
         Next::Ask(Ask::History(self.0, then))
     }
 }
 
-fn page(view: &View, found: &HistoryPage) -> Page {
-    let title = match &found.part.of {
+fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
+    let HistoryPage { part, found } = page;
+    let mut lines = vec![match &part.of {
         Some(of) => view.say("history-title-of", args![of = name(of)]),
         None => view.say("history-title", args![]),
-    };
-    let mut lines = vec![title];
+    }];
+    lines.extend(part.days.map(|days| view.say("history-days", args![n = days])));
     if found.rows.is_empty() {
-        lines.push(view.say("history-empty", args![]));
+        lines.push(match &part.of {
+            Some(of) => view.say("history-nothing-of", args![of = name(of)]),
+            None => view.say("history-empty", args![]),
+        });
     }
-    for entry in &found.rows {
-        lines.extend(row_lines(view, entry));
+    for row in &found.rows {
+        match row {
+            Happened::Migration(entry) => lines.extend(row_lines(view, entry)),
+            Happened::Plan(proposal) => lines.push(plan_line(view, proposal, row.at(), now)),
+        }
     }
     let mut page = view.page(lines);
-    let button = |skip| {
-        let data = Turn(HistoryPart { skip, count: found.part.count, of: found.part.of.clone() }).data();
-        (data.len() <= BUTTON_DATA_BYTES_MAX).then_some(data)
+    let button = |label, at| {
+        let data = Turn(HistoryPart { at, ..part.clone() }).data();
+        (data.len() <= BUTTON_DATA_BYTES_MAX).then(|| view.button(label, data))
     };
-    let newer =
-        (found.part.skip > 0).then(|| button(found.part.skip.saturating_sub(found.part.count))).flatten();
-    let older = found.older.then(|| button(found.part.skip + found.part.count)).flatten();
-    let row: Vec<_> = newer
-        .map(|data| view.button("button-newer", data))
-        .into_iter()
-        .chain(older.map(|data| view.button("button-older", data)))
-        .collect();
+    let newer = found.newer.and_then(|edge| button("button-newer", PageAt::NewerThan(edge)));
+    let older = found.older.and_then(|edge| button("button-older", PageAt::OlderThan(edge)));
+    let row: Vec<_> = newer.into_iter().chain(older).collect();
     if !row.is_empty() {
         page.buttons.push(row);
     }
     page
+}
+
+/// `– Plan 12, msk: rejected by Anna (42) · 23.11. 20:15`
+fn plan_line(view: &View, proposal: &Proposal, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let state = match &proposal.state {
+        ProposalState::Done { .. } => {
+            let dropped =
+                |step: &&Step| matches!(&step.state, StepState::Ended { outcome: Outcome::Dropped, .. });
+            view.say("history-dropped", args![n = proposal.steps.iter().filter(dropped).count()])
+        }
+        _ => view.state_line(proposal, now),
+    };
+    let (plan, cluster) = (proposal.id.to_string(), name(&proposal.cluster_name));
+    let line = view.say("history-plan", args![plan = plan, cluster = cluster, what = Arg::Html(state)]);
+    format!("– {line} · {}", view.stamp(at))
 }
 
 fn row_lines(view: &View, entry: &JournalEntry) -> [String; 2] {
@@ -162,31 +203,40 @@ mod tests {
     use crate::talk::verbs::tests::{Found, answers, answers_to};
 
     #[test]
-    fn it_takes_a_number_or_a_name() {
+    fn it_takes_a_number_days_and_a_name() {
         let read = |text| History::read(Rest::of(text).unwrap());
-        let of = |count, of: Option<&str>| History(HistoryPart { skip: 0, count, of: of.map(str::to_owned) });
-        assert_eq!(read(""), of(PAGE, None));
-        assert_eq!(read("5"), of(5, None));
-        assert_eq!(read("1000"), of(PAGE, Some("1000")));
-        assert_eq!(read("\"5\""), of(PAGE, Some("5")));
-        assert_eq!(read("web-1"), of(PAGE, Some("web-1")));
+        let of = |count, days, of: Option<&str>| {
+            History(HistoryPart { at: PageAt::Newest, count, of: of.map(str::to_owned), days })
+        };
+        assert_eq!(read(""), of(PAGE, None, None));
+        assert_eq!(read("5"), of(5, None, None));
+        assert_eq!(read("1000"), of(PAGE, None, Some("1000")));
+        assert_eq!(read("\"5\""), of(PAGE, None, Some("5")));
+        assert_eq!(read("web-1 7д"), of(PAGE, Some(7), Some("web-1")));
+        assert_eq!(read("30d 3 Anna B"), of(3, Some(30), Some("Anna B")));
     }
 
     #[test]
     fn entries_come_newest_first_with_buttons_to_the_others() {
-        let nothing = Found { history: Vec::new(), ..Found::default() };
-        let texts = [answers("/history 2"), answers("/history web-1"), answers_to("/history", nothing)];
-        insta::assert_snapshot!(texts.join("\n"));
+        let nothing = || Found { history: Vec::new(), ..Found::default() };
+        let texts = [answers("/history 2"), answers("/history web-1"), answers_to("/history", nothing())];
+        let more = [answers_to("/history web-9", nothing()), answers_to("/history 7d", Found::with_plans())];
+        insta::assert_snapshot!(texts.into_iter().chain(more).collect::<Vec<_>>().join("\n"));
     }
 
     #[test]
     fn its_buttons_are_read_again() {
-        for of in [None, Some("web:1".to_owned())] {
-            let turn = Turn(HistoryPart { skip: 20, count: 10, of });
+        let edge = Edge { migration: 20, proposal: 7 };
+        for (at, days, of) in [
+            (PageAt::Newest, None, None),
+            (PageAt::OlderThan(edge), Some(7), Some("web:1".to_owned())),
+            (PageAt::NewerThan(edge), None, Some("a b".to_owned())),
+        ] {
+            let turn = Turn(HistoryPart { at, count: 10, of, days });
             let data = turn.data();
             assert_eq!(data.strip_prefix("h:").and_then(Turn::read), Some(turn), "{data}");
         }
-        for rest in ["1", "99999:10", "0:0", "0:21", "x:1"] {
+        for rest in ["1", "o:1:1:0:0:", "o:1:1:21:0:", "x:1:1:5:0:", "o:1:1:5:0"] {
             assert_eq!(Turn::read(rest), None, "{rest}");
         }
     }

@@ -10,6 +10,7 @@ mod exclusions;
 mod help;
 mod history;
 mod include;
+pub(super) mod link;
 mod mode;
 mod node;
 mod pause;
@@ -105,10 +106,11 @@ pub(super) fn parse(text: &str, bot: &str) -> Parsed {
         return Parsed::ForAnotherBot;
     }
     let word = word.to_lowercase();
+    let (word, linked) = link::read(&word).unwrap_or((word, None));
     let Some(verb) = called(&word) else {
         return Parsed::Unknown { similar: similar_to(&word), typed: word };
     };
-    match Rest::of(rest).and_then(verb.read) {
+    match Rest::of(linked.as_deref().unwrap_or(rest)).and_then(verb.read) {
         Ok(act) => Parsed::Known { verb, act },
         Err(problem) => Parsed::Malformed { verb, problem },
     }

@@ -1,10 +1,14 @@
 //! `/node NAME`: one node, with why it is (not) a source or a target.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, Utc};
+
+use super::{balance, link};
 
 use crate::{
     model::{
-        NodeInfo, Snapshot, WhyUnmeasured,
+        NodeId, NodeInfo, Snapshot, WhyUnmeasured,
         find::{self, Kind, Missed},
     },
     planner::{self, NodeExplained, NodeOverview},
@@ -29,6 +33,9 @@ pub(super) static VERB: Verb = Verb {
     read: |rest| Ok(boxed(Node { name: rest.name()? })),
     button: None,
 };
+
+/// How many VMs of a node are listed: the largest are what a plan would move.
+const VMS_MAX: usize = 15;
 
 struct Node {
     name: String,
@@ -63,8 +70,25 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
     lines.extend(snapshot.node(overview.node).and_then(|node| software(view, node)));
     lines.extend(measured_lines(view, overview, snapshot.why_unmeasured(overview.node), now));
     lines.extend(reasons(view, node, now));
-    lines.push(view.say("status-as-of", args![at = view.time(snapshot.taken_at, now)]));
-    view.page(lines)
+    lines.extend(vm_lines(view, overview.node, snapshot));
+    lines.push(view.as_of(snapshot.taken_at, now));
+    let cluster = snapshot.cluster(node.cluster).map(|cluster| (cluster.id, cluster.name.clone()));
+    let mut page = view.page(lines);
+    page.buttons = balance::buttons(view, &cluster.into_iter().collect::<Vec<_>>());
+    page
+}
+
+/// The VMs of a node, the largest first, each with its link.
+fn vm_lines(view: &View, node: NodeId, snapshot: &Snapshot) -> Vec<String> {
+    let mut vms: Vec<_> = snapshot.vms.iter().filter(|vm| vm.node == node).collect();
+    vms.sort_by_key(|vm| (Reverse(vm.memory), vm.id));
+    let listed = vms.iter().take(VMS_MAX);
+    let mut lines: Vec<_> = listed
+        .map(|vm| format!("· {} {}: {}", escape(&name(&vm.name)), link::vm(vm.id), view.memory(vm.memory)))
+        .collect();
+    let more = vms.len().saturating_sub(VMS_MAX);
+    lines.extend((more > 0).then(|| view.say("more-lines", args![n = more])));
+    lines
 }
 
 /// What live migrations depend on: versions, and room for disks.

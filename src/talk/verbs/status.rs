@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::balance;
+use super::{balance, link};
 use crate::{
     model::{ClusterId, ForeignMigration, Snapshot, WhyUnmeasured, find},
-    planner::{self, NodeOverview, Overview, Resource},
+    planner::{self, Excess, NodeOverview, Overview, Resource},
     scheduler::{Picture, Status},
     talk::{
         access::Role,
@@ -30,6 +30,12 @@ pub(super) static VERB: Verb = Verb {
 
 /// How many overloaded nodes of each cluster are listed. `/status CLUSTER` lists every node.
 const OVERLOADED_LINES_MAX: usize = 10;
+
+/// How many clusters are listed; `/status CLUSTER` shows any.
+const CLUSTERS_MAX: usize = 8;
+
+/// How many running migrations are listed; `/running` has all.
+const RUNNING_LINES_MAX: usize = 8;
 
 /// How many nodes of each cluster are listed that suffer although they are within their thresholds.
 const STRAINED_LINES_MAX: usize = 5;
@@ -93,44 +99,67 @@ impl View {
         }
     }
 
-    /// Returns how things stand, in all clusters or in one.
+    /// Returns how things stand, in all clusters or in one: the verdict, the worst, and then how the bot is set.
     fn status(&self, status: &Status, only: Option<ClusterId>) -> Page {
-        let mut lines = vec![self.headline(status)];
-        lines.extend(self.schedule_lines(status));
-        match &status.picture {
-            Some(picture) => lines.extend(self.picture_lines(status, picture, only)),
-            None => lines.push(self.say("status-no-picture", args![])),
+        let listed = status.picture.as_ref().map(|picture| by_weight(picture, only)).unwrap_or_default();
+        let mut lines = vec![self.verdict(status, &listed, only)];
+        lines.extend(status.restored_unconfirmed.then(|| self.say("status-restored", args![])));
+        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, status.now)));
+        if let Some(picture) = &status.picture {
+            lines.extend(self.picture_lines(status, picture, &listed, only.is_some()));
         }
         if !status.running.is_empty() {
             lines.push(String::new());
-            lines.extend(status.running.iter().map(|entry| self.running_line(entry, status.now)));
+            let more = status.running.len().saturating_sub(RUNNING_LINES_MAX);
+            let running = status.running.iter().take(RUNNING_LINES_MAX);
+            lines.extend(running.map(|entry| self.running_line(entry, status.now)));
+            lines.extend((more > 0).then(|| self.say("status-more-running", args![n = more])));
         }
+        lines.push(String::new());
+        lines.extend(self.schedule_lines(status));
         let page = self.page(lines);
-        self.status_buttons(page, status, only)
+        self.status_buttons(page, &listed, only)
     }
 
-    fn headline(&self, status: &Status) -> String {
-        self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))])
+    /// `⚠ 4 nodes over, worst node-002 memory 99.6 %. Plan 1 waits until 04:17`
+    fn verdict(&self, status: &Status, listed: &[Overview], only: Option<ClusterId>) -> String {
+        let over: Vec<_> =
+            listed.iter().flat_map(|cluster| &cluster.nodes).filter(|node| !node.over.is_empty()).collect();
+        let worst = over.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+        let first = match (&status.vmmanager_away, &status.picture, worst) {
+            (Some(why), ..) => self.say("status-away", args![why = Arg::Html(self.api_failure(why))]),
+            (None, None, _) => self.say("status-no-picture", args![]),
+            (None, Some(_), None) => self.say("verdict-none-over", args![]),
+            (None, Some(_), Some(worst)) => {
+                let why = worst.over.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
+                let why = why.map(|excess| {
+                    format!(
+                        "{} {}",
+                        self.resource(excess.resource),
+                        self.value(excess.resource, excess.value)
+                    )
+                });
+                let args = args![
+                    n = over.len(),
+                    node = Arg::Html(code(&name(&worst.name))),
+                    why = why.unwrap_or_default(),
+                ];
+                self.say("verdict-over", args)
+            }
+        };
+        let here = |cluster: ClusterId| only.is_none_or(|only| only == cluster);
+        let plans = status.waiting.iter().filter(|plan| here(plan.cluster)).map(|plan| {
+            let until = self.time(plan.until, status.now);
+            self.say("verdict-waits", args![plan = plan.proposal.to_string(), until = until])
+        });
+        std::iter::once(first).chain(plans).collect::<Vec<_>>().join(" ")
     }
 
     fn schedule_lines(&self, status: &Status) -> Vec<String> {
         let now = status.now;
-        let mut lines = Vec::new();
-        lines.extend(
-            status
-                .vmmanager_away
-                .as_ref()
-                .map(|why| self.say("status-away", args![why = Arg::Html(self.api_failure(why))])),
-        );
-        lines.extend(status.restored_unconfirmed.then(|| self.say("status-restored", args![])));
-        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, now)));
-        lines.push(match status.next_cycle {
-            Some(at) => self.say("status-next-cycle", args![at = self.time(at, now)]),
-            None => self.say("status-no-next-cycle", args![]),
-        });
-        if !status.window_open {
-            lines.push(self.say("status-window-closed", args![]));
-        }
+        let mut lines = vec![self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))])];
+        let closed = status.exclusions.len();
+        lines.extend((closed > 0).then(|| self.say("status-closed", args![n = closed])));
         if let Some(last) = &status.last_cycle {
             let at = self.time(last.at, now);
             lines.push(match &last.trouble {
@@ -140,29 +169,48 @@ impl View {
                 None => self.say("status-last-cycle", args![at = at]),
             });
         }
+        lines.push(match status.next_cycle {
+            Some(at) => self.say("status-next-cycle", args![at = self.time(at, now)]),
+            None => self.say("status-no-next-cycle", args![]),
+        });
+        if !status.window_open {
+            lines.push(self.say("status-window-closed", args![]));
+        }
+        if let Some(picture) = &status.picture {
+            lines.push(self.as_of(picture.snapshot.taken_at, now));
+        }
         lines
     }
 
-    fn picture_lines(&self, status: &Status, picture: &Picture, only: Option<ClusterId>) -> Vec<String> {
-        let snapshot = &picture.snapshot;
+    /// The clusters by weight. Those beyond a phone's screen are counted, with the way to them.
+    fn picture_lines(
+        &self,
+        status: &Status,
+        picture: &Picture,
+        listed: &[Overview],
+        every_node: bool,
+    ) -> Vec<String> {
         let mut lines = Vec::new();
-        for cluster in snapshot.clusters.iter().filter(|cluster| only.is_none_or(|id| id == cluster.id)) {
-            let Some(overview) = planner::overview(snapshot, &picture.policy, cluster.id) else { continue };
+        for overview in listed.iter().take(CLUSTERS_MAX) {
             lines.push(String::new());
-            lines.extend(self.cluster_lines(&overview, picture, only.is_some(), status.now));
-            if status.stopped_clusters.contains(&cluster.id) {
+            lines.extend(self.cluster_lines(overview, picture, every_node, status.now));
+            if status.stopped_clusters.contains(&overview.cluster) {
                 lines.push(self.say("status-stopped", args![]));
             }
         }
+        if let Some(rest) = listed.get(CLUSTERS_MAX..).filter(|rest| !rest.is_empty()) {
+            let over: usize = rest.iter().map(|cluster| cluster.figures.overloaded).sum();
+            lines.push(String::new());
+            lines.push(self.say("status-more-clusters", args![n = rest.len(), over = over]));
+        }
+        let is_listed = |id: ClusterId| listed.iter().any(|cluster| cluster.cluster == id);
         let plans = picture.plan.clusters.iter();
-        let notes = self.standing_notes(plans.filter(|plan| only.is_none_or(|id| id == plan.cluster)));
+        let notes = self.standing_notes(plans.filter(|plan| is_listed(plan.cluster)));
         if !notes.is_empty() {
             lines.push(String::new());
         }
         lines.extend(notes);
-        lines.extend(snapshot.foreign.iter().map(|foreign| self.foreign_line(foreign)));
-        lines.push(String::new());
-        lines.push(self.say("status-as-of", args![at = self.time(snapshot.taken_at, status.now)]));
+        lines.extend(picture.snapshot.foreign.iter().map(|foreign| self.foreign_line(foreign)));
         lines
     }
 
@@ -184,27 +232,33 @@ impl View {
                 over = overview.figures.overloaded,
             ],
         )];
-        lines.push(self.say(
-            "status-figures",
-            args![
-                memory = self.decimal(overview.figures.memory_percent_max),
-                cpu = self.decimals(overview.figures.cpu_max, 2),
-                imbalance = self.decimals(overview.figures.imbalance, 3),
-            ],
-        ));
-        lines.extend(self.measured_line(overview, &picture.snapshot, now));
-        lines.extend(self.strained_lines(overview));
         lines.extend(
             overview.held.as_ref().map(|hold| self.say("held", args![why = Arg::Html(self.hold(hold))])),
         );
+        let mut nodes: Vec<_> = overview.nodes.iter().collect();
+        nodes.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+        if every_node {
+            lines.push(self.say(
+                "status-figures",
+                args![
+                    memory = self.decimal(overview.figures.memory_percent_max),
+                    cpu = self.decimals(overview.figures.cpu_max, 2),
+                    imbalance = self.decimals(overview.figures.imbalance, 3),
+                ],
+            ));
+        }
+        lines.extend(self.measured_line(overview, &picture.snapshot, now));
+        lines.extend(self.strained_lines(overview));
         if every_node {
             let why = |node: &NodeOverview| picture.snapshot.why_unmeasured(node.node);
-            lines.extend(overview.nodes.iter().map(|node| self.node_line(node, why(node), now)));
+            lines.extend(nodes.iter().map(|node| self.node_line(node, why(node), now)));
         } else {
-            let over: Vec<_> = overview.nodes.iter().filter(|node| !node.over.is_empty()).collect();
+            let over: Vec<_> = nodes.into_iter().filter(|node| !node.over.is_empty()).collect();
             lines.extend(over.iter().take(OVERLOADED_LINES_MAX).map(|node| self.overloaded_line(node)));
             if over.len() > OVERLOADED_LINES_MAX {
-                lines.push(self.say("more-lines", args![n = over.len() - OVERLOADED_LINES_MAX]));
+                let more = over.len() - OVERLOADED_LINES_MAX;
+                let cluster = find::by_id(overview.cluster.0);
+                lines.push(self.say("status-more-nodes", args![n = more, cluster = cluster]));
             }
         }
         let plan = picture.plan.clusters.iter().find(|plan| plan.cluster == overview.cluster);
@@ -227,14 +281,18 @@ impl View {
     }
 
     fn overloaded_line(&self, node: &NodeOverview) -> String {
-        format!("⚠ {}: {}", code(&name(&node.name)), self.excesses(&node.over))
+        let link = link::node(node.node);
+        format!("⚠ {} {link}: {}", code(&name(&node.name)), self.excesses(&node.over))
     }
 
     fn node_line(&self, node: &NodeOverview, why: Option<WhyUnmeasured>, now: DateTime<Utc>) -> String {
-        let mark = if node.over.is_empty() { "·" } else { "⚠" };
         let vms = self.say("count-vms", args![n = node.vms]);
-        let full = if node.known { self.fullness(&node.at) } else { self.say("node-unknown", args![]) };
-        let line = format!("{mark} {} ({}): {full}; {vms}", escape(&name(&node.name)), node.node);
+        let (mark, full) = match (node.known, node.over.is_empty()) {
+            (false, _) => ("·", self.say("node-unknown", args![])),
+            (true, true) => ("·", self.fullness(&node.at)),
+            (true, false) => ("⚠", self.excesses(&node.over)),
+        };
+        let line = format!("{mark} {} {}: {full}; {vms}", escape(&name(&node.name)), link::node(node.node));
         match self.measured_briefly(node, why, now) {
             Some(measured) => format!("{line}; {measured}"),
             None => line,
@@ -283,17 +341,38 @@ impl View {
         }
     }
 
-    fn status_buttons(&self, page: Page, status: &Status, only: Option<ClusterId>) -> Page {
+    fn status_buttons(&self, page: Page, listed: &[Overview], only: Option<ClusterId>) -> Page {
         let refresh = self.button("button-refresh", Refresh { cluster: only }.data());
-        let clusters = status.picture.iter().flat_map(|picture| &picture.snapshot.clusters);
-        let wanted: Vec<_> = clusters
-            .filter(|cluster| only.is_none_or(|id| id == cluster.id))
-            .map(|cluster| (cluster.id, cluster.name.clone()))
-            .collect();
+        let known = |cluster: &Overview| (cluster.cluster, cluster.name.clone());
+        let wanted: Vec<_> = listed.iter().take(CLUSTERS_MAX).map(known).collect();
         let mut page = page.with_row(vec![refresh]);
         page.buttons.extend(balance::buttons(self, &wanted));
         page
     }
+}
+
+/// The clusters by weight: those with the most overloaded nodes first, then those with the fullest.
+fn by_weight(picture: &Picture, only: Option<ClusterId>) -> Vec<Overview> {
+    let Picture { snapshot, policy, .. } = picture;
+    let wanted = snapshot.clusters.iter().filter(|cluster| only.is_none_or(|id| id == cluster.id));
+    let mut found: Vec<_> =
+        wanted.filter_map(|cluster| planner::overview(snapshot, policy, cluster.id)).collect();
+    let worst = |cluster: &Overview| cluster.nodes.iter().map(weight).fold(0.0, f64::max);
+    found.sort_by(|a, b| {
+        let by_worst = worst(b).total_cmp(&worst(a));
+        b.figures.overloaded.cmp(&a.figures.overloaded).then(by_worst)
+    });
+    found
+}
+
+/// How much a node is over; below 1 for one that is not, by its memory.
+fn weight(node: &NodeOverview) -> f64 {
+    let over = node.over.iter().map(share).fold(0.0, f64::max);
+    if over > 0.0 { 1.0 + over } else { (node.at.memory_percent / 1000.0).min(1.0) }
+}
+
+fn share(excess: &Excess) -> f64 {
+    excess.value / excess.threshold
 }
 
 #[cfg(test)]
@@ -325,6 +404,21 @@ mod tests {
         });
         assert_eq!(texts[1].replace("/status msk", "/status"), texts[0]);
         assert_eq!(texts[2].replace("/node 1", "/status"), texts[0]);
+    }
+
+    #[test]
+    fn of_thirty_clusters_the_worst_come_first_and_the_others_are_counted() {
+        let found = Found::of(samples::many(30, 4));
+        insta::assert_snapshot!(answers_to("/status", found));
+    }
+
+    #[test]
+    fn of_a_thousand_nodes_the_worst_come_first_and_all_fit() {
+        let texts = ["/status", "/status 1"].map(|text| answers_to(text, Found::of(samples::many(1, 1000))));
+        insta::assert_snapshot!(texts[0]);
+        let first = |mark| texts[1].lines().position(|line| line.starts_with(mark));
+        assert!(first("⚠ node-1-1 /node_10001") < first("·"), "{}", texts[1]);
+        assert!(texts[1].contains("more\n"), "what is cut is counted: {}", texts[1]);
     }
 
     #[test]

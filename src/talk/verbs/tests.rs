@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     model::{NodeId, Person, ProposalId},
     scheduler::{Approved, Balanced, Change, Changed, Picture, Refused, Status},
+    store::{Edge, Happened, Proposal, ProposalState, Timeline},
     talk::{
         Language,
         access::{ChatAdmins, Lists, Sender},
@@ -55,7 +56,7 @@ fn every_word_and_every_button_is_its_own() {
 
 #[test]
 fn other_data_than_ours_is_no_button() {
-    for data in ["", "p", "p:1", "b:", "b:x", "h:1", "h:99999:10", "h:0:0", "x:1", "c:1", "s:x"] {
+    for data in ["", "p", "p:1", "b:", "b:x", "h:1", "h:o:1:1:0:0:", "h:0:0", "x:1", "c:1", "s:x"] {
         assert!(pressed(data).is_none(), "{data}");
     }
 }
@@ -95,7 +96,7 @@ proptest::proptest! {
 /// What the scheduler and the store answer.
 pub(in crate::talk) struct Found {
     pub status: Status,
-    pub history: Vec<crate::store::JournalEntry>,
+    pub history: Vec<Happened>,
     pub balanced: Balanced,
     pub changed: Changed,
     /// The answer to everything, where there is one.
@@ -107,7 +108,7 @@ impl Default for Found {
         let entries = [samples::entry(1, 1), samples::entry(2, 2), samples::entry(3, 3)];
         Self {
             status: samples::status(samples::picture()),
-            history: entries.into(),
+            history: entries.map(Happened::Migration).into(),
             balanced: Balanced::NothingToDo(Box::new(samples::plan(Vec::new()))),
             changed: Changed::Done,
             refused: None,
@@ -116,6 +117,20 @@ impl Default for Found {
 }
 
 impl Found {
+    /// A history of plans that came to nothing.
+    pub(in crate::talk) fn with_plans() -> Self {
+        let at = samples::now();
+        let rejected = ProposalState::Rejected { by: samples::anna(), at };
+        let dropped = samples::ended(samples::proposal(3));
+        let plans = [
+            Proposal { state: rejected, ..samples::proposal(1) },
+            Proposal { state: ProposalState::Expired { at }, ..samples::proposal(1) },
+            Proposal { state: ProposalState::Stale { at }, ..samples::proposal(1) },
+            dropped,
+        ];
+        Self { history: plans.map(Happened::Plan).into(), ..Self::default() }
+    }
+
     pub(in crate::talk) fn of(picture: Picture) -> Self {
         let status = Status { running: Vec::new(), ..samples::status(picture) };
         Self { status, ..Self::default() }
@@ -129,9 +144,9 @@ impl Found {
             Ask::Hand(_, _, then) => then.with(true),
             Ask::Status(then) | Ask::Glance(then) => then.with(self.status.clone()),
             Ask::History(part, then) => {
-                let (rows, older) = (self.history.clone(), part.count < self.history.len());
-                let rows = rows.into_iter().take(part.count).collect();
-                then.with(HistoryPage { part, rows, older })
+                let older = (part.count < self.history.len()).then_some(Edge { migration: 2, proposal: 12 });
+                let rows = self.history.iter().take(part.count).cloned().collect();
+                then.with(HistoryPage { part, found: Timeline { rows, older, newer: None } })
             }
             Ask::Balance(_, then) | Ask::Refresh(_, then) => then.with(self.balanced.clone()),
             Ask::Cancel(then) => then.with(vec![ProposalId(12)]),

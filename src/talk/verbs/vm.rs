@@ -69,7 +69,7 @@ fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) 
         lines.push(view.say("vm-measured", args![cores = cores, age = view.lasting(now - used.at)]));
     }
     lines.extend(reasons(view, vm, now));
-    lines.push(view.say("status-as-of", args![at = view.time(snapshot.taken_at, now)]));
+    lines.push(view.as_of(snapshot.taken_at, now));
     view.page(lines)
 }
 

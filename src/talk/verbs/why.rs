@@ -12,7 +12,6 @@ use crate::{
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, Verb, boxed},
         view::{Page, View},
-        words::args,
     },
 };
 
@@ -57,7 +56,7 @@ fn page(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page
         let missed = missed.unwrap_or_else(|| Missed::nothing(Kind::VmOrNode, named));
         return view.line(view.missed(&missed));
     }
-    let as_of = view.say("status-as-of", args![at = view.time(snapshot.taken_at, now)]);
+    let as_of = view.as_of(snapshot.taken_at, now);
     let mut lines = parts.join(&String::new());
     lines.push(as_of);
     view.page(lines)

@@ -71,6 +71,13 @@ impl View {
         format!("{}. {}: {nodes} · {state}", step.migration.step, self.vm(vm_name, *vm))
     }
 
+    /// Says that another message of the same matter may stand in the chat.
+    #[must_use]
+    pub fn copy_may_be_there(&self, mut page: Page) -> Page {
+        page.lines.push(self.say("copy-may-be-there", args![]));
+        page
+    }
+
     /// Says who takes an alert in hand; where nobody does, asks for somebody with buttons.
     #[must_use]
     pub fn in_hand(&self, page: Page, key: &str, hand: Option<&Hand>, now: DateTime<Utc>) -> Page {

@@ -170,6 +170,12 @@ impl View {
         alert(&self.say("press-unrecorded", args![]))
     }
 
+    /// Returns that the answer takes a while.
+    #[must_use]
+    pub fn looking(&self) -> Page {
+        self.page(vec![self.say("looking", args![])])
+    }
+
     /// Returns that something of ours broke.
     #[must_use]
     pub fn broke(&self) -> Page {

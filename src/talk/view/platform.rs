@@ -1,6 +1,6 @@
 //! What several answers show of the platform: a measurement, a running migration, a pause, a name that is not known.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::View;
 use crate::{
@@ -14,6 +14,12 @@ use crate::{
 };
 
 impl View {
+    /// When the platform was read, and how long ago that is.
+    pub(in crate::talk) fn as_of(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+        let age = self.lasting((now - at).max(TimeDelta::zero()));
+        self.say("status-as-of", args![at = self.time(at, now), age = age])
+    }
+
     pub(in crate::talk) fn pause_line(&self, pause: &Pause, now: DateTime<Utc>) -> String {
         let who = format!("{} ({})", name(&pause.by.name), pause.by.id);
         let mut line = match pause.until {

@@ -105,7 +105,7 @@ impl View {
         if proposal.dry_run { super::in_dry_run(&title) } else { title }
     }
 
-    fn state_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {
+    pub(in crate::talk) fn state_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {
         match &proposal.state {
             ProposalState::Pending => self.pending_line(proposal, now),
             ProposalState::Approved { by, .. } => {

@@ -288,6 +288,20 @@ button-newer = ← newer
 button-older = older →
 
 check-message = vm-balancer check: the bot can write here.
+
+verdict-none-over = ✓ No node is over its thresholds.
+verdict-over = { $n ->
+    [one] ⚠ { $n } node over: { $node } { $why }.
+   *[other] ⚠ { $n } nodes over, worst { $node } { $why }.
+}
+verdict-waits = Plan { $plan } waits until { $until }.
+status-closed = Closed nodes: { $n }, see /exclusions
+status-more-running = … and { $n } more: /running
+status-more-nodes = … and { $n } more: /status { $cluster }
+status-more-clusters = { $over ->
+    [0] … and { $n } more clusters without overload: /status CLUSTER
+   *[other] … and { $n } more clusters with { $over } nodes over: /status CLUSTER
+}
 status-mode = Mode: { $mode }
 status-away = ⚠ VMmanager cannot be used: { $why }
 status-restored = ⚠ The store was restored from its export. An admin confirms with /resume; until then plans wait for approval.
@@ -311,7 +325,7 @@ status-would-move = { $n ->
    *[other] A plan would move { $n } VMs
 }
 status-stopped = ⚠ Automatic runs stopped here after failures; /resume lets them go on
-status-as-of = As of { $at }
+status-as-of = As of { $at }, { $age } ago
 held = ⚠ Nothing is done in this cluster: { $why }
 foreign = ⚠ Somebody else's migration runs (task { $task })
 foreign-of-vm = ⚠ Somebody else's migration runs: VM { $vm }, task { $task }
@@ -389,6 +403,16 @@ excluded-declined = { $n ->
 history-title = History, newest first
 history-title-of = History of { $of }, newest first
 history-empty = Nothing was moved yet.
+history-days = { $n ->
+    [one] Of the last day
+   *[other] Of the last { $n } days
+}
+history-nothing-of = Nothing in the history goes by { $of }: no VM, node, cluster or person.
+history-plan = Plan { $plan }, { $cluster }: { $what }
+history-dropped = { $n ->
+    [one] { $n } step dropped
+   *[other] { $n } steps dropped
+}
 history-open = open
 history-line = { $at }, took { $lasts }, approved by { $who }; { $why }
 
@@ -570,6 +594,8 @@ failures-title = { $n ->
     [one] ⚠ Plan { $plan }, { $cluster }: { $n } migration needs a look
    *[other] ⚠ Plan { $plan }, { $cluster }: { $n } migrations need a look
 }
+copy-may-be-there = A copy of this message may stand above; a press on it or a reply to it brings it up to date.
+looking = … Looking at the platform
 hand-taken = ✋ { $who } is on it since { $at }
 hand-snoozed = { $who } wants to hear of it again at { $until }
 alert-count = { $n } times so far

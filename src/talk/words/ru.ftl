@@ -303,6 +303,21 @@ button-newer = ← новее
 button-older = старее →
 
 check-message = vm-balancer check: бот может писать в этот чат.
+
+verdict-none-over = ✓ Ни один узел не перегружен.
+verdict-over = { $n ->
+    [one] ⚠ Перегружен { $n } узел: { $node }, { $why }.
+    [few] ⚠ Перегружено { $n } узла, хуже всего { $node }, { $why }.
+   *[many] ⚠ Перегружено { $n } узлов, хуже всего { $node }, { $why }.
+}
+verdict-waits = План { $plan } ждёт до { $until }.
+status-closed = Закрытых узлов: { $n }, см. /exclusions
+status-more-running = … и ещё { $n }: /running
+status-more-nodes = … и ещё { $n }: /status { $cluster }
+status-more-clusters = { $over ->
+    [0] … и ещё кластеров без перегрузки: { $n }, /status КЛАСТЕР
+   *[other] … и ещё кластеров: { $n }, перегруженных узлов в них: { $over }, /status КЛАСТЕР
+}
 status-mode = Режим: { $mode }
 status-away = ⚠ VMmanager недоступен: { $why }
 status-restored = ⚠ Хранилище восстановлено из выгрузки. Администратор подтверждает командой /resume; до того планы ждут подтверждения.
@@ -327,7 +342,7 @@ status-would-move = { $n ->
    *[many] План переместит { $n } ВМ
 }
 status-stopped = ⚠ Автоматика здесь остановлена после неудач; /resume пустит её дальше
-status-as-of = По состоянию на { $at }
+status-as-of = По состоянию на { $at }, { $age } назад
 held = ⚠ В этом кластере ничего не делается: { $why }
 foreign = ⚠ Идёт чужая миграция (задача { $task })
 foreign-of-vm = ⚠ Идёт чужая миграция: ВМ { $vm }, задача { $task }
@@ -410,6 +425,18 @@ excluded-declined = { $n ->
 history-title = История, сначала новое
 history-title-of = История { $of }, сначала новое
 history-empty = Миграций ещё не было.
+history-days = { $n ->
+    [one] За последний { $n } день
+    [few] За последние { $n } дня
+   *[many] За последние { $n } дней
+}
+history-nothing-of = В истории ничего нет для { $of }: ни ВМ, ни узла, ни кластера, ни человека.
+history-plan = План { $plan }, { $cluster }: { $what }
+history-dropped = { $n ->
+    [one] отменён { $n } шаг
+    [few] отменено { $n } шага
+   *[many] отменено { $n } шагов
+}
 history-open = не завершено
 history-line = { $at }, заняло { $lasts }, подтверждение: { $who }; { $why }
 
@@ -598,6 +625,8 @@ failures-title = { $n ->
     [few] ⚠ План { $plan }, { $cluster }: { $n } миграции требуют внимания
    *[other] ⚠ План { $plan }, { $cluster }: { $n } миграций требуют внимания
 }
+copy-may-be-there = Выше может быть копия этого сообщения: нажмите на ней кнопку или ответьте на неё, и она обновится.
+looking = … Опрашиваю платформу
 hand-taken = ✋ Занимается: { $who }, с { $at }
 hand-snoozed = Отложено до { $until }: { $who }
 alert-count = Повторений: { $n }

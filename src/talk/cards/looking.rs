@@ -1,0 +1,130 @@
+//! Answers, and the word that one takes a while: the answer or the plan goes on in that message.
+
+use super::{Address, Answer, AnswerKind, Card, Cards, Effect, Failed, Now, SinceStart, bell::Urgency};
+
+/// How many answers may take a while at the same time.
+const LOOKING_MAX: usize = 100;
+
+/// How far the message is that says that an answer takes a while.
+#[derive(Debug)]
+pub(super) enum Looking {
+    UnderWay,
+    Shown(i32),
+    /// This card goes on in it.
+    ThenCard(String),
+    ThenAnswer(Answer),
+}
+
+impl Cards {
+    pub(super) fn queue_answer(&mut self, answer: Answer, now: Now) {
+        let chat = answer.to.chat;
+        if !self.queue.answer(answer, now.run) {
+            self.effects.push(Effect::AnswerDropped { chat });
+        }
+    }
+
+    /// Notes that an answer takes a while.
+    pub(super) fn look(&mut self, interim: Answer) -> Answer {
+        if let Some(message) = interim.to.reply_to {
+            if self.looking.len() >= LOOKING_MAX {
+                self.looking.pop_first();
+            }
+            self.looking.insert((interim.to.chat, message), Looking::UnderWay);
+        }
+        interim
+    }
+
+    /// Lets an answer go on in the message that said that it takes a while; `None` where it waits for that.
+    pub(super) fn after_looking(&mut self, mut answer: Answer) -> Option<Answer> {
+        let Some(place) = answer.to.reply_to.map(|message| (answer.to.chat, message)) else {
+            return Some(answer);
+        };
+        match self.looking.remove(&place) {
+            Some(Looking::Shown(message)) => answer.rewrites = Some(message),
+            Some(_) if !self.queue.withdraw(answer.to) => {
+                self.looking.insert(place, Looking::ThenAnswer(answer));
+                return None;
+            }
+            Some(_) | None => {}
+        }
+        Some(answer)
+    }
+
+    /// Lets a plan go on in the message that said that it takes a while.
+    pub(super) fn card_after_looking(
+        &mut self,
+        card: &mut Card,
+        to: Address,
+        urgency: Option<Urgency>,
+        now: Now,
+    ) {
+        let Some(place) = to.reply_to.map(|message| (to.chat, message)) else { return };
+        match self.looking.remove(&place) {
+            Some(Looking::Shown(message)) => card.go_on_in(message, urgency, now.date),
+            Some(_) if !self.queue.withdraw(to) => {
+                self.looking.insert(place, Looking::ThenCard(card.key()));
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// The message that says that an answer takes a while was sent, or could not be.
+    pub(super) fn looking_ended(&mut self, to: Address, sent: Option<i32>, now: Now) {
+        let Some(place) = to.reply_to.map(|message| (to.chat, message)) else { return };
+        match (self.looking.remove(&place), sent) {
+            (Some(Looking::UnderWay), Some(message)) => {
+                self.looking.insert(place, Looking::Shown(message));
+            }
+            (Some(Looking::ThenAnswer(answer)), sent) => {
+                self.queue_answer(Answer { rewrites: sent, ..answer }, now);
+            }
+            (Some(Looking::ThenCard(key)), Some(message)) => {
+                let urgency = self.cards.get(&key).and_then(|card| self.urgency(card));
+                self.change(&key, |card| card.go_on_in(message, urgency, now.date));
+                self.want(&key, now);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn answer_ended(
+        &mut self,
+        mut answer: Answer,
+        since: SinceStart,
+        result: Result<Option<i32>, Failed>,
+        now: Now,
+    ) {
+        let chat = answer.to.chat;
+        let is_interim = answer.kind != AnswerKind::Final;
+        if is_interim {
+            let sent = result.as_ref().ok().copied().flatten();
+            self.looking_ended(answer.to, sent, now);
+        }
+        match result {
+            Ok(_) => return self.queue.answered(chat, answer.person, now.run),
+            Err(Failed::Wait(wait)) => self.queue.failed(chat, Some(wait), now.run),
+            Err(Failed::NoAnswer | Failed::Unreached) => self.queue.failed(chat, None, now.run),
+            Err(Failed::MessageGone) if answer.rewrites.is_some() => {
+                answer.rewrites = None;
+                self.queue.ended(chat, false, now.run);
+            }
+            Err(Failed::ThreadGone) if answer.to.thread.is_some() => {
+                answer.to.thread = None;
+                self.queue.ended(chat, false, now.run);
+            }
+            Err(Failed::Moved(to)) => {
+                self.queue.ended(chat, false, now.run);
+                self.queue.answer_again(answer, since);
+                return self.follow_group(chat, to, now);
+            }
+            Err(Failed::ChatDead(why)) => return self.lose_chat(chat, why),
+            Err(Failed::Unauthorized | Failed::MessageGone | Failed::ThreadGone | Failed::Refused) => {
+                self.queue.ended(chat, false, now.run);
+                return self.effects.push(Effect::AnswerDropped { chat });
+            }
+        }
+        if !is_interim {
+            self.queue.answer_again(answer, since);
+        }
+    }
+}
