@@ -50,7 +50,12 @@ async fn every_kind_of_server_gives_the_same_picture() {
     assert_eq!(messy.snapshot, current.snapshot);
     sim.set_profile(Profile::Old);
     let mut old = look(&api).await.unwrap();
-    // What the older schema does not have: the balancer's mode.
+    // What the older schema does not have: the systems of the nodes, and the balancer's mode.
+    for (node, known) in old.snapshot.nodes.iter_mut().zip(&current.snapshot.nodes) {
+        assert_eq!((&node.kernel_version, &node.os_version), (&None, &None));
+        node.kernel_version.clone_from(&known.kernel_version);
+        node.os_version.clone_from(&known.os_version);
+    }
     for (vm, known) in old.snapshot.vms.iter_mut().zip(&current.snapshot.vms) {
         if known.blocked_by.contains(&Block::BalancerMode) {
             assert_eq!(vm.blocked_by, []);
@@ -116,6 +121,43 @@ async fn an_unreadable_node_marks_its_cluster_and_no_other() {
         "{clusters:?}"
     );
     assert_eq!(clusters[1].incomplete, []);
+}
+
+#[tokio::test]
+async fn what_a_live_migration_needs_is_read_and_heeded() {
+    let node = |name: &str| SimNode::new(name).cores(32).gib(128);
+    let newer = SimNode { kernel_version: "5.14.0-427.el9.x86_64".into(), ..node("kvm-02") };
+    let web = SimVm { disk: Mib(10 * 1024), ..SimVm::new("web").cores(2).gib(8) };
+    let nested = SimVm { nesting: true, ..web.clone() };
+    let world = |third: SimNode| {
+        let crowded = World::builder().node(node("kvm-01")).vms(13, &web).vm(nested.clone());
+        crowded.node(newer.clone()).node(third).build()
+    };
+    let planned = async |third: SimNode| {
+        let sim = start(world(third)).await;
+        let snapshot = look(&client(&sim)).await.unwrap().snapshot;
+        let policy = Policy { migrations_max: 20, ..Policy::default() };
+        let plan = planner::plan(&snapshot, &policy).clusters.remove(0);
+        assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+        (snapshot, plan)
+    };
+    let (snapshot, plan) = planned(node("kvm-03")).await;
+    assert_eq!(snapshot.vms[13].blocked_by, [Block::Nesting]);
+    assert_eq!(snapshot.nodes[0].storage_available, Some(Mib(2_100_000)));
+    let to = |plan: &planner::ClusterPlan| {
+        plan.migrations.iter().map(|step| (step.target_name.clone(), step.cautions.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(to(&plan), vec![("kvm-03".to_owned(), 0); 3]);
+    for third in [
+        SimNode { libvirt_error: "cannot connect".into(), ..node("kvm-03") },
+        SimNode { ha_error: "quorum_lost".into(), ..node("kvm-03") },
+        SimNode { disk_free: Mib(5 * 1024), ..node("kvm-03") },
+        SimNode { os_version: "Debian 12".into(), ..node("kvm-03") },
+        node("kvm-03").cores(1),
+    ] {
+        let (_, plan) = planned(third.clone()).await;
+        assert_eq!(to(&plan), vec![("kvm-02".to_owned(), 1); 3], "{third:?}");
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl Listable for SimNode {
         let qemu = quoted(&self.qemu_version);
         let (kernel, os) = (quoted(&self.kernel_version), quoted(&self.os_version));
         let (libvirt_error, ha_error) = (quoted(&self.libvirt_error), quoted(&self.ha_error));
-        let disk_free = self.disk_free.0;
+        let (disk_free, disk_used) = (self.disk_free.0, 7_340_032_u64.saturating_sub(self.disk_free.0));
         let limit = self.vm_limit.map_or(0, i64::from);
         let of = world.clusters.get(cluster);
         let cluster_name = quoted(of.map_or("", |cluster| &cluster.name));
@@ -97,11 +97,11 @@ impl Listable for SimNode {
             ),
             Profile::Old => write!(
                 out,
-                r#"{{"id":{id},"name":{name},"cluster":{{"id":{cluster},"name":{cluster_name},"data_center":"","time_zone":"UTC"}},"ip":{ip},"ssh_port":{ssh_port},"state":{state},"cpu_number":{cores},"ram_mib":{{"total":{memory},"used":{used}}},"storage_mib":{{"total":7340032,"used":5240032}},"host_count":{vm_count},"host_limit":{limit},"host_creation_blocked":{creation_blocked},"host_filter":[],"overselling":1,"interfaces":[],"qemu_version":{qemu},"comment":""}}"#
+                r#"{{"id":{id},"name":{name},"cluster":{{"id":{cluster},"name":{cluster_name},"data_center":"","time_zone":"UTC"}},"ip":{ip},"ssh_port":{ssh_port},"state":{state},"cpu_number":{cores},"ram_mib":{{"total":{memory},"used":{used}}},"storage_mib":{{"total":7340032,"used":{disk_used}}},"host_count":{vm_count},"host_limit":{limit},"host_creation_blocked":{creation_blocked},"libvirt_error":{libvirt_error},"host_filter":[],"overselling":1,"interfaces":[],"qemu_version":{qemu},"comment":""}}"#
             ),
             Profile::Messy => write!(
                 out,
-                r#"{{"id":"{id}","name":{name},"ip":null,"ip_addr":{ip},"port":"{ssh_port}","cluster":{cluster},"state":{state},"cpu":{{"number":"{cores}","used":{vcpus_used}.0}},"ram_mib":{{"total":"{memory}","allocated":{used}.0}},"vm":null,"host_count":"{vm_count}","host_limit":{messy_limit},"host_creation_blocked":{blocked},"maintenance":"{maintenance}","qemu_version":{qemu},"unheard_of":[{{"a":[1,2]}}]}}"#,
+                r#"{{"id":"{id}","name":{name},"ip":null,"ip_addr":{ip},"port":"{ssh_port}","cluster":{cluster},"state":{state},"cpu":{{"number":"{cores}","used":{vcpus_used}.0}},"ram_mib":{{"total":"{memory}","allocated":{used}.0}},"vm":null,"host_count":"{vm_count}","host_limit":{messy_limit},"host_creation_blocked":{blocked},"maintenance":"{maintenance}","qemu_version":{qemu},"kernel_version":{kernel},"os_version":{os},"storage":{{"available_mib":"{disk_free}.0"}},"libvirt_error":{libvirt_error},"ha_error":{ha_error},"unheard_of":[{{"a":[1,2]}}]}}"#,
                 messy_limit = if limit == 0 { "-1".to_owned() } else { format!("\"{limit}\"") },
                 blocked = u8::from(*creation_blocked),
             ),
