@@ -108,7 +108,7 @@ pub struct NodeInfo {
     /// The operating system, e.g. `AlmaLinux 9.3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
-    /// The CPU, e.g. `AMD EPYC 7543`; VMmanager is not known to give it.
+    /// The CPU, e.g. `AMD EPYC 7543`; VMmanager is not known to give it. See also [`Measured::cpu_model`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_model: Option<String>,
     /// Free space for disks on local storage.
@@ -166,6 +166,13 @@ impl NodeInfo {
         }
     }
 
+    /// Returns what the node's CPU calls itself, where that is known.
+    #[must_use]
+    pub fn cpu(&self) -> Option<&str> {
+        let measured = self.load.as_ref().and_then(|load| load.cpu_model.as_deref());
+        measured.or(self.cpu_model.as_deref())
+    }
+
     /// Returns the memory that the node really has: of two figures the smaller. `None` where its capacity is not known.
     #[must_use]
     pub fn real_memory(&self) -> Option<Mib> {
@@ -198,6 +205,9 @@ pub struct Measured {
     /// Logical CPUs as the node counts them; VMmanager's number stands in where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
+    /// What the CPU calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
     /// The five-minute average of the reading before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_five: Option<f64>,

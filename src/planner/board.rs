@@ -272,7 +272,7 @@ impl<'a> Board<'a> {
         let kernels = from.kernel_version.clone().zip(to.kernel_version.clone());
         let newer = kernels.filter(|_| self.links.between(source, target).newer_kernel);
         let newer = newer.map(|(source, target)| Caution::NewerKernel { source, target });
-        let same_cpu = from.cpu_model.is_some() && to.cpu_model.is_some();
+        let same_cpu = from.cpu().is_some() && to.cpu().is_some();
         let passthrough = self.vms[vm].needs_same_cpu.then_some(Caution::HostPassthrough { same_cpu });
         newer.into_iter().chain(passthrough).collect()
     }

@@ -319,7 +319,7 @@ impl<'a> Replay<'a> {
             let least = QemuVersion::new("2.0.0");
             node.qemu_version.as_ref().is_some_and(|version| version.is_older_than(&least))
         };
-        let same_cpu = from.cpu_model.is_none() || to.cpu_model.is_none() || from.cpu_model == to.cpu_model;
+        let same_cpu = from.cpu().is_none() || to.cpu().is_none() || from.cpu() == to.cpu();
         let bound = vm.host_passthrough && self.policy.host_passthrough != Lenience::Allow;
         let fault = to.faults.first().map(|fault| TargetRefusal::Fault(*fault));
         let checks = [

@@ -7,6 +7,7 @@ use super::{
     narrate,
     plan::{ClusterPlan, Hold, Skip, SkipWhy, TargetRefusal},
     policy::Policy,
+    sound::sound,
 };
 use crate::model::{NodeId, Snapshot};
 
@@ -40,15 +41,17 @@ pub fn drain(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain
     let index = board.node_of(node)?;
     let hold = narrate::hold(&board);
     let steps = if hold.is_some() { Vec::new() } else { careful::drain_steps(&board, index) };
+    let plan = sound(snapshot, policy, &with_id(narrate::cluster_plan(&board, &steps, usize::MAX)));
     let mut end = board.start();
-    for step in &steps {
-        board.apply(&mut end, step.vm, step.target);
+    for step in &plan.migrations {
+        if let (Some(vm), Some(target)) = (board.vm_of(step.vm), board.node_of(step.target)) {
+            board.apply(&mut end, vm, target);
+        }
     }
     let stuck = (0..board.vms.len())
         .filter(|vm| end.at[*vm] == index)
         .map(|vm| narrate::skip(&board, vm, why_stuck(&board, &end, vm, hold.as_ref())))
         .collect();
-    let plan = with_id(narrate::cluster_plan(&board, &steps, usize::MAX));
     Some(Drain { node, node_name: info.name.clone(), plan, stuck })
 }
 

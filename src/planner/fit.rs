@@ -246,12 +246,12 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
     }
 }
 
-/// Tells whether a risk of now is one that the plan named.
+/// Tells whether a risk of now is one that the plan named, or less.
 fn is_alike(said: &Caution, now: &Caution) -> bool {
     match (said, now) {
         (Caution::NewerKernel { .. }, Caution::NewerKernel { .. }) => true,
         (Caution::HostPassthrough { same_cpu: said }, Caution::HostPassthrough { same_cpu: now }) => {
-            said == now
+            *now || !said
         }
         _ => false,
     }

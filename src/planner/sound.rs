@@ -20,13 +20,15 @@ pub fn sound(snapshot: &Snapshot, policy: &Policy, plan: &ClusterPlan) -> Cluste
         return plan.clone();
     };
     let board = Board::new(snapshot, policy, info);
+    let drains = plan.migrations.iter().any(|step| step.why == MoveWhy::Drain);
+    let steps_max = if drains { usize::MAX } else { policy.migrations_max };
     let mut rest = plan.clone();
     let mut still_broken = broken.clone();
     while !still_broken.is_empty() {
         let kept = kept(snapshot, policy, &rest, &still_broken);
         let is_over = kept.is_empty();
         let steps: Vec<_> = kept.iter().filter_map(|migration| step(&board, migration)).collect();
-        rest = narrate::cluster_plan(&board, &steps, policy.migrations_max);
+        rest = narrate::cluster_plan(&board, &steps, steps_max);
         if is_over {
             break;
         }

@@ -34,7 +34,7 @@ impl Links {
         let kind = nodes.iter().map(|node| {
             let qemu = node.qemu_version.as_ref().map(ToString::to_string);
             let kernel = node.kernel_version.as_ref().map(ToString::to_string);
-            *known.entry((qemu, kernel, &node.os_version, &node.cpu_model)).or_insert_with(|| {
+            *known.entry((qemu, kernel, &node.os_version, node.cpu())).or_insert_with(|| {
                 kinds.push(node);
                 kinds.len() - 1
             })
@@ -69,7 +69,7 @@ fn link(source: &NodeInfo, target: &NodeInfo, lenience: Lenience) -> Link {
     let qemu = source.qemu_version.as_ref().zip(target.qemu_version.as_ref());
     let kernels = source.kernel_version.as_ref().zip(target.kernel_version.as_ref());
     let newer_kernel = kernels.is_some_and(|(source, target)| target.is_newer_than(source));
-    let cpus = source.cpu_model.as_ref().zip(target.cpu_model.as_ref());
+    let cpus = source.cpu().zip(target.cpu());
     let families = family(source).zip(family(target));
     let checks = [
         (families.is_some_and(|(source, target)| source != target), TargetRefusal::OtherOsFamily),

@@ -104,6 +104,7 @@ impl Reading {
             fifteen,
             at: self.at,
             cpus: self.cpus,
+            cpu_model: self.cpu_model.clone(),
             previous_five: self.previous_five,
             busy_cores: self.busy_cores,
             memory_total_mib: self.memory_total,
@@ -129,9 +130,9 @@ pub(super) fn apply(snapshot: &mut Snapshot, readings: &BTreeMap<crate::model::N
         }
     }
     for node in &mut snapshot.nodes {
-        let Some(reading) = readings.get(&node.id) else { continue };
-        node.load = Some(reading.measured());
-        node.cpu_model = reading.cpu_model.clone().or(node.cpu_model.take());
+        if let Some(reading) = readings.get(&node.id) {
+            node.load = Some(reading.measured());
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a live migration asks of its nodes besides room, one cluster each.
 
 use vm_balancer::{
-    model::{Block, KernelVersion, Mib, NodeFault, NodeId, NodeInfo, QemuVersion, Snapshot, VmId},
+    model::{Block, KernelVersion, Measured, Mib, NodeFault, NodeId, NodeInfo, QemuVersion, Snapshot, VmId},
     planner::{
         self, Caution, ClusterPlan, Lenience, MoveWhy, Note, Obstacle, Policy, SkipWhy, Strategy,
         TargetRefusal, Unfit, Violation,
@@ -205,7 +205,15 @@ fn a_risk_that_the_plan_did_not_name_is_not_taken() {
     assert_eq!(planner::fit(&snapshot, &policy(), &risky.migrations[0]), Ok(()));
     snapshot.vms.iter_mut().for_each(|vm| vm.host_passthrough = true);
     let unfit = Unfit::Vm(SkipWhy::HostPassthrough);
-    assert_eq!(planner::fit(&snapshot, &policy(), &risky.migrations[0]), Err(unfit));
+    assert_eq!(planner::fit(&snapshot, &policy(), &risky.migrations[0]), Err(unfit.clone()));
+
+    // What was unknown may turn out the same, but what was the same must not become unknown.
+    let unknown = planned(&snapshot, &policy());
+    models(&mut snapshot, ["EPYC 7543"; 3]);
+    assert_eq!(planner::fit(&snapshot, &policy(), &unknown.migrations[0]), Ok(()));
+    let same = planned(&snapshot, &policy());
+    snapshot.nodes.iter_mut().for_each(|node| node.load = None);
+    assert_eq!(planner::fit(&snapshot, &policy(), &same.migrations[0]), Err(unfit));
 }
 
 #[test]
@@ -234,7 +242,7 @@ fn kernels<const N: usize>(snapshot: &mut Snapshot, kernels: [&str; N]) {
 
 fn models(snapshot: &mut Snapshot, models: [&str; 3]) {
     for (node, model) in snapshot.nodes.iter_mut().zip(models) {
-        node.cpu_model = Some(model.into());
+        node.load = Some(Measured { cpu_model: Some(model.into()), ..support::measured(0.1) });
     }
 }
 

@@ -11,7 +11,7 @@ use vm_balancer::{
     },
     planner::{
         self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Lenience,
-        Migration, Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
+        Migration, Note, Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
     },
 };
 
@@ -33,6 +33,8 @@ proptest! {
         for node in snapshot.nodes.iter().filter(|node| node.state == NodeState::Active) {
             let drain = planner::drain(&snapshot, &policy, node.id).expect("the node is there");
             prop_assert_eq!(planner::check(&snapshot, &policy, &drain.plan), []);
+            let dropped = |note: &Note| matches!(note, Note::StepsDropped { .. });
+            prop_assert!(!drain.plan.notes.iter().any(dropped));
             let gone: Vec<VmId> = drain.plan.migrations.iter().map(|step| step.vm).collect();
             let stays = drain.stuck.iter().map(|skip| skip.vm);
             let mut here: Vec<VmId> = stays.chain(gone).collect();

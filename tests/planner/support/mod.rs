@@ -36,6 +36,7 @@ pub fn measured(five: f64) -> Measured {
         fifteen: five,
         at: noon(),
         cpus: None,
+        cpu_model: None,
         previous_five: None,
         busy_cores: None,
         memory_total_mib: None,
