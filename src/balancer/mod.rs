@@ -14,8 +14,8 @@ use crate::{
     event::Events,
     executor::{self, Executor, Ledger, Watcher},
     eyes::{self, Depth, Eyes, LookError, Measure},
-    model::{Asked, ClusterId, Quote, Snapshot, Trouble},
-    planner::{self, ClusterPlan, Plan, Policy, Revalidated},
+    model::{Asked, ClusterId, NodeId, Quote, Snapshot, Trouble},
+    planner::{self, ClusterPlan, Drain, Plan, Policy, Revalidated},
     rules::{Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
@@ -185,6 +185,23 @@ impl VmBalancer {
         Ok(Picture { snapshot, policy, plan: Arc::new(plan) })
     }
 
+    /// Plans to empty a node of this picture, on a thread of its own; `None` where it has no such node. Of a plan that
+    /// breaks a rule the sound part is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`CycleError::Planning`] where the planner panicked.
+    pub async fn drain(&self, picture: &Picture, node: NodeId) -> Result<Option<Drain>, CycleError> {
+        let (of, under) = (Arc::clone(&picture.snapshot), Arc::clone(&picture.policy));
+        let drained = tokio::task::spawn_blocking(move || {
+            planner::drain(&of, &under, node).map(|mut drain| {
+                keep_sound(&of, &under, &mut drain.plan);
+                drain
+            })
+        });
+        drained.await.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
+    }
+
     /// Asks what is left of a proposal in the world of this picture; left-out steps do not count.
     #[must_use]
     pub fn revalidate(&self, picture: &Picture, proposal: &Proposal) -> Revalidated {
@@ -268,14 +285,18 @@ impl Picture {
 pub fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
     let mut plan = planner::plan(snapshot, policy);
     for cluster in &mut plan.clusters {
-        let broken = planner::check(snapshot, policy, cluster);
-        if broken.is_empty() {
-            continue;
-        }
-        let steps = cluster.migrations.len();
-        *cluster = planner::sound(snapshot, policy, cluster);
-        let kept = cluster.migrations.len();
-        tracing::error!(cluster.id = %cluster.cluster, steps, kept, ?broken, "a plan breaks a rule; its sound part is kept");
+        keep_sound(snapshot, policy, cluster);
     }
     planner::named(plan)
+}
+
+fn keep_sound(snapshot: &Snapshot, policy: &Policy, plan: &mut ClusterPlan) {
+    let broken = planner::check(snapshot, policy, plan);
+    if broken.is_empty() {
+        return;
+    }
+    let steps = plan.migrations.len();
+    *plan = planner::sound(snapshot, policy, plan);
+    let kept = plan.migrations.len();
+    tracing::error!(cluster.id = %plan.cluster, steps, kept, ?broken, "a plan breaks a rule; its sound part is kept");
 }

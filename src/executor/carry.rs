@@ -91,7 +91,8 @@ impl Executor {
             return Ok(carried);
         }
         let sight = self.last_look(proposal).await?;
-        ledger.keep_sight(proposal.id, sight)?;
+        let resting = self.rules.policy(ledger.clock.now())?.resting;
+        ledger.keep_sight(proposal.id, sight, &resting)?;
         ledger.finish(proposal.id)?;
         // The export is what survives damage to sled.
         ledger.store.export_aside(ledger.clock.now()).await;

@@ -1,12 +1,15 @@
 //! The three writes of each change, always in this order: the journal, the proposal's step, the event.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
     clock::Clock,
     event::{Event, Events},
     meter,
-    model::{MigrationId, ProposalId},
+    model::{MigrationId, ProposalId, VmId},
+    planner::{Rest, RestWhy},
     store::{
         Ending, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState,
         Store, StoreError,
@@ -98,6 +101,7 @@ impl Ledger {
             let step = proposal.steps.iter_mut().find(|step| belongs(step, entry));
             if let Some(step) = step {
                 step.journal = Some(entry.id);
+                step.task = entry.task_numbers().1;
                 step.state = step_state(entry, &step.state);
             }
         })?;
@@ -131,9 +135,21 @@ impl Ledger {
         self.drop_steps(id, why, |_| true)
     }
 
-    /// Keeps what a look at the end of a plan showed. Its end follows at once, so listeners hear of that alone.
-    pub(super) fn keep_sight(&self, id: ProposalId, sight: Option<Sight>) -> Result<(), StoreError> {
-        self.store.update_proposal(id, |proposal| proposal.sight = sight)?;
+    /// Keeps what a look at the end of a plan showed, and which of its VMs are left alone until when. Its end follows
+    /// at once, so listeners hear of that alone.
+    pub(super) fn keep_sight(
+        &self,
+        id: ProposalId,
+        sight: Option<Sight>,
+        resting: &BTreeMap<VmId, Rest>,
+    ) -> Result<(), StoreError> {
+        self.store.update_proposal(id, |proposal| {
+            proposal.sight = sight;
+            let failed = resting.iter().filter(|(_, rest)| rest.why == RestWhy::Failed);
+            let of_plan =
+                failed.filter(|(vm, _)| proposal.steps.iter().any(|step| step.migration.vm == **vm));
+            proposal.rests = of_plan.map(|(vm, rest)| (*vm, rest.until)).collect();
+        })?;
         Ok(())
     }
 

@@ -66,7 +66,7 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
 
 /// Waits until the plan in this message is done; a large VM takes more than a minute.
 async fn end_of(telegram: &SimTelegram, message: i64) -> Result<(), SimError> {
-    let is_done = |text: &str| text.to_lowercase().contains("done");
+    let is_done = |text: &str| text.contains(", ended ");
     let mut waits = 1;
     loop {
         let waited = telegram.wait_for(SUPERGROUP, "the end of the plan", |messages| {

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Approved, Balanced, Changed, Picture, Refused, Settings, Status, cycle::Cycle, handle::Request,
-    proposals::Proposals, runs::Runs, sight::Sight, switches::Switches, upkeep::Upkeep,
+    Approved, Balanced, Changed, Drained, Picture, PlanOf, Refused, Settings, Status, Stop, cycle::Cycle,
+    handle::Request, proposals::Proposals, runs::Runs, sight::Sight, switches::Switches, upkeep::Upkeep,
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
@@ -60,6 +60,9 @@ impl Core {
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));
             }
+            Request::Drain { node, by, reply_to, answer } => {
+                drop(answer.send(self.drain(&node, Origin::Person(by), Some(reply_to)).await));
+            }
             Request::Approve { proposal, shown, by, answer } => {
                 let approved = self.approve(proposal, &shown, &by);
                 let started = approved == Ok(Approved::Started);
@@ -68,14 +71,16 @@ impl Core {
                     self.runs.start(proposal, &self.sight, &self.proposals).await;
                 }
             }
-            Request::Reject { proposal, by, answer } => drop(answer.send(self.reject(proposal, &by))),
+            Request::Reject { proposal, reason, by, answer } => {
+                drop(answer.send(self.reject(proposal, reason, &by)));
+            }
             Request::Refresh { proposal, by, answer } => {
                 drop(answer.send(self.refresh(proposal, &by).await));
             }
             Request::Choose { proposal, selection, by, answer } => {
                 drop(answer.send(self.choose(proposal, selection, &by)));
             }
-            Request::Cancel { by, answer } => drop(answer.send(self.cancel(&by))),
+            Request::Cancel { stop, by, answer } => drop(answer.send(self.cancel(&stop, &by))),
             Request::Change { change, by, answer } => {
                 let what = format!("{change:?}");
                 let changed = self.switches.change(change, &by, &self.sight).await;
@@ -128,6 +133,16 @@ impl Core {
         self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), Some(reply_to))
     }
 
+    async fn drain(&self, node: &str, origin: Origin, reply_to: Option<ReplyTo>) -> Result<Drained, Refused> {
+        let picture = self.sight.look().await?;
+        let node = find::node(&picture.snapshot, node).map_err(Refused::Missed)?;
+        if let Origin::Person(by) = &origin {
+            self.audit(by, "drain", format!("node {}", node.id));
+        }
+        let drain = self.balancer.drain(&picture, node.id).await?;
+        self.proposals.drain(&picture, node, drain, origin, reply_to)
+    }
+
     fn approve(&self, id: ProposalId, shown: &str, by: &Person) -> Result<Approved, Refused> {
         if self.runs.are_stopping() {
             return Err(Refused::Stopping);
@@ -141,8 +156,8 @@ impl Core {
         Ok(approved)
     }
 
-    fn reject(&self, id: ProposalId, by: &Person) -> Result<(), Refused> {
-        self.proposals.reject(id, by)?;
+    fn reject(&self, id: ProposalId, reason: Option<String>, by: &Person) -> Result<(), Refused> {
+        self.proposals.reject(id, reason, by)?;
         self.audit(by, "reject", format!("proposal {id}"));
         Ok(())
     }
@@ -163,8 +178,19 @@ impl Core {
                 return Err(Refused::NotPending { proposal: id, state: proposal.state });
             }
         }
-        let picture = self.sight.look().await?;
         self.audit(by, "refresh", format!("proposal {id}"));
+        if let Some((node, _)) = proposal.drains() {
+            let node = find::by_id(node.0);
+            let drained = self.drain(&node, Origin::Replaces(id), proposal.reply_to.clone());
+            return match drained.await? {
+                Drained::Proposed(fresh) => Ok(Balanced::Proposed(fresh)),
+                Drained::Empty { .. } | Drained::Stuck { .. } => {
+                    self.proposals.end_as_stale(id)?;
+                    Err(Refused::NotPending { proposal: id, state: self.proposals.existing(id)?.state })
+                }
+            };
+        }
+        let picture = self.sight.look().await?;
         self.proposals.propose_fresh(&picture, proposal.cluster, Origin::Replaces(id), proposal.reply_to)
     }
 
@@ -174,10 +200,9 @@ impl Core {
         Ok(Box::new(chosen))
     }
 
-    fn cancel(&self, by: &Person) -> Result<Vec<ProposalId>, Refused> {
-        let cancelled = self.proposals.cancel(by)?;
-        let ids: Vec<_> = cancelled.iter().map(ToString::to_string).collect();
-        self.audit(by, "cancel", format!("proposals {}", ids.join(", ")));
+    fn cancel(&self, stop: &Stop, by: &Person) -> Result<PlanOf, Refused> {
+        let cancelled = self.proposals.cancel(stop, by)?;
+        self.audit(by, "cancel", format!("proposal {}", cancelled.plan));
         Ok(cancelled)
     }
 

@@ -166,6 +166,10 @@ impl Cycle {
             if !plan.incomplete.is_empty() || self.still_stands(picture, pending, plan) {
                 return proposals.look_ahead(pending, picture);
             }
+            if pending.drains().is_some() {
+                // Somebody wants the node empty, whatever the thresholds say.
+                return Ok(());
+            }
             if plan.migrations.is_empty() {
                 return proposals.end_as_stale(pending.id);
             }
@@ -187,7 +191,8 @@ impl Cycle {
         plan: &ClusterPlan,
         proposals: &Proposals,
     ) -> Result<Option<ProposalId>, StoreError> {
-        if plan.migrations.is_empty() {
+        let waits = proposals.pending_of(plan.cluster)?.is_some_and(|pending| pending.drains().is_some());
+        if plan.migrations.is_empty() || waits {
             return Ok(None);
         }
         let approved = ProposalState::Approved { by: Approver::Auto, at: self.now() };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     balancer::Picture,
     model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, find::Missed},
-    planner::{Direction, Exclusion},
+    planner::{Direction, Exclusion, Skip},
     store::{JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, Selection},
 };
 
@@ -98,7 +98,28 @@ pub enum Refused {
     /// VMmanager, the store or the planner could not be used.
     Unable(Trouble),
     NothingRunning,
+    /// It is not said which of the running plans is meant.
+    WhichPlan {
+        running: Vec<PlanOf>,
+    },
     Stopping,
+}
+
+/// What somebody wants to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The only plan that runs.
+    Only,
+    Plan(ProposalId),
+    /// The plan of this number, or the one of the cluster of this name or id.
+    Called(String),
+}
+
+/// A plan and its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanOf {
+    pub plan: ProposalId,
+    pub cluster: String,
 }
 
 /// What `/balance` led to.
@@ -108,6 +129,17 @@ pub enum Balanced {
     Proposed(ProposalId),
     /// There is nothing to do; the plan says why.
     NothingToDo(Box<crate::planner::ClusterPlan>),
+}
+
+/// What `/drain` led to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drained {
+    /// A proposal was recorded; the notifier shows it.
+    Proposed(ProposalId),
+    /// No VM is on the node.
+    Empty { node: String },
+    /// None of its VMs can leave it, each for its reason.
+    Stuck { node: String, stuck: Vec<Skip> },
 }
 
 /// What a press of Approve led to.
@@ -172,11 +204,12 @@ pub(super) enum Request {
     DryRun { answer: Answer<bool> },
     Look { asked: Asked, answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
+    Drain { node: String, by: Person, reply_to: ReplyTo, answer: Answer<Drained> },
     Approve { proposal: ProposalId, shown: String, by: Person, answer: Answer<Approved> },
-    Reject { proposal: ProposalId, by: Person, answer: Answer<()> },
+    Reject { proposal: ProposalId, reason: Option<String>, by: Person, answer: Answer<()> },
     Refresh { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
     Choose { proposal: ProposalId, selection: Selection, by: Person, answer: Answer<Box<Proposal>> },
-    Cancel { by: Person, answer: Answer<Vec<ProposalId>> },
+    Cancel { stop: Stop, by: Person, answer: Answer<PlanOf> },
     Change { change: Change, by: Person, answer: Answer<Changed> },
 }
 
@@ -230,6 +263,11 @@ impl Handle {
         self.ask(|answer| Request::Balance { cluster, by, reply_to, answer }).await
     }
 
+    /// Computes a plan that empties a node (name or id) and records it as a proposal.
+    pub async fn drain(&self, node: String, by: Person, reply_to: ReplyTo) -> Result<Drained, Refused> {
+        self.ask(|answer| Request::Drain { node, by, reply_to, answer }).await
+    }
+
     /// Counts a press of Approve for the steps with the tag `shown`; the last one needed starts the plan.
     pub async fn approve(
         &self,
@@ -240,9 +278,14 @@ impl Handle {
         self.ask(|answer| Request::Approve { proposal, shown, by, answer }).await
     }
 
-    /// Rejects a pending proposal.
-    pub async fn reject(&self, proposal: ProposalId, by: Person) -> Result<(), Refused> {
-        self.ask(|answer| Request::Reject { proposal, by, answer }).await
+    /// Rejects a pending proposal. Who rejected it without a reason may give one later.
+    pub async fn reject(
+        &self,
+        proposal: ProposalId,
+        reason: Option<String>,
+        by: Person,
+    ) -> Result<(), Refused> {
+        self.ask(|answer| Request::Reject { proposal, reason, by, answer }).await
     }
 
     /// Computes the plan anew in place of a pending, expired or stale proposal.
@@ -260,9 +303,9 @@ impl Handle {
         self.ask(|answer| Request::Choose { proposal, selection, by, answer }).await
     }
 
-    /// Stops what runs after the running migration.
-    pub async fn cancel(&self, by: Person) -> Result<Vec<ProposalId>, Refused> {
-        self.ask(|answer| Request::Cancel { by, answer }).await
+    /// Stops one plan after its running migration.
+    pub async fn cancel(&self, stop: Stop, by: Person) -> Result<PlanOf, Refused> {
+        self.ask(|answer| Request::Cancel { stop, by, answer }).await
     }
 
     /// Changes a setting; it outlives restarts.

@@ -30,7 +30,10 @@ use self::core::Core;
 pub use crate::balancer::Picture;
 use crate::{balancer::VmBalancer, meter::Beat, model::ProposalId, store::Mode};
 use handle::Request;
-pub use handle::{Approved, Balanced, Change, Changed, Handle, LastCycle, Refused, Status, WaitingPlan};
+pub use handle::{
+    Approved, Balanced, Change, Changed, Drained, Handle, LastCycle, PlanOf, Refused, Status, Stop,
+    WaitingPlan,
+};
 pub use windows::Windows;
 
 /// Requests that wait while the loop hands out another; people type slower.

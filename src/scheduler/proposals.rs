@@ -3,21 +3,18 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::{Approved, Balanced, Picture, Refused, WaitingPlan};
+use super::{Approved, Balanced, Drained, Picture, PlanOf, Refused, Stop, WaitingPlan};
 use crate::{
     balancer::VmBalancer,
     event::Event,
-    model::{ClusterId, NodeId, Person, ProposalId, VmId, find},
-    planner::{self, ClusterPlan},
+    model::{ClusterId, NodeId, NodeInfo, Person, ProposalId, VmId, find},
+    planner::{self, ClusterPlan, Drain},
     store::{
         Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, Selection, Store, StoreError, Vote,
     },
 };
-
-/// How long the schedule does not propose a plan again that was rejected.
-const REJECTION_HOLDS: TimeDelta = TimeDelta::days(1);
 
 /// How many of the newest proposals are searched for what was shown or rejected; a day has fewer that matter.
 const RECENT: usize = 100;
@@ -94,6 +91,33 @@ impl Proposals {
         }
     }
 
+    /// Proposes a plan that empties a node, in place of whatever is pending in its cluster.
+    pub(super) fn drain(
+        &self,
+        picture: &Picture,
+        node: &NodeInfo,
+        drain: Option<Drain>,
+        origin: Origin,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Drained, Refused> {
+        if let Some(running) = self.running_in(node.cluster)? {
+            return Err(Refused::Busy { proposal: running });
+        }
+        let Some(Drain { mut plan, stuck, .. }) = drain.filter(|_| picture.plan_of(node.cluster).is_some())
+        else {
+            return Err(unplanned(picture, node.cluster));
+        };
+        match (plan.migrations.is_empty(), stuck.is_empty()) {
+            (true, true) => return Ok(Drained::Empty { node: node.name.clone() }),
+            (true, false) => return Ok(Drained::Stuck { node: node.name.clone(), stuck }),
+            (false, _) => plan.skipped = stuck,
+        }
+        match self.propose(&plan, picture, origin, reply_to)? {
+            Proposed::Recorded { proposal, .. } => Ok(Drained::Proposed(proposal.id)),
+            Proposed::Busy(proposal) => Err(Refused::Busy { proposal }),
+        }
+    }
+
     /// Counts a press of Approve for the steps with the tag `shown`.
     pub(super) fn approve(&self, id: ProposalId, shown: &str, by: &Person) -> Result<Approved, Refused> {
         let vote = self.store().approve(id, shown, by, self.now())?;
@@ -113,11 +137,26 @@ impl Proposals {
         }
     }
 
-    pub(super) fn reject(&self, id: ProposalId, by: &Person) -> Result<(), Refused> {
-        self.existing(id)?;
-        let state = ProposalState::Rejected { by: by.clone(), at: self.now() };
-        if !self.store().end_pending(id, state)? {
-            return Err(self.why_closed(id)?);
+    /// Rejects a pending proposal. Who rejected it without a reason may give one later.
+    pub(super) fn reject(&self, id: ProposalId, reason: Option<String>, by: &Person) -> Result<(), Refused> {
+        let known = self.existing(id)?;
+        let at = self.now();
+        let mut rejected = false;
+        self.store().update_proposal(id, |proposal| {
+            let is_open = match &proposal.state {
+                ProposalState::Pending => true,
+                ProposalState::Rejected { by: before, reason: None, .. } => {
+                    before.id == by.id && reason.is_some()
+                }
+                _ => false,
+            };
+            if is_open {
+                proposal.state = ProposalState::Rejected { by: by.clone(), at, reason };
+                rejected = true;
+            }
+        })?;
+        if !rejected {
+            return Err(Refused::NotPending { proposal: id, state: known.state });
         }
         self.notify(id);
         Ok(())
@@ -160,26 +199,39 @@ impl Proposals {
         Ok(())
     }
 
-    pub(super) fn cancel(&self, by: &Person) -> Result<Vec<ProposalId>, Refused> {
-        let at = self.now();
-        let mut cancelled = Vec::new();
-        for running in self.store().open_proposals()?.into_iter().filter(is_running) {
-            let mut is_first = false;
-            self.store().update_proposal(running.id, |proposal| {
-                is_first = is_running(proposal) && proposal.cancel.is_none();
-                if is_first {
-                    proposal.cancel = Some(Approval { by: by.clone(), at });
-                }
-            })?;
-            if is_first {
-                self.notify(running.id);
+    /// Notes that one running plan is to stop.
+    pub(super) fn cancel(&self, stop: &Stop, by: &Person) -> Result<PlanOf, Refused> {
+        let mut running: Vec<_> = self.store().open_proposals()?.into_iter().filter(is_running).collect();
+        let of = |proposal: &Proposal| PlanOf { plan: proposal.id, cluster: proposal.cluster_name.clone() };
+        let all = running.iter().map(of).collect();
+        running.retain(|proposal| match stop {
+            Stop::Only => true,
+            Stop::Plan(id) => proposal.id == *id,
+            Stop::Called(called) => {
+                let is = |id: u64| called.trim_start_matches('#').parse() == Ok(id);
+                is(proposal.id.0)
+                    || is(proposal.cluster.0)
+                    || proposal.cluster_name.eq_ignore_ascii_case(called)
             }
-            cancelled.push(running.id);
+        });
+        let id = match (running.as_slice(), stop) {
+            ([only], _) => only.id,
+            ([], Stop::Plan(id)) => return Err(self.why_closed(*id)?),
+            ([], _) => return Err(which_plan(all)),
+            (several, _) => return Err(Refused::WhichPlan { running: several.iter().map(of).collect() }),
+        };
+        let at = self.now();
+        let mut is_first = false;
+        let cancelled = self.store().update_proposal(id, |proposal| {
+            is_first = is_running(proposal) && proposal.cancel.is_none();
+            if is_first {
+                proposal.cancel = Some(Approval { by: by.clone(), at });
+            }
+        })?;
+        if is_first {
+            self.notify(id);
         }
-        if cancelled.is_empty() {
-            return Err(Refused::NothingRunning);
-        }
-        Ok(cancelled)
+        Ok(of(&cancelled))
     }
 
     /// Ends proposals whose time is over.
@@ -249,14 +301,20 @@ impl Proposals {
         }))
     }
 
-    /// Tells whether somebody rejected this plan within the last day.
+    /// Tells whether somebody rejected this plan within the last day, and nobody asked for a plan since.
     pub(super) fn was_rejected(&self, plan: &ClusterPlan) -> Result<bool, StoreError> {
-        let since = self.now() - REJECTION_HOLDS;
+        let since = self.now() - Proposal::REJECTION_HOLDS;
         let recent = self.store().recent_proposals(RECENT)?;
-        Ok(recent.iter().filter(|proposal| proposal.cluster == plan.cluster).any(|proposal| {
+        let rejects = |proposal: &&Proposal| {
             matches!(proposal.state, ProposalState::Rejected { at, .. } if at > since)
                 && is_same(&proposal.plan, plan)
-        }))
+        };
+        let of_cluster = || recent.iter().filter(|proposal| proposal.cluster == plan.cluster);
+        let asked_anew = |proposal: &&Proposal| {
+            matches!(proposal.origin, Origin::Person(_))
+                && !matches!(proposal.state, ProposalState::Rejected { .. })
+        };
+        Ok(of_cluster().take_while(|proposal| !asked_anew(proposal)).any(|proposal| rejects(&proposal)))
     }
 
     /// Returns a proposal that people name.
@@ -293,6 +351,10 @@ fn look_ahead(proposal: &mut Proposal, picture: Option<&Picture>) {
     if let (Some(picture), None, false) = (picture, &proposal.outlook, is_whole) {
         proposal.outlook = planner::outlook(&picture.snapshot, &picture.policy, proposal.cluster, &waiting);
     }
+}
+
+fn which_plan(running: Vec<PlanOf>) -> Refused {
+    if running.is_empty() { Refused::NothingRunning } else { Refused::WhichPlan { running } }
 }
 
 fn is_running(proposal: &Proposal) -> bool {

@@ -9,9 +9,9 @@ use super::{Picture, proposals::Proposals, sight::Sight};
 use crate::{
     balancer::VmBalancer,
     executor::{Carried, Watcher},
-    model::ProposalId,
-    planner::Revalidated,
-    store::{Ending, Origin, StoreError},
+    model::{ProposalId, find},
+    planner::{Direction, Exclusion, ExclusionWhy, Revalidated, Selector},
+    store::{Approver, Ending, Origin, Proposal, ProposalState, StoreError},
 };
 
 pub(super) struct Runs {
@@ -74,13 +74,41 @@ impl Runs {
             self.balancer.ledger().drop_step(id, migration.step, &Ending::Unfit(unfit))?;
         }
         if !kept.is_empty() && relieves {
+            self.close_drained(&proposal)?;
             return Ok(true);
         }
         proposals.end_approved_as_stale(id)?;
-        if let Some(fresh) = picture.plan_of(proposal.cluster).filter(|plan| !plan.migrations.is_empty()) {
+        let fresh = picture.plan_of(proposal.cluster).filter(|_| proposal.drains().is_none());
+        if let Some(fresh) = fresh.filter(|plan| !plan.migrations.is_empty()) {
             proposals.propose(fresh, picture, Origin::Replaces(id), proposal.reply_to)?;
         }
         Ok(false)
+    }
+
+    /// Closes a node that is emptied as a target, so that nothing moves back onto it. `/include` opens it.
+    fn close_drained(&self, proposal: &Proposal) -> Result<(), StoreError> {
+        let (Some((node, called)), ProposalState::Approved { by: Approver::People(people), at }) =
+            (proposal.drains(), &proposal.state)
+        else {
+            return Ok(());
+        };
+        let Some(by) = people.last().cloned() else { return Ok(()) };
+        self.balancer.parts().store.update_settings(|settings| {
+            let closes = |known: &Exclusion| {
+                known.direction != Direction::Source
+                    && known.node.is_node(node, called)
+                    && known.until.is_none()
+            };
+            if !settings.exclusions.iter().any(closes) {
+                settings.exclusions.push(Exclusion {
+                    node: Selector(find::by_id(node.0)),
+                    direction: Direction::Target,
+                    until: None,
+                    why: ExclusionWhy::Chat { by, at: *at },
+                });
+            }
+        })?;
+        Ok(())
     }
 
     /// Returns who follows migrations that were ordered.

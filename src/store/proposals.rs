@@ -1,5 +1,7 @@
 //! Proposals and how they may change. Each change is one transaction, so two presses at once are counted one by one.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use sled::Transactional as _;
@@ -11,8 +13,8 @@ use super::{
     shelf::{guarded, ids},
 };
 use crate::{
-    model::{ClusterId, Person, ProposalId},
-    planner::{ClusterPlan, Migration},
+    model::{ClusterId, NodeId, Person, ProposalId},
+    planner::{ClusterPlan, Migration, MoveWhy},
 };
 
 /// What a proposal is made of; the store adds the id.
@@ -70,6 +72,9 @@ pub enum Vote {
 }
 
 impl Proposal {
+    /// How long the schedule does not propose a plan again that was rejected.
+    pub const REJECTION_HOLDS: TimeDelta = TimeDelta::days(1);
+
     /// A plan that follows a stale one this soon has the same cause and goes on in its message.
     pub const SAME_CAUSE: TimeDelta = TimeDelta::hours(1);
 
@@ -97,6 +102,14 @@ impl Proposal {
         }
         all.extend(self.left_out_before.iter().cloned());
         all
+    }
+
+    /// Returns the node that the plan empties, if it is one that empties a node.
+    #[must_use]
+    pub fn drains(&self) -> Option<(NodeId, &str)> {
+        let mut migrations = self.plan.migrations.iter();
+        let drain = migrations.rfind(|migration| migration.why == MoveWhy::Drain)?;
+        Some((drain.source, &drain.source_name))
     }
 
     /// Returns the migrations that an approval lets begin.
@@ -496,6 +509,7 @@ fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
     let waiting = |migration: &Migration| Step {
         migration: migration.clone(),
         journal: None,
+        task: None,
         state: StepState::Waiting,
     };
     Proposal {
@@ -522,6 +536,7 @@ fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
         reply_to,
         cancel: None,
         sight: None,
+        rests: BTreeMap::new(),
     }
 }
 

@@ -58,6 +58,9 @@ pub struct Proposal {
     /// What a look showed when the plan had ended; `None` before that, and in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sight: Option<Sight>,
+    /// VMs of the plan that are left alone after a failure, and until when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rests: BTreeMap<VmId, DateTime<Utc>>,
 }
 
 /// What a look at the cluster showed when a plan had ended, or why it showed nothing.
@@ -174,6 +177,8 @@ pub enum ProposalState {
     Rejected {
         by: Person,
         at: DateTime<Utc>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     Expired {
         at: DateTime<Utc>,
@@ -227,6 +232,9 @@ pub struct Step {
     pub migration: Migration,
     /// Its entry in the journal, once it was intended.
     pub journal: Option<MigrationId>,
+    /// The number of its task at VMmanager, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<u64>,
     pub state: StepState,
 }
 

@@ -256,8 +256,11 @@ fn every_row_of_the_timeline_is_on_one_page_whichever_way_one_turns() {
     for round in 1..=5 {
         ended(&store, round, Outcome::Done, at(10 * i64::try_from(round).unwrap()));
         let plan = proposed(&store, draft(round));
-        let rejected =
-            ProposalState::Rejected { by: anna.clone(), at: at(10 * i64::try_from(round).unwrap() + 5) };
+        let rejected = ProposalState::Rejected {
+            by: anna.clone(),
+            at: at(10 * i64::try_from(round).unwrap() + 5),
+            reason: None,
+        };
         store.end_pending(plan.id, rejected).unwrap();
     }
     let page = |of: Option<&str>, from| {

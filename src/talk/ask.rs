@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     model::ProposalId,
-    scheduler::{Approved, Balanced, Change, Changed, Status},
-    store::{PageAt, Proposal, Selection},
+    scheduler::{Approved, Balanced, Change, Changed, Drained, PlanOf, Status, Stop},
+    store::{AuditEntry, PageAt, Proposal, Selection},
 };
 
 /// What a command or a press leads to.
@@ -43,19 +43,25 @@ pub enum Ask {
     Status(Then<Status>),
     /// How things stand, after a new look at the platform where that is quick.
     Glance(Then<Status>),
+    /// The newest entries of the audit, of one person where one is named by id or name.
+    Audit(usize, Option<String>, Then<Vec<AuditEntry>>),
     /// One part of the history.
     History(HistoryPart, Then<HistoryPage>),
     /// A plan for the cluster of that name or id.
     Balance(Option<String>, Then<Balanced>),
-    /// That what runs stops after the running migration.
-    Cancel(Then<Vec<ProposalId>>),
+    /// A plan that empties the node of that name or id.
+    Drain(String, Then<Drained>),
+    /// That one plan stops after its running migration.
+    Cancel(Stop, Then<PlanOf>),
     /// That the steps with this tag are approved.
     Approve(ProposalId, String, Then<Approved>),
-    Reject(ProposalId, Then<()>),
+    /// That a plan is rejected, with the reason that was given.
+    Reject(ProposalId, Option<String>, Then<()>),
     Refresh(ProposalId, Then<Balanced>),
     /// That steps of a proposal are left out, or taken in again. Answers with the proposal as it is then.
     Choose(ProposalId, Selection, Then<Box<Proposal>>),
-    Change(Change, Then<Changed>),
+    /// A setting; answers with how things stand then.
+    Change(Change, Then<(Changed, Box<Status>)>),
     /// That somebody takes the alert with this key in hand, or silences it; the answer tells whether it is open.
     Hand(String, HandKind, Then<bool>),
 }

@@ -9,12 +9,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     access::{self, ChatAdmins, Lists, Place, Role, Sender, Stranger},
     ask::{Answer, Ask, Next, Worded},
+    hand, proposal,
     verb::Asker,
     verbs::{self, Parsed, Pressed},
     view::{Page, StalePress, View},
     words::escape,
 };
-use crate::{model::Person, scheduler::Refused, store::Proposal};
+use crate::{
+    model::{Person, ProposalId},
+    scheduler::Refused,
+    store::Proposal,
+};
 
 /// An older command is not carried out. Messages are kept for a day while the bot is away: what somebody wanted last
 /// night must not happen this morning.
@@ -37,12 +42,37 @@ pub enum What {
     Text {
         text: String,
         at: DateTime<Utc>,
+        /// It was forwarded, or is in a code block: somebody shows it and does not ask.
+        quoted: bool,
     },
     /// `press` is how the front-end names the press when it is answered.
-    Press {
-        press: String,
-        data: String,
-    },
+    Press { press: String, data: String, under: Under },
+}
+
+/// Under which message a button was pressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Under {
+    Plan(ProposalId),
+    Alert,
+    /// Neither is known of it. It has buttons with this data; `None` where the front-end cannot tell.
+    Other(Option<Vec<String>>),
+}
+
+impl Under {
+    /// Tells whether a message of this kind carries a button with this data.
+    fn carries(&self, data: &str) -> bool {
+        let mark = |data: &str| data.split(':').next().unwrap_or_default().to_owned();
+        let is_of = |other: &String| match proposal::named_in(data) {
+            Some(id) => proposal::named_in(other) == Some(id),
+            None => mark(other) == mark(data),
+        };
+        match (self, proposal::named_in(data)) {
+            (Self::Plan(id), named) => named == Some(*id),
+            (Self::Other(Some(buttons)), _) => buttons.iter().any(is_of),
+            (Self::Alert, _) => mark(data) == hand::BUTTON.mark,
+            (Self::Other(None), named) => named.is_none(),
+        }
+    }
 }
 
 /// All that a decision needs besides what came in.
@@ -52,6 +82,8 @@ pub struct Context<'a> {
     pub now: DateTime<Utc>,
     /// The bot's user name without `@`.
     pub bot: &'a str,
+    /// The chat for reports and its topic.
+    pub home: Option<(i64, Option<i32>)>,
     pub lists: &'a Lists,
     pub chat_admins: &'a ChatAdmins,
     pub dry_run: bool,
@@ -68,6 +100,8 @@ pub struct Turn {
     pub command: &'static str,
     pub effects: Vec<Effect>,
     pub ask: Option<Ask>,
+    /// It changes a setting where the others do not see it: the chat for reports shows it too.
+    pub reports: bool,
 }
 
 /// What is to be done.
@@ -77,6 +111,8 @@ pub enum Effect {
     Reply(Page),
     /// The message that carries the button, anew.
     Rewrite(Page),
+    /// A silent message in the chat for reports.
+    Report(Page),
     AnswerPress(PressAnswer),
     Audit {
         what: &'static str,
@@ -102,8 +138,8 @@ pub enum PressAnswer {
 pub fn handle(incoming: &Incoming, context: &Context<'_>) -> Turn {
     let role = access::role_of(&incoming.sender, incoming.place, context.chat_admins, context.lists);
     match &incoming.what {
-        What::Text { text, at } => {
-            let parsed = verbs::parse(text, context.bot);
+        What::Text { text, at, quoted } => {
+            let parsed = if *quoted { Parsed::NotACommand } else { verbs::parse(text, context.bot) };
             if !parsed.is_for_us(incoming.place) {
                 return Turn::default();
             }
@@ -117,13 +153,13 @@ pub fn handle(incoming: &Incoming, context: &Context<'_>) -> Turn {
                 (Ok(_), Sender::AnonymousAdmin | Sender::Channel(_)) => Turn::default(),
             }
         }
-        What::Press { data, .. } => match (role, &incoming.sender) {
+        What::Press { data, under, .. } => match (role, &incoming.sender) {
             (Err(stranger), sender) => Turn::of(vec![
                 window(context.view.stranger_alert(&stranger)),
                 refused_audit(format!("press by {}", sender.id())),
             ]),
             (Ok(role), Sender::Person(person)) => {
-                pressed(data, &asker(incoming, person, role, context), context)
+                pressed(data, under, &asker(incoming, person, role, context), context)
             }
             (Ok(_), Sender::AnonymousAdmin | Sender::Channel(_)) => Turn::default(),
         },
@@ -175,7 +211,11 @@ fn wrote(parsed: Parsed, text: &str, at: DateTime<Utc>, asker: &Asker<'_>, conte
     }
     let audit = Effect::Audit { what: "command", detail: text.to_owned() };
     match act.answer(asker) {
-        Next::Ask(ask) => Turn { command: verb.word, effects: vec![audit], ask: Some(ask) },
+        Next::Ask(ask) => {
+            let here = (asker.place.chat, asker.thread);
+            let reports = matches!(ask, Ask::Change(..)) && context.home.is_some_and(|home| home != here);
+            Turn { command: verb.word, effects: vec![audit], ask: Some(ask), reports }
+        }
         Next::Say(answer) => {
             let shown = shown_to_a_message(answer, context);
             Turn::of(std::iter::once(audit).chain(shown).collect()).about(verb.word)
@@ -183,7 +223,7 @@ fn wrote(parsed: Parsed, text: &str, at: DateTime<Utc>, asker: &Asker<'_>, conte
     }
 }
 
-fn pressed(data: &str, asker: &Asker<'_>, context: &Context<'_>) -> Turn {
+fn pressed(data: &str, under: &Under, asker: &Asker<'_>, context: &Context<'_>) -> Turn {
     let view = &context.view;
     let Some(Pressed { word, least_role, act }) = verbs::pressed(data) else {
         return Turn::of(vec![window(view.stale_press(StalePress::Unknown))]);
@@ -192,12 +232,18 @@ fn pressed(data: &str, asker: &Asker<'_>, context: &Context<'_>) -> Turn {
         let words = view.needs_role_alert(least_role, asker.role, admins_known(asker.place, context));
         return Turn::of(vec![window(words), refused_audit(format!("press {data}"))]).about(word);
     }
+    if !under.carries(data) {
+        let gone = asker.proposal.filter(|known| known.state.is_final());
+        let words = gone.map(|it| Refused::NotPending { proposal: it.id, state: it.state.clone() });
+        let words = words.map_or_else(|| view.stale_press(StalePress::Unknown), |it| view.refusal_alert(&it));
+        return Turn::of(vec![window(words)]).about(word);
+    }
     match act.answer(asker) {
         Next::Ask(ask) => {
             // A press that only looks is not worth an entry.
             let changes = least_role > Role::Viewer;
             let audit = changes.then(|| Effect::Audit { what: "press", detail: data.to_owned() });
-            Turn { command: word, effects: audit.into_iter().collect(), ask: Some(ask) }
+            Turn { command: word, effects: audit.into_iter().collect(), ask: Some(ask), reports: false }
         }
         Next::Say(answer) => Turn::of(shown_to_a_press(answer, context)).about(word),
     }
@@ -205,10 +251,23 @@ fn pressed(data: &str, asker: &Asker<'_>, context: &Context<'_>) -> Turn {
 
 /// Goes on with what was answered.
 #[must_use]
-pub fn answered(found: Result<Worded, Refused>, incoming: &Incoming, context: &Context<'_>) -> Vec<Effect> {
+pub fn answered(
+    found: Result<Worded, Refused>,
+    reports: bool,
+    incoming: &Incoming,
+    context: &Context<'_>,
+) -> Vec<Effect> {
     let worded = found.map(|worded| worded(&context.view, context.now));
     match (&incoming.what, worded) {
-        (What::Text { .. }, Ok(answer)) => shown_to_a_message(answer, context),
+        (What::Text { text, .. }, Ok(answer)) => {
+            let report = match (&answer, &incoming.sender) {
+                (Answer::Page(page), Sender::Person(by)) if reports => {
+                    Some(Effect::Report(marked(context.view.reported(by, text, page), context)))
+                }
+                _ => None,
+            };
+            shown_to_a_message(answer, context).into_iter().chain(report).collect()
+        }
         (What::Text { .. }, Err(refused)) => vec![reply(verbs::refusal(&context.view, &refused), context)],
         (What::Press { .. }, Ok(answer)) => shown_to_a_press(answer, context),
         (What::Press { .. }, Err(refused)) => vec![window(context.view.refusal_alert(&refused))],
@@ -273,7 +332,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{NodeId, ProposalId},
+        model::NodeId,
         store::{ProposalState, Selection, SetChange},
         talk::{Language, samples},
     };
@@ -284,28 +343,68 @@ mod tests {
     const VIEWER: i64 = 3;
     const STRANGER: i64 = 4;
 
+    /// Each command and button with the least role that it needs.
+    const ROLES: [(&str, Role); 37] = [
+        ("/start", Role::Viewer),
+        ("/help", Role::Viewer),
+        ("/whoami", Role::Viewer),
+        ("/status", Role::Viewer),
+        ("/node kvm-01", Role::Viewer),
+        ("/vm web-1", Role::Viewer),
+        ("/why web-1", Role::Viewer),
+        ("/history", Role::Viewer),
+        ("/running", Role::Viewer),
+        ("/exclusions", Role::Viewer),
+        ("/dryrun", Role::Viewer),
+        ("/mode", Role::Viewer),
+        ("/balance", Role::Operator),
+        ("/drain kvm-01", Role::Operator),
+        ("/reject 12", Role::Operator),
+        ("/cancel", Role::Operator),
+        ("/pause", Role::Operator),
+        ("/resume", Role::Operator),
+        ("/exclude kvm-01", Role::Operator),
+        ("/include kvm-01", Role::Operator),
+        ("/dryrun on", Role::Operator),
+        ("/dryrun off", Role::Admin),
+        ("/mode auto", Role::Admin),
+        ("/audit", Role::Admin),
+        ("s", Role::Viewer),
+        ("b:1", Role::Operator),
+        ("c:12", Role::Operator),
+        ("a:t:a-store", Role::Operator),
+        ("p:12:TAG:a", Role::Operator),
+        ("p:12:TAG:r", Role::Operator),
+        ("p:12:TAG:f", Role::Operator),
+        ("p:12:TAG:c", Role::Operator),
+        ("p:12:TAG:x:1000", Role::Operator),
+        ("p:12:TAG:i:1000", Role::Operator),
+        ("p:12:TAG:k:1", Role::Operator),
+        ("p:12:TAG:n:10", Role::Operator),
+        ("p:12:TAG:l", Role::Operator),
+    ];
+
     #[test]
-    fn every_command_is_asked_for_by_the_role_it_needs_and_by_no_lower_one() {
+    fn every_command_and_button_is_for_the_role_it_needs_and_for_no_lower_one() {
+        let facts = Facts::with(samples::proposal(2));
         let roles = [(VIEWER, Role::Viewer), (OPERATOR, Role::Operator), (ADMIN, Role::Admin)];
-        let commands = [
-            ("/status", Role::Viewer),
-            ("/history", Role::Viewer),
-            ("/balance", Role::Operator),
-            ("/cancel", Role::Operator),
-            ("/dryrun on", Role::Operator),
-            ("/dryrun off", Role::Admin),
-            ("/mode", Role::Viewer),
-            ("/mode auto", Role::Admin),
-        ];
-        for (text, needed) in commands {
+        for (what, needed) in ROLES {
+            let what = what.replace("TAG", &facts.tag());
+            let sent = |person: i64| match what.starts_with('/') {
+                true => facts.handle(&text(person, &what)),
+                false => facts.handle(&press(person, &what)),
+            };
             for (person, role) in roles {
-                let Turn { effects, ask, .. } = said_by(person, text);
-                let asks = ask.is_some();
-                assert_eq!(asks, role >= needed, "{text} by {role:?}: {effects:?}");
-                assert!(asks || replies(&effects) == 1, "{text} by {role:?}: {effects:?}");
-                assert!(asks || is_refused(&effects), "{text} by {role:?}: {effects:?}");
+                let Turn { effects, ask, .. } = sent(person);
+                assert_eq!(is_refused(&effects), role < needed, "{what} by {role:?}: {effects:?}");
+                assert!(ask.is_none() || role >= needed, "{what} by {role:?}");
+                assert!(ask.is_some() || !effects.is_empty(), "{what} by {role:?} gets an answer");
             }
+            let stranger = sent(STRANGER);
+            assert!(is_refused(&stranger.effects) && stranger.ask.is_none(), "{what} by a stranger");
         }
+        let is_there = |word: &str| ROLES.iter().any(|(what, _)| what.starts_with(&format!("/{word}")));
+        assert!(verbs::ALL.iter().all(|verb| is_there(verb.word)), "a command is missing in the table");
     }
 
     #[test]
@@ -331,22 +430,6 @@ mod tests {
             assert!(matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))), "{effects:?}");
             assert!(turn.ask.is_none());
         }
-    }
-
-    #[test]
-    fn a_viewers_press_of_a_plans_buttons_asks_nothing() {
-        let facts = Facts::with(samples::proposal(2));
-        for letter in ["a", "r", "f", "c", "x:1000", "i:1000", "k:1", "n:10", "l", "g:1"] {
-            let data = format!("p:12:{}:{letter}", facts.tag());
-            let effects = facts.handle(&press(VIEWER, &data)).effects;
-            assert!(
-                matches!(effects[0], Effect::AnswerPress(PressAnswer::Window(_))),
-                "{letter}: {effects:?}"
-            );
-            assert!(is_refused(&effects) && effects.len() == 2, "{letter}: {effects:?}");
-        }
-        let turn = facts.handle(&press(VIEWER, "s"));
-        assert!(turn.effects.is_empty() && matches!(turn.ask, Some(Ask::Glance(_))));
     }
 
     #[test]
@@ -423,9 +506,63 @@ mod tests {
     }
 
     #[test]
+    fn a_press_does_nothing_but_what_its_message_carries() {
+        let facts = Facts::with(samples::proposal(2));
+        let approve = format!("p:12:{}:a", facts.tag());
+        let other = format!("p:99:{}:a", facts.tag());
+        let buttons = |data: &[&str]| Under::Other(Some(data.iter().map(|it| (*it).to_owned()).collect()));
+        let asks = |data: &str, under: Under| {
+            let what = What::Press { press: "1".into(), data: data.into(), under };
+            facts.handle(&Incoming { what, ..text(ADMIN, "") }).ask.is_some()
+        };
+        let plan = || Under::Plan(ProposalId(12));
+        assert!(asks(&approve, plan()) && asks("s", buttons(&["s", "b:1"])) && asks("s", Under::Other(None)));
+        assert!(asks(&approve, buttons(&[&approve])), "a message of which it is unknown whether it arrived");
+        for forged in ["s", "h:0:", "b:1", "c", &other] {
+            assert!(!asks(forged, plan()), "{forged}");
+        }
+        assert!(!asks("s", Under::Alert) && asks("a:t:a-store", Under::Alert));
+        for under in [buttons(&["s"]), buttons(&[&other]), Under::Alert, Under::Other(None)] {
+            assert!(!asks(&approve, under.clone()), "{under:?}");
+        }
+        assert!(!asks("h:0:", buttons(&["s", "b:1"])) && !asks("s", buttons(&[])));
+    }
+
+    #[test]
+    fn what_is_changed_elsewhere_is_shown_in_the_chat_for_reports() {
+        let facts = Facts::default();
+        let changed = |place: Place, thread: Option<i32>| {
+            let incoming = Incoming { place, thread, ..text(ADMIN, "/mode auto") };
+            let turn = facts.handle(&incoming);
+            let worded: Worded = Box::new(|view: &View, _| Answer::Page(view.line("Mode: auto".into())));
+            let effects = answered(Ok(worded), turn.reports, &incoming, &facts.context());
+            effects.into_iter().find_map(|effect| match effect {
+                Effect::Report(page) => Some(page.plain()),
+                _ => None,
+            })
+        };
+        let group = Place { chat: GROUP, private: false };
+        assert_eq!(changed(group, None), None, "everybody sees the answer");
+        let said = "Somebody (1): /mode auto\nMode: auto";
+        assert_eq!(changed(Place { chat: ADMIN, private: true }, None).as_deref(), Some(said));
+        assert_eq!(changed(group, Some(7)).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn what_somebody_shows_is_no_command() {
+        let shown = |private: bool| {
+            let what = What::Text { text: "/mode auto".into(), at: samples::now(), quoted: true };
+            let place = Place { chat: if private { ADMIN } else { GROUP }, private };
+            Facts::default().handle(&Incoming { what, place, ..text(ADMIN, "") })
+        };
+        assert!(shown(false).effects.is_empty() && shown(false).ask.is_none());
+        assert!(shown(true).ask.is_none() && replies(&shown(true).effects) == 1, "in private it is said");
+    }
+
+    #[test]
     fn a_command_of_long_ago_is_refused_and_one_of_just_now_is_not() {
         let at = |age: TimeDelta| {
-            let what = What::Text { text: "/mode auto".into(), at: samples::now() - age };
+            let what = What::Text { text: "/mode auto".into(), at: samples::now() - age, quoted: false };
             Facts::default().handle(&Incoming { what, ..text(ADMIN, "") })
         };
         assert!(at(COMMAND_AGE_MAX).ask.is_some());
@@ -436,7 +573,8 @@ mod tests {
     #[test]
     fn a_refusal_is_a_message_to_a_command_and_a_window_to_a_press() {
         let facts = Facts::default();
-        let answer = |incoming: &Incoming| answered(Err(Refused::NothingRunning), incoming, &facts.context());
+        let answer =
+            |incoming: &Incoming| answered(Err(Refused::NothingRunning), false, incoming, &facts.context());
         assert_eq!(replies(&answer(&text(OPERATOR, "/cancel"))), 1);
         let pressed = answer(&press(OPERATOR, "c"));
         assert!(matches!(pressed.as_slice(), [Effect::AnswerPress(PressAnswer::Window(_))]), "{pressed:?}");
@@ -487,6 +625,7 @@ mod tests {
                 view: View::new(Language::En, chrono_tz::UTC),
                 now: samples::now(),
                 bot: "bot",
+                home: Some((GROUP, None)),
                 lists: &self.lists,
                 chat_admins: &ChatAdmins::Unknown,
                 dry_run: self.dry_run,
@@ -518,12 +657,13 @@ mod tests {
             thread: None,
             message: 5,
             sender: Sender::Person(Person { id: person, name: "Somebody".into() }),
-            what: What::Text { text: said.into(), at: samples::now() },
+            what: What::Text { text: said.into(), at: samples::now(), quoted: false },
         }
     }
 
     fn press(person: i64, data: &str) -> Incoming {
-        let what = What::Press { press: "1".into(), data: data.into() };
+        let under = proposal::named_in(data).map_or(Under::Other(None), Under::Plan);
+        let what = What::Press { press: "1".into(), data: data.into(), under };
         Incoming { what, ..text(person, "") }
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{NodeId, ProposalId, VmId},
-    scheduler::Balanced,
+    scheduler::{Balanced, Stop},
     store::{Proposal, ProposalState, Selection},
 };
 
@@ -146,7 +146,9 @@ impl Act for Press {
                 let then = Then::new(|approved, view, _| Answer::Passing(view.approved(&approved)));
                 Ask::Approve(id, self.tag, then)
             }
-            Choice::Reject => Ask::Reject(id, Then::new(|(), view, _| Answer::Passing(view.rejected()))),
+            Choice::Reject => {
+                Ask::Reject(id, None, Then::new(|(), view, _| Answer::Passing(view.rejected())))
+            }
             Choice::Refresh => Ask::Refresh(
                 id,
                 Then::new(|balanced, view, _| {
@@ -167,7 +169,7 @@ impl Act for Press {
                     }
                 }),
             ),
-            Choice::Cancel => verbs::cancel_by_press(),
+            Choice::Cancel => verbs::cancel_by_press(Stop::Plan(id)),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Proposals and snapshots for the tests of this room.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -26,7 +28,7 @@ pub(crate) fn anna() -> Person {
 /// A pending proposal of so many migrations.
 pub(crate) fn proposal(migrations: u32) -> Proposal {
     let steps: Vec<_> = (1..=migrations)
-        .map(|step| Step { migration: migration(step), journal: None, state: StepState::Waiting })
+        .map(|step| Step { migration: migration(step), journal: None, task: None, state: StepState::Waiting })
         .collect();
     Proposal {
         v: 1,
@@ -52,6 +54,7 @@ pub(crate) fn proposal(migrations: u32) -> Proposal {
         reply_to: None,
         cancel: None,
         sight: None,
+        rests: BTreeMap::new(),
     }
 }
 

@@ -13,7 +13,10 @@ use std::{
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use secrecy::SecretString;
-use teloxide::types::{CallbackQuery, ChatKind, InlineKeyboardButtonKind, Message, Update, UpdateKind, User};
+use teloxide::types::{
+    CallbackQuery, ChatKind, InlineKeyboardButton, InlineKeyboardButtonKind, Message, MessageEntity,
+    MessageEntityKind, Update, UpdateKind, User,
+};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -40,7 +43,7 @@ use crate::{
         access::{ChatAdmins, Lists, Place, Sender},
         ask::{Ask, HistoryPart, Worded},
         cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
-        dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, What},
+        dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,
         view::{Page, StalePress, View},
         words::escape,
@@ -79,6 +82,9 @@ const POLL_SILENCE: Duration = Duration::from_secs(180);
 
 /// How long handlers may take to leave when everything stops; the whole stop has 10 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How deep a search of the audit by person goes.
+const AUDIT_SEARCHED: usize = 5000;
 
 /// How the bot is reached and whom it obeys.
 #[derive(Clone, Debug)]
@@ -386,7 +392,7 @@ impl Shared {
             thread: thread.map(|thread| thread.0.0),
             message: message.id.0,
             sender,
-            what: What::Text { text, at: message.date },
+            what: What::Text { text, at: message.date, quoted: is_quoted(&message) },
         })
     }
 
@@ -405,13 +411,18 @@ impl Shared {
         if let Some(message) = regular {
             self.seen(message).await;
         }
+        let buttons = regular.map(|message| {
+            let rows = message.reply_markup().map(|markup| markup.inline_keyboard.iter().flatten());
+            rows.into_iter().flatten().filter_map(data_of).collect()
+        });
+        let under = notifier::under(&self.store, chat.id.0, number.0).unwrap_or(Under::Other(buttons));
         let thread = regular.filter(|message| message.is_topic_message).and_then(|message| message.thread_id);
         Some(Incoming {
             place,
             thread: thread.map(|thread| thread.0.0),
             message: number.0,
             sender: Sender::new(Some(person(&from)), None, chat.id.0),
-            what: What::Press { press: id.0, data: data.unwrap_or_default() },
+            what: What::Press { press: id.0, data: data.unwrap_or_default(), under },
         })
     }
 
@@ -422,7 +433,7 @@ impl Shared {
             assert!(found != panics_at, "a test wanted to see this");
         }
         let facts = self.facts(&incoming).await;
-        let Turn { command, effects, ask } = dialog::handle(&incoming, &facts.context());
+        let Turn { command, effects, ask, reports } = dialog::handle(&incoming, &facts.context());
         tracing::Span::current().record("command", command);
         if effects.contains(&Effect::StrangerAnswered) && !self.claim_strangers_answer(incoming.sender.id()) {
             // Another message of the same stranger was quicker.
@@ -433,7 +444,7 @@ impl Shared {
         }
         let Some(ask) = ask else { return };
         // A plan that somebody waits for rings with its first word.
-        let rings = matches!(ask, Ask::Balance(..)) && !facts.dry_run;
+        let rings = matches!(ask, Ask::Balance(..) | Ask::Drain(..)) && !facts.dry_run;
         let asking = self.ask(ask, &incoming);
         tokio::pin!(asking);
         let (found, answered) = match &incoming.what {
@@ -456,7 +467,7 @@ impl Shared {
         };
         // What was true before the question may not be after it.
         let facts = self.facts(&incoming).await;
-        for effect in dialog::answered(found, &incoming, &facts.context()) {
+        for effect in dialog::answered(found, reports, &incoming, &facts.context()) {
             self.do_effect(effect, &incoming, answered).await;
         }
     }
@@ -475,6 +486,15 @@ impl Shared {
                 reply(self.view().line(escape(&words)), None).await;
             }
             (Effect::AnswerPress(_), ..) => {}
+            (Effect::Report(page), ..) => {
+                if let Some(home) = self.settings.chat {
+                    let to =
+                        Address { chat: self.chats.resolve(home.chat), thread: home.thread, reply_to: None };
+                    let person = sender.id();
+                    let answer = Answer { to, page, rewrites: None, person, kind: AnswerKind::Final };
+                    let _ = self.inputs.send(Input::Answer(answer)).await;
+                }
+            }
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
             (Effect::StrangerAnswered, ..) => {}
         }
@@ -582,6 +602,7 @@ impl Shared {
         Facts {
             view: self.view(),
             bot: self.bot_name(),
+            home: self.settings.chat.map(|home| (self.chats.resolve(home.chat), home.thread)),
             lists,
             chat_admins,
             dry_run,
@@ -627,15 +648,13 @@ impl Shared {
                 let _ = timeout(LOOK_PATIENCE, handle.glance()).await;
                 then.with(handle.status().await?)
             }
+            Ask::Audit(count, of, then) => then.with(self.audited(count, of.as_deref())?),
             Ask::History(part, then) => then.with(self.history(part)?),
-            Ask::Balance(cluster, then) => {
-                let Incoming { place, thread, message, .. } = incoming;
-                let reply_to = ReplyTo { chat: place.chat, thread: *thread, message: Some(*message) };
-                then.with(handle.balance(cluster, by, reply_to).await?)
-            }
-            Ask::Cancel(then) => then.with(handle.cancel(by).await?),
+            Ask::Balance(cluster, then) => then.with(handle.balance(cluster, by, answer_to(incoming)).await?),
+            Ask::Drain(node, then) => then.with(handle.drain(node, by, answer_to(incoming)).await?),
+            Ask::Cancel(stop, then) => then.with(handle.cancel(stop, by).await?),
             Ask::Approve(proposal, shown, then) => then.with(handle.approve(proposal, shown, by).await?),
-            Ask::Reject(proposal, then) => then.with(handle.reject(proposal, by).await?),
+            Ask::Reject(proposal, reason, then) => then.with(handle.reject(proposal, reason, by).await?),
             Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
             Ask::Choose(proposal, selection, then) => {
                 then.with(handle.choose(proposal, selection, by).await?)
@@ -647,11 +666,25 @@ impl Shared {
                 }
                 then.with(is_open)
             }
-            Ask::Change(change, then) => then.with(handle.change(change, by).await?),
+            Ask::Change(change, then) => {
+                let changed = handle.change(change, by).await?;
+                then.with((changed, Box::new(handle.status().await?)))
+            }
         })
     }
 
-    /// Reads one part of the history.
+    /// Reads the newest entries of the audit.
+    fn audited(&self, count: usize, of: Option<&str>) -> Result<Vec<AuditEntry>, StoreError> {
+        let is_of = |by: &Person, of: &str| {
+            of.parse() == Ok(by.id) || by.name.to_lowercase().contains(&of.to_lowercase())
+        };
+        let wanted =
+            |entry: &AuditEntry| of.is_none_or(|of| entry.by.as_ref().is_some_and(|by| is_of(by, of)));
+        let newest = self.store.audit_log(AUDIT_SEARCHED)?;
+        Ok(newest.into_iter().filter(wanted).take(count).collect())
+    }
+
+    /// Reads one part of the history, of everything or of one VM or node.
     fn history(&self, part: HistoryPart) -> Result<HistoryPage, StoreError> {
         let since = part.days.and_then(|days| self.clock.now().checked_sub_days(Days::new(days.into())));
         let filter = TimelineFilter { of: part.of.clone(), since };
@@ -679,6 +712,7 @@ struct Facts {
     view: View,
     now: DateTime<Utc>,
     bot: String,
+    home: Option<(i64, Option<i32>)>,
     lists: Lists,
     chat_admins: ChatAdmins,
     dry_run: bool,
@@ -692,6 +726,7 @@ impl Facts {
             view: self.view,
             now: self.now,
             bot: &self.bot,
+            home: self.home,
             lists: &self.lists,
             chat_admins: &self.chat_admins,
             dry_run: self.dry_run,
@@ -706,6 +741,26 @@ impl Facts {
 fn next_offset(updates: &[Update]) -> i32 {
     let newest = updates.iter().map(|update| update.id.0).max();
     newest.and_then(|id| i32::try_from(id).ok()).map_or(0, |id| id.saturating_add(1))
+}
+
+/// Tells whether somebody only shows a text: it was forwarded, or begins in a code block.
+fn is_quoted(message: &Message) -> bool {
+    let is_code = |entity: &MessageEntity| {
+        entity.offset == 0 && matches!(entity.kind, MessageEntityKind::Code | MessageEntityKind::Pre { .. })
+    };
+    message.forward_origin().is_some() || message.entities().is_some_and(|all| all.iter().any(is_code))
+}
+
+fn data_of(button: &InlineKeyboardButton) -> Option<String> {
+    match &button.kind {
+        InlineKeyboardButtonKind::CallbackData(data) => Some(data.clone()),
+        _ => None,
+    }
+}
+
+fn answer_to(incoming: &Incoming) -> ReplyTo {
+    let Incoming { place, thread, message, .. } = incoming;
+    ReplyTo { chat: place.chat, thread: *thread, message: Some(*message) }
 }
 
 fn person(user: &User) -> Person {

@@ -30,6 +30,7 @@ use crate::{
     store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
     talk::{
         cards::{Address, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
+        dialog::Under,
         view::View,
     },
 };
@@ -356,6 +357,12 @@ impl TelegramNotifier {
             }
         }
     }
+}
+
+/// Returns what a message shows; `None` where no card is known for it.
+pub(super) fn under(store: &Store, chat: i64, message: i32) -> Option<Under> {
+    let cards: Vec<(String, Card)> = store.outbox().with_prefix(CARD).ok()?;
+    cards.iter().find_map(|(_, card)| card.under(chat, message))
 }
 
 /// Logs a failure and returns what the cards need to know of it.

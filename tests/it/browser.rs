@@ -46,7 +46,7 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     page.screenshot("migrating.png").await;
     // A page that misses the end of a migration, and then reads the whole state, shows no VM on its way.
     page.run("window.taking = take.world; take.world = delta => taking({ ...delta, tasks: null })").await;
-    page.until("the end of the plan", &bot_says("✓ done: [1-9]\\d* moved, 0 failed")).await;
+    page.until("the end of the plan", &bot_says("✓ done: [1-9]\\d* moved")).await;
     page.run("take.world = taking; return load().then(() => true)").await;
     page.until("level bars", LEVEL_BARS).await;
     page.until("nothing on its way", "return flights.size === 0 && travelling.size === 0").await;
@@ -71,7 +71,7 @@ async fn a_failed_migration_an_outage_and_a_kill_are_told_and_gone_through() {
     page.switch("next_fails", "true").await;
     page.say("/balance").await;
     page.press("Approve").await;
-    page.until("the failed migration", &bot_says("⚠ done: \\d+ moved, [1-9]\\d* failed")).await;
+    page.until("the failed migration", &bot_says("⚠ partly: .*[1-9]\\d* failed")).await;
     page.screenshot("failed.png").await;
     page.say("/history").await;
     page.until("the failure in the history", &newest_says("✗")).await;

@@ -9,8 +9,8 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{Setup, two_overloaded},
-    transcripts::{BOTH, DONE, LANGUAGES, Talk},
+    conversation::{Setup, two_clusters, two_overloaded},
+    transcripts::{BOTH, DONE, LANGUAGES, RUNS, Talk},
 };
 
 /// What a message says while something is left out, and what it says of an approval that does not count any more.
@@ -79,6 +79,108 @@ async fn a_plan_of_many_steps_is_narrowed_with_a_few_taps() {
         talk.press(OPERATOR, &narrow, ":x:").await;
         talk.press(OPERATOR, &narrow, ":l").await;
         talk.shows("a_plan_of_many_steps_is_narrowed_with_a_few_taps");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_says_which_plan_it_stops() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_clusters(), Setup::default().manual()).await;
+        let mut plans = Vec::new();
+        for cluster in ["msk", "spb"] {
+            let plan = talk.ask(OPERATOR, &format!("/balance {cluster}")).await;
+            talk.press(OPERATOR, &plan, ":a").await;
+            plans.push(talk.becomes(&plan, RUNS).await);
+        }
+        let which = talk.ask(OPERATOR, "/cancel").await;
+        talk.press(OPERATOR, &which, "c:2").await;
+        talk.becomes(&plans[1], ["■", "■"]).await;
+        talk.ask(OPERATOR, "/cancel nowhere").await;
+        talk.ask(OPERATOR, "/cancel msk").await;
+        talk.becomes(&plans[0], ["■", "■"]).await;
+        talk.ask(OPERATOR, "/running").await;
+        talk.bot.sim.finish_all();
+        talk.becomes(&plans[0], DONE).await;
+        talk.becomes(&plans[1], DONE).await;
+        talk.press(ADMIN, &plans[0], ":c").await;
+        talk.shows("a_stop_says_which_plan_it_stops");
+    }
+}
+
+#[tokio::test]
+async fn a_press_does_only_what_its_message_carries() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let status = talk.ask(OPERATOR, "/status").await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        let approve = plan.buttons.concat()[0].data.clone().unwrap();
+        for forged in ["s", "h:0:", "b:1", "c"] {
+            talk.forge(ADMIN, &plan, forged).await;
+        }
+        talk.forge(ADMIN, &status, &approve).await;
+        talk.forge(ADMIN, &status, "h:0:").await;
+        assert!(talk.bot.sim.orders().is_empty());
+        talk.shows("a_press_does_only_what_its_message_carries");
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_in_private_is_shown_to_the_others() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        talk.ask_in(ADMIN, ADMIN, "/pause 2h network works").await;
+        talk.hears(["/pause 2h", "/pause 2h"]).await;
+        let plan = talk.ask_in(OPERATOR, OPERATOR, "/balance 1").await;
+        let copy = talk.hears(["Plan 1", "План 1"]).await;
+        talk.press(ADMIN, &copy, ":r").await;
+        talk.ask(ADMIN, "/reject 1 wait for the weekend").await;
+        talk.becomes(&copy, ["weekend", "weekend"]).await;
+        talk.becomes(&plan, ["weekend", "weekend"]).await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.ask(OPERATOR, "/audit").await;
+        talk.ask(ADMIN, "/audit 4").await;
+        talk.shows("what_is_decided_in_private_is_shown_to_the_others");
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_emptied_and_comes_back() {
+    for lang in LANGUAGES {
+        let mut world = two_overloaded();
+        world.vms.values_mut().next().unwrap().iso_mounted = true;
+        let setup = Setup::of(&[("MAX_PARALLEL_MIGRATIONS", "1")]);
+        let mut talk = Talk::start(lang, world, setup).await;
+        for (node, plan) in [("kvm-01", 1), ("kvm-02", 2)] {
+            let drain = talk.ask(OPERATOR, &format!("/drain {node}")).await;
+            if plan == 2 {
+                talk.press(OPERATOR, &drain, ":f").await;
+                let fresh = talk.offers(&drain, "p:3:").await;
+                talk.seconds_pass(5);
+                talk.press(OPERATOR, &fresh, ":a").await;
+            } else {
+                talk.press(OPERATOR, &drain, ":a").await;
+            }
+            talk.becomes(&drain, DONE).await;
+        }
+        for text in ["/drain kvm-01", "/drain kvm-02", "/exclusions", "/include kvm-02"] {
+            talk.ask(OPERATOR, text).await;
+        }
+        talk.shows("a_node_is_emptied_and_comes_back");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_how_things_stand() {
+    for lang in LANGUAGES {
+        let setup = Setup::of(&[("EXCLUDE_SOURCE_NODES", "kvm-0[12],kvm-03")]).manual();
+        let mut talk = Talk::start(lang, two_clusters(), setup).await;
+        talk.ask(OPERATOR, "/include kvm-01").await;
+        let plan = talk.ask(OPERATOR, "/balance spb").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, RUNS).await;
+        talk.ask(OPERATOR, "/pause 1h").await;
+        talk.ask(OPERATOR, "/resume").await;
+        talk.shows("an_answer_says_how_things_stand");
     }
 }
 

@@ -15,7 +15,7 @@ use vm_balancer::{
     },
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
-    scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings},
+    scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings, Stop},
     store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, Selection, StepState, Store},
 };
 
@@ -70,10 +70,10 @@ async fn a_proposal_expires_by_itself_and_at_the_press() {
 async fn what_was_rejected_is_not_proposed_again_by_the_schedule() {
     let bot = Bot::start(World::small(), Mode::Propose).await;
     let proposal = bot.pending().await;
-    bot.handle.reject(proposal.id, person(1)).await.unwrap();
+    bot.handle.reject(proposal.id, None, person(1)).await.unwrap();
     bot.cycles(3).await;
     assert_eq!(bot.all().len(), 1);
-    assert_eq!(bot.handle.reject(proposal.id, person(1)).await, bot.closed(proposal.id));
+    assert_eq!(bot.handle.reject(proposal.id, None, person(1)).await, bot.closed(proposal.id));
     assert!(matches!(bot.balance(None).await, Ok(Balanced::Proposed(_))), "but on command");
 }
 
@@ -227,10 +227,10 @@ async fn everything_is_answered_while_a_plan_runs() {
     let status = bot.handle.status().await.unwrap();
     assert_eq!(status.running.len(), 1);
     assert_eq!(bot.balance(None).await, Err(Refused::Busy { proposal: proposal.id }));
-    assert_eq!(bot.handle.cancel(person(2)).await, Ok(vec![proposal.id]));
+    assert_eq!(bot.handle.cancel(Stop::Only, person(2)).await.map(|it| it.plan), Ok(proposal.id));
     bot.sim().finish_all();
     bot.done(proposal.id).await;
-    assert_eq!(bot.handle.cancel(person(2)).await, Err(Refused::NothingRunning));
+    assert_eq!(bot.handle.cancel(Stop::Only, person(2)).await, Err(Refused::NothingRunning));
 }
 
 // ---- auto
@@ -449,7 +449,7 @@ async fn a_stop_leaves_the_running_migration_to_the_next_start() {
     bot.until("it is ordered", |bot| !bot.sim().orders().is_empty()).await;
     let handle = bot.handle.clone();
     let platform = bot.stop().await;
-    assert_eq!(handle.cancel(person(1)).await, Err(Refused::Stopping));
+    assert_eq!(handle.cancel(Stop::Only, person(1)).await, Err(Refused::Stopping));
     assert_eq!(platform.store.open_entries().unwrap().len(), 1);
 
     let bot = Bot::on(platform.restart(), |_| {}, |_| {}).await;

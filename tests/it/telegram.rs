@@ -57,6 +57,7 @@ async fn a_plan_that_ends_while_telegram_is_away_ends_in_its_message() {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.says(&proposal, "running since").await;
+    bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
     bot.telegram.set_faults(|faults| faults.away = true);
     bot.sim.finish_all();
     bot.until("the VM has moved", |sim| sim.world().nodes_above(70.0).is_empty()).await;

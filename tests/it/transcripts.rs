@@ -17,7 +17,7 @@ use crate::{
 /// Both steps of [`two_overloaded`] in one plan.
 pub const BOTH: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "9"), ("MAX_PARALLEL_MIGRATIONS", "1")];
 
-pub const DONE: [&str; 2] = ["done:", "(done)"];
+pub const DONE: [&str; 2] = [", ended ", ", завершено "];
 pub const RUNS: [&str; 2] = ["running since", "идёт с"];
 
 #[tokio::test]
@@ -196,6 +196,14 @@ impl Talk {
         answer
     }
 
+    /// Somebody writes in another place, and the bot answers there.
+    pub async fn ask_in(&mut self, user: i64, chat: i64, text: &str) -> SimMessage {
+        self.line(&format!("{} in private: {text}", name(user)));
+        let answer = self.bot.ask_in(user, chat, text).await;
+        self.shown(&answer, " in private");
+        answer
+    }
+
     /// A message of the bot changes until it has a button whose data has this in it.
     pub async fn offers(&mut self, message: &SimMessage, data: &str) -> SimMessage {
         let has = |message: &SimMessage| {
@@ -228,6 +236,14 @@ impl Talk {
         let button = button.expect("the button is there");
         let words = self.bot.press(user, shown, button.data.as_deref().unwrap()).await;
         self.line(&format!("{} presses [{}] → “{words}”", name(user), button.text));
+    }
+
+    /// Somebody sends a press with this data, whatever the message carries.
+    pub async fn forge(&mut self, user: i64, shown: &SimMessage, data: &str) {
+        let query = self.bot.telegram.press_forged(user, shown.chat, shown.id, data).unwrap();
+        let words = self.bot.told(&query).await;
+        let first = shown.text().lines().next().unwrap_or_default();
+        self.line(&format!("{} forges {data} under “{first}” → “{words}”", name(user)));
     }
 
     /// A message of the bot changes until it says this, in the language of the conversation.

@@ -14,7 +14,7 @@ use crate::{
     event::Alert,
     model::{ClusterId, ProposalId},
     store::{Origin, Outcome, Proposal, ProposalState, StepState},
-    talk::{hand, proposal, view::Page},
+    talk::{dialog::Under, hand, proposal, view::Page},
 };
 
 /// Cards of version 1 knew no rings.
@@ -65,6 +65,9 @@ pub(super) enum Subject {
         id: ProposalId,
         /// The cluster, for a plan that the schedule made.
         scheduled_for: Option<ClusterId>,
+        /// It shows in the chat for reports what was asked for elsewhere.
+        #[serde(default)]
+        is_copy: bool,
     },
     Alert {
         alert: Alert,
@@ -133,18 +136,29 @@ impl Card {
         }
     }
 
-    pub(super) fn of_proposal(proposal: &Proposal, to: Address, now: DateTime<Utc>) -> Self {
+    pub(super) fn of_proposal(proposal: &Proposal, to: Address, is_copy: bool, now: DateTime<Utc>) -> Self {
         let scheduled_for = (proposal.origin == Origin::Schedule).then_some(proposal.cluster);
-        Self::new(Subject::Proposal { id: proposal.id, scheduled_for }, to, now)
+        Self::new(Subject::Proposal { id: proposal.id, scheduled_for, is_copy }, to, now)
     }
 
     pub(crate) fn key(&self) -> String {
         match &self.subject {
-            Subject::Proposal { id, .. } => proposal_key(*id),
+            Subject::Proposal { id, is_copy: false, .. } => proposal_key(*id),
+            Subject::Proposal { id, is_copy: true, .. } => copy_key(*id),
             Subject::Alert { alert, .. } => alert_key(alert),
             Subject::Failures(failures) => failures.key(),
             Subject::Missing { .. } => MISSING.into(),
         }
+    }
+
+    /// Tells what a message shows, if it is one of this card.
+    pub(crate) fn under(&self, chat: i64, message: i32) -> Option<Under> {
+        let is_here = self.chat == chat && self.messages.iter().any(|shown| shown.message == message);
+        is_here.then(|| self.proposal().map_or(Under::Alert, Under::Plan))
+    }
+
+    pub(super) fn is_copy(&self) -> bool {
+        matches!(self.subject, Subject::Proposal { is_copy: true, .. })
     }
 
     pub(super) fn proposal(&self) -> Option<ProposalId> {
@@ -315,6 +329,10 @@ pub(super) fn proposal_key(id: ProposalId) -> String {
     format!("p{:020}", id.0)
 }
 
+pub(super) fn copy_key(id: ProposalId) -> String {
+    format!("q{:020}", id.0)
+}
+
 pub(crate) fn alert_key(alert: &Alert) -> String {
     format!("a-{}", alert.key())
 }
@@ -402,7 +420,7 @@ mod tests {
         let after = pages(&ended(proposal(200)));
         let edited = carry_out(&mut card, &after);
         assert_eq!(edited.last(), Some(&1), "{edited:?}");
-        assert!(after[0].plain().contains("done") && edited.len() >= after.len(), "{edited:?}");
+        assert!(after[0].plain().contains("partly") && edited.len() >= after.len(), "{edited:?}");
         assert_eq!(card.messages.len(), after.len());
     }
 
@@ -465,6 +483,6 @@ mod tests {
     }
 
     fn card() -> Card {
-        Card::of_proposal(&proposal(1), Address { chat: -100, thread: None, reply_to: None }, now())
+        Card::of_proposal(&proposal(1), Address { chat: -100, thread: None, reply_to: None }, false, now())
     }
 }

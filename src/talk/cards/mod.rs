@@ -22,7 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     bell::Urgency,
-    card::{MISSING, Shown, Subject, gave_way, is_troubled, proposal_key},
+    card::{MISSING, Shown, Subject, copy_key, gave_way, is_troubled, proposal_key},
     looking::Looking,
     queue::{Queue, Rank},
 };
@@ -349,14 +349,26 @@ impl Cards {
 
     fn forget_proposals(&mut self) {
         let cards = &self.cards;
-        self.proposals.retain(|id, _| cards.get(&proposal_key(*id)).is_some_and(needs_its_proposal));
+        let needs = |key: &String| cards.get(key).is_some_and(needs_its_proposal);
+        self.proposals.retain(|id, _| needs(&proposal_key(*id)) || needs(&copy_key(*id)));
     }
 
-    /// Makes a card of a proposal, or of its newer state.
+    /// Shows a proposal or its newer state: where it was asked for, and in the chat for reports, where the others see
+    /// it.
     fn show_proposal(&mut self, id: ProposalId, now: Now) {
         let Some(proposal) = self.proposals.get(&id).cloned() else { return };
         let Some(to) = self.address(&proposal) else { return };
-        let key = proposal_key(id);
+        self.show_at(&proposal, to, false, now);
+        let home = self.home.map(|home| self.resolve(home));
+        if let Some(home) = home.filter(|home| (home.chat, home.thread) != (to.chat, to.thread)) {
+            self.show_at(&proposal, home, true, now);
+        }
+        self.show_failures(&proposal, now);
+    }
+
+    /// Makes a card of a proposal, or of its newer state.
+    fn show_at(&mut self, proposal: &Proposal, to: Address, is_copy: bool, now: Now) {
+        let key = if is_copy { copy_key(proposal.id) } else { proposal_key(proposal.id) };
         let superseded_by = match proposal.state {
             ProposalState::Superseded { by, .. } => Some(by),
             _ => None,
@@ -365,11 +377,11 @@ impl Cards {
             Some(card) if card.shown == Some(proposal.revision) => return,
             Some(_) => {}
             None => {
-                let mut card = Card::of_proposal(&proposal, to, now.date);
+                let mut card = Card::of_proposal(proposal, to, is_copy, now.date);
                 let urgency = self.urgency(&card);
                 self.card_after_looking(&mut card, to, urgency, now);
                 if proposal.origin.takes_over() {
-                    self.adopt(&proposal, &mut card, now);
+                    self.adopt(proposal, &mut card, now);
                 }
                 if let (Some(by), true) = (superseded_by, card.messages.is_empty()) {
                     // Nobody saw it; the one that replaced it is shown instead.
@@ -385,12 +397,11 @@ impl Cards {
             self.show_proposal(by, now);
         }
         self.want(&key, now);
-        self.show_failures(&proposal, now);
     }
 
     /// Takes over the messages of the proposal that gave way to this one.
     fn adopt(&mut self, newer: &Proposal, card: &mut Card, now: Now) {
-        let Some((key, revision)) = self.gave_way_to(newer, card.chat) else { return };
+        let Some((key, revision)) = self.gave_way_to(newer, card) else { return };
         let Some(mut older) = self.remove(&key) else { return };
         card.rings = std::mem::take(&mut older.rings);
         card.thread = older.thread;
@@ -404,11 +415,14 @@ impl Cards {
         self.keep(older);
     }
 
-    /// Returns the card with messages in this chat whose proposal gave way to this one, and that proposal's revision.
-    fn gave_way_to(&self, newer: &Proposal, chat: i64) -> Option<(String, u64)> {
+    /// Returns the card with messages in that card's chat whose proposal gave way to this one, and that proposal's revision.
+    fn gave_way_to(&self, newer: &Proposal, to: &Card) -> Option<(String, u64)> {
         self.cards.iter().rev().find_map(|(key, card)| {
             let older = self.proposals.get(&card.proposal().filter(|id| *id < newer.id)?)?;
-            let is_it = card.chat == chat && !card.messages.is_empty() && gave_way(older, newer);
+            let is_it = card.chat == to.chat
+                && card.is_copy() == to.is_copy()
+                && !card.messages.is_empty()
+                && gave_way(older, newer);
             is_it.then(|| (key.clone(), older.revision))
         })
     }

@@ -1,5 +1,6 @@
 //! `/balance [cluster]`: computes a plan. Its proposal is a message of its own, with the buttons to decide.
 
+use super::cancel;
 use crate::{
     model::{
         ClusterId,
@@ -63,11 +64,12 @@ pub(super) fn buttons(view: &View, clusters: &[(ClusterId, String)]) -> Vec<Vec<
     buttons.chunks(2).map(<[Button]>::to_vec).collect()
 }
 
-/// Returns the answer to a request that was refused. Where it needs another cluster, each has a button.
+/// Returns the answer to a request that was refused. Where it does not say which cluster or plan, each has a button.
 pub(in crate::talk) fn refusal(view: &View, refused: &Refused) -> Page {
     let mut page = view.line(view.refused(refused));
     page.buttons = match refused {
         Refused::WhichCluster { known } => buttons(view, known),
+        Refused::WhichPlan { running } => cancel::buttons(view, running),
         Refused::Missed(Missed { kind: Kind::Cluster, why, .. }) => {
             let clusters = why.choices().iter().map(|choice| (ClusterId(choice.id), choice.name.clone()));
             buttons(view, &clusters.collect::<Vec<_>>())

@@ -1,56 +1,74 @@
-//! `/cancel`: what runs stops after the running migration.
+//! `/cancel`: one plan stops after its running migration.
 
 use crate::{
     model::ProposalId,
+    scheduler::{PlanOf, Stop},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
-        view::View,
-        words::args,
+        view::{Button, View},
+        words::{args, format::name, plain},
     },
 };
 
 pub(super) static VERB: Verb = Verb {
     word: "cancel",
-    usage: "/cancel",
-    examples: &[],
+    usage: "/cancel [PLAN|CLUSTER]",
+    examples: &["/cancel 12", "/cancel msk"],
     least_role: Role::Operator,
-    read: |rest| rest.end(Cancel).map(boxed),
-    button: Some(ButtonKind { mark: "c", read: |rest| rest.is_empty().then(|| boxed(CancelPressed)) }),
+    read: |mut rest| {
+        let called = rest.next_word().map(|word| word.text);
+        let stop = called.map_or(Stop::Only, Stop::Called);
+        rest.end(Cancel(stop)).map(boxed)
+    },
+    button: Some(ButtonKind { mark: "c", read: |rest| CancelPressed::read(rest).map(boxed) }),
 };
 
-struct Cancel;
+struct Cancel(Stop);
 
-/// The button under `/running`.
-struct CancelPressed;
+/// A button under `/running`, or one that says which plan is meant.
+struct CancelPressed(Stop);
 
-/// Returns the data of the button.
-pub(super) fn data() -> String {
-    "c".into()
+impl CancelPressed {
+    /// A button of an older version names no plan.
+    fn read(rest: &str) -> Option<Self> {
+        let stop = if rest.is_empty() { Stop::Only } else { Stop::Plan(ProposalId(rest.parse().ok()?)) };
+        Some(Self(stop))
+    }
+}
+
+/// One button for each plan, in a row of its own.
+pub(super) fn buttons(view: &View, running: &[PlanOf]) -> Vec<Vec<Button>> {
+    let button = |PlanOf { plan, cluster }: &PlanOf| Button {
+        label: plain(
+            &view.say("button-cancel-plan", args![plan = plan.to_string(), cluster = name(cluster)]),
+        ),
+        data: format!("c:{plan}"),
+    };
+    running.iter().map(|plan| vec![button(plan)]).collect()
 }
 
 impl Act for Cancel {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let page = |plans: Vec<ProposalId>, view: &View, _| Answer::Page(view.line(line(view, &plans)));
-        Next::Ask(Ask::Cancel(Then::new(page)))
+        let page = |plan: PlanOf, view: &View, _| Answer::Page(view.line(line(view, &plan)));
+        Next::Ask(Ask::Cancel(self.0, Then::new(page)))
     }
 }
 
 impl Act for CancelPressed {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        Next::Ask(cancel_by_press())
+        Next::Ask(cancel_by_press(self.0))
     }
 }
 
-/// Asks that what runs stops, and says so to the person who pressed.
-pub(in crate::talk) fn cancel_by_press() -> Ask {
-    Ask::Cancel(Then::new(|plans: Vec<_>, view, _| Answer::Passing(line(view, &plans))))
+/// Asks that a plan stops, and says so to the person who pressed.
+pub(in crate::talk) fn cancel_by_press(stop: Stop) -> Ask {
+    Ask::Cancel(stop, Then::new(|plan: PlanOf, view, _| Answer::Passing(plain(&line(view, &plan)))))
 }
 
-fn line(view: &View, plans: &[ProposalId]) -> String {
-    let plans = plans.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    view.say("cancelled", args![plans = plans])
+fn line(view: &View, PlanOf { plan, cluster }: &PlanOf) -> String {
+    view.say("cancelled", args![plan = plan.to_string(), cluster = name(cluster)])
 }
 
 #[cfg(test)]
@@ -58,7 +76,7 @@ mod tests {
     use crate::talk::verbs::tests::answers;
 
     #[test]
-    fn the_plans_that_stop_are_named() {
+    fn the_plan_that_stops_is_named() {
         insta::assert_snapshot!(answers("/cancel"));
     }
 }

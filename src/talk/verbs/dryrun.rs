@@ -7,6 +7,7 @@ use crate::{
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
         verb::{Act, Asker, Verb, boxed},
+        view::View,
         words::args,
     },
 };
@@ -53,7 +54,7 @@ impl Act for DryRun {
             })),
             Self::Turn { on } => Ask::Change(
                 Change::DryRun(on),
-                Then::new(move |changed, view, _| {
+                Then::new(move |(changed, _), view: &View, _| {
                     let key = if on { "setting-dry-run-on" } else { "setting-dry-run-off" };
                     Answer::Page(view.changed(&changed, view.say(key, args![])))
                 }),

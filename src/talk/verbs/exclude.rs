@@ -10,6 +10,7 @@ use crate::{
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
         verb::{Act, Asker, Verb, boxed},
+        view::View,
         words::{
             Arg, args,
             format::{code, name},
@@ -59,7 +60,7 @@ impl Act for Exclude {
         let Self { node, direction, lasts } = *self;
         let until = lasts.map(|lasts| asker.now + lasts);
         let asked = node.clone();
-        let then = Then::new(move |changed: Changed, view, now| {
+        let then = Then::new(move |(changed, _): (Changed, _), view: &View, now| {
             let node = Arg::Html(code(&name(changed.node_name().unwrap_or(&asked))));
             let direction = Arg::Html(view.direction(direction));
             let line = match until {

@@ -1,7 +1,7 @@
 //! `/exclusions`: which nodes are closed, why and until when.
 
 use crate::{
-    planner::Exclusion,
+    planner::{Direction, Exclusion, ExclusionWhy},
     scheduler::Status,
     talk::{
         access::Role,
@@ -44,7 +44,8 @@ fn page(view: &View, status: &Status) -> Page {
     view.page(lines)
 }
 
-fn line(view: &View, closed: &Exclusion, status: &Status) -> String {
+/// One closed node, how far, until when and why.
+pub(super) fn line(view: &View, closed: &Exclusion, status: &Status) -> String {
     let nodes = status.picture.iter().flat_map(|picture| &picture.snapshot.nodes);
     let named: Vec<_> = nodes.filter(|node| closed.node.is_node(node.id, &node.name)).collect();
     let node = match named.as_slice() {
@@ -57,7 +58,16 @@ fn line(view: &View, closed: &Exclusion, status: &Status) -> String {
         let until = view.time(until, status.now);
         line.push_str(&format!(", {}", view.say("until", args![until = until])));
     }
-    format!("{line}; {}", view.exclusion_why(&closed.why, status.now))
+    let why = match (&closed.why, closed.direction) {
+        (ExclusionWhy::Configured, Direction::Source) => {
+            view.say("excluded-configured-source", args![selector = name(&closed.node.0)])
+        }
+        (ExclusionWhy::Configured, Direction::Target) => {
+            view.say("excluded-configured-target", args![selector = name(&closed.node.0)])
+        }
+        (why, _) => view.exclusion_why(why, status.now),
+    };
+    format!("{line}; {why}")
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! `/include NODE`: opens a closed node again.
 
+use super::{balance, exclusions};
 use crate::{
-    scheduler::{Change, Changed},
+    model::find,
+    planner::Exclusion,
+    scheduler::{Change, Changed, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, Verb, boxed},
+        view::View,
         words::{
             Arg, args,
             format::{code, name},
@@ -29,9 +33,23 @@ struct Include {
 impl Act for Include {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
         let asked = self.node.clone();
-        let then = Then::new(move |changed: Changed, view, _| {
-            let node = Arg::Html(code(&name(changed.node_name().unwrap_or(&asked))));
-            Answer::Page(view.changed(&changed, view.say("setting-included", args![node = node])))
+        let then = Then::new(move |(changed, status): (Changed, Box<Status>), view: &View, _| {
+            let named = changed.node_name().unwrap_or(&asked);
+            let picture = status.picture.as_ref();
+            let node = picture.and_then(|it| find::node(&it.snapshot, named).ok());
+            let is_closed = |it: &&Exclusion| node.is_some_and(|node| it.node.is_node(node.id, &node.name));
+            let still: Vec<_> = status.exclusions.iter().filter(is_closed).collect();
+            let called = Arg::Html(code(&name(node.map_or(named, |node| &node.name))));
+            if still.is_empty() {
+                let mut page = view.changed(&changed, view.say("setting-included", args![node = called]));
+                let of = picture.zip(node).and_then(|(it, node)| it.snapshot.cluster(node.cluster));
+                let cluster = of.map(|cluster| (cluster.id, cluster.name.clone()));
+                page.buttons = balance::buttons(view, cluster.as_slice());
+                return Answer::Page(page);
+            }
+            let mut lines = vec![view.say("setting-still-closed", args![node = called])];
+            lines.extend(still.into_iter().map(|closed| exclusions::line(view, closed, &status)));
+            Answer::Page(view.page(lines))
         });
         Next::Ask(Ask::Change(Change::Include { node: self.node }, then))
     }

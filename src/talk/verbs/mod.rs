@@ -2,8 +2,10 @@
 //!
 //! To add one: its file, its line in [`ALL`] below, its texts in both languages.
 
+mod audit;
 mod balance;
 mod cancel;
+mod drain;
 mod dryrun;
 mod exclude;
 mod exclusions;
@@ -14,6 +16,7 @@ pub(super) mod link;
 mod mode;
 mod node;
 mod pause;
+mod reject;
 mod resume;
 mod running;
 mod start;
@@ -36,7 +39,7 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 18] = [
+pub(super) static ALL: [&Verb; 21] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
@@ -45,6 +48,8 @@ pub(super) static ALL: [&Verb; 18] = [
     &running::VERB,
     &exclusions::VERB,
     &balance::VERB,
+    &drain::VERB,
+    &reject::VERB,
     &cancel::VERB,
     &pause::VERB,
     &resume::VERB,
@@ -52,6 +57,7 @@ pub(super) static ALL: [&Verb; 18] = [
     &include::VERB,
     &dryrun::VERB,
     &mode::VERB,
+    &audit::VERB,
     &whoami::VERB,
     &help::VERB,
     &start::VERB,

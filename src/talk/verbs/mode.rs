@@ -8,6 +8,7 @@ use crate::{
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
         verb::{Act, Asker, Verb, boxed},
+        view::View,
         words::{Arg, args},
     },
 };
@@ -51,7 +52,7 @@ impl Act for SetMode {
             })),
             Some(mode) => Ask::Change(
                 Change::Mode(mode),
-                Then::new(move |changed, view, _| {
+                Then::new(move |(changed, _), view: &View, _| {
                     let line = view.say("setting-mode", args![mode = Arg::Html(view.mode(mode))]);
                     Answer::Page(view.changed(&changed, line))
                 }),

@@ -3,12 +3,13 @@
 use chrono::TimeDelta;
 
 use crate::{
-    scheduler::Change,
+    scheduler::{Change, Changed, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
         verb::{Act, Asker, Verb, boxed},
+        view::View,
         words::args,
     },
 };
@@ -39,12 +40,17 @@ impl Act for Pause {
     fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
         let Self { lasts, reason } = *self;
         let until = lasts.map(|lasts| asker.now + lasts);
-        let then = Then::new(move |changed, view, now| {
+        let then = Then::new(move |(_, status): (Changed, Box<Status>), view: &View, now| {
             let line = match until {
                 Some(until) => view.say("setting-paused-until", args![until = view.time(until, now)]),
                 None => view.say("setting-paused", args![]),
             };
-            Answer::Page(view.changed(&changed, line))
+            let mut lines = vec![line];
+            if !status.running.is_empty() {
+                lines.push(view.say("setting-paused-runs", args![]));
+                lines.extend(status.running.iter().map(|entry| view.running_line(entry, now)));
+            }
+            Answer::Page(view.page(lines))
         });
         Next::Ask(Ask::Change(Change::Pause { until, reason }, then))
     }

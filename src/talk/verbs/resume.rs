@@ -1,11 +1,13 @@
 //! `/resume`: automatic cycles go on; failures are forgiven.
 
 use crate::{
-    scheduler::Change,
+    scheduler::{Change, Changed, Status},
+    store::Mode,
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, Verb, boxed},
+        view::View,
         words::args,
     },
 };
@@ -25,8 +27,12 @@ impl Act for Resume {
     fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
         // A restored store may have forgotten what was ordered: that needs the word of an admin.
         let confirms_restored = asker.role >= Role::Admin;
-        let then = Then::new(|changed, view, _| {
-            Answer::Page(view.changed(&changed, view.say("setting-resumed", args![])))
+        let then = Then::new(|(changed, status): (Changed, Box<Status>), view: &View, _| {
+            let mut page = view.changed(&changed, view.say("setting-resumed", args![]));
+            if status.mode == Mode::Off {
+                page = view.line(view.say("setting-resumed-off", args![]));
+            }
+            Answer::Page(page)
         });
         Next::Ask(Ask::Change(Change::Resume { confirms_restored }, then))
     }

@@ -2,7 +2,7 @@
 
 use super::cancel;
 use crate::{
-    scheduler::Status,
+    scheduler::{PlanOf, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
@@ -35,7 +35,15 @@ fn page(view: &View, status: &Status) -> Page {
     }
     let mut lines = vec![view.say("running-title", args![n = status.running.len()])];
     lines.extend(status.running.iter().map(|entry| view.running_line(entry, status.now)));
-    view.page(lines).with_row(vec![view.button("button-cancel", cancel::data())])
+    let mut plans: Vec<PlanOf> = Vec::new();
+    for entry in &status.running {
+        if plans.iter().all(|known| known.plan != entry.proposal) {
+            plans.push(PlanOf { plan: entry.proposal, cluster: entry.cluster_name.clone() });
+        }
+    }
+    let mut page = view.page(lines);
+    page.buttons = cancel::buttons(view, &plans);
+    page
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     model::{NodeId, Person, ProposalId},
-    scheduler::{Approved, Balanced, Change, Changed, Picture, Refused, Status},
+    scheduler::{Approved, Balanced, Change, Changed, Drained, Picture, PlanOf, Refused, Status},
     store::{Edge, Happened, Proposal, ProposalState, Timeline},
     talk::{
         Language,
@@ -56,7 +56,7 @@ fn every_word_and_every_button_is_its_own() {
 
 #[test]
 fn other_data_than_ours_is_no_button() {
-    for data in ["", "p", "p:1", "b:", "b:x", "h:1", "h:o:1:1:0:0:", "h:0:0", "x:1", "c:1", "s:x"] {
+    for data in ["", "p", "p:1", "b:", "b:x", "h:1", "h:o:1:1:0:0:", "h:0:0", "x:1", "c:x", "s:x"] {
         assert!(pressed(data).is_none(), "{data}");
     }
 }
@@ -120,7 +120,7 @@ impl Found {
     /// A history of plans that came to nothing.
     pub(in crate::talk) fn with_plans() -> Self {
         let at = samples::now();
-        let rejected = ProposalState::Rejected { by: samples::anna(), at };
+        let rejected = ProposalState::Rejected { by: samples::anna(), at, reason: None };
         let dropped = samples::ended(samples::proposal(3));
         let plans = [
             Proposal { state: rejected, ..samples::proposal(1) },
@@ -143,22 +143,36 @@ impl Found {
         Ok(match ask {
             Ask::Hand(_, _, then) => then.with(true),
             Ask::Status(then) | Ask::Glance(then) => then.with(self.status.clone()),
+            Ask::Audit(_, _, then) => then.with(vec![
+                crate::store::AuditEntry::new(
+                    samples::now(),
+                    Some(samples::anna()),
+                    "approve",
+                    "proposal 12",
+                ),
+                crate::store::AuditEntry::new(samples::now(), None, "restored", "from the export"),
+            ]),
             Ask::History(part, then) => {
                 let older = (part.count < self.history.len()).then_some(Edge { migration: 2, proposal: 12 });
                 let rows = self.history.iter().take(part.count).cloned().collect();
                 then.with(HistoryPage { part, found: Timeline { rows, older, newer: None } })
             }
             Ask::Balance(_, then) | Ask::Refresh(_, then) => then.with(self.balanced.clone()),
-            Ask::Cancel(then) => then.with(vec![ProposalId(12)]),
+            Ask::Drain(node, then) => {
+                let skip = samples::plan(Vec::new()).skipped;
+                then.with(Drained::Stuck { node, stuck: skip })
+            }
+            Ask::Cancel(_, then) => then.with(PlanOf { plan: ProposalId(12), cluster: "msk".into() }),
             Ask::Approve(_, _, then) => then.with(Approved::Started),
-            Ask::Reject(_, then) => then.with(()),
+            Ask::Reject(_, _, then) => then.with(()),
             Ask::Choose(_, _, then) => then.with(Box::new(samples::proposal(2))),
             Ask::Change(Change::Exclude { .. } | Change::Include { .. }, then)
                 if self.changed == Changed::Done =>
             {
-                then.with(Changed::Node { id: NodeId(10), name: "node-001".into() })
+                let changed = Changed::Node { id: NodeId(10), name: "node-001".into() };
+                then.with((changed, Box::new(self.status.clone())))
             }
-            Ask::Change(_, then) => then.with(self.changed.clone()),
+            Ask::Change(_, then) => then.with((self.changed.clone(), Box::new(self.status.clone()))),
         })
     }
 }
@@ -182,12 +196,13 @@ fn conversation(text: &str, found: &Found, language: Language) -> String {
         thread: Some(5),
         message: 5,
         sender: Sender::Person(person),
-        what: What::Text { text: text.into(), at: samples::now() },
+        what: What::Text { text: text.into(), at: samples::now(), quoted: false },
     };
     let context = Context {
         view: View::new(language, chrono_tz::UTC),
         now: samples::now(),
         bot: "balancer_bot",
+        home: Some((-100, None)),
         lists: &lists,
         chat_admins: &ChatAdmins::Unknown,
         dry_run: false,
@@ -195,7 +210,7 @@ fn conversation(text: &str, found: &Found, language: Language) -> String {
         proposal: None,
     };
     let turn = dialog::handle(&incoming, &context);
-    let answered = turn.ask.map(|ask| dialog::answered(found.answer(ask), &incoming, &context));
+    let answered = turn.ask.map(|ask| dialog::answered(found.answer(ask), turn.reports, &incoming, &context));
     let effects = turn.effects.into_iter().chain(answered.into_iter().flatten());
     let pages: Vec<_> = effects
         .filter_map(|effect| match effect {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{ALERT_CHARS_MAX, Page, View, plain};
 use crate::{
+    model::Person,
     planner::ClusterPlan,
     scheduler::{Approved, Balanced, Changed, Refused},
     talk::{
@@ -100,6 +101,13 @@ impl View {
         let mut lines = vec![self.problem(problem)];
         lines.push(self.say("usage", args![usage = Arg::Html(code(verb.usage))]));
         self.page(lines)
+    }
+
+    /// Returns what somebody changed elsewhere, for the chat for reports.
+    pub(in crate::talk) fn reported(&self, by: &Person, text: &str, answer: &Page) -> Page {
+        let who = format!("{} ({})", name(&by.name), by.id);
+        let head = self.say("reported", args![who = who, said = Arg::Html(code(&words(text)))]);
+        self.page(vec![head, answer.html()])
     }
 
     /// Returns one line as a message.

@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use super::{Button, Page, View};
 use crate::{
     model::{NodeId, VmId},
-    planner::{ClusterPlan, Figures, Fullness, Migration, NodeChange, Note, SkipWhy},
+    planner::{ClusterPlan, Figures, Fullness, Migration, MoveWhy, NodeChange, Note, Skip, SkipWhy},
     store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
     talk::{
         proposal::{Choice, Press},
         words::{
             Arg, args, escape,
-            format::{bold, code, name, names},
+            format::{bold, code, name, names, words},
             plain,
         },
     },
@@ -82,11 +82,16 @@ impl View {
                 self.say("plan-stops", args![who = format!("{} ({})", name(&asked.by.name), asked.by.id)])
             }));
         }
+        lines.extend(self.drain_lines(proposal, now));
         lines.extend(self.changes(proposal));
         lines.extend(self.result(proposal));
         lines.extend(self.stays(proposal));
         lines.push(String::new());
-        for step in &proposal.steps {
+        let mut steps: Vec<_> = proposal.steps.iter().collect();
+        if matches!(proposal.state, ProposalState::Done { .. }) {
+            steps.sort_by_key(|step| weight(step));
+        }
+        for step in steps {
             lines.extend(self.step_lines(proposal, step, now, detail));
         }
         self.pages(&title, lines)
@@ -124,10 +129,19 @@ impl View {
                 )
             }
             ProposalState::Done { by, at } => self.done_line(proposal, &self.approver(by), *at, now),
-            ProposalState::Rejected { by, at } => self.say(
-                "plan-rejected",
-                args![who = format!("{} ({})", name(&by.name), by.id), at = self.time(*at, now)],
-            ),
+            ProposalState::Rejected { by, at, reason } => {
+                let who = format!("{} ({})", name(&by.name), by.id);
+                let mut line = self.say("plan-rejected", args![who = who, at = self.time(*at, now)]);
+                if let Some(reason) = reason {
+                    line.push_str(&format!(": {}", escape(&words(reason))));
+                }
+                let until = self.time(*at + Proposal::REJECTION_HOLDS, now);
+                let holds = self.say(
+                    "plan-rejection-holds",
+                    args![until = until, cluster = proposal.cluster.to_string()],
+                );
+                format!("{line}\n{holds}")
+            }
             ProposalState::Expired { at } => self.say("plan-expired", args![at = self.time(*at, now)]),
             ProposalState::Superseded { by, .. } => self.say("plan-superseded", args![plan = by.to_string()]),
             ProposalState::Stale { .. } => self.say("plan-stale", args![]),
@@ -156,27 +170,28 @@ impl View {
         if people.is_empty() { counted } else { format!("{counted} ✓ {}", escape(&people.join(", "))) }
     }
 
+    /// `done` where all was done, else `partly`, or `stopped` where somebody asked for it.
     fn done_line(&self, proposal: &Proposal, who: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-        let tally = Tally::of(&proposal.steps);
-        let done = self.say(
-            "plan-done",
-            args![
-                moved = tally.moved.to_string(),
-                failed = tally.failed.to_string(),
-                dropped = tally.dropped.to_string(),
-                lost = tally.lost.to_string(),
-            ],
-        );
-        let mark = if tally.failed + tally.lost > 0 { "⚠" } else { "✓" };
+        let Tally { moved, failed, dropped, lost, left_out, .. } = Tally::of(&proposal.steps);
+        let counts = [
+            ("tally-moved", moved),
+            ("tally-failed", failed),
+            ("tally-lost", lost),
+            ("tally-dropped", dropped),
+            ("tally-left-out", left_out),
+        ];
+        let counted = counts.into_iter().filter(|(_, n)| *n > 0);
+        let counts: Vec<_> = counted.map(|(key, n)| self.say(key, args![n = n.to_string()])).collect();
+        let (key, stopper) = match &proposal.cancel {
+            _ if failed + dropped + lost == 0 => ("plan-done", String::new()),
+            Some(asked) if dropped > 0 => {
+                ("plan-stopped", escape(&format!("{} ({})", name(&asked.by.name), asked.by.id)))
+            }
+            _ => ("plan-partly", String::new()),
+        };
+        let state = self.say(key, args![counts = Arg::Html(counts.join(", ")), who = Arg::Html(stopper)]);
         let by = self.say("plan-done-by", args![who = Arg::Html(who.to_owned()), at = self.time(at, now)]);
-        let mut line = format!("{mark} {done}. {by}");
-        if tally.left_out > 0 {
-            line.push_str(&format!(" {}", self.say("plan-left-out", args![n = tally.left_out])));
-        }
-        if tally.failed + tally.lost > 0 {
-            line.push_str(&format!(" {}", self.say("plan-done-next", args![])));
-        }
-        line
+        format!("{state}. {by}")
     }
 
     fn origin_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {
@@ -190,6 +205,34 @@ impl View {
             Origin::Once => self.say("origin-once", args![at = at]),
             Origin::Replaces(older) => self.say("origin-replaces", args![plan = older.to_string(), at = at]),
         }
+    }
+
+    /// Which node the plan empties, and whether it did.
+    fn drain_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
+        let Some((_, node)) = proposal.drains() else { return Vec::new() };
+        let stuck = &proposal.plan.skipped;
+        let Tally { failed, dropped, lost, left_out, .. } = Tally::of(&proposal.steps);
+        let key = match (&proposal.state, failed + dropped + lost + left_out + stuck.len()) {
+            (ProposalState::Done { .. }, 0) => "drain-done",
+            (ProposalState::Done { .. }, _) => "drain-not-done",
+            (ProposalState::Pending | ProposalState::Approved { .. } | ProposalState::Running { .. }, _) => {
+                "drain-plan"
+            }
+            _ => return Vec::new(),
+        };
+        let mut lines = vec![self.say(key, args![node = Arg::Html(code(&name(node)))])];
+        lines.extend(self.stuck_lines(stuck, now));
+        lines
+    }
+
+    /// The VMs that stay on a node that is to be emptied, with their reasons.
+    pub(in crate::talk) fn stuck_lines(&self, stuck: &[Skip], now: DateTime<Utc>) -> Vec<String> {
+        let shown = stuck.iter().take(STAYS_LINES_MAX).map(|skip| {
+            let vm = Arg::Html(self.vm(&skip.name, skip.vm));
+            self.say("drain-stays", args![vm = vm, why = Arg::Html(self.skip_why(&skip.why, now))])
+        });
+        let more = stuck.len().saturating_sub(STAYS_LINES_MAX);
+        shown.chain((more > 0).then(|| self.say("more-lines", args![n = more]))).collect()
     }
 
     /// What people changed of a plan that waits, and whose approvals that voided.
@@ -387,11 +430,20 @@ impl View {
                 Some(self.say(key, args![since = self.time(*since, now)]))
             }
             StepState::Ended { outcome, detail, .. } => {
+                let has_failed = matches!(outcome, Outcome::Failed | Outcome::Lost);
                 let outcome = self.outcome(*outcome);
-                Some(match detail {
+                let mut said = match detail {
                     Some(detail) => format!("{outcome}: {}", self.ending(detail, now)),
                     None => outcome,
-                })
+                };
+                if let Some(task) = step.task.filter(|_| has_failed) {
+                    said.push_str(&format!("; {}", self.say("step-task", args![task = task.to_string()])));
+                }
+                if let Some(until) = proposal.rests.get(&step.migration.vm).filter(|_| has_failed) {
+                    let until = self.time(*until, now);
+                    said.push_str(&format!("; {}", self.say("step-rests", args![until = until])));
+                }
+                Some(said)
             }
         }
     }
@@ -595,7 +647,9 @@ impl View {
             lines.truncate(STAYS_LINES_MAX);
             lines.push(self.say("more-lines", args![n = more]));
         }
-        if !plan.skipped.is_empty() {
+        // A plan that empties a node says of each VM why it stays.
+        let is_drain = plan.migrations.iter().any(|migration| migration.why == MoveWhy::Drain);
+        if !plan.skipped.is_empty() && !is_drain {
             lines.push(self.skipped_line(plan.skipped.iter().map(|skip| &skip.why)));
         }
         lines
@@ -616,6 +670,18 @@ impl View {
         let listed: Vec<_> = kinds.iter().take(5).map(|(kind, n)| format!("{kind} ({n})")).collect();
         let vms = self.say("count-vms", args![n = total]);
         self.say("left-alone", args![vms = Arg::Html(vms), why = Arg::Html(listed.join(", "))])
+    }
+}
+
+/// What somebody must look into comes first.
+fn weight(step: &Step) -> u8 {
+    match &step.state {
+        StepState::Ended { outcome: Outcome::Failed, .. } => 0,
+        StepState::Ended { outcome: Outcome::Lost, .. } => 1,
+        StepState::Ended { outcome: Outcome::Dropped, .. } => 2,
+        StepState::Waiting | StepState::Running { .. } => 3,
+        StepState::Ended { outcome: Outcome::Done, .. } => 4,
+        StepState::LeftOut { .. } => 5,
     }
 }
 

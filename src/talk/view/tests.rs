@@ -13,7 +13,7 @@ use crate::{
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::Note,
-    scheduler::Refused,
+    scheduler::{PlanOf, Refused},
     store::{Approval, Approver, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
@@ -71,11 +71,11 @@ fn a_plan_that_nobody_saw_before_it_ran_says_what_holds_besides() {
 }
 
 #[test]
-fn the_end_of_a_plan_says_done_and_how_many_of_each_and_has_no_button() {
+fn the_end_of_a_plan_says_partly_and_how_many_of_each_and_has_no_button() {
     let over = ended(proposal(5));
     for language in Language::ALL {
         let pages = view(language).proposal(&over, now());
-        assert!(pages[0].plain().contains("done"), "{}", pages[0].plain());
+        assert!(pages[0].plain().contains("partly"), "{}", pages[0].plain());
         assert!(pages.iter().all(|page| page.buttons.is_empty()));
     }
     in_both(|view| whole_text(&view.proposal(&over, now())), "ended");
@@ -109,13 +109,15 @@ fn the_end_of_a_plan_shows_what_is_beside_what_was_predicted() {
 }
 
 #[test]
-fn only_the_end_says_done() {
+fn only_the_end_says_how_it_ended() {
     let mut running = ended(proposal(4));
     running.state = ProposalState::Running { by: Approver::Auto, since: now() };
     for pages in
         [view(Language::En).proposal(&proposal(4), now()), view(Language::En).proposal(&running, now())]
     {
-        assert!(!pages[0].plain().contains("done"), "{}", pages[0].plain());
+        for word in ["done", "partly", "stopped"] {
+            assert!(!pages[0].plain().contains(word), "{}", pages[0].plain());
+        }
     }
 }
 
@@ -124,7 +126,7 @@ fn every_other_state_of_a_proposal() {
     let at = now();
     let states = [
         ProposalState::Approved { by: Approver::CommandLine, at },
-        ProposalState::Rejected { by: anna(), at },
+        ProposalState::Rejected { by: anna(), at, reason: Some("too many at once".into()) },
         ProposalState::Expired { at },
         ProposalState::Superseded { by: ProposalId(13), at },
         ProposalState::Stale { at },
@@ -325,7 +327,7 @@ fn every_refusal() -> Vec<Refused> {
         Refused::NotOurs { cluster: ClusterId(2), name: "spb".into() },
         Refused::Busy { proposal: id },
         Refused::NoSuchProposal(id),
-        closed(ProposalState::Rejected { by: anna(), at: now() }),
+        closed(ProposalState::Rejected { by: anna(), at: now(), reason: None }),
         closed(ProposalState::Running { by: approved_by_anna(), since: now() }),
         closed(ProposalState::Done { by: Approver::Auto, at: now() }),
         closed(ProposalState::Expired { at: now() }),
@@ -333,6 +335,7 @@ fn every_refusal() -> Vec<Refused> {
         closed(ProposalState::Stale { at: now() }),
         Refused::Changed { proposal: id },
         Refused::NothingLeft { proposal: id },
+        Refused::WhichPlan { running: vec![PlanOf { plan: id, cluster: "msk".into() }] },
         Refused::AlreadyCounted { have: 1, need: 2 },
         Refused::OwnProposal { have: 0, need: 2 },
         Refused::DryRun,

@@ -364,6 +364,10 @@ impl Words {
             Refused::DryRun => self.say("refused-dry-run", args![]),
             Refused::Unable(trouble) => self.trouble(trouble),
             Refused::NothingRunning => self.say("nothing-running", args![]),
+            Refused::WhichPlan { running } => {
+                let plans = running.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
+                self.say("which-plan", args![plans = listed(plans)])
+            }
             Refused::Stopping => self.say("refused-stopping", args![]),
         }
     }
@@ -376,7 +380,7 @@ impl Words {
             ProposalState::Approved { by, at } => ("refused-approved", self.approver(by), at),
             ProposalState::Running { by, since } => ("refused-running", self.approver(by), since),
             ProposalState::Done { by, at } => ("refused-done", self.approver(by), at),
-            ProposalState::Rejected { by, at } => {
+            ProposalState::Rejected { by, at, .. } => {
                 ("refused-rejected", escape(&format!("{} ({})", name(&by.name), by.id)), at)
             }
             ProposalState::Expired { at } => ("refused-expired", String::new(), at),

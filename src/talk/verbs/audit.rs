@@ -1,0 +1,83 @@
+//! `/audit`: who did what, for admins.
+
+use crate::{
+    store::AuditEntry,
+    talk::{
+        access::Role,
+        ask::{Answer, Ask, Next, Then},
+        grammar::{Problem, Rest},
+        verb::{Act, Asker, Verb, boxed},
+        view::{Page, View},
+        words::{
+            args, escape,
+            format::{code, name, words},
+        },
+    },
+};
+
+/// As many entries as fit on a phone.
+const SHOWN: usize = 15;
+
+/// More than this fits into no message.
+const SHOWN_MAX: usize = 50;
+
+pub(super) static VERB: Verb = Verb {
+    word: "audit",
+    usage: "/audit [N|PERSON]",
+    examples: &["/audit 30", "/audit Anna"],
+    least_role: Role::Admin,
+    read: |rest| Audit::read(rest).map(boxed),
+    button: None,
+};
+
+#[derive(Debug, PartialEq, Eq)]
+struct Audit {
+    count: usize,
+    of: Option<String>,
+}
+
+impl Audit {
+    /// A small number is a count; ids of people are larger.
+    fn read(rest: Rest) -> Result<Self, Problem> {
+        let of = rest.joined();
+        let count = of.as_deref().and_then(|of| of.parse().ok()).filter(|count| *count <= SHOWN_MAX);
+        Ok(Self { count: count.unwrap_or(SHOWN).max(1), of: of.filter(|_| count.is_none()) })
+    }
+}
+
+impl Act for Audit {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        let then = Then::new(|entries: Vec<AuditEntry>, view, _| Answer::Page(page(view, &entries)));
+        Next::Ask(Ask::Audit(self.count, self.of, then))
+    }
+}
+
+fn page(view: &View, entries: &[AuditEntry]) -> Page {
+    let key = if entries.is_empty() { "audit-empty" } else { "audit-title" };
+    let mut lines = vec![view.say(key, args![])];
+    lines.extend(entries.iter().map(|AuditEntry { at, by, what, detail, .. }| {
+        let by = by.as_ref().map(|by| format!(" {} ({})", name(&by.name), by.id)).unwrap_or_default();
+        let did = code(&words(&format!("{what}: {detail}")));
+        format!("{}{} {did}", view.stamp(*at), escape(&by))
+    }));
+    view.page(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::verbs::tests::answers;
+
+    #[test]
+    fn who_did_what_is_shown_newest_first() {
+        insta::assert_snapshot!(answers("/audit"));
+    }
+
+    #[test]
+    fn a_number_counts_and_a_name_or_an_id_chooses() {
+        let read = |text| Audit::read(Rest::of(text).unwrap()).unwrap();
+        assert_eq!(read("30"), Audit { count: 30, of: None });
+        assert_eq!(read("Anna Petrova"), Audit { count: SHOWN, of: Some("Anna Petrova".into()) });
+        assert_eq!(read("1002"), Audit { count: SHOWN, of: Some("1002".into()) });
+    }
+}
