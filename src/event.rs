@@ -32,8 +32,17 @@ pub enum Alert {
     ForeignMigration { task: u64, cluster: Option<ClusterId>, vm: Option<VmId> },
     /// Too many migrations to or from this node failed, so plans leave it out until then.
     NodeTakenOut { cluster: ClusterId, node: NodeId, name: String, failures: u32, until: DateTime<Utc> },
-    /// Too many migrations in this cluster failed, so automatic runs stop until `/resume`.
-    ClusterStopped { cluster: ClusterId, name: String, failures: u32 },
+    /// Too many of the last migrations in this cluster failed, so automatic runs stop until then or `/resume`.
+    ClusterStopped {
+        cluster: ClusterId,
+        name: String,
+        failures: u32,
+        /// Alerts of older programs do not say.
+        #[serde(default)]
+        until: Option<DateTime<Utc>>,
+    },
+    /// The stop of a cluster's automatic runs has ended by itself.
+    ClusterResumed { cluster: ClusterId, name: String },
     /// An SSH host key is not the one that is known.
     HostKeyChanged {
         node: NodeId,
@@ -99,7 +108,9 @@ impl Alert {
                 format!("foreign-{cluster}")
             }
             Self::NodeTakenOut { node, .. } => format!("node-out-{node}"),
-            Self::ClusterStopped { cluster, .. } => format!("cluster-stopped-{cluster}"),
+            Self::ClusterStopped { cluster, .. } | Self::ClusterResumed { cluster, .. } => {
+                format!("cluster-stopped-{cluster}")
+            }
             Self::HostKeyChanged { node, .. } => format!("host-key-{node}"),
             Self::StoreRestored { .. } => "restored".into(),
             Self::ClockJumped { .. } => "clock".into(),

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     event::{Alert, Events},
-    model::{NodeId, VmId, find},
+    model::{NodeId, Snapshot, VmId, find},
     planner::{self, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
     store::{
         Declined, FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError,
@@ -24,12 +24,14 @@ const NODE_FAILURES: usize = 3;
 /// Within an hour, and then for an hour: a node that was repaired comes back by itself.
 const NODE_WINDOW: TimeDelta = TimeDelta::hours(1);
 
-/// So many failures in one cluster within [`CLUSTER_WINDOW`] stop automatic runs there: more than one bad node
-/// can explain.
+/// So many failures among the last [`CLUSTER_LAST`] migrations of a cluster stop automatic runs there: more than one
+/// bad node can explain. By share, for a large cluster has a few failures in any week.
 const CLUSTER_FAILURES: usize = 5;
 
-/// A day: a cluster of slow disks never fails five times in an hour.
-const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(1);
+const CLUSTER_LAST: usize = 10;
+
+/// Failures older than a week say nothing of today.
+const CLUSTER_WINDOW: TimeDelta = TimeDelta::days(7);
 
 /// A target that VMmanager declines for this many VMs is closed as a target: one may be the VM's fault.
 const DECLINED_VMS: usize = 2;
@@ -197,18 +199,57 @@ impl Rules {
         settings: &ChatSettings,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let failures = self.store.failures_since(counted_from(settings, now - CLUSTER_WINDOW, now), now)?;
-        let here = failures.iter().filter(|failed| failed.cluster == entry.cluster).count();
+        let ended = settings.stop_ended_at.get(&entry.cluster).copied();
+        let since = counted_from(settings, now - CLUSTER_WINDOW, now);
+        let since = ended.filter(|ended| *ended <= now).map_or(since, |ended| ended.max(since));
+        let last = self.store.last_outcomes(entry.cluster, since, now, CLUSTER_LAST)?;
+        let here = last.into_iter().filter(|outcome| *outcome == Outcome::Failed).count();
         if here < CLUSTER_FAILURES || settings.stopped_clusters.contains(&entry.cluster) {
             return Ok(());
         }
         self.store.update_settings(|settings| {
             settings.stopped_clusters.insert(entry.cluster);
+            settings.stopped_at.insert(entry.cluster, now);
         })?;
         tracing::warn!(cluster.id = %entry.cluster, failures = here, "automatic runs stop in a cluster after failures");
         let (cluster, name) = (entry.cluster, entry.cluster_name.clone());
         let failures = here.try_into().unwrap_or(u32::MAX);
-        self.store.alert(&self.events, now, Alert::ClusterStopped { cluster, name, failures });
+        let until = Some(now + self.cooldowns.failure);
+        self.store.alert(&self.events, now, Alert::ClusterStopped { cluster, name, failures, until });
+        Ok(())
+    }
+
+    /// Ends the stops of clusters that have lasted long enough and that this look shows whole, and says so.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn end_stops(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let settings = self.store.settings()?;
+        for stopped in &settings.stopped_clusters {
+            let Some(cluster) = snapshot.cluster(*stopped).filter(|seen| seen.incomplete.is_empty()) else {
+                continue;
+            };
+            // A moment to come was written while the clock was ahead, and of an older program's stop nothing is known.
+            let known = settings.stopped_at.get(stopped).copied().filter(|at| *at <= now);
+            let is_over = known.is_some_and(|at| now - at >= self.cooldowns.failure);
+            if known.is_some() && !is_over {
+                continue;
+            }
+            self.store.update_settings(|settings| match is_over {
+                false => drop(settings.stopped_at.insert(*stopped, now)),
+                true => {
+                    settings.stopped_clusters.remove(stopped);
+                    settings.stopped_at.remove(stopped);
+                    settings.stop_ended_at.insert(*stopped, now);
+                }
+            })?;
+            if is_over {
+                tracing::info!(cluster.id = %stopped, "automatic runs of a cluster begin again");
+                let (cluster, name) = (*stopped, cluster.name.clone());
+                self.store.alert(&self.events, now, Alert::ClusterResumed { cluster, name });
+            }
+        }
         Ok(())
     }
 

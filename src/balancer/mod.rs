@@ -44,7 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             policy: Policy::default(),
-            migration_cooldown: TimeDelta::hours(1),
+            migration_cooldown: TimeDelta::hours(6),
             failure_cooldown: TimeDelta::days(1),
             dry_run: false,
             dry_run_forced: false,
@@ -140,6 +140,15 @@ impl VmBalancer {
     pub fn dry_run(&self) -> Result<bool, StoreError> {
         let by_chat = self.parts.store.settings()?.dry_run;
         Ok(self.settings.dry_run_forced || by_chat.unwrap_or(self.settings.dry_run))
+    }
+
+    /// Ends automatic stops of clusters that have lasted long enough, on a look that shows them whole.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn end_stops(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.rules.end_stops(snapshot, self.parts.clock.now())
     }
 
     /// Returns the policy in force.

@@ -178,7 +178,7 @@ fn parsed(line: &str) -> Result<Args, clap::Error> {
 
 fn plan() -> Plan {
     let snapshot = Snapshot::from_json(include_str!("testdata/platform.json")).unwrap();
-    planner::plan(&snapshot, &Policy { migrations_max: 10, ..Policy::default() })
+    planner::plan(&snapshot, &Policy { migrations_max: 10, parallel_max: 1, ..Policy::default() })
 }
 
 fn rows() -> Vec<Row> {

@@ -1,8 +1,12 @@
 //! One approved proposal from its first step to its last.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, Shared},
+    stream::FuturesUnordered,
+};
 use tracing::Instrument as _;
 
 use super::{Executor, watch::span_of};
@@ -52,11 +56,14 @@ impl From<StoreError> for Left {
     }
 }
 
-/// Migrations that are being followed, with the nodes they occupy.
+/// A look that several steps share.
+type Look<'a> = Shared<BoxFuture<'a, Arc<Result<Snapshot, LookError>>>>;
+
+/// Steps under way, from the last questions to the end of the migration.
 #[derive(Default)]
 struct Running<'a> {
-    followed: FuturesUnordered<BoxFuture<'a, (u32, Option<JournalEntry>)>>,
-    steps: Vec<Migration>,
+    carried: FuturesUnordered<BoxFuture<'a, (u32, Result<(), Left>)>>,
+    steps: Vec<&'a Migration>,
     /// The last trouble with VMmanager.
     trouble: Option<Ending>,
 }
@@ -81,8 +88,13 @@ impl Executor {
     async fn carry_out_started(&self, proposal: &Proposal) -> Result<Carried, StoreError> {
         let ledger = &self.watcher.ledger;
         let mut running = Running::default();
-        let halted = self.steps(proposal, &mut running).await;
-        while running.next().await {}
+        let mut halted = self.steps(proposal, &mut running).await;
+        while let Some(carried) = running.next().await {
+            if let Err(left) = carried {
+                let noted = self.note(left, &mut running);
+                halted = halted.and_then(|halted| Ok(halted.or(noted?)));
+            }
+        }
         if let Some(why) = halted? {
             ledger.drop_waiting(proposal.id, &why)?;
         }
@@ -118,57 +130,80 @@ impl Executor {
         Ok(Some(sight(&snapshot, &policy, proposal)))
     }
 
-    /// Begins step after step, wave after wave; returns why the rest is left, if it is.
+    /// Begins each step as soon as its nodes and a place are free; returns why the rest is left, if it is.
     async fn steps<'a>(
         &'a self,
-        proposal: &Proposal,
+        proposal: &'a Proposal,
         running: &mut Running<'a>,
     ) -> Result<Option<Ending>, StoreError> {
-        let mut wave = 0;
-        for step in proposal.steps.iter().filter(|step| step.state == StepState::Waiting) {
-            let migration = &step.migration;
-            // What a wave was planned on is there when the wave before it has ended.
-            while !running.steps.is_empty() && (migration.wave != wave || !self.has_room(running, migration))
-            {
-                running.next().await;
-            }
-            wave = migration.wave;
-            match self.begin(proposal, migration).await {
-                Ok(entry) => running.follow(self, migration.clone(), entry),
-                Err(Left::Drop(_)) => {}
-                Err(Left::Away(why)) => running.trouble = Some(why),
-                Err(Left::NoOrders(why)) => {
-                    self.rules.was_refused(self.watcher.ledger.clock.now());
-                    running.trouble = Some(why.clone());
-                    return Ok(Some(why));
+        let mut waiting: Vec<&'a Migration> = proposal
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Waiting)
+            .map(|step| &step.migration)
+            .collect();
+        loop {
+            let begun = startable(&waiting, &running.steps, self.rules.parallel_max());
+            if !begun.is_empty() {
+                // What begins at one time shares one look.
+                let look: Look<'a> = async { Arc::new(self.eyes.look(Depth::Quick).await) }.boxed().shared();
+                for migration in &begun {
+                    running.begin(self, proposal, migration, look.clone());
                 }
-                Err(Left::Halt(why)) => return Ok(Some(why)),
-                Err(Left::Stop) => return Ok(None),
-                Err(Left::Store(error)) => return Err(error),
+                waiting.retain(|step| begun.iter().all(|begun| begun.step != step.step));
+            }
+            match running.next().await {
+                None => return Ok(None),
+                Some(Ok(())) => {}
+                Some(Err(Left::Stop)) => return Ok(None),
+                Some(Err(left)) => {
+                    if let Some(halted) = self.note(left, running)? {
+                        return Ok(Some(halted));
+                    }
+                }
             }
         }
-        Ok(None)
     }
 
-    fn has_room(&self, running: &Running<'_>, migration: &Migration) -> bool {
-        running.steps.len() < self.rules.parallel_max()
-            && running.steps.iter().all(|other| !share_a_node(other, migration))
+    /// Notes why a step was left; returns why the rest is, if it is.
+    fn note(&self, left: Left, running: &mut Running<'_>) -> Result<Option<Ending>, StoreError> {
+        Ok(match left {
+            Left::Drop(_) | Left::Stop => None,
+            Left::Away(why) => {
+                running.trouble = Some(why);
+                None
+            }
+            Left::NoOrders(why) => {
+                self.rules.was_refused(self.watcher.ledger.clock.now());
+                running.trouble = Some(why.clone());
+                Some(why)
+            }
+            Left::Halt(why) => Some(why),
+            Left::Store(error) => return Err(error),
+        })
     }
 
-    /// Asks everything once more, records the intent, and orders; returns what is to be followed to its end.
-    async fn begin(&self, proposal: &Proposal, migration: &Migration) -> Result<JournalEntry, Left> {
-        let intended = self.intend(proposal, migration).await;
+    /// Asks everything once more, records the intent, orders, and follows the migration to its end.
+    async fn carry(&self, proposal: &Proposal, migration: &Migration, look: Look<'_>) -> Result<(), Left> {
+        let intended = self.intend(proposal, migration, look).await;
         if let Err(Left::Drop(why) | Left::Away(why)) = &intended {
             self.watcher.ledger.drop_step(proposal.id, migration.step, why)?;
         }
         let entry = intended?;
         let span = span_of(&entry);
-        self.order(proposal, migration, entry).instrument(span).await
+        let ordered = self.order(proposal, migration, entry).instrument(span).await?;
+        self.watcher.follow(ordered).await;
+        Ok(())
     }
 
-    async fn intend(&self, proposal: &Proposal, migration: &Migration) -> Result<JournalEntry, Left> {
+    async fn intend(
+        &self,
+        proposal: &Proposal,
+        migration: &Migration,
+        look: Look<'_>,
+    ) -> Result<JournalEntry, Left> {
         self.may_go_on(proposal.id)?;
-        self.still_fits(proposal.id, migration, None).await?;
+        self.still_fits(proposal.id, migration, None, &*look.await)?;
         let history_before = self.ask_vmmanager(migration).await?;
         // Reading took a while.
         self.may_go_on(proposal.id)?;
@@ -241,7 +276,8 @@ impl Executor {
     ) -> Result<(), Left> {
         self.may_go_on(id)?;
         let asked = async {
-            self.still_fits(id, migration, Some(entry.id)).await?;
+            let seen = self.eyes.look(Depth::Quick).await;
+            self.still_fits(id, migration, Some(entry.id), &seen)?;
             match self.ask_vmmanager(migration).await? == entry.history_before {
                 true => Ok(()),
                 false => Err(Left::Drop(Ending::SomebodyElse)),
@@ -299,18 +335,19 @@ impl Executor {
         Ok(())
     }
 
-    /// Looks anew, and asks whether the step may be ordered in this world.
+    /// Asks whether the step may be ordered in the world of this look.
     ///
     /// `own` is the step's entry in the journal, where it has one: it is not in its own way.
-    async fn still_fits(
+    fn still_fits(
         &self,
         id: ProposalId,
         migration: &Migration,
         own: Option<MigrationId>,
+        seen: &Result<Snapshot, LookError>,
     ) -> Result<(), Left> {
-        let snapshot = self.eyes.look(Depth::Quick).await.map_err(|error| match error {
-            LookError::Store(error) => Left::Store(error),
-            LookError::VmManager(error) => match left_after(&error) {
+        let snapshot = seen.as_ref().map_err(|error| match error {
+            LookError::Store(error) => Left::Halt(Ending::Store(error.failure())),
+            LookError::VmManager(error) => match left_after(error) {
                 // A refused list says nothing of the VM, and nothing of orders.
                 Left::Drop(why) => Left::Away(why),
                 left => left,
@@ -332,7 +369,7 @@ impl Executor {
         if let Some(other) = others.into_iter().find(|other| in_the_way(other, migration)) {
             return Err(Left::Drop(Ending::NodeOccupied { vm_name: other.vm_name, by: other.id }));
         }
-        planner::fit(&snapshot, &policy, migration).map_err(|unfit| Left::Drop(Ending::Unfit(unfit)))
+        planner::fit(snapshot, &policy, migration).map_err(|unfit| Left::Drop(Ending::Unfit(unfit)))
     }
 
     /// Asks VMmanager's own form, and how far the VM's history goes.
@@ -377,18 +414,41 @@ impl Executor {
 }
 
 impl<'a> Running<'a> {
-    fn follow(&mut self, executor: &'a Executor, migration: Migration, entry: JournalEntry) {
-        let step = migration.step;
+    fn begin(
+        &mut self,
+        executor: &'a Executor,
+        proposal: &'a Proposal,
+        migration: &'a Migration,
+        look: Look<'a>,
+    ) {
         self.steps.push(migration);
-        self.followed.push(Box::pin(async move { (step, executor.watcher.follow(entry).await) }));
+        let carried = async move { (migration.step, executor.carry(proposal, migration, look).await) };
+        self.carried.push(carried.boxed());
     }
 
-    /// Waits for one to end; false where none runs.
-    async fn next(&mut self) -> bool {
-        let Some((step, _)) = self.followed.next().await else { return false };
+    /// Waits for one to end; `None` where none runs.
+    async fn next(&mut self) -> Option<Result<(), Left>> {
+        let (step, carried) = self.carried.next().await?;
         self.steps.retain(|migration| migration.step != step);
-        true
+        Some(carried)
     }
+}
+
+/// The waiting steps that may begin now, in the order of the plan: no step overtakes one that it shares a node with,
+/// since that one may make the room that it needs.
+fn startable<'a>(waiting: &[&'a Migration], running: &[&Migration], most: usize) -> Vec<&'a Migration> {
+    let mut before: Vec<&Migration> = running.to_vec();
+    let mut begun = Vec::new();
+    for step in waiting {
+        if running.len() + begun.len() >= most {
+            break;
+        }
+        if before.iter().all(|other| !share_a_node(other, step)) {
+            begun.push(*step);
+        }
+        before.push(step);
+    }
+    begun
 }
 
 /// What an answer of VMmanager's means for the step that it was asked for.

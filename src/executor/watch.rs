@@ -26,6 +26,10 @@ pub struct Watcher {
     pub(super) stop: CancellationToken,
 }
 
+/// How much of a wait a list of running tasks is shared for: migrations whose waits are a little out of step still
+/// share one.
+const POLL_SHARED: f64 = 0.9;
+
 /// How a migration ended, as far as one look at the VM can tell.
 enum Verdict {
     Ended(Outcome, Option<Ending>),
@@ -98,8 +102,9 @@ impl Watcher {
         let mut unseen: Option<Instant> = None;
         let mut unknown: Option<(Instant, TaskState)> = None;
         let mut slow_reported = false;
+        let mut waited = Duration::ZERO;
         loop {
-            let seen = self.look_at(&mut entry).await;
+            let seen = self.look_at(&mut entry, waited).await;
             if !matches!(seen, Ok(TaskState::Unknown { .. })) {
                 unknown = None;
             }
@@ -119,7 +124,8 @@ impl Watcher {
                 Ok(TaskState::Unseen) => {
                     let since = *unseen.get_or_insert_with(Instant::now);
                     let is_late = since.elapsed() >= self.settings.search_window;
-                    if is_late && (entry.task_numbers().1.is_some() || self.has_moved(&entry).await) {
+                    let was_seen = entry.task_numbers().1.is_some();
+                    if is_late && (was_seen || self.is_slow(&entry) || self.has_moved(&entry).await) {
                         return self.verify(&entry, &TaskState::Unseen).await;
                     }
                 }
@@ -134,7 +140,8 @@ impl Watcher {
                 tracing::warn!("a migration is slow; it stays watched");
                 self.log_trouble(self.ledger.slow(&entry));
             }
-            self.wait(pause.next()).await?;
+            waited = pause.next();
+            self.wait(waited).await?;
         }
     }
 
@@ -151,7 +158,12 @@ impl Watcher {
     }
 
     /// Asks how far a migration is, and remembers its task's number. If that cannot be written, it is found again.
-    async fn look_at(&self, entry: &mut JournalEntry) -> Result<TaskState, ApiFailure> {
+    /// A list of running tasks that is younger than `waited` is asked for first: all migrations share it.
+    async fn look_at(&self, entry: &mut JournalEntry, waited: Duration) -> Result<TaskState, ApiFailure> {
+        let order = order_of(entry);
+        if order.task_id.is_some() && self.api.is_running(&order, waited.mul_f64(POLL_SHARED)).await? {
+            return Ok(TaskState::Running);
+        }
         let progress = self.api.progress(&order_of(entry)).await?;
         if progress.task_id.is_some() && progress.task_id != entry.task_numbers().1 {
             match self.ledger.ordered(entry.id, None, progress.task_id) {

@@ -109,6 +109,7 @@ impl Cycle {
         proposals.expire();
         let before = self.before()?;
         let picture = sight.look().await?;
+        self.balancer.end_stops(&picture.snapshot)?;
         let mut approved = Vec::new();
         for plan in &picture.plan.clusters {
             if self.stop.is_cancelled() {

@@ -134,6 +134,7 @@ impl Switches {
         self.set(is_so, |settings| {
             settings.pause = None;
             settings.stopped_clusters.clear();
+            settings.stopped_at.clear();
             settings.restored_unconfirmed &= !confirms_restored;
             settings.failures_forgiven_at = Some(now);
         })

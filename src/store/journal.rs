@@ -270,6 +270,29 @@ impl Store {
         Ok(failed)
     }
 
+    /// Returns how the last migrations of a cluster that ran ended, newest first: at most `limit`, none from before
+    /// `since`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    pub fn last_outcomes(
+        &self,
+        cluster: ClusterId,
+        since: DateTime<Utc>,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let ran = |entry: &JournalEntry| match entry.outcome() {
+            Some((how @ (Outcome::Done | Outcome::Failed), at)) if at > since => Some((at, entry.id, how)),
+            _ => None,
+        };
+        let here = self.since(since, now)?.into_iter().filter(|entry| entry.cluster == cluster);
+        let mut ended: Vec<_> = here.filter_map(|entry| ran(&entry)).collect();
+        ended.sort_by_key(|(at, id, _)| std::cmp::Reverse((*at, *id)));
+        Ok(ended.into_iter().take(limit).map(|(_, _, how)| how).collect())
+    }
+
     /// Closed entries that may have ended after `since`, newest first; a few older ones are among them.
     ///
     /// The search ends by number, since an entry that was written while the clock was wrong says nothing of those

@@ -360,6 +360,12 @@ pub struct Settings {
     /// Clusters where automatic runs stopped after failures.
     #[serde(default)]
     pub stopped_clusters: BTreeSet<ClusterId>,
+    /// When they stopped; a record of an older program does not say.
+    #[serde(default)]
+    pub stopped_at: BTreeMap<ClusterId, DateTime<Utc>>,
+    /// When a cluster's automatic stop ended by itself: older failures stop it no more.
+    #[serde(default)]
+    pub stop_ended_at: BTreeMap<ClusterId, DateTime<Utc>>,
     /// The store was restored and no admin has confirmed yet.
     #[serde(default)]
     pub restored_unconfirmed: bool,
@@ -390,6 +396,8 @@ impl Settings {
             pause,
             exclusions,
             stopped_clusters,
+            stopped_at,
+            stop_ended_at,
             restored_unconfirmed,
             failures_forgiven_at,
         } = other;
@@ -416,6 +424,9 @@ impl Settings {
             }
         }
         self.stopped_clusters.extend(stopped_clusters);
+        self.stopped_at.extend(stopped_at);
+        // A stop that only one of them saw ending may go on.
+        self.stop_ended_at.retain(|cluster, at| stop_ended_at.get(cluster) == Some(at));
         self.restored_unconfirmed |= restored_unconfirmed;
         // Nothing is less than any moment.
         self.failures_forgiven_at = self.failures_forgiven_at.min(failures_forgiven_at);

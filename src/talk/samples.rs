@@ -177,7 +177,7 @@ pub(crate) fn picture() -> Picture {
         "nodes": [node(10, "node-001", 1, 53_248), node(11, "node-002", 1, 16_384), node(20, "neva-01", 2, 8192)],
         "vms": [vm(1000, "web-1", 10, &[]), vm(1001, "web-2", 10, &[]), vm(1002, "db-1", 10, &["snapshots"]), vm(1003, "neva-01", 20, &[])],
     });
-    planned(&text, Policy::default())
+    planned(&text, Policy { migrations_max: 1, parallel_max: 1, ..Policy::default() })
 }
 
 /// So many clusters of so many nodes; the first node of each is overloaded, in every third cluster the second too.
@@ -243,6 +243,8 @@ pub(crate) fn measured() -> Picture {
             target: NodeId(10),
             ended: now() - TimeDelta::minutes(4),
         }],
+        migrations_max: 1,
+        parallel_max: 1,
         ..Policy::default()
     };
     planned(&text, policy)

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -40,6 +41,8 @@ pub struct VmManagerApi(Arc<Inner>);
 struct Inner {
     transport: Transport,
     lacks: Lacks,
+    /// The last list of unfinished migrations that was read for watching.
+    polled: tokio::sync::Mutex<Option<(Instant, Arc<Vec<RunningMigration>>)>>,
 }
 
 /// What this server turned out not to do; kept until a restart, so that it is found out once.
@@ -74,7 +77,11 @@ impl VmManagerApi {
     /// [`ApiFailure::Settings`] where the certificates or the address cannot be used.
     pub fn new(settings: Settings) -> Result<Self, ApiFailure> {
         let transport = Transport::new(settings)?;
-        Ok(Self(Arc::new(Inner { transport, lacks: Lacks::default() })))
+        Ok(Self(Arc::new(Inner {
+            transport,
+            lacks: Lacks::default(),
+            polled: tokio::sync::Mutex::default(),
+        })))
     }
 
     /// Returns the right to order migrations.
@@ -186,6 +193,22 @@ impl VmManagerApi {
     /// Any [`ApiFailure`].
     pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
         self.unfinished_tasks().await
+    }
+
+    /// Reads the unfinished migrations, unless somebody did so at most `age_max` ago. Who comes meanwhile waits for the
+    /// same answer.
+    pub(super) async fn unfinished_lately(
+        &self,
+        age_max: Duration,
+    ) -> Result<Arc<Vec<RunningMigration>>, ApiFailure> {
+        let mut polled = self.0.polled.lock().await;
+        if let Some((_, known)) = polled.as_ref().filter(|(at, _)| at.elapsed() <= age_max) {
+            return Ok(Arc::clone(known));
+        }
+        let at = Instant::now();
+        let running = Arc::new(self.unfinished_tasks().await?.0);
+        *polled = Some((at, Arc::clone(&running)));
+        Ok(running)
     }
 
     /// Looks for the migration task with this queue number; `None` while it has not appeared.

@@ -3,7 +3,7 @@
 //! An order is answered with the queue's number. The task manager gives the task another number, and the VM's history
 //! gives its row a third. Versions differ in which of them they show, so all of them are followed here. Only reads.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     client::{MIGRATION, VmManagerApi},
@@ -147,6 +147,23 @@ impl VmManagerApi {
             None if (order.consul_id, order.task_id) == (None, None) => self.among_what_runs(order).await,
             None => Ok(Progress::UNSEEN),
         }
+    }
+
+    /// Tells whether the task of an order is plainly at work, by a list that is at most this old and that all share:
+    /// watching many migrations costs one request. Where this says no, [`Self::progress`] knows more.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiFailure`].
+    pub async fn is_running(&self, order: &Order, age_max: Duration) -> Result<bool, ApiFailure> {
+        let running = self.unfinished_lately(age_max).await?;
+        Ok(running.iter().any(|task| {
+            let status = TaskStatus::from_word(&task.status);
+            Some(task.task_id) == order.task_id
+                && matches!(status, TaskStatus::Created | TaskStatus::Running)
+                && order.consul_id.zip(task.consul_id).is_none_or(|(ours, its)| ours == its)
+                && task.vm.is_none_or(|vm| vm == order.vm)
+        }))
     }
 
     /// Tells whether the task of an order is among those that wait or run.

@@ -295,6 +295,10 @@ pub fn environment(
         ("TELEGRAM_ADMIN_IDS", ADMIN.to_string()),
         ("TELEGRAM_OPERATOR_IDS", OPERATOR.to_string()),
         ("TELEGRAM_VIEWER_IDS", VIEWER.to_string()),
+        // One migration at a time, so that a test names the one that it is about.
+        ("MAX_MIGRATIONS_PER_CYCLE", "1".to_owned()),
+        ("MAX_PARALLEL_MIGRATIONS", "1".to_owned()),
+        ("MIGRATION_COOLDOWN", "3600".to_owned()),
         ("DATA_DIR", dir.join("data").display().to_string()),
         ("BALANCE_MODE", "off".to_owned()),
     ]

@@ -1,5 +1,7 @@
 //! Carrying out a plan: one test for each failure of VMmanager.
 
+use std::collections::BTreeSet;
+
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     balancer::{NotCarriedOut, VmBalancer},
@@ -7,9 +9,10 @@ use vm_balancer::{
     executor,
     model::{ClusterId, HistoryBefore, Mib, NodeId, VmId},
     planner::{ExclusionWhy, RestWhy},
-    sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, World},
+    sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, SimNode, SimVm, World},
     store::{
-        Approval, Approver, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, StepState,
+        Approval, Approver, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step,
+        StepState,
     },
 };
 
@@ -900,6 +903,86 @@ async fn three_failures_take_a_node_out_for_an_hour_and_five_stop_the_cluster() 
     assert_eq!(alerts.iter().filter(stopped).count(), 1, "{alerts:?}");
 }
 
+#[tokio::test]
+async fn a_few_failures_among_many_migrations_do_not_stop_a_cluster() {
+    let platform = Platform::start(overloaded()).await;
+    let rules = |outcomes: &[Outcome]| {
+        for (number, outcome) in (2000..).zip(outcomes) {
+            let entry = platform.store.intend(intent(VmId(number), NodeId(11))).unwrap();
+            let closed = platform.store.close(entry.id, *outcome, None, platform.clock.now()).unwrap();
+            platform.rules().after(&closed, platform.clock.now()).unwrap();
+            platform.minutes_pass(60);
+        }
+        platform.store.settings().unwrap().stopped_clusters.contains(&ClusterId(1))
+    };
+    let (done, failed) = (Outcome::Done, Outcome::Failed);
+    let share = |fails: usize| [vec![done; 10 - fails], vec![failed; fails]].concat();
+    assert!(!rules(&[share(4), share(4), share(4)].concat()), "twelve of thirty in a day and a half");
+    assert!(rules(&share(5)), "five of the last ten");
+    // It ends by itself, after a look, and the old failures stop it no more.
+    let mut platform = platform;
+    platform.alerts();
+    let balancer = platform.balancer();
+    let picture = balancer.look().await.unwrap();
+    balancer.end_stops(&picture.snapshot).unwrap();
+    assert!(!platform.store.settings().unwrap().stopped_clusters.is_empty(), "not before its time");
+    platform.minutes_pass(24 * 60);
+    balancer.end_stops(&picture.snapshot).unwrap();
+    assert!(platform.store.settings().unwrap().stopped_clusters.is_empty());
+    assert!(matches!(platform.alerts().as_slice(), [Alert::ClusterResumed { .. }]));
+    let entry = platform.store.intend(intent(VmId(3000), NodeId(11))).unwrap();
+    let closed = platform.store.close(entry.id, failed, None, platform.clock.now()).unwrap();
+    platform.rules().after(&closed, platform.clock.now()).unwrap();
+    assert!(platform.store.settings().unwrap().stopped_clusters.is_empty());
+}
+
+#[tokio::test]
+async fn steps_begin_as_soon_as_their_nodes_are_free_and_share_a_look() {
+    let platform = Platform::start_with(three_full_nodes(), manual()).await;
+    let balancer = platform.balancer_with(|settings| {
+        settings.policy.migrations_max = 10;
+        settings.policy.parallel_max = 2;
+    });
+    let proposal = platform.approved(&balancer).await;
+    let nodes = |step: &Step| [step.migration.source, step.migration.target];
+    let nodes: BTreeSet<_> = proposal.steps.iter().flat_map(nodes).collect();
+    assert_eq!((proposal.steps.len(), nodes.len()), (3, 6), "no two share a node");
+    // Requests since a moment: a path as it is, or a part of a longer one with a `*` before it.
+    let since = std::cell::Cell::new(platform.sim.requests().len());
+    let count = |text: &str| {
+        let fits = |line: String| text.strip_prefix('*').map_or(line == text, |part| line.contains(part));
+        platform.sim.requests().iter().skip(since.get()).filter(|request| fits(request.line())).count()
+    };
+    let run = async {
+        until("two are ordered", || async { platform.sim.orders().len() == 2 }).await;
+        let numbered = || platform.store.open_entries().unwrap();
+        until("both are known", || async {
+            numbered().len() == 2 && numbered().iter().all(|entry| entry.task_numbers().1.is_some())
+        })
+        .await;
+        // The two that began together: one look, and for each its form and its order.
+        let lists = ["GET /vm/v3/host", "GET /vm/v3/node", "GET /vm/v3/cluster"].map(count);
+        assert_eq!(lists, [1; 3]);
+        assert_eq!(["*/migrate", "*POST /vm/"].map(count), [4, 2]);
+        since.set(platform.sim.requests().len());
+        until("they are watched", || async { count("*/vm/v3/task") > 20 }).await;
+        let (lists, singles) = (count("*/vm/v3/task?"), count("*/vm/v3/task/"));
+        assert!(singles * 10 <= lists, "{singles} single tasks beside {lists} lists");
+        let first = platform.sim.orders()[0].consul_id;
+        platform.sim.finish(first);
+        until("the next one begins beside the second", || async { platform.sim.orders().len() == 3 }).await;
+        assert_eq!(platform.store.open_entries().unwrap().len(), 2);
+        until("all are done", || async {
+            platform.sim.finish_all();
+            matches!(platform.proposal(proposal.id).state, ProposalState::Done { .. })
+        })
+        .await;
+    };
+    let (done, ()) = tokio::join!(platform.finish(&balancer, proposal.id), run);
+    assert!(outcomes(&done).iter().all(|(outcome, _)| *outcome == Outcome::Done), "{:?}", outcomes(&done));
+    assert_eq!(platform.sim.violations(), []);
+}
+
 /// A change of the target or of the VM.
 type Change = fn(&Platform, NodeId, VmId);
 
@@ -957,6 +1040,15 @@ fn overloaded() -> World {
 
 fn many_migrations(platform: &Platform) -> VmBalancer {
     platform.balancer_with(|settings| settings.policy.migrations_max = 10)
+}
+
+/// Three nodes that must give one VM each, and three empty ones.
+fn three_full_nodes() -> World {
+    let node = |name: &str| SimNode::new(name).cores(16).gib(64);
+    let web = SimVm::new("web").cores(2).gib(8);
+    let full = ["kvm-01", "kvm-02", "kvm-03"].into_iter();
+    let full = full.fold(World::builder().cluster("msk"), |world, name| world.node(node(name)).vms(6, &web));
+    ["kvm-04", "kvm-05", "kvm-06"].into_iter().fold(full, |world, name| world.node(node(name))).build()
 }
 
 async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {

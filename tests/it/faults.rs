@@ -271,7 +271,7 @@ async fn an_alert_said_just_before_a_kill_is_in_the_chat_after_the_restart() {
     let bot = Ctx::with(World::small(), Setup::default()).await;
     bot.ask(VIEWER, "/whoami").await;
     let store = bot.store().await;
-    let alert = Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 5 };
+    let alert = Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 5, until: None };
     store.alert(&Events::new(), noon(), alert);
     drop(store);
     bot.restart().await;
@@ -302,7 +302,12 @@ async fn ended(bot: &Ctx, message: &SimMessage, how: &str) -> String {
 
 /// Lets the only migration of a plan fail, and returns the final text of its message.
 async fn went_wrong(fault: Fault, how: &str) -> String {
-    let bot = Ctx::start(World::small()).await;
+    // Long enough for its task to be seen.
+    let bot = Ctx::with(
+        World::small(),
+        Setup { pace: Pace::After(Duration::from_millis(100)), ..Setup::default() },
+    )
+    .await;
     bot.sim.arm(fault);
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;

@@ -12,7 +12,8 @@ use vm_balancer::{
     event::{Alert, Event, Events},
     executor, eyes,
     model::{ClusterId, HistoryBefore, Mib, NodeId, Person, ProposalId, VmId},
-    planner::PlanId,
+    planner::{PlanId, Policy},
+    rules::{Cooldowns, Rules},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
         Approver, Ending, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal,
@@ -69,6 +70,12 @@ impl Platform {
 
     pub fn balancer(&self) -> VmBalancer {
         self.balancer_with(|_| {})
+    }
+
+    pub fn rules(&self) -> Rules {
+        let Settings { policy, migration_cooldown, failure_cooldown, .. } = settings();
+        let cooldowns = Cooldowns { migration: migration_cooldown, failure: failure_cooldown };
+        Rules::new(policy, cooldowns, self.store.clone(), self.events.clone())
     }
 
     pub fn balancer_with(&self, change: impl FnOnce(&mut Settings)) -> VmBalancer {
@@ -135,7 +142,15 @@ impl Platform {
 }
 
 pub fn settings() -> Settings {
-    Settings { eyes: eyes::Settings::short(), execution: executor::Settings::short(), ..Settings::default() }
+    // One migration at a time, so that a test names the one that it is about.
+    let policy = Policy { migrations_max: 1, parallel_max: 1, ..Policy::default() };
+    Settings {
+        policy,
+        migration_cooldown: TimeDelta::hours(1),
+        eyes: eyes::Settings::short(),
+        execution: executor::Settings::short(),
+        ..Settings::default()
+    }
 }
 
 /// The outcomes of a proposal's steps with their reasons.

@@ -225,6 +225,7 @@ impl<'a> Outside<'a> {
                 task.is_some_and(|task| !task.listed) && platform.node_of(vm.id) == Some(*target)
             }
             "complete_without_move" => is(&task, "complete") && platform.node_of(vm.id) == Some(vm.node),
+            "ends_with" => is(&task, "") && platform.node_of(vm.id) == Some(*target),
             "runs_forever" => is(&task, "running"),
             "deferred" => is(&early, "created") && is(&task, "complete"),
             "fails" => is(&task, "failed") && platform.node_of(vm.id) == Some(vm.node),

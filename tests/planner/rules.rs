@@ -692,7 +692,7 @@ fn busy() -> Snapshot {
 }
 
 pub fn roomy() -> Policy {
-    Policy { migrations_max: 100, ..Policy::default() }
+    Policy { migrations_max: 100, parallel_max: 1, ..Policy::default() }
 }
 
 fn exclusion(node: &str, direction: Direction) -> Exclusion {

@@ -347,6 +347,7 @@ fn urgency_of(alert: &Alert) -> Option<Urgency> {
         | Alert::SecondPoller { .. } => Some(Urgency::Alarm),
         Alert::NodeTakenOut { .. } | Alert::ClusterStopped { .. } => Some(Urgency::Failed),
         Alert::VmManagerBack { .. }
+        | Alert::ClusterResumed { .. }
         | Alert::PictureShrank { .. }
         | Alert::ForeignMigration { .. }
         | Alert::ClockJumped { .. } => None,

@@ -275,7 +275,7 @@ fn five_failures_of_a_plan_are_one_message_that_rings_once() {
         chat.settle();
     }
     let (cluster, name) = (plan.cluster, plan.cluster_name.clone());
-    let stopped = Alert::ClusterStopped { cluster, name, failures: 5 };
+    let stopped = Alert::ClusterStopped { cluster, name, failures: 5, until: None };
     chat.on(Input::Alert { alert: stopped, dry_run: false });
     chat.settle();
     plan.state = ProposalState::Done { by: samples::approved_by_anna(), at: samples::now() };
@@ -294,7 +294,8 @@ fn five_failures_of_a_plan_are_one_message_that_rings_once() {
 fn what_fails_silently_without_a_word_of_its_plan_is_taken_in_by_it() {
     let mut chat = Chat::new();
     let failed = samples::ended(proposal(2));
-    let stopped = Alert::ClusterStopped { cluster: failed.cluster, name: "msk".into(), failures: 5 };
+    let stopped =
+        Alert::ClusterStopped { cluster: failed.cluster, name: "msk".into(), failures: 5, until: None };
     chat.on(Input::Alert { alert: stopped, dry_run: false });
     chat.settle();
     chat.change(&[failed]);

@@ -142,10 +142,18 @@ impl View {
                     until = self.time(*until, now),
                 ],
             ),
-            Alert::ClusterStopped { cluster, name: cluster_name, failures } => self.say(
-                "alert-cluster-stopped",
-                args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
-            ),
+            Alert::ClusterStopped { cluster, name: cluster_name, failures, until } => {
+                let stopped = self.say(
+                    "alert-cluster-stopped",
+                    args![cluster = name(cluster_name), id = cluster.to_string(), n = *failures],
+                );
+                let ends = |until: &DateTime<Utc>| {
+                    self.say("alert-cluster-stop-ends", args![until = self.time(*until, now)])
+                };
+                std::iter::once(stopped).chain(until.as_ref().map(ends)).collect::<Vec<_>>().join(" ")
+            }
+            Alert::ClusterResumed { cluster, name: cluster_name } => self
+                .say("alert-cluster-resumed", args![cluster = name(cluster_name), id = cluster.to_string()]),
             Alert::HostKeyChanged { node, name, expected, found, at } => {
                 self.host_key_changed(*node, name, expected, found, at)
             }

@@ -369,7 +369,7 @@ fn every_alert() -> Vec<Alert> {
             failures: 3,
             until: now() + TimeDelta::days(1),
         },
-        Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 5 },
+        Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 5, until: None },
         Alert::HostKeyChanged {
             node: crate::model::NodeId(10),
             name: "node-001".into(),

@@ -638,6 +638,8 @@ alert-cluster-stopped = { $n ->
     [one] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migration failed. Look into it, then /resume.
    *[other] ⚠ Automatic runs in cluster { $cluster } ({ $id }) stopped: { $n } migrations failed. Look into it, then /resume.
 }
+alert-cluster-stop-ends = Without it they begin again { $until }.
+alert-cluster-resumed = ✅ Automatic runs in cluster { $cluster } ({ $id }) begin again: the stop after failures is over, and the cluster can be seen.
 alert-host-key-revoked = ⚠ SSH host key of { $node } ({ $id }) is revoked: { $found }. The node is not measured.
 alert-host-key = ⚠ SSH host key of { $node } ({ $id }) is not the known one: expected { $expected }, found { $found }. The node is not measured.
 alert-host-key-known = The known key is in { $file }, line { $line }. Compare the found one on the node itself; if it is right, take the old one out: { $command }

@@ -361,6 +361,7 @@ pub fn thresholds(memory_percent: f64, vcpus_per_core: f64) -> Policy {
         memory: at(memory_percent),
         cpu: at(vcpus_per_core),
         migrations_max: 1_000_000,
+        parallel_max: 1,
         ..Policy::default()
     }
 }
