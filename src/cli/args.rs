@@ -22,8 +22,10 @@ Results go to standard output, the log to standard error. NO_COLOR=1 takes the c
 
 /// The version with what it was built from. A build is given commit and date by its environment.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let commit = option_env!("VM_BALANCER_COMMIT").map(|commit| format!("commit {commit}"));
-    let date = option_env!("VM_BALANCER_DATE").map(str::to_owned);
+    let commit = option_env!("VM_BALANCER_COMMIT")
+        .filter(|commit| !commit.is_empty())
+        .map(|commit| format!("commit {commit}"));
+    let date = option_env!("VM_BALANCER_DATE").filter(|date| !date.is_empty()).map(str::to_owned);
     let features = if cfg!(feature = "sandbox") { "sandbox" } else { "none" };
     let known: Vec<_> = [commit, date, Some(format!("features: {features}"))].into_iter().flatten().collect();
     format!("{} ({})", env!("CARGO_PKG_VERSION"), known.join(", "))

@@ -247,7 +247,8 @@ fn assignment(name: &str, value: &str) -> io::Result<String> {
     })
 }
 
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -23,9 +23,16 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Progress(AtomicUsize);
 
-/// When each step began, and whether its end was reported.
+/// The steps that were reported.
 #[derive(Debug, Default)]
-struct Seen(BTreeMap<(ProposalId, u32), (Option<DateTime<Utc>>, bool)>);
+struct Seen(BTreeMap<(ProposalId, u32), Reported>);
+
+/// What was reported of a step.
+#[derive(Debug)]
+enum Reported {
+    Begun(DateTime<Utc>),
+    Over,
+}
 
 impl Progress {
     pub(super) fn planned(&self, migrations: usize) {
@@ -57,17 +64,21 @@ impl Seen {
             let key = (proposal.id, step.migration.step);
             let how = match (&step.state, self.0.get(&key)) {
                 (StepState::Running { since, .. }, None) => {
-                    self.0.insert(key, (Some(*since), false));
+                    self.0.insert(key, Reported::Begun(*since));
                     "begins".to_owned()
                 }
-                (StepState::Ended { outcome, at, .. }, known) if !known.is_some_and(|(_, over)| *over) => {
-                    let took = known.and_then(|(since, _)| Some(duration(*at - (*since)?)));
-                    self.0.insert(key, (None, true));
-                    format!("{}{}", word(*outcome), took.map(|took| format!(", {took}")).unwrap_or_default())
+                (StepState::Ended { .. }, Some(Reported::Over)) => continue,
+                (StepState::Ended { outcome, at, .. }, known) => {
+                    let took = match known {
+                        Some(Reported::Begun(since)) => format!(", {}", duration(*at - *since)),
+                        _ => String::new(),
+                    };
+                    self.0.insert(key, Reported::Over);
+                    format!("{}{took}", word(*outcome))
                 }
                 _ => continue,
             };
-            let over = self.0.values().filter(|(_, over)| *over).count();
+            let over = self.0.values().filter(|known| matches!(known, Reported::Over)).count();
             let number = if how == "begins" { self.0.len() } else { over };
             let (vm, source, target) =
                 (&step.migration.vm_name, &step.migration.source_name, &step.migration.target_name);

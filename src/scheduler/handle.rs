@@ -227,7 +227,6 @@ impl Handle {
     }
 
     /// A handle to a scheduler that has ended.
-    #[cfg(test)]
     pub(crate) fn to_nobody() -> Self {
         Self::new(tokio::sync::mpsc::channel(1).0)
     }

@@ -133,6 +133,49 @@ impl TelegramNotifier {
         })
     }
 
+    /// A notifier without a scheduler, for programs that only report. It owns `data_dir`, where it keeps what it
+    /// shows, and sends what is said to `events` to the chat of the settings.
+    ///
+    /// ```
+    /// use tokio_util::sync::CancellationToken;
+    /// use vm_balancer::{
+    ///     ChatTarget, TelegramNotifier, TelegramSettings,
+    ///     clock::Clock,
+    ///     event::{Alert, Event, Events},
+    ///     model::ClusterId,
+    /// };
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use vm_balancer::sandbox::telegram::{ADMIN, Options, SimTelegram};
+    /// # let telegram = SimTelegram::start(Options::default()).await?;
+    /// # let (token, url, folder) = (telegram.token().to_owned(), telegram.url(), tempfile::tempdir()?);
+    /// let mut settings = TelegramSettings::new(token.into());
+    /// settings.chat = Some(ChatTarget { chat: 1001, thread: None });
+    /// settings.api_url = Some(url.parse()?);
+    /// let (events, stop) = (Events::new(), CancellationToken::new());
+    /// let notifier = TelegramNotifier::by_itself(&settings, folder.path(), &events, Clock::system())?;
+    /// let running = tokio::spawn(notifier.run(stop.clone()));
+    /// events.say(Event::Alert(Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 3 }));
+    /// # telegram.wait_for_text(ADMIN, "msk").await.unwrap();
+    /// stop.cancel();
+    /// running.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Says that the HTTP client or the folder cannot be used.
+    pub fn by_itself(
+        settings: &Settings,
+        data_dir: &std::path::Path,
+        events: &Events,
+        clock: Clock,
+    ) -> Result<Self, BotError> {
+        Self::new(settings, Handle::to_nobody(), Store::open(data_dir)?, events, clock)
+    }
+
     /// Returns where the reader of updates puts answers and what it learns of chats.
     pub(super) fn inputs(&self) -> mpsc::Sender<Input> {
         self.inputs.0.clone()

@@ -12,7 +12,8 @@ use std::{
 use serde::Serialize;
 
 pub(super) mod telegram;
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod tests;
 pub(super) mod vmmanager;
 

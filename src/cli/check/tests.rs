@@ -50,7 +50,7 @@ impl Case {
         Self { arrange, ..self }
     }
 
-    fn as_user(self, role: &'static str) -> Self {
+    fn with_role(self, role: &'static str) -> Self {
         Self { role, ..self }
     }
 }
@@ -107,8 +107,8 @@ fn platform() -> Vec<Case> {
         wrong("", "unavailable", "try again in some minutes")
             .after(|at| at.vmmanager.switch_on(Fault::Unavailable)),
         wrong("", "cannot be read", "something else answers").after(|at| at.vmmanager.switch_on(Fault::Html)),
-        wrong("", "an ordinary user", "role of an administrator").as_user("@user"),
-        wrong("", "may only read", "role of an administrator").as_user("@admin.readonly"),
+        wrong("", "an ordinary user", "role of an administrator").with_role("@user"),
+        wrong("", "may only read", "role of an administrator").with_role("@admin.readonly"),
         case(
             "VMMANAGER_CA_FILE=/nowhere.pem",
             "vmmanager",
