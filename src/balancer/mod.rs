@@ -15,7 +15,7 @@ use crate::{
     executor::{self, Executor, Ledger, Watcher},
     eyes::{self, Depth, Eyes, LookError, Measure},
     model::{Asked, ClusterId, NodeId, Quote, Snapshot, Trouble},
-    planner::{self, ClusterPlan, Drain, Plan, Policy, Revalidated},
+    planner::{self, ClusterPlan, Drain, Note, Plan, Policy, Revalidated},
     rules::{Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
@@ -203,9 +203,11 @@ impl VmBalancer {
     pub async fn drain(&self, picture: &Picture, node: NodeId) -> Result<Option<Drain>, CycleError> {
         let (of, under) = (Arc::clone(&picture.snapshot), Arc::clone(&picture.policy));
         let drained = tokio::task::spawn_blocking(move || {
-            planner::drain(&of, &under, node).map(|mut drain| {
-                keep_sound(&of, &under, &mut drain.plan);
-                drain
+            planner::drain(&of, &under, node).inspect(|drain| {
+                let dropped = |note: &&Note| matches!(note, Note::StepsDropped { .. });
+                if let Some(note) = drain.plan.notes.iter().find(dropped) {
+                    tracing::error!(node.id = %node, ?note, "a plan to empty a node breaks a rule; its sound part is kept");
+                }
             })
         });
         drained.await.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))

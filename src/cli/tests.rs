@@ -5,8 +5,10 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::*;
 use crate::{
-    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId},
-    planner::{self, Plan, PlanId, Policy},
+    model::{
+        ClusterId, HistoryBefore, KernelVersion, Mib, MigrationId, NodeId, Person, ProposalId, Snapshot, VmId,
+    },
+    planner::{self, Caution, Plan, PlanId, Policy},
     store::{Approver, Ending, JournalEntry, JournalState, Motive, Outcome},
 };
 
@@ -79,6 +81,19 @@ fn a_plan_is_told_to_programs() {
     let plan = plan();
     let text = report_json(&Report::of_plan(&plan, true)).unwrap();
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_risks_of_a_migration_are_told() {
+    let mut plan = plan();
+    let kernels = ["5.14.0-362.el9", "5.14.0-427.el9"].map(KernelVersion::new);
+    let [source, target] = kernels;
+    plan.clusters[0].migrations[0].cautions = vec![Caution::NewerKernel { source, target }];
+    let told = "the target's kernel is newer (5.14.0-427.el9, from 5.14.0-362.el9), nothing else helps";
+    let json: serde_json::Value =
+        serde_json::from_str(&report_json(&Report::of_plan(&plan, true)).unwrap()).unwrap();
+    assert_eq!(json["clusters"][0]["migrations"][0]["cautions"], serde_json::json!([told]));
+    assert!(report_text(&Report::of_plan(&plan, true), None).contains(told));
 }
 
 #[test]

@@ -8,11 +8,11 @@ use super::*;
 use crate::{
     event::{Alert, KnownSwitches},
     model::{
-        ApiFailure, ClusterId, DiskFailure, Flaw, Mib, Person, ProposalId, Silence, StoreFailure, Trouble,
-        VmId, WhyUnmeasured,
+        ApiFailure, ClusterId, DiskFailure, Flaw, KernelVersion, Mib, Person, ProposalId, Silence,
+        StoreFailure, Trouble, VmId, WhyUnmeasured,
         find::{Choice, Kind, Missed, MissedWhy},
     },
-    planner::Note,
+    planner::{Caution, Note},
     scheduler::{PlanOf, Refused},
     store::{Approval, Approver, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
@@ -25,6 +25,33 @@ use crate::{
 #[test]
 fn a_pending_proposal() {
     in_both(|view| whole_text(&view.proposal(&proposal(2), now())), "pending");
+}
+
+#[test]
+fn a_plan_names_the_risks_of_its_migrations() {
+    let mut risky = proposal(2);
+    let kernel = |version: &str| KernelVersion::new(version);
+    risky.steps[0].migration.cautions = vec![
+        Caution::NewerKernel { source: kernel("5.14.0-362.el9"), target: kernel("5.14.0-427.el9") },
+        Caution::HostPassthrough { same_cpu: false },
+    ];
+    risky.steps[1].migration.cautions = vec![Caution::HostPassthrough { same_cpu: true }];
+    for (language, kernel, cpu) in [
+        (
+            Language::En,
+            "⚠ the target's kernel is newer (5.14.0-427.el9, from 5.14.0-362.el9)",
+            "of the same CPU",
+        ),
+        (
+            Language::Ru,
+            "⚠ ядро целевого узла новее (5.14.0-427.el9, было 5.14.0-362.el9)",
+            "процессоры узлов одинаковы",
+        ),
+    ] {
+        let text = view(language).proposal(&risky, now())[0].plain();
+        assert!(text.contains(kernel) && text.contains(cpu), "{text}");
+        assert_eq!(text.matches("host-passthrough").count(), 2, "{text}");
+    }
 }
 
 #[test]
