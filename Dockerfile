@@ -10,6 +10,8 @@ RUN mkdir -p src benches \
  && cargo build --profile dist --locked --no-default-features \
  && rm -r src
 COPY src src
+# `vm-balancer init` fills it in.
+COPY config.env.example ./
 # Sources may be older than the files they take the place of.
 RUN touch src/main.rs src/lib.rs \
  && cargo build --profile dist --locked --no-default-features
