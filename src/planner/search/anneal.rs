@@ -2,7 +2,15 @@
 //!
 //! The work is a number of trials; seed and cooling are fixed, so the same cluster gives the same plan.
 
-use super::{dice::Dice, effort::STRETCH, flow::Flow, pool::Move, rates::Rates};
+use std::cell::Cell;
+
+use super::{
+    dice::Dice,
+    effort::{ANYWHERE, EJECTED_MAX, STRETCH},
+    flow::Flow,
+    pool::Move,
+    rates::Rates,
+};
 use crate::planner::{
     amounts::Dimension::{self, Cpu, Memory},
     figures,
@@ -32,6 +40,8 @@ pub struct Cooling {
     pub trials: usize,
     pub start: f64,
     pub end: f64,
+    /// What overfilled targets weigh beside overload, at first and at last.
+    pub overfill: (f64, f64),
     pub seed: u64,
 }
 
@@ -60,6 +70,8 @@ pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max
         energy: 0.0,
         best_energy: 0.0,
         unsaved: 0,
+        overfill: Cell::new(0.0),
+        price: 0.0,
         done: Vec::new(),
         flow,
     };
@@ -84,6 +96,10 @@ struct Search<'a, 'b, 's> {
     best: Vec<Move>,
     /// Trials since the best set was copied.
     unsaved: usize,
+    /// By how much the trial at hand overfills targets.
+    overfill: Cell<f64>,
+    /// What that weighs beside overload.
+    price: f64,
     /// What the trial at hand did, to take it back.
     done: Vec<Change>,
 }
@@ -98,9 +114,13 @@ impl<'a, 'b> Search<'a, 'b, '_> {
     fn run(&mut self, cooling: Cooling) {
         let factor = (cooling.end / cooling.start).powf(1.0 / cooling.trials.max(1) as f64 * STRETCH as f64);
         let mut temperature = cooling.start;
+        self.price = cooling.overfill.0;
+        let rise = (cooling.overfill.1 / cooling.overfill.0)
+            .powf(1.0 / cooling.trials.max(1) as f64 * STRETCH as f64);
         for trial in 0..cooling.trials {
             if trial % STRETCH == 0 {
                 temperature *= factor;
+                self.price *= rise;
             }
             self.trial(temperature);
         }
@@ -109,33 +129,30 @@ impl<'a, 'b> Search<'a, 'b, '_> {
 
     fn trial(&mut self, temperature: f64) {
         self.done.clear();
+        self.overfill.set(0.0);
         let change = match self.dice.below(16) {
             0..=4 => self.retarget(),
             5..=7 => self.other_vm(),
-            8..=9 => self.swap_targets(),
-            10..=12 => self.replace(),
-            13 => self.add_one(),
-            14 => self.remove_one(),
+            8 => self.swap_targets(),
+            9..=11 => self.replace(),
+            12 => self.add_one(),
+            13 => self.remove_one(),
+            14 if self.aim.ceilings == Ceilings::Soft => self.eject(),
             _ => match self.dice.below(3) {
                 0 => self.make_room(),
                 1 => self.trade(),
                 _ => self.shortcut(),
             },
         };
-        let accepted = match change {
-            None => false,
-            Some(change) if change <= 0.0 => {
+        let accepted = change.is_some_and(|change| {
+            let all = change + self.price * self.aim.overload * self.overfill.get();
+            let lucky =
+                all <= 0.0 || (all < 40.0 * temperature && self.dice.unit() < (-all / temperature).exp());
+            if lucky {
                 self.energy += change;
-                true
             }
-            Some(change) => {
-                let lucky = change < 40.0 * temperature && self.dice.unit() < (-change / temperature).exp();
-                if lucky {
-                    self.energy += change;
-                }
-                lucky
-            }
-        };
+            lucky
+        });
         if accepted {
             self.save_if_best(self.flow.moves.len());
         } else {
@@ -164,6 +181,10 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             let imbalance = figures::imbalance_squared(flow.board, &flow.used);
             flow.overload() * self.aim.overload + flow.cost * self.aim.cost + imbalance * self.aim.imbalance
         };
+        if !flow.is_sound() {
+            flow = self.flow;
+            flow.make_sound();
+        }
         if !self.start.is_sound() || judged(&flow) < judged(&self.start) { flow } else { self.start }
     }
 
@@ -243,6 +264,33 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         Some(change + self.try_add(Move { slot, target })?)
     }
 
+    /// Small VMs leave a target, one after the other, until what arrives there fits.
+    fn eject(&mut self) -> Option<f64> {
+        let mut change = 0.0;
+        let target = if self.dice.below(2) == 0 {
+            self.any_move()?.1.target
+        } else {
+            let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
+            change += self.try_add(Move { slot, target })?;
+            target
+        };
+        let facts = &self.flow.board.nodes[target];
+        for _ in 0..EJECTED_MAX {
+            if !facts.is_overfilled(&self.flow.used[target]) {
+                break;
+            }
+            let slot = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
+            if !self.flow.available(slot) {
+                continue;
+            }
+            let place = (0..4)
+                .map(|_| self.takers[self.dice.below(self.takers.len())])
+                .find(|n| self.flow.fits(slot, *n))?;
+            change += self.add(Move { slot, target: place });
+        }
+        (self.flow.moves.len() <= self.moves_max).then_some(change)
+    }
+
     /// Two nodes exchange a VM each: what a tight cluster has left to do.
     fn trade(&mut self) -> Option<f64> {
         let change = self.leave_room_for_two()?;
@@ -289,9 +337,12 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         self.flow.available(slot).then_some(slot)
     }
 
-    /// The emptier of two nodes.
+    /// The emptier of two nodes, or any: where memory and Cpu pull apart, a node that is full by one has room by the other.
     fn cool_target(&mut self) -> usize {
         let a = self.takers[self.dice.below(self.takers.len())];
+        if self.aim.imbalance == 0.0 && self.dice.unit() < ANYWHERE {
+            return a;
+        }
         let b = self.takers[self.dice.below(self.takers.len())];
         if self.fullness(a) < self.fullness(b) { a } else { b }
     }
@@ -356,17 +407,26 @@ impl<'a, 'b> Search<'a, 'b, '_> {
     fn shift_energy(&self, slot: usize, (from, left): (usize, i32), (to, came): (usize, i32)) -> f64 {
         let (flow, needs) = (&self.flow, self.flow.pool.class(slot).needs);
         let mut change = 0.0;
+        let mut overfill = 0.0;
         if self.aim.overload > 0.0 {
             let (a, b) = (&flow.used[from], &flow.used[to]);
             let (here, there) = (flow.arrivals[from], flow.arrivals[to]);
             let (leaving, coming) = (flow.needs_on(slot, from), flow.needs_on(slot, to));
-            let after = flow.wrong(from, &(*a - leaving), here.saturating_add_signed(left))
-                + flow.wrong(to, &(*b + coming), there.saturating_add_signed(came));
-            change += self.aim.overload * (after - flow.wrong(from, a, here) - flow.wrong(to, b, there));
+            let (a_after, b_after) = (*a - leaving, *b + coming);
+            let (from_facts, to_facts) = (&flow.board.nodes[from], &flow.board.nodes[to]);
+            let overload = from_facts.overload(&a_after) + to_facts.overload(&b_after)
+                - from_facts.overload(a)
+                - to_facts.overload(b);
+            change += self.aim.overload * overload;
+            overfill = flow.overfill(from, &a_after, here.saturating_add_signed(left))
+                + flow.overfill(to, &b_after, there.saturating_add_signed(came))
+                - flow.overfill(from, a, here)
+                - flow.overfill(to, b, there);
         }
         if self.aim.imbalance > 0.0 {
             change -= self.aim.imbalance * self.rates.gain(flow.board, &flow.used, needs, from, to);
         }
+        self.overfill.set(self.overfill.get() + overfill);
         change
     }
 }

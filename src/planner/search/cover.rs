@@ -1,6 +1,9 @@
 //! Which VMs must leave one overloaded node: the cheapest set that takes it under its thresholds, by dynamic programming.
 
-use super::{effort::CELLS_MAX, flow::Flow};
+use super::{
+    effort::{CELLS_EXACT, CELLS_ROUNDED, CELLS_ROUNDED_EACH},
+    flow::Flow,
+};
 use crate::planner::amounts::Dimension;
 
 /// The price of a move besides its cost: a positive one asks for fewer, larger moves.
@@ -27,45 +30,78 @@ struct Bundle {
     cost: f64,
 }
 
-/// Returns the slots of the VMs that should leave, a slot once for each VM; where nothing suffices, those that
-/// take off the most at the least cost.
-pub fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Vec<usize> {
+/// What should leave a node.
+pub struct Cover {
+    /// A slot once for each VM.
+    pub slots: Vec<usize>,
+    /// No set that takes the node under its thresholds costs less.
+    pub bound: f64,
+}
+
+/// Returns the cheapest set; where nothing suffices, the one that takes off the most at the least cost.
+pub fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Cover {
     let slots = &flow.pool.slots_on[node];
-    let axes = axes(flow, node, slots);
+    let (axes, exact) = axes(flow, node, slots);
     if axes.is_empty() {
-        return Vec::new();
+        return Cover { slots: Vec::new(), bound: 0.0 };
     }
-    let bundles = bundles(flow, slots, &axes, price);
-    let (came_from, least) = fill(&bundles, &axes);
-    pick(&bundles, &came_from, &least, &axes)
-}
-
-fn axes(flow: &Flow<'_, '_>, node: usize, slots: &[usize]) -> Vec<Axis> {
-    let facts = &flow.board.nodes[node];
-    let over: Vec<_> =
-        Dimension::ALL.into_iter().filter(|r| facts.over[*r].is_exceeded_by(flow.used[node][*r])).collect();
-    // The table has two axes; a node is judged by memory and by one of Cpu and load.
-    let per_axis = if over.len() > 1 { 127 } else { CELLS_MAX as i64 - 1 };
-    let axis = |&r: &Dimension| {
-        let excess = facts.over[r].excess(flow.used[node][r]);
-        let sizes = slots.iter().map(|slot| flow.pool.class(*slot).needs[r]);
-        let grid = sizes.fold(0, gcd).max(1);
-        let unit = match units(excess, grid) <= per_axis {
-            true => grid,
-            false => units(excess, per_axis),
-        };
-        let relief = unit as f64 * facts.per_threshold[r];
-        Axis { resource: r, need: usize::try_from(units(excess, unit)).unwrap_or(0), unit, relief }
+    let filled = |rounding: Rounding| {
+        let bundles = bundles(flow, slots, &axes, price, rounding);
+        let (came_from, least) = fill(&bundles, &axes);
+        pick(&bundles, &came_from, &least, &axes)
     };
-    over.iter().take(2).map(axis).collect()
+    let (slots, cost) = filled(Rounding::Down);
+    Cover { slots, bound: if exact { cost } else { filled(Rounding::Up).1 } }
 }
 
-fn bundles(flow: &Flow<'_, '_>, slots: &[usize], axes: &[Axis], price: Price) -> Vec<Bundle> {
+/// What is counted of a VM where a table is too coarse: less than it is, so that a cover is one, or more, so that the
+/// cost is a bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    Down,
+    Up,
+}
+
+/// The resources that are over, and whether their units are exact.
+fn axes(flow: &Flow<'_, '_>, node: usize, slots: &[usize]) -> (Vec<Axis>, bool) {
+    let facts = &flow.board.nodes[node];
+    // The table has two axes; a node is judged by memory and by one of Cpu and load.
+    let over = Dimension::ALL.into_iter().filter(|r| facts.over[*r].is_exceeded_by(flow.used[node][*r]));
+    let needs: Vec<(Dimension, i64, i64)> = over
+        .take(2)
+        .map(|r| {
+            let sizes = slots.iter().map(|slot| flow.pool.class(*slot).needs[r]);
+            (r, facts.over[r].excess(flow.used[node][r]), sizes.fold(0, gcd).max(1))
+        })
+        .collect();
+    let cells: i64 =
+        needs.iter().map(|(_, excess, grid)| units(*excess, *grid) + 1).fold(1, i64::saturating_mul);
+    let exact = cells <= CELLS_EXACT;
+    let per_axis = if needs.len() > 1 { CELLS_ROUNDED_EACH } else { CELLS_ROUNDED };
+    let axis = |(resource, excess, grid): (Dimension, i64, i64)| {
+        let unit = if exact || units(excess, grid) <= per_axis { grid } else { units(excess, per_axis) };
+        let relief = unit as f64 * facts.per_threshold[resource];
+        Axis { resource, need: usize::try_from(units(excess, unit)).unwrap_or(0), unit, relief }
+    };
+    (needs.into_iter().map(axis).collect(), exact)
+}
+
+fn bundles(
+    flow: &Flow<'_, '_>,
+    slots: &[usize],
+    axes: &[Axis],
+    price: Price,
+    rounding: Rounding,
+) -> Vec<Bundle> {
     let mut bundles = Vec::new();
     for &slot in slots {
         let class = flow.pool.class(slot);
         let units = |axis: Option<&Axis>| {
-            axis.map_or(0, |axis| usize::try_from(class.needs[axis.resource] / axis.unit).unwrap_or(0))
+            let rounded = |axis: &Axis| match rounding {
+                Rounding::Down => class.needs[axis.resource] / axis.unit,
+                Rounding::Up => units(class.needs[axis.resource], axis.unit),
+            };
+            axis.map_or(0, |axis| usize::try_from(rounded(axis)).unwrap_or(0))
         };
         let each = [units(axes.first()), units(axes.get(1))];
         let enough =
@@ -120,7 +156,7 @@ fn shape(axes: &[Axis]) -> (usize, usize) {
 }
 
 /// Walks back from the cell with the most relief at the least cost.
-fn pick(bundles: &[Bundle], came_from: &[Vec<u32>], least: &[f64], axes: &[Axis]) -> Vec<usize> {
+fn pick(bundles: &[Bundle], came_from: &[Vec<u32>], least: &[f64], axes: &[Axis]) -> (Vec<usize>, f64) {
     let (_, columns) = shape(axes);
     let relief = |cell: usize| {
         let second = axes.get(1).map_or(0.0, |axis| (cell % columns) as f64 * axis.relief);
@@ -129,6 +165,7 @@ fn pick(bundles: &[Bundle], came_from: &[Vec<u32>], least: &[f64], axes: &[Axis]
     let reached = (0..least.len()).filter(|cell| least[*cell].is_finite());
     let best = reached.max_by(|a, b| relief(*a).total_cmp(&relief(*b)).then(least[*b].total_cmp(&least[*a])));
     let mut cell = best.unwrap_or(0);
+    let cost = least[cell];
     let mut slots = Vec::new();
     for (bundle, from) in bundles.iter().zip(came_from).rev() {
         if from[cell] != NONE {
@@ -136,7 +173,7 @@ fn pick(bundles: &[Bundle], came_from: &[Vec<u32>], least: &[f64], axes: &[Axis]
             cell = from[cell] as usize;
         }
     }
-    slots
+    (slots, cost)
 }
 
 /// So many units are at least that amount.

@@ -13,9 +13,17 @@ pub const ROUNDS_MAX: usize = 8;
 /// squared by 0.000 01. At an imbalance of 0.2 a good move gains a thousand times as much; around 0.005 it gains less.
 pub const GAIN_MIN: f64 = 1e-3;
 
-/// Cells of a cover's table at most. Beyond it amounts are rounded (VMs down, needs up), so a cover stays a cover.
-/// 16 384 cells are 128 steps in each of two resources, finer than tariffs are.
-pub const CELLS_MAX: usize = 16_384;
+/// Cells of a cover's table that is exact, at most: 300 GiB and 400 vCPUs are as many. With 128 steps for each of two
+/// resources covers cost up to 1.17 of the optimum where nodes have 1.5 TiB.
+pub const CELLS_EXACT: i64 = 1 << 17;
+
+/// Steps of a table that cannot be exact, since no two VMs are alike, for one resource and for each of two. It is
+/// filled twice: rounded so that a cover is one, and so that its cost is a bound.
+pub const CELLS_ROUNDED: i64 = 4096;
+pub const CELLS_ROUNDED_EACH: i64 = 200;
+
+/// A plan that costs so little more than the bound is not searched for further: a rounded bound is that much too low.
+pub const PROVEN: f64 = 1.002;
 
 /// Prices of a move, in units of cost. They are tried one after the other while a plan has too many moves.
 pub const PRICES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e4];
@@ -23,17 +31,32 @@ pub const PRICES: [f64; 5] = [2.0, 8.0, 32.0, 128.0, 1e4];
 /// How many times dearer overload is than what it costs to remove it, so that removing it always pays.
 pub const OVERLOAD_PRICE: f64 = 20.0;
 
-/// How many times dearer a target above its ceilings is than a source above its thresholds. A target may not stay so.
-/// At 1 the cheapest sets were often such that may not be: .91 of the removable overload on clusters that cannot be
-/// cleared; at 3 .996, at 6 .98, because the way to better sets leads over overfilled targets.
-pub const OVERFILL_PRICE: f64 = 3.0;
+/// How many times dearer a target above its ceilings is than a source above its thresholds, at the beginning and at
+/// the end of a run. A target may not stay so. At 1 the cheapest sets were often such that may not be: .91 of the
+/// removable overload on clusters that cannot be cleared; at 3 .996, rising from 1 to 6 .998. Runs take turns, since
+/// either finds what the other does not.
+pub const OVERFILL_PRICES: [(f64, f64); 2] = [(1.0, 6.0), (3.0, 3.0)];
+
+/// How many times more trials a run has that begins with the best set of a small cluster. Such runs lower the cost: on
+/// clusters that cannot be cleared 1.10 of the optimum with 3 times as many, 1.02 with 12.
+pub const REFINED: usize = 8;
+pub const REFINED_MAX: usize = 600_000;
+
+/// How often a target is taken by chance instead of the emptier of two.
+pub const ANYWHERE: f64 = 0.5;
+
+/// VMs that leave a target in one trial so that another fits, at most.
+pub const EJECTED_MAX: usize = 12;
+
+/// Runs that begin with the ideal, where there is one; later ones begin with the best set.
+pub const FROM_IDEAL: u64 = 2;
 
 /// With a limit of migrations, a search begins at this part of what a move relieves for each unit of `RELIEF_START`.
 pub const LIMITED: f64 = 0.1;
 
 /// First and last temperature of a search for relief, in mean costs of a move. It begins so hot that a node may become
 /// overloaded again for a while: in a tight cluster room has to be made first.
-pub const RELIEF_START: f64 = 3.0;
+pub const RELIEF_START: f64 = 1.0;
 pub const RELIEF_END: f64 = 0.003;
 
 /// First and last temperature of a search for evenness, in mean gains of a move. It begins from a good set of moves, so
@@ -76,9 +99,9 @@ pub struct Trials {
 const PER_CHOICE: usize = 600;
 
 /// Relief within a limit that is used up: every move counts.
-pub const RELIEF_LIMITED: Trials = Trials { per_move: 5000, least: 100_000, most: 300_000 };
+pub const RELIEF_LIMITED: Trials = Trials { per_move: 5000, least: 20_000, most: 300_000 };
 /// Relief without limit.
-pub const RELIEF: Trials = Trials { per_move: 2000, least: 300_000, most: 1_000_000 };
+pub const RELIEF: Trials = Trials { per_move: 3000, least: 10_000, most: 250_000 };
 
 /// Evening out: large clusters need more trials for each node.
 pub fn leveling(nodes: usize) -> Trials {
@@ -91,3 +114,18 @@ impl Trials {
         (moves * self.per_move).clamp(self.least, self.most).min(choices * PER_CHOICE)
     }
 }
+
+/// Other orders that are tried where not every move can run in the first one.
+pub const ORDERS_MAX: usize = 40;
+
+/// Orders × moves × moves at most: choosing a step looks at all that are left.
+pub const ORDERS_WORK: usize = 200_000;
+
+/// Cells of the table of an ideal at most: some 30 nodes with ten kinds of VMs.
+pub const CELLS_IDEAL: usize = 150_000;
+
+/// Steps of the simplex method at most.
+pub const PIVOTS_MAX: usize = 3000;
+
+/// In an ideal, how much all of a threshold weighs against cost, so that overload comes first.
+pub const OVERLOAD_OVER_COST: f64 = 1e6;

@@ -3,10 +3,7 @@
 //! A node that receives must end within its ceilings; a node that only gives may stay over. In which order the moves
 //! can run is asked in `order`.
 
-use super::{
-    effort::OVERFILL_PRICE,
-    pool::{Move, Pool},
-};
+use super::pool::{Move, Pool};
 use crate::planner::{amounts::Amounts, board::Board};
 
 /// The state of a search.
@@ -139,16 +136,28 @@ impl<'a, 'b> Flow<'a, 'b> {
         }
     }
 
-    /// What a node contributes to what is wrong: beyond its ceilings where it receives, else beyond its thresholds.
-    pub fn wrong(&self, node: usize, used: &Amounts, arrivals: u32) -> f64 {
-        let facts = &self.board.nodes[node];
-        if arrivals > 0 { OVERFILL_PRICE * facts.overfill(used) } else { facts.overload(used) }
+    /// By how much a node is above its ceilings, if it receives.
+    pub fn overfill(&self, node: usize, used: &Amounts, arrivals: u32) -> f64 {
+        if arrivals > 0 { self.board.nodes[node].overfill(used) } else { 0.0 }
     }
 
     /// Tells whether every node that receives ends within its ceilings.
     pub fn is_sound(&self) -> bool {
         let receives = |n: &usize| self.arrivals[*n] > 0;
         (0..self.used.len()).filter(receives).all(|n| !self.board.nodes[n].is_overfilled(&self.used[n]))
+    }
+
+    /// Takes moves back, the largest first, until no target is overfilled.
+    pub fn make_sound(&mut self) {
+        let overfilled = |flow: &Self, node: usize| {
+            flow.arrivals[node] > 0 && flow.board.nodes[node].is_overfilled(&flow.used[node])
+        };
+        while let Some(node) = (0..self.used.len()).find(|node| overfilled(self, *node)) {
+            let cost = |index: &usize| self.pool.class(self.moves[*index].slot).cost;
+            let arrived = (0..self.moves.len()).filter(|index| self.moves[*index].target == node);
+            let Some(index) = arrived.max_by(|a, b| cost(a).total_cmp(&cost(b))) else { break };
+            self.remove(index);
+        }
     }
 
     /// The overload that is left.

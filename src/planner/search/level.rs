@@ -24,7 +24,13 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator
         let aim =
             Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
         let trials = effort::leveling(flow.board.nodes.len()).of(moves, flow.choices());
-        let cooling = Cooling { trials, start: LEVEL_START * scale, end: LEVEL_END * scale, seed: 0 };
+        let cooling = Cooling {
+            trials,
+            start: LEVEL_START * scale,
+            end: LEVEL_END * scale,
+            overfill: (1.0, 1.0),
+            seed: 0,
+        };
         anneal::anneal(flow.clone(), &aim, cooling, moves_max)
     });
     std::iter::once(flow).chain(searched)

@@ -10,6 +10,7 @@ mod dice;
 mod effort;
 mod exact;
 mod flow;
+mod ideal;
 mod level;
 mod order;
 mod outcome;
@@ -17,6 +18,7 @@ mod pack;
 mod pool;
 mod rates;
 mod relief;
+mod simplex;
 
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
 use effort::ROUNDS_MAX;
@@ -53,14 +55,17 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
         return Vec::new();
     }
     let pool = Pool::new(board, None);
-    let relief = relief::relieved(board, &pool, steps_max);
-    let relieving = order::ordered(board, &concrete(&relief), steps_max);
-    let relieving = Outcome::of(board, relieving);
+    let mut found = relief::found(board, &pool, steps_max);
+    let ran: Vec<Outcome> =
+        found.iter().map(|flow| order::ordered(board, &concrete(flow, false), steps_max)).collect();
+    let first = (0..ran.len()).reduce(|a, b| if ran[b].beats(&ran[a]) { b } else { a }).unwrap_or(0);
+    let relief = found.swap_remove(first);
+    let relieving = ran.into_iter().nth(first).unwrap_or_else(|| Outcome::of(board, Vec::new()));
     let best = match board.policy.strategy {
         Strategy::Relieve => relieving,
         Strategy::Level => {
             let even = level::evened(relief, steps_max);
-            even.map(|flow| Outcome::of(board, order::ordered(board, &concrete(&flow), steps_max)))
+            even.map(|flow| order::ordered(board, &concrete(&flow, true), steps_max))
                 .fold(relieving, Outcome::better)
         }
     };
@@ -78,17 +83,17 @@ pub(super) fn drain_steps(board: &Board<'_>, node: usize) -> Vec<Step> {
     let mut flow = Flow::new(&board, &pool);
     if !pack::pack(&mut flow, leaving, pack::Taste::Emptiest).is_empty() {
         // Somebody found no place: other nodes have to make room, as for relief.
-        flow = relief::relieved(&board, &pool, usize::MAX);
+        flow = relief::found(&board, &pool, usize::MAX).swap_remove(0);
     }
-    let steps = concrete(&flow).into_iter().map(|step| match board.vms[step.vm].node == node {
+    let steps = concrete(&flow, false).into_iter().map(|step| match board.vms[step.vm].node == node {
         true => Step { purpose: Purpose::Drain, ..step },
         false => Step { purpose: Purpose::MakeRoom, ..step },
     });
-    order::ordered(&board, &steps.collect::<Vec<_>>(), usize::MAX)
+    order::ordered(&board, &steps.collect::<Vec<_>>(), usize::MAX).steps
 }
 
 /// Names the VMs of a set of moves.
-fn concrete(flow: &Flow<'_, '_>) -> Vec<Step> {
+fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
     let mut next = vec![0; flow.pool.slots.len()];
     let mut moves = flow.moves.clone();
     moves.sort_by_key(|mv| (mv.slot, mv.target));
@@ -97,10 +102,10 @@ fn concrete(flow: &Flow<'_, '_>) -> Vec<Step> {
         let vm = slot.vms[next[mv.slot]];
         next[mv.slot] += 1;
         let over = flow.board.nodes[slot.node].is_over(&flow.board.nodes[slot.node].start);
-        let purpose = match flow.board.policy.strategy {
-            Strategy::Level => Purpose::Level,
-            Strategy::Relieve if over => Purpose::Relieve,
-            Strategy::Relieve => Purpose::MakeRoom,
+        let purpose = match over {
+            _ if even => Purpose::Level,
+            true => Purpose::Relieve,
+            false => Purpose::MakeRoom,
         };
         Step { vm, target: mv.target, purpose }
     });

@@ -4,36 +4,38 @@ use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
     effort::{
-        self, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERLOAD_PRICE, PRICES, RELIEF_END, RELIEF_START, RUNS,
-        RUNS_LIMITED,
+        self, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERFILL_PRICES, OVERLOAD_PRICE, PRICES, PROVEN,
+        REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS, RUNS_LIMITED,
     },
     flow::Flow,
+    ideal::{self, Ideal},
     pack::{self, Taste},
     pool::{Move, Pool},
 };
 use crate::planner::board::Board;
 
-/// Returns the best set of at most so many moves.
-pub fn relieved<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Flow<'a, 'b> {
+/// Returns sets of at most so many moves, the best first. Which of them can run is for `order` to say.
+pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Vec<Flow<'a, 'b>> {
     let start = Flow::new(board, pool);
     let overload = start.overload();
     if overload <= 0.0 {
-        return start;
+        return vec![start];
     }
-    let hot = (0..board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0).count();
-    if moves_max == 1 || moves_max < hot {
-        // Not even one move for each, or only one: clearing all is mostly out of reach, the largest relief is wanted.
+    if moves_max == 1 {
         let mut flow = start;
         extend(&mut flow, moves_max);
-        return searched(flow, overload, 0.0, moves_max);
+        return vec![flow];
     }
     let (mut flow, bound) = covered(&start, moves_max);
-    if flow.cost <= bound && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
-        return flow;
+    if flow.cost <= bound * PROVEN && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
+        return vec![flow];
     }
     cut(&mut flow, moves_max);
     extend(&mut flow, moves_max);
-    searched(flow, overload, bound, moves_max)
+    let ideal = ideal::ideal(&start, moves_max);
+    let mut flows = searched(&start, flow, ideal, bound, moves_max);
+    flows.sort_by(|a, b| a.overload().total_cmp(&b.overload()).then(a.cost.total_cmp(&b.cost)));
+    flows
 }
 
 /// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
@@ -48,48 +50,68 @@ fn covered<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64
     (flow, bound)
 }
 
-/// Searches from a first set of moves, several times over where that does not lead close to what is possible.
-fn searched<'a, 'b>(mut flow: Flow<'a, 'b>, overload: f64, bound: f64, moves_max: usize) -> Flow<'a, 'b> {
-    if moves_max == 1 {
-        // The best single move is what `extend` begins with.
-        return flow;
-    }
-    let (aim, scale) = aim(&flow, overload, bound, moves_max);
-    let (trials, runs) = work(&flow, moves_max);
-    let mut best = flow.clone();
+/// Searches from a first set of moves and from the ideal, several times over where that does not lead close to what
+/// is possible. Returns what each run found.
+fn searched<'a, 'b>(
+    start: &Flow<'a, 'b>,
+    first: Flow<'a, 'b>,
+    ideal: Option<Ideal>,
+    bound: f64,
+    moves_max: usize,
+) -> Vec<Flow<'a, 'b>> {
+    let (overload, cost) =
+        ideal.as_ref().map_or((0.0, bound), |ideal| (ideal.overload, ideal.cost.max(bound)));
+    let aim = aim(&first, start.overload() - overload, cost, moves_max);
+    let begin = ideal.map(|ideal| {
+        let mut flow = start.clone();
+        ideal.moves.into_iter().for_each(|mv| flow.add(mv));
+        flow
+    });
+    let (trials, runs) = work(&first, begin.as_ref(), moves_max);
+    let mut best = first.clone();
+    let mut found = vec![first];
     let mut idle = 0;
     for seed in 0..runs {
-        let cooling = Cooling { trials, start: RELIEF_START * scale, end: RELIEF_END * scale, seed };
-        flow = anneal::anneal(flow, &aim, cooling, moves_max);
+        if best.overload() <= overload + NOTHING && best.cost <= cost * NEAR || idle == IDLE_MAX {
+            break;
+        }
+        let from = begin.as_ref().filter(|_| seed < FROM_IDEAL).unwrap_or(&best);
+        let scale = scale(from, &aim, start.overload(), moves_max);
+        let overfill = OVERFILL_PRICES[seed as usize % OVERFILL_PRICES.len()];
+        let trials =
+            if begin.is_some() && seed >= FROM_IDEAL { (trials * REFINED).min(REFINED_MAX) } else { trials };
+        let (start, end) = (RELIEF_START * scale, RELIEF_END * scale);
+        let cooling = Cooling { trials, start, end, overfill, seed };
+        let mut flow = anneal::anneal(from.clone(), &aim, cooling, moves_max);
         extend(&mut flow, moves_max);
         idle += 1;
         if before(&flow, &best) {
             best.clone_from(&flow);
             idle = 0;
         }
-        if idle == IDLE_MAX || (flow.overload() <= 0.0 && flow.cost <= bound * NEAR) {
-            break;
-        }
+        found.push(flow);
     }
-    best
+    found
 }
 
-/// What the search weighs, and what a typical move weighs by it.
-fn aim(flow: &Flow<'_, '_>, overload: f64, bound: f64, moves_max: usize) -> (Aim, f64) {
+/// What the search weighs: what can be removed is worth many times what that costs. With a limit that is used up every
+/// move counts: overload alone, and cost only between sets that leave the same.
+fn aim(first: &Flow<'_, '_>, removable: f64, cost: f64, moves_max: usize) -> Aim {
+    let (cost, removable) = (first.cost.max(cost).max(1.0), removable.max(NOTHING));
+    let (overload, cost) = match first.moves.len() >= moves_max {
+        true => (1.0, 1e-4 * removable / cost),
+        false => (cost / removable * OVERLOAD_PRICE, 1.0),
+    };
+    Aim { overload, cost, imbalance: 0.0, ceilings: Ceilings::Soft }
+}
+
+/// What a typical move weighs.
+fn scale(flow: &Flow<'_, '_>, aim: &Aim, overload: f64, moves_max: usize) -> f64 {
     let moves = flow.moves.len().max(1) as f64;
-    let (cost, imbalance, ceilings) = (flow.cost.max(bound).max(1.0), 0.0, Ceilings::Soft);
-    if flow.moves.len() >= moves_max {
-        // Every move counts: overload alone, and cost only between sets that leave the same.
-        let relief = (overload - flow.overload()).max(NOTHING);
-        return (
-            Aim { overload: 1.0, cost: 1e-4 * relief / cost, imbalance, ceilings },
-            LIMITED * relief / moves,
-        );
+    match flow.moves.len() >= moves_max {
+        true => LIMITED * aim.overload * (overload - flow.overload()).max(NOTHING) / moves,
+        false => aim.cost * flow.cost.max(1.0) / moves,
     }
-    (
-        Aim { overload: cost / overload * OVERLOAD_PRICE, cost: 1.0, imbalance, ceilings },
-        flow.cost.max(1.0) / moves,
-    )
 }
 
 /// Tells whether one set of moves is better than another: less overload left, or as little at less cost.
@@ -99,11 +121,11 @@ fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
 }
 
 /// Trials of a run, and runs: the fewer moves there may be, the fewer sets there are to look at.
-fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
-    let moves = flow.moves.len();
+fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) -> (usize, u64) {
+    let moves = first.moves.len().max(ideal.map_or(0, |flow| flow.moves.len()));
     match moves >= moves_max {
-        true => (effort::RELIEF_LIMITED.of(moves, flow.choices()), RUNS_LIMITED),
-        false => (effort::RELIEF.of(moves, flow.choices()), RUNS),
+        true => (effort::RELIEF_LIMITED.of(moves, first.choices()), RUNS_LIMITED),
+        false => (effort::RELIEF.of(moves, first.choices()), RUNS),
     }
 }
 
@@ -111,8 +133,10 @@ fn work(flow: &Flow<'_, '_>, moves_max: usize) -> (usize, u64) {
 /// covers cost together, which no set that clears the overload undercuts.
 fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64) {
     let nodes = 0..start.board.nodes.len();
-    let leaving: Vec<usize> = nodes.flat_map(|node| cover::cover(start, node, price)).collect();
-    let bound = leaving.iter().map(|slot| start.pool.class(*slot).cost).sum();
+    let hot = nodes.filter(|node| start.overload_of(*node) > 0.0);
+    let covers: Vec<_> = hot.map(|node| cover::cover(start, node, price)).collect();
+    let bound = covers.iter().map(|cover| cover.bound).sum();
+    let leaving: Vec<usize> = covers.into_iter().flat_map(|cover| cover.slots).collect();
     let mut even = start.clone();
     let homeless = pack::pack(&mut even, leaving.clone(), Taste::Emptiest).len();
     if homeless == 0 {
