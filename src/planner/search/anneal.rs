@@ -134,7 +134,8 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             0..=4 => self.retarget(),
             5..=7 => self.other_vm(),
             8 => self.swap_targets(),
-            9..=11 => self.replace(),
+            9..=10 => self.replace(),
+            11 => self.trade(),
             12 => self.add_one(),
             13 => self.remove_one(),
             14 if self.aim.ceilings == Ceilings::Soft => self.eject(),
@@ -297,8 +298,16 @@ impl<'a, 'b> Search<'a, 'b, '_> {
         let (slot, target) = (self.any_slot()?, *self.dice.one_of(&self.takers)?);
         let back = *self.dice.one_of(&self.flow.pool.slots_on[target])?;
         let source = self.flow.pool.slots[slot].node;
-        let change = change + self.try_add(Move { slot: back, target: source })?;
-        Some(change + self.try_add(Move { slot, target })?)
+        if !(self.flow.available(slot) && self.flow.available(back)) {
+            return None;
+        }
+        if !(self.flow.may_meet(slot, target) && self.flow.may_meet(back, source)) {
+            return None;
+        }
+        // Both at once: neither may fit while the other is there.
+        let change = change + self.add(Move { slot: back, target: source }) + self.add(Move { slot, target });
+        let hard = self.aim.ceilings == Ceilings::Hard;
+        (self.flow.may_stay(back, source, hard) && self.flow.may_stay(slot, target, hard)).then_some(change)
     }
 
     /// A node that gives one VM and takes another: the other goes on to where the first went.
@@ -314,7 +323,7 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             (0..count).map(|i| (i + offset) % count).find(|i| self.flow.moves[*i].target == source)?;
         let arriving = self.flow.moves[other];
         let change = self.remove(index.max(other)) + self.remove(index.min(other));
-        if !self.flow.may_be_home(mv.slot, self.aim.ceilings == Ceilings::Hard) {
+        if !self.flow.may_stay(mv.slot, source, self.aim.ceilings == Ceilings::Hard) {
             return None;
         }
         Some(change + self.try_add(Move { target: mv.target, ..arriving })?)

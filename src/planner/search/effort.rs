@@ -64,6 +64,10 @@ pub const RELIEF_END: f64 = 0.003;
 pub const LEVEL_START: f64 = 0.3;
 pub const LEVEL_END: f64 = 1e-3;
 
+/// Searches for evenness: as many as these trials are enough for, and so many at most. Each begins with the same set.
+pub const LEVEL_TRIALS: usize = 900_000;
+pub const LEVEL_RUNS: usize = 4;
+
 /// Runs of a search at most. Each goes on from the best set of those before.
 pub const RUNS: u64 = 6;
 

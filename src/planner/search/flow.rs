@@ -93,15 +93,14 @@ impl<'a, 'b> Flow<'a, 'b> {
         self.arrivals[source] == 0 || self.holds(slot, source)
     }
 
-    /// Tells whether a VM that was just put back may be at home beside what arrived there.
-    pub fn may_be_home(&self, slot: usize, fullness_counts: bool) -> bool {
-        let home = self.pool.slots[slot].node;
-        let facts = &self.board.nodes[home];
-        let alone = |g: &u16| self.in_group[home * self.board.groups + usize::from(*g)] <= 1;
-        self.arrivals[home] == 0
-            || (!facts.room.is_exceeded_by(self.count[home])
+    /// Tells whether a VM that was just put on a node may be there beside what arrived.
+    pub fn may_stay(&self, slot: usize, node: usize, fullness_counts: bool) -> bool {
+        let facts = &self.board.nodes[node];
+        let alone = |g: &u16| self.in_group[node * self.board.groups + usize::from(*g)] <= 1;
+        self.arrivals[node] == 0
+            || (!facts.room.is_exceeded_by(self.count[node])
                 && self.pool.class(slot).groups.iter().all(alone)
-                && (!fullness_counts || !facts.is_overfilled(&self.used[home])))
+                && (!fullness_counts || !facts.is_overfilled(&self.used[node])))
     }
 
     pub fn add(&mut self, mv: Move) {

@@ -9,7 +9,7 @@ use super::{
     pool::Move,
     simplex::Program,
 };
-use crate::planner::amounts::Dimension;
+use crate::planner::amounts::{Amounts, Dimension};
 
 /// The optimum of the divided VMs.
 pub struct Ideal {
@@ -24,7 +24,7 @@ pub struct Ideal {
 /// Returns the ideal of a small cluster with at most so many moves.
 pub fn ideal(flow: &Flow<'_, '_>, moves_max: usize) -> Option<Ideal> {
     let model = Model::new(flow);
-    let width = model.width();
+    let width = model.width(flow.pool.slots.len());
     if width * (model.kinds + model.rows.len() + 1) > CELLS_IDEAL {
         return None;
     }
@@ -37,14 +37,21 @@ pub fn ideal(flow: &Flow<'_, '_>, moves_max: usize) -> Option<Ideal> {
     Some(Ideal { overload, cost, moves: model.rounded(flow, leaving, coming) })
 }
 
-/// One limited resource of a node.
+/// One limited resource of a node, or the number of its VMs.
 struct Row {
     node: usize,
-    resource: Dimension,
+    resource: Option<Dimension>,
     /// Over its threshold: what is left above it is to be small. Else no move may fill it beyond its room.
     hot: bool,
     scale: f64,
     right: f64,
+}
+
+impl Row {
+    /// What a VM with these needs takes of it.
+    fn takes(&self, needs: Amounts) -> f64 {
+        self.resource.map_or(1.0, |r| needs[r] as f64 * self.scale)
+    }
 }
 
 struct Model {
@@ -56,40 +63,43 @@ struct Model {
 impl Model {
     fn new(flow: &Flow<'_, '_>) -> Self {
         let nodes = &flow.board.nodes;
-        let rows = (0..nodes.len()).flat_map(|node| Dimension::ALL.map(|r| (node, r))).filter_map(
-            |(node, resource)| {
+        let rows = (0..nodes.len()).flat_map(|node| {
+            let limited = Dimension::ALL.into_iter().filter_map(move |resource| {
                 let (facts, used) = (&nodes[node], nodes[node].start[resource]);
-                let over = facts.overload_in(resource, used);
-                let ceiling = facts.ceiling[resource].value();
-                match over > 0.0 {
-                    true => Some(Row {
+                let (over, r, resource) = (facts.overload_in(resource, used), resource, Some(resource));
+                let room = |most: i64| (most - used).max(0) as f64 * facts.per_ceiling[r];
+                match (over > 0.0, facts.ceiling[r].value()) {
+                    (true, _) => {
+                        Some(Row { node, resource, hot: true, scale: facts.per_threshold[r], right: over })
+                    }
+                    (false, Some(most)) => Some(Row {
                         node,
                         resource,
-                        hot: true,
-                        scale: facts.per_threshold[resource],
-                        right: over,
+                        hot: false,
+                        scale: facts.per_ceiling[r],
+                        right: room(most),
                     }),
-                    false => ceiling.map(|ceiling| {
-                        let scale = facts.per_ceiling[resource];
-                        Row {
-                            node,
-                            resource,
-                            hot: false,
-                            scale,
-                            right: (ceiling - used).max(0) as f64 * scale,
-                        }
-                    }),
+                    (false, None) => None,
                 }
-            },
-        );
+            });
+            let places = nodes[node].room.room(nodes[node].start_count);
+            let row = |places: i64| Row {
+                node,
+                resource: None,
+                hot: false,
+                scale: 1.0,
+                right: places.max(0) as f64,
+            };
+            limited.chain(places.map(row))
+        });
         let takers = (0..nodes.len()).filter(|n| nodes[*n].target.is_ok()).collect();
         Self { kinds: flow.pool.classes.len(), takers, rows: rows.collect() }
     }
 
     /// Columns: what leaves each slot, what comes to each taker by kind, what each row has left, what it has above,
     /// and one that stays 0 for each kind and for the limit.
-    fn width(&self) -> usize {
-        self.kinds * (self.takers.len() + 1) + 2 * self.rows.len() + 1
+    fn width(&self, slots: usize) -> usize {
+        slots + self.kinds * (self.takers.len() + 1) + 2 * self.rows.len() + 1
     }
 
     fn program(&self, flow: &Flow<'_, '_>, moves_max: usize) -> Program {
@@ -97,7 +107,7 @@ impl Model {
         let come = |kind: usize, taker: usize| slots + kind * self.takers.len() + taker;
         let left = slots + self.kinds * self.takers.len();
         let (spare, fixed) = (left + self.rows.len(), left + 2 * self.rows.len());
-        let width = fixed + self.kinds + 1;
+        let width = self.width(slots);
         let limit = if moves_max == usize::MAX { f64::INFINITY } else { moves_max as f64 };
         let mut most = vec![f64::INFINITY; width];
         let mut cost = vec![0.0; width];
@@ -112,11 +122,11 @@ impl Model {
             let mut values = vec![0.0; width];
             for &slot in &pool.slots_on[row.node] {
                 let needs = pool.class(slot).needs.as_at_home();
-                values[slot] = -sign * needs[row.resource] as f64 * row.scale;
+                values[slot] = -sign * row.takes(needs);
             }
             if let Some(taker) = self.takers.iter().position(|n| *n == row.node) {
                 for (kind, class) in pool.classes.iter().enumerate() {
-                    values[come(kind, taker)] = sign * class.needs[row.resource] as f64 * row.scale;
+                    values[come(kind, taker)] = sign * row.takes(class.needs);
                 }
             }
             values[left + index] = 1.0;

@@ -2,7 +2,7 @@
 
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
-    effort::{self, CANDIDATES, LEVEL_END, LEVEL_START},
+    effort::{self, CANDIDATES, LEVEL_END, LEVEL_RUNS, LEVEL_START, LEVEL_TRIALS},
     flow::Flow,
     pool::Move,
     rates::{Rates, gain_min},
@@ -12,26 +12,24 @@ use crate::planner::{
     figures,
 };
 
-/// Sets of moves that even out, beginning with one that relieves: a plain descent, and what a search makes of it.
+/// Sets of moves that even out, beginning with one that relieves: a plain descent, and what searches make of it. They
+/// are of use where the descent finds nothing too: other moves relieve as much, and VMs can be exchanged.
 pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator<Item = Flow<'a, 'b>> {
-    let before = flow.moves.len();
     let rates = Rates::new(flow.board);
     descend(&mut flow, &rates, moves_max);
-    let searched = (flow.moves.len() > before).then(|| {
-        let moves = flow.moves.len();
-        let imbalance = figures::imbalance_squared(flow.board, &flow.used);
-        let scale = imbalance / moves as f64;
-        let aim =
-            Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
-        let trials = effort::leveling(flow.board.nodes.len()).of(moves, flow.choices());
-        let cooling = Cooling {
-            trials,
-            start: LEVEL_START * scale,
-            end: LEVEL_END * scale,
-            overfill: (1.0, 1.0),
-            seed: 0,
-        };
-        anneal::anneal(flow.clone(), &aim, cooling, moves_max)
+    let moves = flow.moves.len().max(1);
+    let trials = effort::leveling(flow.board.nodes.len()).of(moves.min(moves_max), flow.choices());
+    let runs = (LEVEL_TRIALS / trials.max(1)).clamp(1, LEVEL_RUNS) as u64;
+    let imbalance = figures::imbalance_squared(flow.board, &flow.used);
+    let scale = imbalance / moves as f64;
+    let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
+    let first = flow.clone();
+    let searched = (0..runs).map(move |seed| {
+        let (start, end) = (LEVEL_START * scale, LEVEL_END * scale);
+        let cooling = Cooling { trials, start, end, overfill: (1.0, 1.0), seed };
+        let mut found = anneal::anneal(first.clone(), &aim, cooling, moves_max);
+        descend(&mut found, &rates, moves_max);
+        found
     });
     std::iter::once(flow).chain(searched)
 }

@@ -52,7 +52,7 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         }
     }
     let complete = run.left.is_empty() && run.parked.is_empty();
-    (Outcome::of(board, pruned(board, run.steps)), complete)
+    (pruned(board, run.steps), complete)
 }
 
 /// What goes first.
@@ -231,21 +231,23 @@ impl Urgency {
     }
 }
 
-/// Leaves out steps that nothing needs: without them the rest still runs and leaves no more overload.
-fn pruned(board: &Board<'_>, mut steps: Vec<Step>) -> Vec<Step> {
-    let mut end = overload_after(board, &steps).unwrap_or(f64::INFINITY);
-    for index in (0..steps.len()).rev() {
-        if steps[index].purpose != Purpose::MakeRoom {
+/// Leaves out steps that nothing needs: without them the rest still runs and reaches as much.
+fn pruned(board: &Board<'_>, steps: Vec<Step>) -> Outcome {
+    let mut best = Outcome::of(board, steps);
+    for index in (0..best.steps.len()).rev() {
+        if best.steps[index].purpose != Purpose::MakeRoom {
             continue;
         }
-        let mut without = steps.clone();
+        let mut without = best.steps.clone();
         without.remove(index);
-        if let Some(overload) = overload_after(board, &without).filter(|overload| *overload <= end) {
-            steps = without;
-            end = overload;
+        if overload_after(board, &without).is_some_and(|overload| overload <= best.overload) {
+            let without = Outcome::of(board, without);
+            if without.rest <= best.rest {
+                best = without;
+            }
         }
     }
-    steps
+    best
 }
 
 /// Replays steps; `None` where one breaks a rule.
