@@ -7,7 +7,7 @@
 //! A setting means many things: [`names`] and [`Selection`] take ids, names in any case and patterns. In it too
 //! `#10` is the id alone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
@@ -167,6 +167,55 @@ impl Selection {
         self.ids.contains(&id)
             || !self.names.is_empty() && self.names.contains(&name.to_lowercase())
             || self.patterns.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+/// Many selections, of which few hold a given thing: those are found without asking each.
+#[derive(Debug, Default)]
+pub struct Selections {
+    ids: HashMap<u64, Vec<u16>>,
+    /// In small letters.
+    names: HashMap<String, Vec<u16>>,
+    /// By what they begin with, in small letters.
+    patterns: HashMap<String, Vec<(WildMatch, u16)>>,
+}
+
+impl Selections {
+    #[must_use]
+    pub fn new<'a>(selections: impl IntoIterator<Item = &'a [String]>) -> Self {
+        let mut all = Self::default();
+        for (settings, number) in selections.into_iter().zip(0u16..) {
+            for setting in settings {
+                if let Some(id) = id_in(setting) {
+                    all.ids.entry(id).or_default().push(number);
+                }
+                let small = setting.to_lowercase();
+                if is_pattern(setting) {
+                    let begin = small.chars().take_while(|c| !matches!(c, '*' | '?')).collect();
+                    let pattern = WildMatch::new_case_insensitive(setting);
+                    all.patterns.entry(begin).or_default().push((pattern, number));
+                } else {
+                    all.names.entry(small).or_default().push(number);
+                }
+            }
+        }
+        all
+    }
+
+    /// Returns the numbers of those that hold it, in ascending order.
+    #[must_use]
+    pub fn holding(&self, id: u64, name: &str) -> Vec<u16> {
+        let small = name.to_lowercase();
+        let mut held: Vec<u16> = self.ids.get(&id).into_iter().flatten().copied().collect();
+        held.extend(self.names.get(&small).into_iter().flatten());
+        if !self.patterns.is_empty() {
+            let ends = small.char_indices().map(|(end, _)| end).chain([small.len()]);
+            let patterns = ends.filter_map(|end| self.patterns.get(&small[..end])).flatten();
+            held.extend(patterns.filter(|(pattern, _)| pattern.matches(name)).map(|(_, number)| *number));
+        }
+        held.sort_unstable();
+        held.dedup();
+        held
     }
 }
 
@@ -334,6 +383,20 @@ mod tests {
         assert!(names("10", 7, "10") && !names("#10", 7, "10"), "an id with its sign is no name");
         let all = Selection::new(["web", "7", "db-*"]);
         assert!(all.holds(1, "Web") && all.holds(7, "x") && all.holds(1, "DB-1") && !all.holds(1, "x"));
+    }
+
+    #[test]
+    fn of_many_selections_those_that_hold_a_thing_are_found() {
+        let groups: Vec<Vec<String>> = [&["web-*", "7"][..], &["WEB-1"], &["*-1"], &["db-?"], &[]]
+            .map(|g| g.iter().map(|s| (*s).to_owned()).collect())
+            .into();
+        let all = Selections::new(groups.iter().map(Vec::as_slice));
+        for (id, name) in [(1, "web-1"), (7, "x"), (2, "Web-2"), (3, "DB-1"), (4, "УЗЕЛ"), (5, "")] {
+            let one_by_one = (0u16..)
+                .zip(&groups)
+                .filter(|(_, group)| Selection::new(group.iter().map(String::as_str)).holds(id, name));
+            assert_eq!(all.holding(id, name), one_by_one.map(|(n, _)| n).collect::<Vec<_>>(), "{name}");
+        }
     }
 
     fn world(clusters: &[(u64, &str)], nodes: &[(u64, &str, u64)]) -> Snapshot {

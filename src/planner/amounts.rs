@@ -94,6 +94,11 @@ impl Sum for Amounts {
 }
 
 impl Amounts {
+    /// Tells whether there is no more of any resource than there.
+    pub fn is_within(&self, other: &Self) -> bool {
+        Dimension::ALL.into_iter().all(|r| self[r] <= other[r])
+    }
+
     /// What a VM needs on the node where it is: its memory in use and its disk are counted there already.
     pub fn as_at_home(mut self) -> Self {
         self[Dimension::InUse] = 0;

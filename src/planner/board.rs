@@ -20,7 +20,8 @@ use super::{
     terms::Links,
 };
 use crate::model::{
-    Block, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, VmState, find::Selection,
+    Block, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, VmState,
+    find::{Selection, Selections},
 };
 
 /// What a migration costs besides a unit for each GiB: starting one is work for people and machines too.
@@ -82,11 +83,7 @@ impl<'a> Board<'a> {
 
         let loads = load::Loads::new(snapshot, policy, &infos, &on_nodes);
         let pins = Selection::new(policy.pinned.iter().map(|selector| selector.0.as_str()));
-        let apart: Vec<_> = policy
-            .anti_affinity
-            .iter()
-            .map(|group| Selection::new(group.0.iter().map(String::as_str)))
-            .collect();
+        let apart = Selections::new(policy.anti_affinity.iter().map(|group| group.0.as_slice()));
         // Storage of which nothing is known counts as local.
         let copies_disks =
             info.local_storage != Some(false) && infos.iter().any(|node| node.storage_available.is_some());
@@ -103,7 +100,7 @@ impl<'a> Board<'a> {
                     signed(vm.memory.0),
                     disk_needs(vm, copies_disks),
                 ),
-                groups: groups_of(&apart, vm),
+                groups: apart.holding(vm.id.0, &vm.name),
                 declined: declined(policy, vm.id, &node_index),
                 needs_same_cpu: vm.host_passthrough && policy.host_passthrough != Lenience::Allow,
                 free: free(vm, policy, &pins, snapshot.taken_at),
@@ -366,9 +363,4 @@ fn declined(policy: &Policy, vm: VmId, node_index: &HashMap<NodeId, usize>) -> V
 /// The disk that a VM brings to a node.
 fn disk_needs(vm: &VmInfo, copied: bool) -> i64 {
     vm.disk.filter(|_| copied).map_or(0, |disk| signed(disk.0))
-}
-
-fn groups_of(apart: &[Selection], vm: &VmInfo) -> Vec<u16> {
-    let numbered = apart.iter().zip(0u16..);
-    numbered.filter(|(group, _)| group.holds(vm.id.0, &vm.name)).map(|(_, number)| number).collect()
 }

@@ -63,6 +63,7 @@ pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max
         hot,
         givers,
         takers,
+        tight: aim.ceilings == Ceilings::Soft || flow.board.nodes.iter().any(|n| n.room.value().is_some()),
         aim,
         moves_max,
         best: flow.moves.clone(),
@@ -86,6 +87,8 @@ struct Search<'a, 'b, 's> {
     dice: Dice,
     aim: &'s Aim,
     moves_max: usize,
+    /// Whether exchanges are worth more trials: targets may be full, or numbers of VMs are limited.
+    tight: bool,
     /// Nodes that are overloaded at the start.
     hot: Vec<usize>,
     givers: Vec<usize>,
@@ -134,8 +137,8 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             0..=4 => self.retarget(),
             5..=7 => self.other_vm(),
             8 => self.swap_targets(),
-            9..=10 => self.replace(),
-            11 => self.trade(),
+            11 if self.tight => self.trade(),
+            9..=11 => self.replace(),
             12 => self.add_one(),
             13 => self.remove_one(),
             14 if self.aim.ceilings == Ceilings::Soft => self.eject(),

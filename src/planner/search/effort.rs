@@ -71,6 +71,9 @@ pub const LEVEL_RUNS: usize = 4;
 /// Runs of a search at most. Each goes on from the best set of those before.
 pub const RUNS: u64 = 6;
 
+/// Runs in a cluster that is too large for an ideal.
+pub const RUNS_LARGE: u64 = 3;
+
 /// Runs where the limit of migrations is used up: there are fewer sets to look at.
 pub const RUNS_LIMITED: u64 = 3;
 
@@ -109,7 +112,7 @@ pub const RELIEF: Trials = Trials { per_move: 3000, least: 10_000, most: 250_000
 
 /// Evening out: large clusters need more trials for each node.
 pub fn leveling(nodes: usize) -> Trials {
-    Trials { per_move: 5000, least: 400_000, most: 500_000.max(nodes * 2000) }
+    Trials { per_move: 7500, least: 400_000, most: 600_000.max(nodes * 2000) }
 }
 
 impl Trials {

@@ -68,7 +68,7 @@ impl<'a, 'b> Flow<'a, 'b> {
     }
 
     /// Tells whether a node has room for one more VM of the slot.
-    fn holds(&self, slot: usize, node: usize) -> bool {
+    pub fn holds(&self, slot: usize, node: usize) -> bool {
         let used = self.used[node] + self.needs_on(slot, node);
         !self.board.nodes[node].is_overfilled(&used) && self.seats(slot, node)
     }

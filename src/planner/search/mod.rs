@@ -20,13 +20,11 @@ mod rates;
 mod relief;
 mod simplex;
 
-use std::collections::BTreeSet;
-
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
 use effort::ROUNDS_MAX;
 use flow::Flow;
 use outcome::Outcome;
-use pool::{Move, Pool};
+use pool::Pool;
 
 use super::{
     board::Board,
@@ -100,16 +98,14 @@ fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
     let mut moves = flow.moves.clone();
     moves.sort_by_key(|mv| (mv.slot, mv.target));
     let is_over = |node: usize| flow.board.nodes[node].is_over(&flow.board.nodes[node].start);
-    let relieves = |mv: &&Move| is_over(flow.pool.slots[mv.slot].node);
-    let relieved_to: BTreeSet<usize> = moves.iter().filter(relieves).map(|mv| mv.target).collect();
     let named = moves.iter().map(|mv| {
         let slot = &flow.pool.slots[mv.slot];
         let vm = slot.vms[next[mv.slot]];
         next[mv.slot] += 1;
-        let purpose = match () {
-            () if is_over(slot.node) => Purpose::Relieve,
-            () if even && !relieved_to.contains(&slot.node) => Purpose::Level,
-            () => Purpose::MakeRoom,
+        let purpose = match is_over(slot.node) {
+            _ if even => Purpose::Level,
+            true => Purpose::Relieve,
+            false => Purpose::MakeRoom,
         };
         Step { vm, target: mv.target, purpose }
     });

@@ -170,9 +170,8 @@ impl Run<'_, '_> {
     fn detour(&self, step: &Step) -> Option<Step> {
         let fits = |&node: &usize| self.board.refusal(&self.placement, step.vm, node).is_none();
         let what = &self.board.vms[step.vm];
-        let onward = |&node: &usize| {
-            self.board.barrier(what.needs, what.needs_same_cpu, node, step.target).is_none()
-        };
+        let onward =
+            |&node: &usize| self.board.barrier(what.needs, what.needs_same_cpu, node, step.target).is_none();
         let open = |&node: &usize| self.board.nodes[node].source.is_ok();
         let parked = |target: usize| Step { target, ..*step };
         let may = |&node: &usize| step.purpose != Purpose::Level || self.urgency(&parked(node)).helps();

@@ -1,7 +1,7 @@
 //! Targets for VMs that must leave: the largest first, each where it fits best.
 
 use super::{flow::Flow, pool::Move};
-use crate::planner::amounts::{Dimension, PerResource};
+use crate::planner::amounts::{Amounts, Dimension, PerResource};
 
 /// Where a VM goes when several nodes may take it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec
         Dimension::ALL.into_iter().map(|r| needs[r] as f64 * scale[r]).fold(0.0, f64::max)
     };
     slots.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.cmp(b)));
-    slots.retain(|&slot| match best_target(flow, slot, taste) {
+    let mut places = Places::default();
+    slots.retain(|&slot| match places.best(flow, slot, taste) {
         Some(target) => {
             flow.add(Move { slot, target });
             false
@@ -30,8 +31,30 @@ pub fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec
     slots
 }
 
+/// Finds places while nodes only become fuller: what fits nowhere is not looked at again, nor what is larger.
+#[derive(Default)]
+pub struct Places {
+    nowhere: Vec<Amounts>,
+}
+
+impl Places {
+    pub fn best(&mut self, flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usize> {
+        let class = flow.pool.class(slot);
+        if self.nowhere.iter().any(|least| least.is_within(&class.needs)) {
+            return None;
+        }
+        let found = best_target(flow, slot, taste);
+        let holds = |node: usize| flow.board.nodes[node].target.is_ok() && flow.holds(slot, node);
+        if found.is_none() && class.groups.is_empty() && !(0..flow.board.nodes.len()).any(holds) {
+            self.nowhere.retain(|larger| !class.needs.is_within(larger));
+            self.nowhere.push(class.needs);
+        }
+        found
+    }
+}
+
 /// Returns the target that suits a VM of the slot best.
-pub fn best_target(flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usize> {
+fn best_target(flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usize> {
     let needs = flow.pool.class(slot).needs;
     let source = flow.pool.slots[slot].node;
     let known = flow.board.nodes[source].qemu_known;

@@ -1,15 +1,17 @@
 //! Moves that take overloaded nodes under their thresholds at the least cost.
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
     effort::{
         self, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERFILL_PRICES, OVERLOAD_PRICE, PRICES, PROVEN,
-        REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS, RUNS_LIMITED,
+        REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS, RUNS_LARGE, RUNS_LIMITED,
     },
     flow::Flow,
     ideal::{self, Ideal},
-    pack::{self, Taste},
+    pack::{self, Places, Taste},
     pool::{Move, Pool},
 };
 use crate::planner::board::Board;
@@ -125,7 +127,7 @@ fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) ->
     let moves = first.moves.len().max(ideal.map_or(0, |flow| flow.moves.len()));
     match moves >= moves_max {
         true => (effort::RELIEF_LIMITED.of(moves, first.choices()), RUNS_LIMITED),
-        false => (effort::RELIEF.of(moves, first.choices()), RUNS),
+        false => (effort::RELIEF.of(moves, first.choices()), if ideal.is_some() { RUNS } else { RUNS_LARGE }),
     }
 }
 
@@ -147,40 +149,74 @@ fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64
     (if still < homeless { tight } else { even }, bound)
 }
 
-/// Takes moves back, the least useful first, until the set is small enough.
+/// Takes moves back, the least useful first, until the set is small enough. What taking one back adds only grows with
+/// those that were taken back before, so an old figure is a bound.
 fn cut(flow: &mut Flow<'_, '_>, moves_max: usize) {
-    while flow.moves.len() > moves_max {
-        let loss = |index: usize| {
-            let Move { slot, .. } = flow.moves[index];
-            let (node, needs) = (flow.pool.slots[slot].node, flow.pool.class(slot).needs);
-            let with = flow.used[node] + needs;
-            flow.board.nodes[node].overload(&with) - flow.overload_of(node)
-        };
-        let least = (0..flow.moves.len()).min_by(|a, b| loss(*a).total_cmp(&loss(*b)));
-        let Some(least) = least else { break };
-        flow.remove(least);
+    let moves = flow.moves.clone();
+    let loss = |flow: &Flow<'_, '_>, mv: Move| {
+        let node = flow.pool.slots[mv.slot].node;
+        let with = flow.used[node] + flow.pool.class(mv.slot).needs.as_at_home();
+        // Bits of numbers that are not negative are in the order of the numbers.
+        (flow.board.nodes[node].overload(&with) - flow.overload_of(node)).max(0.0).to_bits()
+    };
+    let mut waiting: BinaryHeap<_> =
+        moves.iter().enumerate().map(|(index, mv)| Reverse((loss(flow, *mv), index))).collect();
+    let mut place: Vec<usize> = (0..moves.len()).collect();
+    let mut at = place.clone();
+    while let Some(Reverse((known, index))) = waiting.pop().filter(|_| flow.moves.len() > moves_max) {
+        let now = loss(flow, moves[index]);
+        if now > known {
+            waiting.push(Reverse((now, index)));
+            continue;
+        }
+        // The last one takes its place.
+        flow.remove(place[index]);
+        at.swap_remove(place[index]);
+        if let Some(moved) = at.get(place[index]) {
+            place[*moved] = place[index];
+        }
     }
 }
 
 /// Adds the move that takes off the most, as long as one takes off anything.
+///
+/// What a move takes off depends on its source alone, so the best of each node is remembered.
 fn extend(flow: &mut Flow<'_, '_>, moves_max: usize) {
+    let mut places = Places::default();
+    let hot = (0..flow.board.nodes.len()).filter(|node| flow.overload_of(*node) > 0.0);
+    let mut best: Vec<(usize, Option<Useful>)> =
+        hot.collect::<Vec<_>>().into_iter().map(|node| (node, useful(flow, node, &mut places))).collect();
     while flow.moves.len() < moves_max {
-        let mut best: Option<(f64, f64, Move)> = None;
-        for node in (0..flow.board.nodes.len()).filter(|node| flow.overload_of(*node) > 0.0) {
-            for &slot in flow.pool.slots_on[node].iter().filter(|slot| flow.available(**slot)) {
-                let class = flow.pool.class(slot);
-                let left = flow.used[node] - class.needs;
-                let relief = flow.overload_of(node) - flow.board.nodes[node].overload(&left);
-                let more = best.is_none_or(|(most, cost, _)| (relief, -class.cost) > (most, -cost));
-                if relief <= NOTHING || !more {
-                    continue;
-                }
-                if let Some(target) = pack::best_target(flow, slot, Taste::Emptiest) {
-                    best = Some((relief, class.cost, Move { slot, target }));
-                }
-            }
+        let by = |a: &Useful, b: &Useful| a.relief.total_cmp(&b.relief).then(b.cost.total_cmp(&a.cost));
+        let found = best.iter().enumerate().filter_map(|(index, (_, useful))| Some((index, (*useful)?)));
+        let Some((index, chosen)) = found.max_by(|a, b| by(&a.1, &b.1).then(b.0.cmp(&a.0))) else { break };
+        if let Some(target) = places.best(flow, chosen.slot, Taste::Emptiest) {
+            flow.add(Move { slot: chosen.slot, target });
         }
-        let Some((_, _, mv)) = best else { break };
-        flow.add(mv);
+        best[index].1 = useful(flow, best[index].0, &mut places);
     }
+}
+
+/// A VM whose leaving takes something off, and that has a place.
+#[derive(Clone, Copy)]
+struct Useful {
+    relief: f64,
+    cost: f64,
+    slot: usize,
+}
+
+/// The most useful VM of a node.
+fn useful(flow: &Flow<'_, '_>, node: usize, places: &mut Places) -> Option<Useful> {
+    let of = |&slot: &usize| {
+        let class = flow.pool.class(slot);
+        let left = flow.used[node] - class.needs.as_at_home();
+        let relief = flow.overload_of(node) - flow.board.nodes[node].overload(&left);
+        Useful { relief, cost: class.cost, slot }
+    };
+    let there = flow.pool.slots_on[node].iter().filter(|slot| flow.available(**slot)).map(of);
+    let mut there: Vec<Useful> = there.filter(|useful| useful.relief > NOTHING).collect();
+    there.sort_by(|a, b| {
+        b.relief.total_cmp(&a.relief).then(a.cost.total_cmp(&b.cost)).then(a.slot.cmp(&b.slot))
+    });
+    there.into_iter().find(|useful| places.best(flow, useful.slot, Taste::Emptiest).is_some())
 }
