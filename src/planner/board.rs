@@ -184,6 +184,11 @@ impl<'a> Board<'a> {
         self
     }
 
+    /// The same cluster for a policy that differs in its strategy alone.
+    pub fn under<'b>(&'b self, policy: &'b Policy) -> Board<'b> {
+        Board { policy, ..self.clone() }
+    }
+
     /// The same cluster with one node that wants to be rid of everything, and no other that wants relief.
     pub fn draining(&self, node: usize) -> Self {
         let mut draining = self.clone();

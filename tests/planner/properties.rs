@@ -57,6 +57,16 @@ proptest! {
     }
 
     #[test]
+    fn levelling_leaves_no_more_overload_than_relief((snapshot, policy) in troubled()) {
+        let left = |strategy| {
+            let policy = Policy { strategy, ..policy.clone() };
+            overload(&after(&snapshot, &planned(&snapshot, &policy).migrations), &policy)
+        };
+        let (even, relieved) = (left(planner::Strategy::Level), left(planner::Strategy::Relieve));
+        prop_assert!(even <= relieved + 1e-9, "{even} against {relieved}");
+    }
+
+    #[test]
     fn planning_again_after_a_plan_yields_nothing((snapshot, policy) in any_cluster()) {
         let policy = Policy { migrations_max: 1_000_000, ..policy };
         let plan = planned(&snapshot, &policy);

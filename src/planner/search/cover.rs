@@ -1,7 +1,7 @@
 //! Which VMs must leave one overloaded node: the cheapest set that takes it under its thresholds, by dynamic programming.
 
 use super::{
-    effort::{CELLS_EXACT, CELLS_ROUNDED, CELLS_ROUNDED_EACH},
+    effort::{CELLS_EXACT, CELLS_EXACT_BOTH, CELLS_ROUNDED, CELLS_ROUNDED_EACH},
     flow::Flow,
 };
 use crate::planner::amounts::Dimension;
@@ -76,8 +76,9 @@ fn axes(flow: &Flow<'_, '_>, node: usize, slots: &[usize]) -> (Vec<Axis>, bool) 
         .collect();
     let cells: i64 =
         needs.iter().map(|(_, excess, grid)| units(*excess, *grid) + 1).fold(1, i64::saturating_mul);
-    let exact = cells <= CELLS_EXACT;
-    let per_axis = if needs.len() > 1 { CELLS_ROUNDED_EACH } else { CELLS_ROUNDED };
+    let (most, per_axis) =
+        if needs.len() > 1 { (CELLS_EXACT_BOTH, CELLS_ROUNDED_EACH) } else { (CELLS_EXACT, CELLS_ROUNDED) };
+    let exact = cells <= most;
     let axis = |(resource, excess, grid): (Dimension, i64, i64)| {
         let unit = if exact || units(excess, grid) <= per_axis { grid } else { units(excess, per_axis) };
         let relief = unit as f64 * facts.per_threshold[resource];

@@ -13,9 +13,10 @@ pub const ROUNDS_MAX: usize = 8;
 /// squared by 0.000 01. At an imbalance of 0.2 a good move gains a thousand times as much; around 0.005 it gains less.
 pub const GAIN_MIN: f64 = 1e-3;
 
-/// Cells of a cover's table that is exact, at most: 300 GiB and 400 vCPUs are as many. With 128 steps for each of two
+/// Cells of a cover's table that is exact, at most, for one resource and for two: 300 GiB and 400 vCPUs are as many. With 128 steps for each of two
 /// resources covers cost up to 1.17 of the optimum where nodes have 1.5 TiB.
-pub const CELLS_EXACT: i64 = 1 << 17;
+pub const CELLS_EXACT: i64 = 1 << 14;
+pub const CELLS_EXACT_BOTH: i64 = 1 << 17;
 
 /// Steps of a table that cannot be exact, since no two VMs are alike, for one resource and for each of two. It is
 /// filled twice: rounded so that a cover is one, and so that its cost is a bound.

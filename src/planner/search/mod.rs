@@ -21,19 +21,32 @@ mod relief;
 mod simplex;
 
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
-use effort::ROUNDS_MAX;
+use effort::{NOTHING, ROUNDS_MAX};
 use flow::Flow;
 use outcome::Outcome;
 use pool::Pool;
 
 use super::{
     board::Board,
-    policy::Strategy,
+    policy::{Policy, Strategy},
     step::{Purpose, Step},
 };
 
 /// Returns the best steps, at most so many, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let best = rounds(board, steps_max);
+    let still = |steps: &[Step]| order::overload_after(board, steps).unwrap_or(f64::INFINITY);
+    if board.policy.strategy == Strategy::Relieve || still(&best) <= 0.0 {
+        return best;
+    }
+    // Evening out must not cost relief.
+    let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
+    let relieving = rounds(&board.under(&policy), steps_max);
+    if still(&relieving) < still(&best) - NOTHING { relieving } else { best }
+}
+
+/// The search goes on from where it leads to, until it finds nothing.
+fn rounds(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let mut all = round(board, steps_max);
     for _ in 1..ROUNDS_MAX {
         if all.is_empty() || all.len() >= steps_max {
