@@ -333,6 +333,8 @@ fn telegram(reader: &mut Reader<'_>, timezone: Tz) -> Option<telegram::Settings>
     reader.set(&mut settings.operators, "TELEGRAM_OPERATOR_IDS", values::user_ids);
     reader.set(&mut settings.viewers, "TELEGRAM_VIEWER_IDS", values::user_ids);
     reader.set(&mut settings.language, "VM_BALANCER_LANG", language);
+    settings.digest = reader.optional("DIGEST", values::time_of_day);
+    reader.set(&mut settings.board, "BOARD", values::boolean);
     settings.bell.timezone = timezone;
     settings.bell.quiet = reader
         .optional("QUIET_HOURS", values::windows)

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::NaiveTime;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::SecretString;
@@ -28,6 +29,10 @@ pub(super) fn boolean(text: &str) -> Result<bool, Expected> {
         "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("true or false".into()),
     }
+}
+
+pub(super) fn time_of_day(text: &str) -> Result<NaiveTime, Expected> {
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| "a time of the day, such as 09:00".into())
 }
 
 /// A whole number that is at least `least`.

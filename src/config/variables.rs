@@ -75,6 +75,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("PROPOSAL_TTL"),
     plain("ALERT_REMIND"),
     plain("QUIET_HOURS"),
+    plain("DIGEST"),
+    plain("BOARD"),
     plain("DATA_DIR"),
     plain("HTTP_LISTEN"),
     plain("LOG_LEVEL"),

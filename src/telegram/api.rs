@@ -9,7 +9,8 @@ use teloxide::{
     ApiError, RequestError,
     payloads::{
         AnswerCallbackQuerySetters as _, EditMessageTextSetters as _, GetUpdatesSetters as _,
-        SendChatActionSetters as _, SendMessageSetters as _, SetMyCommandsSetters as _,
+        PinChatMessageSetters as _, SendChatActionSetters as _, SendMessageSetters as _,
+        SetMyCommandsSetters as _,
     },
     requests::{Output, Payload, Request, Requester as _},
     types::{
@@ -208,6 +209,12 @@ impl Api {
 
     pub(super) async fn delete(&self, chat: i64, message: i32) -> Result<(), Failure> {
         self.call(self.bot.delete_message(ChatId(chat), MessageId(message))).await.map(|_| ())
+    }
+
+    /// Pins a message without a sound.
+    pub(super) async fn pin(&self, chat: i64, message: i32) -> Result<(), Failure> {
+        let pin = self.bot.pin_chat_message(ChatId(chat), MessageId(message)).disable_notification(true);
+        self.call(pin).await.map(|_| ())
     }
 
     /// Answers a press; in a window that must be closed, or in a line that goes away.

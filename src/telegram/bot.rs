@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Days, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use teloxide::types::{
     CallbackQuery, ChatKind, InlineKeyboardButton, InlineKeyboardButtonKind, Message, MessageEntity,
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Api, Failure},
+    board,
     chats::Chats,
     lanes::Lanes,
     notifier::{self, ChatTarget, TelegramNotifier},
@@ -109,6 +110,12 @@ pub struct Settings {
     pub spacing: Spacing,
     /// When messages ring.
     pub bell: Bell,
+    /// Whether one pinned message shows how things stand.
+    pub board: bool,
+    /// The time of the day, in `timezone`, of one silent message about the last day; `None` for none.
+    pub digest: Option<NaiveTime>,
+    /// How often the board and the digest are looked at.
+    pub look_every: Duration,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
     pub panics_at: Option<String>,
 }
@@ -131,6 +138,9 @@ impl Settings {
             second_poller_pause: SECOND_POLLER_PAUSE,
             spacing: Spacing::default(),
             bell: Bell::default(),
+            board: false,
+            digest: None,
+            look_every: board::LOOK,
             panics_at: None,
         }
     }
@@ -156,14 +166,14 @@ pub struct Bot {
 
 /// What handlers share.
 pub(super) struct Shared {
-    settings: Settings,
+    pub(super) settings: Settings,
     api: Api,
-    handle: Handle,
-    store: Store,
+    pub(super) handle: Handle,
+    pub(super) store: Store,
     events: Events,
-    clock: Clock,
-    chats: Chats,
-    inputs: mpsc::Sender<Input>,
+    pub(super) clock: Clock,
+    pub(super) chats: Chats,
+    pub(super) inputs: mpsc::Sender<Input>,
     beat: Beat,
     /// The bot's user name.
     name: Mutex<String>,
@@ -214,6 +224,11 @@ impl Bot {
         let Self { shared, notifier } = self;
         let mut parts = JoinSet::new();
         parts.spawn(notifier.run(shutdown.clone()));
+        let by_itself = Arc::clone(&shared).write_by_itself();
+        let stop = shutdown.clone();
+        parts.spawn(async move {
+            let _ = stop.run_until_cancelled(by_itself).await;
+        });
         parts.spawn(shared.read(shutdown.clone()));
         while let Some(ended) = parts.join_next().await {
             if let Err(error) = ended {
@@ -543,7 +558,7 @@ impl Shared {
         let _ = self.inputs.send(Input::Moved { from, to }).await;
     }
 
-    fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         View::new(self.settings.language, self.settings.timezone)
     }
 

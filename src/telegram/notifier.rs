@@ -86,6 +86,7 @@ pub struct TelegramNotifier {
     inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
     cards: Cards,
     calls: JoinSet<(Call, Result<Option<i32>, Failure>)>,
+    pins: JoinSet<()>,
     started: Instant,
     /// Keys of cards that the store did not take as they are.
     unrecorded: BTreeSet<String>,
@@ -126,6 +127,7 @@ impl TelegramNotifier {
             inputs: mpsc::channel(INPUTS_MAX),
             cards,
             calls: JoinSet::new(),
+            pins: JoinSet::new(),
             started: Instant::now(),
             unrecorded: BTreeSet::new(),
             troubled: false,
@@ -355,6 +357,14 @@ impl TelegramNotifier {
                 self.calls.spawn(async move {
                     let result = without_panic(carry_out(&api, &call)).await;
                     (call, result)
+                });
+            }
+            Effect::Pin { chat, message } => {
+                let api = self.api.clone();
+                self.pins.spawn(async move {
+                    if let Err(failure) = api.pin(chat, message).await {
+                        tracing::warn!(chat.id = chat, error = %failure, "the board cannot be pinned; the bot needs that right");
+                    }
                 });
             }
             Effect::Record(card) => self.record(&card),

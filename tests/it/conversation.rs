@@ -270,7 +270,8 @@ async fn run(
     config.scheduler.interval = interval;
     let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
     let second_poller_pause = Duration::from_millis(50);
-    let settings = |chat| Settings { panics_at, spacing, second_poller_pause, ..chat };
+    let look_every = OFTEN;
+    let settings = |chat| Settings { panics_at, spacing, second_poller_pause, look_every, ..chat };
     let chat = config.telegram.take().map(settings);
     let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
     app.map_err(|error| error.to_string())?.run(shutdown).await;

@@ -89,6 +89,50 @@ async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
 }
 
 #[tokio::test]
+async fn sixty_questions_of_a_viewer_hold_up_nobody_else() {
+    let bot = Ctx::start(World::small()).await;
+    (0..60).for_each(|_| assert!(bot.say(VIEWER, "/help") > 0));
+    let plan = bot.proposal().await;
+    assert!(bot.ask(OPERATOR, "/whoami").await.text().contains("operator"));
+    assert!(bot.press(OPERATOR, &plan, "Approve").await.contains("on its way"));
+    bot.says(&plan, "done: 1 moved").await;
+    let helped = bot.written().iter().filter(|message| message.text().contains("What you can ask")).count();
+    assert!(helped < 20, "{helped} answers to the viewer alone");
+}
+
+#[tokio::test]
+async fn the_board_is_pinned_and_follows_what_happens() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("BOARD", "true")])).await;
+    let board = bot.heard("1 node over").await;
+    let plan = bot.proposal().await;
+    bot.says(&board, "waits until").await;
+    bot.press(OPERATOR, &plan, "Approve").await;
+    bot.says(&plan, "done: 1 moved").await;
+    // A look, as a cycle has one.
+    bot.ask(VIEWER, "/status").await;
+    let board = bot.says(&board, "No node is over").await;
+    assert!(board.pinned && board.silent, "{board:?}");
+}
+
+#[tokio::test]
+async fn the_digest_comes_once_a_day_and_is_silent() {
+    let bot = Ctx::with(World::small(), Setup::of(&[("DIGEST", "13:00")])).await;
+    bot.ask(VIEWER, "/whoami").await;
+    let digests = || {
+        let written = bot.written().into_iter();
+        written.filter(|it| it.text().contains("The last 24 hours")).collect::<Vec<_>>()
+    };
+    until("three digests have come", async || {
+        bot.minutes_pass(60);
+        digests().len() >= 3
+    })
+    .await;
+    let mut days: Vec<_> = digests().iter().map(|digest| digest.date.date_naive()).collect();
+    days.dedup();
+    assert!(days.len() >= 3 && digests().iter().all(|digest| digest.silent), "{days:?}");
+}
+
+#[tokio::test]
 async fn what_a_refused_token_kept_back_is_shown_with_the_right_one() {
     let wrong = [
         ("BALANCE_MODE", "auto"),

@@ -106,6 +106,43 @@ async fn a_failure_is_shown_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_night_with_one_undecided_plan_is_one_message_and_one_ring() {
+    for lang in LANGUAGES {
+        let setup = Setup::of(&[("BALANCE_MODE", "propose")]).often();
+        let mut talk = Talk::start(lang, World::small(), setup).await;
+        let plan = talk.bot.heard(WAITS[lang.1]).await;
+        talk.shown(&plan, "");
+        for _ in 0..4 {
+            talk.minutes_pass(31);
+            talk.bot.cycles(3).await;
+        }
+        talk.becomes(&plan, WAITS).await;
+        let written = talk.bot.written();
+        assert_eq!(written.len(), 1, "{written:?}");
+        assert!(!written[0].silent);
+        talk.shows("a_night_with_one_undecided_plan_is_one_message_and_one_ring");
+    }
+}
+
+#[tokio::test]
+async fn failures_of_a_plan_are_one_message_that_somebody_takes_in_hand() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&BOTH)).await;
+        (0..2).for_each(|_| talk.bot.sim.arm(Fault::libvirt_failure()));
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        let failures = talk.bot.heard(["2 migrations need a look", "2 миграции требуют"][lang.1]).await;
+        talk.shown(&failures, "");
+        talk.press(OPERATOR, &failures, "a:t:").await;
+        talk.becomes(&failures, ["is on it", "Занимается"]).await;
+        let rings = talk.bot.written().into_iter().filter(|message| !message.silent).count();
+        assert_eq!(rings, 2, "the plan and its failures");
+        talk.shows("failures_of_a_plan_are_one_message_that_somebody_takes_in_hand");
+    }
+}
+
+#[tokio::test]
 async fn a_stop_lets_the_running_migration_end() {
     for lang in LANGUAGES {
         let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&BOTH).manual()).await;
@@ -161,6 +198,8 @@ async fn who_may_not_learns_why() {
         talk.shows("who_may_not_learns_why");
     }
 }
+
+const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтверждения"];
 
 /// A language, and where it stands in a pair of texts.
 pub type Lang = (&'static str, usize);

@@ -20,6 +20,9 @@ use crate::{
 /// Cards of version 1 knew no rings.
 const VERSION: u32 = 2;
 
+/// The key of the pinned board.
+pub(super) const BOARD: &str = "board";
+
 /// The key of the card that counts reports that were too many to keep.
 pub(super) const MISSING: &str = "missing";
 
@@ -83,6 +86,10 @@ pub(super) enum Subject {
         earlier: Option<(DateTime<Utc>, DateTime<Utc>)>,
     },
     Failures(Failures),
+    /// How things stand, in one pinned message.
+    Board {
+        revision: u64,
+    },
     /// Reports that were too many to keep.
     Missing {
         quiet: u64,
@@ -147,6 +154,7 @@ impl Card {
             Subject::Proposal { id, is_copy: true, .. } => copy_key(*id),
             Subject::Alert { alert, .. } => alert_key(alert),
             Subject::Failures(failures) => failures.key(),
+            Subject::Board { .. } => BOARD.into(),
             Subject::Missing { .. } => MISSING.into(),
         }
     }
@@ -164,7 +172,10 @@ impl Card {
     pub(super) fn proposal(&self) -> Option<ProposalId> {
         match self.subject {
             Subject::Proposal { id, .. } => Some(id),
-            Subject::Alert { .. } | Subject::Failures(_) | Subject::Missing { .. } => None,
+            Subject::Alert { .. }
+            | Subject::Failures(_)
+            | Subject::Board { .. }
+            | Subject::Missing { .. } => None,
         }
     }
 
@@ -174,7 +185,7 @@ impl Card {
             Subject::Alert { alert, .. } => urgency_of(alert),
             Subject::Failures(failures) => failures.urgency(),
             Subject::Missing { troubled, .. } => (*troubled > 0).then_some(Urgency::Failed),
-            Subject::Proposal { .. } => None,
+            Subject::Proposal { .. } | Subject::Board { .. } => None,
         }
     }
 
@@ -233,7 +244,10 @@ impl Card {
     pub(super) fn is_continued_by(&self, alert: &Alert, now: DateTime<Utc>) -> bool {
         let known = match &self.subject {
             Subject::Alert { alert: known, .. } => Some(known),
-            Subject::Proposal { .. } | Subject::Failures(_) | Subject::Missing { .. } => None,
+            Subject::Proposal { .. }
+            | Subject::Failures(_)
+            | Subject::Board { .. }
+            | Subject::Missing { .. } => None,
         };
         match (alert, known) {
             (Alert::VmManagerBack { .. }, _) => true,
@@ -309,6 +323,11 @@ impl Card {
         if let Some(urgency) = urgency {
             self.rings.ring(urgency, now);
         }
+    }
+
+    /// Tells whether the first message shows something else.
+    pub(super) fn differs_from(&self, page: &Page) -> bool {
+        self.messages.first().is_none_or(|shown| shown.hash != hash(page))
     }
 
     pub(super) fn shows_in(&self, message: i32) -> bool {

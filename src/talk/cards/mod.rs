@@ -22,7 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     bell::Urgency,
-    card::{MISSING, Shown, Subject, copy_key, gave_way, is_troubled, proposal_key},
+    card::{BOARD, MISSING, Shown, Subject, copy_key, gave_way, is_troubled, proposal_key},
     looking::Looking,
     queue::{Queue, Rank},
 };
@@ -124,6 +124,8 @@ pub(crate) enum Input {
         /// The card's proposal.
         with: Option<Proposal>,
     },
+    /// How things stand, for the pinned board.
+    Board(Page),
     /// Something came from this chat, so it can be written to.
     Heard(i64),
     /// A group has a new number.
@@ -159,6 +161,11 @@ pub(crate) enum Effect {
         why: String,
     },
     ChatAlive(i64),
+    /// Pins the board.
+    Pin {
+        chat: i64,
+        message: i32,
+    },
     /// An answer is not sent: the chat does not take it, or too many wait.
     AnswerDropped {
         chat: i64,
@@ -215,6 +222,8 @@ pub(crate) struct Cards {
     looking: BTreeMap<(i64, i32), Looking>,
     bell: Bell,
     calendar_seen: SinceStart,
+    /// What the board should show.
+    board: Option<Page>,
     effects: Vec<Effect>,
 }
 
@@ -237,6 +246,7 @@ impl Cards {
             looking: BTreeMap::new(),
             bell,
             calendar_seen: Duration::ZERO,
+            board: None,
             effects: Vec::new(),
         }
     }
@@ -269,6 +279,7 @@ impl Cards {
                 }
             }
             Input::Seen { key, chat, message, with } => self.see(&key, chat, message, with, now),
+            Input::Board(page) => self.show_board(page, now),
             Input::Heard(chat) => {
                 self.effects.push(Effect::ChatAlive(chat));
                 self.queue.alive(chat);
@@ -512,6 +523,11 @@ impl Cards {
             Subject::Alert { revision, .. } | Subject::Failures(Failures { revision, .. }) => {
                 Wanted { revision: *revision, settled: true, rank }
             }
+            Subject::Board { revision } => {
+                self.board.as_ref()?;
+                let rank = if card.messages.is_empty() { rank } else { Rank::Progress };
+                Wanted { revision: *revision, settled: false, rank }
+            }
             Subject::Missing { quiet, troubled } => {
                 Wanted { revision: quiet + troubled, settled: true, rank }
             }
@@ -542,6 +558,7 @@ impl Cards {
                 let page = self.view.failures(failures, now);
                 vec![self.with_hand(page, card, failures.dry_run, now)]
             }
+            Subject::Board { .. } => self.board.iter().cloned().collect(),
             Subject::Missing { quiet, troubled } => vec![self.view.reports_missing(*quiet, *troubled)],
         }
     }
@@ -618,6 +635,10 @@ impl Cards {
                 self.queue.ended(chat, true, now.run);
                 // A message of a group that has moved meanwhile means nothing where the card is now.
                 if self.cards.get(key).is_some_and(|card| card.chat == chat) {
+                    let is_board = key == BOARD && matches!(step, Step::Send { .. });
+                    if let Some(message) = sent.filter(|_| is_board) {
+                        self.effects.push(Effect::Pin { chat, message });
+                    }
                     self.change(key, |card| card.take(step, sent, now.date));
                 }
             }

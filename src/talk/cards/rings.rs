@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Address, Card, Cards, Failures, HandKind, NEWS, Now, Subject,
     bell::Urgency,
-    card::{alert_key, proposal_key},
+    card::{BOARD, alert_key, proposal_key},
     failures::{self, FailedPlan},
 };
 use crate::{
@@ -16,6 +16,19 @@ use crate::{
 };
 
 impl Cards {
+    /// Shows how things stand in the one pinned message.
+    pub(super) fn show_board(&mut self, page: Page, now: Now) {
+        let Some(home) = self.home.map(|home| self.resolve(home)) else { return };
+        let known = self.cards.get(BOARD).cloned();
+        let mut card = known.unwrap_or_else(|| Card::new(Subject::Board { revision: 0 }, home, now.date));
+        let differs = card.differs_from(&page);
+        self.board = Some(page);
+        if let (Subject::Board { revision }, true) = (&mut card.subject, differs) {
+            *revision += 1;
+            self.renew(card, now);
+        }
+    }
+
     pub(super) fn show_alert(&mut self, alert: Alert, dry_run: bool, now: Now) {
         let Some(home) = self.home else { return };
         if let Some(cluster) = failures::cluster_of(&alert) {

@@ -457,6 +457,28 @@ fn a_plan_that_takes_a_while_goes_on_in_the_message_that_rang_for_it() {
     }
 }
 
+#[test]
+fn the_board_is_one_silent_message_that_is_pinned_and_edited_where_something_changed() {
+    let mut chat = Chat::new();
+    let page = |text: &str| Input::Board(view(Language::En).line(text.to_owned()));
+    let call = chat.on(page("one")).iter().find_map(call).cloned().unwrap();
+    chat.waiting.clear();
+    let effects = chat.on(Input::Ended { call, result: Ok(Some(1)) });
+    assert!(effects.contains(&Effect::Pin { chat: HOME, message: 1 }), "{effects:?}");
+    chat.messages = 1;
+    for text in ["one", "two", "two"] {
+        chat.now.run += Duration::from_secs(30);
+        chat.on(page(text));
+        chat.settle();
+    }
+    assert_eq!((chat.messages, chat.rings, &chat.edited[..]), (1, 0, &[1][..]));
+    let mut chat = Chat::with(chat.disk.into_values().collect());
+    assert_eq!(chat.on(Input::Everything(Vec::new())), [], "nothing is known yet");
+    chat.on(page("three"));
+    chat.settle();
+    assert_eq!((chat.messages, &chat.edited[..]), (0, &[1][..]));
+}
+
 fn answer(to: Address, rewrites: Option<i32>, kind: AnswerKind) -> Answer {
     Answer { to, page: Page::default(), rewrites, person: 1, kind }
 }
@@ -505,6 +527,7 @@ impl Chat {
                 Effect::ChatMoved { .. }
                 | Effect::ChatDead { .. }
                 | Effect::ChatAlive(_)
+                | Effect::Pin { .. }
                 | Effect::AnswerDropped { .. } => {}
             }
         }

@@ -7,6 +7,7 @@ use crate::{
     model::{ClusterId, ForeignMigration, Snapshot, WhyUnmeasured, find},
     planner::{self, Excess, NodeOverview, Overview, Resource},
     scheduler::{Picture, Status},
+    store::{Happened, Outcome},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
@@ -119,6 +120,41 @@ impl View {
         lines.extend(self.schedule_lines(status));
         let page = self.page(lines);
         self.status_buttons(page, &listed, only)
+    }
+
+    /// Returns how things stand, in short: for the pinned board.
+    #[must_use]
+    pub(crate) fn board(&self, status: &Status) -> Page {
+        let clusters = status.picture.as_ref().map(|picture| by_weight(picture, None)).unwrap_or_default();
+        let mut lines = vec![self.verdict(status, &clusters, None)];
+        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, status.now)));
+        let running = status.running.iter().take(RUNNING_LINES_MAX);
+        lines.extend(running.map(|entry| self.running_line(entry, status.now)));
+        lines.push(self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))]));
+        // An age would change with every look, and each change is an edit.
+        let taken_at = status.picture.as_ref().map(|picture| picture.snapshot.taken_at);
+        lines.extend(taken_at.map(|at| self.say("board-as-of", args![at = self.time(at, status.now)])));
+        let page = self.page(lines);
+        if status.dry_run { page.in_dry_run() } else { page }
+    }
+
+    /// Returns what the last day brought.
+    #[must_use]
+    pub(crate) fn digest(&self, happened: &[Happened], status: &Status) -> Page {
+        let moved = |wanted: Outcome| {
+            let is_so = |row: &&Happened| matches!(row, Happened::Migration(entry) if entry.outcome().is_some_and(|(is, _)| is == wanted));
+            happened.iter().filter(is_so).count()
+        };
+        let plans = happened.iter().filter(|row| matches!(row, Happened::Plan(_))).count();
+        let clusters = status.picture.as_ref().map(|picture| by_weight(picture, None)).unwrap_or_default();
+        let mut lines = vec![self.say("digest-title", args![])];
+        lines.push(self.say("digest-moved", args![n = moved(Outcome::Done)]));
+        let failed = moved(Outcome::Failed) + moved(Outcome::Lost);
+        lines.extend((failed > 0).then(|| self.say("digest-failed", args![n = failed])));
+        lines.extend((plans > 0).then(|| self.say("digest-plans", args![n = plans])));
+        lines.push(self.verdict(status, &clusters, None));
+        let page = self.page(lines);
+        if status.dry_run { page.in_dry_run() } else { page }
     }
 
     /// `⚠ 4 nodes over, worst node-002 memory 99.6 %. Plan 1 waits until 04:17`
@@ -379,7 +415,7 @@ fn share(excess: &Excess) -> f64 {
 mod tests {
     use super::*;
     use crate::talk::{
-        samples,
+        Language, samples,
         verbs::tests::{Found, answers, answers_to},
     };
 
@@ -419,6 +455,17 @@ mod tests {
         let first = |mark| texts[1].lines().position(|line| line.starts_with(mark));
         assert!(first("⚠ node-1-1 /node_10001") < first("·"), "{}", texts[1]);
         assert!(texts[1].contains("more\n"), "what is cut is counted: {}", texts[1]);
+    }
+
+    #[test]
+    fn the_board_and_the_digest_say_it_in_short() {
+        let found = || Found { status: samples::status(samples::picture()), ..Found::default() };
+        let texts = Language::ALL.map(|language| {
+            let view = View::new(language, chrono_tz::UTC);
+            let Found { status, history, .. } = found();
+            format!("{}\n\n{}", view.board(&status).plain(), view.digest(&history, &status).plain())
+        });
+        insta::assert_snapshot!(texts.join("\n\n"));
     }
 
     #[test]

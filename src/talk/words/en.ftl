@@ -301,6 +301,21 @@ button-older = older →
 
 check-message = vm-balancer check: the bot can write here.
 
+board-as-of = As of { $at }
+digest-title = The last 24 hours
+digest-moved = { $n ->
+    [0] No VM was moved.
+    [one] { $n } VM was moved.
+   *[other] { $n } VMs were moved.
+}
+digest-failed = { $n ->
+    [one] ⚠ { $n } migration failed or was lost: /history
+   *[other] ⚠ { $n } migrations failed or were lost: /history
+}
+digest-plans = { $n ->
+    [one] { $n } plan came to nothing or lost steps.
+   *[other] { $n } plans came to nothing or lost steps.
+}
 verdict-none-over = ✓ No node is over its thresholds.
 verdict-over = { $n ->
     [one] ⚠ { $n } node over: { $node } { $why }.

@@ -315,6 +315,20 @@ button-older = старее →
 
 check-message = vm-balancer check: бот может писать в этот чат.
 
+board-as-of = Данные от { $at }
+digest-title = За последние 24 часа
+digest-moved = { $n ->
+    [0] Миграций не было.
+    [one] Перенесена { $n } ВМ.
+    [few] Перенесены { $n } ВМ.
+   *[many] Перенесено { $n } ВМ.
+}
+digest-failed = { $n ->
+    [one] ⚠ Не удалась или исход неизвестен: { $n } миграция, /history
+    [few] ⚠ Не удались или исход неизвестен: { $n } миграции, /history
+   *[many] ⚠ Не удались или исход неизвестен: { $n } миграций, /history
+}
+digest-plans = Планов не выполнено целиком или вовсе: { $n }
 verdict-none-over = ✓ Ни один узел не перегружен.
 verdict-over = { $n ->
     [one] ⚠ Перегружен { $n } узел: { $node }, { $why }.
