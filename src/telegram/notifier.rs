@@ -158,8 +158,8 @@ impl TelegramNotifier {
     /// let (events, stop) = (Events::new(), CancellationToken::new());
     /// let notifier = TelegramNotifier::by_itself(&settings, folder.path(), &events, Clock::system())?;
     /// let running = tokio::spawn(notifier.run(stop.clone()));
-    /// events.say(Event::Alert(Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 3 }));
-    /// # telegram.wait_for_text(ADMIN, "msk").await.unwrap();
+    /// events.say(Event::Alert(Alert::ForeignMigration { task: 4711, cluster: Some(ClusterId(1)), vm: None }));
+    /// # telegram.wait_for_text(ADMIN, "4711").await.unwrap();
     /// stop.cancel();
     /// running.await?;
     /// # Ok(())
