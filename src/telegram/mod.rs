@@ -10,7 +10,7 @@ mod lanes;
 mod notifier;
 mod probe;
 
-pub use crate::talk::cards::{Bell, Spacing};
+pub use crate::talk::cards::Spacing;
 pub use bot::{Bot, BotError, Settings};
 pub use notifier::{ChatTarget, TelegramNotifier};
 pub use probe::{Met, Seen, meet, probe};

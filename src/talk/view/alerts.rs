@@ -157,24 +157,7 @@ impl View {
             Alert::HostKeyChanged { node, name, expected, found, at } => {
                 self.host_key_changed(*node, name, expected, found, at)
             }
-            Alert::StoreRestored { exported_at, moved_to, writes_lost, switches } => {
-                let dir = words(moved_to);
-                let restored = match exported_at {
-                    Some(at) => self.say("alert-restored", args![at = self.time(*at, now), dir = dir]),
-                    None => self.say("alert-restored-empty", args![dir = dir]),
-                };
-                let lost = match writes_lost {
-                    Some(0) => self.say("alert-restored-whole", args![]),
-                    Some(lost) => self.say("alert-restored-lost", args![n = *lost]),
-                    None => self.say("alert-restored-unknown", args![]),
-                };
-                let switches = match switches {
-                    KnownSwitches::Known => "alert-restored-switches-known",
-                    KnownSwitches::AsExported => "alert-restored-switches-exported",
-                    KnownSwitches::Unknown => "alert-restored-switches-unknown",
-                };
-                [restored, lost, self.say(switches, args![])].join("\n")
-            }
+            Alert::StoreRestored { .. } => self.store_restored(alert, now),
             Alert::ClockJumped { before, after } => {
                 let by = self.lasting((*after - *before).abs());
                 let key = if after > before { "alert-time-ahead" } else { "alert-time-back" };
@@ -189,6 +172,28 @@ impl View {
                 self.say("alert-second-poller", args![since = self.time(*since, now)])
             }
         }
+    }
+
+    fn store_restored(&self, alert: &Alert, now: DateTime<Utc>) -> String {
+        let Alert::StoreRestored { exported_at, moved_to, writes_lost, switches } = alert else {
+            return String::new();
+        };
+        let dir = words(moved_to);
+        let restored = match exported_at {
+            Some(at) => self.say("alert-restored", args![at = self.time(*at, now), dir = dir]),
+            None => self.say("alert-restored-empty", args![dir = dir]),
+        };
+        let lost = match writes_lost {
+            Some(0) => self.say("alert-restored-whole", args![]),
+            Some(lost) => self.say("alert-restored-lost", args![n = *lost]),
+            None => self.say("alert-restored-unknown", args![]),
+        };
+        let switches = match switches {
+            KnownSwitches::Known => "alert-restored-switches-known",
+            KnownSwitches::AsExported => "alert-restored-switches-exported",
+            KnownSwitches::Unknown => "alert-restored-switches-unknown",
+        };
+        [restored, lost, self.say(switches, args![])].join("\n")
     }
 
     /// What was shown in place of which key, and what to do about it for each place that holds one.
