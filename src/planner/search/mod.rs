@@ -116,8 +116,8 @@ fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
         let vm = slot.vms[next[mv.slot]];
         next[mv.slot] += 1;
         let purpose = match is_over(slot.node) {
-            _ if even => Purpose::Level,
             true => Purpose::Relieve,
+            false if even => Purpose::Level,
             false => Purpose::MakeRoom,
         };
         Step { vm, target: mv.target, purpose }
