@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use measure::nodes_to_ask;
-pub use single::{Opened, Single, confirm_restored, env_file, environment};
+pub use single::{Single, confirm_restored, env_file, environment};
 
 use crate::{
     balancer::{CycleError, Parts, VmBalancer},

@@ -32,9 +32,9 @@ pub enum PageAt {
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Happened {
-    Migration(JournalEntry),
+    Migration(Box<JournalEntry>),
     /// It was rejected, expired or out of date, or steps of it were dropped.
-    Plan(Proposal),
+    Plan(Box<Proposal>),
 }
 
 /// One page, newest first.
@@ -138,9 +138,9 @@ impl Store {
         let migrations = files.journal.newest();
         let migrations =
             migrations.filter(|row| row.as_ref().map_or(true, |entry| entry.outcome().is_some()));
-        rows.extend(migrations.map(|row| row.map(Happened::Migration)));
+        rows.extend(migrations.map(|row| row.map(|entry| Happened::Migration(Box::new(entry)))));
         let plans = files.proposals.newest().filter(|row| row.as_ref().map_or(true, is_told));
-        rows.extend(plans.map(|row| row.map(Happened::Plan)));
+        rows.extend(plans.map(|row| row.map(|plan| Happened::Plan(Box::new(plan)))));
         rows.retain(|row| row.as_ref().map_or(true, |row| filter.takes(row)));
         // An error has no time; it comes first, so that it is not passed over.
         rows.sort_by_key(|row| {

@@ -533,7 +533,7 @@ impl Shared {
         let Some((data, key)) = data.and_then(|data| Some((data, key_of_button(data)?))) else { return };
         let with = proposal::named_in(data).and_then(|id| self.store.proposal(id).ok().flatten());
         let (chat, message) = (message.chat.id.0, message.id.0);
-        let _ = self.inputs.send(Input::Seen { key, chat, message, with }).await;
+        let _ = self.inputs.send(Input::Seen { key, chat, message, with: with.map(Box::new) }).await;
     }
 
     async fn answer_press(&self, query: &str, answer: &PressAnswer) {

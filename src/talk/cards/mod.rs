@@ -122,7 +122,7 @@ pub(crate) enum Input {
         chat: i64,
         message: i32,
         /// The card's proposal.
-        with: Option<Proposal>,
+        with: Option<Box<Proposal>>,
     },
     /// How things stand, for the pinned board.
     Board(Page),
@@ -346,13 +346,13 @@ impl Cards {
     }
 
     /// Takes over a message of a card whose number was not known, and brings it up to date.
-    fn see(&mut self, key: &str, chat: i64, message: i32, with: Option<Proposal>, now: Now) {
+    fn see(&mut self, key: &str, chat: i64, message: i32, with: Option<Box<Proposal>>, now: Now) {
         let is_known = self.cards.values().any(|card| card.chat == chat && card.shows_in(message));
         if is_known || self.cards.get(key).is_none_or(|card| card.chat != chat) {
             return;
         }
         if let Some(proposal) = with {
-            self.proposals.insert(proposal.id, proposal);
+            self.proposals.insert(proposal.id, *proposal);
         }
         self.change(key, |card| card.adopt(message));
         self.want(key, now);

@@ -397,7 +397,7 @@ fn what_may_have_been_sent_is_named_and_brought_up_to_date_when_somebody_presses
         chat.change(&[samples::ended(pending(1))]);
         let kept = chat.settle();
         let key = key_of_button("p:1:0123abcd:a").unwrap();
-        let with = Some(samples::ended(pending(1)));
+        let with = Some(Box::new(samples::ended(pending(1))));
         let numbers = |card: &Card| card.messages.iter().map(|shown| shown.message).collect::<Vec<_>>();
         assert_eq!(kept.iter().find(|card| card.key() == key).map(numbers), Some(vec![2]));
         chat.now.run += LATER;

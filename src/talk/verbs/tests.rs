@@ -108,7 +108,7 @@ impl Default for Found {
         let entries = [samples::entry(1, 1), samples::entry(2, 2), samples::entry(3, 3)];
         Self {
             status: samples::status(samples::picture()),
-            history: entries.map(Happened::Migration).into(),
+            history: entries.map(|entry| Happened::Migration(Box::new(entry))).into(),
             balanced: Balanced::NothingToDo(Box::new(samples::plan(Vec::new()))),
             changed: Changed::Done,
             refused: None,
@@ -128,7 +128,7 @@ impl Found {
             Proposal { state: ProposalState::Stale { at }, ..samples::proposal(1) },
             dropped,
         ];
-        Self { history: plans.map(Happened::Plan).into(), ..Self::default() }
+        Self { history: plans.map(|plan| Happened::Plan(Box::new(plan))).into(), ..Self::default() }
     }
 
     pub(in crate::talk) fn of(picture: Picture) -> Self {
