@@ -73,7 +73,7 @@ async fn a_plan_of_many_steps_is_narrowed_with_a_few_taps() {
         talk.offers(&plan, ":g:1").await;
         talk.press(OPERATOR, &plan, ":k:").await;
         talk.press(OPERATOR, &plan, ":n:").await;
-        let narrow = talk.becomes(&plan, LEFT_OUT).await;
+        let narrow = talk.becomes(&plan, ["3 → 2", "3 → 2"]).await;
         // Taps on a text that was drawn before count all the same.
         talk.press(OPERATOR, &narrow, ":i:").await;
         talk.press(OPERATOR, &narrow, ":x:").await;

@@ -111,7 +111,11 @@ async fn the_board_is_pinned_and_follows_what_happens() {
     // A look, as a cycle has one.
     bot.ask(VIEWER, "/status").await;
     let board = bot.says(&board, "No node is over").await;
-    assert!(board.pinned && board.silent, "{board:?}");
+    assert!(board.silent, "{board:?}");
+    until("the board is pinned", async || {
+        bot.written().iter().any(|message| message.id == board.id && message.pinned)
+    })
+    .await;
 }
 
 #[tokio::test]
