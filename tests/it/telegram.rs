@@ -102,7 +102,9 @@ async fn sixty_questions_of_a_viewer_hold_up_nobody_else() {
 
 #[tokio::test]
 async fn the_board_is_pinned_and_follows_what_happens() {
-    let bot = Ctx::with(World::small(), Setup::of(&[("BOARD", "true")])).await;
+    let bot = Ctx::prepared(World::small(), Setup::of(&[("BOARD", "true")])).await;
+    bot.telegram.set_bot_role(bot.home, Role::Administrator).unwrap();
+    bot.restart().await;
     let board = bot.heard("1 node over").await;
     let plan = bot.proposal().await;
     bot.says(&board, "waits until").await;
