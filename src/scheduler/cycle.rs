@@ -276,6 +276,6 @@ mod tests {
         assert_eq!(told_of(&[sums(2), typo.clone()]), std::slice::from_ref(&typo));
         assert_eq!(told_of(&[sums(3), typo.clone()]), []);
         assert_eq!(told_of(&[passing]), []);
-        assert_eq!(told_of(&[typo.clone()]), [typo]);
+        assert_eq!(told_of(std::slice::from_ref(&typo)), [typo]);
     }
 }

@@ -185,7 +185,7 @@ pub(crate) fn many(clusters: u64, nodes: u64) -> Picture {
     let all = || (1..=clusters).flat_map(|cluster| (1..=nodes).map(move |node| (cluster, node)));
     let used = |cluster: u64, node: u64| match node {
         1 => 50_000 + 100 * cluster,
-        2 if cluster % 3 == 0 => 48_000,
+        2 if cluster.is_multiple_of(3) => 48_000,
         _ => 20_000 + node % 1000,
     };
     let node = |(cluster, node): (u64, u64)| {
