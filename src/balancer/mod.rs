@@ -2,7 +2,7 @@
 
 mod once;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
@@ -178,6 +178,19 @@ impl VmBalancer {
         let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
         let policy = self.rules.policy(snapshot.taken_at)?;
         self.plan_on(snapshot, policy).await
+    }
+
+    /// Reads the platform, asks every node and returns which are overloaded; plans nothing.
+    ///
+    /// # Errors
+    ///
+    /// Says that VMmanager or the store cannot be read.
+    pub(crate) async fn overloaded(&self) -> Result<BTreeSet<NodeId>, CycleError> {
+        let snapshot = self.eyes.look(Depth::Measured(Asked::Everybody)).await?;
+        let policy = self.rules.policy(snapshot.taken_at)?;
+        tokio::task::spawn_blocking(move || planner::overloaded(&snapshot, &policy))
+            .await
+            .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
     }
 
     /// Computes a plan on a snapshot, on a thread of its own: thousands of VMs take seconds.

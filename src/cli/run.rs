@@ -106,6 +106,8 @@ async fn carry_out(
         Some(Command::Man) => print(out, manual_page()),
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
         #[cfg(feature = "sandbox")]
+        Some(Command::Sandbox(wanted)) if wanted.week => week(wanted.clone(), &setup()?, out),
+        #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(wanted)) => sandbox(args, wanted.clone(), &environment, clock).await,
         None if args.once => once(args, &setup()?, clock, out).await,
         None => bot(args, &setup()?, environment, clock).await,
@@ -445,6 +447,24 @@ fn reload(args: &Args, environment: &BTreeMap<String, String>, started: &Setup) 
         }
     }
     probe::report(Said::Ready);
+}
+
+/// Plays a week under several rules; the configuration at hand is one of them where there is one.
+#[cfg(feature = "sandbox")]
+fn week(wanted: super::SandboxArgs, setup: &Setup, out: &mut dyn Write) -> Result<Exit, Failure> {
+    use crate::sandbox::week::Ours;
+    let ours = match setup.sources.file.values.is_empty() {
+        true => None,
+        false => Some(setup.config(Purpose::Offline)?),
+    };
+    let table = wanted.play_week(ours.map(|config| Ours {
+        interval_min: (config.scheduler.interval.as_secs() / 60).max(1) as u32,
+        cooldown: config.balancer.migration_cooldown,
+        failure_cooldown: config.balancer.failure_cooldown,
+        watch_min: config.scheduler.watch.map(|watch| (watch.as_secs() / 60).max(1) as u32),
+        ..Ours::by_defaults(config.balancer.policy)
+    }));
+    print(out, table)
 }
 
 /// The sandbox reads no configuration but the language: it is the same world everywhere.

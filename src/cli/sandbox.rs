@@ -14,7 +14,11 @@ use crate::{
     app::{App, Pace},
     clock::Clock,
     config::{Config, Purpose},
-    sandbox::{self, BotChat, BotEnvironment, LISTEN, Options, SandboxError, Ssh, StartBot},
+    planner::Policy,
+    sandbox::{
+        self, BotChat, BotEnvironment, LISTEN, Options, SandboxError, Ssh, StartBot,
+        week::{self, Ours, Rule, Start, Week},
+    },
 };
 
 /// How the sandbox is started.
@@ -38,6 +42,10 @@ pub struct SandboxArgs {
     /// Begin with a world that `vm-balancer snapshot` saved
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
+    /// Play a week of one cluster at speed, without a chat, and print how each rule kept it: nothing, the Python
+    /// tool's, ours by its defaults, and ours with this configuration where there is one
+    #[arg(long, conflicts_with_all = ["tour", "data_dir", "listen", "speed", "chat", "ssh"])]
+    pub(super) week: bool,
     /// Play a short story by itself: overload, proposal, approval, a fault and the recovery
     #[arg(long)]
     tour: bool,
@@ -103,7 +111,8 @@ const LANGUAGE: &str = "VM_BALANCER_LANG";
 impl SandboxArgs {
     /// Returns the sandbox's options; of the environment only the language counts.
     pub(super) fn options(self, environment: &BTreeMap<String, String>) -> Options {
-        let Self { listen, seed, nodes, vms, speed, snapshot, tour, data_dir, chat, ssh, lang } = self;
+        let Self { listen, seed, nodes, vms, speed, snapshot, week: _, tour, data_dir, chat, ssh, lang } =
+            self;
         let language = lang.or_else(|| environment.get(LANGUAGE).cloned());
         Options {
             listen,
@@ -118,6 +127,33 @@ impl SandboxArgs {
             ssh: ssh.into(),
             bot_variables: language.map(|language| (LANGUAGE.to_owned(), language)).into_iter().collect(),
         }
+    }
+}
+
+impl SandboxArgs {
+    /// Plays a week and returns its table.
+    ///
+    /// # Errors
+    ///
+    /// Why the snapshot file cannot be used.
+    pub(super) fn play_week(self, ours: Option<Ours>) -> Result<String, SandboxError> {
+        let start = match &self.snapshot {
+            Some(file) => Start::Snapshot(Box::new(sandbox::read_snapshot(file)?)),
+            None => {
+                Start::Generated { nodes: self.nodes, vms: self.vms.unwrap_or(self.nodes * VMS_PER_NODE) }
+            }
+        };
+        let week = Week { seed: self.seed, days: 7, start };
+        let rules = [
+            ("nothing", Some(Rule::Nothing)),
+            ("Python 2.0.1, its defaults", Some(Rule::Python { migrations_max: 1, interval_min: 10 })),
+            ("vm-balancer, its defaults", Some(Rule::Ours(Box::new(Ours::by_defaults(Policy::default()))))),
+            ("vm-balancer, this configuration", ours.map(|ours| Rule::Ours(Box::new(ours)))),
+        ];
+        let head = week::HEAD.lines().map(|line| format!("{:<32}{line}\n", ""));
+        let lines =
+            rules.into_iter().filter_map(|(name, rule)| Some(format!("{name:<32}{}\n", week.play(&rule?))));
+        Ok(head.chain(lines).collect())
     }
 }
 

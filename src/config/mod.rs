@@ -240,6 +240,7 @@ fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
 fn scheduler(reader: &mut Reader<'_>) -> scheduler::Settings {
     let mut settings = scheduler::Settings::default();
     reader.set(&mut settings.interval, "BALANCE_INTERVAL", values::seconds(1));
+    reader.set(&mut settings.watch, "WATCH_INTERVAL", values::every);
     reader.set(&mut settings.mode, "BALANCE_MODE", values::mode);
     reader.set(&mut settings.windows, "BALANCE_WINDOW", values::windows);
     reader.set(&mut settings.timezone, "TIMEZONE", values::time_zone);

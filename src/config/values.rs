@@ -57,6 +57,11 @@ pub(super) fn seconds(least: u64) -> impl FnOnce(&str) -> Result<Duration, Expec
     }
 }
 
+/// As [`seconds`], with 0 for never.
+pub(super) fn every(text: &str) -> Result<Option<Duration>, Expected> {
+    seconds(0)(text).map(|time| Some(time).filter(|time| !time.is_zero()))
+}
+
 /// As [`seconds`], where moments are reckoned with it.
 pub(super) fn time(least: u64) -> impl FnOnce(&str) -> Result<TimeDelta, Expected> {
     move |text| seconds(least)(text).map(|time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))

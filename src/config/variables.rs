@@ -30,6 +30,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("VMMANAGER_CA_FILE"),
     secret("VMMANAGER_PROXY"),
     plain("BALANCE_INTERVAL"),
+    plain("WATCH_INTERVAL"),
     plain("BALANCE_MODE"),
     plain("BALANCE_WINDOW"),
     plain("TIMEZONE"),

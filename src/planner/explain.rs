@@ -1,5 +1,7 @@
 //! Answers "why this, why not that" about one node, one VM or one cluster, under the rules the planner obeys.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     plan::{Caution, Excess, Figures, Fullness, Hold, SkipWhy, Strain, TargetRefusal},
     policy::Policy,
 };
-use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmId, VmUse};
+use crate::model::{ClusterId, ClusterInfo, Mib, NodeId, Snapshot, VmId, VmUse};
 
 /// A cluster as its nodes stand.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,6 +120,18 @@ pub fn overview(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Opt
         figures: figures::figures(&board, &board.start()),
         held: narrate::hold(&board),
     })
+}
+
+/// Returns the overloaded nodes of all clusters that the policy names.
+#[must_use]
+pub fn overloaded(snapshot: &Snapshot, policy: &Policy) -> BTreeSet<NodeId> {
+    let wanted =
+        |cluster: &&ClusterInfo| policy.clusters.as_ref().is_none_or(|only| only.contains(&cluster.id));
+    let nodes = snapshot.clusters.iter().filter(wanted).flat_map(|cluster| {
+        let board = Board::new(snapshot, policy, cluster);
+        narrate::overloaded(&board, &board.start())
+    });
+    nodes.map(|node| node.node).collect()
 }
 
 /// Returns what there is to say of a node; `None` for one that the snapshot does not have.

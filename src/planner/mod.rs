@@ -32,7 +32,8 @@ pub use check::{Violation, check};
 pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
 pub use drain::{Drain, drain};
 pub use explain::{
-    NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overview,
+    NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overloaded,
+    overview,
 };
 pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
 pub use forecast::{NodeLoss, capacity_for, node_losses};

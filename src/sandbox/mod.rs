@@ -5,6 +5,7 @@
 
 pub mod bot;
 mod bot_chat;
+mod dice;
 mod measured;
 pub mod page;
 pub mod scenario;
@@ -13,6 +14,7 @@ pub mod telegram;
 pub mod terminal;
 mod tour;
 pub mod vmmanager;
+pub mod week;
 
 use std::{
     collections::BTreeMap,
@@ -267,7 +269,7 @@ async fn listen(wanted: SocketAddr) -> Result<TcpListener, SandboxError> {
 }
 
 fn world(options: &Options) -> Result<World, SandboxError> {
-    let Some(path) = options.snapshot.clone() else {
+    let Some(path) = &options.snapshot else {
         let scale = Scale {
             seed: options.seed,
             nodes: options.nodes,
@@ -279,10 +281,18 @@ fn world(options: &Options) -> Result<World, SandboxError> {
         };
         return Ok(World::generate(&scale));
     };
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| SandboxError::ReadSnapshot { path: path.clone(), source })?;
-    let snapshot = Snapshot::from_json(&text).map_err(|source| SandboxError::Snapshot { path, source })?;
-    Ok(World::from_snapshot(&snapshot))
+    Ok(World::from_snapshot(&read_snapshot(path)?))
+}
+
+/// Reads a snapshot file.
+///
+/// # Errors
+///
+/// The file cannot be read, or is no snapshot.
+pub fn read_snapshot(path: &Path) -> Result<Snapshot, SandboxError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| SandboxError::ReadSnapshot { path: path.into(), source })?;
+    Snapshot::from_json(&text).map_err(|source| SandboxError::Snapshot { path: path.into(), source })
 }
 
 async fn start_vmmanager(

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::vmmanager::{SimNode, SimVm, World};
+use super::{
+    dice::Dice,
+    vmmanager::{SimNode, SimVm, World},
+};
 use crate::model::{Mib, NodeId, VmId};
 
 /// When the first node begins to fill up, at any speed. A newcomer looks at the page for about a minute.
@@ -236,7 +239,7 @@ impl Life {
             .filter(|node| is_open(node) && node.memory_percent() < BIRTH_FILLS_PERCENT)
             .collect();
         let Some(node) = self.dice.one_of(&open).map(|node| node.id) else { return };
-        let gib = [1, 2, 2, 4, 4, 8][self.dice.below(6)];
+        let gib = self.dice.one_of(&[1, 2, 2, 4, 4, 8]).unwrap_or(1);
         let memory = self.sizes.pop_front().unwrap_or(Mib(gib * 1024));
         self.add(world, node, "new", cores_for(memory), memory);
     }
@@ -355,33 +358,6 @@ fn is_open(node: &SimNode) -> bool {
 /// Returns how busy the world is at an hour: 1 in the afternoon, a fifth of that at night.
 fn day_curve(hour: f64) -> f64 {
     0.6 - 0.4 * ((hour - QUIET_HOUR) / 24.0 * TAU).cos()
-}
-
-/// Splitmix64: small, well known, and the same on every machine.
-#[derive(Clone, Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap_or_default()
-    }
-
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn one_of<T: Copy>(&mut self, things: &[T]) -> Option<T> {
-        let chosen = self.below(things.len());
-        things.get(chosen).copied()
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     balancer::{CycleError, VmBalancer},
     meter,
-    model::{ClusterId, MigrationId, ProposalId},
+    model::{ClusterId, MigrationId, NodeId, ProposalId},
     planner::{ClusterPlan, Note},
     store::{Approver, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
 };
@@ -29,6 +29,8 @@ pub(super) struct Cycle {
     stop: CancellationToken,
     times: Mutex<Times>,
     told: Mutex<Told>,
+    /// The nodes that were overloaded at the last look.
+    overloaded: Mutex<BTreeSet<NodeId>>,
 }
 
 /// The standing notes of each cluster's last plan, as the log and as the reports of auto mode have told them.
@@ -66,7 +68,7 @@ struct Done {
 
 impl Cycle {
     pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
-        Self { balancer, stop, times: Mutex::default(), told: Mutex::default() }
+        Self { balancer, stop, times: Mutex::default(), told: Mutex::default(), overloaded: Mutex::default() }
     }
 
     pub(super) fn next(&self) -> Option<DateTime<Utc>> {
@@ -110,6 +112,8 @@ impl Cycle {
         let before = self.before()?;
         let picture = sight.look().await?;
         self.balancer.end_stops(&picture.snapshot)?;
+        let overloaded = picture.plan.clusters.iter().flat_map(|plan| &plan.overloaded);
+        *self.overloaded() = overloaded.map(|node| node.node).collect();
         let mut approved = Vec::new();
         for plan in &picture.plan.clusters {
             if self.stop.is_cancelled() {
@@ -129,6 +133,24 @@ impl Cycle {
             }
         }
         Ok(Done { picture, approved })
+    }
+
+    /// Looks without planning, and tells whether a node is overloaded that was not at the last look.
+    pub(super) async fn sees_new_overload(&self) -> bool {
+        let seen = match self.balancer.overloaded().await {
+            Ok(seen) => seen,
+            // The next cycle tells it.
+            Err(error) => {
+                tracing::debug!(%error, "a look between two cycles failed");
+                return false;
+            }
+        };
+        let known = std::mem::replace(&mut *self.overloaded(), seen.clone());
+        let mut new = seen.difference(&known).peekable();
+        if let Some(node) = new.peek() {
+            tracing::debug!(node.id = %node, count = seen.len(), "new overload: the next cycle begins at once");
+        }
+        new.peek().is_some()
     }
 
     /// Tells whether a migration of ours ran in this cluster during the look. The plan was then made on a picture that
@@ -216,6 +238,10 @@ impl Cycle {
 
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn overloaded(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.overloaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {

@@ -59,6 +59,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(7);
 pub struct Settings {
     /// From the start of one cycle to the start of the next; a slow cycle delays the next.
     pub interval: Duration,
+    /// From one look besides the cycles to the next: overload that is new starts a cycle at once. `None` for no such
+    /// looks.
+    pub watch: Option<Duration>,
     /// `BALANCE_MODE`; the chat may change it.
     pub mode: Mode,
     /// `BALANCE_WINDOW`.
@@ -71,6 +74,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(600),
+            watch: Some(Duration::from_secs(120)),
             mode: Mode::default(),
             windows: Windows::default(),
             timezone: chrono_tz::UTC,
@@ -82,6 +86,7 @@ impl Default for Settings {
 pub struct Scheduler {
     core: Arc<Core>,
     interval: Duration,
+    watch: Option<Duration>,
     requests: mpsc::Receiver<Request>,
     stop: CancellationToken,
     beat: Beat,
@@ -93,6 +98,8 @@ pub struct Scheduler {
 struct Left {
     /// Approved proposals to be carried out.
     carry_out: Vec<ProposalId>,
+    /// A cycle, now: a look found new overload.
+    cycle: bool,
 }
 
 impl Scheduler {
@@ -101,10 +108,10 @@ impl Scheduler {
     pub fn new(settings: Settings, balancer: VmBalancer) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let stop = CancellationToken::new();
-        let interval = settings.interval;
+        let (interval, watch) = (settings.interval, settings.watch);
         let core = Arc::new(Core::new(settings, balancer, stop.clone()));
         let (beat, cycle_beat) = (Beat::new("scheduler", LOOP_SILENCE), Beat::new("cycle", CYCLE_MAX));
-        (Self { core, interval, requests, stop, beat, cycle_beat }, Handle::new(sender))
+        (Self { core, interval, watch, requests, stop, beat, cycle_beat }, Handle::new(sender))
     }
 
     /// Returns the signs of life of the loop and of its cycles.
@@ -124,7 +131,11 @@ impl Scheduler {
         let mut cycles = ticking(self.interval);
         let mut expiry = ticking(EXPIRY_INTERVAL);
         let mut exports = ticking(EXPORT_INTERVAL);
+        // The first cycle looks at the start.
+        let mut watches = ticking(self.watch.unwrap_or(self.interval));
+        watches.reset();
         let mut cycle: Option<Id> = None;
+        let mut watching: Option<Id> = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -132,7 +143,13 @@ impl Scheduler {
                     self.core.cycle.next_in(self.interval);
                     self.cycle_beat.again_within(CYCLE_MAX);
                     let core = Arc::clone(&self.core);
-                    cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await } }).id());
+                    cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await, cycle: false } }).id());
+                }
+                _ = watches.tick(), if self.watch.is_some() && cycle.or(watching).is_none() => {
+                    let core = Arc::clone(&self.core);
+                    watching = Some(work.spawn(async move {
+                        Left { cycle: core.cycle.sees_new_overload().await, ..Left::default() }
+                    }).id());
                 }
                 Some(request) = self.requests.recv() => self.answer(&mut work, request),
                 Some(ended) = work.join_next_with_id(), if !work.is_empty() => {
@@ -141,8 +158,14 @@ impl Scheduler {
                         cycle = None;
                         self.cycle_beat.again_within(self.interval.saturating_add(CYCLE_MAX));
                     }
+                    watching = watching.filter(|watching| *watching != id);
                     match ended {
-                        Ok((_, left)) => self.carry_out(&mut work, left),
+                        Ok((_, left)) => {
+                            if left.cycle {
+                                cycles.reset_immediately();
+                            }
+                            self.carry_out(&mut work, left);
+                        }
                         Err(error) => tracing::error!(%error, "work of the scheduler panicked"),
                     }
                 }

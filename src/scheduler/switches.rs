@@ -68,7 +68,7 @@ impl Switches {
     /// Returns what is in force at `now`.
     pub(super) fn in_force(&self, now: DateTime<Utc>) -> Result<InForce, StoreError> {
         let chat = self.store().settings()?;
-        let Settings { interval: _, mode, windows, timezone } = &self.settings;
+        let Settings { interval: _, watch: _, mode, windows, timezone } = &self.settings;
         Ok(InForce {
             mode: chat.mode.unwrap_or(*mode),
             dry_run: self.balancer.dry_run()?,

@@ -54,6 +54,21 @@ async fn a_proposal_that_is_needed_no_longer_goes_stale() {
 }
 
 #[tokio::test]
+async fn overload_that_is_new_is_proposed_long_before_the_next_cycle() {
+    let bot = Bot::start_with(quiet(), |settings| {
+        settings.interval = Duration::from_secs(3600);
+        settings.watch = Some(Duration::from_millis(50));
+    })
+    .await;
+    bot.cycles(3).await;
+    assert_eq!(bot.all(), [], "nothing is overloaded");
+    bot.sim().edit(|world| world.vms.values_mut().for_each(|vm| vm.memory = Mib(24 * 1024)));
+    let proposal = bot.pending().await;
+    bot.cycles(3).await;
+    assert_eq!(bot.all(), [(proposal.id, ProposalState::Pending)], "known overload starts no cycle");
+}
+
+#[tokio::test]
 async fn a_proposal_expires_by_itself_and_at_the_press() {
     let bot = Bot::start_with(World::small(), |settings| settings.interval = Duration::from_secs(3600)).await;
     let proposal = bot.pending().await;

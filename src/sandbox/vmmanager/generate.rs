@@ -1,7 +1,10 @@
 //! Worlds of any size from a seed: the same seed gives the same world.
 
 use super::world::{SimCluster, SimNode, SimVm, World};
-use crate::model::{ClusterId, Mib, NodeId, VmId};
+use crate::{
+    model::{ClusterId, Mib, NodeId, VmId},
+    sandbox::dice::Dice,
+};
 
 /// What a generated world should be like.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,30 +134,7 @@ fn rooms(dice: &mut Dice, machines: &[SimNode], needed_mib: u64, scale: &Scale) 
     rooms
 }
 
-/// Splitmix64: small, well known, and the same on every machine.
-struct Dice(u64);
-
 impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
     fn node(&mut self, count: usize, cluster: ClusterId, wanted_mib: f64) -> SimNode {
         // Real machines come in steps of 32 GiB; a fifth more or less, as bought over the years.
         let gib = wanted_mib / 1024.0 * (0.9 + 0.2 * self.fraction());

@@ -1,0 +1,153 @@
+//! Seven days of a cluster at speed, without servers: how would a rule have kept it?
+//!
+//! The life of the cluster (births, deaths, resizes, the day's curve, bursts, maintenance, migrations that fail) is the
+//! same for every rule. Ours is the real policy and the real planner in a closed loop.
+
+mod cluster;
+mod rules;
+
+use std::{collections::BTreeMap, fmt};
+
+use chrono::TimeDelta;
+
+pub use rules::{Approval, Ours, Rule};
+
+use crate::model::{Snapshot, VmId};
+use cluster::Cluster;
+
+/// Two migrations of one VM within this time are a ping-pong.
+const PING_PONG: TimeDelta = TimeDelta::hours(6);
+
+/// What is played.
+#[derive(Clone, Debug)]
+pub struct Week {
+    pub seed: u64,
+    pub days: u32,
+    pub start: Start,
+}
+
+/// How the cluster looks in the beginning.
+#[derive(Clone, Debug)]
+pub enum Start {
+    Generated {
+        nodes: usize,
+        vms: usize,
+    },
+    /// The largest cluster of a snapshot.
+    Snapshot(Box<Snapshot>),
+}
+
+/// How a rule kept the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Hours in which a node was over 70 % of its memory or its 5-minute load over its cores, of all nodes together.
+    pub overload: f64,
+    /// The part of it that is by memory.
+    pub memory_overload: f64,
+    /// The longest time that one node was overloaded, in hours.
+    pub longest: f64,
+    /// RAM moved.
+    pub gib: f64,
+    pub migrations: u32,
+    pub failed: u32,
+    /// Migrations of a VM that was moved less than six hours before.
+    pub twice: u32,
+    /// For each hour: how many nodes were overloaded on average, and the RAM moved so far in GiB.
+    pub hours: Vec<(f64, f64)>,
+}
+
+impl Week {
+    /// Plays the week under one rule.
+    #[must_use]
+    pub fn play(&self, rule: &Rule) -> Outcome {
+        let mut cluster = Cluster::new(self);
+        let mut hand = rules::Hand::new(rule);
+        let mut outcome = Outcome::default();
+        let mut over_since: Vec<Option<u32>> = vec![None; cluster.nodes()];
+        let mut moved: BTreeMap<VmId, u32> = BTreeMap::new();
+        for minute in 0..self.days * 24 * 60 {
+            cluster.live(minute);
+            for ended in hand.act(&mut cluster, minute) {
+                if !ended.arrived {
+                    outcome.failed += 1;
+                    continue;
+                }
+                outcome.migrations += 1;
+                outcome.gib += ended.gib;
+                let before = moved.insert(ended.vm, minute);
+                outcome.twice += u32::from(
+                    before.is_some_and(|before| i64::from(minute - before) < PING_PONG.num_minutes()),
+                );
+            }
+            let mut over = 0;
+            for (node, since) in over_since.iter_mut().enumerate() {
+                let (memory, load) = cluster.is_over(node);
+                outcome.memory_overload += f64::from(u8::from(memory)) / 60.0;
+                if memory || load {
+                    over += 1;
+                    let hours = f64::from(minute - *since.get_or_insert(minute) + 1) / 60.0;
+                    outcome.longest = outcome.longest.max(hours);
+                } else {
+                    *since = None;
+                }
+            }
+            outcome.count(minute, over);
+        }
+        outcome
+    }
+}
+
+impl Outcome {
+    fn count(&mut self, minute: u32, over: u32) {
+        if minute.is_multiple_of(60) {
+            self.hours.push((0.0, 0.0));
+        }
+        let share = f64::from(over) / 60.0;
+        self.overload += share;
+        if let Some((overloaded, gib)) = self.hours.last_mut() {
+            *overloaded += share;
+            *gib = self.gib;
+        }
+    }
+}
+
+/// One line of the table.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { overload, memory_overload, longest, gib, migrations, failed, twice, hours: _ } = self;
+        write!(
+            f,
+            "{overload:>9.1} {memory_overload:>9.1} {longest:>9.1} {gib:>8.0} {migrations:>7} {failed:>7} {twice:>7}"
+        )
+    }
+}
+
+/// The head of the table whose lines [`Outcome`] prints.
+pub const HEAD: &str = " overload  of it by   longest             migra-          twice\n\
+                        \x20  node-h    memory         h      GiB   tions  failed   in 6 h";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::Policy;
+
+    const DAY: Week = Week { seed: 3, days: 1, start: Start::Generated { nodes: 12, vms: 300 } };
+
+    #[test]
+    fn a_day_is_the_same_each_time_and_our_rule_leaves_little_of_what_nothing_leaves() {
+        let nothing = DAY.play(&Rule::Nothing);
+        assert!(nothing.overload > 10.0 && nothing.gib == 0.0, "{nothing}");
+        let rule = Rule::Ours(Box::new(Ours::by_defaults(Policy::default())));
+        let ours = DAY.play(&rule);
+        assert_eq!(ours, DAY.play(&rule));
+        assert!(ours.overload < nothing.overload / 4.0, "{HEAD}\n{nothing}\n{ours}");
+        assert!(ours.migrations > 0 && ours.twice == 0, "{ours}");
+    }
+
+    #[test]
+    fn the_python_tools_rule_moves_small_vms_and_needs_longer() {
+        let python = DAY.play(&Rule::Python { migrations_max: 1, interval_min: 10 });
+        let ours = DAY.play(&Rule::Ours(Box::new(Ours::by_defaults(Policy::default()))));
+        assert!(python.migrations > 0 && python.overload > ours.overload, "{HEAD}\n{python}\n{ours}");
+    }
+}

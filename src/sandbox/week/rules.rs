@@ -1,0 +1,319 @@
+//! Who moves VMs in the simulated week, and by which rule.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+};
+
+use chrono::TimeDelta;
+
+use super::cluster::{Cluster, FAILS_ONE_IN};
+use crate::{
+    model::{Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    planner::{self, Migration, Policy, RecentMove, Rest, RestWhy},
+    sandbox::dice::Dice,
+};
+
+/// A rule that keeps a cluster.
+#[derive(Clone, Debug)]
+pub enum Rule {
+    Nothing,
+    /// As the Python tool does: the smallest VM of each overloaded node, one after another, with its thresholds.
+    Python {
+        migrations_max: usize,
+        interval_min: u32,
+    },
+    Ours(Box<Ours>),
+}
+
+/// The real policy and how often it is asked.
+#[derive(Clone, Debug)]
+pub struct Ours {
+    pub policy: Policy,
+    /// Between cycles (`BALANCE_INTERVAL`).
+    pub interval_min: u32,
+    /// Between looks besides the cycles (`WATCH_INTERVAL`).
+    pub watch_min: Option<u32>,
+    /// Rest after a migration, and after a failure.
+    pub cooldown: TimeDelta,
+    pub failure_cooldown: TimeDelta,
+    pub approval: Approval,
+}
+
+impl Ours {
+    /// The defaults of the configuration, in auto mode.
+    #[must_use]
+    pub fn by_defaults(policy: Policy) -> Self {
+        Self {
+            policy: Policy { load_readings: 2, nodes_are_asked: true, ..policy },
+            interval_min: 10,
+            watch_min: Some(2),
+            cooldown: TimeDelta::hours(6),
+            failure_cooldown: TimeDelta::days(1),
+            approval: Approval::None,
+        }
+    }
+}
+
+/// Whether people must approve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// `BALANCE_MODE=auto`.
+    None,
+    /// `BALANCE_MODE=propose`: somebody presses after so many minutes, between these hours of the day.
+    People { minutes: u32, from: u32, to: u32 },
+}
+
+/// A migration that ended.
+pub(super) struct Ended {
+    pub vm: VmId,
+    pub gib: f64,
+    pub arrived: bool,
+}
+
+struct Step {
+    vm: VmId,
+    memory: Mib,
+    source: NodeId,
+    target: NodeId,
+    /// Where the planner made it.
+    planned: Option<Box<Migration>>,
+}
+
+struct Running {
+    step: Step,
+    ends: u32,
+    fails: bool,
+}
+
+/// Carries out what a rule wants.
+pub(super) struct Hand<'a> {
+    rule: &'a Rule,
+    dice: Dice,
+    waiting: VecDeque<Step>,
+    /// When what waits may begin: when people approve it.
+    approved_at: u32,
+    running: Vec<Running>,
+    next_cycle: u32,
+    next_look: u32,
+    last_look: u32,
+    /// The nodes that were overloaded at the last look.
+    overloaded: BTreeSet<NodeId>,
+    resting: BTreeMap<VmId, Rest>,
+    recent: Vec<RecentMove>,
+    /// What the run under way moved: it does not rest within it.
+    moved: BTreeSet<VmId>,
+}
+
+impl<'a> Hand<'a> {
+    pub fn new(rule: &'a Rule) -> Self {
+        Self {
+            rule,
+            dice: Dice(0xFA11),
+            waiting: VecDeque::new(),
+            approved_at: 0,
+            running: Vec::new(),
+            next_cycle: 0,
+            next_look: 0,
+            last_look: 0,
+            overloaded: BTreeSet::new(),
+            resting: BTreeMap::new(),
+            recent: Vec::new(),
+            moved: BTreeSet::new(),
+        }
+    }
+
+    /// Acts for a minute, and returns what ended in it.
+    pub fn act(&mut self, cluster: &mut Cluster, minute: u32) -> Vec<Ended> {
+        let ended = self.end(cluster, minute);
+        match self.rule {
+            Rule::Nothing => {}
+            Rule::Python { migrations_max, interval_min } => {
+                if self.is_idle() && minute >= self.next_cycle {
+                    let snapshot = cluster.look(minute, *interval_min);
+                    let resting = self.policy(&Policy::default(), minute).resting;
+                    self.waiting = python(&snapshot, &resting, *migrations_max).into();
+                    self.next_cycle = minute + interval_min;
+                }
+                self.start(cluster, minute, &Policy::default());
+            }
+            Rule::Ours(ours) => {
+                self.look(cluster, minute, ours);
+                if minute >= self.approved_at {
+                    self.start(cluster, minute, &ours.policy);
+                }
+            }
+        }
+        ended
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    fn end(&mut self, cluster: &mut Cluster, minute: u32) -> Vec<Ended> {
+        let now = Cluster::now(minute);
+        let (over, running): (Vec<_>, _) = self.running.drain(..).partition(|one| one.ends <= minute);
+        self.running = running;
+        let (cooldown, failure_cooldown) = match self.rule {
+            Rule::Ours(ours) => (ours.cooldown, ours.failure_cooldown),
+            _ => (TimeDelta::hours(1), TimeDelta::days(1)),
+        };
+        let mut ended = Vec::new();
+        for Running { step: Step { vm, memory, source, target, .. }, fails, .. } in over {
+            let Some(place) = cluster.place_of(vm) else { continue };
+            let arrived = !fails && place == source;
+            let (until, why) = match arrived {
+                true => (now + cooldown, RestWhy::Moved),
+                false => (now + failure_cooldown, RestWhy::Failed),
+            };
+            self.resting.insert(vm, Rest { until, why });
+            if arrived {
+                cluster.put(vm, target);
+                self.moved.insert(vm);
+                self.recent.push(RecentMove { vm, source, target, ended: now });
+            }
+            ended.push(Ended { vm, gib: memory.0 as f64 / 1024.0, arrived });
+        }
+        ended
+    }
+
+    fn policy(&self, base: &Policy, minute: u32) -> Policy {
+        let now = Cluster::now(minute);
+        let unseen = base.measurement_max_age + planner::LOAD_FORGOTTEN;
+        Policy {
+            resting: self
+                .resting
+                .iter()
+                .filter(|(_, rest)| now < rest.until)
+                .map(|(vm, r)| (*vm, r.clone()))
+                .collect(),
+            recent_moves: self.recent.iter().filter(|recent| now - recent.ended < unseen).cloned().collect(),
+            ..base.clone()
+        }
+    }
+
+    /// Looks where it is time, and plans.
+    fn look(&mut self, cluster: &Cluster, minute: u32, ours: &Ours) {
+        if minute < self.next_look.min(self.next_cycle) {
+            return;
+        }
+        let policy = self.policy(&ours.policy, minute);
+        let snapshot = cluster.look(minute, (minute - self.last_look).clamp(ours.interval_min / 2, 19));
+        self.next_look = minute + ours.watch_min.unwrap_or(ours.interval_min);
+        self.last_look = minute;
+        let overloaded = planner::overloaded(&snapshot, &policy);
+        let is_new = !overloaded.is_subset(&self.overloaded);
+        self.overloaded = overloaded;
+        let decided = !self.is_idle() && minute >= self.approved_at;
+        if !is_new && minute < self.next_cycle || decided {
+            return;
+        }
+        self.next_cycle = minute + ours.interval_min;
+        let plan = planner::plan(&snapshot, &policy);
+        let waited = !self.waiting.is_empty();
+        let migrations = plan.clusters.into_iter().flat_map(|cluster| cluster.migrations);
+        let step = |planned: Migration| Step {
+            vm: planned.vm,
+            memory: planned.ram,
+            source: planned.source,
+            target: planned.target,
+            planned: Some(Box::new(planned)),
+        };
+        self.waiting = migrations.map(step).collect();
+        self.moved.clear();
+        if !waited {
+            self.approved_at = match ours.approval {
+                Approval::None => minute,
+                Approval::People { minutes, from, to } => awake(minute + minutes, from, to),
+            };
+        }
+    }
+
+    /// Starts what may run now.
+    fn start(&mut self, cluster: &Cluster, minute: u32, base: &Policy) {
+        let parallel = base.parallel_max.max(1);
+        let mut later = VecDeque::new();
+        let mut blocked: BTreeSet<NodeId> =
+            self.running.iter().flat_map(|one| [one.step.source, one.step.target]).collect();
+        while let Some(step) = self.waiting.pop_front() {
+            let free = !blocked.contains(&step.source) && !blocked.contains(&step.target);
+            if self.running.len() >= parallel || !free {
+                // What waits for a node keeps it: a later step may count on this one.
+                blocked.extend([step.source, step.target]);
+                later.push_back(step);
+                continue;
+            }
+            let fits = match &step.planned {
+                Some(planned) => {
+                    let mut policy = self.policy(base, minute);
+                    policy.resting.retain(|vm, rest| rest.why != RestWhy::Moved || !self.moved.contains(vm));
+                    planner::fit(&cluster.look(minute, 1), &policy, planned).is_ok()
+                }
+                None => cluster.place_of(step.vm) == Some(step.source),
+            };
+            if !fits {
+                continue;
+            }
+            blocked.extend([step.source, step.target]);
+            let gib = step.memory.0 as f64 / 1024.0;
+            let minutes = (planner::MINUTES_PER_MIGRATION + gib / planner::GIB_PER_MINUTE).ceil() as u32;
+            self.running.push(Running {
+                step,
+                ends: minute + minutes,
+                fails: self.dice.one_in(FAILS_ONE_IN),
+            });
+        }
+        self.waiting = later;
+    }
+}
+
+/// The first minute from `minute` on at which somebody is awake.
+fn awake(minute: u32, from: u32, to: u32) -> u32 {
+    let (day, hour) = (minute / (24 * 60), minute / 60 % 24);
+    if hour < from {
+        day * 24 * 60 + from * 60
+    } else if hour >= to {
+        (day + 1) * 24 * 60 + from * 60
+    } else {
+        minute
+    }
+}
+
+/// What the Python tool's rule would move now, with its default thresholds: of each overloaded node, the worst first,
+/// its smallest VM to the first of the emptiest nodes that takes it.
+fn python(snapshot: &Snapshot, resting: &BTreeMap<VmId, Rest>, migrations_max: usize) -> Vec<Step> {
+    let Policy { cpu, memory, .. } = Policy::default();
+    let one = |node: &NodeInfo| f64::from(node.cpu_total.unwrap_or(0).max(1));
+    let load = |node: &NodeInfo| node.load.as_ref().map_or(0.0, |load| load.one) / one(node);
+    let percent = |node: &NodeInfo, more: Mib| {
+        let total = node.memory_total.unwrap_or_default().0.max(1);
+        (node.memory_used.unwrap_or_default() + more).0 as f64 * 100.0 / total as f64
+    };
+    let crowd = |node: &NodeInfo| (f64::from(node.vm_count) / one(node)).min(2.0) * 0.3;
+    let score = |node: &&NodeInfo| load(node) + crowd(node);
+    let is_over = |node: &&NodeInfo| load(node) > cpu.overload || percent(node, Mib(0)) > memory.overload;
+    let mut sources: Vec<_> =
+        snapshot.nodes.iter().filter(|node| !node.maintenance && is_over(node)).collect();
+    sources.sort_by_key(|node| Reverse((1e6 * (score(node) + percent(node, Mib(0)) / 100.0)) as i64));
+    let is_free = |node: &&NodeInfo| {
+        !node.maintenance && load(node) < cpu.target && percent(node, Mib(0)) < memory.target
+    };
+    let mut targets: Vec<_> = snapshot.nodes.iter().filter(is_free).collect();
+    targets.sort_by_key(|node| (1e6 * score(node)) as i64);
+    let smallest = |source: &NodeInfo| {
+        let free =
+            |vm: &&VmInfo| vm.node == source.id && vm.blocked_by.is_empty() && !resting.contains_key(&vm.id);
+        snapshot.vms.iter().filter(free).min_by_key(|vm| u64::from(vm.cpu_cores) * 1024 + vm.memory.0)
+    };
+    let takes = |target: &NodeInfo, vm: &VmInfo| {
+        let vcpus = f64::from(target.cpu_used.unwrap_or(0) + vm.cpu_cores);
+        vcpus / one(target) < cpu.overload && percent(target, vm.memory) < memory.overload
+    };
+    let step = |source: &&NodeInfo| {
+        let vm = smallest(source)?;
+        let target = targets.iter().find(|target| target.id != source.id && takes(target, vm))?;
+        Some(Step { vm: vm.id, memory: vm.memory, source: source.id, target: target.id, planned: None })
+    };
+    sources.iter().filter_map(step).take(migrations_max).collect()
+}
