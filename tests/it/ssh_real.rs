@@ -275,6 +275,7 @@ impl Setup {
             ("VMMANAGER_HOST", sim.url()),
             ("VMMANAGER_USERNAME", username),
             ("VMMANAGER_PASSWORD", password),
+            ("BALANCE_MODE", "auto".into()),
             ("SSH_ENABLED", "true".into()),
             ("SSH_TIMEOUT", "30".into()),
             ("SSH_USERNAME", settings.username),
