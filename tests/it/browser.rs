@@ -79,7 +79,8 @@ async fn a_failed_migration_an_outage_and_a_kill_are_told_and_gone_through() {
     page.switch("vmmanager_away", "true").await;
     page.until("the bot sees it", &bot_says("⚠ VMmanager cannot be used since")).await;
     page.say("/status").await;
-    page.until("a status that tells of it", &newest_says("Mode:[^]*⚠ VMmanager cannot be used:")).await;
+    page.until("a status that tells of it", &newest_says("(?=[^]*⚠ VMmanager cannot be used:)[^]*Mode:"))
+        .await;
     page.screenshot("fault.png").await;
     page.switch("vmmanager_away", "false").await;
     page.until("the bot sees that it is back", &bot_says("✓ VMmanager answers again")).await;
