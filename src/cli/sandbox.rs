@@ -147,7 +147,7 @@ impl SandboxArgs {
         let rules = [
             ("nothing", Some(Rule::Nothing)),
             ("Python 2.0.1, its defaults", Some(Rule::Python { migrations_max: 1, interval_min: 10 })),
-            ("vm-balancer, its defaults", Some(Rule::Ours(Box::new(Ours::by_defaults(Policy::default()))))),
+            ("vm-balancer, defaults, auto", Some(Rule::Ours(Box::new(Ours::by_defaults(Policy::default()))))),
             ("vm-balancer, this configuration", ours.map(|ours| Rule::Ours(Box::new(ours)))),
         ];
         let head = week::HEAD.lines().map(|line| format!("{:<32}{line}\n", ""));
