@@ -12,8 +12,8 @@ use tracing::Instrument as _;
 use super::{Executor, watch::span_of};
 use crate::{
     eyes::{Depth, LookError},
-    model::{ApiFailure, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
-    planner::{self, Migration, Policy},
+    model::{ApiFailure, Block, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
+    planner::{self, Migration, Policy, SkipWhy, Unfit},
     store::{
         Approver, Ending, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step,
         StepState, StoreError,
@@ -388,7 +388,15 @@ impl Executor {
             self.rules.was_declined(migration.vm, Some(migration.target), now)?;
             return Err(Left::Drop(Ending::NotOffered));
         }
-        api.history_before(migration.vm).await.map_err(unanswered)
+        let before = api.before_order(migration.vm).await.map_err(unanswered)?;
+        match before.busy_with {
+            None => Ok(before.history),
+            Some(task) => {
+                // The look did not show it, so the next plan would not know.
+                self.rules.was_declined(migration.vm, None, self.watcher.ledger.clock.now())?;
+                Err(Left::Drop(Ending::Unfit(Unfit::Vm(SkipWhy::Blocked(Block::Task(task))))))
+            }
+        }
     }
 
     fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: HistoryBefore) -> Intent {

@@ -299,6 +299,8 @@ pub enum Block {
     UnknownSize,
     /// A part of its record cannot be read.
     Unreadable,
+    /// A task of VMmanager's waits or runs for it, e.g. `host_backup`.
+    Task(String),
     /// A snapshot file gives no reason.
     Unexplained,
     /// Anything else, in the words of a snapshot file.
@@ -406,6 +408,9 @@ impl Snapshot {
     }
 }
 
+/// What a snapshot file has in front of the name of a task that occupies a VM.
+const TASK: &str = "task:";
+
 impl From<String> for Block {
     fn from(text: String) -> Self {
         match text.to_ascii_lowercase().as_str() {
@@ -419,7 +424,10 @@ impl From<String> for Block {
             "unknown_size" | "its size is unknown" => Self::UnknownSize,
             "unreadable_record" => Self::Unreadable,
             "unexplained" | "can_migrate is false" => Self::Unexplained,
-            _ => Self::Other(text),
+            _ => match text.strip_prefix(TASK) {
+                Some(task) => Self::Task(task.to_owned()),
+                None => Self::Other(text),
+            },
         }
     }
 }
@@ -443,6 +451,7 @@ impl std::fmt::Display for Block {
             Self::UnknownSize => "unknown_size",
             Self::Unreadable => "unreadable_record",
             Self::Unexplained => "unexplained",
+            Self::Task(task) => return write!(f, "{TASK}{task}"),
             Self::Other(text) => text,
         })
     }

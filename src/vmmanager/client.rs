@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    look::{self, Answers, Listed, Look, RunningMigration},
+    look::{self, Answers, Listed, Look, OtherTask, RunningMigration, Unfinished},
     orders::Orders,
     settings::{Settings, Timing},
     task::{FormTarget, History, TaskInfo},
@@ -110,8 +110,7 @@ impl VmManagerApi {
             self.list::<HostRow>(HOSTS, None),
             self.unfinished_tasks(),
         )?;
-        let (migrations, tasks_unknown) = tasks;
-        let answers = Answers { clusters, nodes, hosts, tasks_unknown, migrations };
+        let answers = Answers { clusters, nodes, hosts, tasks };
         // Putting 50,000 VMs together is too long a step for the threads that everything else waits on.
         aside("look", move || look::assemble(now, answers)).await
     }
@@ -192,7 +191,8 @@ impl VmManagerApi {
     ///
     /// Any [`ApiFailure`].
     pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
-        self.unfinished_tasks().await
+        let Unfinished { migrations, unknown, .. } = self.unfinished_tasks().await?;
+        Ok((migrations, unknown))
     }
 
     /// Reads the unfinished migrations, unless somebody did so at most `age_max` ago. Who comes meanwhile waits for the
@@ -206,7 +206,7 @@ impl VmManagerApi {
             return Ok(Arc::clone(known));
         }
         let at = Instant::now();
-        let running = Arc::new(self.unfinished_tasks().await?.0);
+        let running = Arc::new(self.unfinished_tasks().await?.migrations);
         *polled = Some((at, Arc::clone(&running)));
         Ok(running)
     }
@@ -306,8 +306,8 @@ impl VmManagerApi {
         Ok(listed.rows.into_iter().find(|(found, _)| *found == id).map(|(_, row)| row))
     }
 
-    /// Reads the unfinished migrations, and why they cannot be told, if so.
-    async fn unfinished_tasks(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
+    /// Reads what waits or runs, and why that cannot be told, if so.
+    pub(super) async fn unfinished_tasks(&self) -> Result<Unfinished, ApiFailure> {
         let listed = match self.tasks(UNFINISHED).await {
             Ok(listed) => listed,
             Err(
@@ -315,7 +315,7 @@ impl VmManagerApi {
                 | ApiFailure::NotFound { .. }
                 | ApiFailure::Forbidden { .. }),
             ) => {
-                return Ok((Vec::new(), Some(Flaw::TasksRefused(error))));
+                return Ok(Unfinished { unknown: Some(Flaw::TasksRefused(error)), ..Unfinished::default() });
             }
             Err(error) => return Err(error),
         };
@@ -327,10 +327,9 @@ impl VmManagerApi {
             (None, 0) => None,
             (None, broken) => Some(Flaw::UnreadableRows { list: List::Tasks, rows: rows(broken) }),
         };
-        Ok((
-            listed.rows.into_iter().filter_map(|(id, row)| unfinished_migration(id, &row)).collect(),
-            unknown,
-        ))
+        let migrations = listed.rows.iter().filter_map(|(id, row)| unfinished_migration(*id, row)).collect();
+        let others = listed.rows.iter().filter_map(|(id, row)| other_task(*id, row)).collect();
+        Ok(Unfinished { migrations, others, unknown })
     }
 
     /// Reads tasks by a filter, or the newest ones where the server cannot filter.
@@ -459,6 +458,15 @@ fn unfinished_migration(id: u64, row: &TaskRow) -> Option<RunningMigration> {
         return None;
     }
     Some(RunningMigration { task_id: id, consul_id: row.consul_id(), status, vm: row.vm().map(VmId) })
+}
+
+/// A task with a name that is no migration's. Without a working filter the list also has tasks that ended long ago, and
+/// an unknown word at the end of one of those must not occupy its VM for ever.
+fn other_task(id: u64, row: &TaskRow) -> Option<OtherTask> {
+    let name = row.name().filter(|name| name != MIGRATION)?;
+    let status = super::TaskStatus::from_word(&row.status().unwrap_or_default());
+    let goes_on = !status.has_ended() && !status.may_be_the_end();
+    goes_on.then(|| OtherTask { task_id: id, name, vm: row.vm().map(VmId) })
 }
 
 fn remember(lacks: &AtomicBool, path: &str, error: &ApiFailure) {

@@ -21,6 +21,26 @@ pub struct Look {
     pub warnings: Vec<(Option<ClusterId>, Flaw)>,
 }
 
+/// What waits or runs at VMmanager.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished {
+    pub migrations: Vec<RunningMigration>,
+    pub others: Vec<OtherTask>,
+    /// Why it cannot be told, if so.
+    pub unknown: Option<Flaw>,
+}
+
+/// A task that is no migration and waits or runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OtherTask {
+    /// The task manager's number.
+    pub task_id: u64,
+    /// E.g. `host_backup`.
+    pub name: String,
+    /// `None` where its row does not say.
+    pub vm: Option<VmId>,
+}
+
 /// A `host_migrate` task that waits or runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningMigration {
@@ -64,14 +84,13 @@ pub(super) struct Answers {
     pub clusters: Listed<ClusterRow>,
     pub nodes: Listed<NodeRow>,
     pub hosts: Listed<HostRow>,
-    /// Why it cannot be told which migrations run, if so.
-    pub tasks_unknown: Option<Flaw>,
-    pub migrations: Vec<RunningMigration>,
+    pub tasks: Unfinished,
 }
 
 /// Puts the lists together.
 pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
-    let Answers { clusters, nodes, hosts, tasks_unknown, migrations } = answers;
+    let Answers { clusters, nodes, hosts, tasks } = answers;
+    let Unfinished { migrations, others, unknown: tasks_unknown } = tasks;
     let mut doubts = Doubts::default();
     doubts.of_list(List::Clusters, &clusters, |_| None);
     doubts.of_list(List::Nodes, &nodes, |row| row.cluster.id());
@@ -86,7 +105,8 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     let sums = Sums::of(&hosts);
     let nodes: Vec<_> =
         nodes.rows.iter().filter_map(|(id, row)| node(*id, row, &sums, &mut doubts)).collect();
-    let vms = vms(&hosts, &nodes, &mut doubts);
+    let mut vms = vms(&hosts, &nodes, &mut doubts);
+    occupy(&mut vms, others);
     doubts.settle(&mut known);
     let snapshot = Snapshot { clusters: known, nodes, vms, ..Snapshot::empty(taken_at) };
     Look { snapshot, migrations, warnings: doubts.warnings }
@@ -325,6 +345,19 @@ fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<
     vms
 }
 
+/// A VM that VMmanager is at work on is left alone until the work is done.
+fn occupy(vms: &mut [VmInfo], tasks: Vec<OtherTask>) {
+    let mut by_vm: BTreeMap<VmId, BTreeSet<String>> = BTreeMap::new();
+    for OtherTask { name, vm, .. } in tasks {
+        if let Some(vm) = vm {
+            by_vm.entry(vm).or_default().insert(name);
+        }
+    }
+    for vm in vms {
+        vm.blocked_by.extend(by_vm.remove(&vm.id).into_iter().flatten().map(Block::Task));
+    }
+}
+
 fn vm(id: u64, row: &HostRow, node: NodeId) -> VmInfo {
     VmInfo {
         id: VmId(id),
@@ -489,6 +522,29 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_that_a_task_runs_for_is_left_alone_whatever_the_task() {
+        let task = |id, name: &str, vm| OtherTask { task_id: id, name: name.into(), vm };
+        let others = vec![
+            task(1, "host_backup", Some(VmId(1))),
+            task(2, "node_host_restore", Some(VmId(1))),
+            task(3, "host_backup", Some(VmId(99))),
+            task(4, "host_backup", None),
+        ];
+        let answers = Answers {
+            clusters: listed(vec![json!({"id": 2})]),
+            nodes: listed(vec![json!({"id": 5, "cluster": 2})]),
+            hosts: listed(vec![
+                json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 1024}),
+                json!({"id": 2, "node": 5, "cpu_number": 2, "ram_mib": 1024}),
+            ]),
+            tasks: Unfinished { others, ..Unfinished::default() },
+        };
+        let vms = assemble(DateTime::UNIX_EPOCH, answers).snapshot.vms;
+        let tasks = ["host_backup", "node_host_restore"].map(|task| Block::Task(task.into()));
+        assert_eq!((vms[0].blocked_by.as_slice(), vms[1].blocked_by.as_slice()), (&tasks[..], &[][..]));
+    }
+
+    #[test]
     fn maintenance_is_believed_wherever_and_however_it_is_said() {
         let in_maintenance = |node: serde_json::Value, of_host: serde_json::Value| {
             let mut row = json!({"id": 5, "cluster": 2});
@@ -538,8 +594,7 @@ mod tests {
             clusters: listed(vec![json!({"id": 2})]),
             nodes,
             hosts: look_at,
-            tasks_unknown: None,
-            migrations: Vec::new(),
+            tasks: Unfinished::default(),
         };
         let Look { snapshot, warnings, .. } = assemble(DateTime::UNIX_EPOCH, answers);
         assert!(snapshot.clusters[0].incomplete.is_empty());
@@ -605,8 +660,7 @@ mod tests {
             clusters: listed(clusters),
             nodes: listed(nodes),
             hosts: listed(hosts),
-            tasks_unknown: None,
-            migrations: Vec::new(),
+            tasks: Unfinished::default(),
         };
         assemble(DateTime::UNIX_EPOCH, answers)
     }

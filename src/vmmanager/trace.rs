@@ -24,6 +24,14 @@ pub struct Order {
     pub task_id: Option<u64>,
 }
 
+/// What is known of a VM before an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeforeOrder {
+    pub history: HistoryBefore,
+    /// The name of a task that waits or runs for the VM.
+    pub busy_with: Option<String>,
+}
+
 /// What is found of an order that was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -60,20 +68,45 @@ pub enum TaskState {
 }
 
 impl VmManagerApi {
-    /// Asks how far the history of a VM goes.
+    /// Asks how far the history of a VM goes, and whether VMmanager is at work on it.
     ///
     /// # Errors
     ///
     /// Any [`ApiFailure`] but a missing function.
-    pub async fn history_before(&self, vm: VmId) -> Result<HistoryBefore, ApiFailure> {
-        match self.history(vm).await {
-            Ok(History { max_id: Some(newest), .. }) => Ok(HistoryBefore::UpTo(newest)),
-            Ok(history) if history.entries.is_empty() => Ok(HistoryBefore::Empty),
-            Ok(_) => Ok(HistoryBefore::Unknown),
+    pub async fn before_order(&self, vm: VmId) -> Result<BeforeOrder, ApiFailure> {
+        let history = match self.history(vm).await {
+            Ok(history) => history,
             // A version without histories: then only the task list can tell.
-            Err(error) if error.is_missing_function() => Ok(HistoryBefore::Unknown),
-            Err(error) => Err(error),
+            Err(error) if error.is_missing_function() => {
+                return Ok(BeforeOrder { history: HistoryBefore::Unknown, busy_with: None });
+            }
+            Err(error) => return Err(error),
+        };
+        let goes = match history.max_id {
+            Some(newest) => HistoryBefore::UpTo(newest),
+            None if history.entries.is_empty() => HistoryBefore::Empty,
+            None => HistoryBefore::Unknown,
+        };
+        Ok(BeforeOrder { history: goes, busy_with: self.at_work(&history).await? })
+    }
+
+    /// Names the task that runs for a VM by its history. A row may say "running" for ever, so only a task that is
+    /// still among the unfinished ones counts.
+    async fn at_work(&self, history: &History) -> Result<Option<String>, ApiFailure> {
+        let goes_on = |row: &&HistoryEntry| {
+            let state = TaskStatus::from_word(&row.state);
+            row.name != MIGRATION && !state.has_ended() && !state.may_be_the_end()
+        };
+        let unfinished: Vec<_> = history.entries.iter().filter(goes_on).collect();
+        if unfinished.is_empty() {
+            return Ok(None);
         }
+        let tasks = self.unfinished_tasks().await?.others;
+        let runs = |row: &&&HistoryEntry| match row.task {
+            Some(number) => tasks.iter().any(|task| task.task_id == number),
+            None => tasks.iter().any(|task| task.vm.is_none() && task.name == row.name),
+        };
+        Ok(unfinished.iter().find(runs).map(|row| row.name.clone()))
     }
 
     /// Reads the tasks of the migrations that a VM's history has since `before`.

@@ -11,6 +11,7 @@ mod executor;
 mod faults;
 mod full_disk;
 mod kill;
+mod others;
 mod platform;
 mod probe;
 mod sandbox_faults;

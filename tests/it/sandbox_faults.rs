@@ -188,6 +188,10 @@ impl<'a> Outside<'a> {
             "page_of" => count(&self.list("host").await) == 50,
             "unreadable_rows" => list["list"][0]["id"].is_null(),
             "odd_record" => self.vmmanager("host").await.unwrap().1.contains(r"\ud83d"),
+            "busy" => {
+                let filter = "task?where=(name+EQ+'host_backup')+AND+(status+EQ+'running')";
+                count(&self.list(filter).await) == 1
+            }
             "filter_broken" => self.vmmanager(&format!("host?where=id+EQ+{vm}")).await.unwrap().0 == 500,
             "task_filter_broken" => {
                 self.vmmanager("task?where=name+EQ+'host_migrate'").await.unwrap().0 == 500

@@ -236,6 +236,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::PageOf { .. } => Some((Group::Lists, "In pages of 50 rows")),
         Fault::UnreadableRows => Some((Group::Lists, "Rows without id")),
         Fault::OddRecord => Some((Group::Lists, "A VM's name cut in the middle of a letter")),
+        Fault::Busy { .. } => Some((Group::Lists, "A backup runs for a VM")),
         Fault::FilterBroken => Some((Group::Lists, "Filters broken")),
         Fault::TaskFilterBroken => Some((Group::Lists, "Filters of tasks broken")),
         Fault::NoMigrateForm => Some((Group::Order, "No form to ask first")),

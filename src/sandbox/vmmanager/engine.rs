@@ -86,8 +86,11 @@ pub struct TaskSeen {
     /// The task manager's number.
     pub id: u64,
     pub consul_id: u64,
+    /// E.g. `host_migrate`.
+    pub name: String,
     pub vm: VmId,
     pub source: NodeId,
+    /// The source for what is no migration.
     pub target: NodeId,
     /// `created`, `running`, `complete` or `failed`.
     pub status: String,
@@ -123,9 +126,16 @@ enum Step {
 enum Script {
     Moves,
     NeverShows,
-    Lost { moves: bool },
+    /// It is no migration, and ends when it is finished.
+    Works,
+    Lost {
+        moves: bool,
+    },
     Stays,
-    EndsWith { word: String, moves: bool },
+    EndsWith {
+        word: String,
+        moves: bool,
+    },
     Fails(String),
     VmVanishes,
     TargetVanishes,
@@ -136,6 +146,7 @@ pub(super) struct Entry {
     pub id: u64,
     pub consul_id: u64,
     pub task: u64,
+    pub name: String,
     pub state: String,
     pub at: DateTime<Utc>,
 }
@@ -238,6 +249,32 @@ impl Engine {
         Some(consul)
     }
 
+    /// Starts a task that is no migration and runs until it is finished; returns `None` where there is no VM.
+    pub fn occupy(&mut self, vm: Option<VmId>, task: &str, says_vm: bool, now: Duration) -> Option<u64> {
+        let movable = |vm: &&SimVm| vm.held_by().is_none() && !self.is_migrating(vm.id);
+        let vm = match vm {
+            Some(id) => self.world.vms.get(&id)?,
+            None => self.world.vms.values().find(movable)?,
+        };
+        let (id, node) = (vm.id, vm.node);
+        let consul = self.begin(id, node, node, Script::Works, now);
+        let begun = self.tasks.get_mut(&consul)?;
+        (begun.seen.foreign, begun.says_vm, begun.seen.name) = (true, says_vm, task.to_owned());
+        begun.due.retain(|(_, step)| matches!(step, Step::Shows | Step::Starts));
+        self.step(consul, now);
+        self.step(consul, now);
+        Some(consul)
+    }
+
+    /// Ends the tasks that are no migrations.
+    pub fn finish_work(&mut self, now: Duration) {
+        for consul in self.open_tasks() {
+            if self.tasks.get(&consul).is_some_and(|task| task.script == Script::Works) {
+                self.finish(consul, now);
+            }
+        }
+    }
+
     /// Ends a task at once, with its planned result.
     pub fn finish(&mut self, consul: u64, now: Duration) {
         while self.open.contains(&consul) {
@@ -254,7 +291,7 @@ impl Engine {
     pub fn finish_endless(&mut self, now: Duration) {
         for consul in self.open_tasks() {
             let ends = |task: &Task| task.due.iter().any(|(_, step)| *step == Step::Ends);
-            if self.tasks.get(&consul).is_some_and(|task| !ends(task)) {
+            if self.tasks.get(&consul).is_some_and(|task| task.script != Script::Works && !ends(task)) {
                 self.finish(consul, now);
             }
         }
@@ -345,7 +382,8 @@ impl Engine {
         let (Some(from), Some(to)) = (self.world.nodes.get(&source), self.world.nodes.get(&target)) else {
             return broken;
         };
-        let coming: Vec<_> = self.open_ones().filter(|task| task.seen.target == target).collect();
+        let comes = |task: &&Task| task.seen.target == target && task.script != Script::Works;
+        let coming: Vec<_> = self.open_ones().filter(comes).collect();
         let memory_coming: Mib =
             coming.iter().filter_map(|task| self.world.vms.get(&task.seen.vm)).map(|vm| vm.memory).sum();
         let needs = to.memory_used + memory_coming + vm.memory;
@@ -430,7 +468,9 @@ impl Engine {
         }
         let status = "created".to_owned();
         let (output, foreign, listed) = (String::new(), false, false);
-        let seen = TaskSeen { id, consul_id: consul, vm, source, target, status, output, foreign, listed };
+        let name = "host_migrate".to_owned();
+        let seen =
+            TaskSeen { id, consul_id: consul, name, vm, source, target, status, output, foreign, listed };
         let defer_reason = deferred.map(|(_, reason)| reason);
         let (started, ended, says_vm) = (None, None, false);
         let task = Task { seen, defer_reason, says_vm, accepted: now, started, ended, script, due };
@@ -478,6 +518,7 @@ impl Engine {
             id: self.next_entry,
             consul_id: consul,
             task: task.seen.id,
+            name: task.seen.name.clone(),
             state: "running".into(),
             at: date,
         };
@@ -497,6 +538,7 @@ impl Engine {
             Script::TargetVanishes => self.edit(|world| drop(world.nodes.remove(&target))),
             Script::Moves
             | Script::NeverShows
+            | Script::Works
             | Script::Stays
             | Script::EndsWith { .. }
             | Script::Fails(_) => {}
@@ -510,7 +552,10 @@ impl Engine {
         let script = task.script.clone();
         let outcome = match script.clone() {
             Script::Fails(output) => Err(output),
-            Script::Stays | Script::EndsWith { moves: false, .. } | Script::Lost { moves: false } => Ok(()),
+            Script::Works
+            | Script::Stays
+            | Script::EndsWith { moves: false, .. }
+            | Script::Lost { moves: false } => Ok(()),
             Script::Moves
             | Script::EndsWith { moves: true, .. }
             | Script::NeverShows

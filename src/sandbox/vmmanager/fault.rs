@@ -120,6 +120,16 @@ pub enum Fault {
         #[serde(default)]
         says_vm: bool,
     },
+    /// A task that is no migration runs for this VM, or for the first that can move, until the fault is switched off.
+    Busy {
+        #[serde(default)]
+        vm: Option<VmId>,
+        /// E.g. `host_backup`.
+        task: String,
+        /// The task's row says which VM it is about.
+        #[serde(default)]
+        says_vm: bool,
+    },
     /// All dates are wrong by this much.
     ClockSkew {
         seconds: i64,
@@ -186,6 +196,7 @@ impl Fault {
             Self::TargetVanishes,
             foreign(true),
             foreign(false),
+            Self::Busy { vm: None, task: "host_backup".into(), says_vm: true },
             Self::ClockSkew { seconds: 7200 },
         ]
     }

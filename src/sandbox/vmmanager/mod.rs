@@ -241,12 +241,12 @@ impl Running {
 
     /// Ends every fault of this kind, whatever its numbers.
     pub fn switch_off(&self, fault: &Fault) {
-        self.state().engine.faults.remove(fault);
+        self.state().remove(fault);
     }
 
     /// Ends all faults.
     pub fn heal(&self) {
-        self.state().engine.faults.0.clear();
+        self.state().heal();
     }
 
     /// Returns the faults in force.

@@ -172,7 +172,7 @@ impl Listable for TaskRow<'_> {
         Some(match name {
             "id" => Field::Number(self.task.seen.id),
             "consul_id" => Field::Number(self.task.seen.consul_id),
-            "name" => Field::Text("host_migrate"),
+            "name" => Field::Text(&self.task.seen.name),
             "status" => Field::Text(&self.task.seen.status),
             _ => return None,
         })
@@ -187,15 +187,15 @@ impl Listable for TaskRow<'_> {
         let waiting = started.unwrap_or(self.now).saturating_sub(*accepted).as_secs();
         let (output, reason) = (quoted(&seen.output), quoted(defer_reason.as_deref().unwrap_or("")));
         let host = if *says_vm { format!(r#","host":{{"id":{}}}"#, seen.vm) } else { String::new() };
-        let status = quoted(&seen.status);
+        let (status, name) = (quoted(&seen.status), quoted(&seen.name));
         written(match profile {
             Profile::Current | Profile::Old => write!(
                 out,
-                r#"{{"id":{id},"consul_id":{consul},"name":"host_migrate","status":{status},"running_time":{running},"waiting_time":{waiting},"defer_reason":{reason},"output":{output}{host}}}"#
+                r#"{{"id":{id},"consul_id":{consul},"name":{name},"status":{status},"running_time":{running},"waiting_time":{waiting},"defer_reason":{reason},"output":{output}{host}}}"#
             ),
             Profile::Messy => write!(
                 out,
-                r#"{{"id":"{id}","consul_id":"{consul}","name":"host_migrate","status":{status},"running_time":{running},"output":{{"content":{output}}}{host}}}"#,
+                r#"{{"id":"{id}","consul_id":"{consul}","name":{name},"status":{status},"running_time":{running},"output":{{"content":{output}}}{host}}}"#,
                 // The other word for it, in other letters.
                 status = if seen.status == "failed" { r#""Fail""#.to_owned() } else { quoted(&seen.status) },
             ),
@@ -247,18 +247,18 @@ pub(super) fn history(entries: &[Entry], profile: Profile) -> String {
 }
 
 fn history_row(entry: &Entry, profile: Profile) -> String {
-    let Entry { id, task, state, at, .. } = entry;
-    let (state, at) = (quoted(state), at.format("%Y-%m-%d %H:%M:%S"));
+    let Entry { id, task, name, state, at, .. } = entry;
+    let (name, state, at) = (quoted(name), quoted(state), at.format("%Y-%m-%d %H:%M:%S"));
     match profile {
         Profile::Current => format!(
-            r#"{{"id":{id},"task":{task},"name":"host_migrate","state":{state},"date_create":"{at}","user":"balancer@example.com","params":{{}}}}"#
+            r#"{{"id":{id},"task":{task},"name":{name},"state":{state},"date_create":"{at}","user":"balancer@example.com","params":{{}}}}"#
         ),
         // The schema of 2022 has neither ids nor tasks.
         Profile::Old => format!(
-            r#"{{"name":"host_migrate","date_create":"{at}","state":{state},"params":{{}},"user":"balancer@example.com"}}"#
+            r#"{{"name":{name},"date_create":"{at}","state":{state},"params":{{}},"user":"balancer@example.com"}}"#
         ),
         Profile::Messy => format!(
-            r#"{{"id":"{id}","task":"{task}","name":"host_migrate","state":{state},"date_create":"{at}","params":null}}"#
+            r#"{{"id":"{id}","task":"{task}","name":{name},"state":{state},"date_create":"{at}","params":null}}"#
         ),
     }
 }

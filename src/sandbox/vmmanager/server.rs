@@ -197,8 +197,26 @@ impl State {
             Fault::ForeignMigration { vm, target, says_vm } => {
                 self.engine.foreign(vm, target, says_vm, now);
             }
+            Fault::Busy { vm, ref task, says_vm } => {
+                self.engine.occupy(vm, task, says_vm, now);
+                self.engine.faults.add(rule);
+            }
             _ => self.engine.faults.add(rule),
         }
+    }
+
+    /// Ends every fault of this kind.
+    pub fn remove(&mut self, fault: &Fault) {
+        self.engine.faults.remove(fault);
+        if matches!(fault, Fault::Busy { .. }) {
+            self.engine.finish_work(self.elapsed());
+        }
+    }
+
+    /// Ends all faults.
+    pub fn heal(&mut self) {
+        self.engine.faults.0.clear();
+        self.engine.finish_work(self.elapsed());
     }
 
     pub fn view(&self) -> View {
@@ -540,13 +558,13 @@ impl State {
                     json(serde_json::to_string(&self.engine.faults.0))
                 }
                 Ok(FaultOrder { rule, off: true }) => {
-                    self.engine.faults.remove(&rule.fault);
+                    self.remove(&rule.fault);
                     json(serde_json::to_string(&self.engine.faults.0))
                 }
                 Err(error) => Answer::invalid(&error.to_string()),
             },
             (&Method::POST, "/_sandbox/heal") => {
-                self.engine.faults.0.clear();
+                self.heal();
                 Answer::json(200, "[]")
             }
             _ => Answer::no_function(),

@@ -111,6 +111,7 @@ block-nesting = nested virtualization
 block-unknown-size = VMmanager does not say how large it is
 block-unreadable = a part of its record cannot be read
 state-unreadable-vm = the record of a VM on it cannot be read in full
+block-task = VMmanager is at work on it: { $task }
 block-unexplained = the snapshot file says that it cannot be moved
 
 refusal-memory = memory over its threshold

@@ -114,6 +114,9 @@ impl Words {
             Block::UnknownSize => "block-unknown-size",
             Block::Unreadable => "block-unreadable",
             Block::Unexplained => "block-unexplained",
+            Block::Task(task) => {
+                return self.say("block-task", args![task = self.quote(&task.as_str().into())]);
+            }
             Block::Other(text) => return self.recorded(&text.as_str().into()),
         };
         self.say(key, args![])

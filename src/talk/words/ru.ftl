@@ -113,6 +113,7 @@ block-nesting = вложенная виртуализация
 block-unknown-size = VMmanager не сообщает размер ВМ
 block-unreadable = запись о ВМ читается не полностью
 state-unreadable-vm = запись об одной из его ВМ читается не полностью
+block-task = VMmanager выполняет с ней задачу: { $task }
 block-unexplained = файл снимка платформы не разрешает перемещать эту ВМ
 
 refusal-memory = память выше порога

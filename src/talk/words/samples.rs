@@ -255,6 +255,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         Block::UnknownSize => [Block::UnknownSize],
         Block::Unreadable => [Block::Unreadable],
         Block::Unexplained => [Block::Unexplained],
+        Block::Task(_) => [Block::Task("host_backup".into())],
         Block::Other(_) => [Block::Other("locked by billing".into())],
     ];
     let rests = samples![RestWhy:
