@@ -3,6 +3,7 @@
 use super::{
     board::{Board, Placement},
     careful,
+    forecast::{Taker, takers},
     identity::with_id,
     narrate,
     plan::{ClusterPlan, Hold, Skip, SkipWhy, TargetRefusal},
@@ -20,9 +21,17 @@ pub struct Drain {
     pub plan: ClusterPlan,
     /// The VMs that stay on the node, and why.
     pub stuck: Vec<Skip>,
+    /// The nodes that hold more VMs after the plan, the fullest first.
+    pub takers: Vec<Taker>,
 }
 
 impl Drain {
+    /// Returns how many VMs leave the node.
+    #[must_use]
+    pub fn moved(&self) -> usize {
+        self.plan.migrations.iter().filter(|step| step.source == self.node).count()
+    }
+
     /// Tells whether the node is empty after the plan.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -52,7 +61,8 @@ pub fn drain(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain
         .filter(|vm| end.at[*vm] == index)
         .map(|vm| narrate::skip(&board, vm, why_stuck(&board, &end, vm, hold.as_ref())))
         .collect();
-    Some(Drain { node, node_name: info.name.clone(), plan, stuck })
+    let takers = takers(&board, &board.start(), &end);
+    Some(Drain { node, node_name: info.name.clone(), plan, stuck, takers })
 }
 
 fn why_stuck(board: &Board<'_>, end: &Placement, vm: usize, hold: Option<&Hold>) -> SkipWhy {

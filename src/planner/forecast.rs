@@ -1,18 +1,31 @@
 //! What would happen if: a node lost, more VMs wanted. Whether a node can be emptied is answered by `drain`.
 
+use std::collections::BTreeMap;
+
 use super::{
     amounts::{
         Amounts,
-        Dimension::{self, Memory},
+        Dimension::{self, Cpu, Memory},
         MICRO,
     },
     board::{Board, Placement},
-    narrate,
+    figures, narrate,
     node::Node,
-    plan::{Skip, SkipWhy, TargetRefusal},
+    plan::{Figures, Fullness, Overloaded, Skip, SkipWhy, TargetRefusal},
     policy::Policy,
 };
 use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmState};
+
+/// A node that takes VMs, before and after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taker {
+    pub node: NodeId,
+    pub name: String,
+    /// How many VMs come to it.
+    pub vms: usize,
+    pub before: Fullness,
+    pub after: Fullness,
+}
 
 /// What the loss of one node would mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +36,29 @@ pub struct NodeLoss {
     pub vms: usize,
     /// Those that would find no place on the other nodes.
     pub homeless: Vec<Skip>,
+    /// The nodes that would start the others, the fullest first.
+    pub takers: Vec<Taker>,
+    /// The other nodes that would be over a threshold then.
+    pub over: Vec<Overloaded>,
+    /// The other nodes, before and after.
+    pub before: Figures,
+    pub after: Figures,
+}
+
+/// What it would mean to add VMs of one size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Growth {
+    pub count: u64,
+    pub vcpus: u32,
+    pub memory: Mib,
+    /// How many would fit as the nodes stand, wanted or not.
+    pub fit: u64,
+    /// The nodes that would take the wanted ones as far as they fit, the fullest first.
+    pub takers: Vec<Taker>,
+    /// Why nodes take none, with how many nodes say so; the most frequent first.
+    pub closed: Vec<(TargetRefusal, usize)>,
+    pub before: Figures,
+    pub after: Figures,
 }
 
 /// Asks for each node of a cluster: were it lost, would its running VMs find places on the others?
@@ -32,11 +68,41 @@ pub struct NodeLoss {
 #[must_use]
 pub fn node_losses(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Vec<NodeLoss> {
     let Some(info) = snapshot.cluster(cluster) else { return Vec::new() };
-    let board = Board::new(snapshot, policy, info);
-    (0..board.nodes.len()).map(|node| loss(&board, node)).collect()
+    let mut board = Board::new(snapshot, policy, info);
+    (0..board.nodes.len()).map(|node| loss(&mut board, node)).collect()
 }
 
-fn loss(board: &Board<'_>, node: usize) -> NodeLoss {
+/// Asks the same of one node; `None` for a node that the snapshot does not have.
+#[must_use]
+pub fn node_loss(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<NodeLoss> {
+    let info = snapshot.cluster(snapshot.node(node)?.cluster)?;
+    let mut board = Board::new(snapshot, policy, info);
+    let index = board.node_of(node)?;
+    Some(loss(&mut board, index))
+}
+
+fn loss(board: &mut Board<'_>, node: usize) -> NodeLoss {
+    let (end, vms, homeless) = start_elsewhere(board, node);
+    // What is lost counts in no figure.
+    let known = std::mem::replace(&mut board.nodes[node].known, false);
+    let start = board.start();
+    let info = board.nodes[node].info;
+    let loss = NodeLoss {
+        node: info.id,
+        name: info.name.clone(),
+        vms,
+        homeless,
+        takers: takers(board, &start, &end),
+        over: narrate::overloaded(board, &end),
+        before: figures::figures(board, &start),
+        after: figures::figures(board, &end),
+    };
+    board.nodes[node].known = known;
+    loss
+}
+
+/// Starts the running VMs of a node on the others; returns where all are then, how many they are, and who has no place.
+fn start_elsewhere(board: &Board<'_>, node: usize) -> (Placement, usize, Vec<Skip>) {
     let mut placement = board.start();
     let running = |vm: &usize| board.vms[*vm].info.state == VmState::Active;
     let mut vms: Vec<usize> = board.vms_on[node].iter().copied().filter(running).collect();
@@ -55,8 +121,22 @@ fn loss(board: &Board<'_>, node: usize) -> NodeLoss {
             )),
         }
     }
-    let info = board.nodes[node].info;
-    NodeLoss { node: info.id, name: info.name.clone(), vms: vms.len(), homeless }
+    (placement, vms.len(), homeless)
+}
+
+/// The nodes that hold more VMs at the end than at the start, the fullest first.
+pub(super) fn takers(board: &Board<'_>, start: &Placement, end: &Placement) -> Vec<Taker> {
+    let came = |node: &usize| end.count[*node] > start.count[*node];
+    let taker = |node: usize| Taker {
+        node: board.nodes[node].info.id,
+        name: board.nodes[node].info.name.clone(),
+        vms: usize::try_from(end.count[node] - start.count[node]).unwrap_or(0),
+        before: board.fullness(node, start.used[node]),
+        after: board.fullness(node, end.used[node]),
+    };
+    let mut takers: Vec<_> = (0..board.nodes.len()).filter(came).map(taker).collect();
+    takers.sort_by(|a, b| b.after.memory_percent.total_cmp(&a.after.memory_percent));
+    takers
 }
 
 /// Why a node would not start a VM of a lost one.
@@ -98,19 +178,86 @@ pub fn capacity_for(
     vcpus: u32,
     memory: Mib,
 ) -> u64 {
-    let Some(info) = snapshot.cluster(cluster) else { return 0 };
-    let board = Board::new(snapshot, policy, info);
-    let memory = i64::try_from(memory.0).unwrap_or(i64::MAX);
+    growth(snapshot, policy, cluster, 0, Some(vcpus), memory).map_or(0, |growth| growth.fit)
+}
+
+/// Asks what it would mean to add VMs of one size, each on the node that is the least full then; `None` for a cluster
+/// that the snapshot does not have. The rules are those of [`capacity_for`].
+///
+/// Without a number of vCPUs each has as many for its memory as the VMs of the cluster have on average.
+#[must_use]
+pub fn growth(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    cluster: ClusterId,
+    count: u64,
+    vcpus: Option<u32>,
+    memory: Mib,
+) -> Option<Growth> {
+    let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?);
+    let vcpus = vcpus.unwrap_or_else(|| usual_vcpus(&board, memory));
+    let mib = i64::try_from(memory.0).unwrap_or(i64::MAX);
     let load = (board.load_per_vcpu * f64::from(vcpus)).round() as i64;
-    let needs = Amounts::new(memory, i64::from(vcpus) * MICRO, load, memory, 0);
-    let fit = |node: &Node<'_>| {
-        let by_need = Dimension::ALL
-            .into_iter()
-            .filter(|r| needs[*r] > 0)
-            .filter_map(|r| Some(node.ceiling[r].room(node.start[r])?.max(0) / needs[r]));
-        let by_count = node.room.room(node.start_count).map(|left| left.max(0));
-        let most = by_need.chain(by_count).min().unwrap_or(0);
-        if node.target.is_ok() { u64::try_from(most).unwrap_or(0) } else { 0 }
-    };
-    board.nodes.iter().map(fit).sum()
+    let needs = Amounts::new(mib, i64::from(vcpus) * MICRO, load, mib, 0);
+    let mut left: Vec<u64> = board.nodes.iter().map(|node| fit(node, needs)).collect();
+    let fit = left.iter().sum();
+    let closed = closed(&board, &left, needs);
+    let start = board.start();
+    let mut end = board.start();
+    for _ in 0..count.min(fit) {
+        let share = |node: &usize| board.nodes[*node].share_of_ceiling(end.used[*node] + needs);
+        let open = (0..left.len()).filter(|node| left[*node] > 0);
+        let Some(to) = open.min_by(|a, b| share(a).total_cmp(&share(b))) else { break };
+        left[to] -= 1;
+        end.used[to] = end.used[to] + needs;
+        end.count[to] += 1;
+    }
+    Some(Growth {
+        count,
+        vcpus,
+        memory,
+        fit,
+        takers: takers(&board, &start, &end),
+        closed,
+        before: figures::figures(&board, &start),
+        after: figures::figures(&board, &end),
+    })
+}
+
+/// How many VMs with these needs one node takes.
+fn fit(node: &Node<'_>, needs: Amounts) -> u64 {
+    let by_need = Dimension::ALL
+        .into_iter()
+        .filter(|r| needs[*r] > 0)
+        .filter_map(|r| Some(node.ceiling[r].room(node.start[r])?.max(0) / needs[r]));
+    let by_count = node.room.room(node.start_count).map(|left| left.max(0));
+    let most = by_need.chain(by_count).min().unwrap_or(0);
+    let is_open = node.target.is_ok() && needs[Cpu] <= node.cores;
+    if is_open { u64::try_from(most).unwrap_or(0) } else { 0 }
+}
+
+fn closed(board: &Board<'_>, fit: &[u64], needs: Amounts) -> Vec<(TargetRefusal, usize)> {
+    let mut reasons: BTreeMap<TargetRefusal, usize> = BTreeMap::new();
+    for (node, _) in board.nodes.iter().zip(fit).filter(|(_, fit)| **fit == 0) {
+        let why = match node.target {
+            Err(refusal) => refusal,
+            Ok(()) if needs[Cpu] > node.cores => TargetRefusal::TooFewCores,
+            Ok(()) => node.overfilled_by(node.start + needs).unwrap_or(TargetRefusal::VmLimit),
+        };
+        *reasons.entry(why).or_default() += 1;
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, nodes)| std::cmp::Reverse(*nodes));
+    reasons
+}
+
+/// As many vCPUs as VMs of this cluster have for so much memory on average; at least one.
+fn usual_vcpus(board: &Board<'_>, memory: Mib) -> u32 {
+    let vcpus: u64 = board.vms.iter().map(|vm| u64::from(vm.info.cpu_cores)).sum();
+    let all: Mib = board.vms.iter().map(|vm| vm.info.memory).sum();
+    if all.0 == 0 {
+        return 1;
+    }
+    let usual = vcpus as f64 * memory.0 as f64 / all.0 as f64;
+    (usual.round() as u32).max(1)
 }

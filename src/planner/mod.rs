@@ -36,7 +36,7 @@ pub use explain::{
     overview,
 };
 pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
-pub use forecast::{NodeLoss, capacity_for, node_losses};
+pub use forecast::{Growth, NodeLoss, Taker, capacity_for, growth, node_loss, node_losses};
 pub use plan::{
     Caution, ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note,
     Obstacle, Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain,

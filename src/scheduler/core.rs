@@ -7,8 +7,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Approved, Balanced, Changed, Drained, Picture, PlanOf, Refused, Settings, Status, Stop, cycle::Cycle,
-    handle::Request, proposals::Proposals, runs::Runs, sight::Sight, switches::Switches, upkeep::Upkeep,
+    Approved, Balanced, Changed, Drained, Foreseen, Picture, PlanOf, Refused, Settings, Status, Stop, WhatIf,
+    ahead, cycle::Cycle, handle::Request, proposals::Proposals, runs::Runs, sight::Sight, switches::Switches,
+    upkeep::Upkeep,
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
@@ -63,6 +64,7 @@ impl Core {
             Request::Drain { node, by, reply_to, answer } => {
                 drop(answer.send(self.drain(&node, Origin::Person(by), Some(reply_to)).await));
             }
+            Request::WhatIf { question, answer } => drop(answer.send(self.foresee(question).await)),
             Request::Approve { proposal, shown, by, answer } => {
                 let approved = self.approve(proposal, &shown, &by);
                 let started = approved == Ok(Approved::Started);
@@ -131,6 +133,11 @@ impl Core {
         let cluster = find_cluster(&picture, cluster.as_deref())?;
         self.audit(&by, "balance", format!("cluster {cluster}"));
         self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), Some(reply_to))
+    }
+
+    async fn foresee(&self, question: WhatIf) -> Result<Foreseen, Refused> {
+        let picture = self.sight.look_asking(Asked::WhoAnswered).await?;
+        ahead::foresee(&self.balancer, &picture, question).await
     }
 
     async fn drain(&self, node: &str, origin: Origin, reply_to: Option<ReplyTo>) -> Result<Drained, Refused> {
@@ -224,7 +231,7 @@ fn note_decision(by: &Person, decision: &str, subject: &str) {
 }
 
 /// Finds the cluster that a person means; the only one where none is named.
-fn find_cluster(picture: &Picture, wanted: Option<&str>) -> Result<ClusterId, Refused> {
+pub(super) fn find_cluster(picture: &Picture, wanted: Option<&str>) -> Result<ClusterId, Refused> {
     if let Some(wanted) = wanted {
         return Ok(find::cluster(&picture.snapshot, wanted).map_err(Refused::Missed)?.id);
     }

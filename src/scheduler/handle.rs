@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{Foreseen, WhatIf};
 use crate::{
     balancer::Picture,
     model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, find::Missed},
@@ -205,6 +206,7 @@ pub(super) enum Request {
     Look { asked: Asked, answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Drain { node: String, by: Person, reply_to: ReplyTo, answer: Answer<Drained> },
+    WhatIf { question: WhatIf, answer: Answer<Foreseen> },
     Approve { proposal: ProposalId, shown: String, by: Person, answer: Answer<Approved> },
     Reject { proposal: ProposalId, reason: Option<String>, by: Person, answer: Answer<()> },
     Refresh { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
@@ -265,6 +267,11 @@ impl Handle {
     /// Computes a plan that empties a node (name or id) and records it as a proposal.
     pub async fn drain(&self, node: String, by: Person, reply_to: ReplyTo) -> Result<Drained, Refused> {
         self.ask(|answer| Request::Drain { node, by, reply_to, answer }).await
+    }
+
+    /// Answers from the planner's forecasts; changes nothing.
+    pub async fn what_if(&self, question: WhatIf) -> Result<Foreseen, Refused> {
+        self.ask(|answer| Request::WhatIf { question, answer }).await
     }
 
     /// Counts a press of Approve for the steps with the tag `shown`; the last one needed starts the plan.

@@ -4,8 +4,10 @@
 //! Knows no chat: what it did is in the store, and each change is followed by an [`Event`](crate::event::Event).
 //!
 //! `core` joins the parts: `sight` has the newest picture, `switches` what people may change, `proposals` the records,
-//! `runs` carries out, `cycle` decides by the schedule, `upkeep` looks after the store and the clock.
+//! `runs` carries out, `cycle` decides by the schedule, `upkeep` looks after the store and the clock, `ahead` answers
+//! what would be.
 
+mod ahead;
 mod core;
 mod cycle;
 mod handle;
@@ -26,6 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::ahead::{Forecast, Foreseen, WhatIf};
 use self::core::Core;
 pub use crate::balancer::Picture;
 use crate::{balancer::VmBalancer, meter::Beat, model::ProposalId, store::Mode};

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::ProposalId,
-    scheduler::{Approved, Balanced, Change, Changed, Drained, PlanOf, Status, Stop},
+    scheduler::{Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Status, Stop, WhatIf},
     store::{AuditEntry, PageAt, Proposal, Selection},
 };
 
@@ -51,6 +51,8 @@ pub enum Ask {
     Balance(Option<String>, Then<Balanced>),
     /// A plan that empties the node of that name or id.
     Drain(String, Then<Drained>),
+    /// What would be.
+    WhatIf(WhatIf, Then<Foreseen>),
     /// That one plan stops after its running migration.
     Cancel(Stop, Then<PlanOf>),
     /// That the steps with this tag are approved.

@@ -344,7 +344,7 @@ mod tests {
     const STRANGER: i64 = 4;
 
     /// Each command and button with the least role that it needs.
-    const ROLES: [(&str, Role); 37] = [
+    const ROLES: [(&str, Role); 38] = [
         ("/start", Role::Viewer),
         ("/help", Role::Viewer),
         ("/whoami", Role::Viewer),
@@ -352,6 +352,7 @@ mod tests {
         ("/node kvm-01", Role::Viewer),
         ("/vm web-1", Role::Viewer),
         ("/why web-1", Role::Viewer),
+        ("/whatif drain kvm-01", Role::Viewer),
         ("/history", Role::Viewer),
         ("/running", Role::Viewer),
         ("/exclusions", Role::Viewer),

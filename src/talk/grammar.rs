@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use chrono::TimeDelta;
 
-use crate::model::alike::closest;
+use crate::model::{Mib, alike::closest};
 
 /// What is wrong with the words behind a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum Problem {
     NotOneOf { found: String, expected: &'static [&'static str], similar: Option<&'static str> },
     /// Not a time such as `30m` or `2h`.
     NotATime(String),
+    /// Not a size such as `8G` or `512M`.
+    NotASize(String),
+    /// Not a number, or one that is out of bounds.
+    NotANumber(String),
     /// A quote that is never closed.
     OpenQuote,
     /// `/help` about a command that does not exist, and how the likeliest one is written.
@@ -79,6 +83,33 @@ impl Rest {
     /// Returns [`Problem::NotOneOf`] for another word.
     pub fn next_of(&mut self, expected: &'static [&'static str]) -> Result<Option<&'static str>, Problem> {
         self.next_word().map(|word| one_of(&word.text, expected)).transpose()
+    }
+
+    /// Takes the next word, which must be a number from 1 to `most`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::Missing`] where nothing is left, and [`Problem::NotANumber`] for another word.
+    pub fn number(&mut self, most: u64) -> Result<u64, Problem> {
+        let word = self.next_word().ok_or(Problem::Missing)?;
+        let number = word.text.parse().ok().filter(|number| (1..=most).contains(number));
+        number.ok_or(Problem::NotANumber(word.text))
+    }
+
+    /// Takes the next word if it is a number.
+    pub fn next_number(&mut self) -> Option<u32> {
+        let is_number = |word: &mut Word| !word.quoted && word.text.parse::<u32>().is_ok();
+        self.0.pop_front_if(is_number).and_then(|word| word.text.parse().ok())
+    }
+
+    /// Takes the next word, which must be an amount of memory; one without a unit is in GiB.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::Missing`] where nothing is left, and [`Problem::NotASize`] for another word.
+    pub fn size(&mut self) -> Result<Mib, Problem> {
+        let word = self.next_word().ok_or(Problem::Missing)?;
+        size(&word.text).ok_or(Problem::NotASize(word.text))
     }
 
     /// Returns all that is left as one name: quotes are needed only where something may follow a name.
@@ -148,6 +179,21 @@ fn one_of(word: &str, expected: &'static [&'static str]) -> Result<&'static str,
     })
 }
 
+/// `8G`, `8 GiB` without the space, `512M`, `1T`, also in Cyrillic letters.
+fn size(word: &str) -> Option<Mib> {
+    /// More than any node has.
+    const MOST: u64 = 1 << 30;
+    let (number, unit) = word.split_at(word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len()));
+    let mib_each = match unit.to_lowercase().as_str() {
+        "" | "g" | "gb" | "gib" | "г" | "гб" | "гиб" => 1024,
+        "m" | "mb" | "mib" | "м" | "мб" | "миб" => 1,
+        "t" | "tb" | "tib" | "т" | "тб" | "тиб" => 1024 * 1024,
+        _ => return None,
+    };
+    let mib = number.parse::<u64>().ok()?.checked_mul(mib_each)?;
+    (1..=MOST).contains(&mib).then_some(Mib(mib))
+}
+
 fn time(word: &str) -> Result<TimeDelta, Problem> {
     let latin: String = word
         .to_lowercase()
@@ -170,6 +216,19 @@ fn time(word: &str) -> Result<TimeDelta, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_with_any_unit() {
+        let read = |text: &str| Rest::of(text).unwrap().size();
+        for text in ["8G", "8", "8gib", "8ГБ", "8192M", "8192миб"] {
+            assert_eq!(read(text), Ok(Mib(8192)), "{text}");
+        }
+        assert_eq!(read("1T"), Ok(Mib(1024 * 1024)));
+        for text in ["0G", "G", "8X", "-8G", "99999999999999999999G", "2000T"] {
+            assert_eq!(read(text), Err(Problem::NotASize(text.into())), "{text}");
+        }
+        assert_eq!(read(""), Err(Problem::Missing));
+    }
 
     #[test]
     fn quotes_of_every_kind_keep_a_name_together() {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use teloxide::types::{
     CallbackQuery, ChatKind, InlineKeyboardButton, InlineKeyboardButtonKind, Message, MessageEntity,
@@ -37,12 +37,12 @@ use crate::{
     event::{Alert, Events},
     meter::Beat,
     model::Person,
-    scheduler::{Handle, Refused},
-    store::{AuditEntry, ReplyTo, Store, StoreError, TimelineFilter},
+    scheduler::Handle,
+    store::{AuditEntry, Store, StoreError},
     talk::{
-        HistoryPage, Language,
+        Language,
         access::{ChatAdmins, Lists, Place, Sender},
-        ask::{Ask, HistoryPart, Worded},
+        ask::Ask,
         cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
         dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,
@@ -59,9 +59,6 @@ const PRESS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An answer that takes longer than this is announced, so that nobody asks twice.
 const LOOKING_PATIENCE: Duration = Duration::from_millis(800);
-
-/// `/status` shows what is known when VMmanager takes longer than this.
-const LOOK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stranger gets one answer in this time.
 const STRANGER_PAUSE: TimeDelta = TimeDelta::hours(1);
@@ -83,9 +80,6 @@ const POLL_SILENCE: Duration = Duration::from_secs(180);
 
 /// How long handlers may take to leave when everything stops; the whole stop has 10 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How deep a search of the audit by person goes.
-const AUDIT_SEARCHED: usize = 5000;
 
 /// How the bot is reached and whom it obeys.
 #[derive(Clone, Debug)]
@@ -650,62 +644,6 @@ impl Shared {
             }
         }
     }
-
-    /// Asks the scheduler or the store.
-    async fn ask(&self, ask: Ask, incoming: &Incoming) -> Result<Worded, Refused> {
-        let Sender::Person(person) = &incoming.sender else { return Err(Refused::Stopping) };
-        let by = person.clone();
-        let handle = &self.handle;
-        Ok(match ask {
-            Ask::Status(then) => then.with(handle.status().await?),
-            Ask::Glance(then) => {
-                // Fresh where that is quick; else what is known, which says how old it is.
-                let _ = timeout(LOOK_PATIENCE, handle.glance()).await;
-                then.with(handle.status().await?)
-            }
-            Ask::Audit(count, of, then) => then.with(self.audited(count, of.as_deref())?),
-            Ask::History(part, then) => then.with(self.history(part)?),
-            Ask::Balance(cluster, then) => then.with(handle.balance(cluster, by, answer_to(incoming)).await?),
-            Ask::Drain(node, then) => then.with(handle.drain(node, by, answer_to(incoming)).await?),
-            Ask::Cancel(stop, then) => then.with(handle.cancel(stop, by).await?),
-            Ask::Approve(proposal, shown, then) => then.with(handle.approve(proposal, shown, by).await?),
-            Ask::Reject(proposal, reason, then) => then.with(handle.reject(proposal, reason, by).await?),
-            Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
-            Ask::Choose(proposal, selection, then) => {
-                then.with(handle.choose(proposal, selection, by).await?)
-            }
-            Ask::Hand(key, kind, then) => {
-                let is_open = notifier::is_open(&self.store, &key)?;
-                if is_open {
-                    let _ = self.inputs.send(Input::Hand { key, kind, by }).await;
-                }
-                then.with(is_open)
-            }
-            Ask::Change(change, then) => {
-                let changed = handle.change(change, by).await?;
-                then.with((changed, Box::new(handle.status().await?)))
-            }
-        })
-    }
-
-    /// Reads the newest entries of the audit.
-    fn audited(&self, count: usize, of: Option<&str>) -> Result<Vec<AuditEntry>, StoreError> {
-        let is_of = |by: &Person, of: &str| {
-            of.parse() == Ok(by.id) || by.name.to_lowercase().contains(&of.to_lowercase())
-        };
-        let wanted =
-            |entry: &AuditEntry| of.is_none_or(|of| entry.by.as_ref().is_some_and(|by| is_of(by, of)));
-        let newest = self.store.audit_log(AUDIT_SEARCHED)?;
-        Ok(newest.into_iter().filter(wanted).take(count).collect())
-    }
-
-    /// Reads one part of the history, of everything or of one VM or node.
-    fn history(&self, part: HistoryPart) -> Result<HistoryPage, StoreError> {
-        let since = part.days.and_then(|days| self.clock.now().checked_sub_days(Days::new(days.into())));
-        let filter = TimelineFilter { of: part.of.clone(), since };
-        let found = self.store.timeline(&filter, part.at, part.count)?;
-        Ok(HistoryPage { part, found })
-    }
 }
 
 /// Whether an update was taken before.
@@ -771,11 +709,6 @@ fn data_of(button: &InlineKeyboardButton) -> Option<String> {
         InlineKeyboardButtonKind::CallbackData(data) => Some(data.clone()),
         _ => None,
     }
-}
-
-fn answer_to(incoming: &Incoming) -> ReplyTo {
-    let Incoming { place, thread, message, .. } = incoming;
-    ReplyTo { chat: place.chat, thread: *thread, message: Some(*message) }
 }
 
 fn person(user: &User) -> Person {

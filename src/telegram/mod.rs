@@ -3,6 +3,7 @@
 //! `bot` reads updates, [`TelegramNotifier`] writes. Losing Telegram stops nothing else.
 
 mod api;
+mod asking;
 mod board;
 mod bot;
 mod chats;

@@ -22,6 +22,7 @@ mod running;
 mod start;
 mod status;
 mod vm;
+mod whatif;
 mod whoami;
 mod why;
 
@@ -39,11 +40,12 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 21] = [
+pub(super) static ALL: [&Verb; 22] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
     &why::VERB,
+    &whatif::VERB,
     &history::VERB,
     &running::VERB,
     &exclusions::VERB,

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    model::{NodeId, Person, ProposalId},
-    scheduler::{Approved, Balanced, Change, Changed, Drained, Picture, PlanOf, Refused, Status},
+    model::{NodeId, Person, ProposalId, find},
+    planner,
+    scheduler::{
+        Approved, Balanced, Change, Changed, Drained, Forecast, Foreseen, Picture, PlanOf, Refused, Status,
+        WhatIf,
+    },
     store::{Edge, Happened, Proposal, ProposalState, Timeline},
     talk::{
         Language,
@@ -136,6 +140,33 @@ impl Found {
         Self { status, ..Self::default() }
     }
 
+    /// The planner's answers on the picture.
+    fn foresee(&self, question: WhatIf) -> Result<Foreseen, Refused> {
+        let Picture { snapshot, policy, .. } = self.status.picture.clone().ok_or(Refused::Stopping)?;
+        let node = |named: &str| find::node(&snapshot, named).map_err(Refused::Missed);
+        let (cluster, what) = match question {
+            WhatIf::Drain { node: named } => {
+                let node = node(&named)?;
+                let drain = planner::drain(&snapshot, &policy, node.id).unwrap();
+                (node.cluster, Forecast::Drain(Box::new(drain)))
+            }
+            WhatIf::Lose { node: named } => {
+                let node = node(&named)?;
+                let loss = planner::node_loss(&snapshot, &policy, node.id).unwrap();
+                (node.cluster, Forecast::Lose(Box::new(loss)))
+            }
+            WhatIf::Add { count, memory, vcpus, cluster } => {
+                let named = cluster.unwrap_or_else(|| "1".into());
+                let id = find::cluster(&snapshot, &named).map_err(Refused::Missed)?.id;
+                let growth = planner::growth(&snapshot, &policy, id, count, vcpus, memory).unwrap();
+                (id, Forecast::Add { growth, vcpus_guessed: vcpus.is_none() })
+            }
+        };
+        let cluster_name = snapshot.cluster(cluster).unwrap().name.clone();
+        let (taken_at, incomplete) = (snapshot.taken_at, Vec::new());
+        Ok(Foreseen { taken_at, cluster, cluster_name, incomplete, what })
+    }
+
     fn answer(&self, ask: Ask) -> Result<Worded, Refused> {
         if let Some(refused) = &self.refused {
             return Err(refused.clone());
@@ -162,6 +193,7 @@ impl Found {
                 let skip = samples::plan(Vec::new()).skipped;
                 then.with(Drained::Stuck { node, stuck: skip })
             }
+            Ask::WhatIf(question, then) => then.with(self.foresee(question)?),
             Ask::Cancel(_, then) => then.with(PlanOf { plan: ProposalId(12), cluster: "msk".into() }),
             Ask::Approve(_, _, then) => then.with(Approved::Started),
             Ask::Reject(_, _, then) => then.with(()),

@@ -223,6 +223,8 @@ impl View {
                 self.with_suggestion(sorry, *similar)
             }
             Problem::NotATime(word) => self.say("problem-not-a-time", args![word = words(word)]),
+            Problem::NotASize(word) => self.say("problem-not-a-size", args![word = words(word)]),
+            Problem::NotANumber(word) => self.say("problem-not-a-number", args![word = words(word)]),
             Problem::OpenQuote => self.say("problem-open-quote", args![]),
             Problem::NoSuchCommand { found, similar } => {
                 let sorry = self.say("unknown-command", args![typed = words(found)]);

@@ -8,6 +8,10 @@ count-nodes = { $n ->
     [one] { $n } node
    *[other] { $n } nodes
 }
+count-migrations = { $n ->
+    [one] { $n } migration
+   *[other] { $n } migrations
+}
 unit-seconds = { $n } s
 unit-minutes = { $n } min
 unit-hours = { $n } h
@@ -137,7 +141,7 @@ refusal-not-active = not active
 refusal-unreadable = records that cannot be read in full
 refusal-unknown-capacity = capacity unknown
 refusal-other-cluster = another cluster
-refusal-same-node = the same node
+refusal-same-node = there is no other node
 refusal-real-memory = more memory allocated than it really has
 refusal-memory-in-use = too little memory really free
 refusal-memory-pressure = waiting for memory
@@ -255,6 +259,31 @@ drain-plan = Empties { $node }. From its start the node takes no VM, until /incl
 drain-done = ✓ { $node } is empty: do your work, then /include it.
 drain-not-done = ⚠ { $node } is not empty. It takes no VM, until /include.
 drain-stays = stays: { $vm }: { $why }
+whatif-drain-title = If { $node } were emptied, cluster { $cluster }:
+whatif-drain-empty = ✓ No VM is on it.
+whatif-drain-all = ✓ { $vms } would leave it: { $migrations }, { $memory }
+whatif-drain-some = ⚠ { $moved } of { $of } VMs would leave it: { $migrations }, { $memory }
+whatif-drain-next = Nothing is changed. /drain { $node } makes the plan.
+whatif-lose-title = If { $node } were lost, cluster { $cluster }:
+whatif-lose-none = ✓ No VM is running on it.
+whatif-lose-all = { $n ->
+    [one] ✓ The one running VM has a place elsewhere.
+   *[other] ✓ All { $n } running VMs have a place elsewhere.
+}
+whatif-lose-some = ⚠ { $placed } of { $of } running VMs have a place elsewhere. Without one:
+whatif-homeless = { $vm }: { $why }
+whatif-over = ⚠ Over then: { $node } ({ $over })
+whatif-add-title = { $n ->
+    [one] { $n } more VM of { $size } and { $vcpus } vCPU, cluster { $cluster }:
+   *[other] { $n } more VMs of { $size } and { $vcpus } vCPU each, cluster { $cluster }:
+}
+whatif-add-all = ✓ There is room for that, and for not one more.
+whatif-add-more = ✓ There is room for that, and for { $n } more.
+whatif-add-some = ⚠ { $fit } of { $of } fit, { $missing } do not.
+whatif-add-closed = Nodes that take none: { $why }
+whatif-vcpus-guessed = Counted with { $vcpus } vCPU, as VMs of that memory have here on average.
+whatif-taker = { $node }: +{ $vms }, memory { $before } → { $after } %
+whatif-changes-nothing = Nothing is changed.
 drain-empty = { $node } is empty already: no VM is on it.
 drain-stuck = No VM can leave { $node }:
 plan-expired = ✗ Expired at { $at }; Refresh makes a new plan
@@ -459,6 +488,7 @@ help-status = clusters, overloaded nodes, mode, what runs
 help-node = one node: why it is (not) a source or a target
 help-vm = one VM: why it can (not) be moved
 help-why = why a VM or a node is (not) moved, a source, a target
+help-whatif = what would be if a node were emptied or lost, or VMs were added
 help-drain = a plan that empties a node for maintenance
 help-balance = makes a plan and posts it for approval
 help-history = what was moved, newest first
@@ -485,6 +515,8 @@ problem-missing = Something is missing.
 problem-too-much = I do not understand “{ $word }”.
 problem-not-one-of = “{ $found }” is none of: { $expected }.
 problem-not-a-time = “{ $word }” is not a time. Write it like 30m, 2h or 1d.
+problem-not-a-size = “{ $word }” is not a size. Write it like 8G or 512M.
+problem-not-a-number = “{ $word }” is not a number that I can take here.
 problem-open-quote = A quote is opened and never closed.
 too-old = { $command } from { $at } was read too late and is not carried out. Say it again if you still want it.
 needs-role = This needs the role { $needed }; yours is { $have }.

@@ -10,6 +10,11 @@ count-nodes = { $n ->
     [few] { $n } узла
    *[many] { $n } узлов
 }
+count-migrations = { $n ->
+    [one] { $n } миграция
+    [few] { $n } миграции
+   *[many] { $n } миграций
+}
 unit-seconds = { $n } с
 unit-minutes = { $n } мин
 unit-hours = { $n } ч
@@ -139,7 +144,7 @@ refusal-not-active = не активен
 refusal-unreadable = записи читаются не полностью
 refusal-unknown-capacity = ёмкость неизвестна
 refusal-other-cluster = другой кластер
-refusal-same-node = тот же узел
+refusal-same-node = других узлов нет
 refusal-real-memory = выделено было бы больше памяти, чем есть на самом деле
 refusal-memory-in-use = мало действительно свободной памяти
 refusal-memory-pressure = ожидание памяти
@@ -269,6 +274,37 @@ drain-plan = Освобождает { $node }. С начала выполнен�
 drain-done = ✓ { $node } пуст: можно работать, потом /include.
 drain-not-done = ⚠ { $node } не пуст. Он не принимает ВМ, пока его не откроет /include.
 drain-stays = остаётся: { $vm }: { $why }
+whatif-drain-title = Если освободить { $node }, кластер { $cluster }:
+whatif-drain-empty = ✓ ВМ на нём нет.
+whatif-drain-all = ✓ С него уйдут { $vms }: { $migrations }, { $memory }
+whatif-drain-some = ⚠ С него уйдут не все ВМ, { $moved } из { $of }: { $migrations }, { $memory }
+whatif-drain-next = Ничего не меняется. План составит /drain { $node }
+whatif-lose-title = Если откажет { $node }, кластер { $cluster }:
+whatif-lose-none = ✓ Работающих ВМ на нём нет.
+whatif-lose-all = { $n ->
+    [one] ✓ Для { $n } работающей ВМ есть место на других узлах.
+    [few] ✓ Для всех { $n } работающих ВМ есть место на других узлах.
+   *[many] ✓ Для всех { $n } работающих ВМ есть место на других узлах.
+}
+whatif-lose-some = ⚠ Место на других узлах есть для { $placed } из { $of } работающих ВМ. Без места:
+whatif-homeless = { $vm }: { $why }
+whatif-over = ⚠ Порог будет превышен: { $node } ({ $over })
+whatif-add-title = { $n ->
+    [one] Ещё { $n } ВМ: { $size }, { $vcpus } vCPU, кластер { $cluster }:
+    [few] Ещё { $n } ВМ, в каждой { $size }, { $vcpus } vCPU, кластер { $cluster }:
+   *[many] Ещё { $n } ВМ, в каждой { $size }, { $vcpus } vCPU, кластер { $cluster }:
+}
+whatif-add-all = ✓ Место есть, но больше ни для одной.
+whatif-add-more = { $n ->
+    [one] ✓ Место есть, и ещё для { $n } такой ВМ.
+    [few] ✓ Место есть, и ещё для { $n } таких ВМ.
+   *[many] ✓ Место есть, и ещё для { $n } таких ВМ.
+}
+whatif-add-some = ⚠ Поместится { $fit } из { $of }, для { $missing } места нет.
+whatif-add-closed = Не примут ни одной: { $why }
+whatif-vcpus-guessed = Считаем по { $vcpus } vCPU: столько здесь в среднем у ВМ с такой памятью.
+whatif-taker = { $node }: +{ $vms }, память { $before } → { $after } %
+whatif-changes-nothing = Ничего не меняется.
 drain-empty = { $node } уже пуст: ВМ на нём нет.
 drain-stuck = Ни одна ВМ не может покинуть { $node }:
 plan-expired = ✗ Срок вышел в { $at }; «Обновить» составит новый план
@@ -481,6 +517,7 @@ help-status = кластеры, перегруженные узлы, режим,
 help-node = один узел: почему он (не) источник или цель
 help-vm = одна ВМ: почему её можно (нельзя) переместить
 help-why = почему ВМ (не) перемещают, почему узел (не) источник и (не) цель
+help-whatif = что будет, если освободить узел, потерять его или добавить ВМ
 help-drain = план, который освобождает узел для работ
 help-balance = составляет план и предлагает его
 help-history = выполненные миграции, сначала новые
@@ -507,6 +544,8 @@ problem-missing = Чего-то не хватает.
 problem-too-much = Не понимаю «{ $word }».
 problem-not-one-of = «{ $found }» — не одно из: { $expected }.
 problem-not-a-time = «{ $word }» — не срок. Пишите 30m, 2h или 1d.
+problem-not-a-size = «{ $word }» — не размер. Пишите 8G или 512M.
+problem-not-a-number = «{ $word }» — не число или слишком большое.
 problem-open-quote = Кавычка открыта и не закрыта.
 too-old = { $command } от { $at } прочитана слишком поздно и не выполняется. Повторите, если ещё нужно.
 needs-role = Нужна роль: { $needed }; ваша: { $have }.
