@@ -89,7 +89,8 @@ impl Core {
                 if changed.is_ok() {
                     self.audit(&by, "change", what);
                 }
-                let is_changed = matches!(changed, Ok(Changed::Done | Changed::Node { .. }));
+                let is_changed =
+                    matches!(changed, Ok(Changed::Done | Changed::Node { .. } | Changed::Vm { .. }));
                 drop(answer.send(changed));
                 if is_changed {
                     self.upkeep.export().await;
@@ -105,6 +106,7 @@ impl Core {
         }
         let now = self.now();
         let in_force = self.switches.in_force(now)?;
+        let policy = self.balancer.policy()?;
         Ok(Status {
             now,
             mode: in_force.mode,
@@ -117,7 +119,8 @@ impl Core {
             vmmanager_away: self.sight.away(),
             running: self.balancer.parts().store.open_entries()?,
             waiting: self.proposals.waiting()?,
-            exclusions: self.balancer.policy()?.exclusions,
+            exclusions: policy.exclusions,
+            resting: policy.resting,
             stopped_clusters: in_force.stopped_clusters.into_iter().collect(),
             restored_unconfirmed: in_force.restored_unconfirmed,
         })

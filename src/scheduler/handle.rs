@@ -1,13 +1,15 @@
 //! What others may ask of the scheduler. Every answer is data; words are made by whoever asked.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Foreseen, WhatIf};
 use crate::{
     balancer::Picture,
-    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, find::Missed},
-    planner::{Direction, Exclusion, Skip},
+    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
+    planner::{Direction, Exclusion, Rest, Skip},
     store::{JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, Selection},
 };
 
@@ -31,6 +33,8 @@ pub struct Status {
     /// Plans that wait for a decision, oldest first.
     pub waiting: Vec<WaitingPlan>,
     pub exclusions: Vec<Exclusion>,
+    /// VMs that are left alone for a while.
+    pub resting: BTreeMap<VmId, Rest>,
     pub stopped_clusters: Vec<ClusterId>,
     pub restored_unconfirmed: bool,
 }
@@ -103,6 +107,10 @@ pub enum Refused {
     WhichPlan {
         running: Vec<PlanOf>,
     },
+    /// The VM rests until its migration has ended; nobody can end that.
+    InFlight {
+        vm: VmId,
+    },
     Stopping,
 }
 
@@ -174,6 +182,10 @@ pub enum Change {
     Include {
         node: String,
     },
+    /// Ends the rest of a VM after a migration or a failure.
+    EndRest {
+        vm: String,
+    },
 }
 
 /// What a change led to.
@@ -185,6 +197,8 @@ pub enum Changed {
     Already,
     /// A node was closed or opened; its id and name.
     Node { id: NodeId, name: String },
+    /// The rest of a VM was ended; its id and name.
+    Vm { id: VmId, name: String },
 }
 
 impl Changed {
@@ -193,7 +207,7 @@ impl Changed {
     pub fn node_name(&self) -> Option<&str> {
         match self {
             Self::Node { name, .. } => Some(name),
-            Self::Done | Self::Already => None,
+            Self::Done | Self::Already | Self::Vm { .. } => None,
         }
     }
 }

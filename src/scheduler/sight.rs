@@ -9,7 +9,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     event::Alert,
     eyes::LookError,
-    model::{ApiFailure, Asked, NodeInfo, find},
+    model::{ApiFailure, Asked, NodeInfo, VmInfo, find},
 };
 
 pub(super) struct Sight {
@@ -68,11 +68,19 @@ impl Sight {
 
     /// Finds a node by name or id in the newest picture.
     pub(super) async fn find_node(&self, wanted: &str) -> Result<NodeInfo, Refused> {
-        let picture = match self.picture() {
-            Some(picture) => picture,
-            None => self.look().await?,
-        };
-        find::node(&picture.snapshot, wanted).cloned().map_err(Refused::Missed)
+        find::node(&self.any_picture().await?.snapshot, wanted).cloned().map_err(Refused::Missed)
+    }
+
+    /// Finds a VM by name or id in the newest picture.
+    pub(super) async fn find_vm(&self, wanted: &str) -> Result<VmInfo, Refused> {
+        find::vm(&self.any_picture().await?.snapshot, wanted).cloned().map_err(Refused::Missed)
+    }
+
+    async fn any_picture(&self) -> Result<Picture, Refused> {
+        match self.picture() {
+            Some(picture) => Ok(picture),
+            None => Ok(self.look().await?),
+        }
     }
 
     fn note_picture(&self, picture: &Picture) {

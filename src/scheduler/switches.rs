@@ -2,15 +2,18 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Change, Changed, Refused, Settings, sight::Sight};
 use crate::{
     balancer::VmBalancer,
-    model::{ClusterId, NodeInfo, Person, find},
-    planner::{Direction, Exclusion, ExclusionWhy, Selector},
+    model::{ClusterId, NodeInfo, Person, VmInfo, find},
+    planner::{Direction, Exclusion, ExclusionWhy, RestWhy, Selector},
     store::{Mode, Pause, Settings as ChatSettings, Store, StoreError},
 };
+
+/// No rest is longer: what was ended before does not matter any more.
+const REST_MAX: TimeDelta = TimeDelta::days(366);
 
 pub(super) struct Switches {
     settings: Settings,
@@ -106,6 +109,7 @@ impl Switches {
                 self.exclude(node, exclusion)
             }
             Change::Include { node } => self.include(sight.find_node(&node).await?),
+            Change::EndRest { vm } => self.end_rest(sight.find_vm(&vm).await?, now),
         }
     }
 
@@ -160,6 +164,20 @@ impl Switches {
             removed = settings.exclusions.len() < before;
         })?;
         Ok(if removed { Changed::Node { id: node.id, name: node.name } } else { Changed::Already })
+    }
+
+    fn end_rest(&self, vm: VmInfo, now: DateTime<Utc>) -> Result<Changed, Refused> {
+        match self.balancer.policy()?.resting.get(&vm.id).map(|rest| rest.why) {
+            None => return Ok(Changed::Already),
+            Some(RestWhy::InFlight) => return Err(Refused::InFlight { vm: vm.id }),
+            Some(RestWhy::Moved | RestWhy::Failed | RestWhy::Busy) => {}
+        }
+        self.store().forget_declined_of(vm.id)?;
+        self.store().update_settings(|settings| {
+            settings.rests_ended.retain(|_, at| now - *at < REST_MAX);
+            settings.rests_ended.insert(vm.id, now);
+        })?;
+        Ok(Changed::Vm { id: vm.id, name: vm.name })
     }
 
     fn set(&self, is_so: bool, change: impl FnOnce(&mut ChatSettings)) -> Result<Changed, Refused> {

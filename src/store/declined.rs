@@ -82,6 +82,19 @@ impl Store {
         self.write(|| self.keep_declined(Vec::new()))
     }
 
+    /// Forgets what was declined of one VM: somebody says that its cause is mended.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    pub fn forget_declined_of(&self, vm: VmId) -> Result<(), StoreError> {
+        self.write(|| {
+            let mut declined = self.kept_declined()?.declined;
+            declined.retain(|known| known.vm != vm);
+            self.keep_declined(declined)
+        })
+    }
+
     fn kept_declined(&self) -> Result<Kept, StoreError> {
         self.meta_record(ROW, "declined")
     }

@@ -198,7 +198,7 @@ impl Store {
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
     ///
     /// A VM is left alone for `cooldown` after a migration that is done, and for `failure_cooldown` after one that
-    /// failed; one that was lost or dropped does not count.
+    /// failed; one that was lost or dropped does not count, and neither does one before an admin ended its rest.
     ///
     /// # Errors
     ///
@@ -209,11 +209,17 @@ impl Store {
         cooldown: TimeDelta,
         failure_cooldown: TimeDelta,
     ) -> Result<BTreeMap<VmId, Rest>, StoreError> {
+        let ended = self.settings()?.rests_ended;
         let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
         for entry in self.since(now - cooldown.max(failure_cooldown), now)? {
             let Some(rest) = rest(&entry, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
                 continue;
             };
+            // An end that is still to come was written while the clock was ahead.
+            let ended = ended.get(&entry.vm).filter(|ended| **ended <= now);
+            if ended.is_some_and(|ended| entry.outcome().is_some_and(|(_, at)| at <= *ended)) {
+                continue;
+            }
             let known = rests.entry(entry.vm).or_insert_with(|| rest.clone());
             if known.until < rest.until {
                 *known = rest;

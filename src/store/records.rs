@@ -372,6 +372,9 @@ pub struct Settings {
     /// The last moment at which failures were forgiven (`/resume`).
     #[serde(default)]
     pub failures_forgiven_at: Option<DateTime<Utc>>,
+    /// When the rest of a VM was ended: what was moved or failed before does not count.
+    #[serde(default)]
+    pub rests_ended: BTreeMap<VmId, DateTime<Utc>>,
 }
 
 /// Earlier versions wrote a node's id without the sign that tells it from a name.
@@ -400,6 +403,7 @@ impl Settings {
             stop_ended_at,
             restored_unconfirmed,
             failures_forgiven_at,
+            rests_ended,
         } = other;
         self.v = self.v.max(v);
         self.dry_run = match (self.dry_run, dry_run) {
@@ -430,6 +434,8 @@ impl Settings {
         self.restored_unconfirmed |= restored_unconfirmed;
         // Nothing is less than any moment.
         self.failures_forgiven_at = self.failures_forgiven_at.min(failures_forgiven_at);
+        // A rest that only one of them saw ending goes on.
+        self.rests_ended.retain(|vm, at| rests_ended.get(vm) == Some(at));
         self
     }
 }

@@ -160,6 +160,16 @@ fn only_done_and_failed_rest_and_open_ones_are_in_flight() {
     assert_eq!(rests(59), [(1, RestWhy::Moved), (2, RestWhy::Failed), (5, RestWhy::InFlight)]);
     assert_eq!(rests(60), [(2, RestWhy::Failed), (5, RestWhy::InFlight)]);
     assert_eq!(rests(24 * 60), [(5, RestWhy::InFlight)]);
+    let end = |vm, minutes| {
+        let change = |settings: &mut Settings| settings.rests_ended.extend([(VmId(vm), at(minutes))]);
+        store.update_settings(change).unwrap();
+    };
+    end(1, 50);
+    end(2, 70);
+    assert_eq!(rests(59), [(2, RestWhy::Failed), (5, RestWhy::InFlight)], "an end to come is none yet");
+    assert_eq!(rests(70), [(5, RestWhy::InFlight)]);
+    ended(&store, 2, Outcome::Failed, at(80));
+    assert_eq!(rests(81), [(2, RestWhy::Failed), (5, RestWhy::InFlight)], "a later failure rests again");
 }
 
 #[test]

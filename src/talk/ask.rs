@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
+    Language,
     cards::HandKind,
     verbs::HistoryPage,
     view::{Page, View},
@@ -64,8 +65,27 @@ pub enum Ask {
     Choose(ProposalId, Selection, Then<Box<Proposal>>),
     /// A setting; answers with how things stand then.
     Change(Change, Then<(Changed, Box<Status>)>),
+    /// The languages of this person and this chat, after one of them chose.
+    Language(Option<(Whose, Option<Language>)>, Then<Spoken>),
     /// That somebody takes the alert with this key in hand, or silences it; the answer tells whether it is open.
     Hand(String, HandKind, Then<bool>),
+}
+
+/// Whose language is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Answers to this person, and their private chat.
+    Person,
+    /// What the bot writes in this chat.
+    Chat,
+}
+
+/// What a person and a chat chose, and what holds without a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    pub person: Option<Language>,
+    pub chat: Option<Language>,
+    pub default: Language,
 }
 
 /// Which part of the history is asked for.

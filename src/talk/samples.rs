@@ -152,6 +152,7 @@ pub(crate) fn status(picture: Picture) -> Status {
         running: vec![entry(4, 0)],
         waiting: Vec::new(),
         exclusions: Vec::new(),
+        resting: BTreeMap::new(),
         stopped_clusters: Vec::new(),
         restored_unconfirmed: false,
     }

@@ -13,7 +13,7 @@ use crate::{
     talk::{
         HistoryPage,
         access::Sender,
-        ask::{Ask, HistoryPart, Worded},
+        ask::{Ask, HistoryPart, Spoken, Whose, Worded},
         cards::Input,
         dialog::Incoming,
     },
@@ -56,6 +56,19 @@ impl Shared {
                     let _ = self.inputs.send(Input::Hand { key, kind, by }).await;
                 }
                 then.with(is_open)
+            }
+            Ask::Language(choice, then) => {
+                let chat = incoming.place.chat;
+                if let Some((whose, language)) = choice {
+                    let id = match whose {
+                        Whose::Person => by.id,
+                        Whose::Chat => chat,
+                    };
+                    self.languages.choose(id, language)?;
+                    let _ = self.inputs.send(Input::Language { chat: id, language }).await;
+                }
+                let of = |id| self.languages.chosen_by(id);
+                then.with(Spoken { person: of(by.id), chat: of(chat), default: self.settings.language })
             }
             Ask::Change(change, then) => {
                 let changed = handle.change(change, by).await?;

@@ -40,8 +40,9 @@ impl Shared {
     }
 
     async fn show_board(&self) {
+        let Some(home) = self.settings.chat else { return };
         if let Ok(status) = self.handle.status().await {
-            let _ = self.inputs.send(Input::Board(self.view().board(&status))).await;
+            let _ = self.inputs.send(Input::Board(self.view_of(&[home.chat]).board(&status))).await;
         }
     }
 
@@ -70,7 +71,7 @@ impl Shared {
         let found = self.store.timeline(&filter, PageAt::Newest, COUNTED_MAX);
         let (Ok(found), Ok(status)) = (found, self.handle.status().await) else { return };
         let to = Address { chat: self.chats.resolve(home.chat), thread: home.thread, reply_to: None };
-        let page = self.view().digest(&found.rows, &status);
+        let page = self.view_of(&[home.chat]).digest(&found.rows, &status);
         let answer = Answer { to, page, rewrites: None, person: 0, kind: AnswerKind::Final };
         let _ = self.inputs.send(Input::Answer(answer)).await;
     }

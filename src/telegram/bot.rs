@@ -29,6 +29,7 @@ use super::{
     board,
     chats::Chats,
     lanes::Lanes,
+    languages::Languages,
     notifier::{self, ChatTarget, TelegramNotifier},
 };
 use crate::{
@@ -167,6 +168,7 @@ pub(super) struct Shared {
     events: Events,
     pub(super) clock: Clock,
     pub(super) chats: Chats,
+    pub(super) languages: Languages,
     pub(super) inputs: mpsc::Sender<Input>,
     beat: Beat,
     /// The bot's user name.
@@ -198,6 +200,7 @@ impl Bot {
             events,
             clock,
             chats: notifier.chats(),
+            languages: notifier.languages(),
             inputs: notifier.inputs(),
             beat: Beat::new("chat", POLL_SILENCE),
             name: Mutex::default(),
@@ -345,7 +348,8 @@ impl Shared {
                 // Without a record it could be done twice, so it is not done.
                 tracing::error!(%error, "an update cannot be recorded and is left alone");
                 if let UpdateKind::CallbackQuery(query) = update.kind {
-                    let said = PressAnswer::Window(self.view().press_unrecorded());
+                    let said =
+                        PressAnswer::Window(self.view_of(&[person(&query.from).id]).press_unrecorded());
                     self.answer_press(&query.id.0, &said).await;
                 }
                 return Taken::Now;
@@ -358,7 +362,7 @@ impl Shared {
 
     /// Says that something of ours broke.
     pub(super) async fn apologise(&self, incoming: &Incoming) {
-        self.do_effect(Effect::Reply(self.view().broke()), incoming, Answered::No).await;
+        self.do_effect(Effect::Reply(self.view(incoming).broke()), incoming, Answered::No).await;
         self.do_effect(Effect::AnswerPress(PressAnswer::Silent), incoming, Answered::No).await;
     }
 
@@ -409,8 +413,8 @@ impl Shared {
         let CallbackQuery { id, from, message, data, .. } = query;
         let Some(message) = message else {
             // Under a message that was sent by way of another chat: nothing of ours is there.
-            self.answer_press(&id.0, &PressAnswer::Window(self.view().stale_press(StalePress::Unknown)))
-                .await;
+            let words = self.view_of(&[person(&from).id]).stale_press(StalePress::Unknown);
+            self.answer_press(&id.0, &PressAnswer::Window(words)).await;
             return None;
         };
         let (chat, number) = (message.chat(), message.id());
@@ -460,7 +464,7 @@ impl Shared {
             What::Text { .. } => match timeout(LOOKING_PATIENCE, &mut asking).await {
                 Ok(found) => (found, Answered::No),
                 Err(_) => {
-                    let page = self.view().looking();
+                    let page = self.view(&incoming).looking();
                     let page = if facts.dry_run { page.in_dry_run() } else { page };
                     self.answer(&incoming, page, None, AnswerKind::Interim { rings }).await;
                     (asking.await, Answered::No)
@@ -469,7 +473,7 @@ impl Shared {
             What::Press { press, .. } => match timeout(PRESS_PATIENCE, &mut asking).await {
                 Ok(found) => (found, Answered::No),
                 Err(_) => {
-                    self.answer_press(press, &PressAnswer::Passing(self.view().press_taken())).await;
+                    self.answer_press(press, &PressAnswer::Passing(self.view(&incoming).press_taken())).await;
                     (asking.await, Answered::Already)
                 }
             },
@@ -492,7 +496,7 @@ impl Shared {
             }
             // The press has its answer; a refusal must reach the person all the same.
             (Effect::AnswerPress(PressAnswer::Window(words)), _, Answered::Already) => {
-                reply(self.view().line(escape(&words)), None).await;
+                reply(self.view(incoming).line(escape(&words)), None).await;
             }
             (Effect::AnswerPress(_), ..) => {}
             (Effect::Report(page), ..) => {
@@ -552,8 +556,15 @@ impl Shared {
         let _ = self.inputs.send(Input::Moved { from, to }).await;
     }
 
-    pub(super) fn view(&self) -> View {
-        View::new(self.settings.language, self.settings.timezone)
+    /// Answers are in the language of the person, else in that of the chat.
+    fn view(&self, incoming: &Incoming) -> View {
+        self.view_of(&[incoming.sender.id(), incoming.place.chat])
+    }
+
+    /// Returns the view for the first of these people and chats that chose a language.
+    pub(super) fn view_of(&self, ids: &[i64]) -> View {
+        let ids: Vec<_> = ids.iter().map(|id| self.chats.resolve(*id)).collect();
+        View::new(self.languages.of(&ids), self.settings.timezone)
     }
 
     fn audit(&self, sender: &Sender, chat: i64, what: &str, detail: String) {
@@ -609,7 +620,7 @@ impl Shared {
             What::Text { .. } => None,
         };
         Facts {
-            view: self.view(),
+            view: self.view(incoming),
             bot: self.bot_name(),
             home: self.settings.chat.map(|home| (self.chats.resolve(home.chat), home.thread)),
             lists,

@@ -8,6 +8,7 @@ mod board;
 mod bot;
 mod chats;
 mod lanes;
+mod languages;
 mod notifier;
 mod probe;
 

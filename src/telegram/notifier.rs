@@ -21,6 +21,7 @@ use super::{
     api::{Api, Failure, Markup},
     bot::{BotError, Settings},
     chats::Chats,
+    languages::Languages,
 };
 use crate::{
     clock::Clock,
@@ -82,6 +83,7 @@ pub struct TelegramNotifier {
     store: Store,
     clock: Clock,
     chats: Chats,
+    languages: Languages,
     events: broadcast::Receiver<Event>,
     inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
     cards: Cards,
@@ -111,18 +113,21 @@ impl TelegramNotifier {
         let api = Api::new(settings).map_err(BotError::Client)?;
         let events = events.listen();
         let chats = Chats::open(store.clone())?;
+        let languages = Languages::open(store.clone(), settings.language)?;
         let view = View::new(settings.language, settings.timezone);
         let home = settings.chat.map(|ChatTarget { chat, thread }| Address { chat, thread, reply_to: None });
         let kept: Vec<(String, Card)> = store.outbox().with_prefix(CARD)?;
         let kept = kept.into_iter().map(|(_, card)| card);
         let cards = Cards::new(view, home, settings.spacing, settings.bell.clone(), kept)
-            .knowing(chats.moves(), &chats.dead_chats());
+            .knowing(chats.moves(), &chats.dead_chats())
+            .speaking(languages.all());
         Ok(Self {
             api,
             handle,
             store,
             clock,
             chats,
+            languages,
             events,
             inputs: mpsc::channel(INPUTS_MAX),
             cards,
@@ -189,6 +194,10 @@ impl TelegramNotifier {
 
     pub(super) fn chats(&self) -> Chats {
         self.chats.clone()
+    }
+
+    pub(super) fn languages(&self) -> Languages {
+        self.languages.clone()
     }
 
     /// Writes until `shutdown`, and then for a moment what is ready.
@@ -375,6 +384,7 @@ impl TelegramNotifier {
                 }
             }
             Effect::ChatMoved { from, to } => {
+                self.languages.moved(from, to);
                 if self.chats.moved(from, to) {
                     tracing::warn!(
                         chat.id = from,

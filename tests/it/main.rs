@@ -4,6 +4,7 @@
 
 #[cfg(feature = "ci-browser")]
 mod browser;
+mod choices;
 mod cli;
 mod conversation;
 mod decisions;

@@ -34,7 +34,10 @@ use crate::{
     event::Alert,
     model::{Person, ProposalId},
     store::{Proposal, ProposalState},
-    talk::view::{Page, View},
+    talk::{
+        Language,
+        view::{Page, View},
+    },
 };
 pub use bell::{Bell, Hand, HandKind};
 pub use failures::Failures;
@@ -124,6 +127,11 @@ pub(crate) enum Input {
         /// The card's proposal.
         with: Option<Box<Proposal>>,
     },
+    /// A chat chose a language, or took its choice back. What it shows is in that language from the next change on.
+    Language {
+        chat: i64,
+        language: Option<Language>,
+    },
     /// How things stand, for the pinned board.
     Board(Page),
     /// Something came from this chat, so it can be written to.
@@ -210,6 +218,8 @@ struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Cards {
     view: View,
+    /// The languages of chats that chose one.
+    languages: BTreeMap<i64, Language>,
     /// The chat for reports.
     home: Option<Address>,
     cards: BTreeMap<String, Card>,
@@ -238,6 +248,7 @@ impl Cards {
     ) -> Self {
         Self {
             view,
+            languages: BTreeMap::new(),
             home,
             cards: kept.into_iter().map(Card::upgraded).map(|card| (card.key(), card)).collect(),
             proposals: BTreeMap::new(),
@@ -257,6 +268,12 @@ impl Cards {
         self.moves = moves;
         dead.iter().for_each(|chat| self.queue.dead(*chat));
         self
+    }
+
+    /// Writes to these chats in these languages.
+    #[must_use]
+    pub(crate) fn speaking(self, languages: BTreeMap<i64, Language>) -> Self {
+        Self { languages, ..self }
     }
 
     /// Takes what happened; returns what is to be done.
@@ -279,6 +296,7 @@ impl Cards {
                 }
             }
             Input::Seen { key, chat, message, with } => self.see(&key, chat, message, with, now),
+            Input::Language { chat, language } => self.speak(chat, language),
             Input::Board(page) => self.show_board(page, now),
             Input::Heard(chat) => {
                 self.effects.push(Effect::ChatAlive(chat));
@@ -534,32 +552,48 @@ impl Cards {
         })
     }
 
+    fn speak(&mut self, chat: i64, language: Option<Language>) {
+        match language {
+            Some(language) => self.languages.insert(chat, language),
+            None => self.languages.remove(&chat),
+        };
+    }
+
+    /// Returns the view for a chat in its language.
+    fn view(&self, chat: i64) -> View {
+        match self.languages.get(&chat) {
+            Some(language) => View::new(*language, self.view.timezone),
+            None => self.view,
+        }
+    }
+
     fn pages(&self, card: &Card, now: DateTime<Utc>) -> Vec<Page> {
         let mut pages = self.pages_of(card, now);
         if card.lost > 0
             && let Some(first) = pages.first_mut()
         {
-            *first = self.view.copy_may_be_there(std::mem::take(first));
+            *first = self.view(card.chat).copy_may_be_there(std::mem::take(first));
         }
         pages
     }
 
     fn pages_of(&self, card: &Card, now: DateTime<Utc>) -> Vec<Page> {
+        let view = self.view(card.chat);
         match &card.subject {
             Subject::Proposal { id, .. } => {
                 let proposal = self.proposals.get(id);
-                proposal.map(|proposal| self.view.proposal(proposal, now)).unwrap_or_default()
+                proposal.map(|proposal| view.proposal(proposal, now)).unwrap_or_default()
             }
             Subject::Alert { alert, dry_run, count, earlier, .. } => {
-                let page = self.view.alert(alert, *count, *earlier, now);
+                let page = view.alert(alert, *count, *earlier, now);
                 vec![self.with_hand(page, card, *dry_run, now)]
             }
             Subject::Failures(failures) => {
-                let page = self.view.failures(failures, now);
+                let page = view.failures(failures, now);
                 vec![self.with_hand(page, card, failures.dry_run, now)]
             }
             Subject::Board { .. } => self.board.iter().cloned().collect(),
-            Subject::Missing { quiet, troubled } => vec![self.view.reports_missing(*quiet, *troubled)],
+            Subject::Missing { quiet, troubled } => vec![view.reports_missing(*quiet, *troubled)],
         }
     }
 
@@ -693,6 +727,9 @@ impl Cards {
     fn follow_group(&mut self, from: i64, to: i64, now: Now) {
         if from != to {
             self.moves.insert(from, to);
+        }
+        if let Some(language) = self.languages.get(&from).copied() {
+            self.languages.insert(to, language);
         }
         self.effects.push(Effect::ChatMoved { from, to });
         self.queue.moved(from, to);

@@ -155,7 +155,7 @@ impl Cards {
     /// Says who takes an alert in hand, or asks for somebody with buttons.
     pub(super) fn with_hand(&self, page: Page, card: &Card, dry_run: bool, now: DateTime<Utc>) -> Page {
         let page = match card.urgency() {
-            Some(_) => self.view.in_hand(page, &card.key(), card.rings.hand.as_ref(), now),
+            Some(_) => self.view(card.chat).in_hand(page, &card.key(), card.rings.hand.as_ref(), now),
             None => page,
         };
         if dry_run { page.in_dry_run() } else { page }

@@ -12,11 +12,13 @@ mod exclusions;
 mod help;
 mod history;
 mod include;
+mod lang;
 pub(super) mod link;
 mod mode;
 mod node;
 mod pause;
 mod reject;
+mod rests;
 mod resume;
 mod running;
 mod start;
@@ -40,7 +42,7 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 22] = [
+pub(super) static ALL: [&Verb; 24] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
@@ -49,6 +51,7 @@ pub(super) static ALL: [&Verb; 22] = [
     &history::VERB,
     &running::VERB,
     &exclusions::VERB,
+    &rests::VERB,
     &balance::VERB,
     &drain::VERB,
     &reject::VERB,
@@ -60,6 +63,7 @@ pub(super) static ALL: [&Verb; 22] = [
     &dryrun::VERB,
     &mode::VERB,
     &audit::VERB,
+    &lang::VERB,
     &whoami::VERB,
     &help::VERB,
     &start::VERB,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    model::{NodeId, Person, ProposalId, find},
+    model::{NodeId, Person, ProposalId, VmId, find},
     planner,
     scheduler::{
         Approved, Balanced, Change, Changed, Drained, Forecast, Foreseen, Picture, PlanOf, Refused, Status,
@@ -14,7 +14,7 @@ use crate::{
     talk::{
         Language,
         access::{ChatAdmins, Lists, Sender},
-        ask::{Ask, Worded},
+        ask::{Ask, Spoken, Whose, Worded},
         dialog::{self, Context, Effect, Incoming, What},
         samples,
         view::{Page, View},
@@ -173,6 +173,11 @@ impl Found {
         }
         Ok(match ask {
             Ask::Hand(_, _, then) => then.with(true),
+            Ask::Language(choice, then) => {
+                let of = |whose| choice.and_then(|(who, language)| language.filter(|_| who == whose));
+                let (person, chat) = (of(Whose::Person), of(Whose::Chat));
+                then.with(Spoken { person, chat, default: Language::En })
+            }
             Ask::Status(then) | Ask::Glance(then) => then.with(self.status.clone()),
             Ask::Audit(_, _, then) => then.with(vec![
                 crate::store::AuditEntry::new(
@@ -202,6 +207,10 @@ impl Found {
                 if self.changed == Changed::Done =>
             {
                 let changed = Changed::Node { id: NodeId(10), name: "node-001".into() };
+                then.with((changed, Box::new(self.status.clone())))
+            }
+            Ask::Change(Change::EndRest { .. }, then) if self.changed == Changed::Done => {
+                let changed = Changed::Vm { id: VmId(1000), name: "web-1".into() };
                 then.with((changed, Box::new(self.status.clone())))
             }
             Ask::Change(_, then) => then.with((self.changed.clone(), Box::new(self.status.clone()))),

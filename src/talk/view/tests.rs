@@ -372,6 +372,7 @@ fn every_refusal() -> Vec<Refused> {
         })),
         Refused::Unable(Trouble::Store(StoreFailure::Disk(DiskFailure::Files("no space left".into())))),
         Refused::NothingRunning,
+        Refused::InFlight { vm: VmId(1000) },
         Refused::Stopping,
     ]
 }

@@ -503,6 +503,8 @@ help-resume = automatic cycles go on
 help-exclude = closes a node as source, target or both
 help-include = opens a closed node again
 help-exclusions = closed nodes
+help-lang = your language: en or ru; with “chat”, that of this chat, for admins
+help-rests = VMs that rest after a migration or a failure; an admin ends a rest
 help-whoami = your id and your role
 whoami = { $who }, id { $id }
 whoami-chat = This chat: { $chat }
@@ -662,6 +664,23 @@ setting-already = It was so already. { $said }
 dry-run-is-on = Dry run is on: nothing is carried out.
 dry-run-is-off = Dry run is off.
 
+lang-name = English
+lang-yours = Answers to you: { $language }
+lang-of-chat = This chat: { $language }
+lang-default = Without a choice: { $language }
+lang-not-chosen = no choice
+lang-how = /lang ru changes the answers to you; /lang ru chat what I write in this chat, for admins.
+rests-none = No VM rests.
+rests-title = { $n ->
+    [one] { $n } VM rests, so no plan moves it:
+   *[other] { $n } VMs rest, so no plan moves them:
+}
+rests-more = … and { $n } more
+rests-how = Closed nodes: /exclusions
+rests-left = VMs that still rest: { $n }, see /rests
+rest-ended = { $vm } rests no longer: a plan may move it.
+rest-was-none = { $vm } does not rest.
+refused-in-flight = VM { $vm } has a migration that has not ended. It rests until then.
 failures-title = { $n ->
     [0] ✓ Plan { $plan }, { $cluster }: the slow migration ended well
     [one] ⚠ Plan { $plan }, { $cluster }: { $n } migration needs a look

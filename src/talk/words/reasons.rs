@@ -371,6 +371,7 @@ impl Words {
                 let plans = running.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
                 self.say("which-plan", args![plans = listed(plans)])
             }
+            Refused::InFlight { vm } => self.say("refused-in-flight", args![vm = vm.to_string()]),
             Refused::Stopping => self.say("refused-stopping", args![]),
         }
     }

@@ -532,6 +532,8 @@ help-resume = автоматические циклы продолжаются
 help-exclude = закрывает узел как источник, цель или оба
 help-include = снова открывает узел
 help-exclusions = закрытые узлы
+help-lang = ваш язык: en или ru; со словом chat — язык этого чата, для администраторов
+help-rests = ВМ, которые не трогаем после миграции или неудачи; администратор снимает запрет
 help-whoami = ваш номер и ваша роль
 whoami = { $who }, номер { $id }
 whoami-chat = Этот чат: { $chat }
@@ -697,6 +699,24 @@ setting-already = Так уже и было. { $said }
 dry-run-is-on = Пробный режим включён: ничего не выполняется.
 dry-run-is-off = Пробный режим выключен.
 
+lang-name = Русский
+lang-yours = Ответы вам: { $language }
+lang-of-chat = Этот чат: { $language }
+lang-default = Если не выбрано: { $language }
+lang-not-chosen = не выбрано
+lang-how = /lang en меняет язык ответов вам, /lang en chat — язык сообщений в этом чате, для администраторов.
+rests-none = Нет ВМ, которые сейчас нельзя трогать.
+rests-title = { $n ->
+    [one] { $n } ВМ пока не трогаем:
+    [few] { $n } ВМ пока не трогаем:
+   *[many] { $n } ВМ пока не трогаем:
+}
+rests-more = … и ещё { $n }
+rests-how = Закрытые узлы: /exclusions
+rests-left = Осталось ВМ, которые не трогаем: { $n }, см. /rests
+rest-ended = { $vm } снова можно перемещать.
+rest-was-none = { $vm } и так можно перемещать.
+refused-in-flight = Миграция ВМ { $vm } ещё не закончена, до её конца ВМ не трогаем.
 failures-title = { $n ->
     [0] ✓ План { $plan }, { $cluster }: затянувшаяся миграция завершилась успешно
     [one] ⚠ План { $plan }, { $cluster }: { $n } миграция требует внимания

@@ -1,0 +1,54 @@
+//! What people choose by chat: languages, the ends of rests, settings. It outlives a restart.
+
+use vm_balancer::sandbox::{
+    telegram::{ADMIN, OPERATOR, VIEWER},
+    vmmanager::World,
+};
+
+use crate::{
+    conversation::Setup,
+    transcripts::{DONE, LANGUAGES, Talk},
+};
+
+#[tokio::test]
+async fn people_and_chats_choose_their_language() {
+    let mut talk = Talk::start(LANGUAGES[0], World::small(), Setup::default()).await;
+    let choice = talk.ask(VIEWER, "/lang").await;
+    talk.press(VIEWER, &choice, "lang:ru").await;
+    talk.becomes(&choice, ["Ответы вам: Русский", ""]).await;
+    talk.ask(VIEWER, "/mode").await;
+    talk.ask(OPERATOR, "/mode").await;
+    talk.ask(OPERATOR, "/lang ru chat").await;
+    talk.ask(OPERATOR, "/lang en").await;
+    talk.ask(ADMIN, "/lang ru chat").await;
+    talk.ask(ADMIN, "/mode").await;
+    talk.restarts().await;
+    talk.ask(OPERATOR, "/mode").await;
+    talk.line("Oleg: /balance 1");
+    let said = talk.bot.say(OPERATOR, "/balance 1");
+    let plan = talk.bot.answer_to(talk.bot.home, said).await;
+    talk.shown(&plan, "");
+    assert!(plan.text().contains("План 1"), "the plan is for everybody in the chat: {}", plan.text());
+    talk.ask(ADMIN, "/lang default chat").await;
+    talk.shows("people_and_chats_choose_their_language");
+}
+
+#[tokio::test]
+async fn an_admin_ends_the_rest_of_a_vm() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ask(VIEWER, "/rests").await;
+        let moved = talk.bot.sim.orders()[0].vm;
+        let name = talk.bot.vm_name(moved);
+        talk.ask(OPERATOR, &format!("/rests clear {name}")).await;
+        talk.ask(ADMIN, &format!("/rests clear {name}")).await;
+        talk.ask(ADMIN, &format!("/rests clear {name}")).await;
+        talk.restarts().await;
+        talk.ask(VIEWER, "/rests").await;
+        talk.ask(ADMIN, "/audit 2").await;
+        talk.shows("an_admin_ends_the_rest_of_a_vm");
+    }
+}
