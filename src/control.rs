@@ -1,4 +1,4 @@
-//! A socket in `DATA_DIR`: how the command line asks a running bot. One line of JSON each way.
+//! A socket in `DATA_DIR`: how the command line asks a running bot. One line of JSON each way; a history is many.
 //!
 //! Only the bot's own user may open it. Knows what may be asked, not what is printed.
 
@@ -14,8 +14,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
-    net::{UnixListener, UnixStream},
-    sync::Semaphore,
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::timeout,
 };
@@ -26,7 +29,7 @@ use crate::{
     model::{Quote, Snapshot, StoreFailure},
     planner::Policy,
     scheduler::{Handle, Refused},
-    store::{HistoryFilter, JournalEntry, Store, StoreError, make_private},
+    store::{JournalEntry, Store, make_private},
 };
 
 /// The socket's name in `DATA_DIR`.
@@ -50,8 +53,11 @@ const ANSWER_WAIT: Duration = Duration::from_secs(180);
 /// A person has a few terminals, not more.
 const CONNECTIONS_MAX: usize = 8;
 
-/// The most of the history that is told at once.
-pub const HISTORY_MAX: usize = 10_000;
+/// So much of the history is in one line of an answer: some 200 kB.
+pub const HISTORY_PAGE: usize = 200;
+
+/// Lines that wait for a client to read them; whoever makes them waits too.
+const LINES_AHEAD: usize = 2;
 
 /// What may be asked of a running bot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +69,7 @@ pub enum Request {
     Health,
     /// The platform as it is now, with the policy in force: enough to plan.
     Look,
-    /// What was done, newest first.
+    /// What was done, newest first. The answer is one line of entries after the other, and how many they were.
     History { limit: usize },
 }
 
@@ -82,8 +88,13 @@ pub enum Answer {
         snapshot: Box<Snapshot>,
         policy: Box<Policy>,
     },
+    /// A part of the history; another follows.
     History {
         entries: Vec<JournalEntry>,
+    },
+    /// The history is told: so many entries.
+    HistoryEnd {
+        entries: u64,
     },
     /// The bot could not, or did not understand.
     Refused {
@@ -118,6 +129,8 @@ pub enum ControlError {
     },
     #[error("the running vm-balancer gave no answer")]
     NoAnswer,
+    #[error("the running vm-balancer's answer was cut off")]
+    CutOff,
     #[error("the running vm-balancer is of another version and was not understood")]
     NotUnderstood(#[source] serde_json::Error),
 }
@@ -165,13 +178,13 @@ impl Control {
     /// Answers until the shutdown, several clients side by side.
     pub async fn serve(self, handle: Handle, store: Store, beats: Vec<Beat>, shutdown: CancellationToken) {
         let parts = (handle, store, beats);
-        self.serve_with(shutdown, move |request| answer(request, parts.clone())).await;
+        self.serve_with(shutdown, move |request, replies| answer(request, replies, parts.clone())).await;
     }
 
     async fn serve_with<F, A>(self, shutdown: CancellationToken, answer: F)
     where
-        F: Fn(Request) -> A + Clone + Send + 'static,
-        A: Future<Output = Answer> + Send + 'static,
+        F: Fn(Request, Replies) -> A + Clone + Send + 'static,
+        A: Future<Output = ()> + Send + 'static,
     {
         let mut clients = JoinSet::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -201,6 +214,9 @@ impl Control {
     }
 }
 
+/// Where the lines of an answer go.
+type Replies = mpsc::Sender<Answer>;
+
 /// Out of file descriptors, accepting fails at once and again: without a pause that would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -217,6 +233,16 @@ impl Drop for Control {
 ///
 /// Says that there is one and that it cannot be asked.
 pub async fn ask(dir: &Path, request: &Request) -> Result<Option<Answer>, ControlError> {
+    let Some(mut answers) = ask_for_all(dir, request).await? else { return Ok(None) };
+    answers.next().await?.map(Some).ok_or(ControlError::NoAnswer)
+}
+
+/// Asks the bot that runs on `dir` for an answer of several lines; `None` where there is none.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub async fn ask_for_all(dir: &Path, request: &Request) -> Result<Option<Answers>, ControlError> {
     let path = dir.join(NAME);
     if !path.exists() {
         return Ok(None);
@@ -229,25 +255,40 @@ pub async fn ask(dir: &Path, request: &Request) -> Result<Option<Answer>, Contro
         }
         Err(error) => return Err(failed_to("ask", &path)(error)),
     };
-    let line = timeout(ANSWER_WAIT, exchange(stream, request))
-        .await
-        .map_err(|_| ControlError::NoAnswer)?
-        .map_err(failed_to("ask", &path))?;
-    if line.is_empty() {
-        return Err(ControlError::NoAnswer);
-    }
-    serde_json::from_str(&line).map(Some).map_err(ControlError::NotUnderstood)
-}
-
-async fn exchange(stream: UnixStream, request: &Request) -> io::Result<String> {
     let (reading, mut writing) = stream.into_split();
-    send(&mut writing, request).await?;
-    let mut line = String::new();
-    BufReader::new(reading).take(ANSWER_BYTES_MAX).read_line(&mut line).await?;
-    Ok(line)
+    send(&mut writing, request).await.map_err(failed_to("ask", &path))?;
+    Ok(Some(Answers { lines: BufReader::new(reading), _writing: writing, path }))
 }
 
-async fn serve_one<A: Future<Output = Answer>>(stream: UnixStream, answer: impl FnOnce(Request) -> A) {
+/// The lines of an answer.
+#[derive(Debug)]
+pub struct Answers {
+    lines: BufReader<OwnedReadHalf>,
+    /// Whoever stops writing may be taken for gone.
+    _writing: OwnedWriteHalf,
+    path: PathBuf,
+}
+
+impl Answers {
+    /// Waits for the next line; `None` where nothing more comes.
+    ///
+    /// # Errors
+    ///
+    /// Says that nothing came in time, or something that is not understood.
+    pub async fn next(&mut self) -> Result<Option<Answer>, ControlError> {
+        let mut line = String::new();
+        timeout(ANSWER_WAIT, (&mut self.lines).take(ANSWER_BYTES_MAX).read_line(&mut line))
+            .await
+            .map_err(|_| ControlError::NoAnswer)?
+            .map_err(failed_to("ask", &self.path))?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_str(&line).map(Some).map_err(ControlError::NotUnderstood)
+    }
+}
+
+async fn serve_one<A: Future<Output = ()>>(stream: UnixStream, answer: impl FnOnce(Request, Replies) -> A) {
     let (reading, mut writing) = stream.into_split();
     let mut line = String::new();
     let mut reading = BufReader::new(reading).take(REQUEST_BYTES_MAX);
@@ -256,12 +297,25 @@ async fn serve_one<A: Future<Output = Answer>>(stream: UnixStream, answer: impl 
         // Whoever says nothing needs no answer.
         Ok(Err(_)) | Err(_) => return,
     };
-    let answer = match request {
-        Ok(request) => answer(request).await,
-        Err(error) => Answer::Refused { why: Unanswered::NotUnderstood(error.to_string().into()) },
+    let (replies, mut lines) = mpsc::channel(LINES_AHEAD);
+    let answered = async {
+        match request {
+            Ok(request) => answer(request, replies).await,
+            Err(error) => {
+                let why = Unanswered::NotUnderstood(error.to_string().into());
+                let _ = replies.send(Answer::Refused { why }).await;
+            }
+        }
     };
-    // A client that went away needs no answer either.
-    let _ = send(&mut writing, &answer).await;
+    let sent = async move {
+        while let Some(line) = lines.recv().await {
+            // A client that went away needs no answer either.
+            if send(&mut writing, &line).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::join!(answered, sent);
 }
 
 async fn send(writing: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
@@ -271,8 +325,8 @@ async fn send(writing: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) ->
     writing.flush().await
 }
 
-async fn answer(request: Request, (handle, store, beats): (Handle, Store, Vec<Beat>)) -> Answer {
-    match request {
+async fn answer(request: Request, replies: Replies, (handle, store, beats): (Handle, Store, Vec<Beat>)) {
+    let answer = match request {
         Request::Health => {
             let late = beats.iter().filter(|beat| beat.is_late());
             Answer::Health { stuck: late.map(|beat| beat.name().to_owned()).collect() }
@@ -285,31 +339,33 @@ async fn answer(request: Request, (handle, store, beats): (Handle, Store, Vec<Be
             },
             Err(refused) => Answer::Refused { why: Unanswered::Refused(refused) },
         },
-        Request::History { limit } => {
-            let limit = limit.min(HISTORY_MAX);
-            let read = tokio::task::spawn_blocking(move || newest_entries(&store, limit)).await;
-            match read {
-                Ok(Ok(entries)) => Answer::History { entries },
-                Ok(Err(error)) => Answer::Refused { why: Unanswered::Store(error.failure()) },
-                Err(error) => {
-                    Answer::Refused { why: Unanswered::Store(StoreFailure::Other(error.to_string().into())) }
-                }
-            }
-        }
-    }
+        Request::History { limit } => tell_history(store, limit, &replies).await,
+    };
+    let _ = replies.send(answer).await;
 }
 
-/// Returns what runs and what was done, newest first.
-///
-/// # Errors
-///
-/// Says what the store said.
-pub fn newest_entries(store: &Store, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
-    let mut entries = store.open_entries()?;
-    entries.extend(store.history(&HistoryFilter::default(), limit)?);
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
-    entries.truncate(limit);
-    Ok(entries)
+/// Reads the history page by page, no faster than the client does; returns the last line.
+async fn tell_history(store: Store, limit: usize, replies: &Replies) -> Answer {
+    let (mut told, mut before) = (0, None);
+    while told < limit {
+        let (store, page) = (store.clone(), HISTORY_PAGE.min(limit - told));
+        let read = tokio::task::spawn_blocking(move || store.newest_entries(before, page)).await;
+        let entries = match read {
+            Ok(Ok(entries)) => entries,
+            Ok(Err(error)) => return Answer::Refused { why: Unanswered::Store(error.failure()) },
+            Err(error) => {
+                let failure = StoreFailure::Other(error.to_string().into());
+                return Answer::Refused { why: Unanswered::Store(failure) };
+            }
+        };
+        let Some(last) = entries.last() else { break };
+        before = Some(last.id);
+        told += entries.len();
+        if replies.send(Answer::History { entries }).await.is_err() {
+            break;
+        }
+    }
+    Answer::HistoryEnd { entries: told.try_into().unwrap_or(u64::MAX) }
 }
 
 /// Where the kernel finds the socket.
@@ -342,8 +398,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::VmId,
+        model::{ProposalId, VmId},
         planner::{Rest, RestWhy},
+        store::{Outcome, tests::intent},
     };
 
     #[tokio::test]
@@ -377,6 +434,36 @@ mod tests {
         };
         let text = serde_json::to_string(&answer).unwrap();
         assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
+    }
+
+    #[tokio::test]
+    async fn a_history_comes_whole_however_long_it_is() {
+        let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Store::open(data.path()).unwrap();
+        let all = 2 * HISTORY_PAGE + 7;
+        for vm in 0..all as u64 {
+            let entry = store.intend(intent(ProposalId(1), vm)).unwrap();
+            store.close(entry.id, Outcome::Done, None, DateTime::UNIX_EPOCH).unwrap();
+        }
+        let control = Control::open(dir.path()).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(control.serve(Handle::to_nobody(), store, Vec::new(), shutdown.clone()));
+        for (limit, wanted) in [(usize::MAX, all), (HISTORY_PAGE + 1, HISTORY_PAGE + 1), (0, 0)] {
+            let asked = ask_for_all(dir.path(), &Request::History { limit }).await.unwrap();
+            let (mut answers, mut vms) = (asked.unwrap(), Vec::new());
+            let end = loop {
+                match answers.next().await.unwrap().unwrap() {
+                    Answer::History { entries } => vms.extend(entries.into_iter().map(|entry| entry.vm.0)),
+                    other => break other,
+                }
+            };
+            assert_eq!(end, Answer::HistoryEnd { entries: wanted as u64 });
+            let newest_first: Vec<_> = (0..all as u64).rev().take(wanted).collect();
+            assert_eq!(vms, newest_first);
+            assert_eq!(answers.next().await.unwrap(), None);
+        }
+        shutdown.cancel();
+        served.await.unwrap();
     }
 
     #[tokio::test]
@@ -438,8 +525,9 @@ mod tests {
         async fn in_dir(dir: &Path) -> Self {
             let control = Control::open(dir).await.unwrap();
             let shutdown = CancellationToken::new();
-            let answer = |request| async move {
-                Answer::Refused { why: Unanswered::Other(format!("{request:?}").into()) }
+            let answer = |request, replies: Replies| async move {
+                let why = Unanswered::Other(format!("{request:?}").into());
+                let _ = replies.send(Answer::Refused { why }).await;
             };
             let task = tokio::spawn(control.serve_with(shutdown.clone(), answer));
             Self { shutdown, task }

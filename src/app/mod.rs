@@ -236,6 +236,9 @@ fn joined(
     let monitor = monitor(config, clock.clone())?;
     let wanted = config.balancer.policy.clusters.clone();
     let measure = measure::measure(monitor.map(Arc::new), wanted, store.clone(), events.clone());
+    // Whoever rests is known from the history.
+    let longest_rest = settings.migration_cooldown.max(settings.failure_cooldown);
+    store.keep_history_for(config.history_kept.max(longest_rest));
     let parts = Parts { api: vmmanager(config, pace)?, store, events, clock, measure: Some(measure) };
     Ok(VmBalancer::new(settings, parts))
 }

@@ -1,5 +1,7 @@
 //! The history for the command line: one row per migration, as table, as CSV and as JSON.
 
+use std::io;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -72,45 +74,98 @@ impl From<&JournalEntry> for Row {
     }
 }
 
-/// Writes the rows as a table for people, no wider than `width` columns; `None` for no limit.
-#[must_use]
-pub fn text(rows: &[Row], width: Option<usize>) -> String {
-    if rows.is_empty() {
-        return "nothing was migrated yet\n".into();
-    }
-    let mut table = Table::default();
-    table.row(["started", "vm", "from", "to", "outcome", "took", "approved by", "why", "detail"]);
-    for row in rows {
-        table.row([
-            row.started_at.clone(),
-            format!("{} ({})", row.vm_name, row.vm),
-            row.source_name.clone(),
-            row.target_name.clone(),
-            row.outcome.map_or("running", word).to_owned(),
-            row.seconds.map(|seconds| duration(TimeDelta::seconds(seconds))).unwrap_or_default(),
-            row.approver.clone(),
-            row.why.clone(),
-            row.detail.clone().unwrap_or_default(),
-        ]);
-    }
-    table.fitted(width)
+/// How the history is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A table for people, no wider than so many columns; `None` for no limit.
+    Text(Option<usize>),
+    Csv,
+    Json,
 }
 
-/// Writes the rows as CSV with a header.
-///
-/// # Errors
-///
-/// Where the CSV writer refuses, which rows in memory give no reason for.
-pub fn csv(rows: &[Row]) -> Result<String, csv::Error> {
-    // The writer takes the header from the rows' fields, so without a row it must be told.
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    if rows.is_empty() {
+/// Writes the history part by part, newest first, so that a long one need not be in memory.
+pub struct Telling {
+    format: Format,
+    is_begun: bool,
+    /// How wide the table's columns are so far.
+    widths: Vec<usize>,
+}
+
+impl Telling {
+    /// Nothing is written yet.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self { format, is_begun: false, widths: Vec::new() }
+    }
+
+    /// Writes the next rows.
+    ///
+    /// # Errors
+    ///
+    /// Where the writer of the format refuses, which rows in memory give no reason for.
+    pub fn rows(&mut self, rows: &[Row]) -> io::Result<String> {
+        if rows.is_empty() {
+            return Ok(String::new());
+        }
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
+        match self.format {
+            Format::Text(width) => Ok(self.table(rows, is_first, width)),
+            Format::Csv => csv(rows, is_first),
+            Format::Json => {
+                let array = serde_json::to_string_pretty(rows)?;
+                let items = array.trim_start_matches("[\n").trim_end_matches("\n]");
+                Ok(format!("{}{items}", if is_first { "[\n" } else { ",\n" }))
+            }
+        }
+    }
+
+    /// Writes what comes behind the last row, or instead of all rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rows`].
+    pub fn end(self) -> io::Result<String> {
+        Ok(match (self.format, self.is_begun) {
+            (Format::Text(_) | Format::Csv, true) => String::new(),
+            (Format::Text(_), false) => "nothing was migrated yet\n".into(),
+            (Format::Csv, false) => csv(&[], true)?,
+            (Format::Json, true) => "\n]\n".into(),
+            (Format::Json, false) => "[]\n".into(),
+        })
+    }
+
+    fn table(&mut self, rows: &[Row], is_first: bool, width: Option<usize>) -> String {
+        let mut table = Table::default();
+        if is_first {
+            table.row(["started", "vm", "from", "to", "outcome", "took", "approved by", "why", "detail"]);
+        }
+        for row in rows {
+            table.row([
+                row.started_at.clone(),
+                format!("{} ({})", row.vm_name, row.vm),
+                row.source_name.clone(),
+                row.target_name.clone(),
+                row.outcome.map_or("running", word).to_owned(),
+                row.seconds.map(|seconds| duration(TimeDelta::seconds(seconds))).unwrap_or_default(),
+                row.approver.clone(),
+                row.why.clone(),
+                row.detail.clone().unwrap_or_default(),
+            ]);
+        }
+        table.fitted_on(&mut self.widths, width)
+    }
+}
+
+/// Writes rows as CSV, with a header where they are the first.
+fn csv(rows: &[Row], with_header: bool) -> io::Result<String> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    if with_header {
         writer.write_record(COLUMNS)?;
     }
     for row in rows {
         writer.serialize(unarmed(row.clone()))?;
     }
-    let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -3,10 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::{
-    history::Row,
-    report::{After, Became, Report},
-};
+use super::report::{After, Became, Report};
 use crate::{
     planner::{ClusterPlan, Figures, Migration, Overloaded, Resource, Skip, StillOverloaded},
     store::Outcome,
@@ -20,15 +17,6 @@ use crate::{
 /// Where serde refuses, which plain data gives no reason for.
 pub fn report(report: &Report<'_>) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&Printed::from(report))
-}
-
-/// Writes the history as an array, newest first.
-///
-/// # Errors
-///
-/// Where serde refuses, which plain data gives no reason for.
-pub fn history(rows: &[Row]) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(rows)
 }
 
 /// Writes a moment the way all output has it.

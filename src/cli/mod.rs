@@ -18,8 +18,8 @@ mod text;
 
 pub use crate::app::environment;
 pub use args::{Args, Command};
-pub use history::{Row, csv as history_csv, text as history_text};
-pub use json::{history as history_json, report as report_json};
+pub use history::{Format as HistoryFormat, Row, Telling};
+pub use json::report as report_json;
 pub use report::{Became, Ending, Outcomes, Report};
 pub use run::{Exit, run};
 #[cfg(feature = "sandbox")]

@@ -14,8 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Command, Outcomes, Report, Row, check, history_csv, history_json, history_text, init, logging,
-    progress::Progress, report_json, report_text, table::terminal_width,
+    Args, Command, HistoryFormat, Outcomes, Report, Row, Telling, check, init, logging, progress::Progress,
+    report_json, report_text, table::terminal_width,
 };
 use crate::{
     app::{self, App, AppError, Pace, Single},
@@ -298,27 +298,63 @@ async fn history(
     limit: usize,
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
-    let config = setup.config(Purpose::Offline)?;
-    let limit = limit.min(control::HISTORY_MAX);
-    let entries = match control::ask(&config.data_dir, &Request::History { limit }).await? {
-        Some(Answer::History { entries }) => entries,
-        Some(other) => return Err(unexpected(other)),
-        None => history_of_store(&config.data_dir, limit)?,
+    let data_dir = setup.config(Purpose::Offline)?.data_dir;
+    let format = match (csv, args.json) {
+        (true, _) => HistoryFormat::Csv,
+        (false, true) => HistoryFormat::Json,
+        (false, false) => HistoryFormat::Text(terminal_width()),
     };
-    let rows: Vec<_> = entries.iter().map(Row::from).collect();
-    match (csv, args.json) {
-        (true, _) => print(out, history_csv(&rows)),
-        (false, true) => print(out, history_json(&rows).map(|text| text + "\n")),
-        (false, false) => print(out, Ok::<_, StoreError>(history_text(&rows, terminal_width()))),
+    let mut told = Told { telling: Telling::new(format), entries: 0, out };
+    match control::ask_for_all(&data_dir, &Request::History { limit }).await? {
+        Some(answers) => told.by_bot(answers).await?,
+        None => told.by_store(&data_dir, limit)?,
     }
+    let end = told.telling.end();
+    print(told.out, end)
 }
 
-fn history_of_store(dir: &Path, limit: usize) -> Result<Vec<JournalEntry>, Failure> {
-    // Asking what was done must not leave a store behind where there was none.
-    if !dir.exists() {
-        return Ok(Vec::new());
+/// The history on its way out.
+struct Told<'a> {
+    telling: Telling,
+    entries: usize,
+    out: &'a mut (dyn Write + Send),
+}
+
+impl Told<'_> {
+    async fn by_bot(&mut self, mut answers: control::Answers) -> Result<(), Failure> {
+        while let Some(answer) = answers.next().await? {
+            match answer {
+                Answer::History { entries } => self.entries(&entries)?,
+                Answer::HistoryEnd { entries } if u64::try_from(self.entries) == Ok(entries) => return Ok(()),
+                Answer::HistoryEnd { .. } => break,
+                other => return Err(unexpected(other)),
+            }
+        }
+        Err(ControlError::CutOff.into())
     }
-    Ok(control::newest_entries(&Store::open(dir)?, limit)?)
+
+    fn by_store(&mut self, dir: &Path, limit: usize) -> Result<(), Failure> {
+        // Asking what was done must not leave a store behind where there was none.
+        if !dir.exists() {
+            return Ok(());
+        }
+        let store = Store::open(dir)?;
+        let mut before = None;
+        while self.entries < limit {
+            let page = control::HISTORY_PAGE.min(limit - self.entries);
+            let entries = store.newest_entries(before, page)?;
+            let Some(last) = entries.last() else { break };
+            before = Some(last.id);
+            self.entries(&entries)?;
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, entries: &[JournalEntry]) -> Result<(), Failure> {
+        self.entries += entries.len();
+        let rows: Vec<_> = entries.iter().map(Row::from).collect();
+        print(self.out, self.telling.rows(&rows)).map(|_| ())
+    }
 }
 
 async fn once(
@@ -584,7 +620,11 @@ fn unexpected(answer: Answer) -> Failure {
             };
             Failure::trouble(format!("the running vm-balancer says: {why}"))
         }
-        Answer::Pong { .. } | Answer::Health { .. } | Answer::Look { .. } | Answer::History { .. } => {
+        Answer::Pong { .. }
+        | Answer::Health { .. }
+        | Answer::Look { .. }
+        | Answer::History { .. }
+        | Answer::HistoryEnd { .. } => {
             Failure::trouble("the running vm-balancer answered something else".into())
         }
     }

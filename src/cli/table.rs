@@ -24,15 +24,23 @@ impl Table {
     /// Writes the rows. Where a row is wider than `width` columns, its last cell goes on below itself, or below the
     /// row where nothing is left beside it; `None` for no limit.
     pub(super) fn fitted(&self, width: Option<usize>) -> String {
+        self.fitted_on(&mut Vec::new(), width)
+    }
+
+    /// As [`Self::fitted`], below a table whose columns have these widths; they grow where a cell is wider.
+    pub(super) fn fitted_on(&self, widths: &mut Vec<usize>, width: Option<usize>) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let widest =
             |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
-        let widths: Vec<_> = (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
+        widths.resize(columns.max(widths.len()), 0);
+        for (column, before) in widths.iter_mut().enumerate() {
+            *before = widest(column).unwrap_or_default().max(*before);
+        }
         let mut text = String::new();
         for row in &self.rows {
             let Some((last, front)) = row.split_last() else { continue };
             let mut line = " ".repeat(self.indent);
-            for (cell, width) in front.iter().zip(&widths) {
+            for (cell, width) in front.iter().zip(&*widths) {
                 line.push_str(cell);
                 line.push_str(&" ".repeat(width - cell.width() + GAP));
             }

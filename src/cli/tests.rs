@@ -154,16 +154,16 @@ fn the_object_has_the_promised_keys() {
 
 #[test]
 fn the_history_is_told_to_people() {
-    insta::assert_snapshot!(history_text(&rows(), None));
-    assert_eq!(history_text(&[], None), "nothing was migrated yet\n");
+    insta::assert_snapshot!(told(HistoryFormat::Text(None), &rows()));
+    assert_eq!(told(HistoryFormat::Text(None), &[]), "nothing was migrated yet\n");
 }
 
 #[test]
 fn the_history_is_told_to_spreadsheets() {
-    let text = history_csv(&rows()).unwrap();
+    let text = told(HistoryFormat::Csv, &rows());
     insta::assert_snapshot!(text);
     assert_eq!(
-        history_csv(&[]).unwrap().lines().next(),
+        told(HistoryFormat::Csv, &[]).lines().next(),
         text.lines().next(),
         "the header is always the same"
     );
@@ -173,7 +173,7 @@ fn the_history_is_told_to_spreadsheets() {
 fn no_cell_of_the_csv_is_a_formula_or_steers_a_terminal() {
     for name in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u{1b}[2J=1", "＝1"] {
         let row = Row { vm_name: name.into(), detail: Some(name.into()), ..rows().remove(0) };
-        let written = history_csv(&[row]).unwrap();
+        let written = told(HistoryFormat::Csv, &[row]);
         let mut read = csv::Reader::from_reader(written.as_bytes());
         let record = read.records().next().unwrap().unwrap();
         let is_formula = |cell: &str| cell.trim_start().starts_with(['=', '+', '-', '@', '＝']);
@@ -184,7 +184,28 @@ fn no_cell_of_the_csv_is_a_formula_or_steers_a_terminal() {
 
 #[test]
 fn the_history_is_told_to_programs() {
-    insta::assert_snapshot!(history_json(&rows()).unwrap());
+    insta::assert_snapshot!(told(HistoryFormat::Json, &rows()).trim_end());
+}
+
+#[test]
+fn a_history_that_comes_in_parts_reads_like_one_that_came_whole() {
+    for format in [HistoryFormat::Text(None), HistoryFormat::Csv, HistoryFormat::Json] {
+        let mut telling = Telling::new(format);
+        let rows = rows();
+        let parts: Vec<_> = rows.chunks(1).map(|part| telling.rows(part).unwrap()).collect();
+        let in_parts = parts.concat() + &telling.end().unwrap();
+        let whole = told(format, &rows);
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&in_parts), words(&whole), "{format:?}");
+        if format != HistoryFormat::Text(None) {
+            assert_eq!(in_parts, whole, "{format:?}");
+        }
+    }
+}
+
+fn told(format: HistoryFormat, rows: &[Row]) -> String {
+    let mut telling = Telling::new(format);
+    telling.rows(rows).unwrap() + &telling.end().unwrap()
 }
 
 fn parsed(line: &str) -> Result<Args, clap::Error> {

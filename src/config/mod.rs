@@ -30,7 +30,7 @@ use crate::{
     planner::{Direction, Exclusion, ExclusionWhy, Policy, Threshold},
     scheduler, ssh,
     ssh::HostKeyCheck,
-    store::Mode,
+    store::{HISTORY_KEPT, Mode},
     talk::Language,
     telegram,
     vmmanager::{self, Credentials, is_loopback},
@@ -71,6 +71,8 @@ pub struct Config {
     /// `None` for no chat.
     pub telegram: Option<telegram::Settings>,
     pub data_dir: PathBuf,
+    /// How long history and audit are kept.
+    pub history_kept: TimeDelta,
     /// `None` for no `/healthz`, `/readyz` and `/metrics`.
     pub http_listen: Option<SocketAddr>,
     pub log_level: LogLevel,
@@ -161,10 +163,12 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
         own_keys: ssh_dir.iter().flat_map(|dir| OWN_KEYS.map(|name| key(dir.join(name)))).collect(),
         telegram,
         data_dir,
+        history_kept: HISTORY_KEPT,
         http_listen: reader.optional("HTTP_LISTEN", values::listen_address),
         log_level: LogLevel::default(),
         log_format: LogFormat::default(),
     };
+    reader.set(&mut config.history_kept, "HISTORY_DAYS", values::days_kept);
     reader.set(&mut config.log_level, "LOG_LEVEL", log_level);
     reader.set(&mut config.log_format, "LOG_FORMAT", |text| {
         values::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])

@@ -67,6 +67,14 @@ pub(super) fn time(least: u64) -> impl FnOnce(&str) -> Result<TimeDelta, Expecte
     move |text| seconds(least)(text).map(|time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))
 }
 
+/// Less than a month would forget what stops a cluster; more than a century is a slip.
+const DAYS_KEPT: std::ops::RangeInclusive<i64> = 30..=36_500;
+
+pub(super) fn days_kept(text: &str) -> Result<TimeDelta, Expected> {
+    let days = text.parse().ok().filter(|days| DAYS_KEPT.contains(days));
+    days.map(TimeDelta::days).ok_or_else(|| "a whole number of days, 30 or more".into())
+}
+
 /// vCPU or load per core.
 pub(super) fn per_core(text: &str) -> Result<f64, Expected> {
     number(text).filter(|ratio| *ratio > 0.0).ok_or_else(|| "a number above 0, such as 7.0".into())

@@ -79,6 +79,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("DIGEST"),
     plain("BOARD"),
     plain("DATA_DIR"),
+    plain("HISTORY_DAYS"),
     plain("HTTP_LISTEN"),
     plain("LOG_LEVEL"),
     plain("LOG_FORMAT"),

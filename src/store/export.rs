@@ -3,8 +3,10 @@
 //! sled has no repair tool, so this file is what a damaged store is restored from.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead as _},
+    iter,
     path::Path,
     sync::{PoisonError, atomic::Ordering},
 };
@@ -16,7 +18,8 @@ use serde_json::value::RawValue;
 use super::{
     Files, SCHEMA_VERSION, Store, StoreError, folder,
     kept::{UPDATES_KEPT, row},
-    shelf::guarded,
+    shelf::{Row, guarded, ids, number, rows},
+    sweep,
 };
 use crate::model::ExportFlaw;
 
@@ -62,11 +65,21 @@ impl Store {
         }
         // Who asked up to this moment gets this export: all that they wrote is in it.
         let served = self.shared.exports_wanted.load(Ordering::SeqCst);
-        self.forget_updates(now - UPDATES_KEPT)?;
-        self.forget_proposals(now - Self::PROPOSALS_KEPT)?;
-        self.replace_export(now)?;
+        let done = self.export_what_is_kept(now);
+        if done.as_ref().is_err_and(StoreError::is_damage) {
+            sweep::suspect(&self.shared.dir);
+        }
+        done?;
         *exported = served;
         Ok(())
+    }
+
+    fn export_what_is_kept(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.forget_updates(now - UPDATES_KEPT)?;
+        self.forget_proposals(now - Self::PROPOSALS_KEPT)?;
+        self.sweep(now)?;
+        self.replace_export(now)?;
+        self.give_room_back()
     }
 
     /// Exports on a thread of its own; what goes wrong is logged, for the older export stays.
@@ -95,53 +108,145 @@ impl Store {
         folder::sync(&self.shared.dir)
     }
 
-    fn write_export(&self, file: &mut impl io::Write, now: DateTime<Utc>) -> Result<(), StoreError> {
-        // No change may fall between two trees of one export.
+    /// What can change no more is written beside other writers, who would wait for seconds; no change may fall between
+    /// two parts of the rest.
+    fn write_export(
+        &self,
+        file: &mut (impl io::Write + io::Seek),
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let files = self.files()?;
+        let fixed = Fixed::of(&files)?;
+        write_header(file, &Header { v: SCHEMA_VERSION, exported_at: now, seq: 0 })?;
+        let mut lines = 0;
+        for (name, tree) in files.trees() {
+            lines += write_rows(file, name, fixed.rows(name, tree))?;
+        }
+        drop(files);
         self.write(|| {
-            write_line(file, &Header { v: SCHEMA_VERSION, exported_at: now, seq: self.seq()? })?;
-            let mut lines = 0;
             let files = self.files()?;
             for (name, tree) in files.trees() {
-                for row in tree.iter() {
-                    let (key, bytes) = guarded(|| row)?;
-                    write_line(file, &to_line(name, &key, &bytes)?)?;
-                    lines += 1;
-                }
+                lines += write_rows(file, name, fixed.other_rows(name, tree))?;
             }
-            write_line(file, &End { lines })
+            write_line(file, &End { lines })?;
+            file.seek(io::SeekFrom::Start(0)).map_err(StoreError::io(NAME))?;
+            write_header(file, &Header { v: SCHEMA_VERSION, exported_at: now, seq: self.seq()? })
         })
     }
 
-    /// Puts the rows of an export into this store, which is empty; returns when it was made.
-    /// The schema is left out: only a finished restore has one.
+    /// Puts the rows of an export into this store, which is empty; returns when it was made. Nothing is put in before
+    /// the export is known to be whole.
+    /// The schema is left out: only a finished restore has one. What the indexes know is left out with them.
     pub(super) fn import(&self, path: &Path) -> Result<DateTime<Utc>, StoreError> {
-        let odd = |said: String| StoreError::Export(ExportFlaw::Unreadable(said.into()));
-        let cut_off = || StoreError::Export(ExportFlaw::CutOff);
-        let file = File::open(path).map_err(StoreError::io(path))?;
-        let lines: io::Result<Vec<String>> = io::BufReader::new(file).lines().collect();
-        let lines = lines.map_err(StoreError::io(path))?;
-        let [first, rows @ .., last] = lines.as_slice() else { return Err(cut_off()) };
-        let header: Header = serde_json::from_str(first).map_err(|error| odd(error.to_string()))?;
-        if header.v > SCHEMA_VERSION {
-            return Err(StoreError::NewerSchema { found: header.v, known: SCHEMA_VERSION });
-        }
-        let end: End = serde_json::from_str(last).map_err(|_| cut_off())?;
-        let has = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        if end.lines != has {
-            return Err(StoreError::Export(ExportFlaw::Count { has, of: end.lines }));
-        }
+        let header = whole(path)?;
         let files = self.files()?;
-        for text in rows {
-            let line: Line = serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
+        let trees = files.trees();
+        let mut batches: BTreeMap<&str, (sled::Batch, usize)> = BTreeMap::new();
+        for text in lines_of(path)?.skip(1) {
+            let text = text.map_err(StoreError::io(path))?;
+            // The end is known to be the last line.
+            let Ok(line) = serde_json::from_str::<Line>(&text) else { break };
             let key = hex::decode(&line.key).map_err(|_| odd(line.key.clone()))?;
-            let is_schema = line.tree == "meta" && key == row::SCHEMA.to_be_bytes();
-            let tree = files.trees().into_iter().find(|(name, _)| *name == line.tree && !is_schema);
-            let Some((_, tree)) = tree else { continue };
-            let value = line.value.as_ref().map_or("", |value| value.get());
-            guarded(|| tree.insert(key, value).map(|_| ()))?;
+            let is_ours = line.tree == "meta" && [row::SCHEMA, row::INDEXED].contains(&number(&key));
+            let tree = trees.iter().find(|(name, _)| *name == line.tree && !is_ours);
+            let Some((name, tree)) = tree else { continue };
+            let (batch, rows) = batches.entry(*name).or_default();
+            batch.insert(key, line.value.as_ref().map_or("", |value| value.get()));
+            *rows += 1;
+            if *rows == ROWS_AT_ONCE {
+                *rows = 0;
+                guarded(|| tree.apply_batch(std::mem::take(batch)))?;
+            }
+        }
+        for (name, tree) in trees {
+            if let Some((batch, _)) = batches.remove(name) {
+                guarded(|| tree.apply_batch(batch))?;
+            }
         }
         Ok(header.exported_at)
     }
+}
+
+/// So many rows of an export are put into the store at once: half a megabyte of the journal.
+const ROWS_AT_ONCE: usize = 500;
+
+/// The rows that can change no more: what had ended in the journal, and the audit, when an export began.
+struct Fixed {
+    journal: u64,
+    open: Vec<u64>,
+    audit: u64,
+}
+
+impl Fixed {
+    fn of(files: &Files) -> Result<Self, StoreError> {
+        // The newest first: an entry that begins between these reads is behind it, and not fixed.
+        let journal = files.journal.last_key()?.unwrap_or(0);
+        let audit = files.audit.last_key()?.unwrap_or(0);
+        Ok(Self { journal, open: ids(&files.open)?, audit })
+    }
+
+    /// Those of a tree that are fixed.
+    fn rows<'a>(&'a self, name: &str, tree: &sled::Tree) -> Rows<'a> {
+        let is_closed = |row: &Result<Row, StoreError>| {
+            row.as_ref().map_or(true, |(key, _)| !self.open.contains(&number(key)))
+        };
+        match name {
+            "journal" => Box::new(rows(tree.range(..=self.journal.to_be_bytes())).filter(is_closed)),
+            "audit" => Box::new(rows(tree.range(..=self.audit.to_be_bytes()))),
+            _ => Box::new(iter::empty()),
+        }
+    }
+
+    /// All others of a tree.
+    fn other_rows<'a>(&'a self, name: &str, tree: &'a sled::Tree) -> Rows<'a> {
+        let after = |last: u64| rows(tree.range((last + 1).to_be_bytes()..));
+        let row_of = |id: &u64| {
+            let key = id.to_be_bytes();
+            guarded(|| tree.get(key))
+                .map(|found| found.map(|bytes| (key.as_slice().into(), bytes)))
+                .transpose()
+        };
+        match name {
+            "journal" => Box::new(self.open.iter().filter_map(row_of).chain(after(self.journal))),
+            "audit" => Box::new(after(self.audit)),
+            _ => Box::new(rows(tree.iter())),
+        }
+    }
+}
+
+type Rows<'a> = Box<dyn Iterator<Item = Result<Row, StoreError>> + 'a>;
+
+/// Reads an export to its end and makes sure that it is whole; returns its first line.
+fn whole(path: &Path) -> Result<Header, StoreError> {
+    let cut_off = || StoreError::Export(ExportFlaw::CutOff);
+    let mut lines = lines_of(path)?;
+    let first = lines.next().ok_or_else(cut_off)?.map_err(StoreError::io(path))?;
+    let header: Header = serde_json::from_str(&first).map_err(|error| odd(error.to_string()))?;
+    if header.v > SCHEMA_VERSION {
+        return Err(StoreError::NewerSchema { found: header.v, known: SCHEMA_VERSION });
+    }
+    let (mut has, mut last) = (0, None);
+    for text in lines {
+        let text = text.map_err(StoreError::io(path))?;
+        if let Some(row) = last.replace(text) {
+            serde_json::from_str::<Line>(&row).map_err(|error| odd(error.to_string()))?;
+            has += 1;
+        }
+    }
+    let end: End = serde_json::from_str(&last.ok_or_else(cut_off)?).map_err(|_| cut_off())?;
+    match end.lines == has {
+        true => Ok(header),
+        false => Err(StoreError::Export(ExportFlaw::Count { has, of: end.lines })),
+    }
+}
+
+fn lines_of(path: &Path) -> Result<io::Lines<io::BufReader<File>>, StoreError> {
+    let file = File::open(path).map_err(StoreError::io(path))?;
+    Ok(io::BufReader::new(file).lines())
+}
+
+fn odd(said: String) -> StoreError {
+    StoreError::Export(ExportFlaw::Unreadable(said.into()))
 }
 
 /// Returns how many writes the export in `dir` has; 0 where there is none that says so. Only its first line is read.
@@ -154,7 +259,8 @@ pub(super) fn seq(dir: &Path) -> u64 {
 }
 
 impl Files {
-    fn trees(&self) -> [(&'static str, &sled::Tree); 9] {
+    /// All trees but the indexes, which are made of these.
+    pub(super) fn trees(&self) -> [(&'static str, &sled::Tree); 9] {
         [
             ("meta", &self.meta.tree),
             ("proposals", &self.proposals.tree),
@@ -176,6 +282,26 @@ fn to_line(tree: &'static str, key: &[u8], bytes: &[u8]) -> Result<Line, StoreEr
         bytes => Some(serde_json::from_slice::<&RawValue>(bytes).map_err(broken)?.to_owned()),
     };
     Ok(Line { tree: tree.into(), key: hex::encode(key), value })
+}
+
+/// The header is written twice, so it is as long each time.
+const HEADER_BYTES: usize = 128;
+
+fn write_header(file: &mut impl io::Write, header: &Header) -> Result<(), StoreError> {
+    let text =
+        serde_json::to_string(header).map_err(|source| StoreError::Unwritable { tree: "export", source })?;
+    writeln!(file, "{text:<HEADER_BYTES$}").map_err(StoreError::io(NAME))
+}
+
+/// Writes rows of a tree; returns how many they are.
+fn write_rows(file: &mut impl io::Write, name: &'static str, rows: Rows<'_>) -> Result<u64, StoreError> {
+    let mut lines = 0;
+    for row in rows {
+        let (key, bytes) = row?;
+        write_line(file, &to_line(name, &key, &bytes)?)?;
+        lines += 1;
+    }
+    Ok(lines)
 }
 
 fn write_line(file: &mut impl io::Write, line: &impl Serialize) -> Result<(), StoreError> {

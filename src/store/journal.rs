@@ -7,6 +7,7 @@ use sled::Transactional as _;
 
 use super::{
     Approver, Ending, JournalEntry, JournalState, Motive, Outcome, Store, StoreError,
+    ended::Ended,
     kept::SCHEMA_FLOORS,
     proposals::plain,
     shelf::{guarded, ids},
@@ -70,14 +71,6 @@ pub struct FailingNode {
 }
 
 impl Store {
-    /// A migration that ended within a cool-down was intended at most this much before it; with local disks
-    /// one may take days.
-    const LONGEST_MIGRATION: TimeDelta = TimeDelta::days(14);
-
-    /// The search for recent entries ends after this many old ones in a row. A wrong clock is noticed within days,
-    /// long before it dates a thousand migrations; reading a thousand entries takes a few milliseconds.
-    const OLD_IN_A_ROW: usize = 1000;
-
     /// An open migration has no end yet; its VM is left alone for this long from each look.
     const IN_FLIGHT_REST: TimeDelta = TimeDelta::days(1);
 
@@ -183,6 +176,20 @@ impl Store {
         Ok(found?.into_iter().flatten().collect())
     }
 
+    /// Returns the newest entries, open or closed, newest first: those older than `before` where that is given.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    pub fn newest_entries(
+        &self,
+        before: Option<MigrationId>,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
+        let before = before.map_or(u64::MAX, |before| before.0);
+        self.files()?.journal.newest_below(before).take(limit).collect()
+    }
+
     /// Returns closed entries, newest first.
     ///
     /// # Errors
@@ -192,7 +199,8 @@ impl Store {
         let wanted = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| entry.outcome().is_some() && filter.takes(entry))
         };
-        self.files()?.journal.newest().filter(wanted).take(limit).collect()
+        let before = filter.before.map_or(u64::MAX, |before| before.0);
+        self.files()?.journal.newest_below(before).filter(wanted).take(limit).collect()
     }
 
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
@@ -209,18 +217,18 @@ impl Store {
         cooldown: TimeDelta,
         failure_cooldown: TimeDelta,
     ) -> Result<BTreeMap<VmId, Rest>, StoreError> {
-        let ended = self.settings()?.rests_ended;
+        let rests_ended = self.settings()?.rests_ended;
         let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
-        for entry in self.since(now - cooldown.max(failure_cooldown), now)? {
-            let Some(rest) = rest(&entry, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
+        for ended in self.ended_since(now - cooldown.max(failure_cooldown), now)? {
+            let Some(rest) = rest(&ended, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
                 continue;
             };
             // An end that is still to come was written while the clock was ahead.
-            let ended = ended.get(&entry.vm).filter(|ended| **ended <= now);
-            if ended.is_some_and(|ended| entry.outcome().is_some_and(|(_, at)| at <= *ended)) {
+            let over = rests_ended.get(&ended.vm).filter(|over| **over <= now);
+            if over.is_some_and(|over| ended.at <= *over) {
                 continue;
             }
-            let known = rests.entry(entry.vm).or_insert_with(|| rest.clone());
+            let known = rests.entry(ended.vm).or_insert_with(|| rest.clone());
             if known.until < rest.until {
                 *known = rest;
             }
@@ -243,13 +251,11 @@ impl Store {
         since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Vec<RecentMove>, StoreError> {
-        let recent = |entry: JournalEntry| match entry.outcome() {
-            Some((Outcome::Done, ended)) if ended > since => {
-                Some(RecentMove { vm: entry.vm, source: entry.source, target: entry.target, ended })
-            }
-            _ => None,
-        };
-        let mut moves: Vec<_> = self.since(since, now)?.into_iter().filter_map(recent).collect();
+        let recent = |ended: &Ended| ended.outcome == Outcome::Done && ended.at > since;
+        let recent = self.ended_since(since, now)?.into_iter().filter(recent);
+        let mut moves: Vec<_> = recent
+            .map(|Ended { vm, source, target, at, .. }| RecentMove { vm, source, target, ended: at })
+            .collect();
         moves.sort_by_key(|recent| (recent.ended, recent.vm));
         Ok(moves)
     }
@@ -267,11 +273,17 @@ impl Store {
         since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        let mut failed: Vec<_> = self
-            .since(since, now)?
-            .into_iter()
-            .filter(|entry| entry.outcome().is_some_and(|(how, at)| how == Outcome::Failed && at > since))
-            .collect();
+        let mut failed = Vec::new();
+        for ended in self.ended_since(since, now)? {
+            if ended.outcome != Outcome::Failed || ended.at <= since {
+                continue;
+            }
+            let Some(mut entry) = self.entry(ended.id)? else { continue };
+            if let JournalState::Closed { at, .. } = &mut entry.state {
+                *at = ended.at;
+            }
+            failed.push(entry);
+        }
         failed.sort_by_key(|entry| (entry.outcome().map(|(_, at)| at), entry.id));
         Ok(failed)
     }
@@ -289,36 +301,13 @@ impl Store {
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let ran = |entry: &JournalEntry| match entry.outcome() {
-            Some((how @ (Outcome::Done | Outcome::Failed), at)) if at > since => Some((at, entry.id, how)),
-            _ => None,
+        let ran = |ended: &Ended| {
+            let ran = matches!(ended.outcome, Outcome::Done | Outcome::Failed);
+            ran && ended.cluster == cluster && ended.at > since
         };
-        let here = self.since(since, now)?.into_iter().filter(|entry| entry.cluster == cluster);
-        let mut ended: Vec<_> = here.filter_map(|entry| ran(&entry)).collect();
-        ended.sort_by_key(|(at, id, _)| std::cmp::Reverse((*at, *id)));
-        Ok(ended.into_iter().take(limit).map(|(_, _, how)| how).collect())
-    }
-
-    /// Closed entries that may have ended after `since`, newest first; a few older ones are among them.
-    ///
-    /// The search ends by number, since an entry that was written while the clock was wrong says nothing of those
-    /// before it.
-    fn since(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<JournalEntry>, StoreError> {
-        let horizon = since - Self::LONGEST_MIGRATION;
-        let mut old_in_a_row = 0;
-        let mut found = Vec::new();
-        for entry in self.files()?.journal.newest() {
-            let entry = entry?;
-            let is_old = entry.intended_at < horizon && entry.outcome().is_none_or(|(_, at)| at < since);
-            old_in_a_row = if is_old { old_in_a_row + 1 } else { 0 };
-            found.push(entry);
-            if old_in_a_row == Self::OLD_IN_A_ROW {
-                break;
-            }
-        }
-        correct_ends(&mut found, now);
-        found.retain(|entry| entry.outcome().is_some());
-        Ok(found)
+        let mut ended: Vec<_> = self.ended_since(since, now)?.into_iter().filter(ran).collect();
+        ended.sort_by_key(|ended| std::cmp::Reverse((ended.at, ended.id)));
+        Ok(ended.into_iter().take(limit).map(|ended| ended.outcome).collect())
     }
 
     /// Returns the newest time that any record was written at, as far as the newest record of each kind tells.
@@ -369,44 +358,25 @@ impl Store {
         let files = self.files()?;
         let key = entry.id.0.to_be_bytes();
         let bytes = files.journal.bytes(entry)?;
+        let last = files.ended.last()?;
+        let ended = Ended::of(entry, last.as_ref().map(|(_, last)| last.newest));
+        let ended = ended.map(|ended| files.ended.bytes(&ended)).transpose()?;
+        let next = last.map_or(0, |(key, _)| key) + 1;
         guarded(|| {
-            let done = (&files.journal.tree, &files.open).transaction(|(journal, open)| {
+            let trees = (&files.journal.tree, &files.open, &files.ended.tree);
+            let done = trees.transaction(|(journal, open, ends)| {
                 journal.insert(&key, bytes.as_slice())?;
-                match entry.outcome() {
-                    Some(_) => open.remove(&key)?,
-                    None => open.insert(&key, &[])?,
-                };
+                match &ended {
+                    Some(ended) => {
+                        open.remove(&key)?;
+                        ends.insert(&next.to_be_bytes(), ended.as_slice())?;
+                    }
+                    None => drop(open.insert(&key, &[])?),
+                }
                 Ok(())
             });
             done.map_err(plain)
         })
-    }
-}
-
-/// Puts ends right that were written while the clock was wrong. `entries` are newest first.
-///
-/// Numbers are given at the intent, so an entry ends after its own intent and those of all before it. An end that is still to
-/// come was written while the clock was ahead: the entry's own intent and the next one are the best that is known.
-fn correct_ends(entries: &mut [JournalEntry], now: DateTime<Utc>) {
-    let mut next_intent = now;
-    for entry in entries.iter_mut() {
-        if let JournalState::Closed { at, .. } = &mut entry.state
-            && *at > now
-        {
-            *at = next_intent;
-        }
-        if entry.intended_at <= now {
-            next_intent = entry.intended_at;
-        }
-    }
-    let mut last_intent = DateTime::<Utc>::MIN_UTC;
-    for entry in entries.iter_mut().rev() {
-        if entry.intended_at <= now {
-            last_intent = last_intent.max(entry.intended_at);
-        }
-        if let JournalState::Closed { at, .. } = &mut entry.state {
-            *at = last_intent.max(*at);
-        }
     }
 }
 
@@ -440,9 +410,9 @@ pub fn failing_nodes(
     failing
 }
 
-fn rest(entry: &JournalEntry, cooldown: TimeDelta, failure_cooldown: TimeDelta) -> Option<Rest> {
-    let (outcome, at) = entry.outcome()?;
-    match outcome {
+fn rest(ended: &Ended, cooldown: TimeDelta, failure_cooldown: TimeDelta) -> Option<Rest> {
+    let at = ended.at;
+    match ended.outcome {
         Outcome::Done => Some(Rest { until: at + cooldown, why: RestWhy::Moved }),
         Outcome::Failed => Some(Rest { until: at + failure_cooldown, why: RestWhy::Failed }),
         Outcome::Lost | Outcome::Dropped => None,

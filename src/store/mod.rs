@@ -14,27 +14,32 @@
 
 mod alerts;
 mod declined;
+mod ended;
 mod ending;
 mod error;
 mod export;
 mod folder;
+mod index;
 mod journal;
 mod kept;
+#[cfg(test)]
+mod long_life;
 mod open;
 mod pictures;
 mod proposals;
 mod records;
 mod shelf;
 mod sidecar;
+mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timeline;
 
 use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -52,6 +57,7 @@ pub use records::{
     Pause, Proposal, ProposalState, ReplyTo, Selection, SetChange, Settings, Sight, Step, StepState,
 };
 use shelf::{Shelf, guarded};
+pub use sweep::HISTORY_KEPT;
 pub use timeline::{Edge, Happened, PageAt, Timeline, TimelineFilter};
 
 use crate::model::StoreFailure;
@@ -80,6 +86,8 @@ struct Shared {
     exports_wanted: AtomicU64,
     /// Held by the one that writes the export: how many of the wanted ones are done.
     exported: Mutex<u64>,
+    /// How long history and audit are kept, in seconds.
+    history_kept: AtomicI64,
 }
 
 /// sled and its trees.
@@ -89,9 +97,13 @@ struct Files {
     proposals: Shelf<Proposal>,
     /// Ids of the proposals that can still change.
     live: sled::Tree,
+    /// Ids of the proposals whose end is told in the timeline.
+    told: sled::Tree,
     journal: Shelf<JournalEntry>,
     /// Ids of the journal's open entries.
     open: sled::Tree,
+    /// The journal's closed entries in short, in the order in which they ended.
+    ended: Shelf<ended::Ended>,
     audit: Shelf<AuditEntry>,
     updates: Shelf<kept::SeenUpdate>,
     outbox: sled::Tree,
@@ -158,9 +170,13 @@ impl Store {
     /// before it; one that has a smaller number than was noted has lost something and is damaged.
     /// The note costs one fsync more.
     fn commit(&self) -> Result<(), StoreError> {
-        let seq = self.seq()? + 1;
+        let files = self.files()?;
+        let (seq, is_indexed) = (files.seq()? + 1, files.is_indexed()?);
         self.put_meta(kept::row::SEQ, &seq)?;
-        self.files()?.flush()?;
+        if is_indexed {
+            self.put_meta(kept::row::INDEXED, &seq)?;
+        }
+        files.flush()?;
         self.mirror(seq);
         Ok(())
     }

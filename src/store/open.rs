@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     thread,
 };
@@ -24,6 +24,7 @@ use super::{
     kept::{SCHEMA_FLOORS, row},
     shelf::{guarded, panic_text},
     sidecar::{self, Sidecar},
+    sweep,
 };
 use crate::{
     event::KnownSwitches,
@@ -31,7 +32,14 @@ use crate::{
 };
 
 /// sled's folder in `DATA_DIR`.
-const FOLDER: &str = "store";
+pub(super) const FOLDER: &str = "store";
+
+/// What sled keeps of its files in memory: what is asked often is small, and without a bound sled takes a gigabyte.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// So many of the newest records of each kind are read at a start, besides what is open: better a damaged one is found
+/// then than in the middle of a migration. An export reads all.
+const LOOKED_AT: usize = 100;
 
 /// What the folders that were moved aside are called, before their time.
 const MOVED_ASIDE: &str = "store-damaged-";
@@ -74,6 +82,7 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FOLDER);
         folder::make_private(dir).map_err(StoreError::io(dir))?;
+        sweep::settle_folders(dir)?;
         let is_first = !path.exists() && !has_traces(dir)?;
         let store = Self::open_files(dir).map_err(as_damage)?;
         let opened = match store.schema()? {
@@ -82,7 +91,7 @@ impl Store {
             Some(found) if found > SCHEMA_VERSION => {
                 Err(StoreError::NewerSchema { found, known: SCHEMA_VERSION })
             }
-            Some(_) => store.look_at_everything().and_then(|()| store.compare_with_what_is_beside()),
+            Some(_) => store.look().and_then(|()| store.compare_with_what_is_beside()),
         };
         opened.map_err(as_damage)?;
         folder::remove_unfinished(dir)?;
@@ -114,7 +123,7 @@ impl Store {
         let opened = Files::open_copy(&dir.join(FOLDER)).and_then(|files| {
             files.reaches(sidecar::read(dir).seq)?;
             let store = Self::of(dir, files);
-            store.look_at_everything()?;
+            store.look()?;
             Ok(store)
         });
         let store = match opened {
@@ -177,6 +186,7 @@ impl Store {
         // Only a store with a schema counts as whole: a crash before this line restores again.
         store.begin()?;
         store.note(store.seq()?, sidecar::Lasting::Wholly)?;
+        sweep::trust(dir)?;
         Ok(store)
     }
 
@@ -189,7 +199,7 @@ impl Store {
             return Ok((store, None));
         }
         match store.import(&path) {
-            Ok(exported_at) => match store.look_at_everything() {
+            Ok(exported_at) => match store.look_at(usize::MAX) {
                 Ok(()) => return Ok((store, Some(exported_at))),
                 Err(error) => tracing::error!(%error, "the export cannot be used"),
             },
@@ -217,6 +227,7 @@ impl Store {
             mirror_trouble: AtomicBool::new(false),
             exports_wanted: AtomicU64::new(0),
             exported: Mutex::new(0),
+            history_kept: AtomicI64::new(sweep::HISTORY_KEPT.num_seconds()),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -243,6 +254,7 @@ impl Store {
         let opened = Files::open(&path).and_then(|opened| {
             opened.flush()?;
             opened.reaches(acknowledged)?;
+            opened.index()?;
             Ok(opened)
         });
         let error = match opened {
@@ -268,6 +280,7 @@ impl Store {
     }
 
     fn begin(&self) -> Result<(), StoreError> {
+        self.files()?.index()?;
         self.put_meta(row::SCHEMA, &SCHEMA_VERSION)?;
         // Counted too, so that a store which is lost before anything was decided is known to have been there.
         self.commit()
@@ -279,13 +292,28 @@ impl Store {
         Ok(!has_traces(&self.shared.dir)? && files.journal.tree.is_empty() && files.proposals.tree.is_empty())
     }
 
-    /// Reads every record once: better now than in the middle of a migration.
-    fn look_at_everything(&self) -> Result<(), StoreError> {
+    /// Reads what is open and the newest of the rest, and everything where an earlier process found damage or where
+    /// the indexes are not whole.
+    fn look(&self) -> Result<(), StoreError> {
+        let (dir, files) = (&self.shared.dir, self.files()?);
+        if sweep::is_suspect(dir) || !files.is_indexed()? {
+            self.look_at(usize::MAX)?;
+            files.index()?;
+            return sweep::trust(dir);
+        }
+        self.open_entries()?;
+        self.open_proposals()?;
+        self.look_at(LOOKED_AT)
+    }
+
+    /// Reads the settings, what the chat keeps, and so many of the newest of all other records.
+    fn look_at(&self, count: usize) -> Result<(), StoreError> {
         let files = self.files()?;
         self.settings()?;
-        files.proposals.newest().try_for_each(|row| row.map(|_| ()))?;
-        files.journal.newest().try_for_each(|row| row.map(|_| ()))?;
-        files.audit.newest().try_for_each(|row| row.map(|_| ()))?;
+        files.proposals.newest().take(count).try_for_each(|row| row.map(|_| ()))?;
+        files.journal.newest().take(count).try_for_each(|row| row.map(|_| ()))?;
+        files.ended.newest().take(count).try_for_each(|row| row.map(|_| ()))?;
+        files.audit.newest().take(count).try_for_each(|row| row.map(|_| ()))?;
         self.outbox().all::<serde_json::Value>()?;
         self.chats().all::<serde_json::Value>()?;
         Ok(())
@@ -324,7 +352,7 @@ impl Store {
 }
 
 impl Files {
-    fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io(path))?;
         folder::remove_unfinished_snapshots(path)?;
         let files = Self::of(open_patiently(path)?)?;
@@ -360,8 +388,10 @@ impl Files {
             meta: Shelf::open(&db, "meta")?,
             proposals: Shelf::open(&db, "proposals")?,
             live: tree("live")?,
+            told: tree("told")?,
             journal: Shelf::open(&db, "journal")?,
             open: tree("open")?,
+            ended: Shelf::open(&db, "ended")?,
             audit: Shelf::open(&db, "audit")?,
             updates: Shelf::open(&db, "updates")?,
             outbox: tree("outbox")?,
@@ -382,7 +412,7 @@ impl Files {
 }
 
 /// Reads end within moments, and nobody begins one while the files are locked for a change.
-fn wait_for_readers(files: &Arc<Files>) {
+pub(super) fn wait_for_readers(files: &Arc<Files>) {
     for _ in 0..LOCK_TRIES {
         if Arc::strong_count(files) == 1 {
             return;
@@ -416,7 +446,7 @@ fn names_in(dir: &Path) -> Result<BTreeSet<OsString>, StoreError> {
 /// sled panics on some broken files; a thread of its own contains that.
 fn open_patiently(path: &Path) -> Result<sled::Db, StoreError> {
     for attempt in 1.. {
-        let config = sled::Config::new().path(path).mode(sled::Mode::LowSpace);
+        let config = sled::Config::new().path(path).mode(sled::Mode::LowSpace).cache_capacity(CACHE_BYTES);
         let opened = thread::Builder::new()
             .name("store-open".into())
             .spawn(move || config.open())

@@ -11,6 +11,7 @@ use super::{
     Step, StepState, Store, StoreError,
     kept::SCHEMA_FLOORS,
     shelf::{guarded, ids},
+    timeline::is_told,
 };
 use crate::{
     model::{ClusterId, NodeId, Person, ProposalId},
@@ -213,6 +214,9 @@ impl Store {
     /// The newest proposals among which the one before a cluster's next is searched; more clusters do not occur.
     const BEFORE_MAX: usize = 300;
 
+    /// The search for old proposals ends after so many that are not, for one may be of a clock that was ahead.
+    const YOUNG_IN_A_ROW: usize = 100;
+
     /// A chain of replaced proposals is followed this far to find who asked first; longer ones do not occur,
     /// for each link is a person's press within one life of a proposal.
     const REPLACED_MAX: usize = 1000;
@@ -232,11 +236,14 @@ impl Store {
             }
             let id = ProposalId(self.next_id(&self.files()?.proposals, SCHEMA_FLOORS.proposals)?);
             let mut proposal = from_draft(id, draft);
-            let recent: Result<Vec<_>, _> = self.files()?.proposals.newest().take(Self::BEFORE_MAX).collect();
-            let recent = recent?;
-            let older = recent.iter().find(|older| older.cluster == proposal.cluster);
+            let files = self.files()?;
+            let mut recent = files.proposals.newest().take(Self::BEFORE_MAX);
+            let is_before = |older: &Result<Proposal, _>| {
+                older.as_ref().map_or(true, |older: &Proposal| older.cluster == proposal.cluster)
+            };
+            let older = recent.find(is_before).transpose()?;
             if let Some(older) = older.filter(|_| proposal.origin != Origin::Once) {
-                proposal.go_on_from(older);
+                proposal.go_on_from(&older);
                 let begins = matches!(proposal.state, ProposalState::Approved { .. });
                 if begins && proposal.is_all_left_out() {
                     return Ok(Proposed::Busy(older.id));
@@ -425,22 +432,26 @@ impl Store {
     /// Forgets proposals that ended before `before`; the journal keeps what was done.
     pub(super) fn forget_proposals(&self, before: DateTime<Utc>) -> Result<usize, StoreError> {
         self.write(|| {
-            let newest = self.files()?.proposals.last_key()?;
-            let mut old = Vec::new();
-            for proposal in self.files()?.proposals.newest() {
-                let proposal = proposal?;
+            let files = self.files()?;
+            let newest = files.proposals.last_key()?;
+            let mut forgotten = 0;
+            let mut young_in_a_row = 0;
+            for row in files.proposals.oldest() {
+                let (id, proposal) = row?;
+                let is_old = proposal.created_at < before;
+                young_in_a_row = if is_old { 0 } else { young_in_a_row + 1 };
                 // The newest stays: the next id counts from it.
-                if proposal.state.is_final() && proposal.created_at < before && newest != Some(proposal.id.0)
-                {
-                    old.push(proposal.id.0);
+                if is_old && proposal.state.is_final() && newest != Some(id) {
+                    guarded(|| files.told.remove(id.to_be_bytes()))?;
+                    guarded(|| files.proposals.tree.remove(id.to_be_bytes()))?;
+                    forgotten += 1;
+                }
+                if young_in_a_row == Self::YOUNG_IN_A_ROW {
+                    break;
                 }
             }
-            let files = self.files()?;
-            for id in &old {
-                guarded(|| files.proposals.tree.remove(id.to_be_bytes()))?;
-            }
-            self.files()?.flush()?;
-            Ok(old.len())
+            files.flush()?;
+            Ok(forgotten)
         })
     }
 
@@ -476,20 +487,24 @@ impl Store {
         let files = self.files()?;
         let rows: Result<Vec<_>, StoreError> = changed
             .iter()
-            .map(|p| Ok((p.id.0.to_be_bytes(), files.proposals.bytes(p)?, p.state.is_final())))
+            .map(|p| Ok((p.id.0.to_be_bytes(), files.proposals.bytes(p)?, p.state.is_final(), is_told(p))))
             .collect();
         let rows = rows?;
         let audit = audit
             .map(|entry| Ok::<_, StoreError>((self.next_id(&files.audit, 0)?, files.audit.bytes(entry)?)))
             .transpose()?;
         guarded(|| {
-            let trees = (&files.proposals.tree, &files.live, &files.audit.tree);
-            let done = trees.transaction(|(proposals, live, audits)| {
-                for (key, bytes, is_final) in &rows {
+            let trees = (&files.proposals.tree, &files.live, &files.told, &files.audit.tree);
+            let done = trees.transaction(|(proposals, live, told, audits)| {
+                for (key, bytes, is_final, is_told) in &rows {
                     proposals.insert(key, bytes.as_slice())?;
                     match is_final {
                         true => live.remove(key)?,
                         false => live.insert(key, &[])?,
+                    };
+                    match is_told {
+                        true => told.insert(key, &[])?,
+                        false => told.remove(key)?,
                     };
                 }
                 if let Some((key, bytes)) = &audit {

@@ -29,9 +29,32 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
 
     /// Newest first.
     pub(super) fn newest(&self) -> impl Iterator<Item = Result<T, StoreError>> + '_ {
-        let mut rows = self.tree.iter().rev();
-        std::iter::from_fn(move || guarded(|| rows.next().transpose()).transpose())
-            .map(|row| row.and_then(|(key, bytes)| self.read(number(&key), &bytes)))
+        self.newest_below(u64::MAX)
+    }
+
+    /// Those with a smaller key, newest first; read one by one, as they are asked for.
+    pub(super) fn newest_below(&self, key: u64) -> impl Iterator<Item = Result<T, StoreError>> + '_ {
+        self.read_each(self.tree.range(..key.to_be_bytes()).rev())
+    }
+
+    /// Those with this key or a larger one, oldest first.
+    pub(super) fn oldest_from(&self, key: u64) -> impl Iterator<Item = Result<T, StoreError>> + '_ {
+        self.read_each(self.tree.range(key.to_be_bytes()..))
+    }
+
+    /// Every record with its key, oldest first.
+    pub(super) fn oldest(&self) -> impl Iterator<Item = Result<(u64, T), StoreError>> + '_ {
+        rows(self.tree.iter()).map(|row| {
+            let (key, bytes) = row?;
+            Ok((number(&key), self.read(number(&key), &bytes)?))
+        })
+    }
+
+    fn read_each(
+        &self,
+        of: impl Iterator<Item = sled::Result<Row>>,
+    ) -> impl Iterator<Item = Result<T, StoreError>> {
+        rows(of).map(|row| row.and_then(|(key, bytes)| self.read(number(&key), &bytes)))
     }
 
     pub(super) fn bytes(&self, record: &T) -> Result<Vec<u8>, StoreError> {
@@ -48,6 +71,12 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
         Ok(guarded(|| self.tree.last())?.map(|(key, _)| number(&key)))
     }
 
+    /// The newest record with its key.
+    pub(super) fn last(&self) -> Result<Option<(u64, T)>, StoreError> {
+        let Some((key, bytes)) = guarded(|| self.tree.last())? else { return Ok(None) };
+        Ok(Some((number(&key), self.read(number(&key), &bytes)?)))
+    }
+
     fn read(&self, key: u64, bytes: &[u8]) -> Result<T, StoreError> {
         serde_json::from_slice(bytes).map_err(|source| StoreError::Record {
             tree: self.name,
@@ -55,6 +84,15 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
             source,
         })
     }
+}
+
+pub(super) type Row = (sled::IVec, sled::IVec);
+
+/// The rows of a tree, with sled's panics as errors.
+pub(super) fn rows(
+    mut of: impl Iterator<Item = sled::Result<Row>>,
+) -> impl Iterator<Item = Result<Row, StoreError>> {
+    std::iter::from_fn(move || guarded(|| of.next().transpose()).transpose())
 }
 
 /// Runs something of sled's: its panics become errors, for one broken page must not end the bot.

@@ -885,7 +885,7 @@ fn removed(dir: &std::path::Path) {
     fs::remove_dir_all(dir.join("store")).unwrap();
 }
 
-fn at(minutes: i64) -> DateTime<Utc> {
+pub(super) fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_464_900, 0).unwrap() + TimeDelta::minutes(minutes)
 }
 
@@ -893,19 +893,19 @@ fn person(id: i64) -> Person {
     Person { id, name: format!("person {id}") }
 }
 
-fn proposed(store: &Store, draft: Draft) -> Proposal {
+pub(super) fn proposed(store: &Store, draft: Draft) -> Proposal {
     match store.propose(draft).unwrap() {
         Proposed::Recorded { proposal, .. } => *proposal,
         Proposed::Busy(id) => unreachable!("busy with {id}"),
     }
 }
 
-fn ended(store: &Store, vm: u64, outcome: Outcome, when: DateTime<Utc>) {
+pub(super) fn ended(store: &Store, vm: u64, outcome: Outcome, when: DateTime<Utc>) {
     let entry = store.intend(intent(ProposalId(1), vm)).unwrap();
     store.close(entry.id, outcome, None, when).unwrap();
 }
 
-fn draft(cluster: u64) -> Draft {
+pub(super) fn draft(cluster: u64) -> Draft {
     Draft {
         plan: ClusterPlan {
             id: PlanId("abc".into()),
@@ -931,7 +931,7 @@ fn draft(cluster: u64) -> Draft {
     }
 }
 
-fn intent(proposal: ProposalId, vm: u64) -> Intent {
+pub(crate) fn intent(proposal: ProposalId, vm: u64) -> Intent {
     Intent {
         proposal,
         plan: PlanId("abc".into()),

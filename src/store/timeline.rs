@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Approver, JournalEntry, Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError};
+use super::{
+    Approver, Files, JournalEntry, Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError,
+    shelf::{Row, number, rows},
+};
 use crate::model::{Person, find};
 
 /// What is looked for.
@@ -64,13 +67,6 @@ impl Happened {
             },
         }
     }
-
-    fn is_older_than(&self, edge: Edge) -> bool {
-        match self {
-            Self::Migration(entry) => entry.id.0 < edge.migration,
-            Self::Plan(proposal) => proposal.id.0 < edge.proposal,
-        }
-    }
 }
 
 impl TimelineFilter {
@@ -79,12 +75,32 @@ impl TimelineFilter {
             Happened::Migration(entry) => is_migration_of(entry, of),
             Happened::Plan(proposal) => is_plan_of(proposal, of),
         };
-        self.since.is_none_or(|since| happened.at() >= since) && self.of.as_ref().is_none_or(is_of)
+        self.is_new_enough(happened) && self.of.as_ref().is_none_or(is_of)
+    }
+
+    fn is_new_enough(&self, happened: &Happened) -> bool {
+        self.since.is_none_or(|since| happened.at() >= since)
+    }
+
+    /// Keeps what it takes of events that are newest first. Ends behind many that are too old: one that is may be of a
+    /// wrong clock.
+    fn applied_to<'a>(
+        &'a self,
+        newest_first: impl Iterator<Item = Read> + 'a,
+    ) -> Box<dyn Iterator<Item = Read> + 'a> {
+        let mut old_in_a_row = 0;
+        let is_near = move |row: &Read| {
+            let is_old = row.as_ref().is_ok_and(|row| !self.is_new_enough(row));
+            old_in_a_row = if is_old { old_in_a_row + 1 } else { 0 };
+            old_in_a_row < Store::OLD_IN_A_ROW
+        };
+        let is_taken = |row: &Read| row.as_ref().map_or(true, |row| self.takes(row));
+        Box::new(newest_first.take_while(is_near).filter(is_taken))
     }
 }
 
 impl Store {
-    /// Returns one page of what happened.
+    /// Returns one page of what happened. Only so much is read as the page needs.
     ///
     /// # Errors
     ///
@@ -95,59 +111,87 @@ impl Store {
         at: PageAt,
         count: usize,
     ) -> Result<Timeline, StoreError> {
-        let edge = match at {
-            PageAt::Newest => Edge::NEWEST,
-            PageAt::OlderThan(edge) | PageAt::NewerThan(edge) => edge,
-        };
-        if let PageAt::NewerThan(edge) = at {
-            let mut rows = Vec::new();
-            for row in self.happened(filter)? {
-                let row = row?;
-                if !row.is_older_than(edge) {
-                    rows.push(row);
-                }
+        let files = self.files()?;
+        match at {
+            PageAt::NewerThan(edge) => {
+                let mut rows = take(files.happened_from(edge, filter), count + 1)?;
+                let has_newer = rows.len() > count;
+                rows.truncate(count);
+                rows.reverse();
+                let newer = has_newer.then(|| upper(&rows, edge));
+                Ok(Timeline { rows, older: Some(edge), newer })
             }
-            let is_newest = rows.len() <= count;
-            rows.drain(..rows.len().saturating_sub(count));
-            let newer = (!is_newest).then(|| upper(&rows, edge));
-            return Ok(Timeline { rows, older: Some(edge), newer });
-        }
-        let mut rows = Vec::new();
-        for row in self.happened(filter)? {
-            let row = row?;
-            if row.is_older_than(edge) {
-                rows.push(row);
-            }
-            if rows.len() > count {
-                break;
+            PageAt::Newest | PageAt::OlderThan(_) => {
+                let edge = if let PageAt::OlderThan(edge) = at { edge } else { Edge::NEWEST };
+                let mut rows = take(files.happened_below(edge, filter), count + 1)?;
+                let has_older = rows.len() > count;
+                rows.truncate(count);
+                let older = has_older.then(|| lower(&rows, edge));
+                Ok(Timeline { rows, older, newer: (at != PageAt::Newest).then_some(edge) })
             }
         }
-        let has_older = rows.len() > count;
-        rows.truncate(count);
-        let older = has_older.then(|| lower(&rows, edge));
-        Ok(Timeline { rows, older, newer: (at != PageAt::Newest).then_some(edge) })
+    }
+}
+
+type Read = Result<Happened, StoreError>;
+
+impl Files {
+    /// What is older than a place, newest first.
+    fn happened_below<'a>(
+        &'a self,
+        edge: Edge,
+        filter: &'a TimelineFilter,
+    ) -> impl Iterator<Item = Read> + 'a {
+        let migrations = self.journal.newest_below(edge.migration).filter_map(migration);
+        let ids = rows(self.told.range(..edge.proposal.to_be_bytes()).rev());
+        let plans = ids.filter_map(|row| self.plan(row));
+        let [migrations, plans] = [filter.applied_to(migrations), filter.applied_to(plans)];
+        merged(migrations, plans, |migration, plan| migration.at() >= plan.at())
     }
 
-    /// Everything that a filter takes, newest first.
-    fn happened(
-        &self,
-        filter: &TimelineFilter,
-    ) -> Result<impl Iterator<Item = Result<Happened, StoreError>>, StoreError> {
-        let files = self.files()?;
-        let mut rows: Vec<Result<Happened, StoreError>> = Vec::new();
-        let migrations = files.journal.newest();
-        let migrations =
-            migrations.filter(|row| row.as_ref().map_or(true, |entry| entry.outcome().is_some()));
-        rows.extend(migrations.map(|row| row.map(|entry| Happened::Migration(Box::new(entry)))));
-        let plans = files.proposals.newest().filter(|row| row.as_ref().map_or(true, is_told));
-        rows.extend(plans.map(|row| row.map(|plan| Happened::Plan(Box::new(plan)))));
-        rows.retain(|row| row.as_ref().map_or(true, |row| filter.takes(row)));
-        // An error has no time; it comes first, so that it is not passed over.
-        rows.sort_by_key(|row| {
-            std::cmp::Reverse(row.as_ref().map_or(DateTime::<Utc>::MAX_UTC, Happened::at))
-        });
-        Ok(rows.into_iter())
+    /// What is not older than a place, oldest first.
+    fn happened_from<'a>(
+        &'a self,
+        edge: Edge,
+        filter: &'a TimelineFilter,
+    ) -> impl Iterator<Item = Read> + 'a {
+        let migrations = self.journal.oldest_from(edge.migration).filter_map(migration);
+        let ids = rows(self.told.range(edge.proposal.to_be_bytes()..));
+        let plans = ids.filter_map(|row| self.plan(row));
+        let is_wanted = |row: &Read| row.as_ref().map_or(true, |row| filter.takes(row));
+        merged(migrations.filter(is_wanted), plans.filter(is_wanted), |migration, plan| {
+            migration.at() < plan.at()
+        })
     }
+
+    fn plan(&self, row: Result<Row, StoreError>) -> Option<Read> {
+        let found = row.and_then(|(id, _)| self.proposals.get(number(&id)));
+        found.transpose().map(|found| found.map(|plan| Happened::Plan(Box::new(plan))))
+    }
+}
+
+fn migration(row: Result<JournalEntry, StoreError>) -> Option<Read> {
+    let is_wanted = row.as_ref().map_or(true, |entry| entry.outcome().is_some());
+    is_wanted.then(|| row.map(|entry| Happened::Migration(Box::new(entry))))
+}
+
+/// Joins two rows of events. An error comes first, so that it is not passed over.
+fn merged(
+    migrations: impl Iterator<Item = Read>,
+    plans: impl Iterator<Item = Read>,
+    migration_first: impl Fn(&Happened, &Happened) -> bool,
+) -> impl Iterator<Item = Read> {
+    let (mut migrations, mut plans) = (migrations.peekable(), plans.peekable());
+    std::iter::from_fn(move || match (migrations.peek(), plans.peek()) {
+        (None, _) => plans.next(),
+        (Some(Ok(_)), Some(Err(_))) => plans.next(),
+        (Some(Ok(migration)), Some(Ok(plan))) if !migration_first(migration, plan) => plans.next(),
+        (Some(_), _) => migrations.next(),
+    })
+}
+
+fn take(rows: impl Iterator<Item = Read>, count: usize) -> Result<Vec<Happened>, StoreError> {
+    rows.take(count).collect()
 }
 
 /// The smallest numbers of a page; where a kind is not on it, the place stays.
@@ -167,7 +211,7 @@ fn upper(rows: &[Happened], edge: Edge) -> Edge {
 }
 
 /// Tells whether a plan's end is news beside its migrations.
-fn is_told(proposal: &Proposal) -> bool {
+pub(super) fn is_told(proposal: &Proposal) -> bool {
     match proposal.state {
         ProposalState::Rejected { .. } | ProposalState::Expired { .. } | ProposalState::Stale { .. } => true,
         ProposalState::Done { .. } => proposal.steps.iter().any(|step| {
