@@ -275,6 +275,9 @@ fn policy(reader: &mut Reader<'_>) -> Policy {
     reader.set(&mut policy.memory.overload, "MEMORY_OVERLOAD_THRESHOLD", values::memory_percent);
     reader.set(&mut policy.memory.target, "MEMORY_TARGET_THRESHOLD", values::memory_percent);
     reader.set(&mut policy.memory_reserve_percent, "NODE_MEMORY_RESERVE", values::reserve_percent);
+    reader.set(&mut policy.relief_margin, "RELIEF_MARGIN", values::margin);
+    reader.set(&mut policy.soft_targets, "SOFT_TARGETS", values::boolean);
+    reader.set(&mut policy.relief_worth, "RELIEF_WORTH", values::worth);
     reader.set(&mut policy.respect_balancer_mode, "RESPECT_BALANCER_MODE", values::boolean);
     reader.set(&mut policy.newer_kernel, "MIGRATE_TO_NEWER_KERNEL", values::lenience);
     reader.set(&mut policy.host_passthrough, "MIGRATE_HOST_PASSTHROUGH", values::lenience);

@@ -17,7 +17,7 @@ use super::reader::Expected;
 use crate::telegram::ChatTarget;
 use crate::{
     model::{ClusterId, alike::closest},
-    planner::{AntiAffinity, Lenience, Selector, Strategy},
+    planner::{AntiAffinity, Lenience, Margin, Selector, Strategy},
     scheduler::Windows,
     ssh::HostPort,
     store::Mode,
@@ -93,6 +93,23 @@ pub(super) fn reserve_percent(text: &str) -> Result<f64, Expected> {
     number(text)
         .filter(|percent| (0.0..100.0).contains(percent))
         .ok_or_else(|| "a percentage from 0 to below 100".into())
+}
+
+/// How far below its thresholds relief takes a node.
+pub(super) fn margin(text: &str) -> Result<Margin, Expected> {
+    let parts: Option<Vec<f64>> = text.split(',').map(|part| number(part.trim())).collect();
+    match parts.as_deref() {
+        Some([memory, load]) if (0.0..=50.0).contains(memory) && (0.0..=10.0).contains(load) => {
+            Ok(Margin { memory: *memory, load: *load })
+        }
+        _ => Err("percent of memory and load per core, with a comma between, such as 0,0.10".into()),
+    }
+}
+
+pub(super) fn worth(text: &str) -> Result<f64, Expected> {
+    number(text)
+        .filter(|worth| (0.0..=1.0).contains(worth))
+        .ok_or_else(|| "a part of a node's cores from 0 to 1, such as 0.003".into())
 }
 
 fn number(text: &str) -> Option<f64> {

@@ -10,12 +10,12 @@ use super::{
     amounts::{
         Amounts,
         Dimension::{Cpu, Disk, InUse, Load, Memory},
-        Limit, MICRO, PerResource, per_threshold, signed,
+        Limit, MICRO, PerResource, per_threshold, share, signed,
     },
     load,
     node::{Node, SourceClosed},
     plan::{Caution, Fullness, NodeClosed, SkipWhy, TargetRefusal},
-    policy::{Lenience, Policy},
+    policy::{Lenience, Policy, Strategy},
     step::Step,
     terms::Links,
 };
@@ -184,6 +184,25 @@ impl<'a> Board<'a> {
         self
     }
 
+    /// The same cluster with the thresholds of overloaded nodes lowered by the margin of relief; `None` where none is.
+    pub fn with_margin(&self) -> Option<Self> {
+        let margin = self.policy.relief_margin;
+        let any_over = || self.nodes.iter().any(|node| node.is_over(&node.start));
+        if margin.memory.max(margin.load) <= 0.0 || !any_over() {
+            return None;
+        }
+        let mut lower = self.clone();
+        let lowered = lower.nodes.iter_mut().filter_map(|node| node.lower(self.policy).then_some(())).count();
+        (lowered > 0).then_some(lower)
+    }
+
+    /// The same cluster with targets that may be filled beyond their target thresholds.
+    pub fn softened(&self) -> Self {
+        let mut soft = self.clone();
+        soft.nodes.iter_mut().for_each(Node::soften);
+        soft
+    }
+
     /// The same cluster for a policy that differs in its strategy alone.
     pub fn under<'b>(&'b self, policy: &'b Policy) -> Board<'b> {
         Board { policy, ..self.clone() }
@@ -223,8 +242,38 @@ impl<'a> Board<'a> {
         }
     }
 
+    /// Tells whether a VM may leave an overloaded node that holds so much, and is worth its cost there: off a node that
+    /// is over by load alone it must take enough for what it costs. For evening out it has a price already.
+    pub fn may_relieve(&self, vm: usize, node: usize, used: &Amounts) -> Result<(), SkipWhy> {
+        self.movable(vm, false)?;
+        let facts = &self.nodes[node];
+        let by_worth = self.policy.strategy == Strategy::Relieve && facts.is_over_by_load_alone(used);
+        let takes_off = share(self.vms[vm].needs[Load], facts.has(Load));
+        match by_worth && takes_off < self.policy.relief_worth * self.cost(vm) {
+            true => Err(SkipWhy::NotWorthIt),
+            false => Ok(()),
+        }
+    }
+
     /// Returns why the target may not take the VM from where it is; every rule of a single step is here.
     pub fn refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
+        self.obstacle(placement, vm, target)
+            .or_else(|| self.nodes[target].overfilled_by(self.filled(placement, vm, target)))
+    }
+
+    /// The same where the target may be filled beyond its target thresholds.
+    pub fn soft_refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
+        self.obstacle(placement, vm, target)
+            .or_else(|| self.nodes[target].softly_overfilled_by(self.filled(placement, vm, target)))
+    }
+
+    /// What a target holds once it has taken the VM.
+    fn filled(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
+        placement.used[target] + self.vms[vm].needs_on(target)
+    }
+
+    /// Every rule of a single step but how full the target becomes.
+    fn obstacle(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
         let source = placement.at[vm];
         if source == target {
             return Some(TargetRefusal::SameNode);
@@ -246,10 +295,7 @@ impl<'a> Board<'a> {
         if to.room.is_reached_by(placement.count[target]) {
             return Some(TargetRefusal::VmLimit);
         }
-        if self.crowded(placement, vm, target) {
-            return Some(TargetRefusal::AntiAffinity);
-        }
-        to.overfilled_by(placement.used[target] + what.needs_on(target))
+        self.crowded(placement, vm, target).then_some(TargetRefusal::AntiAffinity)
     }
 
     /// Returns why a VM never goes from one node to another, however empty that is.
@@ -269,14 +315,17 @@ impl<'a> Board<'a> {
     }
 
     /// Returns what a migration risks that the policy would rather avoid.
-    pub fn cautions(&self, vm: usize, source: usize, target: usize) -> Vec<Caution> {
+    pub fn cautions(&self, placement: &Placement, vm: usize, target: usize) -> Vec<Caution> {
+        let source = placement.at[vm];
         let (from, to) = (self.nodes[source].info, self.nodes[target].info);
         let kernels = from.kernel_version.clone().zip(to.kernel_version.clone());
         let newer = kernels.filter(|_| self.links.between(source, target).newer_kernel);
         let newer = newer.map(|(source, target)| Caution::NewerKernel { source, target });
         let same_cpu = from.cpu().is_some() && to.cpu().is_some();
         let passthrough = self.vms[vm].needs_same_cpu.then_some(Caution::HostPassthrough { same_cpu });
-        newer.into_iter().chain(passthrough).collect()
+        let soft = self.nodes[target].softly_filled(self.filled(placement, vm, target));
+        let soft = soft.map(|resource| Caution::SoftTarget { resource });
+        newer.into_iter().chain(passthrough).chain(soft).collect()
     }
 
     /// The same cluster without the moves that the policy would rather avoid; `None` where there are none.

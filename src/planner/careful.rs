@@ -1,7 +1,9 @@
-//! Moves that the policy would rather avoid: a plan is made without them first, and they come only for what stays.
+//! How far a plan goes: relief with a margin where that costs no relief, and what the policy would rather avoid (risky
+//! moves, targets beyond their target thresholds) only for what stays overloaded otherwise.
 
 use super::{
     board::Board,
+    figures,
     policy::{Policy, Strategy},
     search,
     step::Step,
@@ -10,22 +12,79 @@ use super::{
 /// A move at a risk may make room that others can use without one. A bound on the work, larger than is ever needed.
 const ROUNDS_MAX: usize = 4;
 
+/// A difference of overload below this is rounding.
+const NOTHING: f64 = 1e-9;
+
 /// Returns the steps of a plan, at most so many.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    let Some(careful) = board.careful() else { return search::steps(board, steps_max) };
     // Evening out is worth no risk.
-    let relieve = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
-    let risky = Board::new(board.snapshot, &relieve, board.info);
-    let mut steps = Vec::new();
+    let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
+    let relief = board.under(&policy);
+    let steps = going_on(board, &relief, Vec::new(), steps_max);
+    let left = overload_after(board, &steps);
+    if board.policy.strategy == Strategy::Relieve || left <= 0.0 {
+        return steps;
+    }
+    // Evening out must not cost relief.
+    let relieving = going_on(&relief, &relief, Vec::new(), steps_max);
+    match overload_after(board, &relieving) < left - NOTHING {
+        true => going_on(board, &relief, relieving, steps_max),
+        false => steps,
+    }
+}
+
+/// Goes on from some steps until nothing more is found. `relief` is the same cluster where nothing is evened out.
+fn going_on(board: &Board<'_>, relief: &Board<'_>, mut steps: Vec<Step>, steps_max: usize) -> Vec<Step> {
+    let careful = board.careful();
+    let usual = careful.as_ref().unwrap_or(board);
+    let daring = daring(relief, usual.under(relief.policy), careful.is_some());
     for _ in 0..ROUNDS_MAX {
-        steps.extend(search::steps(&careful.after(&steps), steps_max - steps.len()));
-        let more = search::steps(&risky.after(&steps), steps_max - steps.len());
-        if more.is_empty() {
+        let (more, further) = with_margin(&usual.after(&steps), steps_max - steps.len());
+        let mut goes_on = further && !more.is_empty();
+        steps.extend(more);
+        for board in &daring {
+            let more = search::steps(&board.after(&steps), steps_max - steps.len());
+            goes_on |= !more.is_empty();
+            steps.extend(more);
+        }
+        if !goes_on {
             break;
         }
-        steps.extend(more);
     }
     steps
+}
+
+/// The boards on which moves are looked for that the policy would rather avoid, the least unwelcome first.
+fn daring<'a>(all: &Board<'a>, usual: Board<'a>, has_risky: bool) -> Vec<Board<'a>> {
+    let soft = all.policy.soft_targets;
+    let risky = has_risky.then(|| all.clone());
+    let softly = soft.then(|| usual.softened());
+    let both = (soft && has_risky).then(|| all.softened());
+    risky.into_iter().chain(softly).chain(both).collect()
+}
+
+/// Returns the steps that take overloaded nodes below their thresholds by the margin, or only to their thresholds where
+/// the margin would leave more overload; with whether it is the margin.
+fn with_margin(board: &Board<'_>, steps_max: usize) -> (Vec<Step>, bool) {
+    let Some(lower) = board.with_margin() else { return (search::steps(board, steps_max), false) };
+    let further = search::steps(&lower, steps_max);
+    let left = overload_after(board, &further);
+    if left <= 0.0 {
+        return (further, true);
+    }
+    let plain = search::steps(board, steps_max);
+    match overload_after(board, &plain) < left - NOTHING {
+        true => (plain, false),
+        false => (further, true),
+    }
+}
+
+fn overload_after(board: &Board<'_>, steps: &[Step]) -> f64 {
+    let mut end = board.start();
+    for step in steps {
+        board.apply(&mut end, step.vm, step.target);
+    }
+    figures::overload(board, &end)
 }
 
 /// Returns steps that empty a node as far as it can be.

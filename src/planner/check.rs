@@ -11,7 +11,7 @@ use super::{
     plan::{Caution, ClusterPlan, Migration, MoveWhy, NodeClosed, Resource, SkipWhy, TargetRefusal},
     policy::{Direction, Lenience, Policy, RecentMove},
     settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
-    strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX},
+    strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX},
 };
 use crate::model::{
     Block, Measured, NodeId, NodeInfo, NodeState, OsFamily, QemuVersion, Snapshot, VmId, VmInfo, VmState,
@@ -19,6 +19,9 @@ use crate::model::{
 
 /// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
 const ROUNDING: f64 = 1e-6;
+
+/// How far a target may be filled where nothing else helps, of the threshold of overload.
+const SOFT_TARGET: f64 = 0.95;
 
 /// A promise that a plan breaks.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,7 +209,7 @@ impl<'a> Replay<'a> {
         let mut refusals = self.refusals(vm, really, step.target);
         refusals.extend(self.unlike(vm, really, step));
         self.carry_out(vm, really, step.target);
-        let full = self.overfilled(step.target);
+        let full = self.overfilled(step);
         let refused = refusals.into_iter().chain(full);
         self.broken.extend(refused.map(|why| Violation::Refused { step: number, target: step.target, why }));
         let after = self.overload();
@@ -372,8 +375,8 @@ impl<'a> Replay<'a> {
     }
 
     /// Which of its limits a target exceeds.
-    fn overfilled(&self, target: NodeId) -> Option<TargetRefusal> {
-        let (node, sums) = (self.nodes.get(&target)?, self.sums[&target]);
+    fn overfilled(&self, step: &Migration) -> Option<TargetRefusal> {
+        let (node, sums) = (self.nodes.get(&step.target)?, self.sums[&step.target]);
         let measured = node.load.as_ref().and_then(|load| load.memory_total_mib).filter(|total| total.0 > 0);
         let total = node.memory_total?.min(measured.unwrap_or(node.memory_total?)).0 as f64;
         let beyond = |value: f64, limit: f64| value > limit * (1.0 + ROUNDING);
@@ -392,8 +395,18 @@ impl<'a> Replay<'a> {
                 Resource::Cpu => (self.policy.cpu, TargetRefusal::Cpu),
                 Resource::Load => (self.policy.load, TargetRefusal::Load),
             };
-            beyond(value, threshold.target.min(threshold.overload)).then_some(refusal)
+            let soft = self.tells_soft(step, resource) && threshold.target < threshold.overload;
+            let raised = if soft { SOFT_TARGET * threshold.overload } else { 0.0 };
+            beyond(value, threshold.target.min(threshold.overload).max(raised)).then_some(refusal)
         })
+    }
+
+    /// Whether a target may be filled beyond its target threshold: for relief, and where the plan says so.
+    fn tells_soft(&self, step: &Migration, filled: Resource) -> bool {
+        let told =
+            |caution: &Caution| matches!(caution, Caution::SoftTarget { resource } if *resource == filled);
+        let relieves = matches!(step.why, MoveWhy::Relieve(_) | MoveWhy::MakeRoom { .. });
+        self.policy.soft_targets && relieves && step.cautions.iter().any(told)
     }
 
     /// What a node is judged by: memory in percent, and load per core or else vCPUs per core.
@@ -457,8 +470,11 @@ impl<'a> Replay<'a> {
             .recent_moves
             .iter()
             .any(|recent| recent.source == node.id && load.at < recent.ended + LOAD_WINDOW);
-        let twice = load.previous_five.is_some_and(|five| five / cpus > self.policy.load.overload);
-        !left_lately && (self.policy.load_readings < 2 || twice)
+        let beyond = |five: f64, times: f64| five / cpus > self.policy.load.overload * times;
+        let twice = load.previous_five.is_some_and(|five| beyond(five, 1.0));
+        let waits = load.cpu_pressure.is_some_and(|percent| percent > CPU_PRESSURE_MAX);
+        let sure = beyond(load.five, if waits { 1.0 } else { LOAD_SURE });
+        !left_lately && (self.policy.load_readings < 2 || twice || sure)
     }
 
     /// What the plan says comes out of it.

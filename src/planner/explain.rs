@@ -183,7 +183,7 @@ pub fn explain_vm(snapshot: &Snapshot, policy: &Policy, vm: VmId) -> Option<VmEx
             Some(refusal) => refusals.push((id, name, refusal)),
             None => {
                 let after = facts.fullness(placement.used[node] + board.vms[index].needs);
-                targets.push((id, name, after, board.cautions(index, placement.at[index], node)));
+                targets.push((id, name, after, board.cautions(&placement, index, node)));
             }
         }
     }
@@ -193,7 +193,7 @@ pub fn explain_vm(snapshot: &Snapshot, policy: &Policy, vm: VmId) -> Option<VmEx
         node: info.node,
         cluster,
         held: narrate::hold(&board),
-        movable: board.movable(index, false),
+        movable: board.may_relieve(index, placement.at[index], &placement.used[placement.at[index]]),
         measured: info.measured.clone(),
         targets,
         refusals,

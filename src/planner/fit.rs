@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     board::{Board, Placement},
     figures, narrate,
-    plan::{Caution, Figures, Hold, Migration, MoveWhy, NodeChange, Overloaded, SkipWhy, TargetRefusal},
+    plan::{
+        Caution, Figures, Hold, Migration, MoveWhy, NodeChange, Overloaded, Resource, SkipWhy, TargetRefusal,
+    },
     policy::Policy,
 };
 use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
@@ -132,10 +134,12 @@ pub fn outlook(
 
 fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut Revalidated) {
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    let lowered = board.with_margin();
+    let goal = lowered.as_ref().unwrap_or(board);
     let mut useless = BTreeSet::new();
     // Room is made for somebody: once that migration is dropped, making room is of no use, so begin again.
     loop {
-        (kept, dropped) = replay(board, migrations, &useless, (kept, dropped));
+        (kept, dropped) = replay((board, goal), migrations, &useless, (kept, dropped));
         let helps = |for_vm: VmId| kept.iter().any(|m: &Migration| m.vm == for_vm);
         let idle =
             kept.iter().filter(|m| matches!(m.why, MoveWhy::MakeRoom { for_vm, .. } if !helps(for_vm)));
@@ -160,8 +164,9 @@ fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut
 
 type KeptAndDropped = (Vec<Migration>, Vec<(Migration, Unfit)>);
 
+/// `goal` has the thresholds below which relief takes the nodes.
 fn replay(
-    board: &Board<'_>,
+    (board, goal): (&Board<'_>, &Board<'_>),
     migrations: &[&Migration],
     useless: &BTreeSet<u32>,
     (mut kept, mut dropped): KeptAndDropped,
@@ -173,7 +178,7 @@ fn replay(
         let fits = match useless.contains(&migration.step) {
             true => Err(Unfit::NoRelief),
             false => {
-                fit_on(board, &placement, migration).and_then(|()| still_helps(board, &placement, migration))
+                fit_on(board, &placement, migration).and_then(|()| still_helps(goal, &placement, migration))
             }
         };
         match fits {
@@ -234,16 +239,28 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
         return Err(Unfit::Moved { now });
     }
     board.movable(vm, migration.why == MoveWhy::Drain).map_err(Unfit::Vm)?;
-    if let Some(refusal) = board.refusal(placement, vm, target) {
+    let refusal = match may_fill_softly(board.policy, migration) {
+        true => board.soft_refusal(placement, vm, target),
+        false => board.refusal(placement, vm, target),
+    };
+    if let Some(refusal) = refusal {
         return Err(Unfit::Target(refusal));
     }
-    let cautions = board.cautions(vm, placement.at[vm], target);
+    let cautions = board.cautions(placement, vm, target);
     let unsaid = |caution: &&Caution| !migration.cautions.iter().any(|said| is_alike(said, caution));
     match cautions.iter().find(unsaid) {
+        Some(Caution::SoftTarget { resource: Resource::Memory }) => Err(Unfit::Target(TargetRefusal::Memory)),
+        Some(Caution::SoftTarget { resource: Resource::Cpu }) => Err(Unfit::Target(TargetRefusal::Cpu)),
+        Some(Caution::SoftTarget { resource: Resource::Load }) => Err(Unfit::Target(TargetRefusal::Load)),
         Some(Caution::NewerKernel { .. }) => Err(Unfit::Target(TargetRefusal::NewerKernel)),
         Some(Caution::HostPassthrough { .. }) => Err(Unfit::Vm(SkipWhy::HostPassthrough)),
         None => Ok(()),
     }
+}
+
+fn may_fill_softly(policy: &Policy, migration: &Migration) -> bool {
+    let told = |caution: &Caution| matches!(caution, Caution::SoftTarget { .. });
+    policy.soft_targets && migration.cautions.iter().any(told)
 }
 
 /// Tells whether a risk of now is one that the plan named, or less.
@@ -253,6 +270,7 @@ fn is_alike(said: &Caution, now: &Caution) -> bool {
         (Caution::HostPassthrough { same_cpu: said }, Caution::HostPassthrough { same_cpu: now }) => {
             *now || !said
         }
+        (Caution::SoftTarget { resource: said }, Caution::SoftTarget { resource: now }) => said == now,
         _ => false,
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct NodeLoad {
     /// The five-minute load, with what recent migrations will still do to it.
     pub five: i64,
     pub cpus: i64,
-    /// Whether enough readings running were over the threshold for overload to count.
+    /// Whether enough readings running were over the threshold for overload to count, or the last one is sure.
     pub persistent: bool,
     /// When the average will have seen the migrations off this node; until then it counts as no overload.
     pub settles: Option<DateTime<Utc>>,
@@ -212,7 +212,9 @@ pub(super) fn fresh_load(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -
         return None;
     }
     let over = |five: f64| five / f64::from(cpus) > policy.load.overload;
-    let persistent = policy.load_readings < 2 || measured.previous_five.is_some_and(over);
+    let persistent = policy.load_readings < 2
+        || measured.previous_five.is_some_and(over)
+        || strain::is_sure(measured, measured.five / f64::from(cpus), policy);
     Some(NodeLoad { five: micro(measured.five), cpus: i64::from(cpus) * MICRO, persistent, settles: None })
 }
 

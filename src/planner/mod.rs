@@ -43,14 +43,14 @@ pub use plan::{
     TargetRefusal,
 };
 pub use policy::{
-    AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Policy, RecentMove, Rest, RestWhy, Selector,
-    Strategy, Threshold,
+    AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Margin, Policy, RecentMove, Rest, RestWhy,
+    Selector, Strategy, Threshold,
 };
 
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
 pub use sound::sound;
-pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
+pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
 pub use terms::QEMU_MIN;
 
 /// Plans for every cluster that the policy names, each by itself.

@@ -120,7 +120,7 @@ fn migration(board: &Board<'_>, placement: &Placement, steps: &[Step], index: us
         ram: what.info.memory,
         disk: board.disk(vm),
         why: why(board, placement, steps, index),
-        cautions: board.cautions(vm, source, target),
+        cautions: board.cautions(placement, vm, target),
         runner_up: runner_up(board, placement, vm, target),
         source_state: NodeChange {
             before: from.fullness(placement.used[source]),
@@ -243,8 +243,9 @@ fn obstacles(
     }
     let mut because: Vec<_> =
         limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
-    let why_not: Vec<_> = here.iter().filter_map(|vm| board.movable(*vm, false).err()).collect();
-    let movable: Vec<_> = here.iter().copied().filter(|vm| board.movable(*vm, false).is_ok()).collect();
+    let may_leave = |vm: &usize| board.may_relieve(*vm, node, &placement.used[node]);
+    let why_not: Vec<_> = here.iter().filter_map(|vm| may_leave(vm).err()).collect();
+    let movable: Vec<_> = here.iter().copied().filter(|vm| may_leave(vm).is_ok()).collect();
     let mut refusals = BTreeMap::new();
     for refused in refused_everywhere(board, placement, &movable) {
         *refusals.entry(refused.1).or_insert(0) += 1;
@@ -337,10 +338,12 @@ fn skipped(board: &Board<'_>, start: &Placement, end: &Placement) -> Vec<Skip> {
     if hold(board).is_none() {
         let here = residents(board, end);
         for node in over(board, end) {
-            let movable: Vec<_> =
-                here[node].iter().copied().filter(|vm| board.movable(*vm, false).is_ok()).collect();
+            let may_leave = |vm: &usize| board.may_relieve(*vm, node, &end.used[node]);
+            let movable: Vec<_> = here[node].iter().copied().filter(|vm| may_leave(vm).is_ok()).collect();
             let refused = refused_everywhere(board, end, &movable);
             skips.extend(refused.into_iter().map(|(vm, refusal)| (vm, SkipWhy::NoTarget(refusal))));
+            let dear = here[node].iter().filter(|vm| may_leave(vm) == Err(SkipWhy::NotWorthIt));
+            skips.extend(dear.map(|vm| (*vm, SkipWhy::NotWorthIt)));
         }
     }
     skips.sort_by_key(|(vm, _)| *vm);

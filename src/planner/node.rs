@@ -29,6 +29,8 @@ pub(super) struct Node<'a> {
     pub over: PerResource<Limit>,
     /// No move fills it further. Without limit where a resource does not count.
     pub ceiling: PerResource<Limit>,
+    /// The same where a node would stay overloaded otherwise.
+    pub soft_ceiling: PerResource<Limit>,
     /// How much a unit of each resource weighs in the overload: one over (capacity × overload threshold).
     pub per_threshold: PerResource<f64>,
     /// How much of a threshold may be used: 1, or 0 on a node that is to be emptied.
@@ -102,8 +104,12 @@ impl<'a> Node<'a> {
         }
         let outside_reserve =
             Limit::within(real_memory, 100.0 - policy.memory_reserve_percent.clamp(0.0, 100.0), 100.0);
-        let mut ceiling = limits.ceiling();
-        ceiling[Memory] = ceiling[Memory].min(outside_reserve);
+        let within_reserve = |mut ceiling: PerResource<Limit>| {
+            ceiling[Memory] = ceiling[Memory].min(outside_reserve);
+            ceiling
+        };
+        let (ceiling, soft_ceiling) =
+            (within_reserve(limits.ceiling()), within_reserve(limits.soft_ceiling()));
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
         Self {
             info,
@@ -119,9 +125,10 @@ impl<'a> Node<'a> {
             start_count: i64::from(info.vm_count).max(listed),
             over,
             ceiling,
+            soft_ceiling,
             per_threshold: limits.per_threshold(&over),
             allowed: 1.0,
-            per_ceiling: PerResource::of(|r| ceiling[r].value().map_or(0.0, |most| 1.0 / most.max(1) as f64)),
+            per_ceiling: per_ceiling(&ceiling),
             per_capacity: limits.per_capacity(known && !info.maintenance),
             real_memory: Limit::at(real_memory),
             outside_reserve,
@@ -142,9 +149,52 @@ impl<'a> Node<'a> {
         self.capacity[r].unwrap_or(0)
     }
 
+    /// Raises the ceilings to what is allowed where a node would stay overloaded otherwise.
+    pub fn soften(&mut self) {
+        self.ceiling = self.soft_ceiling;
+        self.per_ceiling = per_ceiling(&self.ceiling);
+    }
+
+    /// Lowers the thresholds that the node is over by the margin of relief; tells whether there are any.
+    pub fn lower(&mut self, policy: &Policy) -> bool {
+        let mut lowered = false;
+        for (r, margin) in [(Memory, policy.relief_margin.memory), (Load, policy.relief_margin.load)] {
+            if margin > 0.0 && self.over[r].is_exceeded_by(self.start[r]) {
+                let threshold = self.threshold(r, policy).1.lowered(margin);
+                self.over[r] = Limit::within(self.has(r), threshold.overload, r.scale());
+                self.per_threshold[r] = per_threshold(threshold, self.has(r), r);
+                lowered = true;
+            }
+        }
+        lowered
+    }
+
+    /// Tells whether a use is over the threshold of load and over no other.
+    pub fn is_over_by_load_alone(&self, used: &Amounts) -> bool {
+        let is_over = |r: &Dimension| self.over[*r].is_exceeded_by(used[*r]);
+        Dimension::ALL.into_iter().filter(is_over).eq([Load])
+    }
+
+    /// The resources in which that use is above the target thresholds.
+    pub fn softly_filled(&self, used: Amounts) -> impl Iterator<Item = Resource> {
+        let resources = [(Memory, Resource::Memory), (Cpu, Resource::Cpu), (Load, Resource::Load)];
+        let ceiling = self.ceiling;
+        let filled = move |(r, _): &(Dimension, Resource)| ceiling[*r].is_exceeded_by(used[*r]);
+        resources.into_iter().filter(filled).map(|(_, resource)| resource)
+    }
+
     /// Returns which limit of a target that use would break.
     pub fn overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
-        if self.ceiling[Memory].is_exceeded_by(used[Memory]) {
+        self.broken_by(&self.ceiling, used)
+    }
+
+    /// The same for a target that may be filled beyond its target thresholds.
+    pub fn softly_overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
+        self.broken_by(&self.soft_ceiling, used)
+    }
+
+    fn broken_by(&self, ceiling: &PerResource<Limit>, used: Amounts) -> Option<TargetRefusal> {
+        if ceiling[Memory].is_exceeded_by(used[Memory]) {
             if self.real_memory.is_exceeded_by(used[Memory]) && self.real_memory < Limit::at(self.has(Memory))
             {
                 return Some(TargetRefusal::RealMemory);
@@ -153,16 +203,16 @@ impl<'a> Node<'a> {
             let reserve = is_a_reserve && self.outside_reserve.is_exceeded_by(used[Memory]);
             return Some(if reserve { TargetRefusal::Reserve } else { TargetRefusal::Memory });
         }
-        if self.ceiling[Cpu].is_exceeded_by(used[Cpu]) {
+        if ceiling[Cpu].is_exceeded_by(used[Cpu]) {
             return Some(TargetRefusal::Cpu);
         }
-        if self.ceiling[Load].is_exceeded_by(used[Load]) {
+        if ceiling[Load].is_exceeded_by(used[Load]) {
             return Some(TargetRefusal::Load);
         }
-        if self.ceiling[InUse].is_exceeded_by(used[InUse]) {
+        if ceiling[InUse].is_exceeded_by(used[InUse]) {
             return Some(TargetRefusal::MemoryInUse);
         }
-        self.ceiling[Disk].is_exceeded_by(used[Disk]).then_some(TargetRefusal::Disk)
+        ceiling[Disk].is_exceeded_by(used[Disk]).then_some(TargetRefusal::Disk)
     }
 
     /// Tells whether that use is above one of its ceilings.
@@ -253,6 +303,13 @@ impl Limits {
         PerResource::of(|r| self.limit(r, Threshold::ceiling))
     }
 
+    fn soft_ceiling(&self) -> PerResource<Limit> {
+        PerResource::of(|r| match r {
+            InUse | Disk => self.limit(r, Threshold::ceiling),
+            r => self.limit(r, Threshold::soft_ceiling),
+        })
+    }
+
     fn weight(&self, r: Dimension) -> f64 {
         per_threshold(self.thresholds[r], self.capacity[r].unwrap_or(0), r)
     }
@@ -267,6 +324,10 @@ impl Limits {
             _ => 0.0,
         })
     }
+}
+
+fn per_ceiling(ceiling: &PerResource<Limit>) -> PerResource<f64> {
+    PerResource::of(|r| ceiling[r].value().map_or(0.0, |most| 1.0 / most.max(1) as f64))
 }
 
 fn openings(

@@ -144,6 +144,8 @@ pub enum Caution {
         /// Whether both nodes are known to have the same CPU; else nothing is known of one of them.
         same_cpu: bool,
     },
+    /// The target is filled beyond its target threshold.
+    SoftTarget { resource: Resource },
 }
 
 /// Why a VM is moved.
@@ -284,6 +286,8 @@ pub enum SkipWhy {
     Pinned,
     /// It sees the node's own CPU, and the policy forbids to move such VMs.
     HostPassthrough,
+    /// Its node is over by load alone, and it takes too little off for what it costs.
+    NotWorthIt,
     /// It rests.
     Resting { until: DateTime<Utc>, why: RestWhy },
     /// Its node is closed as a source.

@@ -18,6 +18,16 @@ pub struct Policy {
     pub memory: Threshold,
     /// Percent of each node's memory that no move fills.
     pub memory_reserve_percent: f64,
+    /// How far below its thresholds relief takes a node that is over them.
+    #[serde(default)]
+    pub relief_margin: Margin,
+    /// Whether targets may be filled beyond their target thresholds where a node would stay overloaded otherwise.
+    #[serde(default)]
+    pub soft_targets: bool,
+    /// Off a node that is over by load alone a VM is moved only where it takes off at least this part of the node's
+    /// cores for each unit that it costs.
+    #[serde(default)]
+    pub relief_worth: f64,
     pub strategy: Strategy,
     /// The most migrations per cluster and plan.
     pub migrations_max: usize,
@@ -64,6 +74,10 @@ impl Default for Policy {
             load: Threshold { overload: 1.0, target: 0.8 },
             memory: Threshold { overload: 70.0, target: 80.0 },
             memory_reserve_percent: 0.0,
+            // These three as a simulated week chose them; the table is in docs/PLANNER.md.
+            relief_margin: Margin { memory: 0.0, load: 0.10 },
+            soft_targets: true,
+            relief_worth: 0.003,
             strategy: Strategy::Relieve,
             migrations_max: 10,
             parallel_max: 2,
@@ -105,6 +119,33 @@ impl Threshold {
     pub fn ceiling(&self) -> f64 {
         self.target.min(self.overload)
     }
+
+    /// Returns how far a target may be filled where a node would stay overloaded otherwise.
+    #[must_use]
+    pub fn soft_ceiling(&self) -> f64 {
+        match self.target < self.overload {
+            true => self.target.max(SOFT_PART * self.overload),
+            false => self.overload,
+        }
+    }
+
+    /// The same with the threshold of overload lowered, by half of it at most.
+    #[must_use]
+    pub(super) fn lowered(&self, margin: f64) -> Self {
+        Self { overload: (self.overload - margin).max(self.overload / 2.0), ..*self }
+    }
+}
+
+/// What is left below the threshold of overload on a softly filled target: a load swings by a few percent by itself.
+const SOFT_PART: f64 = 0.95;
+
+/// How far below its thresholds a node is taken, so that it is not back in the next cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Margin {
+    /// Percent of the node's memory.
+    pub memory: f64,
+    /// Load per core.
+    pub load: f64,
 }
 
 /// How much the planner does.

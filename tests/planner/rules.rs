@@ -53,7 +53,7 @@ fn cpu_alone_is_a_reason_too() {
 
 #[test]
 fn a_target_is_filled_to_the_smaller_of_its_thresholds() {
-    let mut policy = roomy();
+    let mut policy = Policy { soft_targets: false, ..roomy() };
     policy.memory = Threshold { overload: 70.0, target: 30.0 };
     let mut snapshot = crowded();
     snapshot.vms.push(vm(50, 2, 1, 25 * GIB));

@@ -19,7 +19,7 @@ use crate::planner::{
 
 /// Returns the best there is to reach within so many steps, if the cluster is tiny and it beats what is known.
 pub fn search(board: &Board<'_>, steps_max: usize, known: &Outcome) -> Option<Outcome> {
-    let movable: Vec<usize> = (0..board.vms.len()).filter(|vm| board.movable(*vm, false).is_ok()).collect();
+    let movable: Vec<usize> = (0..board.vms.len()).filter(|vm| may_leave(board, *vm)).collect();
     let nodes = board.nodes.len() as u64;
     let placements = nodes.checked_pow(u32::try_from(movable.len()).ok()?)?;
     if placements > PLACEMENTS_MAX {
@@ -29,6 +29,11 @@ pub fn search(board: &Board<'_>, steps_max: usize, known: &Outcome) -> Option<Ou
     let best = walk.run(known)?;
     let outcome = Outcome::of(board, walk.steps_to(best));
     outcome.beats(known).then_some(outcome)
+}
+
+fn may_leave(board: &Board<'_>, vm: usize) -> bool {
+    let node = board.vms[vm].node;
+    board.may_relieve(vm, node, &board.nodes[node].start).is_ok()
 }
 
 struct Walk<'a, 'b> {
@@ -114,9 +119,10 @@ impl Walk<'_, '_> {
     }
 
     fn step(&self, vm: usize, target: usize) -> Step {
+        let home = &self.board.nodes[self.board.vms[vm].node];
         let purpose = match self.board.policy.strategy {
-            Strategy::Relieve => Purpose::Relieve,
-            Strategy::Level => Purpose::Level,
+            Strategy::Level if !home.is_over(&home.start) => Purpose::Level,
+            Strategy::Relieve | Strategy::Level => Purpose::Relieve,
         };
         Step { vm, target, purpose }
     }

@@ -46,7 +46,11 @@ impl Pool {
         for node in 0..board.nodes.len() {
             let mut on_node: HashMap<usize, usize> = HashMap::new();
             for &vm in &board.vms_on[node] {
-                if board.movable(vm, drain == Some(node)).is_err() || !may_go_somewhere(board, vm) {
+                let may_leave = match drain {
+                    Some(drained) => board.movable(vm, drained == node),
+                    None => board.may_relieve(vm, node, &board.nodes[node].start),
+                };
+                if may_leave.is_err() || !may_go_somewhere(board, vm) {
                     continue;
                 }
                 let what = &board.vms[vm];

@@ -12,7 +12,7 @@ use crate::{
         StoreFailure, Trouble, VmId, WhyUnmeasured,
         find::{Choice, Kind, Missed, MissedWhy},
     },
-    planner::{Caution, Note},
+    planner::{Caution, Note, Resource},
     scheduler::{PlanOf, Refused},
     store::{Approval, Approver, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
@@ -35,21 +35,24 @@ fn a_plan_names_the_risks_of_its_migrations() {
         Caution::NewerKernel { source: kernel("5.14.0-362.el9"), target: kernel("5.14.0-427.el9") },
         Caution::HostPassthrough { same_cpu: false },
     ];
-    risky.steps[1].migration.cautions = vec![Caution::HostPassthrough { same_cpu: true }];
-    for (language, kernel, cpu) in [
+    risky.steps[1].migration.cautions =
+        vec![Caution::HostPassthrough { same_cpu: true }, Caution::SoftTarget { resource: Resource::Load }];
+    for (language, kernel, cpu, soft) in [
         (
             Language::En,
             "⚠ the target's kernel is newer (5.14.0-427.el9, from 5.14.0-362.el9)",
             "of the same CPU",
+            "fills the target beyond its target threshold (load per core)",
         ),
         (
             Language::Ru,
             "⚠ ядро целевого узла новее (5.14.0-427.el9, было 5.14.0-362.el9)",
             "процессоры узлов одинаковы",
+            "заполняется выше целевого порога (нагрузка на ядро)",
         ),
     ] {
         let text = view(language).proposal(&risky, now())[0].plain();
-        assert!(text.contains(kernel) && text.contains(cpu), "{text}");
+        assert!([kernel, cpu, soft].iter().all(|words| text.contains(words)), "{text}");
         assert_eq!(text.matches("host-passthrough").count(), 2, "{text}");
     }
 }

@@ -90,11 +90,13 @@ why-drain = its node is to be emptied
 caution-newer-kernel = the target's kernel is newer ({ $target }, from { $source }), nothing else helps
 caution-same-cpu = host-passthrough, between nodes of the same CPU; nothing else helps
 caution-unknown-cpu = host-passthrough, and it is not known whether both nodes have the same CPU: the VM may freeze; nothing else helps
+caution-soft-target = fills the target beyond its target threshold ({ $resource }), nothing else helps
 
 skip-state = state { $state }
 skip-node-state = its node is closed: { $why }
 skip-pinned = pinned
 skip-host-passthrough = its CPU mode is host-passthrough
+skip-not-worth-it = too little load would leave with it for what its migration costs
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
 skip-rests-busy = VMmanager was busy with it, left alone until { $until }

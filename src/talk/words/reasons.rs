@@ -51,6 +51,9 @@ impl Words {
             ),
             Caution::HostPassthrough { same_cpu: true } => self.say("caution-same-cpu", args![]),
             Caution::HostPassthrough { same_cpu: false } => self.say("caution-unknown-cpu", args![]),
+            Caution::SoftTarget { resource } => {
+                self.say("caution-soft-target", args![resource = self.resource(*resource)])
+            }
         }
     }
 
@@ -65,6 +68,7 @@ impl Words {
             SkipWhy::State(state) => self.say("skip-state", args![state = words(&state.to_string())]),
             SkipWhy::Pinned => self.say("skip-pinned", args![]),
             SkipWhy::HostPassthrough => self.say("skip-host-passthrough", args![]),
+            SkipWhy::NotWorthIt => self.say("skip-not-worth-it", args![]),
             SkipWhy::Resting { until, why } => {
                 let key = match why {
                     RestWhy::Moved => "skip-rests-moved",

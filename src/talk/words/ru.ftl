@@ -93,11 +93,13 @@ why-drain = узел освобождается
 caution-newer-kernel = ядро целевого узла новее ({ $target }, было { $source }), иначе не помочь
 caution-same-cpu = режим «host-passthrough», процессоры узлов одинаковы; иначе не помочь
 caution-unknown-cpu = режим «host-passthrough», и неизвестно, одинаковы ли процессоры узлов: ВМ может зависнуть; иначе не помочь
+caution-soft-target = целевой узел заполняется выше целевого порога ({ $resource }), иначе не помочь
 
 skip-state = состояние «{ $state }»
 skip-node-state = узел закрыт: { $why }
 skip-pinned = закреплена
 skip-host-passthrough = её режим процессора — «host-passthrough»
+skip-not-worth-it = с ней уйдёт слишком мало нагрузки для такой миграции
 skip-rests-moved = миграция была недавно, не трогаем до { $until }
 skip-rests-failed = миграция не удалась, не трогаем до { $until }
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }

@@ -269,6 +269,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         SkipWhy::State(_) => [SkipWhy::State("stopped".into())],
         SkipWhy::Pinned => [SkipWhy::Pinned],
         SkipWhy::HostPassthrough => [SkipWhy::HostPassthrough],
+        SkipWhy::NotWorthIt => [SkipWhy::NotWorthIt],
         SkipWhy::Resting { .. } => rests.into_iter().map(|why| SkipWhy::Resting { until: noon(), why }),
         SkipWhy::ExcludedSource => [SkipWhy::ExcludedSource],
         SkipWhy::NodeState(_) => closed().into_iter().map(SkipWhy::NodeState),

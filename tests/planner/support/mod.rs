@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use vm_balancer::{
     model::{ClusterId, ClusterInfo, Measured, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo},
-    planner::{self, Migration, Policy, Strategy, Threshold},
+    planner::{self, Margin, Migration, Policy, Strategy, Threshold},
 };
 
 /// The bench's cluster of 20 nodes and 300 VMs: `gen.py 20 300 1 c20`.
@@ -354,6 +354,12 @@ pub fn generate(shape: Shape) -> Snapshot {
     cluster(nodes, vms)
 }
 
+/// A policy for what is compared with exact optima: to the thresholds and no further, every target strictly, at any
+/// price.
+pub fn exact() -> Policy {
+    Policy { relief_margin: Margin::default(), soft_targets: false, relief_worth: 0.0, ..Policy::default() }
+}
+
 /// A policy with both thresholds at these, and room for any plan.
 pub fn thresholds(memory_percent: f64, vcpus_per_core: f64) -> Policy {
     let at = |value| Threshold { overload: value, target: value };
@@ -362,7 +368,7 @@ pub fn thresholds(memory_percent: f64, vcpus_per_core: f64) -> Policy {
         cpu: at(vcpus_per_core),
         migrations_max: 1_000_000,
         parallel_max: 1,
-        ..Policy::default()
+        ..exact()
     }
 }
 
