@@ -88,6 +88,7 @@ mod eyes;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod eyes;
+pub mod live;
 mod meter;
 mod probe;
 #[cfg(not(feature = "internals"))]

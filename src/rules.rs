@@ -49,11 +49,35 @@ pub struct Cooldowns {
     pub failure: TimeDelta,
 }
 
+/// Reads what is configured at this moment: it may change while the bot runs.
+#[derive(Clone)]
+pub struct Base(Arc<dyn Fn() -> (Policy, Cooldowns) + Send + Sync>);
+
+impl Base {
+    /// Reads with this function.
+    pub fn new(read: impl Fn() -> (Policy, Cooldowns) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    fn policy(&self) -> Policy {
+        (self.0)().0
+    }
+
+    fn cooldowns(&self) -> Cooldowns {
+        (self.0)().1
+    }
+}
+
+impl std::fmt::Debug for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Base")
+    }
+}
+
 /// Puts the policy in force together.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    base: Policy,
-    cooldowns: Cooldowns,
+    base: Base,
     store: Store,
     events: Events,
     /// When VMmanager last took no order, whatever the VM. Forgotten with the process: then it is asked once more.
@@ -63,8 +87,8 @@ pub struct Rules {
 impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
-    pub fn new(base: Policy, cooldowns: Cooldowns, store: Store, events: Events) -> Self {
-        Self { base, cooldowns, store, events, refused_at: Arc::default() }
+    pub fn new(base: Base, store: Store, events: Events) -> Self {
+        Self { base, store, events, refused_at: Arc::default() }
     }
 
     /// Returns the policy in force at `now`.
@@ -74,12 +98,13 @@ impl Rules {
     /// Says what the store said: without the journal nobody knows who rests.
     pub fn policy(&self, now: DateTime<Utc>) -> Result<Policy, StoreError> {
         let settings = self.store.settings()?;
-        let mut policy = self.base.clone();
+        let cooldowns = self.base.cooldowns();
+        let mut policy = self.base.policy();
         let in_force = |exclusion: &Exclusion| exclusion.until.is_none_or(|until| now < until);
         policy.exclusions.extend(settings.exclusions.iter().filter(|e| in_force(e)).cloned());
         policy.exclusions.extend(self.failing(&settings, now)?);
         self.add_declined(&mut policy, now)?;
-        policy.resting.extend(self.store.rests(now, self.cooldowns.migration, self.cooldowns.failure)?);
+        policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
         // The oldest reading that counts must have seen whatever ended before these.
         let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
         policy.recent_moves = self.store.moves_since(now - unseen, now)?;
@@ -89,7 +114,7 @@ impl Rules {
     /// Returns how many migrations of one cluster may run at one time.
     #[must_use]
     pub fn parallel_max(&self) -> usize {
-        self.base.parallel_max.max(1)
+        self.base.policy().parallel_max.max(1)
     }
 
     /// Returns the policy for the later steps of one plan: what that plan itself moved does not rest, for it
@@ -116,7 +141,7 @@ impl Rules {
         target: Option<NodeId>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        self.store.decline(vm, target, now, self.cooldowns.failure)
+        self.store.decline(vm, target, now, self.base.cooldowns().failure)
     }
 
     /// Remembers that VMmanager takes no order, whatever the VM: the next plan would end the same.
@@ -214,7 +239,7 @@ impl Rules {
         tracing::warn!(cluster.id = %entry.cluster, failures = here, "automatic runs stop in a cluster after failures");
         let (cluster, name) = (entry.cluster, entry.cluster_name.clone());
         let failures = here.try_into().unwrap_or(u32::MAX);
-        let until = Some(now + self.cooldowns.failure);
+        let until = Some(now + self.base.cooldowns().failure);
         self.store.alert(&self.events, now, Alert::ClusterStopped { cluster, name, failures, until });
         Ok(())
     }
@@ -232,7 +257,7 @@ impl Rules {
             };
             // A moment to come was written while the clock was ahead, and of an older program's stop nothing is known.
             let known = settings.stopped_at.get(stopped).copied().filter(|at| *at <= now);
-            let is_over = known.is_some_and(|at| now - at >= self.cooldowns.failure);
+            let is_over = known.is_some_and(|at| now - at >= self.base.cooldowns().failure);
             if known.is_some() && !is_over {
                 continue;
             }

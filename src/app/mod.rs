@@ -5,6 +5,7 @@
 
 mod measure;
 mod single;
+mod tuner;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,16 +18,16 @@ use tokio_util::sync::CancellationToken;
 pub use measure::nodes_to_ask;
 pub use single::{Single, confirm_restored, env_file, environment};
 
+use self::tuner::Tuner;
 use crate::{
     balancer::{CycleError, Parts, VmBalancer},
     clock::Clock,
     config::{Config, Problems},
     control::{Control, ControlError, make_data_dir},
     event::Events,
-    executor, eyes,
     model::ApiFailure,
     probe::{self, Probe, ProbeError, Said, Sources},
-    scheduler::{Handle, Scheduler},
+    scheduler::{Handle, Scheduler, Tuning as _},
     ssh::{self, SshError, SshMonitor},
     store::{Store, StoreError},
     telegram::{self, BotError},
@@ -144,12 +145,14 @@ impl App {
             None => None,
         };
         let events = Events::new();
-        let balancer = joined(config, LOAD_READINGS, store.clone(), events.clone(), clock.clone(), pace)?;
+        let tuner = Tuner::new(config, chat.as_ref(), store.clone(), LOAD_READINGS, pace);
+        let balancer = joined(config, &tuner, store.clone(), events.clone(), clock.clone(), pace)?;
         let api = balancer.parts().api.clone();
-        let (scheduler, handle) = Scheduler::new(config.scheduler.clone(), balancer);
+        let (habits, tuned) = (tuner.habits.clone(), tuner.scheduler.clone());
+        let (scheduler, handle) = Scheduler::new(tuned, Some(Arc::new(tuner)), balancer);
         let chat = match chat {
             Some(settings) => Some(telegram::Bot::new(
-                settings,
+                telegram::Settings { habits, ..settings },
                 handle.clone(),
                 store.clone(),
                 events.clone(),
@@ -215,32 +218,27 @@ pub fn balancer(
     clock: Clock,
     pace: Pace,
 ) -> Result<VmBalancer, AppError> {
-    joined(config, 1, store, events, clock, pace)
+    let tuner = Tuner::new(config, None, store.clone(), 1, pace);
+    joined(config, &tuner, store, events, clock, pace)
 }
 
 fn joined(
     config: &Config,
-    load_readings: u32,
+    tuner: &Tuner,
     store: Store,
     events: Events,
     clock: Clock,
     pace: Pace,
 ) -> Result<VmBalancer, AppError> {
-    let mut settings = config.balancer.clone();
-    settings.policy.load_readings = load_readings;
-    if pace == Pace::Short {
-        settings.eyes = eyes::Settings::short();
-        settings.execution =
-            executor::Settings { slow_after: settings.execution.slow_after, ..executor::Settings::short() };
-    }
-    let monitor = monitor(config, clock.clone())?;
+    // What the chat has set counts for a single run too.
+    tuner.apply(&store.settings()?.values);
+    let settings = ssh_settings(config, Path::exists);
+    let settings = settings.map(|settings| ssh::Settings { interval: tuner.readings.clone(), ..settings });
+    let monitor = settings.map(|settings| SshMonitor::new(settings, clock.clone())).transpose()?;
     let wanted = config.balancer.policy.clusters.clone();
     let measure = measure::measure(monitor.map(Arc::new), wanted, store.clone(), events.clone());
-    // Whoever rests is known from the history.
-    let longest_rest = settings.migration_cooldown.max(settings.failure_cooldown);
-    store.keep_history_for(config.history_kept.max(longest_rest));
     let parts = Parts { api: vmmanager(config, pace)?, store, events, clock, measure: Some(measure) };
-    Ok(VmBalancer::new(settings, parts))
+    Ok(VmBalancer::new(tuner.balancer.clone(), parts))
 }
 
 /// Builds the client of VMmanager; nothing is sent yet.

@@ -47,7 +47,7 @@ impl VmBalancer {
             file_name: file_name.clone(),
             ..Sources::default()
         };
-        let loaded = Config::for_purpose(Purpose::Live, |name| sources.lookup(name))?;
+        let loaded = Config::from_sources(Purpose::Live, &sources)?;
         for warning in sources.warnings().into_iter().chain(loaded.warnings) {
             tracing::warn!("{warning}");
         }

@@ -14,9 +14,10 @@ use crate::{
     event::Events,
     executor::{self, Executor, Ledger, Watcher},
     eyes::{self, Depth, Eyes, LookError, Measure},
+    live::Live,
     model::{Asked, ClusterId, NodeId, Quote, Snapshot, Trouble},
     planner::{self, ClusterPlan, Drain, Note, Plan, Policy, Revalidated},
-    rules::{Cooldowns, Rules},
+    rules::{Base, Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
 };
@@ -100,7 +101,7 @@ impl CycleError {
 
 /// Looks, plans and carries out.
 pub struct VmBalancer {
-    settings: Settings,
+    settings: Live<Settings>,
     parts: Parts,
     eyes: Arc<Eyes>,
     rules: Rules,
@@ -110,20 +111,24 @@ pub struct VmBalancer {
 impl VmBalancer {
     /// Joins the parts; nothing is asked yet.
     #[must_use]
-    pub fn new(settings: Settings, parts: Parts) -> Self {
+    pub fn new(settings: impl Into<Live<Settings>>, parts: Parts) -> Self {
+        let settings: Live<Settings> = settings.into();
         let Parts { api, store, events, clock, measure } = parts.clone();
-        let cooldowns =
-            Cooldowns { migration: settings.migration_cooldown, failure: settings.failure_cooldown };
-        let rules = Rules::new(settings.policy.clone(), cooldowns, store.clone(), events.clone());
+        let of = settings.clone();
+        let base = Base::new(move || {
+            let Settings { policy, migration_cooldown, failure_cooldown, .. } = &*of.get();
+            (policy.clone(), Cooldowns { migration: *migration_cooldown, failure: *failure_cooldown })
+        });
+        let rules = Rules::new(base, store.clone(), events.clone());
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
-        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.eyes));
+        let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.get().eyes));
         Self { settings, parts, eyes, rules, ledger }
     }
 
-    /// Returns what was configured.
+    /// Returns what is configured at this moment.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.get()
     }
 
     /// Returns the parts.
@@ -139,7 +144,8 @@ impl VmBalancer {
     /// Says what the store said.
     pub fn dry_run(&self) -> Result<bool, StoreError> {
         let by_chat = self.parts.store.settings()?.dry_run;
-        Ok(self.settings.dry_run_forced || by_chat.unwrap_or(self.settings.dry_run))
+        let settings = self.settings();
+        Ok(settings.dry_run_forced || by_chat.unwrap_or(settings.dry_run))
     }
 
     /// Ends automatic stops of clusters that have lasted long enough, on a look that shows them whole.
@@ -243,16 +249,16 @@ impl VmBalancer {
         state: ProposalState,
         reply_to: Option<ReplyTo>,
     ) -> Draft {
-        let created_at = self.parts.clock.now();
+        let (created_at, settings) = (self.parts.clock.now(), self.settings());
         Draft {
             plan: plan.clone(),
             taken_at,
             origin,
             dry_run: matches!(state, ProposalState::Shown { .. }),
-            approvals_needed: self.settings.approvals_needed.max(1),
+            approvals_needed: settings.approvals_needed.max(1),
             state,
             created_at,
-            expires_at: created_at + self.settings.proposal_ttl,
+            expires_at: created_at + settings.proposal_ttl,
             reply_to,
         }
     }
@@ -284,7 +290,7 @@ impl VmBalancer {
             self.parts.api.clone(),
             self.ledger.clone(),
             self.rules.clone(),
-            self.settings.execution.clone(),
+            self.settings().execution.clone(),
             stop.clone(),
         )
     }

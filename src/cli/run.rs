@@ -156,8 +156,8 @@ impl Setup {
         if purpose != Purpose::Offline {
             self.refuse_nothing()?;
         }
-        let loaded = Config::for_purpose(purpose, |name| self.sources.lookup(name))
-            .map_err(|problems| self.refused(&problems))?;
+        let loaded =
+            Config::from_sources(purpose, &self.sources).map_err(|problems| self.refused(&problems))?;
         let mut config = loaded.config;
         config.balancer.dry_run_forced = self.dry_run_forced;
         // Where two purposes are tried one after the other, the second finds the log started.

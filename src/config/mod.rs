@@ -7,6 +7,7 @@ mod env_file;
 mod problem;
 mod reader;
 mod sources;
+mod tunables;
 mod values;
 mod variables;
 
@@ -23,14 +24,16 @@ use url::Url;
 pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file, read as read_env_file};
 pub use problem::{Found, Problem, Problems, Warning};
 pub use sources::{Source, Sources};
+use tunables::TUNABLES;
+pub use tunables::{Given, Tuned};
 pub use variables::{VARIABLES, Variable};
 
 use crate::{
     balancer, dial,
-    planner::{Direction, Exclusion, ExclusionWhy, Policy, Threshold},
+    planner::Threshold,
     scheduler, ssh,
     ssh::HostKeyCheck,
-    store::{HISTORY_KEPT, Mode},
+    store::Mode,
     talk::Language,
     telegram,
     vmmanager::{self, Credentials, is_loopback},
@@ -73,6 +76,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long history and audit are kept.
     pub history_kept: TimeDelta,
+    /// Where the settings that can change while the bot runs come from.
+    pub given: Given,
     /// `None` for no `/healthz`, `/readyz` and `/metrics`.
     pub http_listen: Option<SocketAddr>,
     pub log_level: LogLevel,
@@ -121,6 +126,17 @@ impl Config {
         Self::for_purpose(Purpose::Daemon, lookup)
     }
 
+    /// Reads the configuration for a purpose, and notes where each setting comes from.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    pub fn from_sources(purpose: Purpose, sources: &Sources) -> Result<Loaded, Problems> {
+        let mut loaded = Self::for_purpose(purpose, |name| sources.lookup(name))?;
+        loaded.config.given = Given::new(|name| sources.source(name));
+        Ok(loaded)
+    }
+
     /// Reads the configuration for a purpose.
     ///
     /// # Errors
@@ -131,7 +147,10 @@ impl Config {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Problems> {
         let mut reader = Reader::new(&lookup);
-        let config = read(&mut reader, purpose, lookup("HOME"), lookup("SSH_AUTH_SOCK"));
+        let mut config = read(&mut reader, purpose, lookup("HOME"), lookup("SSH_AUTH_SOCK"));
+        let is_given =
+            |name: &'static str| if reader.given(name).is_some() { Source::File } else { Source::Default };
+        config.given = Given::new(is_given);
         let warnings = warnings(&config, &reader, purpose);
         let problems = reader.into_problems();
         if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(Problems(problems)) }
@@ -139,16 +158,13 @@ impl Config {
 }
 
 fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: Option<String>) -> Config {
-    let scheduler = scheduler(reader);
-    let mut balancer = balancer(reader);
-    balancer.policy.measurement_max_age =
-        TimeDelta::from_std(scheduler.interval * 2).unwrap_or(TimeDelta::MAX);
-    let telegram = telegram(reader, scheduler.timezone);
+    let Tuned { mut balancer, scheduler, habits, history_kept } = tuned(reader);
+    let telegram = telegram(reader, scheduler.timezone, habits);
     let data_dir = reader.given("DATA_DIR").map_or_else(|| PathBuf::from("./data"), PathBuf::from);
     let ssh_dir = home.map(|home| PathBuf::from(home).join(".ssh"));
     let mut ssh = ssh(reader, ssh_dir.as_deref(), &data_dir);
     ssh.agent = agent.filter(|socket| !socket.is_empty()).map(PathBuf::from);
-    ssh.interval = scheduler.interval;
+    ssh.interval = scheduler.interval.into();
     let passphrase = reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret);
     let key = |path| ssh::KeyFile { path, passphrase: passphrase.clone() };
     ssh.private_key = reader.path("SSH_PRIVATE_KEY_PATH").map(|path| key(in_home(&path, ssh_dir.as_deref())));
@@ -163,12 +179,12 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
         own_keys: ssh_dir.iter().flat_map(|dir| OWN_KEYS.map(|name| key(dir.join(name)))).collect(),
         telegram,
         data_dir,
-        history_kept: HISTORY_KEPT,
+        history_kept,
+        given: Given::default(),
         http_listen: reader.optional("HTTP_LISTEN", values::listen_address),
         log_level: LogLevel::default(),
         log_format: LogFormat::default(),
     };
-    reader.set(&mut config.history_kept, "HISTORY_DAYS", values::days_kept);
     reader.set(&mut config.log_level, "LOG_LEVEL", log_level);
     reader.set(&mut config.log_format, "LOG_FORMAT", |text| {
         values::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
@@ -241,61 +257,19 @@ fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
     Some(Credentials::Password { username: username?, password: password? })
 }
 
-fn scheduler(reader: &mut Reader<'_>) -> scheduler::Settings {
-    let mut settings = scheduler::Settings::default();
-    reader.set(&mut settings.interval, "BALANCE_INTERVAL", values::seconds(1));
-    reader.set(&mut settings.watch, "WATCH_INTERVAL", values::every);
-    reader.set(&mut settings.mode, "BALANCE_MODE", values::mode);
-    reader.set(&mut settings.windows, "BALANCE_WINDOW", values::windows);
-    reader.set(&mut settings.timezone, "TIMEZONE", values::time_zone);
-    settings
-}
-
-fn balancer(reader: &mut Reader<'_>) -> balancer::Settings {
-    let mut settings = balancer::Settings { policy: policy(reader), ..balancer::Settings::default() };
-    reader.set(&mut settings.dry_run, "DRY_RUN", values::boolean);
-    reader.set(&mut settings.migration_cooldown, "MIGRATION_COOLDOWN", values::time(0));
-    reader.set(&mut settings.failure_cooldown, "FAILURE_COOLDOWN", values::time(0));
-    reader.set(&mut settings.proposal_ttl, "PROPOSAL_TTL", values::time(1));
-    reader.set(&mut settings.approvals_needed, "TELEGRAM_APPROVALS", values::whole(1, " of people"));
-    reader.set(&mut settings.execution.slow_after, "MIGRATION_TIMEOUT", values::seconds(1));
-    settings
-}
-
-fn policy(reader: &mut Reader<'_>) -> Policy {
-    let mut policy = Policy::default();
-    reader.set(&mut policy.strategy, "BALANCE_STRATEGY", values::strategy);
-    reader.set(&mut policy.clusters, "CLUSTER_IDS", values::cluster_ids);
-    reader.set(&mut policy.migrations_max, "MAX_MIGRATIONS_PER_CYCLE", values::whole(0, ""));
-    reader.set(&mut policy.parallel_max, "MAX_PARALLEL_MIGRATIONS", values::whole(1, ""));
-    reader.set(&mut policy.cpu.overload, "CPU_OVERLOAD_THRESHOLD", values::per_core);
-    reader.set(&mut policy.cpu.target, "CPU_TARGET_THRESHOLD", values::per_core);
-    reader.set(&mut policy.load.overload, "LOAD_OVERLOAD_THRESHOLD", values::per_core);
-    reader.set(&mut policy.load.target, "LOAD_TARGET_THRESHOLD", values::per_core);
-    reader.set(&mut policy.memory.overload, "MEMORY_OVERLOAD_THRESHOLD", values::memory_percent);
-    reader.set(&mut policy.memory.target, "MEMORY_TARGET_THRESHOLD", values::memory_percent);
-    reader.set(&mut policy.memory_reserve_percent, "NODE_MEMORY_RESERVE", values::reserve_percent);
-    reader.set(&mut policy.relief_margin, "RELIEF_MARGIN", values::margin);
-    reader.set(&mut policy.soft_targets, "SOFT_TARGETS", values::boolean);
-    reader.set(&mut policy.relief_worth, "RELIEF_WORTH", values::worth);
-    reader.set(&mut policy.respect_balancer_mode, "RESPECT_BALANCER_MODE", values::boolean);
-    reader.set(&mut policy.newer_kernel, "MIGRATE_TO_NEWER_KERNEL", values::lenience);
-    reader.set(&mut policy.host_passthrough, "MIGRATE_HOST_PASSTHROUGH", values::lenience);
-    reader.set(&mut policy.anti_affinity, "ANTI_AFFINITY", values::anti_affinity);
-    reader.set(&mut policy.pinned, "PIN_VMS", values::selectors);
-    for (name, direction) in
-        [("EXCLUDE_SOURCE_NODES", Direction::Source), ("EXCLUDE_TARGET_NODES", Direction::Target)]
-    {
-        let nodes = reader.value(name, Vec::new(), values::selectors).into_iter();
-        let why = ExclusionWhy::Configured;
-        policy.exclusions.extend(nodes.map(|node| Exclusion {
-            node,
-            direction,
-            until: None,
-            why: why.clone(),
-        }));
+/// Reads what may change while the bot runs by its table, and beside it what is read at the start only.
+fn tuned(reader: &mut Reader<'_>) -> Tuned {
+    let mut tuned = Tuned::default();
+    for tunable in TUNABLES {
+        (tunable.read)(&mut tuned, reader, tunable.name);
     }
-    policy
+    let Tuned { balancer, scheduler, habits: _, history_kept: _ } = &mut tuned;
+    reader.set(&mut scheduler.mode, "BALANCE_MODE", values::mode);
+    reader.set(&mut scheduler.timezone, "TIMEZONE", values::time_zone);
+    reader.set(&mut balancer.policy.clusters, "CLUSTER_IDS", values::cluster_ids);
+    reader.set(&mut balancer.dry_run, "DRY_RUN", values::boolean);
+    reader.set(&mut balancer.approvals_needed, "TELEGRAM_APPROVALS", values::whole(1, " of people"));
+    tuned.derived()
 }
 
 /// The keys that OpenSSH tries by itself, and the Python tool with it.
@@ -329,7 +303,7 @@ fn in_home(path: &str, ssh_dir: Option<&Path>) -> PathBuf {
     }
 }
 
-fn telegram(reader: &mut Reader<'_>, timezone: Tz) -> Option<telegram::Settings> {
+fn telegram(reader: &mut Reader<'_>, timezone: Tz, habits: telegram::Habits) -> Option<telegram::Settings> {
     let token = reader.optional("TELEGRAM_BOT_TOKEN", values::token);
     // What is wrong is reported without a token too.
     let mut settings = telegram::Settings::new(token.clone().unwrap_or_default());
@@ -341,15 +315,7 @@ fn telegram(reader: &mut Reader<'_>, timezone: Tz) -> Option<telegram::Settings>
     reader.set(&mut settings.operators, "TELEGRAM_OPERATOR_IDS", values::user_ids);
     reader.set(&mut settings.viewers, "TELEGRAM_VIEWER_IDS", values::user_ids);
     reader.set(&mut settings.language, "VM_BALANCER_LANG", language);
-    settings.digest = reader.optional("DIGEST", values::time_of_day);
-    reader.set(&mut settings.board, "BOARD", values::boolean);
-    settings.bell.timezone = timezone;
-    settings.bell.quiet = reader
-        .optional("QUIET_HOURS", values::windows)
-        .filter(|hours| *hours != scheduler::Windows::default());
-    if let Some(after) = reader.optional("ALERT_REMIND", values::seconds(0)) {
-        settings.bell.remind_after = TimeDelta::from_std(after).ok().filter(|after| !after.is_zero());
-    }
+    settings.habits = habits.into();
     token.map(|_| settings)
 }
 

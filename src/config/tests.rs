@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::{
     model::ClusterId,
-    planner::{AntiAffinity, Selector},
+    planner::{AntiAffinity, Direction, Selector},
     telegram::ChatTarget,
 };
 

@@ -62,6 +62,11 @@ pub(super) fn every(text: &str) -> Result<Option<Duration>, Expected> {
     seconds(0)(text).map(|time| Some(time).filter(|time| !time.is_zero()))
 }
 
+/// As [`every`], where moments are reckoned with it.
+pub(super) fn after(text: &str) -> Result<Option<TimeDelta>, Expected> {
+    Ok(every(text)?.and_then(|time| TimeDelta::from_std(time).ok()))
+}
+
 /// As [`seconds`], where moments are reckoned with it.
 pub(super) fn time(least: u64) -> impl FnOnce(&str) -> Result<TimeDelta, Expected> {
     move |text| seconds(least)(text).map(|time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))

@@ -7,12 +7,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Approved, Balanced, Changed, Drained, Foreseen, Picture, PlanOf, Refused, Settings, Status, Stop, WhatIf,
-    ahead, cycle::Cycle, handle::Request, proposals::Proposals, runs::Runs, sight::Sight, switches::Switches,
-    upkeep::Upkeep,
+    Approved, Balanced, Changed, Drained, Foreseen, Picture, PlanOf, Refused, Settings, Status, Stop, Tuning,
+    WhatIf, ahead, cycle::Cycle, handle::Request, proposals::Proposals, runs::Runs, sight::Sight,
+    switches::Switches, upkeep::Upkeep,
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
+    live::Live,
     model::{Asked, ClusterId, Person, ProposalId, Trouble, find},
     store::{AuditEntry, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
@@ -32,11 +33,16 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(settings: Settings, balancer: VmBalancer, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        settings: Live<Settings>,
+        tuning: Arc<dyn Tuning>,
+        balancer: VmBalancer,
+        stop: CancellationToken,
+    ) -> Self {
         let balancer = Arc::new(balancer);
         Self {
             sight: Sight::new(Arc::clone(&balancer)),
-            switches: Switches::new(settings, Arc::clone(&balancer)),
+            switches: Switches::new(settings, tuning, Arc::clone(&balancer)),
             proposals: Proposals::new(Arc::clone(&balancer)),
             runs: Runs::new(Arc::clone(&balancer), stop.clone()),
             cycle: Cycle::new(Arc::clone(&balancer), stop),
@@ -54,6 +60,7 @@ impl Core {
     pub(super) async fn answer(&self, request: Request) {
         match request {
             Request::Status { answer } => drop(answer.send(self.status().await)),
+            Request::Settings { answer } => drop(answer.send(self.switches.settings())),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
             Request::Look { asked, answer } => {
                 drop(answer.send(self.sight.look_asking(asked).await.map_err(Refused::from)));
@@ -89,8 +96,10 @@ impl Core {
                 if changed.is_ok() {
                     self.audit(&by, "change", what);
                 }
-                let is_changed =
-                    matches!(changed, Ok(Changed::Done | Changed::Node { .. } | Changed::Vm { .. }));
+                let is_changed = matches!(
+                    changed,
+                    Ok(Changed::Done | Changed::Node { .. } | Changed::Vm { .. } | Changed::Setting { .. })
+                );
                 drop(answer.send(changed));
                 if is_changed {
                     self.upkeep.export().await;

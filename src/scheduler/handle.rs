@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Foreseen, WhatIf};
+use super::{
+    Foreseen, WhatIf,
+    tuning::{Setting, Unsettable},
+};
 use crate::{
     balancer::Picture,
     model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
@@ -111,6 +114,8 @@ pub enum Refused {
     InFlight {
         vm: VmId,
     },
+    /// A setting that cannot be set so.
+    Unsettable(Unsettable),
     Stopping,
 }
 
@@ -182,6 +187,11 @@ pub enum Change {
     Include {
         node: String,
     },
+    /// Sets a setting of the configuration, or takes back what the chat set.
+    Set {
+        name: String,
+        value: Option<String>,
+    },
     /// Ends the rest of a VM after a migration or a failure.
     EndRest {
         vm: String,
@@ -189,7 +199,7 @@ pub enum Change {
 }
 
 /// What a change led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Changed {
     /// It is so now, and was not before.
     Done,
@@ -197,6 +207,8 @@ pub enum Changed {
     Already,
     /// A node was closed or opened; its id and name.
     Node { id: NodeId, name: String },
+    /// A setting has another value; `before` is the one that was in force.
+    Setting { before: String, now: Box<Setting> },
     /// The rest of a VM was ended; its id and name.
     Vm { id: VmId, name: String },
 }
@@ -207,7 +219,7 @@ impl Changed {
     pub fn node_name(&self) -> Option<&str> {
         match self {
             Self::Node { name, .. } => Some(name),
-            Self::Done | Self::Already | Self::Vm { .. } => None,
+            Self::Done | Self::Already | Self::Vm { .. } | Self::Setting { .. } => None,
         }
     }
 }
@@ -217,6 +229,7 @@ impl Changed {
 pub(super) enum Request {
     Status { answer: Answer<Status> },
     DryRun { answer: Answer<bool> },
+    Settings { answer: Answer<Vec<Setting>> },
     Look { asked: Asked, answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Drain { node: String, by: Person, reply_to: ReplyTo, answer: Answer<Drained> },
@@ -255,6 +268,11 @@ impl Handle {
     /// Tells whether nothing is carried out.
     pub async fn dry_run(&self) -> Result<bool, Refused> {
         self.ask(|answer| Request::DryRun { answer }).await
+    }
+
+    /// Returns every setting that can change while the bot runs, as it is in force.
+    pub async fn settings(&self) -> Result<Vec<Setting>, Refused> {
+        self.ask(|answer| Request::Settings { answer }).await
     }
 
     /// Reads the platform anew and asks every node.

@@ -15,6 +15,7 @@ mod proposals;
 mod runs;
 mod sight;
 mod switches;
+mod tuning;
 mod upkeep;
 mod windows;
 
@@ -31,12 +32,14 @@ use tokio_util::sync::CancellationToken;
 pub use self::ahead::{Forecast, Foreseen, WhatIf};
 use self::core::Core;
 pub use crate::balancer::Picture;
-use crate::{balancer::VmBalancer, meter::Beat, model::ProposalId, store::Mode};
+use crate::{balancer::VmBalancer, live::Live, meter::Beat, model::ProposalId, store::Mode};
 use handle::Request;
 pub use handle::{
     Approved, Balanced, Change, Changed, Drained, Handle, LastCycle, PlanOf, Refused, Status, Stop,
     WaitingPlan,
 };
+use tuning::Untuned;
+pub use tuning::{Group, Kind, Setting, SettingSource, Tuning, Unit, Unsettable};
 pub use windows::Windows;
 
 /// Requests that wait while the loop hands out another; people type slower.
@@ -88,8 +91,7 @@ impl Default for Settings {
 /// The loop.
 pub struct Scheduler {
     core: Arc<Core>,
-    interval: Duration,
-    watch: Option<Duration>,
+    settings: Live<Settings>,
     requests: mpsc::Receiver<Request>,
     stop: CancellationToken,
     beat: Beat,
@@ -106,15 +108,20 @@ struct Left {
 }
 
 impl Scheduler {
-    /// Makes the loop and the way to it; nothing runs yet.
+    /// Makes the loop and the way to it; nothing runs yet. With `tuning` people may change settings.
     #[must_use]
-    pub fn new(settings: Settings, balancer: VmBalancer) -> (Self, Handle) {
+    pub fn new(
+        settings: impl Into<Live<Settings>>,
+        tuning: Option<Arc<dyn Tuning>>,
+        balancer: VmBalancer,
+    ) -> (Self, Handle) {
+        let settings: Live<Settings> = settings.into();
+        let tuning = tuning.unwrap_or_else(|| Arc::new(Untuned));
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let stop = CancellationToken::new();
-        let (interval, watch) = (settings.interval, settings.watch);
-        let core = Arc::new(Core::new(settings, balancer, stop.clone()));
+        let core = Arc::new(Core::new(settings.clone(), tuning, balancer, stop.clone()));
         let (beat, cycle_beat) = (Beat::new("scheduler", LOOP_SILENCE), Beat::new("cycle", CYCLE_MAX));
-        (Self { core, interval, watch, requests, stop, beat, cycle_beat }, Handle::new(sender))
+        (Self { core, settings, requests, stop, beat, cycle_beat }, Handle::new(sender))
     }
 
     /// Returns the signs of life of the loop and of its cycles.
@@ -131,24 +138,21 @@ impl Scheduler {
             () = shutdown.cancelled() => return self.leave(work).await,
             () = self.take_over(&mut work) => {}
         }
-        let mut cycles = ticking(self.interval);
         let mut expiry = ticking(EXPIRY_INTERVAL);
         let mut exports = ticking(EXPORT_INTERVAL);
-        // The first cycle looks at the start.
-        let mut watches = ticking(self.watch.unwrap_or(self.interval));
-        watches.reset();
+        let mut rhythm = Rhythm::of(&self.settings.get());
         let mut cycle: Option<Id> = None;
         let mut watching: Option<Id> = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                _ = cycles.tick(), if cycle.is_none() => {
-                    self.core.cycle.next_in(self.interval);
+                _ = rhythm.cycles.tick(), if cycle.is_none() => {
+                    self.core.cycle.next_in(rhythm.interval);
                     self.cycle_beat.again_within(CYCLE_MAX);
                     let core = Arc::clone(&self.core);
                     cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await, cycle: false } }).id());
                 }
-                _ = watches.tick(), if self.watch.is_some() && cycle.or(watching).is_none() => {
+                _ = rhythm.watches.tick(), if rhythm.watch.is_some() && cycle.or(watching).is_none() => {
                     let core = Arc::clone(&self.core);
                     watching = Some(work.spawn(async move {
                         Left { cycle: core.cycle.sees_new_overload().await, ..Left::default() }
@@ -159,13 +163,13 @@ impl Scheduler {
                     let id = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
                     if cycle == Some(id) {
                         cycle = None;
-                        self.cycle_beat.again_within(self.interval.saturating_add(CYCLE_MAX));
+                        self.cycle_beat.again_within(rhythm.interval.saturating_add(CYCLE_MAX));
                     }
                     watching = watching.filter(|watching| *watching != id);
                     match ended {
                         Ok((_, left)) => {
                             if left.cycle {
-                                cycles.reset_immediately();
+                                rhythm.cycles.reset_immediately();
                             }
                             self.carry_out(&mut work, left);
                         }
@@ -174,6 +178,9 @@ impl Scheduler {
                 }
                 _ = expiry.tick() => {
                     self.beat.again_within(LOOP_SILENCE);
+                    if rhythm.follow(&self.settings.get()) {
+                        self.core.cycle.next_in(rhythm.interval);
+                    }
                     self.core.upkeep.check_clock();
                     self.core.upkeep.look_after_store();
                     self.core.proposals.expire();
@@ -242,6 +249,34 @@ impl Scheduler {
             work.shutdown().await;
         }
         self.core.upkeep.flush();
+    }
+}
+
+/// When cycles and looks between them are due.
+struct Rhythm {
+    interval: Duration,
+    watch: Option<Duration>,
+    cycles: Interval,
+    watches: Interval,
+}
+
+impl Rhythm {
+    /// A rhythm whose first cycle is due at once. That one looks, so the first look between cycles comes later.
+    fn of(settings: &Settings) -> Self {
+        let Settings { interval, watch, .. } = *settings;
+        let mut watches = ticking(watch.unwrap_or(interval));
+        watches.reset();
+        Self { interval, watch, cycles: ticking(interval), watches }
+    }
+
+    /// Goes over to changed settings; true where they did change. The next cycle is then due after a whole interval.
+    fn follow(&mut self, settings: &Settings) -> bool {
+        if (settings.interval, settings.watch) == (self.interval, self.watch) {
+            return false;
+        }
+        *self = Self::of(settings);
+        self.cycles.reset();
+        true
     }
 }
 

@@ -1,23 +1,30 @@
 //! What people may switch: on disk before the answer.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, Changed, Refused, Settings, sight::Sight};
+use super::{Change, Changed, Refused, Setting, Settings, Tuning, Unsettable, sight::Sight};
 use crate::{
     balancer::VmBalancer,
+    live::Live,
     model::{ClusterId, NodeInfo, Person, VmInfo, find},
     planner::{Direction, Exclusion, ExclusionWhy, RestWhy, Selector},
-    store::{Mode, Pause, Settings as ChatSettings, Store, StoreError},
+    store::{Mode, Pause, SetByChat, Settings as ChatSettings, Store, StoreError},
 };
 
 /// No rest is longer: what was ended before does not matter any more.
 const REST_MAX: TimeDelta = TimeDelta::days(366);
 
 pub(super) struct Switches {
-    settings: Settings,
+    settings: Live<Settings>,
+    tuning: Arc<dyn Tuning>,
     balancer: Arc<VmBalancer>,
+    /// Held over a change of a setting, so that what is recorded last is in force last.
+    setting: Mutex<()>,
 }
 
 /// What is in force at a moment, by the configuration and by what people changed.
@@ -64,14 +71,14 @@ impl InForce {
 }
 
 impl Switches {
-    pub(super) fn new(settings: Settings, balancer: Arc<VmBalancer>) -> Self {
-        Self { settings, balancer }
+    pub(super) fn new(settings: Live<Settings>, tuning: Arc<dyn Tuning>, balancer: Arc<VmBalancer>) -> Self {
+        Self { settings, tuning, balancer, setting: Mutex::default() }
     }
 
     /// Returns what is in force at `now`.
     pub(super) fn in_force(&self, now: DateTime<Utc>) -> Result<InForce, StoreError> {
         let chat = self.store().settings()?;
-        let Settings { interval: _, watch: _, mode, windows, timezone } = &self.settings;
+        let Settings { interval: _, watch: _, mode, windows, timezone } = &*self.settings.get();
         Ok(InForce {
             mode: chat.mode.unwrap_or(*mode),
             dry_run: self.balancer.dry_run()?,
@@ -109,6 +116,7 @@ impl Switches {
                 self.exclude(node, exclusion)
             }
             Change::Include { node } => self.include(sight.find_node(&node).await?),
+            Change::Set { name, value } => self.set_value(&name, value, by, now),
             Change::EndRest { vm } => self.end_rest(sight.find_vm(&vm).await?, now),
         }
     }
@@ -164,6 +172,46 @@ impl Switches {
             removed = settings.exclusions.len() < before;
         })?;
         Ok(if removed { Changed::Node { id: node.id, name: node.name } } else { Changed::Already })
+    }
+
+    /// Returns every setting as it is in force.
+    pub(super) fn settings(&self) -> Result<Vec<Setting>, Refused> {
+        Ok(self.tuning.settings(&self.store().settings()?.values))
+    }
+
+    fn setting(&self, name: &str) -> Result<Setting, Refused> {
+        let all = self.settings()?;
+        let found = all.into_iter().find(|setting| setting.name == name);
+        found.ok_or_else(|| Refused::Unsettable(Unsettable::Unknown { name: name.to_owned(), similar: None }))
+    }
+
+    fn set_value(
+        &self,
+        name: &str,
+        value: Option<String>,
+        by: &Person,
+        now: DateTime<Utc>,
+    ) -> Result<Changed, Refused> {
+        let name = self.tuning.judge(name, value.as_deref()).map_err(Refused::Unsettable)?;
+        let _one_at_a_time = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.setting(name)?.value;
+        let known = self.store().settings()?.values.remove(name);
+        let is_so = match (&known, &value) {
+            (None, None) => true,
+            (Some(known), Some(value)) => known.value == *value && known.or.is_empty(),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if is_so {
+            return Ok(Changed::Already);
+        }
+        let set = self.store().update_settings(|settings| {
+            settings.values.remove(name);
+            settings.values.extend(value.map(|value| {
+                (name.to_owned(), SetByChat { value, by: by.clone(), at: now, or: BTreeSet::new() })
+            }));
+        })?;
+        self.tuning.apply(&set.values);
+        Ok(Changed::Setting { before, now: Box::new(self.setting(name)?) })
     }
 
     fn end_rest(&self, vm: VmInfo, now: DateTime<Utc>) -> Result<Changed, Refused> {

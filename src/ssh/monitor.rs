@@ -247,7 +247,7 @@ impl SshMonitor {
         trust: &Arc<Trust>,
         deadline: Deadline,
     ) -> Result<(), SshFailure> {
-        let interval = self.settings.interval;
+        let interval = *self.settings.interval.get();
         let earlier = peer.earlier_sample(self.clock.now(), interval);
         let samples = if earlier.is_some() { Samples::One } else { Samples::Two };
         let text = self.ask(peer, target, trust, samples, deadline).await?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duratio
 
 use secrecy::SecretString;
 
-use crate::model::NodeInfo;
+use crate::{live::Live, model::NodeInfo};
 
 /// SSH's port, where neither the mapping nor VMmanager names another.
 const SSH_PORT: u16 = 22;
@@ -32,7 +32,7 @@ pub struct Settings {
     /// The longest that connecting and logging in may take, and the longest for each command.
     pub timeout: Duration,
     /// The time between two cycles: tells which earlier reading is the one before, see `Reading`.
-    pub interval: Duration,
+    pub interval: Live<Duration>,
     /// Node name or id to host: wins over the address that VMmanager gives.
     pub hosts: BTreeMap<String, HostPort>,
     pub known_hosts: PathBuf,
@@ -65,7 +65,7 @@ impl Settings {
             password: None,
             agent: None,
             timeout: Duration::from_secs(10),
-            interval: Duration::from_secs(600),
+            interval: Duration::from_secs(600).into(),
             hosts: BTreeMap::new(),
             known_hosts,
             learned_hosts,

@@ -54,7 +54,8 @@ pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use records::{
     Approval, Approver, AuditEntry, JournalEntry, JournalState, LeftOut, Mode, Motive, Origin, Outcome,
-    Pause, Proposal, ProposalState, ReplyTo, Selection, SetChange, Settings, Sight, Step, StepState,
+    Pause, Proposal, ProposalState, ReplyTo, Selection, SetByChat, SetChange, Settings, Sight, Step,
+    StepState,
 };
 use shelf::{Shelf, guarded};
 pub use sweep::HISTORY_KEPT;

@@ -372,6 +372,9 @@ pub struct Settings {
     /// The last moment at which failures were forgiven (`/resume`).
     #[serde(default)]
     pub failures_forgiven_at: Option<DateTime<Utc>>,
+    /// Settings of the configuration that were set by chat, by their names.
+    #[serde(default)]
+    pub values: BTreeMap<String, SetByChat>,
     /// When the rest of a VM was ended: what was moved or failed before does not count.
     #[serde(default)]
     pub rests_ended: BTreeMap<VmId, DateTime<Utc>>,
@@ -404,6 +407,7 @@ impl Settings {
             restored_unconfirmed,
             failures_forgiven_at,
             rests_ended,
+            values,
         } = other;
         self.v = self.v.max(v);
         self.dry_run = match (self.dry_run, dry_run) {
@@ -434,9 +438,46 @@ impl Settings {
         self.restored_unconfirmed |= restored_unconfirmed;
         // Nothing is less than any moment.
         self.failures_forgiven_at = self.failures_forgiven_at.min(failures_forgiven_at);
+        self.values = SetByChat::of_both(self.values, values);
         // A rest that only one of them saw ending goes on.
         self.rests_ended.retain(|vm, at| rests_ended.get(vm) == Some(at));
         self
+    }
+}
+
+/// A value that was set by chat, as text; the configuration reads and checks it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetByChat {
+    pub value: String,
+    pub by: Person,
+    pub at: DateTime<Utc>,
+    /// After a restore: what the other record of the settings says; `None` is what was configured. Which of them lets
+    /// the least happen is known to the configuration, and that one counts.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub or: BTreeSet<Option<String>>,
+}
+
+impl SetByChat {
+    /// Joins what two records of the settings say: of each value the newer stands in front, with the other beside it.
+    fn of_both(mut ones: BTreeMap<String, Self>, others: BTreeMap<String, Self>) -> BTreeMap<String, Self> {
+        let missing: Vec<_> = ones.keys().filter(|name| !others.contains_key(*name)).cloned().collect();
+        for name in missing {
+            ones.entry(name).and_modify(|value| value.or.extend([None]));
+        }
+        for (name, mut other) in others {
+            let Some(one) = ones.remove(&name) else {
+                other.or.insert(None);
+                ones.insert(name, other);
+                continue;
+            };
+            let (mut newer, older) =
+                if (one.at, &one.value) >= (other.at, &other.value) { (one, other) } else { (other, one) };
+            newer.or.extend(older.or);
+            newer.or.insert(Some(older.value));
+            newer.or.remove(&Some(newer.value.clone()));
+            ones.insert(name, newer);
+        }
+        ones
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the store promises, tried on real files.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, thread};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, thread};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
@@ -688,6 +688,32 @@ fn after_a_restore_the_strictest_of_what_is_known_counts() {
         let restored = store.restored().unwrap().unwrap();
         assert_eq!((restored.writes_lost, restored.switches), (Some(1), KnownSwitches::Known));
     }
+}
+
+#[test]
+fn of_values_that_were_set_both_are_kept_until_somebody_sets_them_again() {
+    let by = || Person { id: 1, name: "Anna".into() };
+    let set = |value: &str, minutes| SetByChat {
+        value: value.into(),
+        by: by(),
+        at: at(minutes),
+        or: BTreeSet::new(),
+    };
+    let of = |values: Vec<(&str, SetByChat)>| Settings {
+        values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        ..Settings::default()
+    };
+    let one = of(vec![("A", set("1", 1)), ("B", set("2", 1)), ("C", set("3", 1))]);
+    let other = of(vec![("A", set("1", 1)), ("B", set("5", 2)), ("D", set("4", 2))]);
+    let or = |values: &[Option<&str>]| values.iter().map(|value| value.map(str::to_owned)).collect();
+    let both = of(vec![
+        ("A", set("1", 1)),
+        ("B", SetByChat { or: or(&[Some("2")]), ..set("5", 2) }),
+        ("C", SetByChat { or: or(&[None]), ..set("3", 1) }),
+        ("D", SetByChat { or: or(&[None]), ..set("4", 2) }),
+    ]);
+    assert_eq!(one.clone().strictest(other.clone()), both);
+    assert_eq!(other.strictest(one), both, "in whatever order");
 }
 
 #[test]

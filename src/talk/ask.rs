@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     model::ProposalId,
-    scheduler::{Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Status, Stop, WhatIf},
+    scheduler::{
+        Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Setting, Status, Stop, WhatIf,
+    },
     store::{AuditEntry, PageAt, Proposal, Selection},
 };
 
@@ -65,6 +67,8 @@ pub enum Ask {
     Choose(ProposalId, Selection, Then<Box<Proposal>>),
     /// A setting; answers with how things stand then.
     Change(Change, Then<(Changed, Box<Status>)>),
+    /// Every setting as it is in force.
+    Settings(Then<Vec<Setting>>),
     /// The languages of this person and this chat, after one of them chose.
     Language(Option<(Whose, Option<Language>)>, Then<Spoken>),
     /// That somebody takes the alert with this key in hand, or silences it; the answer tells whether it is open.

@@ -204,16 +204,16 @@ fn wrote(parsed: Parsed, text: &str, at: DateTime<Utc>, asker: &Asker<'_>, conte
         }
     };
     let needed = act.least_role(verb.least_role);
+    let text = act.audited(text);
     if needed > asker.role {
         let words = view.needs_role(needed, asker.role, admins_known(asker.place, context));
-        let effects = vec![reply(view.line(words), context), refused_audit(text.to_owned())];
+        let effects = vec![reply(view.line(words), context), refused_audit(text)];
         return Turn::of(effects).about(verb.word);
     }
-    let audit = Effect::Audit { what: "command", detail: text.to_owned() };
+    let audit = Effect::Audit { what: "command", detail: text };
     match act.answer(asker) {
         Next::Ask(ask) => {
-            let here = (asker.place.chat, asker.thread);
-            let reports = matches!(ask, Ask::Change(..)) && context.home.is_some_and(|home| home != here);
+            let reports = is_to_be_reported(&ask, asker, context);
             Turn { command: verb.word, effects: vec![audit], ask: Some(ask), reports }
         }
         Next::Say(answer) => {
@@ -238,15 +238,23 @@ fn pressed(data: &str, under: &Under, asker: &Asker<'_>, context: &Context<'_>) 
         let words = words.map_or_else(|| view.stale_press(StalePress::Unknown), |it| view.refusal_alert(&it));
         return Turn::of(vec![window(words)]).about(word);
     }
+    let detail = act.audited(data);
     match act.answer(asker) {
         Next::Ask(ask) => {
             // A press that only looks is not worth an entry.
             let changes = least_role > Role::Viewer;
-            let audit = changes.then(|| Effect::Audit { what: "press", detail: data.to_owned() });
-            Turn { command: word, effects: audit.into_iter().collect(), ask: Some(ask), reports: false }
+            let audit = changes.then(|| Effect::Audit { what: "press", detail });
+            let reports = is_to_be_reported(&ask, asker, context);
+            Turn { command: word, effects: audit.into_iter().collect(), ask: Some(ask), reports }
         }
         Next::Say(answer) => Turn::of(shown_to_a_press(answer, context)).about(word),
     }
+}
+
+/// Tells whether something changes a setting where the others do not see it.
+fn is_to_be_reported(ask: &Ask, asker: &Asker<'_>, context: &Context<'_>) -> bool {
+    let here = (asker.place.chat, asker.thread);
+    matches!(ask, Ask::Change(..)) && context.home.is_some_and(|home| home != here)
 }
 
 /// Goes on with what was answered.
@@ -258,20 +266,23 @@ pub fn answered(
     context: &Context<'_>,
 ) -> Vec<Effect> {
     let worded = found.map(|worded| worded(&context.view, context.now));
-    match (&incoming.what, worded) {
-        (What::Text { text, .. }, Ok(answer)) => {
-            let report = match (&answer, &incoming.sender) {
-                (Answer::Page(page), Sender::Person(by)) if reports => {
-                    Some(Effect::Report(marked(context.view.reported(by, text, page), context)))
-                }
-                _ => None,
-            };
-            shown_to_a_message(answer, context).into_iter().chain(report).collect()
+    let said = match &incoming.what {
+        What::Text { text, .. } => text.clone(),
+        What::Press { data, .. } => verbs::pressed(data).map(|it| it.act.audited(data)).unwrap_or_default(),
+    };
+    let report = match (&worded, &incoming.sender) {
+        (Ok(Answer::Page(page) | Answer::Rewrite(page)), Sender::Person(by)) if reports => {
+            Some(Effect::Report(marked(context.view.reported(by, &said, page), context)))
         }
+        _ => None,
+    };
+    let shown = match (&incoming.what, worded) {
+        (What::Text { .. }, Ok(answer)) => shown_to_a_message(answer, context),
         (What::Text { .. }, Err(refused)) => vec![reply(verbs::refusal(&context.view, &refused), context)],
         (What::Press { .. }, Ok(answer)) => shown_to_a_press(answer, context),
         (What::Press { .. }, Err(refused)) => vec![window(context.view.refusal_alert(&refused))],
-    }
+    };
+    shown.into_iter().chain(report).collect()
 }
 
 fn shown_to_a_message(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
@@ -358,6 +369,7 @@ mod tests {
         ("/exclusions", Role::Viewer),
         ("/rests", Role::Viewer),
         ("/lang ru", Role::Viewer),
+        ("/settings", Role::Viewer),
         ("/dryrun", Role::Viewer),
         ("/mode", Role::Viewer),
         ("/balance", Role::Operator),
@@ -374,9 +386,13 @@ mod tests {
         ("/audit", Role::Admin),
         ("/rests clear web-1", Role::Admin),
         ("/lang ru chat", Role::Admin),
+        ("/set PIN_VMS a", Role::Admin),
         ("s", Role::Viewer),
         ("h:t:0:0:10:0:", Role::Viewer),
         ("lang:ru", Role::Viewer),
+        ("set:a", Role::Viewer),
+        ("set:v:BOARD:true", Role::Admin),
+        ("set:d:BOARD", Role::Admin),
         ("b:1", Role::Operator),
         ("c:12", Role::Operator),
         ("a:t:a-store", Role::Operator),

@@ -10,7 +10,7 @@ use crate::{
         self, ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, Obstacle, PlanId,
         Policy, RecentMove, Resource, Skip, SkipWhy, StillOverloaded, TargetRefusal, Unfit,
     },
-    scheduler::{Picture, Status},
+    scheduler::{Group, Kind, Picture, Setting, SettingSource, Status, Unit},
     store::{
         Approver, Ending, JournalEntry, Mode, Origin, Outcome, Proposal, ProposalState, Step, StepState,
     },
@@ -156,6 +156,55 @@ pub(crate) fn status(picture: Picture) -> Status {
         stopped_clusters: Vec::new(),
         restored_unconfirmed: false,
     }
+}
+
+/// Settings of each kind and from each source.
+pub(crate) fn settings() -> Vec<Setting> {
+    let of = |name, group, unit, kind, value: &str, source| Setting {
+        name,
+        group,
+        unit,
+        kind,
+        value: value.into(),
+        source,
+        configured: value.into(),
+    };
+    let by_chat = SettingSource::Chat { by: anna(), at: now() - TimeDelta::hours(2) };
+    let number = |step| Kind::Number { step };
+    let lenience = Kind::Choice(&["forbid", "avoid", "allow"]);
+    vec![
+        Setting {
+            configured: "70".into(),
+            ..of(
+                "MEMORY_OVERLOAD_THRESHOLD",
+                Group::Thresholds,
+                Unit::Percent,
+                number(5.0),
+                "75",
+                by_chat.clone(),
+            )
+        },
+        of("MAX_MIGRATIONS_PER_CYCLE", Group::Moves, Unit::None, number(1.0), "10", by_chat),
+        of(
+            "LOAD_TARGET_THRESHOLD",
+            Group::Thresholds,
+            Unit::PerCore,
+            number(0.1),
+            "0.8",
+            SettingSource::Default,
+        ),
+        of(
+            "MIGRATE_TO_NEWER_KERNEL",
+            Group::Moves,
+            Unit::None,
+            lenience,
+            "avoid",
+            SettingSource::Environment,
+        ),
+        of("PIN_VMS", Group::Places, Unit::None, Kind::Text, "", SettingSource::Default),
+        of("MIGRATION_COOLDOWN", Group::Times, Unit::Seconds, number(3600.0), "21600", SettingSource::File),
+        of("DIGEST", Group::Chat, Unit::None, Kind::Text, "09:00", SettingSource::CommandLine),
+    ]
 }
 
 /// Two clusters; one node is overloaded, and one of its VMs cannot be moved.

@@ -43,6 +43,11 @@ pub trait Act: Send {
         usual
     }
 
+    /// Returns how the audit has it.
+    fn audited(&self, text: &str) -> String {
+        text.to_owned()
+    }
+
     /// Returns the answer, or what must be asked for one.
     fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next;
 }

@@ -57,6 +57,7 @@ impl Shared {
                 }
                 then.with(is_open)
             }
+            Ask::Settings(then) => then.with(handle.settings().await?),
             Ask::Language(choice, then) => {
                 let chat = incoming.place.chat;
                 if let Some((whose, language)) = choice {

@@ -27,11 +27,11 @@ impl Shared {
     /// Keeps the board and sends the digest, until everything stops.
     pub(super) async fn write_by_itself(self: Arc<Self>) {
         let settings = &self.settings;
-        if settings.chat.is_none() || (!settings.board && settings.digest.is_none()) {
+        if settings.chat.is_none() {
             return std::future::pending().await;
         }
         loop {
-            if settings.board {
+            if settings.habits.get().board {
                 self.show_board().await;
             }
             self.send_digest_if_due().await;
@@ -47,7 +47,7 @@ impl Shared {
     }
 
     async fn send_digest_if_due(&self) {
-        let (Some(at), Some(home)) = (self.settings.digest, self.settings.chat) else { return };
+        let (Some(at), Some(home)) = (self.settings.habits.get().digest, self.settings.chat) else { return };
         let now = self.clock.now();
         let local = now.with_timezone(&self.settings.timezone).naive_local();
         let (today, is_due) = (local.date(), local.time() >= at);

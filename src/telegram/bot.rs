@@ -36,6 +36,7 @@ use crate::{
     clock::Clock,
     dial::DialError,
     event::{Alert, Events},
+    live::Live,
     meter::Beat,
     model::Person,
     scheduler::Handle,
@@ -103,12 +104,8 @@ pub struct Settings {
     pub second_poller_pause: Duration,
     /// How far apart messages are.
     pub spacing: Spacing,
-    /// When messages ring.
-    pub bell: Bell,
-    /// Whether one pinned message shows how things stand.
-    pub board: bool,
-    /// The time of the day, in `timezone`, of one silent message about the last day; `None` for none.
-    pub digest: Option<NaiveTime>,
+    /// What may change while the bot runs.
+    pub habits: Live<Habits>,
     /// How often the board and the digest are looked at.
     pub look_every: Duration,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
@@ -132,13 +129,21 @@ impl Settings {
             poll_timeout: POLL_TIMEOUT,
             second_poller_pause: SECOND_POLLER_PAUSE,
             spacing: Spacing::default(),
-            bell: Bell::default(),
-            board: false,
-            digest: None,
+            habits: Live::default(),
             look_every: board::LOOK,
             panics_at: None,
         }
     }
+}
+
+/// When messages ring, and what the bot writes by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Habits {
+    pub bell: Bell,
+    /// Whether one pinned message shows how things stand.
+    pub board: bool,
+    /// The time of the day, in the zone of the bell, of one silent message about the last day; `None` for none.
+    pub digest: Option<NaiveTime>,
 }
 
 /// Long polls keep the number of requests low; Telegram allows 50 s.

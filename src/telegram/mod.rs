@@ -13,6 +13,6 @@ mod notifier;
 mod probe;
 
 pub use crate::talk::cards::Spacing;
-pub use bot::{Bot, BotError, Settings};
+pub use bot::{Bot, BotError, Habits, Settings};
 pub use notifier::{ChatTarget, TelegramNotifier};
 pub use probe::{Met, Seen, meet, probe};

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,13 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Api, Failure, Markup},
-    bot::{BotError, Settings},
+    bot::{BotError, Habits, Settings},
     chats::Chats,
     languages::Languages,
 };
 use crate::{
     clock::Clock,
     event::{Alert, Event, Events},
+    live::Live,
     model::ProposalId,
     scheduler::Handle,
     store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
@@ -84,6 +86,9 @@ pub struct TelegramNotifier {
     clock: Clock,
     chats: Chats,
     languages: Languages,
+    habits: Live<Habits>,
+    /// The habits that the cards ring by.
+    bell_of: Arc<Habits>,
     events: broadcast::Receiver<Event>,
     inputs: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
     cards: Cards,
@@ -118,7 +123,7 @@ impl TelegramNotifier {
         let home = settings.chat.map(|ChatTarget { chat, thread }| Address { chat, thread, reply_to: None });
         let kept: Vec<(String, Card)> = store.outbox().with_prefix(CARD)?;
         let kept = kept.into_iter().map(|(_, card)| card);
-        let cards = Cards::new(view, home, settings.spacing, settings.bell.clone(), kept)
+        let cards = Cards::new(view, home, settings.spacing, settings.habits.get().bell.clone(), kept)
             .knowing(chats.moves(), &chats.dead_chats())
             .speaking(languages.all());
         Ok(Self {
@@ -128,6 +133,8 @@ impl TelegramNotifier {
             clock,
             chats,
             languages,
+            habits: settings.habits.clone(),
+            bell_of: settings.habits.get(),
             events,
             inputs: mpsc::channel(INPUTS_MAX),
             cards,
@@ -353,6 +360,11 @@ impl TelegramNotifier {
 
     /// Gives an input to the cards and does what they say.
     fn on(&mut self, input: Input) {
+        let habits = self.habits.get();
+        if !Arc::ptr_eq(&habits, &self.bell_of) {
+            self.cards.ring_by(habits.bell.clone());
+            self.bell_of = habits;
+        }
         let now = Now { date: self.clock.now(), run: self.started.elapsed() };
         for effect in self.cards.on(input, now) {
             self.act(effect);

@@ -6,7 +6,7 @@ use vm_balancer::sandbox::{
 };
 
 use crate::{
-    conversation::Setup,
+    conversation::{Setup, two_overloaded},
     transcripts::{DONE, LANGUAGES, Talk},
 };
 
@@ -51,4 +51,46 @@ async fn an_admin_ends_the_rest_of_a_vm() {
         talk.ask(ADMIN, "/audit 2").await;
         talk.shows("an_admin_ends_the_rest_of_a_vm");
     }
+}
+
+#[tokio::test]
+async fn settings_change_while_the_bot_runs() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_overloaded(), Setup::default()).await;
+        talk.ask(VIEWER, "/settings").await;
+        talk.ask(OPERATOR, "/set MAX_MIGRATIONS_PER_CYCLE 2").await;
+        talk.ask(ADMIN, "/set MAX_MIGRATIONS_PER_CYCLE many").await;
+        let small = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &small, ":r").await;
+        let set = talk.ask(ADMIN, "/set max_migrations_per_cycle 2").await;
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(ADMIN, &set, "set:n:").await;
+        let shown = talk.offers(&set, "set:v:MAX_MIGRATIONS_PER_CYCLE:1").await;
+        talk.press(OPERATOR, &shown, "set:v:MAX_MIGRATIONS_PER_CYCLE:3").await;
+        talk.press(ADMIN, &shown, "set:v:MAX_MIGRATIONS_PER_CYCLE:3").await;
+        talk.offers(&set, "set:v:MAX_MIGRATIONS_PER_CYCLE:4").await;
+        talk.restarts().await;
+        talk.ask(ADMIN, "/settings MAX_MIGRATIONS_PER_CYCLE").await;
+        talk.ask(ADMIN, "/set MAX_MIGRATIONS_PER_CYCLE default").await;
+        for refused in
+            ["/set VMMANAGER_PASSWORD deep", "/set TIMEZONE UTC", "/set BALANCE_MODE auto", "/set PIN_VM a"]
+        {
+            talk.ask(ADMIN, refused).await;
+        }
+        let audit = talk.ask(ADMIN, "/audit 20").await;
+        assert!(!audit.text().contains("deep"), "{}", audit.text());
+        talk.ask_in(ADMIN, ADMIN, "/set ALERT_REMIND 0").await;
+        talk.hears(["/set ALERT_REMIND 0", "/set ALERT_REMIND 0"]).await;
+        talk.shows("settings_change_while_the_bot_runs");
+    }
+}
+
+#[tokio::test]
+async fn another_interval_and_a_board_begin_at_once() {
+    let mut talk = Talk::start(LANGUAGES[0], World::small(), Setup::default()).await;
+    talk.ask(ADMIN, "/set BALANCE_INTERVAL 1").await;
+    talk.bot.cycles(1).await;
+    talk.ask(ADMIN, "/set BOARD true").await;
+    let board = talk.bot.heard("As of").await;
+    assert!(board.silent, "{board:?}");
 }

@@ -213,7 +213,7 @@ async fn the_child_that_starts_on_a_full_disk() {
     leave_room(Room::None);
     assert!(platform.store.audit(&AuditEntry::new(noon(), None, "noise", "")).is_err(), "there is no room");
 
-    let (scheduler, _handle) = Scheduler::new(settings(), platform.balancer());
+    let (scheduler, _handle) = Scheduler::new(settings(), None, platform.balancer());
     let shutdown = CancellationToken::new();
     let meanwhile = async {
         let asked = || platform.sim.count_requests("/vm/v3/task");

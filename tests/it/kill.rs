@@ -86,7 +86,7 @@ async fn the_child_that_is_killed() {
     let (dir, url) = told.split_once('|').unwrap();
     let settings = Settings { interval: Duration::from_millis(50), mode: Mode::Auto, ..Settings::default() };
     let store = Store::open_or_restore(Path::new(dir), Clock::system().now()).unwrap();
-    let (scheduler, _handle) = Scheduler::new(settings, balancer(store, url));
+    let (scheduler, _handle) = Scheduler::new(settings, None, balancer(store, url));
     scheduler.run(CancellationToken::new()).await;
 }
 

@@ -13,7 +13,7 @@ use vm_balancer::{
     executor, eyes,
     model::{ClusterId, HistoryBefore, Mib, NodeId, Person, ProposalId, VmId},
     planner::{PlanId, Policy},
-    rules::{Cooldowns, Rules},
+    rules::{Base, Cooldowns, Rules},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
         Approver, Ending, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal,
@@ -75,7 +75,8 @@ impl Platform {
     pub fn rules(&self) -> Rules {
         let Settings { policy, migration_cooldown, failure_cooldown, .. } = settings();
         let cooldowns = Cooldowns { migration: migration_cooldown, failure: failure_cooldown };
-        Rules::new(policy, cooldowns, self.store.clone(), self.events.clone())
+        let base = Base::new(move || (policy.clone(), cooldowns));
+        Rules::new(base, self.store.clone(), self.events.clone())
     }
 
     pub fn balancer_with(&self, change: impl FnOnce(&mut Settings)) -> VmBalancer {

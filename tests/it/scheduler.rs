@@ -650,7 +650,7 @@ impl Bot {
     ) -> Self {
         let mut settings = Settings { interval: Duration::from_millis(20), ..Settings::default() };
         schedule(&mut settings);
-        let (scheduler, handle) = Scheduler::new(settings, platform.balancer_with(balance));
+        let (scheduler, handle) = Scheduler::new(settings, None, platform.balancer_with(balance));
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(scheduler.run(shutdown.clone()));
         Self { platform, handle, shutdown, running }

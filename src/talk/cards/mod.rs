@@ -552,6 +552,11 @@ impl Cards {
         })
     }
 
+    /// Goes by another bell from now on.
+    pub(crate) fn ring_by(&mut self, bell: Bell) {
+        self.bell = bell;
+    }
+
     fn speak(&mut self, chat: i64, language: Option<Language>) {
         match language {
             Some(language) => self.languages.insert(chat, language),

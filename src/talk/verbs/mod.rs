@@ -21,6 +21,8 @@ mod reject;
 mod rests;
 mod resume;
 mod running;
+mod set;
+mod settings;
 mod start;
 mod status;
 mod vm;
@@ -42,7 +44,7 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 24] = [
+pub(super) static ALL: [&Verb; 26] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
@@ -52,6 +54,7 @@ pub(super) static ALL: [&Verb; 24] = [
     &running::VERB,
     &exclusions::VERB,
     &rests::VERB,
+    &settings::VERB,
     &balance::VERB,
     &drain::VERB,
     &reject::VERB,
@@ -62,6 +65,7 @@ pub(super) static ALL: [&Verb; 24] = [
     &include::VERB,
     &dryrun::VERB,
     &mode::VERB,
+    &set::VERB,
     &audit::VERB,
     &lang::VERB,
     &whoami::VERB,

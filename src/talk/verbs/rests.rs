@@ -64,11 +64,15 @@ impl Act for Clear {
         let then = Then::new(move |(changed, status): (Changed, Box<Status>), view: &View, _| {
             let vm = match &changed {
                 Changed::Vm { id, name } => view.vm(name, *id),
-                Changed::Done | Changed::Already | Changed::Node { .. } => code(&name(&asked)),
+                Changed::Done | Changed::Already | Changed::Node { .. } | Changed::Setting { .. } => {
+                    code(&name(&asked))
+                }
             };
             let key = match changed {
                 Changed::Already => "rest-was-none",
-                Changed::Done | Changed::Node { .. } | Changed::Vm { .. } => "rest-ended",
+                Changed::Done | Changed::Node { .. } | Changed::Vm { .. } | Changed::Setting { .. } => {
+                    "rest-ended"
+                }
             };
             let left = view.say("rests-left", args![n = status.resting.len()]);
             Answer::Page(view.page(vec![view.say(key, args![vm = Arg::Html(vm)]), left]))

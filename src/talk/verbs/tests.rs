@@ -173,6 +173,7 @@ impl Found {
         }
         Ok(match ask {
             Ask::Hand(_, _, then) => then.with(true),
+            Ask::Settings(then) => then.with(samples::settings()),
             Ask::Language(choice, then) => {
                 let of = |whose| choice.and_then(|(who, language)| language.filter(|_| who == whose));
                 let (person, chat) = (of(Whose::Person), of(Whose::Chat));
@@ -207,6 +208,12 @@ impl Found {
                 if self.changed == Changed::Done =>
             {
                 let changed = Changed::Node { id: NodeId(10), name: "node-001".into() };
+                then.with((changed, Box::new(self.status.clone())))
+            }
+            Ask::Change(Change::Set { value, .. }, then) if self.changed == Changed::Done => {
+                let mut now = samples::settings().remove(1);
+                now.value = value.unwrap_or_default();
+                let changed = Changed::Setting { before: "10".into(), now: Box::new(now) };
                 then.with((changed, Box::new(self.status.clone())))
             }
             Ask::Change(Change::EndRest { .. }, then) if self.changed == Changed::Done => {

@@ -194,7 +194,7 @@ impl View {
     pub(in crate::talk) fn changed(&self, changed: &Changed, line: String) -> Page {
         self.line(match changed {
             Changed::Already => self.say("setting-already", args![said = Arg::Html(line)]),
-            Changed::Done | Changed::Node { .. } | Changed::Vm { .. } => line,
+            Changed::Done | Changed::Node { .. } | Changed::Vm { .. } | Changed::Setting { .. } => line,
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::{Caution, Note, Resource},
-    scheduler::{PlanOf, Refused},
+    scheduler::{PlanOf, Refused, Unsettable},
     store::{Approval, Approver, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
@@ -376,6 +376,7 @@ fn every_refusal() -> Vec<Refused> {
         Refused::Unable(Trouble::Store(StoreFailure::Disk(DiskFailure::Files("no space left".into())))),
         Refused::NothingRunning,
         Refused::InFlight { vm: VmId(1000) },
+        Refused::Unsettable(Unsettable::AtStart { name: "TIMEZONE".into() }),
         Refused::Stopping,
     ]
 }

@@ -376,6 +376,7 @@ impl Words {
                 self.say("which-plan", args![plans = listed(plans)])
             }
             Refused::InFlight { vm } => self.say("refused-in-flight", args![vm = vm.to_string()]),
+            Refused::Unsettable(why) => self.unsettable(why),
             Refused::Stopping => self.say("refused-stopping", args![]),
         }
     }
@@ -432,6 +433,24 @@ impl Words {
         match &choice.cluster {
             Some(cluster) => self.say("choice-in", args![name = called, id = id, cluster = name(cluster)]),
             None => format!("{} ({id})", escape(&called)),
+        }
+    }
+
+    fn unsettable(&self, why: &Unsettable) -> String {
+        let called = |name: &str| Arg::Html(code(&words(name)));
+        match why {
+            Unsettable::Unknown { name, similar: Some(similar) } => {
+                self.say("unsettable-similar", args![name = called(name), similar = called(similar)])
+            }
+            Unsettable::Unknown { name, similar: None } => {
+                self.say("unsettable-unknown", args![name = called(name)])
+            }
+            Unsettable::Secret { name } => self.say("unsettable-secret", args![name = called(name)]),
+            Unsettable::AtStart { name } => self.say("unsettable-at-start", args![name = called(name)]),
+            Unsettable::ByCommand { name, command } => {
+                self.say("unsettable-by-command", args![name = called(name), command = command])
+            }
+            Unsettable::Value { said } => self.say("unsettable-value", args![said = words(said)]),
         }
     }
 
