@@ -10,6 +10,7 @@ pub(crate) mod cards;
 pub mod dialog;
 mod grammar;
 mod hand;
+pub mod menu;
 pub mod proposal;
 #[cfg(test)]
 pub(crate) mod samples;

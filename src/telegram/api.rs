@@ -14,9 +14,9 @@ use teloxide::{
     },
     requests::{Output, Payload, Request, Requester as _},
     types::{
-        AllowedUpdate, BotCommand, CallbackQueryId, ChatAction, ChatId, ChatMemberKind, InlineKeyboardButton,
-        InlineKeyboardMarkup, LinkPreviewOptions, Me, MessageId, ParseMode, ReplyParameters, ThreadId,
-        Update, UserId,
+        AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatAction, ChatId, ChatMemberKind,
+        InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Me, MessageId, ParseMode, Recipient,
+        ReplyParameters, ThreadId, Update, UserId,
     },
 };
 
@@ -27,6 +27,7 @@ use crate::{
     meter,
     talk::{
         cards::Address,
+        menu::MenuScope,
         view::{Button, Page},
     },
 };
@@ -237,15 +238,16 @@ impl Api {
         Ok(members.into_iter().filter(|member| !member.user.is_bot).map(|member| member.user.id).collect())
     }
 
-    /// Fills Telegram's menu; without a language code for everybody who has no menu of their own language.
+    /// Fills a menu; without a language code for everybody there who has no menu of their own language.
     pub(super) async fn menu(
         &self,
         commands: Vec<(&'static str, String)>,
+        scope: MenuScope,
         language: Option<&str>,
     ) -> Result<(), Failure> {
         let commands: Vec<_> =
             commands.into_iter().map(|(word, about)| BotCommand::new(word, about)).collect();
-        let mut request = self.bot.set_my_commands(commands);
+        let mut request = self.bot.set_my_commands(commands).scope(scope_of(scope));
         if let Some(language) = language {
             request = request.language_code(language);
         }
@@ -297,6 +299,19 @@ async fn bounded<R: Request<Err = RequestError>>(
     };
     meter::call(<R::Payload as Payload>::NAME, result);
     answer.map_err(|_| Failure::NoAnswer(format!("nothing within {} s", bound.as_secs())))
+}
+
+fn scope_of(scope: MenuScope) -> BotCommandScope {
+    let chat = |chat| Recipient::Id(ChatId(chat));
+    match scope {
+        MenuScope::Everybody => BotCommandScope::Default,
+        MenuScope::Chat(id) => BotCommandScope::Chat { chat_id: chat(id) },
+        MenuScope::AdminsOf(id) => BotCommandScope::ChatAdministrators { chat_id: chat(id) },
+        MenuScope::Member { chat: id, person } => {
+            let user_id = UserId(u64::try_from(person).unwrap_or_default());
+            BotCommandScope::ChatMember { chat_id: chat(id), user_id }
+        }
+    }
 }
 
 fn no_preview() -> LinkPreviewOptions {

@@ -67,6 +67,7 @@ impl Shared {
                     };
                     self.languages.choose(id, language)?;
                     let _ = self.inputs.send(Input::Language { chat: id, language }).await;
+                    self.menus_wanted.notify_one();
                 }
                 let of = |id| self.languages.chosen_by(id);
                 then.with(Spoken { person: of(by.id), chat: of(chat), default: self.settings.language })

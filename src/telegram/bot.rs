@@ -18,7 +18,7 @@ use teloxide::types::{
     MessageEntityKind, Update, UpdateKind, User,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -176,6 +176,8 @@ pub(super) struct Shared {
     pub(super) languages: Languages,
     pub(super) inputs: mpsc::Sender<Input>,
     beat: Beat,
+    /// Somebody chose another language.
+    pub(super) menus_wanted: Notify,
     /// The bot's user name.
     name: Mutex<String>,
     admins: Mutex<BTreeMap<i64, (ChatAdmins, DateTime<Utc>)>>,
@@ -208,6 +210,7 @@ impl Bot {
             languages: notifier.languages(),
             inputs: notifier.inputs(),
             beat: Beat::new("chat", POLL_SILENCE),
+            menus_wanted: Notify::new(),
             name: Mutex::default(),
             admins: Mutex::default(),
             strangers: Mutex::default(),
@@ -230,6 +233,10 @@ impl Bot {
         let stop = shutdown.clone();
         parts.spawn(async move {
             let _ = stop.run_until_cancelled(by_itself).await;
+        });
+        let (menus, stop) = (Arc::clone(&shared).keep_menus(), shutdown.clone());
+        parts.spawn(async move {
+            let _ = stop.run_until_cancelled(menus).await;
         });
         parts.spawn(shared.read(shutdown.clone()));
         while let Some(ended) = parts.join_next().await {
@@ -285,23 +292,11 @@ impl Shared {
         }
     }
 
-    /// Learns the bot's own name and fills the menu of commands.
+    /// Learns the bot's own name.
     async fn introduce(&self) -> Result<(), Failure> {
         let me = self.api.me().await?;
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = me.username().to_owned();
         tracing::debug!(bot = me.username(), "Telegram knows this bot");
-        let view = |language| View::new(language, self.settings.timezone);
-        let menus = [
-            (view(self.settings.language), None),
-            (view(Language::En), Some(Language::En.code())),
-            (view(Language::Ru), Some(Language::Ru.code())),
-        ];
-        for (view, language) in menus {
-            if let Err(failure) = self.api.menu(view.menu(), language).await {
-                // The menu is a convenience: commands work without it.
-                tracing::warn!(error = %failure, "the menu of commands cannot be filled");
-            }
-        }
         Ok(())
     }
 
@@ -604,14 +599,23 @@ impl Shared {
         self.strangers.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
     }
 
-    /// Gathers what a decision rests on.
-    async fn facts(&self, incoming: &Incoming) -> Facts {
-        let lists = Lists {
+    /// Returns who is listed, and the chat for reports.
+    pub(super) fn lists(&self) -> Lists {
+        Lists {
             admins: self.settings.admins.clone(),
             operators: self.settings.operators.clone(),
             viewers: self.settings.viewers.clone(),
             chat: self.settings.chat.map(|home| self.chats.resolve(home.chat)),
-        };
+        }
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Gathers what a decision rests on.
+    async fn facts(&self, incoming: &Incoming) -> Facts {
+        let lists = self.lists();
         let chat_admins = match lists.need_chat_admins(incoming.place) {
             true => self.chat_admins(incoming.place.chat).await,
             false => ChatAdmins::Unknown,

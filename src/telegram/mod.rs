@@ -9,6 +9,7 @@ mod bot;
 mod chats;
 mod lanes;
 mod languages;
+mod menus;
 mod notifier;
 mod probe;
 

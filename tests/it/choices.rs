@@ -6,7 +6,8 @@ use vm_balancer::sandbox::{
 };
 
 use crate::{
-    conversation::{Setup, two_overloaded},
+    conversation::{Ctx, Setup, two_overloaded},
+    platform,
     transcripts::{DONE, LANGUAGES, Talk},
 };
 
@@ -93,4 +94,27 @@ async fn another_interval_and_a_board_begin_at_once() {
     talk.ask(ADMIN, "/set BOARD true").await;
     let board = talk.bot.heard("As of").await;
     assert!(board.silent, "{board:?}");
+}
+
+#[tokio::test]
+async fn the_menu_of_commands_is_that_of_the_role_in_the_language_of_the_answers() {
+    let bot = Ctx::with(World::small(), Setup::default()).await;
+    let about = |user: i64, chat: i64, word: &str| {
+        let menu = bot.telegram.menu(user, chat);
+        menu.into_iter().find(|line| line.command == word).map(|line| line.description)
+    };
+    platform::until("the menus are filled", async || about(OPERATOR, bot.home, "balance").is_some()).await;
+    for chat in [None, Some(bot.home)] {
+        let has = |user: i64, word: &str| about(user, chat.unwrap_or(user), word).is_some();
+        assert!(has(VIEWER, "status") && !has(VIEWER, "balance") && !has(VIEWER, "set"));
+        assert!(has(OPERATOR, "balance") && !has(OPERATOR, "set"));
+        assert!(has(ADMIN, "balance") && has(ADMIN, "set"));
+    }
+    bot.ask(VIEWER, "/lang ru").await;
+    let is_russian =
+        |user: i64| about(user, bot.home, "history").is_some_and(|about| about.contains("миграции"));
+    platform::until("the menu is Russian", async || is_russian(VIEWER)).await;
+    assert!(!is_russian(OPERATOR), "the others keep theirs");
+    bot.ask(ADMIN, "/lang ru chat").await;
+    platform::until("theirs too", async || is_russian(OPERATOR)).await;
 }

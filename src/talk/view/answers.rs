@@ -204,13 +204,14 @@ impl View {
         self.page(vec![self.say("reports-missing", args![quiet = quiet, troubled = troubled])])
     }
 
-    /// Telegram's menu: each command with a line about it, in Telegram's limits.
+    /// Telegram's menu for a role: each command with a line about it, in Telegram's limits.
     #[must_use]
-    pub fn menu(&self) -> Vec<(&'static str, String)> {
+    pub fn menu(&self, role: Role) -> Vec<(&'static str, String)> {
         /// What a description may have at most.
         const DESCRIPTION_CHARS_MAX: usize = 256;
         let about = |verb| clip(&plain(&self.about(verb)), DESCRIPTION_CHARS_MAX);
-        verbs::ALL.into_iter().map(|verb| (verb.word, about(verb))).collect()
+        let may = verbs::ALL.into_iter().filter(|verb| verb.least_role <= role);
+        may.map(|verb| (verb.word, about(verb))).collect()
     }
 
     fn problem(&self, problem: &Problem) -> String {

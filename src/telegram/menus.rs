@@ -1,0 +1,56 @@
+//! Keeps Telegram's menus of commands: filled at the start, and again where somebody chose another language.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+use super::{api::Failure, bot::Shared};
+use crate::talk::{
+    menu::{Menu, menus},
+    view::View,
+};
+
+/// Pause after a menu that could not be filled. Commands work without it, so there is no hurry.
+const RETRY: Duration = Duration::from_secs(60);
+
+impl Shared {
+    /// Fills the menus that differ from what Telegram has, until everything stops.
+    pub(super) async fn keep_menus(self: Arc<Self>) {
+        let mut filled: Vec<Menu> = Vec::new();
+        loop {
+            let wanted = menus(&self.lists(), self.settings.language, |ids| self.view_of(ids).language);
+            filled.retain(|menu| wanted.contains(menu));
+            let missing: Vec<_> = wanted.into_iter().filter(|menu| !filled.contains(menu)).collect();
+            match self.fill(missing, &mut filled).await {
+                Ok(()) => self.menus_wanted.notified().await,
+                Err(wait) => {
+                    let _ = timeout(wait, self.menus_wanted.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// Fills menus one by one; says how long to wait where Telegram cannot be used.
+    async fn fill(&self, missing: Vec<Menu>, filled: &mut Vec<Menu>) -> Result<(), Duration> {
+        for menu in missing {
+            let commands = View::new(menu.language, self.settings.timezone).menu(menu.role);
+            match self.api().menu(commands, menu.scope, menu.readers.map(|language| language.code())).await {
+                Ok(()) => filled.push(menu),
+                Err(Failure::TooMany(wait)) => {
+                    sleep(wait).await;
+                    return Err(Duration::ZERO);
+                }
+                Err(failure @ (Failure::NoAnswer(_) | Failure::Unreached(_) | Failure::BadToken)) => {
+                    tracing::warn!(error = %failure, "the menu of commands cannot be filled; will retry");
+                    return Err(RETRY);
+                }
+                // A person who never wrote to the bot in private has no chat with it.
+                Err(failure) => {
+                    tracing::debug!(error = %failure, ?menu, "a menu of commands is refused");
+                    filled.push(menu);
+                }
+            }
+        }
+        Ok(())
+    }
+}
