@@ -18,7 +18,7 @@ mod text;
 
 pub use crate::app::environment;
 pub use args::{Args, Command};
-pub use history::{Format as HistoryFormat, Row, Telling};
+pub use history::{Format as HistoryFormat, Telling};
 pub use json::report as report_json;
 pub use report::{Became, Ending, Outcomes, Report};
 pub use run::{Exit, run};

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Command, HistoryFormat, Outcomes, Report, Row, Telling, check, init, logging, progress::Progress,
+    Args, Command, HistoryFormat, Outcomes, Report, Telling, check, init, logging, progress::Progress,
     report_json, report_text, table::terminal_width,
 };
 use crate::{
@@ -28,7 +28,10 @@ use crate::{
     planner::Policy,
     probe::{self, Said},
     store::{JournalEntry, Store, StoreError},
-    talk::words::{Words, plain},
+    talk::{
+        rows::Row,
+        words::{Words, plain},
+    },
 };
 
 /// The file that is read where `--config` names none.

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
+pub(super) use crate::talk::words::format::printable;
+
 /// Rows of cells; each column is as wide as its widest cell.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
@@ -88,15 +90,6 @@ pub(super) fn terminal_width() -> Option<usize> {
 
 /// Blanks between columns.
 const GAP: usize = 2;
-
-/// Names come from clients: line ends, escape sequences and marks that turn the writing direction become `?`.
-pub(super) fn printable(text: &str) -> String {
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{feff}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if harmful(c) { '?' } else { c }).collect()
-}
 
 #[cfg(test)]
 mod tests {

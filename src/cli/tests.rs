@@ -10,6 +10,7 @@ use crate::{
     },
     planner::{self, Caution, Plan, PlanId, Policy},
     store::{Approver, Ending, JournalEntry, JournalState, Motive, Outcome},
+    talk::rows::Row,
 };
 
 #[test]

@@ -36,8 +36,18 @@ pub enum Answer {
     Passing(String),
     /// A window that must be closed: something was not done.
     Window(String),
+    /// A file.
+    Document(Document),
     /// Another message shows it: the one of the proposal.
     ShownElsewhere,
+}
+
+/// A file with a line about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    pub name: String,
+    pub text: String,
+    pub caption: Page,
 }
 
 /// What must be asked before there is an answer.

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     access::{self, ChatAdmins, Lists, Place, Role, Sender, Stranger},
-    ask::{Answer, Ask, Next, Worded},
+    ask::{Answer, Ask, Document, Next, Worded},
     hand, proposal,
     verb::Asker,
     verbs::{self, Parsed, Pressed},
@@ -114,6 +114,8 @@ pub enum Effect {
     /// A silent message in the chat for reports.
     Report(Page),
     AnswerPress(PressAnswer),
+    /// A file that answers.
+    Document(Document),
     Audit {
         what: &'static str,
         detail: String,
@@ -291,6 +293,7 @@ fn shown_to_a_message(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
         Answer::Passing(words) | Answer::Window(words) => {
             vec![reply(context.view.line(escape(&words)), context)]
         }
+        Answer::Document(document) => vec![file(document, context)],
         Answer::ShownElsewhere => Vec::new(),
     }
 }
@@ -302,6 +305,7 @@ fn shown_to_a_press(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
         Answer::Rewrite(page) => vec![silent, Effect::Rewrite(marked(page, context))],
         Answer::Passing(words) => vec![Effect::AnswerPress(PressAnswer::Passing(words))],
         Answer::Window(words) => vec![window(words)],
+        Answer::Document(document) => vec![silent, file(document, context)],
         Answer::ShownElsewhere => vec![silent],
     }
 }
@@ -312,6 +316,10 @@ fn admins_known(place: Place, context: &Context<'_>) -> bool {
 
 fn reply(page: Page, context: &Context<'_>) -> Effect {
     Effect::Reply(marked(page, context))
+}
+
+fn file(document: Document, context: &Context<'_>) -> Effect {
+    Effect::Document(Document { caption: marked(document.caption, context), ..document })
 }
 
 /// Everything in a dry run says so.

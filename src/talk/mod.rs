@@ -12,6 +12,7 @@ mod grammar;
 mod hand;
 pub mod menu;
 pub mod proposal;
+pub mod rows;
 #[cfg(test)]
 pub(crate) mod samples;
 mod verb;

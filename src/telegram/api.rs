@@ -9,14 +9,14 @@ use teloxide::{
     ApiError, RequestError,
     payloads::{
         AnswerCallbackQuerySetters as _, EditMessageTextSetters as _, GetUpdatesSetters as _,
-        PinChatMessageSetters as _, SendChatActionSetters as _, SendMessageSetters as _,
-        SetMyCommandsSetters as _,
+        PinChatMessageSetters as _, SendChatActionSetters as _, SendDocumentSetters as _,
+        SendMessageSetters as _, SetMyCommandsSetters as _,
     },
     requests::{Output, Payload, Request, Requester as _},
     types::{
         AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatAction, ChatId, ChatMemberKind,
-        InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Me, MessageId, ParseMode, Recipient,
-        ReplyParameters, ThreadId, Update, UserId,
+        InlineKeyboardButton, InlineKeyboardMarkup, InputFile, LinkPreviewOptions, Me, MessageId, ParseMode,
+        Recipient, ReplyParameters, ThreadId, Update, UserId,
     },
 };
 
@@ -26,6 +26,7 @@ use crate::{
     dial::{self, DialError, Trust},
     meter,
     talk::{
+        ask::Document,
         cards::Address,
         menu::MenuScope,
         view::{Button, Page},
@@ -180,6 +181,26 @@ impl Api {
             Ok(Err(error)) => sent_after_all(&error).ok_or_else(|| self.failure(error)),
             Err(late) => Err(late),
         }
+    }
+
+    /// Sends a file, silently.
+    pub(super) async fn document(&self, to: Address, document: &Document) -> Result<(), Failure> {
+        let Document { name, text, caption } = document;
+        let file = InputFile::memory(text.clone().into_bytes()).file_name(name.clone());
+        let mut request = self
+            .bot
+            .send_document(ChatId(to.chat), file)
+            .caption(caption.html())
+            .parse_mode(ParseMode::Html)
+            .disable_notification(true);
+        if let Some(thread) = to.thread {
+            request = request.message_thread_id(ThreadId(MessageId(thread)));
+        }
+        if let Some(message) = to.reply_to {
+            let reply = ReplyParameters::new(MessageId(message)).allow_sending_without_reply();
+            request = request.reply_parameters(reply);
+        }
+        bounded(CALL_PATIENCE, request).await?.map(drop).map_err(|error| self.failure(error))
     }
 
     pub(super) async fn edit(

@@ -44,7 +44,7 @@ use crate::{
     talk::{
         Language,
         access::{ChatAdmins, Lists, Place, Sender},
-        ask::Ask,
+        ask::{Ask, Document},
         cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
         dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,
@@ -508,6 +508,7 @@ impl Shared {
                     let _ = self.inputs.send(Input::Answer(answer)).await;
                 }
             }
+            (Effect::Document(document), ..) => self.send_file(incoming, document).await,
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
             (Effect::StrangerAnswered, ..) => {}
         }
@@ -519,6 +520,22 @@ impl Shared {
         let answer = Answer { to, page, rewrites, person: sender.id(), kind };
         // Nothing is answered once the writer has ended.
         let _ = self.inputs.send(Input::Answer(answer)).await;
+    }
+
+    /// Sends a file that somebody asked for. It is no card: whoever wants it again asks again.
+    async fn send_file(&self, incoming: &Incoming, document: Document) {
+        let Incoming { place, thread, message, .. } = incoming;
+        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
+        let mut sent = self.api.document(to, &document).await;
+        if let Err(Failure::TooMany(wait)) = sent {
+            sleep(wait).await;
+            sent = self.api.document(to, &document).await;
+        }
+        if let Err(failure) = sent {
+            tracing::warn!(chat.id = place.chat, error = %failure, "a file cannot be sent");
+            let page = self.view(incoming).file_refused();
+            self.answer(incoming, page, None, AnswerKind::Final).await;
+        }
     }
 
     /// A message of ours was pressed or replied to. Its number may not be known: then it is taken over.

@@ -1,7 +1,7 @@
 //! What people choose by chat: languages, the ends of rests, settings. It outlives a restart.
 
 use vm_balancer::sandbox::{
-    telegram::{ADMIN, OPERATOR, VIEWER},
+    telegram::{ADMIN, OPERATOR, SimMessage, VIEWER},
     vmmanager::World,
 };
 
@@ -117,4 +117,23 @@ async fn the_menu_of_commands_is_that_of_the_role_in_the_language_of_the_answers
     assert!(!is_russian(OPERATOR), "the others keep theirs");
     bot.ask(ADMIN, "/lang ru chat").await;
     platform::until("theirs too", async || is_russian(OPERATOR)).await;
+}
+
+#[tokio::test]
+async fn the_history_comes_as_a_file() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        let history = talk.ask(VIEWER, "/history").await;
+        talk.press(VIEWER, &history, "h:c:").await;
+        let with_file = |all: &[SimMessage]| all.iter().find(|message| message.media.is_some()).cloned();
+        let file = talk.bot.telegram.wait_for(talk.bot.home, "a file", with_file).await.unwrap();
+        talk.shown(&file, " (with a file)");
+        let media = file.media.unwrap();
+        assert_eq!((media.file_name.as_str(), file.silent), ("history-2026-11-23.csv", true));
+        talk.line(String::from_utf8_lossy(&media.bytes).trim_start_matches('\u{feff}').trim_end());
+        talk.shows("the_history_comes_as_a_file");
+    }
 }

@@ -9,11 +9,12 @@ use crate::{
     },
     talk::{
         access::Role,
-        ask::{Answer, Ask, HistoryPart, Next, Then},
+        ask::{Answer, Ask, Document, HistoryPart, Next, Then},
         grammar::{Rest, Word},
+        rows::{self, Row},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
         view::{BUTTON_DATA_BYTES_MAX, Page, View},
-        words::{Arg, args, escape, format::name},
+        words::{Arg, args, escape, format::name, plain},
     },
 };
 
@@ -23,7 +24,7 @@ pub(super) static VERB: Verb = Verb {
     examples: &["/history 20", "/history web-*", "/history 7d Anna"],
     least_role: Role::Viewer,
     read: |rest| Ok(boxed(History::read(rest))),
-    button: Some(ButtonKind { mark: "h", read: |rest| Turn::read(rest).map(boxed) }),
+    button: Some(ButtonKind { mark: "h", read: press }),
 };
 
 /// As many entries as fit one message of 4096 UTF-16 units.
@@ -31,6 +32,9 @@ const PAGE_MAX: usize = 20;
 
 /// As many entries as a phone shows without much scrolling.
 const PAGE: usize = 10;
+
+/// More rows are a matter for the command line: a chat's file is looked at on a phone.
+const CSV_ROWS_MAX: usize = 10_000;
 
 /// The history is kept for less.
 const DAYS_MAX: u32 = 3660;
@@ -48,6 +52,35 @@ struct History(HistoryPart);
 /// The buttons under a history: another part of it in the same message.
 #[derive(Debug, PartialEq, Eq)]
 struct Turn(HistoryPart);
+
+/// The button that asks for all of it as a file.
+#[derive(Debug, PartialEq, Eq)]
+struct AsCsv {
+    of: Option<String>,
+    days: Option<u32>,
+}
+
+fn press(rest: &str) -> Option<Box<dyn Act>> {
+    match rest.strip_prefix("c:") {
+        Some(rest) => AsCsv::read(rest).map(boxed),
+        None => Turn::read(rest).map(boxed),
+    }
+}
+
+impl AsCsv {
+    fn data(&self) -> String {
+        format!("h:c:{}:{}", self.days.unwrap_or(0), self.of.as_deref().unwrap_or_default())
+    }
+
+    fn read(rest: &str) -> Option<Self> {
+        let (days, of) = rest.split_once(':')?;
+        let days: u32 = days.parse().ok().filter(|days| *days <= DAYS_MAX)?;
+        Some(Self {
+            of: Some(of.to_owned()).filter(|of| !of.is_empty()),
+            days: Some(days).filter(|days| *days > 0),
+        })
+    }
+}
 
 impl History {
     /// A small number is how many entries, a number with a `d` how many days; anything else is a name or an id.
@@ -118,6 +151,34 @@ impl Act for Turn {
     }
 }
 
+impl Act for AsCsv {
+    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
+        let Self { of, days } = *self;
+        let part = HistoryPart { at: PageAt::Newest, count: CSV_ROWS_MAX, of, days };
+        Next::Ask(Ask::History(part, Then::new(|found, view: &View, now| csv(view, &found, now))))
+    }
+}
+
+/// Every migration that was asked for, as a file.
+fn csv(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Answer {
+    let migrations = page.found.rows.iter().filter_map(|row| match row {
+        Happened::Migration(entry) => Some(Row::from(entry.as_ref())),
+        Happened::Plan(_) => None,
+    });
+    let rows: Vec<_> = migrations.collect();
+    let Ok(text) = rows::csv(&rows, true) else {
+        return Answer::Window(plain(&view.say("broke", args![])));
+    };
+    let mut lines = vec![view.say("history-csv", args![n = rows.len()])];
+    lines.extend(page.found.older.map(|_| view.say("history-csv-cut", args![])));
+    Answer::Document(Document {
+        name: format!("history-{}.csv", now.with_timezone(&view.timezone).format("%Y-%m-%d")),
+        // Without the mark in front Excel takes Cyrillic letters for something else.
+        text: format!("\u{feff}{text}"),
+        caption: view.page(lines),
+    })
+}
+
 fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     let HistoryPage { part, found } = page;
     let mut lines = vec![match &part.of {
@@ -147,6 +208,10 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     let row: Vec<_> = newer.into_iter().chain(older).collect();
     if !row.is_empty() {
         page.buttons.push(row);
+    }
+    let data = AsCsv { of: part.of.clone(), days: part.days }.data();
+    if !found.rows.is_empty() && data.len() <= BUTTON_DATA_BYTES_MAX {
+        page.buttons.push(vec![view.button("button-csv", data)]);
     }
     page
 }
@@ -222,6 +287,24 @@ mod tests {
         let texts = [answers("/history 2"), answers("/history web-1"), answers_to("/history", nothing())];
         let more = [answers_to("/history web-9", nothing()), answers_to("/history 7d", Found::with_plans())];
         insta::assert_snapshot!(texts.into_iter().chain(more).collect::<Vec<_>>().join("\n"));
+    }
+
+    #[test]
+    fn all_of_it_comes_as_a_file_that_runs_nothing() {
+        let csv = AsCsv { of: Some("a:b".into()), days: Some(7) };
+        assert_eq!(csv.data().strip_prefix("h:c:").and_then(AsCsv::read), Some(csv));
+        assert!(AsCsv::read("9999:").is_none() && AsCsv::read("x:").is_none() && AsCsv::read("7").is_none());
+        let entry = JournalEntry {
+            vm_name: "=cmd|' /C calc'!A0\u{202e}\n".into(),
+            ..crate::talk::samples::entry(1, 1)
+        };
+        let part = HistoryPart { at: PageAt::Newest, count: 1, of: None, days: None };
+        let older = Some(Edge { migration: 1, proposal: 1 });
+        let rows = vec![Happened::Migration(Box::new(entry))];
+        let found = HistoryPage { part, found: Timeline { rows, older, newer: None } };
+        let view = View::new(crate::talk::Language::En, chrono_tz::UTC);
+        let Answer::Document(file) = super::csv(&view, &found, crate::talk::samples::now()) else { panic!() };
+        insta::assert_snapshot!(format!("{}\n{}\n{}", file.name, file.caption.plain(), file.text));
     }
 
     #[test]

@@ -184,6 +184,12 @@ impl View {
         self.page(vec![self.say("looking", args![])])
     }
 
+    /// Returns that Telegram did not take a file.
+    #[must_use]
+    pub fn file_refused(&self) -> Page {
+        self.line(self.say("file-refused", args![]))
+    }
+
     /// Returns that something of ours broke.
     #[must_use]
     pub fn broke(&self) -> Page {

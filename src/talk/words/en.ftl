@@ -376,7 +376,12 @@ status-cluster = { $over ->
     [0] { $cluster } ({ $id }): { $nodes }, { $vms }, none overloaded
    *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, { $over } overloaded
 }
-status-figures = fullest memory { $memory } %, highest vCPU per core { $cpu }, imbalance { $imbalance }
+status-memory = fullest memory { $memory } %
+status-cpu = highest vCPU per core { $cpu }
+status-imbalance = imbalance { $imbalance }
+status-page = Nodes { $from }–{ $to } of { $n }
+button-nodes-before = ← { $from }–{ $to }
+button-nodes-after = { $from }–{ $to } →
 status-measured = measured: highest load per core { $load }, memory really used up to { $memory }, { $age } ago
 status-unmeasured = ⚠ no fresh measurement, allocation counts: { $nodes }
 status-would-move = { $n ->
@@ -476,6 +481,12 @@ history-dropped = { $n ->
     [one] { $n } step dropped
    *[other] { $n } steps dropped
 }
+history-csv = { $n ->
+    [one] { $n } migration as CSV
+   *[other] { $n } migrations as CSV
+}
+history-csv-cut = There are more: vm-balancer history --csv writes all.
+button-csv = CSV
 history-open = open
 history-line = { $at }, took { $lasts }, approved by { $who }; { $why }
 
@@ -649,6 +660,7 @@ press-unrecorded = My store cannot be written, so nothing was done. Press again 
 press-unknown = I do not know this button any more.
 press-changed = The plan was changed meanwhile. Look at the message again.
 press-changed-just-now = The plan changed just now. Look at it again, then press.
+file-refused = Telegram did not take the file. Ask again in a while.
 broke = Something broke in me; it is in the log. Nothing else was done.
 
 reported = { $who }: { $said }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Language, Words, args, escape};
 use crate::{
-    model::Mib,
+    model::{Mib, turns_direction},
     planner::{Excess, Fullness, Resource},
 };
 
@@ -184,7 +184,18 @@ pub(crate) fn code(text: &str) -> String {
     format!("<code>{}</code>", escape(text))
 }
 
-/// Line ends and control characters in a name would tear a list apart.
+/// Names come from clients: line ends, escape sequences and marks that turn the writing direction become `?`.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || turns_direction(c) { '?' } else { c }).collect()
+}
+
+/// Line ends and control characters in a name would tear a list apart, and marks of direction would turn the text
+/// behind it around.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    let harmless = |c: char| match c {
+        c if c.is_control() => ' ',
+        c if turns_direction(c) => '?',
+        c => c,
+    };
+    text.chars().map(harmless).collect::<String>().trim().to_owned()
 }

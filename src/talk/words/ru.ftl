@@ -397,7 +397,12 @@ status-cluster = { $over ->
     [0] { $cluster } ({ $id }): { $nodes }, { $vms }, перегруженных нет
    *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, перегружено { $over }
 }
-status-figures = наибольшая память { $memory } %, наибольшее vCPU на ядро { $cpu }, неравномерность { $imbalance }
+status-memory = наибольшая память { $memory } %
+status-cpu = наибольшее vCPU на ядро { $cpu }
+status-imbalance = неравномерность { $imbalance }
+status-page = Узлы { $from }–{ $to } из { $n }
+button-nodes-before = ← { $from }–{ $to }
+button-nodes-after = { $from }–{ $to } →
 status-measured = измерено: наибольшая нагрузка на ядро { $load }, памяти действительно занято до { $memory }, { $age } назад
 status-unmeasured = ⚠ свежих измерений нет, считается выделенное: { $nodes }
 status-would-move = { $n ->
@@ -505,6 +510,13 @@ history-dropped = { $n ->
     [few] отменено { $n } шага
    *[many] отменено { $n } шагов
 }
+history-csv = { $n ->
+    [one] { $n } миграция в CSV
+    [few] { $n } миграции в CSV
+   *[many] { $n } миграций в CSV
+}
+history-csv-cut = Это не всё: целиком — vm-balancer history --csv.
+button-csv = CSV
 history-open = не завершено
 history-line = { $at }, заняло { $lasts }, подтверждение: { $who }; { $why }
 
@@ -684,6 +696,7 @@ press-unrecorded = В моё хранилище нельзя писать, по�
 press-unknown = Этой кнопки я больше не знаю.
 press-changed = План тем временем изменился. Посмотрите на сообщение снова.
 press-changed-just-now = План только что изменился. Посмотрите на него ещё раз и нажмите снова.
+file-refused = Telegram не принял файл. Попробуйте позже.
 broke = Во мне что-то сломалось; подробности в журнале. Больше ничего не сделано.
 
 reported = { $who }: { $said }
