@@ -7,6 +7,7 @@ mod browser;
 mod choices;
 mod cli;
 mod conversation;
+mod crowd;
 mod decisions;
 mod executor;
 mod faults;

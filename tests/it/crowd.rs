@@ -1,0 +1,135 @@
+//! Much at one time: long plans, many failures, many people.
+
+use vm_balancer::{
+    model::Mib,
+    sandbox::{
+        telegram::{ADMIN, OPERATOR, STRANGER, VIEWER},
+        vmmanager::{Fault, SimNode, SimVm, World},
+    },
+};
+
+use crate::{
+    conversation::{Ctx, Setup},
+    transcripts::{BOTH, DONE, LANGUAGES, Talk},
+};
+
+/// Telegram takes no more from a bot in a group.
+const GROUP_PER_MINUTE: usize = 20;
+
+#[tokio::test]
+async fn a_plan_of_43_steps_from_the_question_to_its_end() {
+    for lang in LANGUAGES {
+        let setup = [("MAX_MIGRATIONS_PER_CYCLE", "100"), ("MAX_PARALLEL_MIGRATIONS", "1")];
+        let mut talk = Talk::start(lang, of_43_steps(), Setup::of(&setup)).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        let parts = ["web-1 (1000)", "web-14 (1013)"];
+        assert!(plan.text().contains("43") && parts.iter().any(|part| plan.text().contains(part)));
+        talk.press(OPERATOR, &plan, ":g:9").await;
+        talk.offers(&plan, ":g:17").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        assert_eq!(talk.bot.sim.orders().len(), 43);
+        let written = talk.bot.written();
+        assert!(written.len() <= 3, "a plan and its further parts: {}", written.len());
+        for part in written.into_iter().filter(|message| message.id != plan.id) {
+            talk.shown(&part, " (a further part)");
+        }
+        talk.shows("a_plan_of_43_steps_from_the_question_to_its_end");
+    }
+}
+
+#[tokio::test]
+async fn five_failures_of_a_plan_are_one_message() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, five_pairs(), Setup::of(&BOTH)).await;
+        (0..5).for_each(|_| talk.bot.sim.arm(Fault::libvirt_failure()));
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        let failures = talk.hears(["5 migrations need a look", "5 миграций требуют"]).await;
+        let about = |text: &str| talk.bot.written().iter().filter(|it| it.text().contains(text)).count();
+        assert_eq!(about(["need a look", "требуют"][lang.1]), 1, "{}", failures.text());
+        talk.shows("five_failures_of_a_plan_are_one_message");
+    }
+}
+
+#[tokio::test]
+async fn fifty_operations_of_four_people_are_answered_where_they_were_asked() {
+    let operators = format!("{OPERATOR},{STRANGER}");
+    let bot = Ctx::with(World::small(), Setup::of(&[("TELEGRAM_OPERATOR_IDS", &operators)])).await;
+    let people = [ADMIN, OPERATOR, VIEWER, STRANGER];
+    let texts = [
+        "/status",
+        "/node kvm-01",
+        "/vm web-1",
+        "/why web-1",
+        "/history",
+        "/settings",
+        "/rests",
+        "/help set",
+        "/exclusions",
+        "/running",
+        "/mode",
+        "/lang",
+        "/whoami",
+        "/balnce",
+        "/node <b>",
+        "/status nowhere",
+        "/help",
+        "/dryrun",
+        "/history 7d",
+        "/settings PIN_VMS",
+        "/vm \u{202e}&",
+        "/audit",
+        "/mode x",
+        "/balance 1",
+        "/start",
+    ];
+    let mut asked = Vec::new();
+    for number in 0..50 {
+        let person = people[number % people.len()];
+        // A group takes less than a private chat, and everybody reads it.
+        let place = if number % 5 == 0 { bot.home } else { person };
+        asked.push((place, bot.telegram.say(person, place, texts[number % texts.len()]).unwrap()));
+    }
+    for (place, said) in &asked {
+        bot.answer_to(*place, *said).await;
+    }
+    let requests = bot.telegram.requests();
+    let written: Vec<_> = requests
+        .iter()
+        .filter(|request| request.method.starts_with("send") || request.method.starts_with("edit"))
+        .collect();
+    for request in &written {
+        assert_eq!(request.refusal, None, "{request:?}");
+    }
+    for (place, said) in asked {
+        let answers =
+            bot.written_in(place).into_iter().filter(|message| message.reply_to == Some(said)).count();
+        assert_eq!(answers, 1, "to {said}");
+    }
+    let in_group =
+        written.iter().filter(|request| request.params["chat_id"].to_string().contains("-100")).count();
+    assert!((10..=GROUP_PER_MINUTE).contains(&in_group), "{in_group} within a minute");
+}
+
+/// Ten nodes that each need four VMs moved away, one that needs three, and room for them.
+fn of_43_steps() -> World {
+    let node = |name: &str| SimNode::new(name).cores(64).gib(64);
+    let vm = SimVm { memory: Mib(4 * 1024), ..SimVm::new("web") };
+    let full = (1..=10).fold(World::builder().cluster("msk"), |world, number| {
+        world.node(node(&format!("kvm-{number:02}"))).vms(15, &vm)
+    });
+    let full = full.node(node("kvm-11")).vms(14, &vm);
+    (1..=5).fold(full, |world, number| world.node(node(&format!("free-{number}")))).build()
+}
+
+/// Five nodes that each need one VM moved away, and five that take them.
+fn five_pairs() -> World {
+    let node = |name: &str| SimNode::new(name).cores(16).gib(64);
+    let vm = SimVm { memory: Mib(8 * 1024), ..SimVm::new("web") };
+    let full = (1..=5).fold(World::builder().cluster("msk"), |world, number| {
+        world.node(node(&format!("kvm-0{number}"))).vms(6, &vm)
+    });
+    (1..=5).fold(full, |world, number| world.node(node(&format!("free-{number}")))).build()
+}
