@@ -204,7 +204,7 @@ async fn a_plan_of_which_half_failed_shows_what_is_beside_what_was_predicted() {
 async fn an_account_that_may_only_read_is_named_as_the_reason() {
     for (lang, approve, done, why) in [
         ("en", "Approve", "partly: 1 dropped", "perhaps it may only read"),
-        ("ru", "Подтвердить", "частично (partly): отброшено 1", "возможно, ей доступно только чтение"),
+        ("ru", "Подтвердить", "частично (partly): отменено 1", "возможно, ей доступно только чтение"),
     ] {
         let bot = Ctx::with(World::small(), Setup::of(&[("VM_BALANCER_LANG", lang)])).await;
         bot.sim.switch_on(Fault::ReadOnlyAdmin);

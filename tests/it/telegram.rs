@@ -163,7 +163,7 @@ async fn a_press_is_answered_before_a_slow_vmmanager_is() {
     let bot = Ctx::start(World::small()).await;
     let proposal = bot.proposal().await;
     bot.sim.switch_on(Fault::Slow { millis: 3500 });
-    assert_eq!(bot.press(OPERATOR, &proposal, "Refresh").await, "Taken; the message will tell.");
+    assert_eq!(bot.press(OPERATOR, &proposal, "Refresh").await, "Accepted; the message will show the result.");
     bot.sim.heal();
     bot.says(&proposal, "In place of plan 1").await;
 }
@@ -418,8 +418,8 @@ async fn a_handler_that_breaks_ends_nothing_else() {
     let bot = Ctx::with(World::small(), setup.manual()).await;
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
-    assert!(bot.ask(VIEWER, "/running").await.text().contains("Something broke in me"));
-    assert!(bot.ask(VIEWER, "/running").await.text().contains("Something broke in me"));
+    assert!(bot.ask(VIEWER, "/running").await.text().contains("Something went wrong inside the bot"));
+    assert!(bot.ask(VIEWER, "/running").await.text().contains("Something went wrong inside the bot"));
     assert!(bot.ask(VIEWER, "/status").await.text().contains("msk"));
     bot.until("the migration is ordered", |sim| !sim.orders().is_empty()).await;
     bot.sim.finish_all();
@@ -432,7 +432,7 @@ async fn a_press_whose_handler_breaks_has_its_answer_too() {
     let bot = Ctx::with(World::small(), Setup { panics_at: Some("s"), ..Setup::default() }).await;
     let status = bot.ask(VIEWER, "/status").await;
     bot.press(VIEWER, &status, "Refresh").await;
-    bot.heard("Something broke in me").await;
+    bot.heard("Something went wrong inside the bot").await;
     assert!(bot.ask(VIEWER, "/whoami").await.text().contains("viewer"));
 }
 

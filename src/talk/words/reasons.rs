@@ -15,7 +15,7 @@ use crate::{
         self, Caution, Direction, ExclusionWhy, Hold, MoveWhy, NodeClosed, Note, Obstacle, Resource, RestWhy,
         SkipWhy, StillOverloaded, Strain, TargetRefusal,
     },
-    scheduler::Refused,
+    scheduler::{Refused, Unsettable},
     store::{Approver, Mode, Motive, Outcome, ProposalState},
 };
 
