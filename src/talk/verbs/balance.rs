@@ -12,7 +12,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
-        view::{Button, Page, View},
+        view::{Besides, Button, Page, View},
         words::{args, format::name, plain},
     },
 };
@@ -82,7 +82,7 @@ pub(in crate::talk) fn refusal(view: &View, refused: &Refused) -> Page {
 /// Returns that a cluster needs nothing, and what stays as it is.
 fn nothing_to_do(view: &View, plan: &ClusterPlan) -> Page {
     let mut lines = vec![view.nothing_to_do(plan)];
-    lines.push(view.figures_line(&plan.before, &plan.after));
+    lines.extend(view.figures_lines(&plan.before, &plan.after, Besides::of(plan)));
     lines.extend(view.plan_stays(plan));
     view.page(lines)
 }

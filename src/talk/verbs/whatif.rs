@@ -11,7 +11,7 @@ use crate::{
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
         verb::{Act, Asker, Verb, boxed},
-        view::{Page, View},
+        view::{Besides, Page, View},
         words::{
             Arg, args, escape,
             format::{bold, code, listed, name},
@@ -32,6 +32,9 @@ pub(super) static VERB: Verb = Verb {
     read: |rest| read(rest).map(boxed),
     button: None,
 };
+
+/// What is short decides: memory or vCPU.
+const CAPACITY: Besides = Besides { cpu: true, imbalance: false };
 
 /// More VMs at one time are no question of this bot.
 const ADDED_MAX: u64 = 10_000;
@@ -95,7 +98,7 @@ impl View {
         lines.extend(self.drain_verdict(drain, now));
         if !drain.plan.migrations.is_empty() {
             lines.extend(self.taker_lines(&drain.takers));
-            lines.push(self.figures_line(&drain.plan.before, &drain.plan.after));
+            lines.extend(self.figures_lines(&drain.plan.before, &drain.plan.after, CAPACITY));
         }
         lines
     }
@@ -149,7 +152,7 @@ impl View {
         }));
         lines.extend(self.more_than(TAKERS_MAX, loss.over.len()));
         if loss.vms > 0 {
-            lines.push(self.figures_line(&loss.before, &loss.after));
+            lines.extend(self.figures_lines(&loss.before, &loss.after, CAPACITY));
         }
         lines
     }
@@ -182,7 +185,7 @@ impl View {
             let why = listed(whys.collect::<Vec<_>>().into_iter());
             lines.push(self.say("whatif-add-closed", args![why = Arg::Html(why)]));
         }
-        lines.push(self.figures_line(before, after));
+        lines.extend(self.figures_lines(before, after, CAPACITY));
         lines
     }
 

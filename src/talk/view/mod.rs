@@ -6,6 +6,7 @@
 
 mod alerts;
 mod answers;
+mod figures;
 mod platform;
 mod proposal;
 
@@ -16,6 +17,7 @@ use chrono_tz::Tz;
 use super::words::{Arg, Language, Words, args, escape, format, plain};
 
 pub use answers::StalePress;
+pub(super) use figures::Besides;
 
 /// Telegram takes 4096 UTF-16 units of text; some are left for the line that says how a text goes on.
 const PAGE_UNITS_MAX: usize = 3900;

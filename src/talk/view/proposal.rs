@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::{Button, Page, View};
+use super::{Besides, Button, Page, View};
 use crate::{
     model::{NodeId, VmId},
-    planner::{ClusterPlan, Figures, Fullness, Migration, MoveWhy, NodeChange, Note, Skip, SkipWhy},
+    planner::{
+        ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy,
+    },
     store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
     talk::{
         proposal::{Choice, Press},
@@ -260,6 +262,7 @@ impl View {
     /// What the plan leads to; once it has ended, what it led to, beside what was predicted where they differ.
     fn result(&self, proposal: &Proposal) -> Vec<String> {
         let is_whole = !proposal.steps.iter().any(is_left_out);
+        let besides = Besides::of(&proposal.plan);
         let (before, predicted) = match &proposal.outlook {
             Some(outlook) => (&outlook.before, &outlook.after),
             None if is_whole => (&proposal.plan.before, &proposal.plan.after),
@@ -267,28 +270,16 @@ impl View {
         };
         match (&proposal.state, &proposal.sight) {
             (ProposalState::Done { .. }, Some(Sight::Seen { figures, nodes, .. })) => {
-                let seen = self.figures_line(before, figures);
-                let is_as_predicted = seen == self.figures_line(before, predicted);
-                let predicted = (!is_as_predicted).then(|| self.predicted_line(predicted));
-                [seen].into_iter().chain(predicted).chain(self.nodes_seen(proposal, nodes)).collect()
+                let seen = self.figures_lines(before, figures, besides);
+                let is_as_predicted = seen == self.figures_lines(before, predicted, besides);
+                let predicted = (!is_as_predicted).then(|| self.predicted_line(predicted, besides));
+                seen.into_iter().chain(predicted).chain(self.nodes_seen(proposal, nodes)).collect()
             }
             (ProposalState::Done { .. }, unseen) => {
-                vec![self.predicted_line(predicted), self.unseen(unseen.as_ref())]
+                vec![self.predicted_line(predicted, besides), self.unseen(unseen.as_ref())]
             }
-            _ => vec![self.figures_line(before, predicted)],
+            _ => self.figures_lines(before, predicted, besides),
         }
-    }
-
-    fn predicted_line(&self, figures: &Figures) -> String {
-        self.say(
-            "figures-predicted",
-            args![
-                over = figures.overloaded.to_string(),
-                memory = self.decimal(figures.memory_percent_max),
-                cpu = self.decimals(figures.cpu_max, 2),
-                imbalance = self.decimals(figures.imbalance, 3),
-            ],
-        )
     }
 
     /// Memory of each node that the plan was about: before it, and at its end.
@@ -326,23 +317,6 @@ impl View {
         lines
     }
 
-    /// `overloaded nodes 4 → 0, memory at most 99.6 → 69.8 %, …`
-    pub(in crate::talk) fn figures_line(&self, before: &Figures, after: &Figures) -> String {
-        self.say(
-            "figures",
-            args![
-                over_before = before.overloaded.to_string(),
-                over_after = after.overloaded.to_string(),
-                memory_before = self.decimal(before.memory_percent_max),
-                memory_after = self.decimal(after.memory_percent_max),
-                cpu_before = self.decimals(before.cpu_max, 2),
-                cpu_after = self.decimals(after.cpu_max, 2),
-                imbalance_before = self.decimals(before.imbalance, 3),
-                imbalance_after = self.decimals(after.imbalance, 3),
-            ],
-        )
-    }
-
     fn step_lines(
         &self,
         proposal: &Proposal,
@@ -370,31 +344,34 @@ impl View {
                 let size = self.memory(migration.ram);
                 vec![format!("{}. {move_words}, {size}; {why}", migration.step)]
             }
-            (Detail::Full, None) => vec![
-                format!("{}. {move_words}", migration.step),
-                match proposal.outlook.as_ref().and_then(|outlook| outlook.unfit.get(&migration.step)) {
+            (Detail::Full, None) => {
+                let unfit = proposal.outlook.as_ref().and_then(|outlook| outlook.unfit.get(&migration.step));
+                let first = format!("{}. {move_words}", migration.step);
+                match unfit {
                     Some(unfit) => {
-                        format!(
-                            "   {}",
-                            self.say("step-unfit", args![why = Arg::Html(self.unfit(unfit, now))])
-                        )
+                        let why = Arg::Html(self.unfit(unfit, now));
+                        vec![first, format!("   {}", self.say("step-unfit", args![why = why]))]
                     }
-                    None => format!("   {why}; {}", self.effect(proposal, migration)),
-                },
-            ],
+                    None => {
+                        vec![first, format!("   {why}"), format!("   {}", self.effect(proposal, migration))]
+                    }
+                }
+            }
         }
     }
 
-    /// `web-1 (1000): node-001 → node-021, 4 vCPU, 8 GiB`
+    /// `web-1 (1000): node-001 → node-021, 8 GiB`, and its vCPUs where they are why it moves.
     pub(super) fn migration(&self, migration: &Migration) -> String {
         let mut text = format!(
-            "{}: {} → {}, {} vCPU, {}",
+            "{}: {} → {}, {}",
             self.vm(&migration.vm_name, migration.vm),
             escape(&name(&migration.source_name)),
             escape(&name(&migration.target_name)),
-            migration.vcpus,
             self.memory(migration.ram),
         );
+        if let MoveWhy::Relieve(Excess { resource: Resource::Cpu | Resource::Load, .. }) = migration.why {
+            text.push_str(&format!(", {} vCPU", migration.vcpus));
+        }
         if let Some(disk) = migration.disk {
             text.push_str(&format!(", {}", self.say("disk", args![size = self.memory(disk)])));
         }
