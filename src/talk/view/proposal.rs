@@ -7,9 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{Besides, Button, Page, View};
 use crate::{
     model::{NodeId, VmId},
-    planner::{
-        ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy,
-    },
+    planner::{ClusterPlan, Excess, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy},
     store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
     talk::{
         proposal::{Choice, Press},
