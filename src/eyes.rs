@@ -14,8 +14,8 @@ use crate::{
     clock::Clock,
     event::{Alert, Events},
     model::{
-        ApiFailure, Asked, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Snapshot, VmId,
-        VmUse,
+        ApiFailure, Asked, Block, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Snapshot,
+        VmId, VmUse,
     },
     store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
     vmmanager::{Look, RunningMigration, VmManagerApi},
@@ -131,9 +131,11 @@ impl Eyes {
     /// Says that VMmanager or the store cannot be read.
     pub async fn look(&self, depth: Depth) -> Result<Snapshot, LookError> {
         let before = self.before()?;
-        let Look { mut snapshot, migrations, warnings } = self.api.look(self.clock.now()).await?;
+        let Look { mut snapshot, mut migrations, tasks_known, warnings } =
+            self.api.look(self.clock.now()).await?;
         self.warn(warnings);
         let ours = self.under_way_since(before)?;
+        self.take_given_up(&mut snapshot, &mut migrations, tasks_known).await?;
         let foreign = self.foreign(&ours, migrations).await?;
         snapshot.foreign = foreign.iter().map(|running| named(running, &snapshot)).collect();
         self.tell_of_foreign(&snapshot.foreign, &ours);
@@ -160,6 +162,38 @@ impl Eyes {
             ours.push(self.store.entry(entry.id)?.unwrap_or(entry));
         }
         Ok(ours)
+    }
+
+    /// Takes out the migrations that somebody gave up watching. While such a task runs, its VM stays alone and its
+    /// target keeps the room; it holds nothing else.
+    async fn take_given_up(
+        &self,
+        snapshot: &mut Snapshot,
+        migrations: &mut Vec<RunningMigration>,
+        tasks_known: bool,
+    ) -> Result<(), LookError> {
+        let mut ended = Vec::new();
+        for entry in self.store.given_up()? {
+            let its = match entry.task_numbers() {
+                (_, Some(task)) => BTreeSet::from([task]),
+                (_, None) => self.api.tasks_since(entry.vm, entry.history_before).await?,
+            };
+            let is_its = |running: &RunningMigration| {
+                is_of(running, &entry) || its.contains(&running.task_id) || running.vm == Some(entry.vm)
+            };
+            let before = migrations.len();
+            migrations.retain(|running| !is_its(running));
+            match migrations.len() < before {
+                true => occupied(snapshot, &entry),
+                false if tasks_known => ended.push(entry.id),
+                false => {}
+            }
+        }
+        if !ended.is_empty() {
+            tracing::info!(?ended, "migrations that were given up are over");
+            self.store.forget_given_up(&ended)?;
+        }
+        Ok(())
     }
 
     /// The migrations that are not in the journal, neither by number nor by the history of its VMs.
@@ -288,6 +322,15 @@ fn is_of(running: &RunningMigration, entry: &JournalEntry) -> bool {
         (consul_id.is_some() && running.consul_id == consul_id) || task_id == Some(running.task_id);
     // Numbers begin anew where VMmanager is restored from a backup.
     has_its_number && running.vm.is_none_or(|vm| vm == entry.vm)
+}
+
+fn occupied(snapshot: &mut Snapshot, entry: &JournalEntry) {
+    for vm in snapshot.vms.iter_mut().filter(|vm| vm.id == entry.vm) {
+        vm.blocked_by.push(Block::Task(Block::MIGRATION.into()));
+    }
+    for node in snapshot.nodes.iter_mut().filter(|node| node.id == entry.target) {
+        node.memory_used = node.memory_used.map(|used| used + entry.ram);
+    }
 }
 
 fn named(running: &RunningMigration, snapshot: &Snapshot) -> ForeignMigration {

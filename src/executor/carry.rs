@@ -15,8 +15,8 @@ use crate::{
     model::{ApiFailure, Block, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy, SkipWhy, Unfit},
     store::{
-        Approver, Ending, Intent, JournalEntry, Motive, Outcome, Proposal, ProposalState, Sight, Step,
-        StepState, StoreError,
+        Approver, Ending, Intent, JournalEntry, JournalState, Motive, Outcome, Proposal, ProposalState,
+        Sight, Step, StepState, StoreError,
     },
     vmmanager::{No, OrderError, Ordered},
 };
@@ -192,8 +192,11 @@ impl Executor {
         let entry = intended?;
         let span = span_of(&entry);
         let ordered = self.order(proposal, migration, entry).instrument(span).await?;
-        self.watcher.follow(ordered).await;
-        Ok(())
+        match self.watcher.follow(ordered).await.map(|followed| followed.state) {
+            // Nobody knows what the cluster holds: the rest is planned anew.
+            Some(JournalState::Closed { detail: Some(why @ Ending::GivenUp(_)), .. }) => Err(Left::Halt(why)),
+            _ => Ok(()),
+        }
     }
 
     async fn intend(

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     event::{Event, Events},
     meter,
-    model::{MigrationId, ProposalId, VmId},
+    model::{MigrationId, Person, ProposalId, VmId},
     planner::{Rest, RestWhy},
     store::{
         Ending, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState,
@@ -118,6 +118,13 @@ impl Ledger {
             }
         })?;
         Ok(())
+    }
+
+    /// Returns who gave up watching a migration, if somebody did. A store that cannot be read says so by other ways.
+    pub(super) fn gave_up(&self, entry: &JournalEntry) -> Option<Person> {
+        let proposal = self.store.proposal(entry.proposal).ok().flatten()?;
+        let step = proposal.steps.into_iter().find(|step| step.journal == Some(entry.id))?;
+        step.given_up.map(|given_up| given_up.by)
     }
 
     /// Records that one step is not ordered, and why.

@@ -5,6 +5,7 @@
 //! A [`Watcher`] only reads VMmanager; an [`Executor`] exists only with [`Orders`], so in a dry run there is none.
 
 mod carry;
+mod glimpse;
 mod ledger;
 mod reconcile;
 mod watch;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use carry::Carried;
+pub use glimpse::{Glimpse, Says};
 pub use ledger::Ledger;
 pub use watch::Watcher;
 

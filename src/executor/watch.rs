@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use super::{Ledger, Settings};
 use crate::{
-    model::{ApiFailure, Whereabouts},
+    model::{ApiFailure, Person, Whereabouts},
     rules::Rules,
     store::{Ending, JournalEntry, JournalState, Outcome, StoreError},
     vmmanager::{Found, Order, TaskState, VmManagerApi},
@@ -29,6 +29,13 @@ pub struct Watcher {
 /// How much of a wait a list of running tasks is shared for: migrations whose waits are a little out of step still
 /// share one.
 const POLL_SHARED: f64 = 0.9;
+
+/// What the wait between two looks at a migration met.
+enum Waited {
+    LookAgain,
+    /// This person does not want to wait for its end any more.
+    GivenUp(Person),
+}
 
 /// How a migration ended, as far as one look at the VM can tell.
 enum Verdict {
@@ -68,6 +75,7 @@ impl Watcher {
     async fn search(&self, entry: JournalEntry) -> Option<JournalEntry> {
         let began = Instant::now();
         let mut pause = Pause::new(&self.settings);
+        let mut slow_reported = false;
         loop {
             // Only a look that began after the window can tell that nothing is there.
             let is_last = began.elapsed() >= self.settings.search_window;
@@ -92,7 +100,9 @@ impl Watcher {
                 Ok(Found::Nothing(_) | Found::Unclear) => {}
                 Err(error) => tracing::debug!(%error, "cannot look for an order; will retry"),
             }
-            self.wait(pause.next()).await?;
+            if let Waited::GivenUp(by) = self.linger(&entry, &mut slow_reported, pause.next()).await? {
+                return self.give_up(&entry, by).await;
+            }
         }
     }
 
@@ -135,14 +145,37 @@ impl Watcher {
                     tracing::debug!(%error, "cannot look at a migration; will retry");
                 }
             }
-            if !slow_reported && self.is_slow(&entry) {
-                slow_reported = true;
-                tracing::warn!("a migration is slow; it stays watched");
-                self.log_trouble(self.ledger.slow(&entry));
-            }
             waited = pause.next();
-            self.wait(waited).await?;
+            if let Waited::GivenUp(by) = self.linger(&entry, &mut slow_reported, waited).await? {
+                return self.give_up(&entry, by).await;
+            }
         }
+    }
+
+    /// Waits before the next look, and asks whether anybody still wants it. Reports once that it takes long.
+    async fn linger(
+        &self,
+        entry: &JournalEntry,
+        slow_reported: &mut bool,
+        pause: Duration,
+    ) -> Option<Waited> {
+        if !*slow_reported && self.is_slow(entry) {
+            *slow_reported = true;
+            tracing::warn!("a migration is slow; it stays watched");
+            self.log_trouble(self.ledger.slow(entry));
+        }
+        self.wait(pause).await?;
+        Some(match self.ledger.gave_up(entry) {
+            Some(by) => Waited::GivenUp(by),
+            None => Waited::LookAgain,
+        })
+    }
+
+    /// Ends the watch, whatever VMmanager does. What runs there on is remembered as ours first.
+    async fn give_up(&self, entry: &JournalEntry, by: Person) -> Option<JournalEntry> {
+        tracing::warn!(person.id = by.id, "a person gave up watching a migration");
+        self.recorded(|| self.ledger.store.give_up(entry.id)).await?;
+        self.close(entry, Outcome::Lost, Some(Ending::GivenUp(by))).await
     }
 
     /// Tells whether a VM is not where it was. An order that VMmanager took and whose task never showed may still
@@ -180,6 +213,7 @@ impl Watcher {
     async fn verify(&self, entry: &JournalEntry, task: &TaskState) -> Option<JournalEntry> {
         let began = Instant::now();
         let mut pause = Pause::new(&self.settings);
+        let mut slow_reported = false;
         loop {
             match self.api.whereabouts(&order_of(entry)).await {
                 Ok(place) => match verdict(task, place) {
@@ -191,7 +225,9 @@ impl Watcher {
                 },
                 Err(error) => tracing::debug!(%error, "cannot see where a VM is; will retry"),
             }
-            self.wait(pause.next()).await?;
+            if let Waited::GivenUp(by) = self.linger(entry, &mut slow_reported, pause.next()).await? {
+                return self.give_up(entry, by).await;
+            }
         }
     }
 
@@ -272,7 +308,7 @@ pub(super) fn span_of(entry: &JournalEntry) -> tracing::Span {
     )
 }
 
-fn order_of(entry: &JournalEntry) -> Order {
+pub(super) fn order_of(entry: &JournalEntry) -> Order {
     let (consul_id, task_id) = entry.task_numbers();
     Order {
         vm: entry.vm,

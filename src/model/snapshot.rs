@@ -408,6 +408,17 @@ impl Snapshot {
     }
 }
 
+impl Block {
+    /// The task of a live migration.
+    pub const MIGRATION: &str = "host_migrate";
+
+    /// Tells whether a migration of the VM runs that nobody follows.
+    #[must_use]
+    pub fn is_migration(&self) -> bool {
+        matches!(self, Self::Task(task) if task == Self::MIGRATION)
+    }
+}
+
 /// What a snapshot file has in front of the name of a task that occupies a VM.
 const TASK: &str = "task:";
 

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Approved, Balanced, Changed, Drained, Foreseen, Picture, PlanOf, Refused, Settings, Status, Stop, Tuning,
-    WhatIf, ahead, cycle::Cycle, handle::Request, proposals::Proposals, runs::Runs, sight::Sight,
-    switches::Switches, upkeep::Upkeep,
+    WatchWish, Watched, WhatIf, ahead, cycle::Cycle, handle::Request, proposals::Proposals, runs::Runs,
+    sight::Sight, switches::Switches, upkeep::Upkeep,
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
@@ -90,6 +90,9 @@ impl Core {
                 drop(answer.send(self.choose(proposal, selection, &by)));
             }
             Request::Cancel { stop, by, answer } => drop(answer.send(self.cancel(&stop, &by))),
+            Request::Watch { proposal, wish, by, answer } => {
+                drop(answer.send(self.watch(proposal, wish, &by).await));
+            }
             Request::Change { change, by, answer } => {
                 let what = format!("{change:?}");
                 let changed = self.switches.change(change, &by, &self.sight).await;
@@ -223,6 +226,17 @@ impl Core {
         let cancelled = self.proposals.cancel(stop, by)?;
         self.audit(by, "cancel", format!("proposal {}", cancelled.plan));
         Ok(cancelled)
+    }
+
+    async fn watch(&self, id: ProposalId, wish: WatchWish, by: &Person) -> Result<Watched, Refused> {
+        match wish {
+            WatchWish::LookAgain => Ok(Watched::Seen(self.runs.glimpses(id).await?)),
+            WatchWish::GiveUp => {
+                let plan = self.proposals.give_up(id, by)?;
+                self.audit(by, "give-up", format!("proposal {id}"));
+                Ok(Watched::GivenUp(plan))
+            }
+        }
     }
 
     fn audit(&self, by: &Person, what: &str, detail: String) {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     balancer::Picture,
+    executor::Glimpse,
     model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
     planner::{Direction, Exclusion, Rest, Skip},
     store::{JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, Selection},
@@ -156,6 +157,22 @@ pub enum Drained {
     Stuck { node: String, stuck: Vec<Skip> },
 }
 
+/// What somebody wants with the migrations of a plan that take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchWish {
+    /// To see what VMmanager shows of them at this moment.
+    LookAgain,
+    /// To wait for their ends no more.
+    GiveUp,
+}
+
+/// What became of a [`WatchWish`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    Seen(Vec<Glimpse>),
+    GivenUp(PlanOf),
+}
+
 /// What a press of Approve led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Approved {
@@ -239,6 +256,7 @@ pub(super) enum Request {
     Refresh { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
     Choose { proposal: ProposalId, selection: Selection, by: Person, answer: Answer<Box<Proposal>> },
     Cancel { stop: Stop, by: Person, answer: Answer<PlanOf> },
+    Watch { proposal: ProposalId, wish: WatchWish, by: Person, answer: Answer<Watched> },
     Change { change: Change, by: Person, answer: Answer<Changed> },
 }
 
@@ -344,6 +362,11 @@ impl Handle {
     /// Stops one plan after its running migration.
     pub async fn cancel(&self, stop: Stop, by: Person) -> Result<PlanOf, Refused> {
         self.ask(|answer| Request::Cancel { stop, by, answer }).await
+    }
+
+    /// Looks again at the migrations of a plan that take long, or gives them up.
+    pub async fn watch(&self, proposal: ProposalId, wish: WatchWish, by: Person) -> Result<Watched, Refused> {
+        self.ask(|answer| Request::Watch { proposal, wish, by, answer }).await
     }
 
     /// Changes a setting; it outlives restarts.

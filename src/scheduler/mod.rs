@@ -32,11 +32,12 @@ use tokio_util::sync::CancellationToken;
 pub use self::ahead::{Forecast, Foreseen, WhatIf};
 use self::core::Core;
 pub use crate::balancer::Picture;
+pub use crate::executor::{Glimpse, Says};
 use crate::{balancer::VmBalancer, live::Live, meter::Beat, model::ProposalId, store::Mode};
 use handle::Request;
 pub use handle::{
     Approved, Balanced, Change, Changed, Drained, Handle, LastCycle, PlanOf, Refused, Status, Stop,
-    WaitingPlan,
+    WaitingPlan, WatchWish, Watched,
 };
 use tuning::Untuned;
 pub use tuning::{Group, Kind, Setting, SettingSource, Tuning, Unit, Unsettable};

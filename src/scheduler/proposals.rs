@@ -234,6 +234,27 @@ impl Proposals {
         Ok(of(&cancelled))
     }
 
+    /// Notes that somebody gives up the migrations of a plan that take long. Whoever follows them ends that.
+    pub(super) fn give_up(&self, id: ProposalId, by: &Person) -> Result<PlanOf, Refused> {
+        let given_up = Approval { by: by.clone(), at: self.now() };
+        let mut found = false;
+        let known = self.existing(id)?;
+        if !is_running(&known) {
+            return Err(self.why_closed(id)?);
+        }
+        let plan = self.store().update_proposal(id, |proposal| {
+            for step in proposal.steps.iter_mut().filter(|step| step.is_watched_long()) {
+                step.given_up = Some(given_up.clone());
+                found = true;
+            }
+        })?;
+        if !found {
+            return Err(Refused::NothingRunning);
+        }
+        self.notify(id);
+        Ok(PlanOf { plan: id, cluster: plan.cluster_name })
+    }
+
     /// Ends proposals whose time is over.
     pub(super) fn expire(&self) {
         match self.store().expire_proposals(self.now()) {

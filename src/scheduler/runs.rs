@@ -1,18 +1,22 @@
 //! Carries out approved proposals, as far as the world still agrees.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::try_join_all};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Picture, proposals::Proposals, sight::Sight};
+use super::{Picture, Refused, proposals::Proposals, sight::Sight};
 use crate::{
     balancer::VmBalancer,
-    executor::{Carried, Watcher},
-    model::{ProposalId, find},
+    executor::{Carried, Glimpse, Watcher},
+    model::{ApiFailure, ProposalId, Silence, Trouble, find},
     planner::{Direction, Exclusion, ExclusionWhy, Revalidated, Selector},
     store::{Approver, Ending, Origin, Proposal, ProposalState, StoreError},
 };
+
+/// Who pressed a button waits no longer than this for VMmanager.
+const GLIMPSE_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Runs {
     balancer: Arc<VmBalancer>,
@@ -109,6 +113,20 @@ impl Runs {
             }
         })?;
         Ok(())
+    }
+
+    /// Asks VMmanager for the open migrations of a plan, each at most for [`GLIMPSE_MAX`].
+    pub(super) async fn glimpses(&self, id: ProposalId) -> Result<Vec<Glimpse>, Refused> {
+        let open = self.balancer.parts().store.open_entries()?;
+        let watcher = self.watcher();
+        let asked = open.iter().filter(|entry| entry.proposal == id).map(|entry| watcher.glimpse(entry));
+        let waited = GLIMPSE_MAX.as_secs();
+        let unanswered = || ApiFailure::NoAnswer {
+            what: "GET /vm/v3/task".into(),
+            said: Silence::TimedOut(format!("{waited} s").as_str().into()),
+        };
+        let seen = timeout(GLIMPSE_MAX, try_join_all(asked)).await.unwrap_or_else(|_| Err(unanswered()));
+        seen.map_err(|error| Refused::Unable(Trouble::VmManager(error)))
     }
 
     /// Returns who follows migrations that were ordered.

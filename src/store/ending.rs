@@ -35,6 +35,8 @@ pub enum Ending {
     /// The account lacks a right that a migration needs.
     NotAllowed(ApiFailure),
     CancelledBy(Person),
+    /// Somebody gave up watching the migration, so nobody knows how it ended.
+    GivenUp(Person),
     /// Nothing is ordered in a dry run.
     DryRun,
     /// The bot was stopped before VMmanager took the order.

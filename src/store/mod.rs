@@ -19,6 +19,7 @@ mod ending;
 mod error;
 mod export;
 mod folder;
+mod given_up;
 mod index;
 mod journal;
 mod kept;

@@ -525,6 +525,7 @@ fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
         migration: migration.clone(),
         journal: None,
         task: None,
+        given_up: None,
         state: StepState::Waiting,
     };
     Proposal {

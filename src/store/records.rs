@@ -235,7 +235,18 @@ pub struct Step {
     /// The number of its task at VMmanager, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<u64>,
+    /// Somebody does not want to wait for its end any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Approval>,
     pub state: StepState,
+}
+
+impl Step {
+    /// Tells whether its migration takes long and nobody gave it up.
+    #[must_use]
+    pub fn is_watched_long(&self) -> bool {
+        matches!(self.state, StepState::Running { slow: true, .. }) && self.given_up.is_none()
+    }
 }
 
 /// How far one migration is.

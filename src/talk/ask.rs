@@ -14,7 +14,8 @@ use super::{
 use crate::{
     model::ProposalId,
     scheduler::{
-        Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Setting, Status, Stop, WhatIf,
+        Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Setting, Status, Stop, WatchWish,
+        Watched, WhatIf,
     },
     store::{AuditEntry, PageAt, Proposal, Selection},
 };
@@ -75,6 +76,8 @@ pub enum Ask {
     Refresh(ProposalId, Then<Balanced>),
     /// That steps of a proposal are left out, or taken in again. Answers with the proposal as it is then.
     Choose(ProposalId, Selection, Then<Box<Proposal>>),
+    /// That the migrations of a plan that take long are looked at again, or given up.
+    Watch(ProposalId, WatchWish, Then<Watched>),
     /// A setting; answers with how things stand then.
     Change(Change, Then<(Changed, Box<Status>)>),
     /// Every setting as it is in force.

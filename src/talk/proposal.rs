@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     model::{NodeId, ProposalId, VmId},
-    scheduler::{Balanced, Stop},
-    store::{Proposal, ProposalState, Selection},
+    scheduler::{Balanced, Stop, WatchWish, Watched},
+    store::{Proposal, ProposalState, Selection, Step},
 };
 
 /// The buttons that begin with `p`.
@@ -47,6 +47,12 @@ pub(super) enum Choice {
     Steps(Selection),
     /// Stops after the running migration.
     Cancel,
+    /// Asks what VMmanager shows of a migration that takes long.
+    LookAgain,
+    /// Asks what it means to give up watching.
+    GiveUp,
+    /// Gives up watching.
+    GiveUpSurely,
 }
 
 impl Press {
@@ -58,6 +64,9 @@ impl Press {
             Choice::Reject => ("r", None),
             Choice::Refresh => ("f", None),
             Choice::Cancel => ("c", None),
+            Choice::LookAgain => ("o", None),
+            Choice::GiveUp => ("u", None),
+            Choice::GiveUpSurely => ("U", None),
             Choice::Steps(Selection::LeaveOut(VmId(vm))) => ("x", Some(*vm)),
             Choice::Steps(Selection::TakeIn(VmId(vm))) => ("i", Some(*vm)),
             Choice::Steps(Selection::KeepFirst(last)) => ("k", Some(u64::from(*last))),
@@ -81,6 +90,9 @@ impl Press {
             ("r", None) => Choice::Reject,
             ("f", None) => Choice::Refresh,
             ("c", None) => Choice::Cancel,
+            ("o", None) => Choice::LookAgain,
+            ("u", None) => Choice::GiveUp,
+            ("U", None) => Choice::GiveUpSurely,
             ("x", Some(vm)) => Choice::Steps(Selection::LeaveOut(VmId(vm))),
             ("i", Some(vm)) => Choice::Steps(Selection::TakeIn(VmId(vm))),
             ("k", Some(_)) => Choice::Steps(Selection::KeepFirst(step()?)),
@@ -121,7 +133,12 @@ impl Press {
             | Choice::Reject
             | Choice::Refresh
             | Choice::Cancel
+            | Choice::LookAgain
             | Choice::Steps(Selection::KeepAll) => None,
+            Choice::GiveUp | Choice::GiveUpSurely => {
+                let is_here = steps.iter().any(Step::is_watched_long);
+                (!is_here).then_some(StalePress::Unknown)
+            }
         }
     }
 }
@@ -136,11 +153,22 @@ fn is_fresh(known: &Proposal, asker: &Asker<'_>) -> bool {
 }
 
 impl Act for Press {
+    /// Who gives up frees a cluster of which nobody knows what runs there.
+    fn least_role(&self, usual: Role) -> Role {
+        match self.choice {
+            Choice::GiveUp | Choice::GiveUpSurely => Role::Admin,
+            _ => usual,
+        }
+    }
+
     fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
         if let Some(stale) = self.stale(asker) {
             return Next::Say(Answer::Window(asker.view.stale_press(stale)));
         }
         let id = self.proposal;
+        if let (Choice::GiveUp, Some(known)) = (self.choice, asker.proposal) {
+            return Next::Say(Answer::Page(asker.view.confirm_giving_up(known, asker.now)));
+        }
         Next::Ask(match self.choice {
             Choice::Approve => {
                 let then = Then::new(|approved, view, _| Answer::Passing(view.approved(&approved)));
@@ -170,8 +198,18 @@ impl Act for Press {
                 }),
             ),
             Choice::Cancel => verbs::cancel_by_press(Stop::Plan(id)),
+            Choice::LookAgain => watch(id, WatchWish::LookAgain),
+            Choice::GiveUp | Choice::GiveUpSurely => watch(id, WatchWish::GiveUp),
         })
     }
+}
+
+fn watch(id: ProposalId, wish: WatchWish) -> Ask {
+    let then = Then::new(|watched, view: &View, _| match watched {
+        Watched::Seen(seen) => Answer::Window(view.glimpses(&seen)),
+        Watched::GivenUp(plan) => Answer::Rewrite(view.gave_up(&plan)),
+    });
+    Ask::Watch(id, wish, then)
 }
 
 /// Returns the proposal that the data of a button names, so that the store can be asked for it.
@@ -194,6 +232,9 @@ mod tests {
             Choice::Reject,
             Choice::Refresh,
             Choice::Cancel,
+            Choice::LookAgain,
+            Choice::GiveUp,
+            Choice::GiveUpSurely,
             Choice::Steps(Selection::LeaveOut(VmId(u64::MAX))),
             Choice::Steps(Selection::TakeIn(VmId(u64::MAX))),
             Choice::Steps(Selection::OnlyNode(NodeId(u64::MAX))),

@@ -28,7 +28,13 @@ pub(crate) fn anna() -> Person {
 /// A pending proposal of so many migrations.
 pub(crate) fn proposal(migrations: u32) -> Proposal {
     let steps: Vec<_> = (1..=migrations)
-        .map(|step| Step { migration: migration(step), journal: None, task: None, state: StepState::Waiting })
+        .map(|step| Step {
+            migration: migration(step),
+            journal: None,
+            task: None,
+            given_up: None,
+            state: StepState::Waiting,
+        })
         .collect();
     Proposal {
         v: 1,

@@ -47,6 +47,7 @@ impl Shared {
             Ask::Approve(proposal, shown, then) => then.with(handle.approve(proposal, shown, by).await?),
             Ask::Reject(proposal, reason, then) => then.with(handle.reject(proposal, reason, by).await?),
             Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
+            Ask::Watch(proposal, wish, then) => then.with(handle.watch(proposal, wish, by).await?),
             Ask::Choose(proposal, selection, then) => {
                 then.with(handle.choose(proposal, selection, by).await?)
             }

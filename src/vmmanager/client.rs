@@ -31,7 +31,7 @@ const CLUSTERS: &str = "/vm/v3/cluster";
 const NODES: &str = "/vm/v3/node";
 const HOSTS: &str = "/vm/v3/host";
 const TASKS: &str = "/vm/v3/task";
-pub(super) const MIGRATION: &str = "host_migrate";
+pub(super) const MIGRATION: &str = crate::model::Block::MIGRATION;
 const UNFINISHED: &str = "(status EQ 'running' OR status EQ 'created')";
 
 /// Reads a VMmanager 6 platform. Cheap to clone; all clones share one session.

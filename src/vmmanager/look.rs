@@ -17,6 +17,8 @@ pub struct Look {
     pub snapshot: Snapshot,
     /// Every migration that waits or runs, whoever ordered it.
     pub migrations: Vec<RunningMigration>,
+    /// Whether these are certainly all of them.
+    pub tasks_known: bool,
     /// What was odd in the answers, and in which cluster where that is known.
     pub warnings: Vec<(Option<ClusterId>, Flaw)>,
 }
@@ -95,6 +97,7 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     doubts.of_list(List::Clusters, &clusters, |_| None);
     doubts.of_list(List::Nodes, &nodes, |row| row.cluster.id());
     doubts.of_list(List::Vms, &hosts, |row| row.cluster.id());
+    let tasks_known = tasks_unknown.is_none();
     if let Some(why) = tasks_unknown {
         doubts.everywhere(why);
     }
@@ -109,7 +112,7 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     occupy(&mut vms, others);
     doubts.settle(&mut known);
     let snapshot = Snapshot { clusters: known, nodes, vms, ..Snapshot::empty(taken_at) };
-    Look { snapshot, migrations, warnings: doubts.warnings }
+    Look { snapshot, migrations, tasks_known, warnings: doubts.warnings }
 }
 
 /// Reads one node row on its own, without the sums of its VMs.

@@ -29,3 +29,4 @@ mod telegram;
 mod tls;
 mod transcripts;
 mod vmmanager;
+mod watching;

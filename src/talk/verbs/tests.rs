@@ -8,7 +8,7 @@ use crate::{
     planner,
     scheduler::{
         Approved, Balanced, Change, Changed, Drained, Forecast, Foreseen, Picture, PlanOf, Refused, Status,
-        WhatIf,
+        Watched, WhatIf,
     },
     store::{Edge, Happened, Proposal, ProposalState, Timeline},
     talk::{
@@ -203,6 +203,9 @@ impl Found {
             Ask::Cancel(_, then) => then.with(PlanOf { plan: ProposalId(12), cluster: "msk".into() }),
             Ask::Approve(_, _, then) => then.with(Approved::Started),
             Ask::Reject(_, _, then) => then.with(()),
+            Ask::Watch(_, _, then) => {
+                then.with(Watched::GivenUp(PlanOf { plan: ProposalId(12), cluster: "msk".into() }))
+            }
             Ask::Choose(_, _, then) => then.with(Box::new(samples::proposal(2))),
             Ask::Change(Change::Exclude { .. } | Change::Include { .. }, then)
                 if self.changed == Changed::Done =>

@@ -9,6 +9,7 @@ mod answers;
 mod figures;
 mod platform;
 mod proposal;
+mod watch;
 
 use std::ops::Deref;
 

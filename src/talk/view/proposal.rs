@@ -493,13 +493,13 @@ impl View {
                 rows.extend(self.step_buttons(proposal, data));
                 rows
             }
-            ProposalState::Approved { .. } | ProposalState::Running { .. } if proposal.cancel.is_none() => {
-                vec![vec![self.button("button-cancel", data(Choice::Cancel))]]
+            ProposalState::Approved { .. } | ProposalState::Running { .. } => {
+                let stop = || vec![self.button("button-cancel", data(Choice::Cancel))];
+                let stop = proposal.cancel.is_none().then(stop);
+                stop.into_iter().chain(self.watch_buttons(proposal)).collect()
             }
             ProposalState::Expired { .. } | ProposalState::Stale { .. } => vec![vec![refresh()]],
-            ProposalState::Approved { .. }
-            | ProposalState::Running { .. }
-            | ProposalState::Done { .. }
+            ProposalState::Done { .. }
             | ProposalState::Rejected { .. }
             | ProposalState::Superseded { .. }
             | ProposalState::Shown { .. } => Vec::new(),

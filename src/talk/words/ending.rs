@@ -41,6 +41,9 @@ impl Words {
             Ending::CancelledBy(person) => {
                 self.say("ending-cancelled", args![who = format!("{} ({})", person.name, person.id)])
             }
+            Ending::GivenUp(person) => {
+                self.say("ending-given-up", args![who = format!("{} ({})", person.name, person.id)])
+            }
             Ending::DryRun => self.say("ending-dry-run", args![]),
             Ending::Stopped => self.say("ending-stopped", args![]),
             Ending::Restarted => self.say("ending-restarted", args![]),
@@ -83,7 +86,7 @@ impl Words {
         self.say(key, args![place = self.place(place)])
     }
 
-    fn place(&self, place: Whereabouts) -> String {
+    pub(crate) fn place(&self, place: Whereabouts) -> String {
         match place {
             Whereabouts::OnTarget => self.say("vm-on-target", args![]),
             Whereabouts::OnSource => self.say("vm-on-source", args![]),

@@ -370,6 +370,7 @@ pub(in crate::talk) fn endings() -> Vec<Ending> {
         Ending::Busy(_) => [Ending::Busy(busy)],
         Ending::NotUnderstood(_) => [Ending::NotUnderstood(unknown)],
         Ending::CancelledBy(_) => [Ending::CancelledBy(Person { id: 42, name: "Anna".into() })],
+        Ending::GivenUp(_) => [Ending::GivenUp(Person { id: 42, name: "Anna".into() })],
         Ending::DryRun => [Ending::DryRun],
         Ending::Stopped => [Ending::Stopped],
         Ending::Restarted => [Ending::Restarted],
