@@ -16,7 +16,7 @@ use crate::{
     eyes::{self, Depth, Eyes, LookError, Measure},
     live::Live,
     model::{Asked, ClusterId, NodeId, Quote, Snapshot, Trouble},
-    planner::{self, ClusterPlan, Drain, Note, Plan, Policy, Revalidated},
+    planner::{self, Beyond, ClusterPlan, Drain, Limits, Note, Plan, Policy, Revalidated, Used},
     rules::{Base, Cooldowns, Rules},
     store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
@@ -211,6 +211,27 @@ impl VmBalancer {
             .await
             .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))?;
         Ok(Picture { snapshot, policy, plan: Arc::new(plan) })
+    }
+
+    /// Returns what of a cluster's plan a standing approval covers, on a thread of its own; the error says why nothing
+    /// of it.
+    ///
+    /// # Errors
+    ///
+    /// [`CycleError::Planning`] where the planner panicked.
+    pub async fn plan_within(
+        &self,
+        picture: &Picture,
+        plan: &ClusterPlan,
+        limits: &Limits,
+        used: Used,
+    ) -> Result<Result<ClusterPlan, Beyond>, CycleError> {
+        let (of, under) = (Arc::clone(&picture.snapshot), Arc::clone(&picture.policy));
+        let (plan, limits) = (plan.clone(), limits.clone());
+        let narrowed = tokio::task::spawn_blocking(move || {
+            limits.narrow(&plan, used, &under, |policy| checked_plan(&of, policy).clusters.pop())
+        });
+        narrowed.await.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
     }
 
     /// Plans to empty a node of this picture, on a thread of its own; `None` where it has no such node. Of a plan that

@@ -492,25 +492,31 @@ fn reload(args: &Args, environment: &BTreeMap<String, String>, started: &Setup) 
 #[cfg(feature = "sandbox")]
 fn week(wanted: super::SandboxArgs, setup: &Setup, out: &mut dyn Write) -> Result<Exit, Failure> {
     use crate::{
-        sandbox::week::{Approval, Ours},
+        sandbox::week::{Approval, Autopilot, Ours},
         store::Mode,
     };
     let ours = match setup.sources.file.values.is_empty() {
         true => None,
         false => Some(setup.config(Purpose::Offline)?),
     };
-    let table = wanted.play_week(ours.map(|config| Ours {
-        interval_min: (config.scheduler.interval.as_secs() / 60).max(1) as u32,
-        cooldown: config.balancer.migration_cooldown,
-        failure_cooldown: config.balancer.failure_cooldown,
-        approval: match config.scheduler.mode {
-            Mode::Auto => Approval::None,
-            // As a person does: within a quarter of an hour, by day.
-            Mode::Propose | Mode::Off => Approval::People { minutes: 15, from: 9, to: 19 },
-        },
-        watch_min: config.scheduler.watch.map(|watch| (watch.as_secs() / 60).max(1) as u32),
-        ..Ours::by_defaults(config.balancer.policy)
-    }));
+    let table =
+        wanted.play_week(ours.map(|config| Ours {
+            interval_min: (config.scheduler.interval.as_secs() / 60).max(1) as u32,
+            cooldown: config.balancer.migration_cooldown,
+            failure_cooldown: config.balancer.failure_cooldown,
+            approval: match config.scheduler.mode {
+                Mode::Auto => Approval::None,
+                // As a person does: within a quarter of an hour, by day.
+                Mode::Propose | Mode::Off => Approval::People { minutes: 15, from: 9, to: 19 },
+            },
+            autopilot:
+                config.scheduler.autopilot.as_ref().map(|nightly| Autopilot {
+                    minutes: nightly.windows.week(),
+                    limits: nightly.limits.clone(),
+                }),
+            watch_min: config.scheduler.watch.map(|watch| (watch.as_secs() / 60).max(1) as u32),
+            ..Ours::by_defaults(config.balancer.policy)
+        }));
     print(out, table)
 }
 

@@ -266,6 +266,7 @@ fn tuned(reader: &mut Reader<'_>) -> Tuned {
     let Tuned { balancer, scheduler, habits: _, history_kept: _ } = &mut tuned;
     reader.set(&mut scheduler.mode, "BALANCE_MODE", values::mode);
     reader.set(&mut scheduler.timezone, "TIMEZONE", values::time_zone);
+    scheduler.autopilot = reader.optional("AUTOPILOT", values::nightly);
     reader.set(&mut balancer.policy.clusters, "CLUSTER_IDS", values::cluster_ids);
     reader.set(&mut balancer.dry_run, "DRY_RUN", values::boolean);
     reader.set(&mut balancer.approvals_needed, "TELEGRAM_APPROVALS", values::whole(1, " of people"));

@@ -18,7 +18,7 @@ use crate::telegram::ChatTarget;
 use crate::{
     model::{ClusterId, alike::closest},
     planner::{AntiAffinity, Lenience, Margin, Selector, Strategy},
-    scheduler::Windows,
+    scheduler::{Nightly, Windows},
     ssh::HostPort,
     store::Mode,
 };
@@ -181,6 +181,13 @@ pub(super) fn time_zone(text: &str) -> Result<Tz, Expected> {
 
 pub(super) fn windows(text: &str) -> Result<Windows, Expected> {
     text.parse().map_err(|_| "times such as 22:00-06:00 or Mon-Fri 01:00-05:00, several with a comma".into())
+}
+
+pub(super) fn nightly(text: &str) -> Result<Nightly, Expected> {
+    text.parse().map_err(|_| {
+        "hours, then limits if there are any, such as 22:00-08:00 max 5 64GiB or 22:00-08:00 only memory"
+            .into()
+    })
 }
 
 /// The base URL of VMmanager.

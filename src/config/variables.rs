@@ -32,6 +32,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("BALANCE_INTERVAL"),
     plain("WATCH_INTERVAL"),
     plain("BALANCE_MODE"),
+    plain("AUTOPILOT"),
     plain("BALANCE_WINDOW"),
     plain("TIMEZONE"),
     plain("BALANCE_STRATEGY"),

@@ -22,6 +22,7 @@ mod policy;
 mod search;
 mod settle;
 mod sound;
+mod standing;
 mod step;
 mod strain;
 mod terms;
@@ -50,6 +51,7 @@ pub use policy::{
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
 pub use sound::sound;
+pub use standing::{Beyond, Limits, NotALimit, Used};
 pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
 pub use terms::QEMU_MIN;
 

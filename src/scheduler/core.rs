@@ -135,6 +135,7 @@ impl Core {
             resting: policy.resting,
             stopped_clusters: in_force.stopped_clusters.into_iter().collect(),
             restored_unconfirmed: in_force.restored_unconfirmed,
+            standing: in_force.standing,
         })
     }
 

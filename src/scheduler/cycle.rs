@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
-    LastCycle, Picture, delta,
+    LastCycle, Picture, StandingNow, delta,
     proposals::{Proposals, is_same},
     sight::Sight,
     switches::{May, Switches},
@@ -21,7 +21,7 @@ use crate::{
     meter,
     model::{ClusterId, MigrationId, NodeId, ProposalId},
     planner::{ClusterPlan, Note},
-    store::{Approver, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
+    store::{Approver, AuditEntry, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
 };
 
 pub(super) struct Cycle {
@@ -125,11 +125,20 @@ impl Cycle {
             if self.has_moved_since(&before, plan.cluster)? {
                 continue;
             }
-            match switches.in_force(self.now())?.may(plan.cluster) {
+            let in_force = switches.in_force(self.now())?;
+            match in_force.may(plan.cluster) {
                 May::Nothing => {}
                 May::Show => self.show(&picture, plan, proposals)?,
                 May::Propose => self.propose_unless_there(&picture, plan, proposals)?,
-                May::CarryOut => approved.extend(self.approve_by_mode(&picture, plan, proposals)?),
+                May::ProposeOrRelieve => {
+                    match self.relieve_within(&picture, plan, proposals, &in_force.standing).await? {
+                        Some(id) => approved.push(id),
+                        None => self.propose_unless_there(&picture, plan, proposals)?,
+                    }
+                }
+                May::CarryOut => {
+                    approved.extend(self.approve(&picture, plan, proposals, Approver::Auto)?);
+                }
             }
         }
         Ok(Done { picture, approved })
@@ -208,17 +217,57 @@ impl Cycle {
         Ok(())
     }
 
-    fn approve_by_mode(
+    /// Approves what a standing approval covers of a plan; returns the proposal that is to be carried out.
+    async fn relieve_within(
         &self,
         picture: &Picture,
         plan: &ClusterPlan,
         proposals: &Proposals,
+        standing: &[StandingNow],
+    ) -> Result<Option<ProposalId>, CycleError> {
+        if plan.migrations.is_empty() || proposals.was_rejected(plan)? {
+            return Ok(None);
+        }
+        for (standing, by) in standing.iter().filter_map(|it| Some((it, it.approver()?))) {
+            let within = self.balancer.plan_within(picture, plan, &standing.limits, standing.used).await?;
+            let within = match within {
+                Ok(within) => within,
+                Err(beyond) => {
+                    tracing::info!(cluster.id = %plan.cluster, ?beyond, "a plan is beyond the standing approval");
+                    continue;
+                }
+            };
+            if proposals.was_rejected(&within)? {
+                continue;
+            }
+            let approved = self.approve(picture, &within, proposals, by)?;
+            if let Some(id) = approved {
+                self.audit(id, standing);
+                return Ok(approved);
+            }
+        }
+        Ok(None)
+    }
+
+    fn audit(&self, id: ProposalId, standing: &StandingNow) {
+        let entry = AuditEntry::new(self.now(), standing.by.clone(), "autopilot", format!("proposal {id}"));
+        if let Err(error) = self.store().audit(&entry) {
+            tracing::error!(%error, "the audit cannot be written");
+        }
+    }
+
+    fn approve(
+        &self,
+        picture: &Picture,
+        plan: &ClusterPlan,
+        proposals: &Proposals,
+        by: Approver,
     ) -> Result<Option<ProposalId>, StoreError> {
         let waits = proposals.pending_of(plan.cluster)?.is_some_and(|pending| pending.drains().is_some());
         if plan.migrations.is_empty() || waits {
             return Ok(None);
         }
-        let approved = ProposalState::Approved { by: Approver::Auto, at: self.now() };
+        let approved = ProposalState::Approved { by, at: self.now() };
         let notes = news(&mut self.told().reports, plan);
         let plan = &ClusterPlan { notes, ..plan.clone() };
         let recorded = proposals.record(plan, picture, Origin::Schedule, approved, None)?;

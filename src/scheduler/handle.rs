@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Foreseen, WhatIf,
+    Foreseen, StandingNow, WhatIf,
     tuning::{Setting, Unsettable},
 };
 use crate::{
     balancer::Picture,
     executor::Glimpse,
     model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
-    planner::{Direction, Exclusion, Rest, Skip},
+    planner::{Direction, Exclusion, Limits, Rest, Skip},
     store::{JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, Selection},
 };
 
@@ -41,6 +41,8 @@ pub struct Status {
     pub resting: BTreeMap<VmId, Rest>,
     pub stopped_clusters: Vec<ClusterId>,
     pub restored_unconfirmed: bool,
+    /// Standing approvals, also those that have ended; the one of the chat first.
+    pub standing: Vec<StandingNow>,
 }
 
 /// A plan that waits for a decision, and until when.
@@ -107,6 +109,8 @@ pub enum Refused {
     /// VMmanager, the store or the planner could not be used.
     Unable(Trouble),
     NothingRunning,
+    /// The standing approval is given already, was ended, or waited too long.
+    StandingGone,
     /// It is not said which of the running plans is meant.
     WhichPlan {
         running: Vec<PlanOf>,
@@ -212,6 +216,21 @@ pub enum Change {
     /// Ends the rest of a VM after a migration or a failure.
     EndRest {
         vm: String,
+    },
+    /// Asks for a standing approval until then; people confirm it.
+    AskStanding {
+        limits: Limits,
+        /// The cluster of the limits by name or id; `None` for all.
+        cluster: Option<String>,
+        until: DateTime<Utc>,
+    },
+    /// Confirms the one with this tag.
+    ConfirmStanding {
+        tag: String,
+    },
+    /// Ends the one with this tag; without a tag every one, that of the configuration for this night.
+    EndStanding {
+        tag: Option<String>,
     },
 }
 

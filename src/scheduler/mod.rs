@@ -4,8 +4,8 @@
 //! Knows no chat: what it did is in the store, and each change is followed by an [`Event`](crate::event::Event).
 //!
 //! `core` joins the parts: `sight` has the newest picture, `switches` what people may change, `proposals` the records,
-//! `runs` carries out, `cycle` decides by the schedule, `upkeep` looks after the store and the clock, `ahead` answers
-//! what would be.
+//! `runs` carries out, `cycle` decides by the schedule, `standing` what it may do without asking, `upkeep` looks
+//! after the store and the clock, `ahead` answers what would be.
 
 mod ahead;
 mod core;
@@ -14,6 +14,7 @@ mod handle;
 mod proposals;
 mod runs;
 mod sight;
+mod standing;
 mod switches;
 mod tuning;
 mod upkeep;
@@ -39,6 +40,8 @@ pub use handle::{
     Approved, Balanced, Change, Changed, Drained, Handle, LastCycle, PlanOf, Refused, Status, Stop,
     WaitingPlan, WatchWish, Watched,
 };
+pub(crate) use standing::in_utc;
+pub use standing::{Nightly, NotNightly, StandingEnd, StandingNow, StandingState};
 use tuning::Untuned;
 pub use tuning::{Group, Kind, Setting, SettingSource, Tuning, Unit, Unsettable};
 pub use windows::Windows;
@@ -75,6 +78,8 @@ pub struct Settings {
     pub windows: Windows,
     /// The zone of the windows.
     pub timezone: chrono_tz::Tz,
+    /// `AUTOPILOT`.
+    pub autopilot: Option<Nightly>,
 }
 
 impl Default for Settings {
@@ -85,6 +90,7 @@ impl Default for Settings {
             mode: Mode::default(),
             windows: Windows::default(),
             timezone: chrono_tz::UTC,
+            autopilot: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     event::Alert,
     eyes::LookError,
-    model::{ApiFailure, Asked, NodeInfo, VmInfo, find},
+    model::{ApiFailure, Asked, ClusterInfo, NodeInfo, VmInfo, find},
 };
 
 pub(super) struct Sight {
@@ -80,6 +80,16 @@ impl Sight {
         match self.picture() {
             Some(picture) => Ok(picture),
             None => Ok(self.look().await?),
+        }
+    }
+
+    /// Finds a cluster by name or id in the newest picture.
+    pub(super) async fn find_cluster(&self, wanted: &str) -> Result<ClusterInfo, Refused> {
+        let picture = self.any_picture().await?;
+        let found = find::cluster(&picture.snapshot, wanted).cloned().map_err(Refused::Missed)?;
+        match picture.plan_of(found.id) {
+            Some(_) => Ok(found),
+            None => Err(Refused::NotOurs { cluster: found.id, name: found.name }),
         }
     }
 

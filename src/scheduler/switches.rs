@@ -7,17 +7,25 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, Changed, Refused, Setting, Settings, Tuning, Unsettable, sight::Sight};
+use super::{
+    Change, Changed, Refused, Setting, Settings, StandingNow, StandingState, Tuning, Unsettable,
+    sight::Sight, standing::Night,
+};
 use crate::{
     balancer::VmBalancer,
     live::Live,
     model::{ClusterId, NodeInfo, Person, VmInfo, find},
-    planner::{Direction, Exclusion, ExclusionWhy, RestWhy, Selector},
-    store::{Mode, Pause, SetByChat, Settings as ChatSettings, Store, StoreError},
+    planner::{Direction, Exclusion, ExclusionWhy, Limits, RestWhy, Selector},
+    store::{
+        Confirmed, Mode, Pause, SetByChat, Settings as ChatSettings, Standing, StandingUse, Store, StoreError,
+    },
 };
 
 /// No rest is longer: what was ended before does not matter any more.
 const REST_MAX: TimeDelta = TimeDelta::days(366);
+
+/// How long after its time it is still said what became of a standing approval.
+const STANDING_SHOWN: TimeDelta = TimeDelta::days(1);
 
 pub(super) struct Switches {
     settings: Live<Settings>,
@@ -39,6 +47,8 @@ pub(super) struct InForce {
     pub(super) restored_unconfirmed: bool,
     /// VMmanager took no order a little while ago.
     pub(super) orders_refused: bool,
+    /// Standing approvals, whether they count or not.
+    pub(super) standing: Vec<StandingNow>,
 }
 
 /// What a cycle may do with the plan of a cluster.
@@ -48,6 +58,8 @@ pub(super) enum May {
     /// Post what would be done.
     Show,
     Propose,
+    /// Carry out what a standing approval covers, and propose the rest.
+    ProposeOrRelieve,
     CarryOut,
 }
 
@@ -61,12 +73,18 @@ impl InForce {
             return May::Show;
         }
         // A restored store may lack what was decided since its export: people look first.
-        if self.mode == Mode::Propose || self.restored_unconfirmed {
+        if self.restored_unconfirmed {
             return May::Propose;
         }
         let is_allowed =
             self.window_open && !self.stopped_clusters.contains(&cluster) && !self.orders_refused;
-        if is_allowed { May::CarryOut } else { May::Nothing }
+        let is_approved = || self.standing.iter().any(|it| matches!(it.state, StandingState::InForce(_)));
+        match (self.mode, is_allowed) {
+            (Mode::Propose, true) if is_approved() => May::ProposeOrRelieve,
+            (Mode::Propose, _) => May::Propose,
+            (_, true) => May::CarryOut,
+            (_, false) => May::Nothing,
+        }
     }
 }
 
@@ -78,7 +96,8 @@ impl Switches {
     /// Returns what is in force at `now`.
     pub(super) fn in_force(&self, now: DateTime<Utc>) -> Result<InForce, StoreError> {
         let chat = self.store().settings()?;
-        let Settings { interval: _, watch: _, mode, windows, timezone } = &*self.settings.get();
+        let Settings { interval: _, watch: _, mode, windows, timezone, autopilot: _ } = &*self.settings.get();
+        let standing = self.standing(&chat, now)?;
         Ok(InForce {
             mode: chat.mode.unwrap_or(*mode),
             dry_run: self.balancer.dry_run()?,
@@ -87,7 +106,28 @@ impl Switches {
             stopped_clusters: chat.stopped_clusters.into_iter().collect(),
             restored_unconfirmed: chat.restored_unconfirmed,
             orders_refused: self.balancer.orders_are_refused(now),
+            standing,
         })
+    }
+
+    /// Returns the standing approvals: the one that people asked for last, and the configuration's of this night.
+    fn standing(&self, chat: &ChatSettings, now: DateTime<Utc>) -> Result<Vec<StandingNow>, StoreError> {
+        let mut all = Vec::new();
+        // Of one that is long over nobody counts what it let run.
+        if let Some(standing) = chat.standing.clone().filter(|it| now < it.until + STANDING_SHOWN) {
+            let used = standing.given_at.map(|since| self.store().standing_use(since)).transpose()?;
+            all.push(StandingNow::of_chat(standing, used.unwrap_or_default(), now));
+        }
+        let settings = self.settings.get();
+        let Some(nightly) = &settings.autopilot else { return Ok(all) };
+        let night = nightly.night(now, settings.timezone);
+        let is_ended =
+            |night: &Night| chat.standing_ended_at.is_some_and(|at| night.since <= at && at <= now);
+        if let Some(night) = night.filter(|night| !is_ended(night)) {
+            let used: StandingUse = self.store().standing_use(night.since)?;
+            all.push(StandingNow::of_night(nightly, night, used, now));
+        }
+        Ok(all)
     }
 
     /// Changes a setting. Nodes are found by name or id in what `sight` sees.
@@ -118,6 +158,44 @@ impl Switches {
             Change::Include { node } => self.include(sight.find_node(&node).await?),
             Change::Set { name, value } => self.set_value(&name, value, by, now),
             Change::EndRest { vm } => self.end_rest(sight.find_vm(&vm).await?, now),
+            Change::AskStanding { limits, cluster, until } => {
+                let cluster = match cluster {
+                    Some(wanted) => Some(sight.find_cluster(&wanted).await?),
+                    None => None,
+                };
+                let limits = Limits { cluster: cluster.as_ref().map(|cluster| cluster.id), ..limits };
+                let standing = Standing {
+                    by: by.clone(),
+                    asked_at: now,
+                    expires_at: now + self.balancer.settings().proposal_ttl,
+                    until,
+                    limits,
+                    cluster_name: cluster.map(|cluster| cluster.name),
+                    approvals_needed: self.balancer.settings().approvals_needed,
+                    approvals: Vec::new(),
+                    given_at: None,
+                };
+                self.set(false, |settings| settings.standing = Some(standing))
+            }
+            Change::ConfirmStanding { tag } => match self.store().confirm_standing(&tag, by, now)? {
+                Confirmed::Given | Confirmed::Counted => Ok(Changed::Done),
+                Confirmed::AlreadyCounted { have, need } => Err(Refused::AlreadyCounted { have, need }),
+                Confirmed::OwnRequest { have, need } => Err(Refused::OwnProposal { have, need }),
+                Confirmed::Gone => Err(Refused::StandingGone),
+            },
+            Change::EndStanding { tag: Some(tag) } => {
+                let known = self.store().settings()?.standing;
+                if known.is_none_or(|standing| standing.tag() != tag) {
+                    return Err(Refused::StandingGone);
+                }
+                self.set(false, |settings| settings.standing = None)
+            }
+            Change::EndStanding { tag: None } => {
+                let counts = |it: &StandingNow| !matches!(it.state, StandingState::Ended(_));
+                let counted = self.in_force(now)?.standing.iter().any(counts);
+                self.set(false, |settings| settings.end_standing(now))?;
+                Ok(if counted { Changed::Done } else { Changed::Already })
+            }
         }
     }
 
@@ -264,6 +342,7 @@ mod tests {
             stopped_clusters: BTreeSet::new(),
             restored_unconfirmed: false,
             orders_refused: false,
+            standing: Vec::new(),
         };
         let by = Person { id: 1, name: "Anna".into() };
         let pause = Pause { by, at: DateTime::UNIX_EPOCH, until: None, reason: None };
@@ -277,6 +356,36 @@ mod tests {
         assert_eq!(may(InForce { mode: Mode::Propose, window_open: false, ..auto.clone() }), May::Propose);
         assert_eq!(may(InForce { dry_run: true, ..auto.clone() }), May::Show);
         assert_eq!(may(InForce { dry_run: true, pause: Some(pause), ..auto.clone() }), May::Nothing);
-        assert_eq!(may(InForce { mode: Mode::Off, dry_run: true, ..auto }), May::Nothing);
+        assert_eq!(may(InForce { mode: Mode::Off, dry_run: true, ..auto.clone() }), May::Nothing);
+        // A standing approval counts in propose mode only, and only where automatic runs may migrate.
+        let standing = InForce { mode: Mode::Propose, standing: vec![of(true)], ..auto };
+        assert_eq!(may(standing.clone()), May::ProposeOrRelieve);
+        let asked = InForce { standing: vec![of(false)], ..standing.clone() };
+        assert_eq!(may(asked), May::Propose);
+        assert_eq!(may(InForce { mode: Mode::Off, ..standing.clone() }), May::Nothing);
+        assert_eq!(may(InForce { mode: Mode::Auto, ..standing.clone() }), May::CarryOut);
+        assert_eq!(may(InForce { dry_run: true, ..standing.clone() }), May::Show);
+        assert_eq!(may(InForce { restored_unconfirmed: true, ..standing.clone() }), May::Propose);
+        assert_eq!(may(InForce { window_open: false, ..standing.clone() }), May::Propose);
+        assert_eq!(may(InForce { orders_refused: true, ..standing.clone() }), May::Propose);
+        assert_eq!(may(InForce { stopped_clusters: [ClusterId(1)].into(), ..standing }), May::Propose);
+    }
+
+    fn of(in_force: bool) -> StandingNow {
+        let at = DateTime::UNIX_EPOCH;
+        let state = match in_force {
+            true => StandingState::InForce(at),
+            false => StandingState::Asked { have: 0, need: 1, expires_at: at },
+        };
+        StandingNow {
+            by: None,
+            people: Vec::new(),
+            until: at,
+            limits: Limits::default(),
+            cluster_name: None,
+            used: crate::planner::Used::default(),
+            state,
+            tag: None,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, Weekday};
+use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 
 /// Times of the week; empty for always.
 ///
@@ -45,6 +45,27 @@ impl Windows {
     #[must_use]
     pub fn is_open(&self, local: NaiveDateTime) -> bool {
         self.0.is_empty() || self.0.iter().any(|window| window.is_open(local))
+    }
+
+    /// Returns for each minute of a week, from Monday, whether it is inside.
+    #[must_use]
+    pub fn week(&self) -> Vec<bool> {
+        let monday = chrono::NaiveDate::from_isoywd_opt(2024, 1, Weekday::Mon).unwrap_or_default();
+        let minutes = (0..7 * 24 * 60).map(TimeDelta::minutes);
+        minutes.map(|minute| self.is_open(monday.and_time(NaiveTime::MIN) + minute)).collect()
+    }
+
+    /// Returns when the open window began and when it ends; `None` where none is open or there is none.
+    pub(super) fn around(&self, local: NaiveDateTime) -> Option<(NaiveDateTime, NaiveDateTime)> {
+        let open = self.0.iter().find(|window| window.is_open(local))?;
+        let is_over_midnight = open.start >= open.end;
+        let began_today = !is_over_midnight || open.start <= local.time();
+        let day = match began_today {
+            true => local.date(),
+            false => local.date().pred_opt()?,
+        };
+        let last = if is_over_midnight { day.succ_opt()? } else { day };
+        Some((day.and_time(open.start), last.and_time(open.end)))
     }
 }
 
@@ -135,7 +156,7 @@ fn span(text: &str) -> Option<(NaiveTime, NaiveTime)> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta, Utc};
+    use chrono::{DateTime, Utc};
     use chrono_tz::{Europe::Berlin, Europe::Moscow, Tz};
 
     use super::*;

@@ -31,6 +31,7 @@ mod proposals;
 mod records;
 mod shelf;
 mod sidecar;
+mod standing;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -59,6 +60,7 @@ pub use records::{
     StepState,
 };
 use shelf::{Shelf, guarded};
+pub use standing::{Confirmed, Standing, StandingUse};
 pub use sweep::HISTORY_KEPT;
 pub use timeline::{Edge, Happened, PageAt, Timeline, TimelineFilter};
 

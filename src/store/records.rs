@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Ending;
+use super::{Ending, Standing};
 use crate::{
     model::{
         ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, Trouble, VmId,
@@ -224,6 +224,8 @@ pub enum Approver {
     Auto,
     /// `--once` on the command line.
     CommandLine,
+    /// A standing approval that began at that moment. Of no people: the one of the configuration.
+    Standing { people: Vec<Person>, since: DateTime<Utc> },
 }
 
 /// One migration of a proposal as it goes on.
@@ -389,6 +391,12 @@ pub struct Settings {
     /// When the rest of a VM was ended: what was moved or failed before does not count.
     #[serde(default)]
     pub rests_ended: BTreeMap<VmId, DateTime<Utc>>,
+    /// The standing approval that was asked for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// When people last ended every standing approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing_ended_at: Option<DateTime<Utc>>,
 }
 
 /// Earlier versions wrote a node's id without the sign that tells it from a name.
@@ -419,6 +427,8 @@ impl Settings {
             failures_forgiven_at,
             rests_ended,
             values,
+            standing: _,
+            standing_ended_at,
         } = other;
         self.v = self.v.max(v);
         self.dry_run = match (self.dry_run, dry_run) {
@@ -452,6 +462,9 @@ impl Settings {
         self.values = SetByChat::of_both(self.values, values);
         // A rest that only one of them saw ending goes on.
         self.rests_ended.retain(|vm, at| rests_ended.get(vm) == Some(at));
+        // Nobody can tell what it let run since.
+        self.standing = None;
+        self.standing_ended_at = self.standing_ended_at.max(standing_ended_at);
         self
     }
 }

@@ -226,7 +226,10 @@ fn is_migration_of(entry: &JournalEntry, of: &str) -> bool {
         || find::names(of, entry.source.0, &entry.source_name)
         || find::names(of, entry.target.0, &entry.target_name)
         || find::names(of, entry.cluster.0, &entry.cluster_name)
-        || matches!(&entry.approver, Approver::People(people) if people.iter().any(|person| is(person, of)))
+        || matches!(
+            &entry.approver,
+            Approver::People(people) | Approver::Standing { people, .. } if people.iter().any(|person| is(person, of))
+        )
 }
 
 fn is_plan_of(proposal: &Proposal, of: &str) -> bool {

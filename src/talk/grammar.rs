@@ -194,7 +194,8 @@ fn size(word: &str) -> Option<Mib> {
     (1..=MOST).contains(&mib).then_some(Mib(mib))
 }
 
-fn time(word: &str) -> Result<TimeDelta, Problem> {
+/// Reads a time such as `30m` or `2h`.
+pub(super) fn time(word: &str) -> Result<TimeDelta, Problem> {
     let latin: String = word
         .to_lowercase()
         .chars()

@@ -130,10 +130,13 @@ fn unarmed(mut row: Row) -> Row {
 }
 
 fn approver(approver: &Approver) -> String {
+    let names = |people: &[Person]| people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match approver {
-        Approver::People(people) => people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Approver::People(people) => names(people),
         Approver::Auto => "auto".into(),
         Approver::CommandLine => "command line".into(),
+        Approver::Standing { people, .. } if people.is_empty() => "autopilot".into(),
+        Approver::Standing { people, .. } => format!("autopilot of {}", names(people)),
     }
 }
 

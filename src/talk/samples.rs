@@ -161,6 +161,7 @@ pub(crate) fn status(picture: Picture) -> Status {
         resting: BTreeMap::new(),
         stopped_clusters: Vec::new(),
         restored_unconfirmed: false,
+        standing: Vec::new(),
     }
 }
 

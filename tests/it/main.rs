@@ -2,6 +2,7 @@
 #![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
+mod autopilot;
 #[cfg(feature = "ci-browser")]
 mod browser;
 mod choices;

@@ -199,7 +199,7 @@ async fn who_may_not_learns_why() {
     }
 }
 
-const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтверждения"];
+pub const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтверждения"];
 
 /// A language, and where it stands in a pair of texts.
 pub type Lang = (&'static str, usize);

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt};
 
 use chrono::TimeDelta;
 
-pub use rules::{Approval, Ours, Rule};
+pub use rules::{Approval, Autopilot, Ours, Rule};
 
 use crate::model::{Snapshot, VmId};
 use cluster::Cluster;
@@ -129,7 +129,7 @@ pub const HEAD: &str = " overload  of it by   longest             migra-        
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planner::Policy;
+    use crate::planner::{Limits, Policy};
 
     const DAY: Week = Week { seed: 3, days: 1, start: Start::Generated { nodes: 12, vms: 300 } };
 
@@ -142,6 +142,24 @@ mod tests {
         assert_eq!(ours, DAY.play(&rule));
         assert!(ours.overload < nothing.overload / 4.0, "{HEAD}\n{nothing}\n{ours}");
         assert!(ours.migrations > 0 && ours.twice == 0, "{ours}");
+    }
+
+    #[test]
+    fn a_standing_approval_for_the_night_needs_no_people_then() {
+        let by_day = |autopilot| Ours {
+            approval: Approval::People { minutes: 15, from: 9, to: 19 },
+            autopilot,
+            ..Ours::by_defaults(Policy::default())
+        };
+        let night = |minute: u32| !(8..22).contains(&(minute / 60 % 24));
+        let autopilot = |migrations_max| {
+            let limits = Limits { migrations_max, ..Limits::default() };
+            Some(Autopilot { minutes: (0..7 * 24 * 60).map(night).collect(), limits })
+        };
+        let play = |autopilot| DAY.play(&Rule::Ours(Box::new(by_day(autopilot))));
+        let (without, with) = (play(None), play(autopilot(None)));
+        assert!(with.overload < without.overload / 1.2, "{HEAD}\n{without}\n{with}");
+        assert_eq!(play(autopilot(Some(0))), without, "a limit of nothing covers nothing");
     }
 
     #[test]

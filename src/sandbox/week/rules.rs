@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use super::cluster::{Cluster, FAILS_ONE_IN};
 use crate::{
     model::{Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
-    planner::{self, Migration, Policy, RecentMove, Rest, RestWhy},
+    planner::{self, ClusterPlan, Limits, Migration, Policy, RecentMove, Rest, RestWhy, Used},
     sandbox::dice::Dice,
 };
 
@@ -38,6 +38,8 @@ pub struct Ours {
     pub cooldown: TimeDelta,
     pub failure_cooldown: TimeDelta,
     pub approval: Approval,
+    /// Hours of the day in which relief within limits needs no approval (`AUTOPILOT`), and the limits of each night.
+    pub autopilot: Option<Autopilot>,
 }
 
 impl Ours {
@@ -51,8 +53,32 @@ impl Ours {
             cooldown: TimeDelta::hours(6),
             failure_cooldown: TimeDelta::days(1),
             approval: Approval::None,
+            autopilot: None,
         }
     }
+}
+
+/// A standing approval of every night.
+#[derive(Clone, Debug)]
+pub struct Autopilot {
+    /// The minutes of the week, from Monday, in which it counts.
+    pub minutes: Vec<bool>,
+    pub limits: Limits,
+}
+
+impl Autopilot {
+    fn is_open(&self, minute: u32) -> bool {
+        let of_week = minute as usize % self.minutes.len().max(1);
+        self.minutes.get(of_week).copied().unwrap_or(false)
+    }
+}
+
+/// What the present night's standing approval let run.
+#[derive(Clone, Copy, Default)]
+struct Night {
+    is_open: bool,
+    has_failed: bool,
+    used: Used,
 }
 
 /// Whether people must approve.
@@ -103,6 +129,9 @@ pub(super) struct Hand<'a> {
     recent: Vec<RecentMove>,
     /// What the run under way moved: it does not rest within it.
     moved: BTreeSet<VmId>,
+    night: Night,
+    /// The run under way is by the standing approval.
+    is_by_night: bool,
 }
 
 impl<'a> Hand<'a> {
@@ -120,6 +149,8 @@ impl<'a> Hand<'a> {
             resting: BTreeMap::new(),
             recent: Vec::new(),
             moved: BTreeSet::new(),
+            night: Night::default(),
+            is_by_night: false,
         }
     }
 
@@ -173,6 +204,7 @@ impl<'a> Hand<'a> {
                 self.moved.insert(vm);
                 self.recent.push(RecentMove { vm, source, target, ended: now });
             }
+            self.night.has_failed |= self.is_by_night && !arrived;
             ended.push(Ended { vm, gib: memory.0 as f64 / 1024.0, arrived });
         }
         ended
@@ -212,7 +244,13 @@ impl<'a> Hand<'a> {
         self.next_cycle = minute + ours.interval_min;
         let plan = planner::plan(&snapshot, &policy);
         let waited = !self.waiting.is_empty();
-        let migrations = plan.clusters.into_iter().flat_map(|cluster| cluster.migrations);
+        let within = ours
+            .autopilot
+            .as_ref()
+            .and_then(|autopilot| self.within(autopilot, minute, plan.clusters.first()?, &snapshot, &policy));
+        self.is_by_night = within.is_some();
+        let clusters = within.map_or(plan.clusters, |within| vec![within]);
+        let migrations = clusters.into_iter().flat_map(|cluster| cluster.migrations);
         let step = |planned: Migration| Step {
             vm: planned.vm,
             memory: planned.ram,
@@ -222,12 +260,39 @@ impl<'a> Hand<'a> {
         };
         self.waiting = migrations.map(step).collect();
         self.moved.clear();
-        if !waited {
+        if self.is_by_night {
+            self.approved_at = minute;
+        } else if !waited {
             self.approved_at = match ours.approval {
                 Approval::None => minute,
                 Approval::People { minutes, from, to } => awake(minute + minutes, from, to),
             };
         }
+    }
+
+    /// What the standing approval of the night covers of a plan; it counts as used.
+    fn within(
+        &mut self,
+        autopilot: &Autopilot,
+        minute: u32,
+        plan: &ClusterPlan,
+        snapshot: &Snapshot,
+        policy: &Policy,
+    ) -> Option<ClusterPlan> {
+        match (autopilot.is_open(minute), self.night.is_open) {
+            (true, false) => self.night = Night { is_open: true, ..Night::default() },
+            (is_open, _) => self.night.is_open = is_open,
+        }
+        if !self.night.is_open || self.night.has_failed {
+            return None;
+        }
+        let plan_under = |policy: &Policy| planner::plan(snapshot, policy).clusters.pop();
+        let within = autopilot.limits.narrow(plan, self.night.used, policy, plan_under).ok()?;
+        for step in &within.migrations {
+            self.night.used.migrations += 1;
+            self.night.used.ram = self.night.used.ram + step.ram;
+        }
+        Some(within)
     }
 
     /// Starts what may run now.

@@ -3,6 +3,7 @@
 //! To add one: its file, its line in [`ALL`] below, its texts in both languages.
 
 mod audit;
+mod autopilot;
 mod balance;
 mod cancel;
 mod drain;
@@ -44,7 +45,7 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 26] = [
+pub(super) static ALL: [&Verb; 27] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
@@ -65,6 +66,7 @@ pub(super) static ALL: [&Verb; 26] = [
     &include::VERB,
     &dryrun::VERB,
     &mode::VERB,
+    &autopilot::VERB,
     &set::VERB,
     &audit::VERB,
     &lang::VERB,

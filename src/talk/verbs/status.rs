@@ -153,6 +153,7 @@ impl View {
         let running = status.running.iter().take(RUNNING_LINES_MAX);
         lines.extend(running.map(|entry| self.running_line(entry, status.now)));
         lines.push(self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))]));
+        lines.extend(self.standing_in_short(status));
         // An age would change with every look, and each change is an edit.
         let taken_at = status.picture.as_ref().map(|picture| picture.snapshot.taken_at);
         lines.extend(taken_at.map(|at| self.say("board-as-of", args![at = self.time(at, status.now)])));
@@ -216,6 +217,7 @@ impl View {
     fn schedule_lines(&self, status: &Status) -> Vec<String> {
         let now = status.now;
         let mut lines = vec![self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))])];
+        lines.extend(self.standing_in_short(status));
         let closed = status.exclusions.len();
         lines.extend((closed > 0).then(|| self.say("status-closed", args![n = closed])));
         if let Some(last) = &status.last_cycle {

@@ -107,7 +107,7 @@ impl View {
     pub(in crate::talk) fn reported(&self, by: &Person, text: &str, answer: &Page) -> Page {
         let who = format!("{} ({})", name(&by.name), by.id);
         let head = self.say("reported", args![who = who, said = Arg::Html(code(&words(text)))]);
-        self.page(vec![head, answer.html()])
+        Page { buttons: answer.buttons.clone(), ..self.page(vec![head, answer.html()]) }
     }
 
     /// Returns one line as a message.

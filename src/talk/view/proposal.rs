@@ -428,9 +428,11 @@ impl View {
         match &proposal.state {
             ProposalState::Pending | ProposalState::Shown { .. } => {}
             // Nobody saw it before it ran.
-            ProposalState::Approved { by: Approver::Auto, .. }
-            | ProposalState::Running { by: Approver::Auto, .. }
-            | ProposalState::Done { by: Approver::Auto, .. } => return self.standing_notes([&proposal.plan]),
+            ProposalState::Approved { by: Approver::Auto | Approver::Standing { .. }, .. }
+            | ProposalState::Running { by: Approver::Auto | Approver::Standing { .. }, .. }
+            | ProposalState::Done { by: Approver::Auto | Approver::Standing { .. }, .. } => {
+                return self.standing_notes([&proposal.plan]);
+            }
             _ => return Vec::new(),
         }
         let known = &proposal.plan.still_overloaded;

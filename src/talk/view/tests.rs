@@ -377,6 +377,7 @@ fn every_refusal() -> Vec<Refused> {
         Refused::NothingRunning,
         Refused::InFlight { vm: VmId(1000) },
         Refused::Unsettable(Unsettable::AtStart { name: "TIMEZONE".into() }),
+        Refused::StandingGone,
         Refused::Stopping,
     ]
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{
-        Block, NodeFault, NodeState, ProposalId, VmId,
+        Block, NodeFault, NodeState, Person, ProposalId, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::{
@@ -298,14 +298,20 @@ impl Words {
     /// Who let a plan run. Escaped.
     pub(crate) fn approver(&self, approver: &Approver) -> String {
         match approver {
-            Approver::People(people) => people
-                .iter()
-                .map(|person| escape(&format!("{} ({})", name(&person.name), person.id)))
-                .collect::<Vec<_>>()
-                .join(", "),
+            Approver::People(people) => self.people(people),
+            Approver::Standing { people, .. } if people.is_empty() => self.say("by-nightly", args![]),
+            Approver::Standing { people, .. } => {
+                self.say("by-standing", args![who = Arg::Html(self.people(people))])
+            }
             Approver::Auto => self.say("by-auto", args![]),
             Approver::CommandLine => self.say("by-command-line", args![]),
         }
+    }
+
+    /// People by name and number. Escaped.
+    pub(crate) fn people(&self, people: &[Person]) -> String {
+        let one = |person: &Person| escape(&format!("{} ({})", name(&person.name), person.id));
+        people.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn outcome(&self, outcome: Outcome) -> String {
@@ -370,6 +376,7 @@ impl Words {
             Refused::OwnProposal { have, need } => self.say("refused-own", args![have = *have, need = *need]),
             Refused::DryRun => self.say("refused-dry-run", args![]),
             Refused::Unable(trouble) => self.trouble(trouble),
+            Refused::StandingGone => self.say("autopilot-gone", args![]),
             Refused::NothingRunning => self.say("nothing-running", args![]),
             Refused::WhichPlan { running } => {
                 let plans = running.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
