@@ -15,10 +15,10 @@ use crate::{
     executor::{self, Executor, Ledger, Watcher},
     eyes::{self, Depth, Eyes, LookError, Measure},
     live::Live,
-    model::{Asked, ClusterId, NodeId, Quote, Snapshot, Trouble},
+    model::{Asked, ClusterId, ClusterInfo, NodeId, Quote, Snapshot, Trouble},
     planner::{self, Beyond, ClusterPlan, Drain, Limits, Note, Plan, Policy, Revalidated, Used},
     rules::{Base, Cooldowns, Rules},
-    store::{Draft, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
+    store::{Draft, Gauge, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
 };
 
@@ -106,6 +106,7 @@ pub struct VmBalancer {
     eyes: Arc<Eyes>,
     rules: Rules,
     ledger: Ledger,
+    gauge: Arc<Gauge>,
 }
 
 impl VmBalancer {
@@ -122,7 +123,7 @@ impl VmBalancer {
         let rules = Rules::new(base, store.clone(), events.clone());
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
         let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.get().eyes));
-        Self { settings, parts, eyes, rules, ledger }
+        Self { settings, parts, eyes, rules, ledger, gauge: Arc::default() }
     }
 
     /// Returns what is configured at this moment.
@@ -183,7 +184,25 @@ impl VmBalancer {
     pub async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
         let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
         let policy = self.rules.policy(snapshot.taken_at)?;
-        self.plan_on(snapshot, policy).await
+        let picture = self.plan_on(snapshot, policy).await?;
+        self.measure(&picture.snapshot, &picture.policy).await;
+        Ok(picture)
+    }
+
+    /// Keeps how full the nodes were. What goes wrong is logged: no plan depends on it.
+    async fn measure(&self, snapshot: &Arc<Snapshot>, policy: &Arc<Policy>) {
+        let (snapshot, policy) = (Arc::clone(snapshot), Arc::clone(policy));
+        let (gauge, store) = (Arc::clone(&self.gauge), self.parts.store.clone());
+        let kept = tokio::task::spawn_blocking(move || {
+            let overview = |cluster: &ClusterInfo| planner::overview(&snapshot, &policy, cluster.id);
+            let clusters: Vec<_> = snapshot.clusters.iter().filter_map(overview).collect();
+            gauge.note(&store, snapshot.taken_at, &clusters)
+        });
+        match kept.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "how full nodes were cannot be kept"),
+            Err(error) => tracing::error!(%error, "keeping how full nodes were panicked"),
+        }
     }
 
     /// Reads the platform, asks every node and returns which are overloaded; plans nothing.
@@ -193,7 +212,8 @@ impl VmBalancer {
     /// Says that VMmanager or the store cannot be read.
     pub(crate) async fn overloaded(&self) -> Result<BTreeSet<NodeId>, CycleError> {
         let snapshot = self.eyes.look(Depth::Measured(Asked::Everybody)).await?;
-        let policy = self.rules.policy(snapshot.taken_at)?;
+        let (policy, snapshot) = (Arc::new(self.rules.policy(snapshot.taken_at)?), Arc::new(snapshot));
+        self.measure(&snapshot, &policy).await;
         tokio::task::spawn_blocking(move || planner::overloaded(&snapshot, &policy))
             .await
             .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))

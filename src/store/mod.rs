@@ -25,6 +25,7 @@ mod journal;
 mod kept;
 #[cfg(test)]
 mod long_life;
+mod measured;
 mod open;
 mod pictures;
 mod proposals;
@@ -51,6 +52,7 @@ pub use ending::Ending;
 pub use error::StoreError;
 pub use folder::make_private;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
+pub use measured::{Gauge, Measured};
 pub use open::Restored;
 pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
@@ -112,6 +114,8 @@ struct Files {
     updates: Shelf<kept::SeenUpdate>,
     outbox: sled::Tree,
     chats: sled::Tree,
+    /// How full nodes were, by quarter and by day.
+    measured: sled::Tree,
     /// These files are a copy, to be read only.
     copy: Option<open::ReadOnly>,
 }

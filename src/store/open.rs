@@ -182,6 +182,7 @@ impl Store {
                 *settings = older.strictest(newest);
             }
             settings.restored_unconfirmed = true;
+            settings.standing = None;
         })?;
         // Only a store with a schema counts as whole: a crash before this line restores again.
         store.begin()?;
@@ -396,6 +397,7 @@ impl Files {
             updates: Shelf::open(&db, "updates")?,
             outbox: tree("outbox")?,
             chats: tree("chats")?,
+            measured: tree("measured")?,
             copy: None,
             db,
         })

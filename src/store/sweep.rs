@@ -183,10 +183,11 @@ impl Store {
 
 impl Files {
     fn copy_into(&self, fresh: &Self) -> Result<(), StoreError> {
-        let indexes = |files: &Self| [files.told.clone(), files.ended.tree.clone()];
+        // The export has none of these.
+        let others = |files: &Self| [files.told.clone(), files.ended.tree.clone(), files.measured.clone()];
         let all = |files: &Self| {
             let trees = files.trees().map(|(_, tree)| tree.clone());
-            trees.into_iter().chain(indexes(files)).collect::<Vec<_>>()
+            trees.into_iter().chain(others(files)).collect::<Vec<_>>()
         };
         for (from, to) in all(self).into_iter().zip(all(fresh)) {
             copy_rows(&from, &to)?;

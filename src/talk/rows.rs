@@ -6,7 +6,10 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::words::{Words, format::printable, plain};
-use crate::store::{Approver, JournalEntry, JournalState, Outcome};
+use crate::{
+    model::Person,
+    store::{Approver, JournalEntry, JournalState, Outcome},
+};
 
 /// One migration of the past. The fields are the JSON's keys and the CSV's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
