@@ -377,8 +377,12 @@ fn open_share(windows: &Windows) -> f64 {
 const MINUTES_OF_A_WEEK: i64 = 7 * 24 * 60;
 
 /// The commands that change what the table does not have.
-const COMMANDS: [(&str, &str); 3] =
-    [("BALANCE_MODE", "/mode"), ("DRY_RUN", "/dryrun"), ("VM_BALANCER_LANG", "/lang")];
+const COMMANDS: [(&str, &str); 4] = [
+    ("BALANCE_MODE", "/mode"),
+    ("DRY_RUN", "/dryrun"),
+    ("AUTOPILOT", "/autopilot"),
+    ("VM_BALANCER_LANG", "/lang"),
+];
 
 /// Says why a name cannot be set.
 fn why_not(name: String) -> Unsettable {

@@ -94,7 +94,7 @@ impl Core {
                 drop(answer.send(self.watch(proposal, wish, &by).await));
             }
             Request::Change { change, by, answer } => {
-                let what = format!("{change:?}");
+                let what = change.to_string();
                 let changed = self.switches.change(change, &by, &self.sight).await;
                 if changed.is_ok() {
                     self.audit(&by, "change", what);

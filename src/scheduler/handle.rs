@@ -1,6 +1,6 @@
 //! What others may ask of the scheduler. Every answer is data; words are made by whoever asked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -232,6 +232,44 @@ pub enum Change {
     EndStanding {
         tag: Option<String>,
     },
+}
+
+impl fmt::Display for Change {
+    /// As the audit has it: much like the command.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until =
+            |until: &Option<DateTime<Utc>>| until.map(|at| format!(" until {at}")).unwrap_or_default();
+        match self {
+            Self::DryRun(on) => write!(f, "dry run {}", if *on { "on" } else { "off" }),
+            Self::Mode(mode) => write!(f, "mode {}", format!("{mode:?}").to_lowercase()),
+            Self::Pause { until: end, reason } => {
+                let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                write!(f, "pause{}{reason}", until(end))
+            }
+            Self::Resume { confirms_restored: true } => f.write_str("resume, a restored store counts too"),
+            Self::Resume { confirms_restored: false } => f.write_str("resume"),
+            Self::Exclude { node, direction, until: end } => {
+                let direction = format!("{direction:?}").to_lowercase();
+                write!(f, "exclude {node} {direction}{}", until(end))
+            }
+            Self::Include { node } => write!(f, "include {node}"),
+            Self::Set { name, value: Some(value) } => write!(f, "set {} {value:?}", name.to_uppercase()),
+            Self::Set { name, value: None } => write!(f, "set {} default", name.to_uppercase()),
+            Self::EndRest { vm } => write!(f, "end the rest of {vm}"),
+            Self::AskStanding { limits, cluster, until: end } => {
+                let Limits { migrations_max, ram_max, only, cluster: _ } = limits;
+                write!(f, "ask for autopilot until {end}")?;
+                migrations_max.iter().try_for_each(|max| write!(f, ", at most {max} migrations"))?;
+                ram_max.iter().try_for_each(|max| write!(f, ", at most {max}"))?;
+                only.iter()
+                    .try_for_each(|only| write!(f, ", only {}", format!("{only:?}").to_lowercase()))?;
+                cluster.iter().try_for_each(|cluster| write!(f, ", cluster {cluster}"))
+            }
+            Self::ConfirmStanding { tag } => write!(f, "confirm autopilot {tag}"),
+            Self::EndStanding { tag: Some(tag) } => write!(f, "end autopilot {tag}"),
+            Self::EndStanding { tag: None } => f.write_str("end autopilot"),
+        }
+    }
 }
 
 /// What a change led to.

@@ -2,7 +2,7 @@
 
 use super::settings;
 use crate::{
-    scheduler::{Change, Changed, Setting, Status},
+    scheduler::{Change, Changed, Group, Setting, Status},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
@@ -70,7 +70,11 @@ impl Act for Set {
                     let mut lines =
                         vec![view.say("setting-set", args![name = name, value = value, was = was])];
                     lines.extend(settings::source(view, &now));
-                    lines.push(view.say("setting-set-when", args![]));
+                    let when = match now.group {
+                        Group::Thresholds | Group::Moves | Group::Places => "setting-set-when",
+                        Group::Times | Group::Chat => "setting-set-now",
+                    };
+                    lines.push(view.say(when, args![]));
                     let row = view.button("button-setting-show", format!("set:n:{}", now.name));
                     view.page(lines).with_row(vec![row])
                 }

@@ -301,6 +301,10 @@ impl View {
             let Some(at) = seen.get(&node) else { continue };
             let (after, predicted) = (self.decimal(at.memory_percent), self.decimal(predicted));
             let (node, before) = (name(node_name), self.decimal(before));
+            if after == before {
+                // Nothing came of it there; the steps say why.
+                continue;
+            }
             lines.push(match after == predicted {
                 true => self.say("node-seen", args![node = node, before = before, after = after]),
                 false => self.say(

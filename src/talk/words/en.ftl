@@ -359,8 +359,8 @@ digest-moved = { $n ->
    *[other] { $n } VMs were moved.
 }
 digest-failed = { $n ->
-    [one] ⚠ { $n } migration failed or was lost: /history
-   *[other] ⚠ { $n } migrations failed or were lost: /history
+    [one] ⚠ { $n } migration failed, or its outcome is unknown: /history
+   *[other] ⚠ { $n } migrations failed, or their outcome is unknown: /history
 }
 digest-plans = { $n ->
     [one] { $n } plan came to nothing or lost steps.
@@ -735,8 +735,9 @@ setting-configured = Configured: { $value }
 setting-type = Another value: /set { $name } VALUE
 setting-type-text = Another value: /set { $name } VALUE, and the word “empty” for none
 setting-empty = none
-setting-set = { $name }: { $value } (was { $was })
+setting-set = { $name }: { $value }, was { $was }
 setting-set-when = It counts from the next plan on.
+setting-set-now = It counts from now on.
 button-settings-all = All settings
 button-settings-back = Back
 button-setting-default = As configured

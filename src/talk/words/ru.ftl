@@ -62,7 +62,7 @@ ending-not-understood = VMmanager не понимает команду; о са�
 ending-vmmanager = VMmanager: { $why }
 ending-not-allowed = VMmanager не разрешает этой учётной записи то, что нужно для миграции (возможно, ей доступно только чтение): { $why }
 ending-cancelled = отмена: { $who }
-ending-given-up = { $who } больше не ждёт её конца
+ending-given-up = наблюдение прекращено: { $who }
 ending-dry-run = в пробном режиме ничего не выполняется
 ending-stopped = бот остановлен до того, как VMmanager принял команду
 ending-restarted = бот был перезапущен
@@ -385,7 +385,7 @@ digest-failed = { $n ->
     [few] ⚠ Не удались или исход неизвестен: { $n } миграции, /history
    *[many] ⚠ Не удались или исход неизвестен: { $n } миграций, /history
 }
-digest-plans = Планов не выполнено целиком или вовсе: { $n }
+digest-plans = Планов, не выполненных полностью: { $n }
 verdict-none-over = ✓ Ни один узел не перегружен.
 verdict-over = { $n ->
     [one] ⚠ Перегружен { $n } узел: { $node }, { $why }.
@@ -428,7 +428,7 @@ status-would-move = { $n ->
     [few] План переместит { $n } ВМ
    *[many] План переместит { $n } ВМ
 }
-status-stopped = ⚠ Автоматика здесь остановлена после неудач; /resume пустит её дальше
+status-stopped = ⚠ Автоматика здесь остановлена после неудач; включить: /resume
 status-as-of = По состоянию на { $at }, { $age } назад
 held = ⚠ В этом кластере ничего не делается: { $why }
 foreign = ⚠ Идёт чужая миграция (задача { $task })
@@ -771,8 +771,9 @@ setting-configured = В конфигурации: { $value }
 setting-type = Другое значение: /set { $name } ЗНАЧЕНИЕ
 setting-type-text = Другое значение: /set { $name } ЗНАЧЕНИЕ; слово empty — пусто
 setting-empty = нет
-setting-set = { $name }: { $value } (было { $was })
+setting-set = { $name }: { $value }, было { $was }
 setting-set-when = Действует со следующего плана.
+setting-set-now = Действует сразу.
 button-settings-all = Все настройки
 button-settings-back = Назад
 button-setting-default = Как в конфигурации
