@@ -29,9 +29,7 @@ pub use tunables::{Given, Tuned};
 pub use variables::{VARIABLES, Variable};
 
 use crate::{
-    balancer, dial,
-    planner::Threshold,
-    scheduler, ssh,
+    balancer, dial, scheduler, ssh,
     ssh::HostKeyCheck,
     store::Mode,
     talk::Language,
@@ -343,27 +341,21 @@ fn language(text: &str) -> Result<Language, String> {
 fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warning> {
     let Config { vmmanager, telegram, ssh, balancer, .. } = config;
     let policy = &balancer.policy;
-    let target_over = |resource: Threshold, target, overload| {
-        (resource.target > resource.overload).then_some(Warning::TargetOverOverload { target, overload })
-    };
     let chat_given = reader.given("TELEGRAM_CHAT_ID").is_some();
     let bot_api = telegram.as_ref().and_then(|telegram| telegram.api_url.as_ref());
     let host_keys_off = ssh.as_ref().is_some_and(|ssh| ssh.host_key_check == HostKeyCheck::Off);
-    // The memory target is above the overload threshold by default, so it says nothing about a mistake.
     [
         vmmanager.as_ref().filter(|vmmanager| !vmmanager.verify_tls).map(|_| Warning::TlsNotVerified),
         vmmanager.as_ref().filter(|it| is_unencrypted(&it.base_url)).map(|_| Warning::PlainHttp),
         host_keys_off.then_some(Warning::HostKeysNotChecked),
         bot_api.filter(|url| is_unencrypted(url)).map(|_| Warning::PlainBotApi),
-        target_over(policy.cpu, "CPU_TARGET_THRESHOLD", "CPU_OVERLOAD_THRESHOLD"),
-        target_over(policy.load, "LOAD_TARGET_THRESHOLD", "LOAD_OVERLOAD_THRESHOLD"),
-        (policy.migrations_max == 0).then_some(Warning::NothingIsMoved),
         (chat_given && telegram.is_none()).then_some(Warning::ChatWithoutToken),
         (!chat_given && telegram.is_some()).then_some(Warning::TokenWithoutChat),
         (purpose == Purpose::Daemon && was_written_for_python(reader)).then_some(Warning::PythonWaits),
     ]
     .into_iter()
     .flatten()
+    .chain(tunables::warnings(policy))
     .collect()
 }
 

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::{
     model::ClusterId,
-    planner::{AntiAffinity, Direction, Selector},
+    planner::{AntiAffinity, Direction, Selector, Threshold},
     telegram::ChatTarget,
 };
 

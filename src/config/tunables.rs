@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 
 use super::{
-    problem::Problem,
+    problem::{Problem, Warning},
     reader::Reader,
     sources::Source,
     values,
@@ -17,6 +17,7 @@ use crate::{
     model::alike::closest,
     planner::{
         AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Margin, Policy, Selector, Strategy,
+        Threshold,
     },
     scheduler::{self, Group, Kind, Setting, SettingSource, Unit, Unsettable, Windows},
     store::{HISTORY_KEPT, SetByChat},
@@ -232,6 +233,30 @@ fn excluded(tuned: &Tuned, direction: Direction) -> String {
     listed(exclusions.filter(|exclusion| is_of(exclusion, direction)).map(|exclusion| &exclusion.node))
 }
 
+/// Names what works and is hardly meant so.
+pub(super) fn warnings(policy: &Policy) -> impl Iterator<Item = Warning> {
+    let target_over = |resource: Threshold, target, overload| {
+        (resource.target > resource.overload).then_some(Warning::TargetOverOverload { target, overload })
+    };
+    // The memory target is above the overload threshold by default, so it says nothing about a mistake.
+    [
+        target_over(policy.cpu, "CPU_TARGET_THRESHOLD", "CPU_OVERLOAD_THRESHOLD"),
+        target_over(policy.load, "LOAD_TARGET_THRESHOLD", "LOAD_OVERLOAD_THRESHOLD"),
+        (policy.migrations_max == 0).then_some(Warning::NothingIsMoved),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Tells whether a warning is about this setting.
+fn is_about(warning: &Warning, name: &str) -> bool {
+    match warning {
+        Warning::TargetOverOverload { target, overload } => *target == name || *overload == name,
+        Warning::NothingIsMoved => name == "MAX_MIGRATIONS_PER_CYCLE",
+        _ => false,
+    }
+}
+
 /// What was given for each variable that is no secret, and where.
 #[derive(Clone, Default)]
 pub struct Given(BTreeMap<&'static str, Source>);
@@ -294,6 +319,9 @@ impl Tuned {
                 None => given.source(tunable.name),
             },
             configured: (tunable.show)(self),
+            warning: warnings(&in_force.balancer.policy)
+                .find(|warning| is_about(warning, tunable.name))
+                .map(|warning| warning.to_string()),
         };
         TUNABLES.iter().map(setting).collect()
     }
@@ -500,6 +528,16 @@ mod tests {
             "5",
             "what cannot be read is none"
         );
+    }
+
+    #[test]
+    fn a_value_that_is_hardly_meant_so_has_a_warning() {
+        let by = Person { id: 1, name: "Anna".into() };
+        let set = SetByChat { value: "8".into(), by, at: DateTime::<Utc>::UNIX_EPOCH, or: BTreeSet::new() };
+        let settings =
+            Tuned::default().settings(&Given::default(), &[("CPU_TARGET_THRESHOLD".to_owned(), set)].into());
+        let warned = settings.iter().filter(|it| it.warning.is_some()).map(|it| it.name);
+        assert_eq!(warned.collect::<Vec<_>>(), ["CPU_OVERLOAD_THRESHOLD", "CPU_TARGET_THRESHOLD"]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Setting {
     pub source: SettingSource,
     /// What is in force once the chat takes its value back.
     pub configured: String,
+    /// What an operator should know about the value, in the words of the configuration.
+    pub warning: Option<String>,
 }
 
 /// What a setting is about, in the order in which they are shown.

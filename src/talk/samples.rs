@@ -175,6 +175,7 @@ pub(crate) fn settings() -> Vec<Setting> {
         value: value.into(),
         source,
         configured: value.into(),
+        warning: None,
     };
     let by_chat = SettingSource::Chat { by: anna(), at: now() - TimeDelta::hours(2) };
     let number = |step| Kind::Number { step };
@@ -182,6 +183,7 @@ pub(crate) fn settings() -> Vec<Setting> {
     vec![
         Setting {
             configured: "70".into(),
+            warning: Some("it is above something: targets are filled up to that only".into()),
             ..of(
                 "MEMORY_OVERLOAD_THRESHOLD",
                 Group::Thresholds,

@@ -70,6 +70,7 @@ impl Act for Set {
                     let mut lines =
                         vec![view.say("setting-set", args![name = name, value = value, was = was])];
                     lines.extend(settings::source(view, &now));
+                    lines.extend(settings::warning(&now));
                     let when = match now.group {
                         Group::Thresholds | Group::Moves | Group::Places => "setting-set-when",
                         Group::Times | Group::Chat => "setting-set-now",

@@ -146,8 +146,8 @@ fn of_group(view: &View, settings: &[Setting], group: Group) -> Page {
 /// `MAX_MIGRATIONS_PER_CYCLE: 10`, and a second line where it is not the default.
 fn entry(view: &View, setting: &Setting) -> Vec<String> {
     let line = format!("{}: {}", code(setting.name), amount(view, setting, &setting.value));
-    let source = source(view, setting).map(|source| format!("   {source}"));
-    std::iter::once(line).chain(source).collect()
+    let more = source(view, setting).into_iter().chain(warning(setting));
+    std::iter::once(line).chain(more.map(|more| format!("   {more}"))).collect()
 }
 
 /// One setting with buttons for other values.
@@ -158,6 +158,7 @@ pub(super) fn one(view: &View, setting: &Setting, may_set: bool) -> Page {
         let configured = Arg::Html(amount(view, setting, &setting.configured));
         lines.push(view.say("setting-configured", args![value = configured]));
     }
+    lines.extend(warning(setting));
     lines.push(match setting.kind {
         _ if !may_set => view.say("settings-who", args![]),
         Kind::Text => view.say("setting-type-text", args![name = setting.name]),
@@ -242,6 +243,11 @@ pub(super) fn source(view: &View, setting: &Setting) -> Option<String> {
     })
 }
 
+/// What the configuration warns of.
+pub(super) fn warning(setting: &Setting) -> Option<String> {
+    setting.warning.as_ref().map(|warning| format!("⚠ {}", escape(&words(warning))))
+}
+
 fn title(group: Group) -> &'static str {
     match group {
         Group::Thresholds => "settings-thresholds",
@@ -312,6 +318,7 @@ mod tests {
             value: value.into(),
             source: SettingSource::Default,
             configured: value.into(),
+            warning: None,
         };
         assert_eq!(others(&of("0.7", 0.1)), ["0.6", "0.8"]);
         assert_eq!(others(&of("3600", 3600.0)), ["0", "7200"]);
