@@ -245,7 +245,7 @@ fn pressed(data: &str, under: &Under, asker: &Asker<'_>, context: &Context<'_>) 
         Next::Ask(ask) => {
             // A press that only looks is not worth an entry.
             let changes = least_role > Role::Viewer;
-            let audit = changes.then(|| Effect::Audit { what: "press", detail });
+            let audit = changes.then_some(Effect::Audit { what: "press", detail });
             let reports = is_to_be_reported(&ask, asker, context);
             Turn { command: word, effects: audit.into_iter().collect(), ask: Some(ask), reports }
         }

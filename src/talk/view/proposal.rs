@@ -191,7 +191,7 @@ impl View {
         };
         let state = self.say(key, args![counts = Arg::Html(counts.join(", ")), who = Arg::Html(stopper)]);
         let by = self.say("plan-done-by", args![who = Arg::Html(who.to_owned()), at = self.time(at, now)]);
-        format!("{state}. {by}")
+        format!("{state}\n{by}")
     }
 
     fn origin_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {

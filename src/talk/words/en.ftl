@@ -243,8 +243,10 @@ plan-title = { $n ->
 }
 plan-pending = ⏳ Waits for approval until { $until }
 plan-pending-many = ⏳ Waits for approval ({ $have } of { $need }) until { $until }
-plan-approved = ▸ Approved by { $who }; checked against the present state
-plan-running = ▸ Running: { $ended } of { $of } ended; approved by { $who }, since { $since }
+plan-approved = ▸ Approved by { $who }
+    It is checked against the present state.
+plan-running = ▸ Running since { $since }: { $ended } of { $of } ended
+    Approved by { $who }
 plan-stops = ■ Stops after the running migration, as { $who } asked
 plan-done = ✓ done: { $counts }
 plan-partly = ⚠ partly: { $counts }
@@ -254,7 +256,7 @@ tally-failed = { $n } failed
 tally-lost = { $n } lost
 tally-dropped = { $n } dropped
 tally-left-out = { $n } left out
-plan-done-by = Approved by { $who }, ended { $at }.
+plan-done-by = Approved by { $who }, ended { $at }
 plan-voided = ⚠ The plan changed: the approval of { $who } does not count any more.
 plan-all-left-out = Everything is left out: there is nothing to approve.
 plan-left-out-before = Stays left out if a later plan moves it: { $vm }, by { $who }
@@ -759,7 +761,8 @@ lang-yours = Answers to you: { $language }
 lang-of-chat = This chat: { $language }
 lang-default = Without a choice: { $language }
 lang-not-chosen = no choice
-lang-how = /lang ru changes the answers to you; /lang ru chat what I write in this chat, for admins.
+lang-how = /lang ru changes the answers to you.
+    /lang ru chat changes what I write in this chat; admins may.
 rests-none = No VM rests.
 rests-title = { $n ->
     [one] { $n } VM rests, so no plan moves it:

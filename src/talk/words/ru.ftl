@@ -258,8 +258,10 @@ plan-title = { $n ->
 }
 plan-pending = ⏳ Ждёт подтверждения до { $until }
 plan-pending-many = ⏳ Ждёт подтверждения ({ $have } из { $need }) до { $until }
-plan-approved = ▸ Подтверждение: { $who }; план сверяется с текущим состоянием
-plan-running = ▸ Выполняется: завершено { $ended } из { $of }; подтверждение: { $who }, с { $since }
+plan-approved = ▸ Подтверждение: { $who }
+    План сверяется с текущим состоянием.
+plan-running = ▸ Выполняется с { $since }: завершено { $ended } из { $of }
+    Подтверждение: { $who }
 plan-stops = ■ Остановится после текущей миграции, по запросу: { $who }
 plan-done = ✓ готово (done): { $counts }
 plan-partly = ⚠ частично (partly): { $counts }
@@ -269,7 +271,7 @@ tally-failed = не удалось { $n }
 tally-lost = исход неизвестен { $n }
 tally-dropped = отменено { $n }
 tally-left-out = исключено { $n }
-plan-done-by = Подтверждение: { $who }, завершено { $at }.
+plan-done-by = Подтверждение: { $who }, завершено { $at }
 plan-voided = ⚠ План изменился, подтверждение больше не действует: { $who }
 plan-all-left-out = Исключено всё: подтверждать нечего.
 plan-left-out-before = Исключена и из следующих планов: { $vm }, решение: { $who }
@@ -795,7 +797,8 @@ lang-yours = Ответы вам: { $language }
 lang-of-chat = Этот чат: { $language }
 lang-default = Если не выбрано: { $language }
 lang-not-chosen = не выбрано
-lang-how = /lang en меняет язык ответов вам, /lang en chat — язык сообщений в этом чате, для администраторов.
+lang-how = /lang en меняет язык ответов вам.
+    /lang en chat — язык сообщений в этом чате, для администраторов.
 rests-none = Нет ВМ, которые сейчас нельзя трогать.
 rests-title = { $n ->
     [one] { $n } ВМ пока не трогаем:
