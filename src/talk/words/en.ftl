@@ -813,9 +813,9 @@ alert-restored-lost = { $n ->
    *[other] At least { $n } later records are missing: ended migrations, failures, approvals and changes of settings.
     } A VM or a node that failed since then may be used again.
 alert-restored-unknown = I do not know what is missing: ended migrations, failures and approvals since then may be.
-alert-restored-switches-known = Dry run, mode, pause and exclusions are known; where two records differ, the stricter one counts.
-alert-restored-switches-exported = Dry run, mode, pause and exclusions are those of the export; later changes are unknown. Look at /status.
-alert-restored-switches-unknown = Dry run, mode, pause and exclusions that were set in the chat are unknown; the configuration counts. Look at /status.
+alert-restored-switches-known = Dry run, mode, pause, exclusions and settings of the chat are known; where two records differ, the stricter one counts.
+alert-restored-switches-exported = Dry run, mode, pause, exclusions and settings of the chat are those of the export; later changes are unknown. Look at /status and /settings.
+alert-restored-switches-unknown = Dry run, mode, pause, exclusions and settings that were set in the chat are unknown; the configuration counts. Look at /status and /settings.
 alert-time-back = ⚠ The clock of my machine went back by { $by }: from { $before } to { $after }. Rests after migrations and failures go by it; check the time service.
 alert-time-ahead = ⚠ The clock of my machine went ahead by { $by }: from { $before } to { $after }. Rests after migrations and failures go by it; check the time service.
 alert-store = ⚠ My store cannot be written since { $since }: { $why }. Nothing is ordered until it can; make room on the disk.

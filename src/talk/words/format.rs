@@ -199,3 +199,15 @@ fn one_line(text: &str) -> String {
     };
     text.chars().map(harmless).collect::<String>().trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_turn_no_text_around_and_tear_no_list_apart() {
+        assert_eq!(name("\u{202e}evil\u{2069}\r\n"), "?evil?");
+        assert_eq!(words("a\u{200f}b\tc"), "a?b c");
+        assert_eq!(printable("a\u{1b}[2Jb"), "a?[2Jb");
+    }
+}
