@@ -84,6 +84,8 @@ pub struct Context<'a> {
     pub bot: &'a str,
     /// The chat for reports and its topic.
     pub home: Option<(i64, Option<i32>)>,
+    /// For the readers of the chat for reports, who may have another language.
+    pub home_view: View,
     pub lists: &'a Lists,
     pub chat_admins: &'a ChatAdmins,
     pub dry_run: bool,
@@ -274,7 +276,9 @@ pub fn answered(
     };
     let report = match (&worded, &incoming.sender) {
         (Ok(Answer::Page(page) | Answer::Rewrite(page)), Sender::Person(by)) if reports => {
-            Some(Effect::Report(marked(context.view.reported(by, &said, page), context)))
+            // The answer is worded for the person; the command says it in every language.
+            let is_readable = context.home_view.language == context.view.language;
+            Some(Effect::Report(marked(context.home_view.reported(by, &said, page, is_readable), context)))
         }
         _ => None,
     };
@@ -574,8 +578,8 @@ mod tests {
 
     #[test]
     fn what_is_changed_elsewhere_is_shown_in_the_chat_for_reports() {
-        let facts = Facts::default();
-        let changed = |place: Place, thread: Option<i32>| {
+        let changed = |place: Place, thread: Option<i32>, home_language: Language| {
+            let facts = Facts { home_language, ..Facts::default() };
             let incoming = Incoming { place, thread, ..text(ADMIN, "/mode auto") };
             let turn = facts.handle(&incoming);
             let worded: Worded = Box::new(|view: &View, _| Answer::Page(view.line("Mode: auto".into())));
@@ -586,10 +590,14 @@ mod tests {
             })
         };
         let group = Place { chat: GROUP, private: false };
-        assert_eq!(changed(group, None), None, "everybody sees the answer");
+        let en = Language::En;
+        assert_eq!(changed(group, None, en), None, "everybody sees the answer");
         let said = "Somebody (1): /mode auto\nMode: auto";
-        assert_eq!(changed(Place { chat: ADMIN, private: true }, None).as_deref(), Some(said));
-        assert_eq!(changed(group, Some(7)).as_deref(), Some(said));
+        let private = Place { chat: ADMIN, private: true };
+        assert_eq!(changed(private, None, en).as_deref(), Some(said));
+        assert_eq!(changed(group, Some(7), en).as_deref(), Some(said));
+        let russian = changed(private, None, Language::Ru);
+        assert_eq!(russian.as_deref(), Some("Somebody (1): /mode auto"), "no English in a Russian chat");
     }
 
     #[test]
@@ -645,6 +653,7 @@ mod tests {
         dry_run: bool,
         stranger_answer_due: bool,
         proposal: Option<Proposal>,
+        home_language: Language,
     }
 
     impl Default for Facts {
@@ -655,7 +664,8 @@ mod tests {
                 viewers: BTreeSet::from([VIEWER]),
                 chat: Some(GROUP),
             };
-            Self { lists, dry_run: false, stranger_answer_due: true, proposal: None }
+            let home_language = Language::En;
+            Self { lists, dry_run: false, stranger_answer_due: true, proposal: None, home_language }
         }
     }
 
@@ -670,6 +680,7 @@ mod tests {
                 now: samples::now(),
                 bot: "bot",
                 home: Some((GROUP, None)),
+                home_view: View::new(self.home_language, chrono_tz::UTC),
                 lists: &self.lists,
                 chat_admins: &ChatAdmins::Unknown,
                 dry_run: self.dry_run,

@@ -254,6 +254,7 @@ fn conversation(text: &str, found: &Found, language: Language) -> String {
         now: samples::now(),
         bot: "balancer_bot",
         home: Some((-100, None)),
+        home_view: View::new(language, chrono_tz::UTC),
         lists: &lists,
         chat_admins: &ChatAdmins::Unknown,
         dry_run: false,

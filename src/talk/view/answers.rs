@@ -103,11 +103,20 @@ impl View {
         self.page(lines)
     }
 
-    /// Returns what somebody changed elsewhere, for the chat for reports.
-    pub(in crate::talk) fn reported(&self, by: &Person, text: &str, answer: &Page) -> Page {
+    /// Returns what somebody changed elsewhere, for the chat for reports. An answer in another language than theirs is
+    /// not readable there: the command and the buttons say it.
+    pub(in crate::talk) fn reported(
+        &self,
+        by: &Person,
+        text: &str,
+        answer: &Page,
+        is_readable: bool,
+    ) -> Page {
         let who = format!("{} ({})", name(&by.name), by.id);
         let head = self.say("reported", args![who = who, said = Arg::Html(code(&words(text)))]);
-        Page { buttons: answer.buttons.clone(), ..self.page(vec![head, answer.html()]) }
+        let words = Some(answer.html()).filter(|_| is_readable);
+        let page = self.page(std::iter::once(head).chain(words).collect());
+        Page { buttons: answer.buttons.clone(), ..page }
     }
 
     /// Returns one line as a message.

@@ -292,7 +292,7 @@ fn alerts() {
 }
 
 /// What a Russian text may hold in Latin letters: names of things, commands and settings.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "Telegram",
     "CLUSTER_IDS",
     "SHA256",
@@ -310,6 +310,7 @@ const NAMES: [&str; 18] = [
     "resume",
     "history",
     "status",
+    "settings",
     "cancel",
 ];
 
