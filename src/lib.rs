@@ -90,6 +90,7 @@ mod eyes;
 pub mod eyes;
 pub mod live;
 mod meter;
+mod picture;
 mod probe;
 #[cfg(not(feature = "internals"))]
 mod rules;

@@ -4,6 +4,8 @@
 
 mod args;
 mod check;
+#[cfg(feature = "sandbox")]
+mod curve;
 mod history;
 mod init;
 mod json;

@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{self, Write as _},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum, value_parser};
 use tokio_util::sync::CancellationToken;
 
+use super::curve;
 use crate::{
     app::{App, Pace},
     clock::Clock,
@@ -17,7 +19,7 @@ use crate::{
     planner::Policy,
     sandbox::{
         self, BotChat, BotEnvironment, LISTEN, Options, SandboxError, Ssh, StartBot,
-        week::{self, Ours, Rule, Start, Week},
+        week::{self, Ours, Outcome, Rule, Start, Week},
     },
 };
 
@@ -46,6 +48,9 @@ pub struct SandboxArgs {
     /// tool's, ours by its defaults, and ours with this configuration where there is one
     #[arg(long, conflicts_with_all = ["tour", "data_dir", "listen", "speed", "chat", "ssh"])]
     pub(super) week: bool,
+    /// Also draw the week as a picture: overload and RAM moved over time, as PNG
+    #[arg(long, value_name = "FILE", requires = "week")]
+    curve: Option<PathBuf>,
     /// Play a short story by itself: overload, proposal, approval, a fault and the recovery
     #[arg(long)]
     tour: bool,
@@ -111,8 +116,21 @@ const LANGUAGE: &str = "VM_BALANCER_LANG";
 impl SandboxArgs {
     /// Returns the sandbox's options; of the environment only the language counts.
     pub(super) fn options(self, environment: &BTreeMap<String, String>) -> Options {
-        let Self { listen, seed, nodes, vms, speed, snapshot, week: _, tour, data_dir, chat, ssh, lang } =
-            self;
+        let Self {
+            listen,
+            seed,
+            nodes,
+            vms,
+            speed,
+            snapshot,
+            week: _,
+            curve: _,
+            tour,
+            data_dir,
+            chat,
+            ssh,
+            lang,
+        } = self;
         let language = lang.or_else(|| environment.get(LANGUAGE).cloned());
         Options {
             listen,
@@ -135,7 +153,7 @@ impl SandboxArgs {
     ///
     /// # Errors
     ///
-    /// Why the snapshot file cannot be used.
+    /// Why the snapshot file cannot be used, or the picture cannot be written.
     pub(super) fn play_week(self, ours: Option<Ours>) -> Result<String, SandboxError> {
         let start = match &self.snapshot {
             Some(file) => Start::Snapshot(Box::new(sandbox::read_snapshot(file)?)),
@@ -151,10 +169,21 @@ impl SandboxArgs {
             ("vm-balancer, this configuration", ours.map(|ours| Rule::Ours(Box::new(ours)))),
         ];
         let head = week::HEAD.lines().map(|line| format!("{:<32}{line}\n", ""));
-        let lines =
-            rules.into_iter().filter_map(|(name, rule)| Some(format!("{name:<32}{}\n", week.play(&rule?))));
+        let played: Vec<_> =
+            rules.into_iter().filter_map(|(name, rule)| Some((name, week.play(&rule?)))).collect();
+        if let Some(file) = &self.curve {
+            write_curve(file, self.nodes, &played)?;
+        }
+        let lines = played.iter().map(|(name, outcome)| format!("{name:<32}{outcome}\n"));
         Ok(head.chain(lines).collect())
     }
+}
+
+fn write_curve(file: &Path, nodes: usize, played: &[(&str, Outcome)]) -> Result<(), SandboxError> {
+    let unwritten = |source| SandboxError::Picture { file: file.to_owned(), source };
+    let chart = curve::curve(format!("A week of {nodes} nodes"), played);
+    let png = chart.png().map_err(|error| unwritten(io::Error::other(error)))?;
+    fs::write(file, png).map_err(unwritten)
 }
 
 /// Runs the sandbox until `shutdown`.

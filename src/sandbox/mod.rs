@@ -105,6 +105,8 @@ pub enum SandboxError {
     ReadSnapshot { path: PathBuf, source: io::Error },
     #[error("failed to understand the snapshot {path}")]
     Snapshot { path: PathBuf, source: ReadSnapshotError },
+    #[error("failed to draw the picture {file}")]
+    Picture { file: PathBuf, source: io::Error },
     #[error("failed to make the data folder {path}")]
     DataDir { path: PathBuf, source: io::Error },
 }

@@ -3,16 +3,20 @@
 //! Each variant of [`Ask`] carries its continuation with the type of its answer, so an answer of the wrong kind cannot
 //! be written. Whoever carries out an [`Ask`] calls [`Then::with`] and hands the result back to the dialog.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::{
     Language,
     cards::HandKind,
+    chart::{Course, Days},
     verbs::HistoryPage,
     view::{Page, View},
 };
 use crate::{
-    model::ProposalId,
+    model::{NodeId, ProposalId},
+    picture::Chart,
     scheduler::{
         Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Setting, Status, Stop, WatchWish,
         Watched, WhatIf,
@@ -31,6 +35,8 @@ pub enum Next {
 pub enum Answer {
     /// A message of its own.
     Page(Page),
+    /// A picture with its caption.
+    Picture(Page, Arc<Chart>),
     /// The message that carries the button, anew.
     Rewrite(Page),
     /// A line that goes away by itself.
@@ -59,6 +65,10 @@ pub enum Ask {
     Glance(Then<Status>),
     /// The newest entries of the audit, of one person where one is named by id or name.
     Audit(usize, Option<String>, Then<Vec<AuditEntry>>),
+    /// How full a node was, and how things stand.
+    Course(NodeId, Then<(Box<Status>, Course)>),
+    /// What the last days brought.
+    Days(Then<Days>),
     /// One part of the history.
     History(HistoryPart, Then<HistoryPage>),
     /// A plan for the cluster of that name or id.

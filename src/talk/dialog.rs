@@ -4,6 +4,8 @@
 //! goes on with its answer. The states themselves live in the store: a press names a record there, and nothing else of
 //! it is believed.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     model::{Person, ProposalId},
+    picture::Chart,
     scheduler::Refused,
     store::Proposal,
 };
@@ -113,6 +116,8 @@ pub enum Effect {
     Reply(Page),
     /// The message that carries the button, anew.
     Rewrite(Page),
+    /// A picture with its caption.
+    Picture(Page, Arc<Chart>),
     /// A silent message in the chat for reports.
     Report(Page),
     AnswerPress(PressAnswer),
@@ -298,6 +303,7 @@ fn shown_to_a_message(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
             vec![reply(context.view.line(escape(&words)), context)]
         }
         Answer::Document(document) => vec![file(document, context)],
+        Answer::Picture(page, chart) => vec![Effect::Picture(marked(page, context), chart)],
         Answer::ShownElsewhere => Vec::new(),
     }
 }
@@ -310,6 +316,7 @@ fn shown_to_a_press(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
         Answer::Passing(words) => vec![Effect::AnswerPress(PressAnswer::Passing(words))],
         Answer::Window(words) => vec![window(words)],
         Answer::Document(document) => vec![silent, file(document, context)],
+        Answer::Picture(page, chart) => vec![silent, Effect::Picture(marked(page, context), chart)],
         Answer::ShownElsewhere => vec![silent],
     }
 }
@@ -412,6 +419,10 @@ mod tests {
         ("b:1", Role::Operator),
         ("c:12", Role::Operator),
         ("a:t:a-store", Role::Operator),
+        ("g:s", Role::Viewer),
+        ("g:n:10", Role::Viewer),
+        ("g:h", Role::Viewer),
+        ("g:p:12", Role::Viewer),
         ("p:12:TAG:a", Role::Operator),
         ("p:12:TAG:r", Role::Operator),
         ("p:12:TAG:f", Role::Operator),

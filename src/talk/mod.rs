@@ -7,6 +7,7 @@
 pub mod access;
 pub mod ask;
 pub(crate) mod cards;
+pub(crate) mod chart;
 pub mod dialog;
 mod grammar;
 mod hand;

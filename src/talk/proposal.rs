@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use super::{
     access::Role,
     ask::{Answer, Ask, Next, Then},
+    chart,
     verb::{Act, Asker, ButtonKind, boxed},
     verbs,
     view::{StalePress, View},
@@ -216,7 +217,11 @@ fn watch(id: ProposalId, wish: WatchWish) -> Ask {
 #[must_use]
 pub fn named_in(data: &str) -> Option<ProposalId> {
     let (mark, rest) = data.split_once(':')?;
-    (mark == BUTTON.mark).then(|| Press::read(rest)).flatten().map(|press| press.proposal)
+    match mark {
+        mark if mark == BUTTON.mark => Press::read(rest).map(|press| press.proposal),
+        mark if mark == chart::BUTTON.mark => chart::plan_in(rest),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use teloxide::{
     payloads::{
         AnswerCallbackQuerySetters as _, EditMessageTextSetters as _, GetUpdatesSetters as _,
         PinChatMessageSetters as _, SendChatActionSetters as _, SendDocumentSetters as _,
-        SendMessageSetters as _, SetMyCommandsSetters as _,
+        SendMessageSetters as _, SendPhotoSetters as _, SetMyCommandsSetters as _,
     },
     requests::{Output, Payload, Request, Requester as _},
     types::{
@@ -190,6 +190,25 @@ impl Api {
         let mut request = self
             .bot
             .send_document(ChatId(to.chat), file)
+            .caption(caption.html())
+            .parse_mode(ParseMode::Html)
+            .disable_notification(true);
+        if let Some(thread) = to.thread {
+            request = request.message_thread_id(ThreadId(MessageId(thread)));
+        }
+        if let Some(message) = to.reply_to {
+            let reply = ReplyParameters::new(MessageId(message)).allow_sending_without_reply();
+            request = request.reply_parameters(reply);
+        }
+        bounded(CALL_PATIENCE, request).await?.map(drop).map_err(|error| self.failure(error))
+    }
+
+    /// Sends a picture with its caption, silently.
+    pub(super) async fn photo(&self, to: Address, caption: &Page, png: Vec<u8>) -> Result<(), Failure> {
+        let file = InputFile::memory(png).file_name("chart.png");
+        let mut request = self
+            .bot
+            .send_photo(ChatId(to.chat), file)
             .caption(caption.html())
             .parse_mode(ParseMode::Html)
             .disable_notification(true);

@@ -39,6 +39,8 @@ impl Shared {
                 then.with(handle.status().await?)
             }
             Ask::Audit(count, of, then) => then.with(self.audited(count, of.as_deref())?),
+            Ask::Course(node, then) => then.with(self.course(node).await?),
+            Ask::Days(then) => then.with(self.days().await?),
             Ask::History(part, then) => then.with(self.history(part)?),
             Ask::Balance(cluster, then) => then.with(handle.balance(cluster, by, answer_to(incoming)).await?),
             Ask::Drain(node, then) => then.with(handle.drain(node, by, answer_to(incoming)).await?),

@@ -167,7 +167,7 @@ pub struct Bot {
 /// What handlers share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    api: Api,
+    pub(super) api: Api,
     pub(super) handle: Handle,
     pub(super) store: Store,
     events: Events,
@@ -509,12 +509,19 @@ impl Shared {
                 }
             }
             (Effect::Document(document), ..) => self.send_file(incoming, document).await,
+            (Effect::Picture(page, chart), ..) => self.send_picture(incoming, page, chart).await,
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
             (Effect::StrangerAnswered, ..) => {}
         }
     }
 
-    async fn answer(&self, incoming: &Incoming, page: Page, rewrites: Option<i32>, kind: AnswerKind) {
+    pub(super) async fn answer(
+        &self,
+        incoming: &Incoming,
+        page: Page,
+        rewrites: Option<i32>,
+        kind: AnswerKind,
+    ) {
         let Incoming { place, thread, message, sender, .. } = incoming;
         let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
         let answer = Answer { to, page, rewrites, person: sender.id(), kind };

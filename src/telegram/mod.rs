@@ -7,6 +7,7 @@ mod asking;
 mod board;
 mod bot;
 mod chats;
+mod courses;
 mod lanes;
 mod languages;
 mod menus;

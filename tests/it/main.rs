@@ -15,6 +15,7 @@ mod faults;
 mod full_disk;
 mod kill;
 mod others;
+mod pictures;
 mod platform;
 mod probe;
 mod sandbox_faults;

@@ -10,6 +10,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Document, HistoryPart, Next, Then},
+        chart::Wanted,
         grammar::{Rest, Word},
         rows::{self, Row},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
@@ -206,9 +207,8 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     let newer = found.newer.and_then(|edge| button("button-newer", PageAt::NewerThan(edge)));
     let older = found.older.and_then(|edge| button("button-older", PageAt::OlderThan(edge)));
     let row: Vec<_> = newer.into_iter().chain(older).collect();
-    if !row.is_empty() {
-        page.buttons.push(row);
-    }
+    page.buttons.extend((!row.is_empty()).then_some(row));
+    page.buttons.push(vec![view.button("button-chart", Wanted::History.data())]);
     let data = AsCsv { of: part.of.clone(), days: part.days }.data();
     if !found.rows.is_empty() && data.len() <= BUTTON_DATA_BYTES_MAX {
         page.buttons.push(vec![view.button("button-csv", data)]);

@@ -39,6 +39,7 @@ use crate::model::alike::closest;
 
 use super::{
     access::{Place, Role},
+    chart,
     grammar::{Problem, Rest},
     hand, proposal,
     verb::{Act, Verb},
@@ -139,7 +140,11 @@ pub(super) fn pressed(data: &str) -> Option<Pressed> {
     let (mark, rest) = data.split_once(':').unwrap_or((data, ""));
     let of_verbs = ALL.iter().filter_map(|verb| Some((verb.word, verb.least_role, verb.button?)));
     let (word, least_role, button) = of_verbs
-        .chain([("plan", proposal::LEAST_ROLE, proposal::BUTTON), ("alert", hand::LEAST_ROLE, hand::BUTTON)])
+        .chain([
+            ("plan", proposal::LEAST_ROLE, proposal::BUTTON),
+            ("alert", hand::LEAST_ROLE, hand::BUTTON),
+            ("chart", chart::LEAST_ROLE, chart::BUTTON),
+        ])
         .find(|(_, _, button)| button.mark == mark)?;
     let act = (button.read)(rest)?;
     Some(Pressed { word, least_role: act.least_role(least_role), act })

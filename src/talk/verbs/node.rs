@@ -16,6 +16,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
+        chart::Wanted,
         verb::{Act, Asker, Verb, boxed},
         view::{Page, View},
         words::{
@@ -75,6 +76,7 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
     let cluster = snapshot.cluster(node.cluster).map(|cluster| (cluster.id, cluster.name.clone()));
     let mut page = view.page(lines);
     page.buttons = balance::buttons(view, &cluster.into_iter().collect::<Vec<_>>());
+    page.buttons.push(vec![view.button("button-chart", Wanted::Node(overview.node).data())]);
     page
 }
 

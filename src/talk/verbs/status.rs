@@ -11,6 +11,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
+        chart::Wanted,
         verb::{Act, Asker, ButtonKind, Verb, boxed},
         view::{Button, Page, View},
         words::{
@@ -417,7 +418,8 @@ impl View {
         let refresh = self.button("button-refresh", data(from));
         let known = |cluster: &Overview| (cluster.cluster, cluster.name.clone());
         let wanted: Vec<_> = listed.iter().take(CLUSTERS_MAX).map(known).collect();
-        let mut page = page.with_row(vec![refresh]);
+        let mut page =
+            page.with_row(vec![refresh, self.button("button-chart", Wanted::Status(about.cluster).data())]);
         if about.cluster.is_some() && count > NODES_PAGE {
             let turn = |key, from: usize| {
                 let to = (from + NODES_PAGE).min(count);

@@ -15,6 +15,7 @@ use crate::{
         Language,
         access::{ChatAdmins, Lists, Sender},
         ask::{Ask, Spoken, Whose, Worded},
+        chart::{Course, Days},
         dialog::{self, Context, Effect, Incoming, What},
         samples,
         view::{Page, View},
@@ -200,6 +201,8 @@ impl Found {
                 then.with(Drained::Stuck { node, stuck: skip })
             }
             Ask::WhatIf(question, then) => then.with(self.foresee(question)?),
+            Ask::Course(_, then) => then.with((Box::new(self.status.clone()), Course::default())),
+            Ask::Days(then) => then.with(Days::default()),
             Ask::Cancel(_, then) => then.with(PlanOf { plan: ProposalId(12), cluster: "msk".into() }),
             Ask::Approve(_, _, then) => then.with(Approved::Started),
             Ask::Reject(_, _, then) => then.with(()),

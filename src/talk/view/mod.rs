@@ -6,6 +6,7 @@
 
 mod alerts;
 mod answers;
+mod charts;
 mod figures;
 mod platform;
 mod proposal;

@@ -10,6 +10,7 @@ use crate::{
     planner::{ClusterPlan, Excess, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy},
     store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
     talk::{
+        chart::Wanted,
         proposal::{Choice, Press},
         words::{
             Arg, args, escape,
@@ -505,8 +506,10 @@ impl View {
                 stop.into_iter().chain(self.watch_buttons(proposal)).collect()
             }
             ProposalState::Expired { .. } | ProposalState::Stale { .. } => vec![vec![refresh()]],
-            ProposalState::Done { .. }
-            | ProposalState::Rejected { .. }
+            ProposalState::Done { .. } => {
+                vec![vec![self.button("button-chart", Wanted::Plan(proposal.id).data())]]
+            }
+            ProposalState::Rejected { .. }
             | ProposalState::Superseded { .. }
             | ProposalState::Shown { .. } => Vec::new(),
         }

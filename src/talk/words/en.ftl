@@ -706,6 +706,25 @@ autopilot-used-up = ⚠ The autopilot’s limits are used up: plans wait for peo
 autopilot-failed = ⚠ The autopilot ended after a failure: plans wait for people.
 autopilot-off = The autopilot is off: plans wait for people.
 autopilot-gone = This autopilot is already confirmed, ended or too old. See /autopilot
+button-chart = Chart
+chart-cluster = Cluster { $cluster }: its fullest nodes
+chart-status = The fullest nodes
+chart-plan = Plan { $plan }, { $cluster }: before → now
+chart-more = { $n ->
+    [one] … and { $n } more node
+   *[other] … and { $n } more nodes
+}
+chart-over = over
+chart-threshold = threshold
+chart-node = { $node }: the last { $n } days
+chart-nothing-yet = Nothing is known of its last days yet: the first quarter of an hour must be over.
+chart-highest = Highest within a year: { $value } ({ $day })
+chart-range = { $resource }: { $last } now, { $low } to { $high } in the picture
+chart-history = The last { $n } days
+chart-migrations-sum = Migrations: { $done } done, { $failed } failed
+chart-overload-sum = Overload: { $hours } node-hours
+chart-migrations = Migrations a day
+chart-overload = Node-hours of overload a day
 button-confirm = Confirm
 button-autopilot-end = End
 status-autopilot = Autopilot until { $until }

@@ -742,6 +742,26 @@ autopilot-used-up = ⚠ Лимиты автопилота исчерпаны: п
 autopilot-failed = ⚠ Автопилот остановлен после ошибки: планы ждут подтверждения.
 autopilot-off = Автопилот выключен: планы ждут подтверждения.
 autopilot-gone = Этот автопилот уже подтверждён, завершён или устарел.
+button-chart = График
+chart-cluster = Кластер { $cluster }: самые загруженные узлы
+chart-status = Самые загруженные узлы
+chart-plan = План { $plan }, { $cluster }: было → стало
+chart-more = { $n ->
+    [one] … и ещё { $n } узел
+    [few] … и ещё { $n } узла
+   *[many] … и ещё { $n } узлов
+}
+chart-over = выше порога
+chart-threshold = порог
+chart-node = { $node }: последние { $n } дней
+chart-nothing-yet = Истории узла пока нет: первые данные появятся через четверть часа.
+chart-highest = Максимум за год: { $value } ({ $day })
+chart-range = { $resource }: сейчас { $last }, на графике от { $low } до { $high }
+chart-history = Последние { $n } дней
+chart-migrations-sum = Миграции: выполнено { $done }, с ошибкой { $failed }
+chart-overload-sum = Перегрузка: { $hours } узло-часов
+chart-migrations = Миграции по дням
+chart-overload = Перегрузка по дням, узло-часы
 button-confirm = Подтвердить
 button-autopilot-end = Завершить
 status-autopilot = Автопилот до { $until }
