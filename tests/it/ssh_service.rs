@@ -103,6 +103,7 @@ async fn what_is_allocated_counts_where_nothing_is_measured_and_the_plan_says_so
 #[tokio::test]
 async fn in_the_bot_a_node_counts_when_it_is_over_in_the_readings_of_two_cycles() {
     let place = Place::new().await;
+    place.nodes["kvm-01"].set_load(place.a_little_busy());
     let bot = Bot::start(&place, "").await;
     assert_eq!(bot.moves().await, Vec::<String>::new(), "one reading may be a peak");
     // A person asks many times between the cycles.
@@ -118,12 +119,13 @@ async fn in_the_bot_a_node_counts_when_it_is_over_in_the_readings_of_two_cycles(
 #[tokio::test]
 async fn a_peak_that_is_over_by_the_next_cycle_moves_nothing() {
     let place = Place::new().await;
+    place.nodes["kvm-01"].set_load(place.a_little_busy());
     let bot = Bot::start(&place, "").await;
     bot.look().await;
-    place.nodes["kvm-01"].set_load(SimLoad { load: [0.4; 3], ..place.busy() });
+    place.nodes["kvm-01"].set_load(SimLoad { load: [0.4; 3], ..place.a_little_busy() });
     bot.clock.advance(TimeDelta::minutes(10));
     assert_eq!(bot.moves().await, Vec::<String>::new());
-    place.nodes["kvm-01"].set_load(place.busy());
+    place.nodes["kvm-01"].set_load(place.a_little_busy());
     bot.clock.advance(TimeDelta::minutes(10));
     assert_eq!(bot.moves().await, Vec::<String>::new(), "the reading before was fine");
     bot.clock.advance(TimeDelta::minutes(10));
@@ -134,6 +136,7 @@ async fn a_peak_that_is_over_by_the_next_cycle_moves_nothing() {
 #[tokio::test]
 async fn beside_a_bot_that_waits_for_a_second_reading_plan_takes_the_first() {
     let place = Place::new().await;
+    place.nodes["kvm-01"].set_load(place.a_little_busy());
     let bot = Bot::start(&place, "").await;
     assert_eq!(bot.moves().await, Vec::<String>::new());
     let object: Value = serde_json::from_str(&place.run("plan --json").await.out).unwrap();
@@ -230,6 +233,7 @@ async fn a_dead_node_delays_no_answer_and_the_others_are_shown_as_they_are() {
 #[tokio::test]
 async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
     let place = Place::new().await;
+    place.nodes["kvm-01"].set_load(place.a_little_busy());
     let chat = SimTelegram::start(telegram::Options::default()).await.unwrap();
     let bot = Bot::start(&place, &with_chat(&chat)).await;
     bot.look().await;
@@ -241,14 +245,14 @@ async fn node_and_status_show_measured_beside_allocated_and_how_old_that_is() {
 
     chat.say(ADMIN, ADMIN, "/node kvm-01").unwrap();
     let said = chat.wait_for_text(ADMIN, "Node kvm-01").await.unwrap().text().to_owned();
-    assert!(said.contains("memory 20.3 %, vCPU per core 1.62, load per core 1.60; 3 VMs"), "{said}");
-    let measured = "Measured 3 min ago (12:00 UTC): load per core 1.60, memory really used 31.2 % (20 GiB)";
+    assert!(said.contains("memory 20.3 %, vCPU per core 1.62, load per core 1.20; 3 VMs"), "{said}");
+    let measured = "Measured 3 min ago (12:00 UTC): load per core 1.20, memory really used 31.2 % (20 GiB)";
     assert!(said.contains(measured), "{said}");
     assert!(said.contains("Over the load threshold in one reading"), "{said}");
 
     chat.say(ADMIN, ADMIN, "/status").unwrap();
     let said = chat.wait_for_text(ADMIN, "Next cycle").await.unwrap().text().to_owned();
-    let wanted = "measured: highest load per core 1.60, memory really used up to 31.2 %, 3 min ago";
+    let wanted = "measured: highest load per core 1.20, memory really used up to 31.2 %, 3 min ago";
     assert!(said.contains(wanted), "{said}");
 
     chat.say(ADMIN, ADMIN, "/vm burner").unwrap();
@@ -434,6 +438,11 @@ impl Place {
 
     fn busy(&self) -> SimLoad {
         busy(&self.sim.world(), &SimLoad { cpus: 8, memory_total: Mib(65_536), ..SimLoad::default() })
+    }
+
+    /// Over the threshold by so little that one reading may be a peak.
+    fn a_little_busy(&self) -> SimLoad {
+        SimLoad { load: [10.2, 9.6, 9.0], cpu_pressure: Some(12.0), ..self.busy() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
