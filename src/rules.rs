@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     event::{Alert, Events},
     model::{NodeId, Snapshot, VmId, find},
-    planner::{self, Direction, Exclusion, ExclusionWhy, Policy, Rest, RestWhy, Selector},
+    planner::{self, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy},
     store::{
         Declined, FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError,
         failing_nodes,
@@ -105,10 +105,28 @@ impl Rules {
         policy.exclusions.extend(self.failing(&settings, now)?);
         self.add_declined(&mut policy, now)?;
         policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
+        if policy.strategy == Strategy::Level {
+            policy.settled = Some(settings.evenness());
+        }
         // The oldest reading that counts must have seen whatever ended before these.
         let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
         policy.recent_moves = self.store.moves_since(now - unseen, now)?;
         Ok(policy)
+    }
+
+    /// Remembers at which imbalance clusters come to rest, where a plan of all of them says so.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
+        let settled = plan.clusters.iter().filter_map(|of| Some((of.cluster, planner::settled(of, policy)?)));
+        let settled: Vec<_> = settled.collect();
+        if settled.is_empty() {
+            return Ok(());
+        }
+        self.store.update_settings(|settings| settled.iter().for_each(|of| settings.keep_evenness(*of)))?;
+        Ok(())
     }
 
     /// Returns how many migrations of one cluster may run at one time.

@@ -2,7 +2,7 @@
 
 mod once;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
@@ -158,6 +158,15 @@ impl VmBalancer {
         self.rules.end_stops(snapshot, self.parts.clock.now())
     }
 
+    /// Remembers at which imbalance clusters come to rest.
+    ///
+    /// # Errors
+    ///
+    /// Says what the store said.
+    pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
+        self.rules.remember_evenness(plan, policy)
+    }
+
     /// Returns the policy in force.
     ///
     /// # Errors
@@ -210,7 +219,7 @@ impl VmBalancer {
     /// # Errors
     ///
     /// Says that VMmanager or the store cannot be read.
-    pub(crate) async fn overloaded(&self) -> Result<BTreeSet<NodeId>, CycleError> {
+    pub(crate) async fn overloaded(&self) -> Result<BTreeMap<NodeId, ClusterId>, CycleError> {
         let snapshot = self.eyes.look(Depth::Measured(Asked::Everybody)).await?;
         let (policy, snapshot) = (Arc::new(self.rules.policy(snapshot.taken_at)?), Arc::new(snapshot));
         self.measure(&snapshot, &policy).await;

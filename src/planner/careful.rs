@@ -5,7 +5,7 @@ use super::{
     board::Board,
     figures,
     policy::{Policy, Strategy},
-    search,
+    search, settled,
     step::Step,
 };
 
@@ -20,15 +20,33 @@ pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     // Evening out is worth no risk.
     let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
     let relief = board.under(&policy);
-    let steps = going_on(board, &relief, Vec::new(), steps_max);
+    if board.policy.strategy == Strategy::Level && board.policy.settled.is_some() {
+        return settling(board, &relief, steps_max);
+    }
+    evened(board, &relief, steps_max)
+}
+
+/// The steps where evening out comes to rest: relief alone while the cluster is even enough, else up to the knee of what
+/// could be done.
+fn settling(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    if !settled::is_due(board) {
+        return going_on(relief, relief, Vec::new(), steps_max);
+    }
+    let mut all = evened(board, relief, usize::MAX);
+    all.truncate(settled::to_the_knee(board, &all));
+    if all.len() <= steps_max { all } else { evened(board, relief, steps_max) }
+}
+
+fn evened(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let steps = going_on(board, relief, Vec::new(), steps_max);
     let left = overload_after(board, &steps);
     if board.policy.strategy == Strategy::Relieve || left <= 0.0 {
         return steps;
     }
     // Evening out must not cost relief.
-    let relieving = going_on(&relief, &relief, Vec::new(), steps_max);
+    let relieving = going_on(relief, relief, Vec::new(), steps_max);
     match overload_after(board, &relieving) < left - NOTHING {
-        true => going_on(board, &relief, relieving, steps_max),
+        true => going_on(board, relief, relieving, steps_max),
         false => steps,
     }
 }

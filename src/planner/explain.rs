@@ -1,6 +1,6 @@
 //! Answers "why this, why not that" about one node, one VM or one cluster, under the rules the planner obeys.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
@@ -122,16 +122,17 @@ pub fn overview(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Opt
     })
 }
 
-/// Returns the overloaded nodes of all clusters that the policy names.
+/// Returns the overloaded nodes of all clusters that the policy names, with their clusters.
 #[must_use]
-pub fn overloaded(snapshot: &Snapshot, policy: &Policy) -> BTreeSet<NodeId> {
+pub fn overloaded(snapshot: &Snapshot, policy: &Policy) -> BTreeMap<NodeId, ClusterId> {
     let wanted =
         |cluster: &&ClusterInfo| policy.clusters.as_ref().is_none_or(|only| only.contains(&cluster.id));
     let nodes = snapshot.clusters.iter().filter(wanted).flat_map(|cluster| {
         let board = Board::new(snapshot, policy, cluster);
-        narrate::overloaded(&board, &board.start())
+        let over = narrate::overloaded(&board, &board.start());
+        over.into_iter().map(|node| (node.node, cluster.id))
     });
-    nodes.map(|node| node.node).collect()
+    nodes.collect()
 }
 
 /// Returns what there is to say of a node; `None` for one that the snapshot does not have.

@@ -21,6 +21,7 @@ mod plan;
 mod policy;
 mod search;
 mod settle;
+mod settled;
 mod sound;
 mod standing;
 mod step;
@@ -50,6 +51,7 @@ pub use policy::{
 
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
+pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled};
 pub use sound::sound;
 pub use standing::{Beyond, Limits, NotALimit, Used};
 pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};

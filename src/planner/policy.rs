@@ -29,6 +29,10 @@ pub struct Policy {
     #[serde(default)]
     pub relief_worth: f64,
     pub strategy: Strategy,
+    /// With `level`: the imbalance at which evening out last came to rest, by cluster. It begins again only well above
+    /// that, and ends at the knee. `None` evens out at any imbalance and to the end.
+    #[serde(default)]
+    pub settled: Option<BTreeMap<ClusterId, f64>>,
     /// The most migrations per cluster and plan.
     pub migrations_max: usize,
     /// How many migrations of a cluster may run at one time; never two that share a node.
@@ -79,6 +83,7 @@ impl Default for Policy {
             soft_targets: true,
             relief_worth: 0.003,
             strategy: Strategy::Relieve,
+            settled: None,
             migrations_max: 10,
             parallel_max: 2,
             clusters: None,

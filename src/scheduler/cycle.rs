@@ -112,8 +112,13 @@ impl Cycle {
         let before = self.before()?;
         let picture = sight.look().await?;
         self.balancer.end_stops(&picture.snapshot)?;
-        let overloaded = picture.plan.clusters.iter().flat_map(|plan| &plan.overloaded);
-        *self.overloaded() = overloaded.map(|node| node.node).collect();
+        let overloaded = picture
+            .plan
+            .clusters
+            .iter()
+            .flat_map(|plan| plan.overloaded.iter().map(|overloaded| (overloaded.node, plan.cluster)));
+        self.learn_overload(&overloaded.collect(), &before.migrating);
+        self.balancer.remember_evenness(&picture.plan, &picture.policy)?;
         let mut approved = Vec::new();
         for plan in &picture.plan.clusters {
             if self.stop.is_cancelled() {
@@ -154,12 +159,27 @@ impl Cycle {
                 return false;
             }
         };
-        let known = std::mem::replace(&mut *self.overloaded(), seen.clone());
-        let mut new = seen.difference(&known).peekable();
-        if let Some(node) = new.peek() {
+        let Ok(Before { migrating, .. }) = self.before() else { return false };
+        let new = self.learn_overload(&seen, &migrating);
+        if let Some(node) = new {
             tracing::debug!(node.id = %node, count = seen.len(), "new overload: the next cycle begins at once");
         }
-        new.peek().is_some()
+        new.is_some()
+    }
+
+    /// Keeps which nodes are overloaded, and returns one that was not before. While a plan of its cluster is under way
+    /// a cycle would do nothing, so a node that becomes overloaded then is new to the first look after it.
+    fn learn_overload(
+        &self,
+        seen: &BTreeMap<NodeId, ClusterId>,
+        migrating: &BTreeSet<ClusterId>,
+    ) -> Option<NodeId> {
+        let mut known = self.overloaded();
+        known.retain(|node| seen.contains_key(node));
+        let idle = seen.iter().filter(|(_, cluster)| !migrating.contains(cluster));
+        let new: Vec<NodeId> = idle.map(|(node, _)| *node).filter(|node| !known.contains(node)).collect();
+        known.extend(&new);
+        new.first().copied()
     }
 
     /// Tells whether a migration of ours ran in this cluster during the look. The plan was then made on a picture that

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, ProposalId, VmId},
-    planner::{PlanId, RecentMove, Rest, RestWhy},
+    planner::{LEVEL_REST, MoveWhy, PlanId, RecentMove, Rest, RestWhy},
 };
 
 /// What is about to be ordered; the store adds id and state.
@@ -219,7 +219,9 @@ impl Store {
     ) -> Result<BTreeMap<VmId, Rest>, StoreError> {
         let rests_ended = self.settings()?.rests_ended;
         let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
-        for ended in self.ended_since(now - cooldown.max(failure_cooldown), now)? {
+        let longest = cooldown.max(failure_cooldown).max(LEVEL_REST);
+        for ended in self.ended_since(now - longest, now)? {
+            let cooldown = if self.has_evened_out(&ended)? { cooldown.max(LEVEL_REST) } else { cooldown };
             let Some(rest) = rest(&ended, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
                 continue;
             };
@@ -238,6 +240,14 @@ impl Store {
             rests.insert(entry.vm, Rest { until, why: RestWhy::InFlight });
         }
         Ok(rests)
+    }
+
+    fn has_evened_out(&self, ended: &Ended) -> Result<bool, StoreError> {
+        if ended.outcome != Outcome::Done {
+            return Ok(false);
+        }
+        let motive = self.entry(ended.id)?.map(|entry| entry.why);
+        Ok(matches!(motive, Some(Motive::Plan(MoveWhy::Level { .. }))))
     }
 
     /// Returns the migrations that were done after `since`, oldest first, with ends as [`Self::failures_since`] has

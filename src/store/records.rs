@@ -361,6 +361,9 @@ impl JournalEntry {
     }
 }
 
+/// Imbalances are kept as whole millionths.
+const MILLION: f64 = 1e6;
+
 /// What the chat changed; it outlives restarts and wins over the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -397,6 +400,9 @@ pub struct Settings {
     /// When people last ended every standing approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing_ended_at: Option<DateTime<Utc>>,
+    /// The imbalance at which evening out last came to rest, in millionths.
+    #[serde(default)]
+    pub settled: BTreeMap<ClusterId, u64>,
 }
 
 /// Earlier versions wrote a node's id without the sign that tells it from a name.
@@ -429,6 +435,7 @@ impl Settings {
             values,
             standing: _,
             standing_ended_at,
+            settled,
         } = other;
         self.v = self.v.max(v);
         self.dry_run = match (self.dry_run, dry_run) {
@@ -465,7 +472,23 @@ impl Settings {
         // Nobody can tell what it let run since.
         self.standing = None;
         self.standing_ended_at = self.standing_ended_at.max(standing_ended_at);
+        // Evening out begins later above a higher one.
+        for (cluster, imbalance) in settled {
+            let known = self.settled.entry(cluster).or_insert(imbalance);
+            *known = imbalance.max(*known);
+        }
         self
+    }
+
+    /// Returns at which imbalance evening out last came to rest.
+    #[must_use]
+    pub fn evenness(&self) -> BTreeMap<ClusterId, f64> {
+        self.settled.iter().map(|(cluster, imbalance)| (*cluster, *imbalance as f64 / MILLION)).collect()
+    }
+
+    /// Keeps at which imbalance evening out comes to rest in a cluster.
+    pub fn keep_evenness(&mut self, (cluster, imbalance): (ClusterId, f64)) {
+        self.settled.insert(cluster, (imbalance * MILLION).round() as u64);
     }
 }
 

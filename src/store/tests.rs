@@ -145,6 +145,24 @@ fn a_vm_has_one_open_migration_at_most() {
 }
 
 #[test]
+fn a_vm_that_was_moved_to_even_out_rests_a_day() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let why = Motive::Plan(MoveWhy::Level { imbalance_before: 0.2, imbalance_after: 0.1 });
+    let evened = store.intend(Intent { why, ..intent(ProposalId(1), 7) }).unwrap();
+    store.close(evened.id, Outcome::Done, None, at(0)).unwrap();
+    ended(&store, 8, Outcome::Done, at(0));
+    let rests = |minutes| {
+        let rests = store.rests(at(minutes), TimeDelta::hours(1), TimeDelta::hours(2)).unwrap();
+        rests.into_keys().map(|vm| vm.0).collect::<Vec<_>>()
+    };
+    assert_eq!(rests(59), [7, 8]);
+    assert_eq!(rests(60), [7]);
+    assert_eq!(rests(24 * 60 - 1), [7]);
+    assert_eq!(rests(24 * 60), [0; 0]);
+}
+
+#[test]
 fn only_done_and_failed_rest_and_open_ones_are_in_flight() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();

@@ -1,5 +1,6 @@
 //! The planner on recorded, generated and tiny clusters: its rules, its promises and its quality.
 
+mod level;
 mod measured;
 mod migrations;
 mod properties;

@@ -9,8 +9,10 @@ use chrono::TimeDelta;
 
 use super::cluster::{Cluster, FAILS_ONE_IN};
 use crate::{
-    model::{Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
-    planner::{self, ClusterPlan, Limits, Migration, Policy, RecentMove, Rest, RestWhy, Used},
+    model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    planner::{
+        self, ClusterPlan, Limits, Migration, MoveWhy, Policy, RecentMove, Rest, RestWhy, Strategy, Used,
+    },
     sandbox::dice::Dice,
 };
 
@@ -132,6 +134,8 @@ pub(super) struct Hand<'a> {
     night: Night,
     /// The run under way is by the standing approval.
     is_by_night: bool,
+    /// The imbalance at which evening out came to rest.
+    settled: BTreeMap<ClusterId, f64>,
 }
 
 impl<'a> Hand<'a> {
@@ -151,6 +155,7 @@ impl<'a> Hand<'a> {
             moved: BTreeSet::new(),
             night: Night::default(),
             is_by_night: false,
+            settled: BTreeMap::new(),
         }
     }
 
@@ -191,11 +196,13 @@ impl<'a> Hand<'a> {
             _ => (TimeDelta::hours(1), TimeDelta::days(1)),
         };
         let mut ended = Vec::new();
-        for Running { step: Step { vm, memory, source, target, .. }, fails, .. } in over {
+        for Running { step: Step { vm, memory, source, target, planned }, fails, .. } in over {
+            let evens = planned.is_some_and(|step| matches!(step.why, MoveWhy::Level { .. }));
+            let rest = if evens { cooldown.max(planner::LEVEL_REST) } else { cooldown };
             let Some(place) = cluster.place_of(vm) else { continue };
             let arrived = !fails && place == source;
             let (until, why) = match arrived {
-                true => (now + cooldown, RestWhy::Moved),
+                true => (now + rest, RestWhy::Moved),
                 false => (now + failure_cooldown, RestWhy::Failed),
             };
             self.resting.insert(vm, Rest { until, why });
@@ -221,6 +228,7 @@ impl<'a> Hand<'a> {
                 .map(|(vm, r)| (*vm, r.clone()))
                 .collect(),
             recent_moves: self.recent.iter().filter(|recent| now - recent.ended < unseen).cloned().collect(),
+            settled: (base.strategy == Strategy::Level).then(|| self.settled.clone()),
             ..base.clone()
         }
     }
@@ -235,14 +243,21 @@ impl<'a> Hand<'a> {
         self.next_look = minute + ours.watch_min.unwrap_or(ours.interval_min);
         self.last_look = minute;
         let overloaded = planner::overloaded(&snapshot, &policy);
-        let is_new = !overloaded.is_subset(&self.overloaded);
-        self.overloaded = overloaded;
         let decided = !self.is_idle() && minute >= self.approved_at;
+        self.overloaded.retain(|node| overloaded.contains_key(node));
+        let is_new = overloaded.keys().any(|node| !self.overloaded.contains(node));
+        // While a plan is under way nothing else is begun: what comes then is new to the first look after it.
+        if !decided {
+            self.overloaded.extend(overloaded.keys());
+        }
         if !is_new && minute < self.next_cycle || decided {
             return;
         }
         self.next_cycle = minute + ours.interval_min;
         let plan = planner::plan(&snapshot, &policy);
+        for plan in &plan.clusters {
+            self.settled.extend(planner::settled(plan, &policy).map(|imbalance| (plan.cluster, imbalance)));
+        }
         let waited = !self.waiting.is_empty();
         let within = ours
             .autopilot

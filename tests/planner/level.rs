@@ -1,0 +1,77 @@
+//! When evening out begins and where it comes to rest.
+
+use std::collections::BTreeMap;
+
+use vm_balancer::{
+    model::{ClusterId, Snapshot},
+    planner::{self, ClusterPlan, LEVEL_TRIGGER, MoveWhy, Policy, Strategy},
+};
+
+use crate::support::{self, C20, after, compact, leveling};
+
+#[test]
+fn evening_out_begins_above_its_trigger_and_ends_at_the_knee() {
+    let snapshot = compact(C20);
+    let whole = planned(&snapshot, &leveling(1000));
+    let first = planned(&snapshot, &settling(1000, None));
+    assert_eq!(planner::check(&snapshot, &settling(1000, None), &first), []);
+    assert!(first.migrations.len() * 2 < whole.migrations.len(), "{}", first.migrations.len());
+    let gain = |plan: &ClusterPlan| plan.before.imbalance - plan.after.imbalance;
+    assert!(gain(&first) > 0.3 * gain(&whole), "{} of {}", gain(&first), gain(&whole));
+    // What it came to is remembered; the next cycle has nothing to do, nor one that finds it a little less even.
+    let at_rest = planner::settled(&first, &settling(1000, None)).expect("it goes to the knee");
+    assert_eq!(at_rest, first.after.imbalance);
+    let end = after(&snapshot, &first.migrations);
+    assert!(planned(&end, &settling(1000, Some(at_rest))).migrations.is_empty());
+    let now = first.before.imbalance;
+    let begins = |at_rest: f64| !planned(&snapshot, &settling(1000, Some(at_rest))).migrations.is_empty();
+    assert_eq!((begins(now / LEVEL_TRIGGER * 1.001), begins(now / LEVEL_TRIGGER * 0.999)), (false, true));
+}
+
+#[test]
+fn a_limit_goes_towards_the_knee_and_is_no_rest() {
+    let snapshot = compact(C20);
+    let policy = settling(3, None);
+    let plan = planned(&snapshot, &policy);
+    assert_eq!((plan.migrations.len(), planner::settled(&plan, &policy)), (3, None));
+}
+
+#[test]
+fn a_cluster_that_becomes_more_even_by_itself_is_remembered_so() {
+    let snapshot = compact(C20);
+    let imbalance = planned(&snapshot, &settling(10, Some(1.0))).before.imbalance;
+    let remembered = |known: Option<f64>, strategy| {
+        let policy = Policy { strategy, ..settling(10, known) };
+        planner::settled(&planned(&snapshot, &policy), &policy)
+    };
+    assert_eq!(remembered(Some(1.0), Strategy::Level), Some(imbalance));
+    assert_eq!(remembered(Some(imbalance * 0.9), Strategy::Level), None);
+    assert_eq!(remembered(Some(1.0), Strategy::Relieve), None);
+    let mut held = snapshot.clone();
+    held.clusters[0].virtualization = Some("lxc".into());
+    assert_eq!(planner::settled(&planned(&held, &settling(10, None)), &settling(10, None)), None);
+}
+
+#[test]
+fn overload_is_relieved_however_even_a_cluster_is() {
+    let snapshot = compact(C20);
+    let relieve = support::thresholds(70.0, 3.0);
+    let policy = Policy {
+        strategy: Strategy::Level,
+        settled: Some(BTreeMap::from([(ClusterId(1), 9.0)])),
+        ..relieve.clone()
+    };
+    let plan = planned(&snapshot, &policy);
+    assert_eq!(plan.migrations, planned(&snapshot, &relieve).migrations);
+    let evens = |why: &MoveWhy| matches!(why, MoveWhy::Level { .. });
+    assert!(plan.after.overloaded == 0 && !plan.migrations.iter().any(|step| evens(&step.why)));
+}
+
+fn settling(migrations_max: usize, at_rest: Option<f64>) -> Policy {
+    let settled = at_rest.map(|imbalance| (ClusterId(1), imbalance)).into_iter().collect();
+    Policy { settled: Some(settled), ..leveling(migrations_max) }
+}
+
+fn planned(snapshot: &Snapshot, policy: &Policy) -> ClusterPlan {
+    planner::plan(snapshot, policy).clusters.swap_remove(0)
+}
