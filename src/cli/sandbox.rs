@@ -172,16 +172,20 @@ impl SandboxArgs {
         let played: Vec<_> =
             rules.into_iter().filter_map(|(name, rule)| Some((name, week.play(&rule?)))).collect();
         if let Some(file) = &self.curve {
-            write_curve(file, self.nodes, &played)?;
+            let title = match &self.snapshot {
+                Some(_) => "A week of this cluster".to_owned(),
+                None => format!("A week of {} nodes", self.nodes),
+            };
+            write_curve(file, title, &played)?;
         }
         let lines = played.iter().map(|(name, outcome)| format!("{name:<32}{outcome}\n"));
         Ok(head.chain(lines).collect())
     }
 }
 
-fn write_curve(file: &Path, nodes: usize, played: &[(&str, Outcome)]) -> Result<(), SandboxError> {
+fn write_curve(file: &Path, title: String, played: &[(&str, Outcome)]) -> Result<(), SandboxError> {
     let unwritten = |source| SandboxError::Picture { file: file.to_owned(), source };
-    let chart = curve::curve(format!("A week of {nodes} nodes"), played);
+    let chart = curve::curve(title, played);
     let png = chart.png().map_err(|error| unwritten(io::Error::other(error)))?;
     fs::write(file, png).map_err(unwritten)
 }
