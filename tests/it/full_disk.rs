@@ -163,7 +163,7 @@ async fn the_child_whose_disk_fills_before_an_approval() {
     let proposal = bot.proposal().await;
     leave_room(Room::None);
     // An action that cannot be recorded must not be done.
-    assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("My store cannot be written"));
+    assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("store cannot be written"));
     bot.heard(TROUBLE).await;
     assert_eq!(bot.sim.count_requests("POST /vm/v3/host"), 0);
     leave_room(Room::Enough);
