@@ -30,6 +30,17 @@ pub enum Alert {
     PictureShrank { cluster: ClusterId, vms_before: usize, vms_after: usize },
     /// A migration runs that this bot did not order.
     ForeignMigration { task: u64, cluster: Option<ClusterId>, vm: Option<VmId> },
+    /// Somebody moved a VM back each time after this bot had moved it, so it is left alone until then.
+    PulledBack {
+        vm: VmId,
+        name: String,
+        /// The node that it comes back to.
+        node: String,
+        times: u32,
+        /// Who did it last, by the history of the VM.
+        by: Option<String>,
+        until: DateTime<Utc>,
+    },
     /// Too many migrations to or from this node failed, so plans leave it out until then.
     NodeTakenOut { cluster: ClusterId, node: NodeId, name: String, failures: u32, until: DateTime<Utc> },
     /// Too many of the last migrations in this cluster failed, so automatic runs stop until then or `/resume`.
@@ -107,6 +118,7 @@ impl Alert {
                 let cluster = cluster.map_or_else(|| "any".to_owned(), |cluster| cluster.to_string());
                 format!("foreign-{cluster}")
             }
+            Self::PulledBack { vm, .. } => format!("pulled-{vm}"),
             Self::NodeTakenOut { node, .. } => format!("node-out-{node}"),
             Self::ClusterStopped { cluster, .. } | Self::ClusterResumed { cluster, .. } => {
                 format!("cluster-stopped-{cluster}")

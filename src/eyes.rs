@@ -9,15 +9,16 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 use crate::{
     clock::Clock,
     event::{Alert, Events},
     model::{
-        ApiFailure, Asked, Block, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Snapshot,
-        VmId, VmUse,
+        ApiFailure, Asked, Block, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Silence,
+        Snapshot, VmId, VmUse,
     },
-    store::{Doubt, JournalEntry, Store, StoreError, VmCount, VmCounts},
+    store::{Doubt, JournalEntry, LastMove, Pull, Store, StoreError, VmCount, VmCounts},
     vmmanager::{Look, RunningMigration, VmManagerApi},
 };
 
@@ -30,11 +31,14 @@ pub struct Settings {
     /// How far apart reads of a picture that shrank must be to agree. Three of them must outlast the restart of a
     /// service, which the looks of one plan do not.
     pub agreeing_gap: Duration,
+    /// How long one look at VMmanager may take, with every page and every repetition. A large platform that restarts
+    /// is read within this; what takes longer is an outage, and people are told.
+    pub look_max: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { agreeing_gap: Duration::from_secs(30) }
+        Self { agreeing_gap: Duration::from_secs(30), look_max: Duration::from_secs(180) }
     }
 }
 
@@ -42,7 +46,7 @@ impl Settings {
     /// A short gap, for servers on the same machine: tests and the sandbox.
     #[must_use]
     pub fn short() -> Self {
-        Self { agreeing_gap: Duration::from_millis(100) }
+        Self { agreeing_gap: Duration::from_millis(100), look_max: Duration::from_secs(20) }
     }
 }
 
@@ -71,6 +75,9 @@ const AGREEING_READS: u32 = 3;
 /// Losing one VM of two is everyday life; below this nothing is suspicious.
 const SUSPICIOUS_LOSS: usize = 2;
 
+/// Who moved a VM is worth no longer wait than this: the look goes on without.
+const WHO_MAX: Duration = Duration::from_secs(2);
+
 /// Looks at the platform.
 pub struct Eyes {
     api: VmManagerApi,
@@ -80,6 +87,7 @@ pub struct Eyes {
     measure: Option<Measure>,
     /// How far apart two reads are that agree independently of each other.
     agreeing_gap: TimeDelta,
+    look_max: Duration,
     memory: Mutex<Memory>,
 }
 
@@ -121,7 +129,8 @@ impl Eyes {
         settings: &Settings,
     ) -> Self {
         let agreeing_gap = TimeDelta::from_std(settings.agreeing_gap).unwrap_or(TimeDelta::MAX);
-        Self { api, store, events, clock, measure, agreeing_gap, memory: Mutex::default() }
+        let look_max = settings.look_max;
+        Self { api, store, events, clock, measure, agreeing_gap, look_max, memory: Mutex::default() }
     }
 
     /// Looks once.
@@ -131,8 +140,7 @@ impl Eyes {
     /// Says that VMmanager or the store cannot be read.
     pub async fn look(&self, depth: Depth) -> Result<Snapshot, LookError> {
         let before = self.before()?;
-        let Look { mut snapshot, mut migrations, tasks_known, warnings } =
-            self.api.look(self.clock.now()).await?;
+        let Look { mut snapshot, mut migrations, tasks_known, warnings } = self.look_in_time().await?;
         self.warn(warnings);
         let ours = self.under_way_since(before)?;
         self.take_given_up(&mut snapshot, &mut migrations, tasks_known).await?;
@@ -140,7 +148,19 @@ impl Eyes {
         snapshot.foreign = foreign.iter().map(|running| named(running, &snapshot)).collect();
         self.tell_of_foreign(&snapshot.foreign, &ours);
         self.doubt_what_shrank(&mut snapshot)?;
+        self.notice_who_pulls(&snapshot).await?;
         Ok(self.measured(snapshot, depth).await)
+    }
+
+    async fn look_in_time(&self) -> Result<Look, ApiFailure> {
+        let look = self.api.look(self.clock.now());
+        timeout(self.look_max, look).await.unwrap_or_else(|_| {
+            let waited = format!("{} s", self.look_max.as_secs());
+            Err(ApiFailure::NoAnswer {
+                what: "GET /vm/v3/host".into(),
+                said: Silence::TimedOut(waited.as_str().into()),
+            })
+        })
     }
 
     /// Returns why a cluster's last picture is doubted, if it is.
@@ -229,6 +249,44 @@ impl Eyes {
             tracing::warn!(task, "a migration runs that this bot did not order");
             self.store.alert(&self.events, self.clock.now(), Alert::ForeignMigration { task, cluster, vm });
         }
+    }
+
+    /// Compares where VMs are with where this bot moved them. A VM that is back on its source was moved by somebody.
+    async fn notice_who_pulls(&self, snapshot: &Snapshot) -> Result<(), LookError> {
+        for last in self.store.last_moves(snapshot.taken_at, self.clock.now())? {
+            let Some(vm) = snapshot.vm(last.vm).filter(|vm| vm.node == last.source) else { continue };
+            let Some(node) = snapshot.node(vm.node) else { continue };
+            // Of a picture with something missing nothing is concluded.
+            if snapshot.cluster(node.cluster).is_none_or(|cluster| !cluster.incomplete.is_empty()) {
+                continue;
+            }
+            let Some(Pull { undone, until: Some(until), .. }) =
+                self.store.note_pull(&last, snapshot.taken_at)?
+            else {
+                continue;
+            };
+            tracing::warn!(vm.id = %vm.id, node.id = %node.id, times = undone.len(), "somebody moves a VM back");
+            let alert = Alert::PulledBack {
+                vm: vm.id,
+                name: vm.name.clone(),
+                node: node.name.clone(),
+                times: undone.len().try_into().unwrap_or(u32::MAX),
+                by: self.who_moved(&last).await,
+                until,
+            };
+            self.store.alert(&self.events, self.clock.now(), alert);
+        }
+        Ok(())
+    }
+
+    /// Who moved a VM after our migration; a history that cannot be read delays nothing.
+    async fn who_moved(&self, last: &LastMove) -> Option<String> {
+        let ours = self.store.entry(last.id).ok().flatten().and_then(|entry| entry.task_numbers().1);
+        let asked = timeout(WHO_MAX, self.api.migrated_by(last.vm, ours)).await;
+        asked
+            .ok()?
+            .inspect_err(|error| tracing::debug!(%error, "a history does not say who moved a VM"))
+            .ok()?
     }
 
     fn doubt_what_shrank(&self, snapshot: &mut Snapshot) -> Result<(), StoreError> {

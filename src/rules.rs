@@ -12,7 +12,7 @@ use crate::{
     model::{NodeId, Snapshot, VmId, find},
     planner::{self, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy},
     store::{
-        Declined, FailingNode, JournalEntry, Outcome, Settings as ChatSettings, Store, StoreError,
+        Declined, FailingNode, JournalEntry, Outcome, Pull, Settings as ChatSettings, Store, StoreError,
         failing_nodes,
     },
 };
@@ -105,6 +105,7 @@ impl Rules {
         policy.exclusions.extend(self.failing(&settings, now)?);
         self.add_declined(&mut policy, now)?;
         policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
+        self.add_pulled_back(&mut policy, &settings, now)?;
         if policy.strategy == Strategy::Level {
             policy.settled = Some(settings.evenness());
         }
@@ -177,6 +178,27 @@ impl Rules {
     pub fn orders_are_refused(&self, now: DateTime<Utc>) -> bool {
         let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
         refused_at.is_some_and(|at| now - at < REFUSED_REST)
+    }
+
+    /// Adds the VMs that somebody moves back, unless an admin ended their rest since.
+    fn add_pulled_back(
+        &self,
+        policy: &mut Policy,
+        settings: &ChatSettings,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        for Pull { vm, undone, until } in self.store.pulls(now)? {
+            let (Some(until), Some((_, last))) = (until, undone.last()) else { continue };
+            let is_ended = settings.rests_ended.get(&vm).is_some_and(|over| *over <= now && last <= over);
+            let rests_longer = policy
+                .resting
+                .get(&vm)
+                .is_some_and(|rest| rest.why == RestWhy::InFlight || rest.until > until);
+            if !is_ended && !rests_longer {
+                policy.resting.insert(vm, Rest { until, why: RestWhy::PulledBack });
+            }
+        }
+        Ok(())
     }
 
     /// Adds what VMmanager declined: a pair of VM and target, and the target itself where several VMs may not go there.

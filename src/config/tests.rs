@@ -56,6 +56,8 @@ fn whatever_looks_like_a_secret_is_not_shown() {
         ("TELEGRAM_API_URL", "https://api.telegram.org/?token=s3cr3t"),
         ("HTTP_LISTEN", "root:s3cr3t@127.0.0.1:9464"),
         ("SSH_HOSTS_MAPPING", r#"{"node-1": "root:s3cr3t@10.0.0.1""#),
+        ("SSH_HOSTS_MAPPING", r#"{"node-1": "root:s3cr3t@10.0.0.1"}"#),
+        ("SSH_HOSTS_MAPPING", r#"{"node-1": "root:s3cr3t@10.0.0.1:22"}"#),
         ("SSH_PRIVATE_KEY_PATH", key),
         ("VMMANAGER_CA_FILE", key),
         ("SSH_KNOWN_HOSTS", key),

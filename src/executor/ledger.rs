@@ -152,7 +152,8 @@ impl Ledger {
     ) -> Result<(), StoreError> {
         self.store.update_proposal(id, |proposal| {
             proposal.sight = sight;
-            let failed = resting.iter().filter(|(_, rest)| rest.why == RestWhy::Failed);
+            let failed =
+                resting.iter().filter(|(_, rest)| matches!(rest.why, RestWhy::Failed | RestWhy::FailedAgain));
             let of_plan =
                 failed.filter(|(vm, _)| proposal.steps.iter().any(|step| step.migration.vm == **vm));
             proposal.rests = of_plan.map(|(vm, rest)| (*vm, rest.until)).collect();

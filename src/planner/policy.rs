@@ -264,6 +264,10 @@ pub enum RestWhy {
     Moved,
     /// Its migration failed.
     Failed,
+    /// Its migration failed, and the one before it did too.
+    FailedAgain,
+    /// Somebody moved it back, more than once.
+    PulledBack,
     /// VMmanager was busy with it.
     Busy,
     /// Its migration is under way, or nobody knows yet how it ended.

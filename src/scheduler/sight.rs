@@ -1,16 +1,23 @@
 //! The newest picture of the platform, and whether VMmanager can be used.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 
 use super::{Picture, Refused};
 use crate::{
     balancer::{CycleError, VmBalancer},
     event::Alert,
     eyes::LookError,
-    model::{ApiFailure, Asked, ClusterInfo, NodeInfo, VmInfo, find},
+    model::{ApiFailure, Asked, ClusterInfo, NodeInfo, Silence, Trouble, VmInfo, find},
 };
+
+/// At a start nothing is known that a name could be found in. Who names something waits no longer than this for it.
+const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Sight {
     balancer: Arc<VmBalancer>,
@@ -79,7 +86,15 @@ impl Sight {
     async fn any_picture(&self) -> Result<Picture, Refused> {
         match self.picture() {
             Some(picture) => Ok(picture),
-            None => Ok(self.look().await?),
+            None => match timeout(NAMES_PATIENCE, self.look()).await {
+                Ok(looked) => Ok(looked?),
+                Err(_) => {
+                    let waited = format!("{} s", NAMES_PATIENCE.as_secs());
+                    let said = Silence::TimedOut(waited.as_str().into());
+                    let what = "GET /vm/v3/host".into();
+                    Err(Refused::Unable(Trouble::VmManager(ApiFailure::NoAnswer { what, said })))
+                }
+            },
         }
     }
 

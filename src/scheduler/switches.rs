@@ -296,7 +296,9 @@ impl Switches {
         match self.balancer.policy()?.resting.get(&vm.id).map(|rest| rest.why) {
             None => return Ok(Changed::Already),
             Some(RestWhy::InFlight) => return Err(Refused::InFlight { vm: vm.id }),
-            Some(RestWhy::Moved | RestWhy::Failed | RestWhy::Busy) => {}
+            Some(
+                RestWhy::Moved | RestWhy::Failed | RestWhy::FailedAgain | RestWhy::PulledBack | RestWhy::Busy,
+            ) => {}
         }
         self.store().forget_declined_of(vm.id)?;
         self.store().update_settings(|settings| {

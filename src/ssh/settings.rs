@@ -113,15 +113,25 @@ pub struct HostPort {
 
 /// A text that names no host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no host; expected host, host:port or [IPv6]:port")]
+#[error("`{0}` is no host; expected host, host:port or [IPv6]:port, without a user or a password")]
 pub struct BadHostPort(String);
+
+impl BadHostPort {
+    /// What stands before an `@` may be a password, and is not shown.
+    fn of(text: &str) -> Self {
+        Self(text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, host)| format!("***@{host}")))
+    }
+}
 
 impl FromStr for HostPort {
     type Err = BadHostPort;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = || BadHostPort(text.into());
+        let bad = || BadHostPort::of(text);
         let trimmed = text.trim();
+        if trimmed.contains('@') {
+            return Err(bad());
+        }
         let (host, port) = match trimmed.strip_prefix('[') {
             Some(bracketed) => {
                 let (host, rest) = bracketed.split_once(']').ok_or_else(bad)?;
@@ -203,6 +213,10 @@ mod tests {
             ("2001:db8::1", "2001:db8::1", None),
         ] {
             assert_eq!(text.parse(), Ok(HostPort { host: host.into(), port }), "{text}");
+        }
+        for text in ["root:s3cr3t@10.0.0.1", "root:s3c@r3t@10.0.0.1:22", "root:s3:cr3t@[::1]:22", "root@n1"] {
+            let refused = text.parse::<HostPort>().unwrap_err().to_string();
+            assert!(refused.starts_with("`***@") && !refused.contains("s3"), "{refused}");
         }
         for text in ["", ":22", "host:", "host:port", "host:99999", "host:0", "[::1", "[::1]x", "a b"] {
             assert!(text.parse::<HostPort>().is_err(), "{text}");

@@ -10,6 +10,7 @@ use super::{
     ended::Ended,
     kept::SCHEMA_FLOORS,
     proposals::plain,
+    pulls::Failures,
     shelf::{guarded, ids},
     sidecar,
 };
@@ -206,7 +207,7 @@ impl Store {
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
     ///
     /// A VM is left alone for `cooldown` after a migration that is done, and for `failure_cooldown` after one that
-    /// failed; one that was lost or dropped does not count, and neither does one before an admin ended its rest.
+    /// failed, doubled with each that failed before it in a row; one that was lost or dropped does not count, and neither does one before an admin ended its rest.
     ///
     /// # Errors
     ///
@@ -219,17 +220,18 @@ impl Store {
     ) -> Result<BTreeMap<VmId, Rest>, StoreError> {
         let rests_ended = self.settings()?.rests_ended;
         let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
-        let longest = cooldown.max(failure_cooldown).max(LEVEL_REST);
-        for ended in self.ended_since(now - longest, now)? {
-            let cooldown = if self.has_evened_out(&ended)? { cooldown.max(LEVEL_REST) } else { cooldown };
-            let Some(rest) = rest(&ended, cooldown, failure_cooldown).filter(|rest| rest.until > now) else {
-                continue;
-            };
+        let mut failures = Failures::default();
+        let remembered = cooldown.max(failure_cooldown).max(Failures::remembered()).max(LEVEL_REST);
+        for ended in self.ended_since(now - remembered, now)?.into_iter().rev() {
             // An end that is still to come was written while the clock was ahead.
             let over = rests_ended.get(&ended.vm).filter(|over| **over <= now);
             if over.is_some_and(|over| ended.at <= *over) {
                 continue;
             }
+            let evened_out = now - ended.at < LEVEL_REST && self.has_evened_out(&ended)?;
+            let cooldown = if evened_out { cooldown.max(LEVEL_REST) } else { cooldown };
+            let rest = rest(&ended, cooldown, failure_cooldown, &mut failures);
+            let Some(rest) = rest.filter(|rest| rest.until > now) else { continue };
             let known = rests.entry(ended.vm).or_insert_with(|| rest.clone());
             if known.until < rest.until {
                 *known = rest;
@@ -420,11 +422,22 @@ pub fn failing_nodes(
     failing
 }
 
-fn rest(ended: &Ended, cooldown: TimeDelta, failure_cooldown: TimeDelta) -> Option<Rest> {
-    let at = ended.at;
+fn rest(
+    ended: &Ended,
+    cooldown: TimeDelta,
+    failure_cooldown: TimeDelta,
+    failures: &mut Failures,
+) -> Option<Rest> {
     match ended.outcome {
-        Outcome::Done => Some(Rest { until: at + cooldown, why: RestWhy::Moved }),
-        Outcome::Failed => Some(Rest { until: at + failure_cooldown, why: RestWhy::Failed }),
+        Outcome::Done => {
+            failures.succeeded(ended.vm);
+            Some(Rest { until: ended.at + cooldown, why: RestWhy::Moved })
+        }
+        Outcome::Failed => {
+            let times = failures.failed(ended.vm);
+            let why = if times > 1 { RestWhy::FailedAgain } else { RestWhy::Failed };
+            Some(Rest { until: ended.at + Failures::rest(failure_cooldown, times), why })
+        }
         Outcome::Lost | Outcome::Dropped => None,
     }
 }

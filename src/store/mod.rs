@@ -29,6 +29,7 @@ mod measured;
 mod open;
 mod pictures;
 mod proposals;
+mod pulls;
 mod records;
 mod shelf;
 mod sidecar;
@@ -56,6 +57,7 @@ pub use measured::{Gauge, Measured};
 pub use open::Restored;
 pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
+pub use pulls::{LastMove, Pull};
 pub use records::{
     Approval, Approver, AuditEntry, JournalEntry, JournalState, LeftOut, Mode, Motive, Origin, Outcome,
     Pause, Proposal, ProposalState, ReplyTo, Selection, SetByChat, SetChange, Settings, Sight, Step,

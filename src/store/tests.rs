@@ -191,6 +191,25 @@ fn only_done_and_failed_rest_and_open_ones_are_in_flight() {
 }
 
 #[test]
+fn failures_in_a_row_rest_longer_each_time_until_one_succeeds() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let rest = |hours: i64| {
+        let rests = store.rests(at(hours * 60), TimeDelta::hours(1), TimeDelta::days(1)).unwrap();
+        rests.get(&VmId(1)).map(|rest| ((rest.until - at(0)).num_hours(), rest.why))
+    };
+    ended(&store, 1, Outcome::Failed, at(0));
+    assert_eq!(rest(1), Some((24, RestWhy::Failed)));
+    ended(&store, 1, Outcome::Failed, at(30 * 60));
+    assert_eq!(rest(31), Some((30 + 48, RestWhy::FailedAgain)), "two days");
+    ended(&store, 1, Outcome::Failed, at(80 * 60));
+    assert_eq!(rest(81), Some((80 + 96, RestWhy::FailedAgain)), "four days");
+    ended(&store, 1, Outcome::Done, at(180 * 60));
+    ended(&store, 1, Outcome::Failed, at(182 * 60));
+    assert_eq!(rest(183), Some((182 + 24, RestWhy::Failed)), "a success ends the row");
+}
+
+#[test]
 fn three_failures_within_an_hour_take_a_node_out_for_an_hour() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();

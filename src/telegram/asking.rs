@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// `/status` shows what is known when VMmanager takes longer than this.
-const LOOK_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How deep a search of the audit by person goes.
 const AUDIT_SEARCHED: usize = 5000;

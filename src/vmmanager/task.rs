@@ -109,6 +109,8 @@ pub struct HistoryEntry {
     pub state: String,
     /// The server's own text, without a time zone: to be compared with nothing but its like.
     pub at: Option<String>,
+    /// The account that it was done with, where the server says.
+    pub user: Option<String>,
 }
 
 /// A node that VMmanager names as a target for one VM.

@@ -119,6 +119,19 @@ impl VmManagerApi {
         Ok(history.iter().flat_map(|history| newer(history, before)).filter_map(|row| row.task).collect())
     }
 
+    /// Asks who migrated a VM last besides this order, by the VM's history; `None` where it does not say.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ApiFailure`].
+    pub async fn migrated_by(&self, vm: VmId, besides: Option<u64>) -> Result<Option<String>, ApiFailure> {
+        let history = self.history(vm).await?;
+        let others = migrations(&history).filter(|row| row.task.is_none() || row.task != besides);
+        // Rows without numbers are in no known order.
+        let newest = if is_numbered(&history) { others.max_by_key(|row| row.id) } else { None };
+        Ok(newest.and_then(|row| row.user.clone()))
+    }
+
     /// Looks for an order whose answer never came.
     ///
     /// # Errors

@@ -607,6 +607,7 @@ pub(super) fn history(body: &[u8]) -> Result<History, serde_json::Error> {
         state: Plain,
         status: Plain,
         date_create: Plain,
+        user: Plain,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -620,6 +621,7 @@ pub(super) fn history(body: &[u8]) -> Result<History, serde_json::Error> {
         name: entry.name.text().unwrap_or_default(),
         state: entry.state.text().or_else(|| entry.status.text()).unwrap_or_default(),
         at: entry.date_create.text(),
+        user: entry.user.text(),
     });
     let mut entries: Vec<_> = entries.collect();
     if entries.iter().all(|entry| entry.id.is_some()) {

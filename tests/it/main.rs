@@ -13,6 +13,7 @@ mod decisions;
 mod executor;
 mod faults;
 mod full_disk;
+mod hanging;
 mod kill;
 mod others;
 mod pictures;

@@ -1,13 +1,16 @@
 //! What others do with the VMs: VMmanager's own tasks, and hands that move them back.
 
+use chrono::TimeDelta;
 use vm_balancer::{
-    model::{Block, VmId},
+    balancer::VmBalancer,
+    event::Alert,
+    model::{Block, MigrationId, NodeId, VmId},
     planner::{RestWhy, SkipWhy, Unfit},
-    sandbox::vmmanager::{Fault, Options, Profile, World},
-    store::{Ending, Outcome, StepState},
+    sandbox::vmmanager::{Fault, Options, Profile, SimNode, SimVm, World},
+    store::{Ending, LastMove, Outcome, StepState},
 };
 
-use crate::platform::{Platform, outcome};
+use crate::platform::{Platform, outcome, until};
 
 // ---- tasks
 
@@ -67,6 +70,88 @@ async fn a_task_whose_row_names_no_vm_is_found_in_the_history_of_the_vm() {
         assert_eq!((proposal.steps[0].migration.vm, outcome(&proposal).0), (moved, Outcome::Done));
         assert_eq!(platform.sim.violations(), []);
     }
+}
+
+// ---- a foreign hand
+
+#[tokio::test]
+async fn a_vm_that_somebody_moves_back_twice_stays_alone_for_a_day_and_the_chat_says_who_does_it() {
+    let mut platform = Platform::start(only_one_to_move()).await;
+    platform.sim.switch_on(Fault::PullsBack);
+    let balancer = platform.balancer();
+    assert_eq!(there_and_back(&platform, &balancer).await, VmId(1000));
+    balancer.look().await.unwrap();
+    assert_eq!(pulls(&mut platform), [], "once may be chance");
+    platform.minutes_pass(61);
+    assert_eq!(there_and_back(&platform, &balancer).await, VmId(1000));
+    let plan = balancer.look().await.unwrap().plan;
+    let until = platform.clock.now() + TimeDelta::days(1);
+    let by = Some("admin@example.com".to_owned());
+    let (name, node) = ("web".to_owned(), "kvm-01".to_owned());
+    let said = Alert::PulledBack { vm: VmId(1000), name, node, times: 2, by, until };
+    assert_eq!(pulls(&mut platform), [said]);
+    let alone = SkipWhy::Resting { until, why: RestWhy::PulledBack };
+    assert_eq!(plan.clusters[0].skipped[0].why, alone);
+    // It outlasts the cool-down and the process, and is said once.
+    platform.minutes_pass(23 * 60);
+    drop(balancer);
+    let mut platform = platform.restart();
+    let balancer = platform.balancer();
+    let plan = balancer.look().await.unwrap().plan;
+    assert_eq!((plan.is_empty(), &plan.clusters[0].skipped[0].why), (true, &alone));
+    assert_eq!(pulls(&mut platform), []);
+    platform.minutes_pass(61);
+    assert!(!balancer.look().await.unwrap().plan.is_empty(), "after the day it is tried again");
+    assert_eq!(platform.sim.violations(), []);
+}
+
+#[tokio::test]
+async fn a_vm_that_somebody_moves_to_a_third_node_is_not_pulled_back() {
+    let mut platform = Platform::start(only_one_to_move()).await;
+    let balancer = platform.balancer();
+    platform.carry_out(&balancer).await;
+    let entry = platform.history().remove(0);
+    let third = [NodeId(11), NodeId(12)].into_iter().find(|node| *node != entry.target).unwrap();
+    platform.minutes_pass(1);
+    platform.sim.edit(|world| world.vms.get_mut(&entry.vm).unwrap().node = third);
+    // One more would make it rest.
+    let before = LastMove { id: MigrationId(999), vm: entry.vm, source: entry.source };
+    platform.store.note_pull(&before, platform.clock.now()).unwrap();
+    balancer.look().await.unwrap();
+    assert_eq!(pulls(&mut platform), []);
+    platform.sim.edit(|world| world.vms.get_mut(&entry.vm).unwrap().node = entry.source);
+    balancer.look().await.unwrap();
+    assert_eq!(pulls(&mut platform).len(), 1, "back on its source it is");
+}
+
+/// The bot moves the only VM that helps, and somebody moves it back.
+async fn there_and_back(platform: &Platform, balancer: &VmBalancer) -> VmId {
+    let proposal = platform.carry_out(balancer).await;
+    let migration = &proposal.steps[0].migration;
+    assert_eq!(outcome(&proposal).0, Outcome::Done);
+    platform.minutes_pass(1);
+    platform.sim.finish_all();
+    until("it is back", async || platform.sim.node_of(migration.vm) == Some(migration.source)).await;
+    migration.vm
+}
+
+fn pulls(platform: &mut Platform) -> Vec<Alert> {
+    let alerts = platform.alerts();
+    alerts.into_iter().filter(|alert| matches!(alert, Alert::PulledBack { .. })).collect()
+}
+
+/// A node with one VM that may move away, and two that have room.
+fn only_one_to_move() -> World {
+    let node = |name| SimNode::new(name).cores(16).gib(64);
+    let held = SimVm::new("held").cores(2).gib(20).with_snapshots(1);
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vm(SimVm::new("web").cores(2).gib(8))
+        .vms(2, &held)
+        .node(node("kvm-02"))
+        .node(node("kvm-03"))
+        .build()
 }
 
 fn busy(vm: VmId, task: &str, says_vm: bool) -> Fault {

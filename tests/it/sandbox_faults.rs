@@ -230,6 +230,7 @@ impl<'a> Outside<'a> {
             }
             "complete_without_move" => is(&task, "complete") && platform.node_of(vm.id) == Some(vm.node),
             "ends_with" => is(&task, "") && platform.node_of(vm.id) == Some(*target),
+            "pulls_back" => platform.tasks().iter().any(|task| task.foreign && task.target == vm.node),
             "runs_forever" => is(&task, "running"),
             "deferred" => is(&early, "created") && is(&task, "complete"),
             "fails" => is(&task, "failed") && platform.node_of(vm.id) == Some(vm.node),

@@ -206,7 +206,8 @@ fn vmmanager_offers() -> Vec<Offer> {
         if offers.iter().any(|offer| offer.name == name) {
             continue;
         }
-        let next = matches!(group, Group::Order | Group::Migration) && fault != Fault::RunsForever;
+        let next = matches!(group, Group::Order | Group::Migration)
+            && !matches!(fault, Fault::RunsForever | Fault::PullsBack);
         let how = if next { How::Next(fault) } else { How::Lasting(fault) };
         offers.push(Offer { name, group, label, how });
     }
@@ -250,6 +251,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::TaskLost { .. } => Some((Group::Migration, "Task vanishes")),
         Fault::CompleteWithoutMove => Some((Group::Migration, "Completes without a move")),
         Fault::EndsWith { .. } => Some((Group::Migration, "Ends with an empty word")),
+        Fault::PullsBack => Some((Group::Migration, "Somebody moves each VM back")),
         Fault::RunsForever => Some((Group::Migration, "None ends until this is off")),
         Fault::Deferred { .. } => Some((Group::Migration, "Waits before it starts")),
         Fault::VmVanishes => Some((Group::Migration, "VM vanishes")),

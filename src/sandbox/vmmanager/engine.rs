@@ -147,6 +147,8 @@ pub(super) struct Entry {
     pub consul_id: u64,
     pub task: u64,
     pub name: String,
+    /// The account that it is done with.
+    pub user: &'static str,
     pub state: String,
     pub at: DateTime<Utc>,
 }
@@ -158,6 +160,12 @@ pub(super) enum Refusal {
     Invalid(String),
     Busy,
 }
+
+/// The account of the bot in histories.
+const BOT: &str = "balancer@example.com";
+
+/// The account of whoever else works on the platform.
+const SOMEBODY: &str = "admin@example.com";
 
 pub(super) struct Engine {
     pub world: World,
@@ -519,6 +527,7 @@ impl Engine {
             consul_id: consul,
             task: task.seen.id,
             name: task.seen.name.clone(),
+            user: if task.seen.foreign { SOMEBODY } else { BOT },
             state: "running".into(),
             at: date,
         };
@@ -575,9 +584,13 @@ impl Engine {
         {
             entry.state = status.into();
         }
-        if let Some(task) = self.tasks.get_mut(&consul) {
-            (task.seen.status, task.seen.output, task.ended) = (status.into(), output, Some(at));
-            task.due.clear();
+        let Some(task) = self.tasks.get_mut(&consul) else { return };
+        (task.seen.status, task.seen.output, task.ended) = (status.into(), output, Some(at));
+        task.due.clear();
+        let (source, is_ours) = (task.seen.source, !task.seen.foreign);
+        let has_moved = self.world.vms.get(&vm).is_some_and(|vm| vm.node == target);
+        if is_ours && has_moved && self.faults.takes("", &Fault::PullsBack) {
+            self.foreign(Some(vm), Some(source), true, at);
         }
     }
 

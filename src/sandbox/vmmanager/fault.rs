@@ -120,6 +120,8 @@ pub enum Fault {
         #[serde(default)]
         says_vm: bool,
     },
+    /// A foreign hand: somebody moves each VM back as soon as the bot has moved it.
+    PullsBack,
     /// A task that is no migration runs for this VM, or for the first that can move, until the fault is switched off.
     Busy {
         #[serde(default)]
@@ -196,6 +198,7 @@ impl Fault {
             Self::TargetVanishes,
             foreign(true),
             foreign(false),
+            Self::PullsBack,
             Self::Busy { vm: None, task: "host_backup".into(), says_vm: true },
             Self::ClockSkew { seconds: 7200 },
         ]

@@ -247,18 +247,18 @@ pub(super) fn history(entries: &[Entry], profile: Profile) -> String {
 }
 
 fn history_row(entry: &Entry, profile: Profile) -> String {
-    let Entry { id, task, name, state, at, .. } = entry;
+    let Entry { id, task, name, user, state, at, .. } = entry;
     let (name, state, at) = (quoted(name), quoted(state), at.format("%Y-%m-%d %H:%M:%S"));
     match profile {
         Profile::Current => format!(
-            r#"{{"id":{id},"task":{task},"name":{name},"state":{state},"date_create":"{at}","user":"balancer@example.com","params":{{}}}}"#
+            r#"{{"id":{id},"task":{task},"name":{name},"state":{state},"date_create":"{at}","user":"{user}","params":{{}}}}"#
         ),
         // The schema of 2022 has neither ids nor tasks.
-        Profile::Old => format!(
-            r#"{{"name":{name},"date_create":"{at}","state":{state},"params":{{}},"user":"balancer@example.com"}}"#
-        ),
+        Profile::Old => {
+            format!(r#"{{"name":{name},"date_create":"{at}","state":{state},"params":{{}},"user":"{user}"}}"#)
+        }
         Profile::Messy => format!(
-            r#"{{"id":"{id}","task":"{task}","name":{name},"state":{state},"date_create":"{at}","params":null}}"#
+            r#"{{"id":"{id}","task":"{task}","name":{name},"state":{state},"date_create":"{at}","user":"{user}","params":null}}"#
         ),
     }
 }

@@ -369,6 +369,7 @@ fn urgency_of(alert: &Alert) -> Option<Urgency> {
         | Alert::ClusterResumed { .. }
         | Alert::PictureShrank { .. }
         | Alert::ForeignMigration { .. }
+        | Alert::PulledBack { .. }
         | Alert::ClockJumped { .. } => None,
     }
 }

@@ -107,6 +107,8 @@ fn line(view: &View, status: &Status, vm: VmId, rest: &VmRest) -> String {
         why => {
             let key = match why {
                 RestWhy::Failed => "kind-rests-failed",
+                RestWhy::FailedAgain => "kind-rests-failed-again",
+                RestWhy::PulledBack => "kind-rests-pulled",
                 RestWhy::Busy => "kind-rests-busy",
                 RestWhy::Moved | RestWhy::InFlight => "kind-rests-moved",
             };

@@ -132,6 +132,7 @@ impl View {
                     None => self.say("alert-foreign-anywhere", args![task = task, vm = vm]),
                 }
             }
+            Alert::PulledBack { .. } => self.pulled_back(alert, now),
             Alert::NodeTakenOut { cluster, node, name: node_name, failures, until } => self.say(
                 "alert-node-out",
                 args![
@@ -172,6 +173,23 @@ impl View {
                 self.say("alert-second-poller", args![since = self.time(*since, now)])
             }
         }
+    }
+
+    fn pulled_back(&self, alert: &Alert, now: DateTime<Utc>) -> String {
+        let Alert::PulledBack { vm, name: vm_name, node, times, by, until } = alert else {
+            return String::new();
+        };
+        let by = by.as_ref().map(|who| self.say("alert-pulled-by", args![who = words(who)]));
+        self.say(
+            "alert-pulled",
+            args![
+                vm = Arg::Html(self.vm(vm_name, *vm)),
+                node = Arg::Html(code(&name(node))),
+                n = *times,
+                by = Arg::Html(by.unwrap_or_default()),
+                until = self.time(*until, now),
+            ],
+        )
     }
 
     fn store_restored(&self, alert: &Alert, now: DateTime<Utc>) -> String {

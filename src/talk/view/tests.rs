@@ -293,9 +293,14 @@ fn alerts() {
 }
 
 /// What a Russian text may hold in Latin letters: names of things, commands and settings.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 24] = [
     "Telegram",
     "CLUSTER_IDS",
+    "PIN_VMS",
+    "HA",
+    "admin",
+    "example",
+    "com",
     "SHA256",
     "a",
     "b",
@@ -397,6 +402,22 @@ fn every_alert() -> Vec<Alert> {
         Alert::PictureShrank { cluster: ClusterId(1), vms_before: 300, vms_after: 140 },
         Alert::ForeignMigration { task: 5, cluster: Some(ClusterId(1)), vm: Some(VmId(1000)) },
         Alert::ForeignMigration { task: 5, cluster: None, vm: None },
+        Alert::PulledBack {
+            vm: VmId(1000),
+            name: "web-<1>".into(),
+            node: "kvm-01".into(),
+            times: 2,
+            by: Some("admin@example.com".into()),
+            until: now() + TimeDelta::days(1),
+        },
+        Alert::PulledBack {
+            vm: VmId(1000),
+            name: "web-1".into(),
+            node: "kvm-01".into(),
+            times: 3,
+            by: None,
+            until: now() + TimeDelta::days(2),
+        },
         Alert::NodeTakenOut {
             cluster: ClusterId(1),
             node: crate::model::NodeId(10),

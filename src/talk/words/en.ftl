@@ -102,12 +102,16 @@ skip-host-passthrough = its CPU mode is host-passthrough
 skip-not-worth-it = too little load would leave with it for what its migration costs
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
+skip-rests-failed-again = its migration failed again and again, left alone until { $until }
+skip-rests-pulled = somebody moved it back each time, left alone until { $until }
 skip-rests-busy = VMmanager was busy with it, left alone until { $until }
 skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
 skip-no-target = no target: { $why }
 kind-rests-moved = moved a short while ago
 kind-rests-failed = left alone after a failed migration
+kind-rests-failed-again = left alone longer, its migration failed again and again
+kind-rests-pulled = somebody moved it back each time
 kind-rests-busy = VMmanager was busy with it
 
 block-iso = mounted ISO image
@@ -808,6 +812,11 @@ alert-away = ⚠ VMmanager cannot be used since { $since }: { $why }
 alert-back = ✓ VMmanager answers again since { $until }; it was away for { $lasts }.
 alert-shrank = ⚠ Cluster { $cluster }: { $before } VMs became { $after } from one look to the next. Nothing is done until three looks agree.
 alert-foreign = ⚠ Somebody else moves VM { $vm } in cluster { $cluster } (task { $task }). Nothing is ordered there until it ends.
+alert-pulled = ⚠ Somebody moves { $vm } back: after { $n ->
+    [one] a migration
+   *[other] { $n } migrations
+ } by this bot it was on { $node } again{ $by }. It stays alone until { $until }. See whether VMmanager's own balancer or an HA rule moves it; switch that off, or pin the VM with PIN_VMS.
+alert-pulled-by = , last moved by { $who }
 alert-foreign-anywhere = ⚠ Somebody else moves VM { $vm } (task { $task }); its cluster is unknown. Nothing is ordered anywhere until it ends.
 alert-node-out = { $n ->
     [one] ⚠ Node { $node } ({ $id }, cluster { $cluster }) is left out until { $until }: { $n } migration failed. /resume opens it sooner.

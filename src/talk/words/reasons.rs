@@ -73,6 +73,8 @@ impl Words {
                 let key = match why {
                     RestWhy::Moved => "skip-rests-moved",
                     RestWhy::Failed => "skip-rests-failed",
+                    RestWhy::FailedAgain => "skip-rests-failed-again",
+                    RestWhy::PulledBack => "skip-rests-pulled",
                     RestWhy::Busy => "skip-rests-busy",
                     RestWhy::InFlight => return self.say("skip-in-flight", args![]),
                 };
@@ -96,6 +98,8 @@ impl Words {
                 let key = match why {
                     RestWhy::Moved => "kind-rests-moved",
                     RestWhy::Failed => "kind-rests-failed",
+                    RestWhy::FailedAgain => "kind-rests-failed-again",
+                    RestWhy::PulledBack => "kind-rests-pulled",
                     RestWhy::Busy => "kind-rests-busy",
                     RestWhy::InFlight => "skip-in-flight",
                 };

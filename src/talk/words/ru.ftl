@@ -105,12 +105,16 @@ skip-host-passthrough = её режим процессора — «host-passthro
 skip-not-worth-it = с ней уйдёт слишком мало нагрузки для такой миграции
 skip-rests-moved = миграция была недавно, не трогаем до { $until }
 skip-rests-failed = миграция не удалась, не трогаем до { $until }
+skip-rests-failed-again = миграция не удалась несколько раз подряд, не трогаем до { $until }
+skip-rests-pulled = кто-то каждый раз возвращает её назад, не трогаем до { $until }
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно
 kind-rests-failed = миграция не удалась
+kind-rests-failed-again = миграция не удалась несколько раз подряд
+kind-rests-pulled = кто-то каждый раз возвращает её назад
 kind-rests-busy = VMmanager был ею занят
 
 block-iso = подключён ISO-образ
@@ -847,6 +851,8 @@ alert-away = ⚠ VMmanager недоступен с { $since }: { $why }
 alert-back = ✓ VMmanager снова отвечает с { $until }; был недоступен { $lasts }.
 alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три чтения подряд не совпадут.
 alert-foreign = ⚠ Идёт чужая миграция ВМ { $vm } в кластере { $cluster } (задача { $task }). До её конца новые там не запускаются.
+alert-pulled = ⚠ Кто-то возвращает { $vm } назад: после миграций этого бота ({ $n }) она снова на { $node }{ $by }. Не трогаем её до { $until }. Проверьте, не двигает ли её встроенный балансировщик VMmanager или правило HA: отключите его или закрепите ВМ через PIN_VMS.
+alert-pulled-by = , в последний раз её двигал { $who }
 alert-foreign-anywhere = ⚠ Идёт чужая миграция ВМ { $vm } (задача { $task }); кластер неизвестен. До её конца новые нигде не запускаются.
 alert-node-out = { $n ->
     [one] ⚠ Узел { $node } ({ $id }, кластер { $cluster }) не участвует до { $until }: не удалась { $n } миграция. /resume откроет его раньше.

@@ -261,6 +261,8 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
     let rests = samples![RestWhy:
         RestWhy::Moved => [RestWhy::Moved],
         RestWhy::Failed => [RestWhy::Failed],
+        RestWhy::FailedAgain => [RestWhy::FailedAgain],
+        RestWhy::PulledBack => [RestWhy::PulledBack],
         RestWhy::Busy => [RestWhy::Busy],
         RestWhy::InFlight => [RestWhy::InFlight],
     ];
