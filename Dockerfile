@@ -1,4 +1,8 @@
 # Builds the bot without its simulated servers and runs it as a user without rights.
+#
+#   docker build --build-arg VM_BALANCER_COMMIT="$(git rev-parse --short HEAD)" \
+#                --build-arg VM_BALANCER_DATE="$(git log -1 --format=%cs)" --tag vm-balancer .
+#
 # Both stages are of the same Debian release, so that the binary finds the C library that it was built with.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -12,6 +16,9 @@ RUN mkdir -p src benches \
 COPY src src
 # `vm-balancer init` fills it in.
 COPY config.env.example ./
+# What --version says. It stands behind the libraries, so that another commit does not build them again.
+ARG VM_BALANCER_COMMIT=
+ARG VM_BALANCER_DATE=
 # Sources may be older than the files they take the place of.
 RUN touch src/main.rs src/lib.rs \
  && cargo build --profile dist --locked --no-default-features
