@@ -38,7 +38,7 @@ const NAME: &str = "control.sock";
 /// The kernel takes 107 bytes for a socket's path; a longer one goes by way of the open folder.
 const PATH_MAX: usize = 100;
 
-/// The longest request is a history's limit: a kilobyte is plenty, and whoever sends more is not our client.
+/// The longest request. Ours are far shorter than a kilobyte, so anything longer is not from our client.
 const REQUEST_BYTES_MAX: u64 = 1024;
 
 /// A snapshot of 50 000 VMs is some 20 MB.
@@ -53,10 +53,10 @@ const ANSWER_WAIT: Duration = Duration::from_secs(180);
 /// A person has a few terminals, not more.
 const CONNECTIONS_MAX: usize = 8;
 
-/// So much of the history is in one line of an answer: some 200 kB.
+/// How many entries of the history one line of an answer holds: some 200 kB.
 pub const HISTORY_PAGE: usize = 200;
 
-/// Lines that wait for a client to read them; whoever makes them waits too.
+/// How many lines may wait for the client to read them. Then their maker waits too.
 const LINES_AHEAD: usize = 2;
 
 /// What may be asked of a running bot.

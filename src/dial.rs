@@ -50,12 +50,17 @@ pub enum DialError {
     Proxy(#[source] reqwest::Error),
 }
 
-/// Begins a client; the caller adds its timeouts.
+/// Begins a client for `server`; the caller adds its timeouts. A server on this machine is asked directly, unless a
+/// proxy is named for it: what `HTTP_PROXY` names is for others.
 ///
 /// # Errors
 ///
 /// Says which setting cannot be used.
-pub fn client(trust: Trust<'_>, proxy: Option<&SecretString>) -> Result<ClientBuilder, DialError> {
+pub fn client(
+    server: Option<&Url>,
+    trust: Trust<'_>,
+    proxy: Option<&SecretString>,
+) -> Result<ClientBuilder, DialError> {
     let builder = reqwest::Client::builder();
     let builder = match trust {
         Trust::Anybody => builder.danger_accept_invalid_certs(true),
@@ -65,8 +70,20 @@ pub fn client(trust: Trust<'_>, proxy: Option<&SecretString>) -> Result<ClientBu
         // Its error may hold the address, and that a password.
         Some(proxy) => builder
             .proxy(Proxy::all(proxy.expose_secret()).map_err(|error| DialError::Proxy(error.without_url()))?),
+        None if server.is_some_and(is_loopback) => builder.no_proxy(),
         None => builder,
     })
+}
+
+/// Tells whether an address never leaves the machine.
+#[must_use]
+pub fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => std::net::IpAddr::from(address).to_canonical().is_loopback(),
+        None => false,
+    }
 }
 
 /// Says what is wrong with a proxy's address.

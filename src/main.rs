@@ -1,14 +1,10 @@
 //! Starts the program: the arguments, the environment and the clock of the real world.
 
-use std::{io::stdout, process::ExitCode};
+use std::{env::args_os, io::stdout, process::ExitCode};
 
-use clap::Parser as _;
-use vm_balancer::{
-    cli::{self, Args},
-    clock::Clock,
-};
+use vm_balancer::{cli, clock::Clock};
 
 fn main() -> ExitCode {
-    let exit = cli::run(&Args::parse(), cli::environment(), &Clock::system(), &mut stdout());
+    let exit = cli::run(args_os().collect(), cli::environment(), &Clock::system(), &mut stdout());
     ExitCode::from(exit as u8)
 }

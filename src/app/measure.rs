@@ -11,8 +11,8 @@ use futures::FutureExt as _;
 use crate::{
     event::{Alert, Events, KeptKey},
     eyes::Measure,
-    model::{Asked, ClusterId, NodeId, NodeInfo, Snapshot},
-    ssh::{HostKeyAlarm, KnownLine, Round, SshMonitor},
+    model::{Asked, ClusterId, NodeId, NodeInfo, Snapshot, ssh::KnownLine},
+    ssh::{HostKeyAlarm, Round, SshMonitor},
     store::Store,
 };
 
@@ -122,7 +122,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::ssh::{Phase, SshFailure};
+    use crate::model::ssh::{Phase, SshFailure};
 
     #[test]
     fn an_alarm_is_told_again_only_after_the_node_was_read_or_shows_yet_another_key() {

@@ -34,7 +34,7 @@ use crate::{
     vmmanager::{Timing, VmManagerApi},
 };
 
-/// With a measured load, a node counts as overloaded after so many readings over the threshold running: one
+/// With a measured load, a node counts as overloaded after this many readings in a row over the threshold: one
 /// peak of five minutes is no reason to move anything.
 const LOAD_READINGS: u32 = 2;
 
@@ -179,8 +179,8 @@ impl App {
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { scheduler, chat, handle, control, probe, api, store, clock } = self;
-        let beats: Vec<_> =
-            scheduler.beats().into_iter().chain(chat.as_ref().map(telegram::Bot::beat)).collect();
+        let of_chat = chat.iter().flat_map(telegram::Bot::beats);
+        let beats: Vec<_> = scheduler.beats().into_iter().chain(of_chat).collect();
         let mut parts = JoinSet::new();
         parts.spawn(probe::watch(beats.clone(), shutdown.clone()));
         if let Some(probe) = probe {

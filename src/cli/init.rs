@@ -85,7 +85,7 @@ impl Asker<'_> {
         environment: &BTreeMap<String, String>,
         clock: &Clock,
     ) -> io::Result<String> {
-        // Whoever has answered everything must not hear then that it was for nothing.
+        // Checked first, so that nobody answers all questions for nothing.
         if file.exists() {
             let why =
                 format!("{} is there already; remove it, or name another with --config", file.display());

@@ -228,7 +228,7 @@ const CPU_DECIMALS: i32 = 3;
 /// Clusters that are nearly even still differ in the fourth place.
 const IMBALANCE_DECIMALS: i32 = 4;
 
-/// With so many decimals a double says all it knows.
+/// The number of decimals after which a double holds no further information.
 const DECIMALS_MAX: i32 = 12;
 
 /// Rounds, but never so far that what is over its threshold looks as if it were not.

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 
 use crate::config::{LogFormat, LogLevel};
 
-/// The way to the level of the log that runs.
+/// Changes the level of the running log.
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Changes the level of the log that runs.
@@ -33,11 +33,11 @@ pub(super) fn set_level(level: LogLevel) {
     }
 }
 
-/// Every line is JSON: what ends the program is then said in the log.
+/// Whether every line is JSON. Then a failure of the program is logged too and not printed.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Starts the log; `false` where it runs already. `journal` says that the journal of systemd reads it, which has a
-/// time and a priority of its own.
+/// Starts the log. Returns `false` if it runs already. With `journal`, systemd's journal reads the lines and adds the
+/// time itself.
 pub(super) fn start(level: LogLevel, format: LogFormat, journal: bool) -> bool {
     // Colours are for terminals, and not with NO_COLOR or TERM=dumb.
     let is_coloured = !journal && AutoStream::choice(&stderr()) != ColorChoice::Never;
@@ -58,6 +58,15 @@ pub(super) fn start(level: LogLevel, format: LogFormat, journal: bool) -> bool {
         let _ = LEVEL.set(handle);
     }
     started
+}
+
+/// Says something beside the result, as a line of the log where that is JSON.
+pub(super) fn say_note(told: &str) {
+    if IS_JSON.load(Ordering::Relaxed) {
+        tracing::info!("{told}");
+    } else {
+        let _ = writeln!(stderr(), "vm-balancer: {told}");
+    }
 }
 
 /// Says why the program ends, as a line of the log where that is JSON.
@@ -96,8 +105,8 @@ where
     }
 }
 
-/// Ours at the level that was asked for; libraries at warnings, since below that some of them write whole
-/// requests, and a bot's token is a part of their address.
+/// Our own lines at the configured level, and those of libraries at WARN. At lower levels some libraries log whole
+/// requests, and the address of a request to Telegram holds the token.
 fn targets(level: LogLevel) -> Targets {
     let ours = match level {
         LogLevel::Error => LevelFilter::ERROR,

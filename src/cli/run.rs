@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs, io,
     io::{IsTerminal as _, Read as _, Write},
-    path::Path,
+    path::{Path, PathBuf},
     pin::pin,
     time::Duration,
 };
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,7 @@ const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 /// The lines of `check` are pasted into tickets and chats: they are no longer than this.
 const CHECK_WIDTH: usize = 100;
 
-/// Work that is still on a thread when everything has ended is a read of a file: nothing is lost with it.
+/// How long threads may take to end. What still runs by then only reads a file, so nothing is lost.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a run ended.
@@ -57,7 +58,7 @@ pub enum Exit {
     BadUsage = 2,
 }
 
-/// Why a command gave up, in words for whoever called it.
+/// Why a command failed, in words for the person who called it.
 #[derive(Debug)]
 struct Failure {
     exit: Exit,
@@ -66,29 +67,72 @@ struct Failure {
 
 /// Carries out a command line; results go to `out`, everything else to standard error.
 ///
-/// Has its own runtime, so that the whole program is compiled with the library and not again with the binary.
+/// Has its own runtime and reads the arguments itself, so that the whole program is compiled with the library and not again with the binary.
 pub fn run(
-    args: &Args,
+    arguments: Vec<OsString>,
     environment: BTreeMap<String, String>,
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> Exit {
-    let ended = match (args.check(), tokio::runtime::Runtime::new()) {
-        (Ok(()), Ok(runtime)) => {
-            let ended = runtime.block_on(carry_out(args, environment, clock, out));
-            runtime.shutdown_timeout(LAST_PATIENCE);
-            ended
+    let (file, variables) = (named_file(&arguments), environment.clone());
+    let ended = match Args::try_parse_from(arguments) {
+        Ok(args) => run_parsed(&args, environment, clock, out),
+        // Help and the version are asked for, and clap colours them.
+        Err(asked) if !asked.use_stderr() => {
+            return if asked.print().is_ok() { Exit::Fine } else { Exit::Trouble };
         }
-        (Err(told), _) => Err(Failure::usage(told)),
-        (_, Err(error)) => Err(Failure::trouble(format!("cannot start threads: {error}"))),
+        Err(wrong) if !wants_json(file.as_deref(), &variables) => {
+            // Nobody may read standard error; the exit status says it too.
+            let _ = wrong.print();
+            return Exit::BadUsage;
+        }
+        Err(wrong) => Err(Failure::usage(wrong.to_string())),
     };
     match ended {
         Ok(exit) => exit,
         Err(Failure { exit, told }) => {
+            if wants_json(file.as_deref(), &variables) {
+                // Where the log runs already, this changes nothing.
+                logging::start(LogLevel::Info, LogFormat::Json, false);
+            }
             logging::say_failure(&told);
             exit
         }
     }
+}
+
+fn run_parsed(
+    args: &Args,
+    environment: BTreeMap<String, String>,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<Exit, Failure> {
+    args.check().map_err(Failure::usage)?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::trouble(format!("cannot start threads: {error}")))?;
+    let ended = runtime.block_on(carry_out(args, environment, clock, out));
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    ended
+}
+
+/// Returns the file that `--config` names, whatever else is wrong with the arguments.
+fn named_file(arguments: &[OsString]) -> Option<PathBuf> {
+    let mut left = arguments.iter();
+    while let Some(argument) = left.next() {
+        match argument.to_str().and_then(|text| text.strip_prefix("--config")) {
+            Some("") => return left.next().map(PathBuf::from),
+            Some(value) if value.starts_with('=') => return Some(value[1..].into()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Tells whether `LOG_FORMAT` is `json`, even where nothing else of the configuration can be used.
+fn wants_json(file: Option<&Path>, environment: &BTreeMap<String, String>) -> bool {
+    let file = app::env_file(file.unwrap_or(Path::new(CONFIG_FILE))).unwrap_or_default();
+    let sources = Sources { environment: environment.clone(), file, ..Sources::default() };
+    sources.lookup("LOG_FORMAT").is_some_and(|format| format.trim().eq_ignore_ascii_case("json"))
 }
 
 async fn carry_out(
@@ -131,7 +175,7 @@ impl Setup {
         let path = named.unwrap_or(Path::new(CONFIG_FILE));
         let file = match app::env_file(path) {
             Ok(file) => Some(file),
-            // Without a file the environment may say all that is needed.
+            // Without a file the environment may hold everything.
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 let by = if named.is_some() { ", which --config names" } else { "" };
@@ -154,7 +198,7 @@ impl Setup {
         Err(Failure::usage(told.into()))
     }
 
-    /// Judges the values, starts the log and tells what is worth a warning.
+    /// Checks the values, starts the log and logs the warnings.
     fn config(&self, purpose: Purpose) -> Result<Config, Failure> {
         if purpose != Purpose::Offline {
             self.refuse_nothing()?;
@@ -163,7 +207,7 @@ impl Setup {
             Config::from_sources(purpose, &self.sources).map_err(|problems| self.refused(&problems))?;
         let mut config = loaded.config;
         config.balancer.dry_run_forced = self.dry_run_forced;
-        // Where two purposes are tried one after the other, the second finds the log started.
+        // The log may have been started for another purpose before.
         if logging::start(config.log_level, config.log_format, self.is_in_journal()) {
             for warning in self.sources.warnings().into_iter().chain(loaded.warnings) {
                 tracing::warn!("{warning}");
@@ -172,13 +216,8 @@ impl Setup {
         Ok(config)
     }
 
-    /// A name that is not known often is why another one is not set.
+    /// Adds the warnings, since a misspelled name is often the reason why another one is not set.
     fn refused(&self, problems: &Problems) -> Failure {
-        // The format may be right where something else is wrong.
-        if self.sources.lookup("LOG_FORMAT").is_some_and(|format| format.trim().eq_ignore_ascii_case("json"))
-        {
-            logging::start(LogLevel::Info, LogFormat::Json, false);
-        }
         let warnings = self.sources.warnings();
         let said: Vec<_> = warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect();
         Failure::usage(format!("{problems}{}", said.concat()))
@@ -205,7 +244,7 @@ async fn plan_live(
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
     let (snapshot, mut policy) = picture(setup, clock).await?;
-    // A running bot waits for a second reading; here somebody asks what this one says.
+    // A running bot waits for a second reading of the load. Here one reading has to do.
     policy.load_readings = 1;
     if args.cluster_ids().is_some() {
         policy.clusters = setup.config(Purpose::Offline)?.balancer.policy.clusters;
@@ -226,9 +265,14 @@ async fn try_all(
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
     setup.refuse_nothing()?;
-    // What is worth a warning is told with the result; the log has the rest.
+    // Warnings are part of the result. The log has the rest.
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Error };
-    logging::start(level, LogFormat::Text, false);
+    let format = if wants_json(args.config.as_deref(), &setup.sources.environment) {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
+    logging::start(level, format, false);
     let progress = |part: &str| {
         if io::stderr().is_terminal() {
             let _ = writeln!(io::stderr(), "trying {part} …");
@@ -337,7 +381,7 @@ impl Told<'_> {
     }
 
     fn by_store(&mut self, dir: &Path, limit: usize) -> Result<(), Failure> {
-        // Asking what was done must not leave a store behind where there was none.
+        // A question about the past must not create a store.
         if !dir.exists() {
             return Ok(());
         }
@@ -457,8 +501,8 @@ async fn bot(
     Ok(Exit::Fine)
 }
 
-/// Reads the configuration again at SIGHUP. The log's level changes at once; of what else has changed it is said that
-/// it needs a restart, so that nobody waits for it.
+/// Reads the configuration again at SIGHUP. The log's level changes at once. Other changes are logged as needing a
+/// restart.
 fn reload(args: &Args, environment: &BTreeMap<String, String>, started: &Setup) {
     probe::report(Said::Reloading);
     let read = Setup::new(args, environment.clone()).and_then(|setup| {
@@ -528,7 +572,7 @@ async fn sandbox(
     environment: &BTreeMap<String, String>,
     clock: &Clock,
 ) -> Result<Exit, Failure> {
-    // The terminal shows the chat; what the log says below a warning would stand between its lines.
+    // The terminal shows the chat, and log lines below a warning would clutter it.
     let level = if args.verbose { LogLevel::Debug } else { LogLevel::Warn };
     logging::start(level, LogFormat::Text, false);
     let shutdown = stop_at_signals()?;
@@ -540,14 +584,14 @@ async fn sandbox(
 
 /// The platform with the policy in force: from the bot that runs, or else by a look of our own.
 async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Failure> {
-    // What is wrong is told whole, with what only a look of our own needs.
+    // If something is wrong, everything is reported at once, including what only our own look needs.
     let offline = setup.config(Purpose::Offline).or_else(|_| setup.config(Purpose::Live));
     let data_dir = offline?.data_dir;
     match control::ask(&data_dir, &Request::Look).await? {
         Some(Answer::Look { snapshot, policy }) => {
             let whose =
                 "this is the picture of the vm-balancer that runs here, with its settings and its history";
-            let _ = writeln!(io::stderr(), "vm-balancer: {whose}");
+            logging::say_note(whose);
             return Ok((*snapshot, *policy));
         }
         Some(other) => return Err(unexpected(other)),
@@ -564,7 +608,7 @@ fn print_plan(
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let plan = balancer::checked_plan(snapshot, policy);
-    // A plan that is only told changes nothing, whatever is configured.
+    // A plan that is only shown changes nothing, whatever is configured.
     print_report(args, &Report::of_plan(&plan, true), out)
 }
 
@@ -579,7 +623,7 @@ fn print<E: std::error::Error>(out: &mut dyn Write, text: Result<String, E>) -> 
     let text = text.map_err(|error| Failure::trouble(chain(&error)))?;
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(Exit::Fine),
-        // Whoever reads only the beginning, as `head` does, has seen enough.
+        // The reader, for example `head`, may stop early.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Fine),
         Err(error) => Err(Failure::trouble(format!("cannot write the result: {error}"))),
     }
@@ -601,7 +645,7 @@ fn stop_at_signals() -> Result<CancellationToken, Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let stop = CancellationToken::new();
     let token = stop.clone();
-    // Ends with the process: it waits for nothing but a signal.
+    // This task only waits for a signal, and ends with the process.
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

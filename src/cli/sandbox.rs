@@ -107,10 +107,10 @@ impl From<ChatArg> for BotChat {
     }
 }
 
-/// VMs for each node where nobody says how many.
+/// VMs for each node unless a number is given.
 const VMS_PER_NODE: usize = 25;
 
-/// The one variable that passes through: who reads Russian reads it here too.
+/// The only variable of the environment that the sandbox reads.
 const LANGUAGE: &str = "VM_BALANCER_LANG";
 
 impl SandboxArgs {
@@ -201,7 +201,7 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), SandboxError> {
     let print = |text: &str| {
-        // Whoever closed the terminal does not read; the page goes on.
+        // The terminal may have been closed. The page still works.
         let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
     };
     let input = tokio::io::BufReader::new(tokio::io::stdin());

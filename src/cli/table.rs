@@ -12,7 +12,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A table that stands so many blanks from the left.
+    /// A table that is indented by this many blanks.
     pub(super) fn indented(indent: usize) -> Self {
         Self { rows: Vec::new(), indent }
     }

@@ -127,7 +127,7 @@ fn still_overloaded(plan: &ClusterPlan) -> Table {
     table
 }
 
-/// So many names stand behind each reason; the JSON has them all.
+/// How many names are listed for each reason. The JSON lists all of them.
 const NAMES_MAX: usize = 5;
 
 fn left_alone(plan: &ClusterPlan, now: DateTime<Utc>) -> Table {

@@ -25,7 +25,7 @@ pub struct Prepared {
     pub unreadable_lines: Vec<usize>,
 }
 
-/// A prepared text that dotenvy does not read; it names no line, since lines hold secrets.
+/// dotenvy refused the prepared text. The error shows no line, because lines hold secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("the file cannot be read as NAME=value lines")]
 pub struct NotAnEnvFile;
@@ -108,7 +108,7 @@ fn assignment(line: &str) -> Line<'_> {
     }
 }
 
-/// Takes a value off the text behind `=`; returns it with the length up to the end of its last line.
+/// Reads a value from the text behind `=`. Returns it with the length up to the end of its last line.
 fn value(name: &str, text: &str) -> (String, usize) {
     let line = first_line(text);
     let start = text.len() - text.trim_start_matches([' ', '\t']).len();

@@ -1,5 +1,5 @@
-//! The configuration: every variable is read, checked and put into the settings of the room that obeys it. All
-//! problems are reported at once. A default is where its room says it, and nowhere else.
+//! The configuration. Every variable is read, checked and put into the settings of the room that uses it. All problems
+//! are reported at once. Each default is defined in the settings of its room, and nowhere else.
 //!
 //! Pure: variables come through a lookup, and nothing here opens a file, a socket or the environment.
 
@@ -34,11 +34,11 @@ use crate::{
     store::Mode,
     talk::Language,
     telegram,
-    vmmanager::{self, Credentials, is_loopback},
+    vmmanager::{self, Credentials},
 };
 use reader::Reader;
 
-/// What the configuration is needed for: not everything needs everything.
+/// What the configuration is needed for. Not every purpose needs every variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The scheduler, with or without a chat.
@@ -49,7 +49,7 @@ pub enum Purpose {
     Offline,
 }
 
-/// A configuration that can be used, with what an operator should know about it.
+/// A valid configuration, with warnings for the operator.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
@@ -220,7 +220,7 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Set
     let credentials = credentials(reader, needed);
     let proxy = reader.optional("VMMANAGER_PROXY", dial::proxy);
     let mut base_url = base_url?;
-    // A path in the base URL is the front part of the prefix.
+    // A path in the base URL is put in front of the prefix.
     let path_prefix = format!("{}{path_prefix}", base_url.path().trim_end_matches('/'));
     base_url.set_path("");
     Some(vmmanager::Settings {
@@ -231,9 +231,9 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Set
     })
 }
 
-/// Tells whether what is sent there can be read on the way.
+/// Tells whether requests to this address travel unencrypted over a network.
 fn is_unencrypted(url: &Url) -> bool {
-    url.scheme() == "http" && !is_loopback(url)
+    url.scheme() == "http" && !dial::is_loopback(url)
 }
 
 fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
@@ -304,7 +304,7 @@ fn in_home(path: &str, ssh_dir: Option<&Path>) -> PathBuf {
 
 fn telegram(reader: &mut Reader<'_>, timezone: Tz, habits: telegram::Habits) -> Option<telegram::Settings> {
     let token = reader.optional("TELEGRAM_BOT_TOKEN", values::token);
-    // What is wrong is reported without a token too.
+    // Wrong values are reported even where no token is set.
     let mut settings = telegram::Settings::new(token.clone().unwrap_or_default());
     settings.timezone = timezone;
     settings.chat = reader.optional("TELEGRAM_CHAT_ID", values::chat);
@@ -359,7 +359,7 @@ fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warni
     .collect()
 }
 
-/// Tells whether nothing is set that the Python tool did not know: then somebody expects plans to be carried out.
+/// Tells whether only variables of the Python tool are set. Then somebody may expect plans to be carried out at once.
 fn was_written_for_python(reader: &Reader<'_>) -> bool {
     VARIABLES.iter().all(|variable| variable.is_pythons() || reader.given(variable.name).is_none())
 }

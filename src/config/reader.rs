@@ -5,7 +5,7 @@ use super::{
     variables::{self, VARIABLES},
 };
 
-/// Why a text is not the value, as the words behind "expected".
+/// What was expected instead of a text, as the words after "expected".
 pub(super) type Expected = String;
 
 /// Reads variables through a lookup. What cannot be read becomes a problem and leaves the default.
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         parse(&text).map_err(|expected| self.refuse(name, &text, expected)).ok()
     }
 
-    /// Returns what stands there without judging it; empty counts as nothing.
+    /// Returns the text as it is, without checking it. An empty text counts as not set.
     pub(super) fn given(&self, name: &str) -> Option<String> {
         let text = (self.lookup)(name)?;
         // A password may begin or end with a blank: it is taken as it is.
@@ -60,12 +60,12 @@ impl<'a> Reader<'a> {
         Some(text).filter(|text| !text.trim().is_empty())
     }
 
-    /// Says that something must be set.
+    /// Reports that a value is missing.
     pub(super) fn missing(&mut self, name: &'static str, expected: impl Into<Expected>) {
         self.problems.push(Problem { name, found: Found::Nothing, expected: expected.into() });
     }
 
-    /// Says that what stands there will not do.
+    /// Reports that the value cannot be used.
     pub(super) fn refuse(&mut self, name: &'static str, found: &str, expected: impl Into<Expected>) {
         let found = self.shown(name, found);
         self.problems.push(Problem { name, found, expected: expected.into() });
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
 /// The longest path of Linux.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// A shorter secret is a part of many words.
+/// The shortest secret that is searched for in other values. Shorter ones occur inside ordinary words.
 const SECRET_BYTES_MIN: usize = 4;
 
 /// Words of which a text that holds a secret often has one.

@@ -27,7 +27,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// All values that were given, by where they stand. An empty value counts: it stands for the default.
+/// All values that were given, by their source. An empty value counts and means the default.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// What the command line overrides, under the variables' names.
@@ -59,7 +59,7 @@ impl Sources {
         given.map_or(Source::Default, |(_, source)| source)
     }
 
-    /// Names what was written and does nothing.
+    /// Warns of names and lines that have no effect.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let lines = self

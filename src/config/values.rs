@@ -46,7 +46,7 @@ pub(super) fn whole<T: FromStr + PartialOrd + std::fmt::Display>(
     }
 }
 
-/// The longest time that may be configured, a year: anything above is a slip, and sums of times stay in range.
+/// The longest time that may be configured: a year. More is a typing error, and sums of times could overflow.
 const SECONDS_MAX: u64 = 366 * 24 * 3600;
 
 pub(super) fn seconds(least: u64) -> impl FnOnce(&str) -> Result<Duration, Expected> {
@@ -62,12 +62,12 @@ pub(super) fn every(text: &str) -> Result<Option<Duration>, Expected> {
     seconds(0)(text).map(|time| Some(time).filter(|time| !time.is_zero()))
 }
 
-/// As [`every`], where moments are reckoned with it.
+/// As [`every`], for times that are added to dates.
 pub(super) fn after(text: &str) -> Result<Option<TimeDelta>, Expected> {
     Ok(every(text)?.and_then(|time| TimeDelta::from_std(time).ok()))
 }
 
-/// As [`seconds`], where moments are reckoned with it.
+/// As [`seconds`], for times that are added to dates.
 pub(super) fn time(least: u64) -> impl FnOnce(&str) -> Result<TimeDelta, Expected> {
     move |text| seconds(least)(text).map(|time| TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX))
 }
@@ -85,7 +85,7 @@ pub(super) fn per_core(text: &str) -> Result<f64, Expected> {
     number(text).filter(|ratio| *ratio > 0.0).ok_or_else(|| "a number above 0, such as 7.0".into())
 }
 
-/// Allocation can go over 100 %, but nobody means a hundredfold.
+/// Allocation can exceed 100 %, but a value a hundred times as high is a typing error.
 const PERCENT_MAX: f64 = 1000.0;
 
 pub(super) fn memory_percent(text: &str) -> Result<f64, Expected> {
@@ -210,7 +210,7 @@ pub(super) fn api_url(text: &str) -> Result<Url, Expected> {
     base_url(text).map_err(|_| "the base URL of a Bot API server, such as https://api.telegram.org".into())
 }
 
-/// Comes back with one `/` in front and none behind; empty for none.
+/// Returns the prefix with one `/` in front and none at its end, or an empty text for no prefix.
 pub(super) fn path_prefix(text: &str) -> Result<String, Expected> {
     let path = text.trim_matches('/');
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~' | '%');

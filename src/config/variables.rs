@@ -161,10 +161,10 @@ const OPENSSH: [&str; 11] = [
     "SSH_SK_PROVIDER",
 ];
 
-/// A name this alike to a known one is taken for a slip of the pen (Jaro-Winkler, 1 is equal).
+/// A name this similar to a known one counts as a typing error (Jaro-Winkler, 1 is equal).
 const ALIKE_MIN: f64 = 0.88;
 
-/// A name without one of our prefixes must be closer than that: the file may serve other programs too.
+/// A name without one of our prefixes must be more similar, because other programs may use the same file.
 const STRAY_ALIKE_MIN: f64 = 0.95;
 
 /// Returns the variable of that name.
@@ -180,14 +180,14 @@ pub enum Place {
     Environment,
 }
 
-/// A name that is not known and looks as if it was meant to be.
+/// An unknown name that is probably meant for this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
     pub name: String,
     pub meant: Option<&'static str>,
 }
 
-/// Judges a name: `None` where it is known or plainly somebody else's.
+/// Checks a name. Returns `None` where it is known, or clearly belongs to another program.
 #[must_use]
 pub fn judge(name: &str, place: Place) -> Option<Unknown> {
     let foreign = place == Place::Environment && OPENSSH.contains(&name);
@@ -203,7 +203,7 @@ pub fn judge(name: &str, place: Place) -> Option<Unknown> {
     if place == Place::File && name.to_ascii_uppercase().split('_').any(ours) {
         return Some(unknown(ALIKE_MIN));
     }
-    // Other names of an environment are none of our business; in our file a near miss is a slip.
+    // Other names in the environment are not ours. In our own file a similar name is a typing error.
     match place {
         Place::Environment => None,
         Place::File => Some(unknown(STRAY_ALIKE_MIN)).filter(|stray| stray.meant.is_some()),

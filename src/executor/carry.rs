@@ -21,7 +21,7 @@ use crate::{
     vmmanager::{No, OrderError, Ordered},
 };
 
-/// What carrying out a proposal met, besides what its record says.
+/// What hindered a proposal, besides what its record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carried {
     /// Nothing that hinders the next one.
@@ -44,7 +44,7 @@ enum Left {
     /// VMmanager takes no order: it lets this account order nothing, its queue is full, or it does not understand. That
     /// says nothing of the VM, and the next step would end the same.
     NoOrders(Ending),
-    /// The bot stops and leaves all as it is.
+    /// The bot stops. Nothing is changed any more.
     Stop,
     /// The store cannot be used, so nothing more is ordered.
     Store(StoreError),
@@ -145,7 +145,7 @@ impl Executor {
         loop {
             let begun = startable(&waiting, &running.steps, self.rules.parallel_max());
             if !begun.is_empty() {
-                // What begins at one time shares one look.
+                // Steps that begin together share one look.
                 let look: Look<'a> = async { Arc::new(self.eyes.look(Depth::Quick).await) }.boxed().shared();
                 for migration in &begun {
                     running.begin(self, proposal, migration, look.clone());
@@ -165,7 +165,7 @@ impl Executor {
         }
     }
 
-    /// Notes why a step was left; returns why the rest is, if it is.
+    /// Records why a step was not ordered. Returns the reason if the remaining steps are dropped too.
     fn note(&self, left: Left, running: &mut Running<'_>) -> Result<Option<Ending>, StoreError> {
         Ok(match left {
             Left::Drop(_) | Left::Stop => None,
@@ -246,7 +246,7 @@ impl Executor {
                         return Err(self.not_taken(&entry, &error)?);
                     };
                     tracing::debug!(?pause, "an order is put off by vmmanager");
-                    // Where everything stops the wait ends at once, and the question after it tells.
+                    // At a stop the wait ends at once, and the check after it drops the step.
                     let _ = self.watcher.wait(pause).await;
                 }
                 Err(OrderError::NotTaken(error)) => return Err(self.not_taken(&entry, &error)?),
@@ -270,7 +270,7 @@ impl Executor {
         }
     }
 
-    /// Asks again what was asked before the intent: in a pause people and the world may change their minds.
+    /// Checks again what was checked before the intent, because people and the platform may have changed during a pause.
     async fn still_wanted(
         &self,
         id: ProposalId,
@@ -294,7 +294,7 @@ impl Executor {
         }
     }
 
-    /// A no to an order is no failure, since nothing ran: it is remembered where it belongs.
+    /// A refused order is not a failure, because nothing ran. It is remembered for the VM or for the target.
     fn not_taken(&self, entry: &JournalEntry, error: &ApiFailure) -> Result<Left, StoreError> {
         self.learn(entry.vm, Some(entry.target), error)?;
         self.not_ordered(entry, left_after(error))

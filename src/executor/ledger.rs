@@ -25,7 +25,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Joins the store with whoever listens.
+    /// Joins the store with the listeners.
     #[must_use]
     pub fn new(store: Store, events: Events, clock: Clock) -> Self {
         Self { store, events, clock }
@@ -83,7 +83,7 @@ impl Ledger {
         detail: Option<Ending>,
     ) -> Result<JournalEntry, StoreError> {
         let closed = match self.store.close(entry.id, outcome, detail, self.clock.now()) {
-            // Closed just before, and the proposal was not told: only that is missing.
+            // The journal entry is closed already, but the proposal does not say so yet.
             Err(StoreError::Closed(id)) => self.store.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?,
             other => other?,
         };

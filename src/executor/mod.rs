@@ -1,4 +1,4 @@
-//! Carries out one approved proposal: look again, record, order, wait, believe only where the VM is, record.
+//! Carries out one approved proposal: looks again, records, orders, waits, checks where the VM is, and records that.
 //!
 //! The only room that may hold [`Orders`]. Knows nothing of schedules, approvals or chats.
 //!
@@ -50,7 +50,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Everything short, for servers on the same machine: tests and the sandbox.
+    /// Short waits, for servers on the same machine in tests and in the sandbox.
     #[must_use]
     pub fn short() -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Settings {
     }
 }
 
-/// Carries out approved proposals. Whoever has one can change the platform.
+/// Carries out approved proposals. It is the only thing that can change the platform.
 pub struct Executor {
     orders: Orders,
     watcher: Watcher,
@@ -73,7 +73,7 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Joins the right to order with what is needed to order rightly. Once `stop` is cancelled nothing is ordered.
+    /// Joins the parts. Once `stop` is cancelled nothing is ordered.
     #[must_use]
     pub fn new(
         orders: Orders,

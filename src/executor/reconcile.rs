@@ -1,6 +1,6 @@
 //! After a start: what the last process left open is compared with VMmanager before anything else is ordered.
 //!
-//! A plan whose process died is never resumed: its waiting steps are dropped and said so, its running migration
+//! A plan whose process died is never resumed: its waiting steps are dropped and reported, its running migration
 //! is followed to the end, and the next cycle plans anew on the world as it is. An approval is for one run of
 //! one plan, and nobody watched what happened in between.
 
@@ -16,9 +16,9 @@ use crate::{
 /// What the last process left open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeftOpen {
-    /// Migrations without an end; each is to be followed to it.
+    /// Open migrations, which must be followed to their end.
     pub entries: Vec<JournalEntry>,
-    /// Plans that nobody carries out any more.
+    /// Plans that were being carried out.
     pub proposals: Vec<ProposalId>,
 }
 
@@ -106,7 +106,7 @@ impl Watcher {
         }
         self.ledger.drop_waiting(id, &Ending::Restarted)?;
         self.ledger.finish(id)?;
-        // Whoever shows it may have died before the last edit.
+        // The chat may not have shown the end yet.
         self.ledger.events.say(Event::Proposal(id));
         Ok(())
     }

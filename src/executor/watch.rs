@@ -1,6 +1,6 @@
 //! Follows a migration that was, or may have been, ordered, until it is known how it ended.
 //!
-//! Only reads. What a task says is a hint; the last word on where a VM is, is VMmanager's list.
+//! Only reads. What a task says is a hint. VMmanager's list decides where a VM is.
 
 use std::time::Duration;
 
@@ -139,7 +139,7 @@ impl Watcher {
                         return self.verify(&entry, &TaskState::Unseen).await;
                     }
                 }
-                // Not being able to look is not the same as seeing nothing.
+                // A failed look does not mean that nothing is there.
                 Err(error) => {
                     unseen = None;
                     tracing::debug!(%error, "cannot look at a migration; will retry");
@@ -209,7 +209,7 @@ impl Watcher {
         Ok(progress.state)
     }
 
-    /// Believes where the VM is.
+    /// Decides the outcome by where the VM is.
     async fn verify(&self, entry: &JournalEntry, task: &TaskState) -> Option<JournalEntry> {
         let began = Instant::now();
         let mut pause = Pause::new(&self.settings);
@@ -242,7 +242,7 @@ impl Watcher {
         Some(closed)
     }
 
-    /// Writes until it is written: with a full disk the entry stays open, and the VM in flight.
+    /// Retries until the record is written. On a full disk the entry stays open and the VM is not planned for.
     pub(super) async fn recorded<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Option<T> {
         let mut pause = Pause::new(&self.settings);
         let mut reported = false;

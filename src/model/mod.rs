@@ -12,6 +12,7 @@ mod person;
 mod qemu;
 mod quote;
 mod snapshot;
+pub mod ssh;
 mod state;
 mod traces;
 mod trouble;

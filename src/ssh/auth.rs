@@ -14,17 +14,18 @@ use secrecy::ExposeSecret;
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{Phase, Settings, SshFailure, connection::Gate};
+use crate::model::ssh::{AgentFlaw, LoginWay, Tried};
 
-/// OpenSSH's `MaxAuthTries`: after so many failures the server hangs up, and nothing else can be tried.
+/// OpenSSH's `MaxAuthTries`: after this many failures the server hangs up, and nothing else can be tried.
 const TRIES_MAX: usize = 6;
 
-/// How many times a server may ask during one keyboard-interactive login; one is usual, then an empty one.
+/// How many questions a server may ask during one keyboard-interactive login. Usual are one and then an empty one.
 const QUESTIONS_MAX: usize = 4;
 
-/// An agent that is silent for longer is left: it may hang or ask a person, and there may be other ways in.
+/// How long an agent may take. It may hang, or ask a person; then other ways to log in are tried.
 const AGENT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where all has to be done quickly, the agent gets no more than this part of the time.
+/// With a short timeout the agent gets no more than this part of it.
 const AGENT_PART: u32 = 4;
 
 /// Logs in and says how.
@@ -36,33 +37,36 @@ pub(super) async fn log_in(
     handle: &mut Handle<Gate>,
     settings: &Settings,
     key: Option<&Arc<PrivateKey>>,
-) -> Result<String, SshFailure> {
+) -> Result<LoginWay, SshFailure> {
     let mut login = Login { handle, settings, tried: Vec::new(), offered: Vec::new(), is_over: false };
-    // Costs no try, and tells what the server offers.
+    // This does not count as a try, and its answer lists what the server offers.
     let first = login.handle.authenticate_none(&settings.username).await;
     if login.heard(first)? {
-        return Ok("no authentication".into());
+        return Ok(LoginWay::Open);
     }
     let mut agent = Agent::unasked(settings);
     let mut ways = ways(settings, key);
     while let Some(next) = ways.iter().position(|way| login.is_offered(way.method())) {
         if login.tried.len() >= TRIES_MAX {
-            login.tried.push("no more, servers hang up after six tries".into());
+            login.tried.push(Tried::TriesUsedUp { tries: TRIES_MAX });
             break;
         }
-        let way = ways.remove(next);
-        if let Way::AskAgent = way {
-            let left = TRIES_MAX.saturating_sub(login.tried.len() + ways.len());
-            let keys = agent.keys(settings, key).await.into_iter().take(left);
-            ways.splice(next..next, keys.map(Way::Agent));
-            continue;
-        }
-        login.tried.push(way.name());
+        let way = match ways.remove(next) {
+            Next::AskAgent => {
+                let left = TRIES_MAX.saturating_sub(login.tried.len() + ways.len());
+                let keys = agent.keys(settings, key).await.into_iter().take(left);
+                ways.splice(next..next, keys.map(|key| Next::Try(Way::Agent(key))));
+                continue;
+            }
+            Next::Try(way) => way,
+        };
+        let name = way.name();
+        login.tried.push(Tried::Way(name.clone()));
         if login.by(way, &mut agent).await? {
-            return Ok(login.tried.pop().unwrap_or_default());
+            return Ok(name);
         }
         if agent.client.is_none() {
-            ways.retain(|way| !matches!(way, Way::Agent(_)));
+            ways.retain(|next| !matches!(next, Next::Try(Way::Agent(_))));
         }
     }
     login.tried.extend(agent.trouble);
@@ -70,42 +74,49 @@ pub(super) async fn log_in(
     Err(SshFailure::Auth { username: settings.username.clone(), tried: login.tried, offered })
 }
 
-/// One way to log in.
+/// What comes next.
+enum Next {
+    /// The agent is asked for its keys only where they are needed. This is no try yet.
+    AskAgent,
+    Try(Way),
+}
+
+impl Next {
+    fn method(&self) -> &'static str {
+        match self {
+            Self::AskAgent => <&str>::from(&MethodKind::PublicKey),
+            Self::Try(way) => way.name().method(),
+        }
+    }
+}
+
+/// One way to log in, with what it takes.
 enum Way {
     Key(Arc<PrivateKey>),
-    /// No try yet: the agent is asked for its keys only where they are needed.
-    AskAgent,
     Agent(PublicKey),
     Password,
     Keyboard,
 }
 
 impl Way {
-    fn method(&self) -> MethodKind {
+    fn name(&self) -> LoginWay {
         match self {
-            Self::Key(_) | Self::AskAgent | Self::Agent(_) => MethodKind::PublicKey,
-            Self::Password => MethodKind::Password,
-            Self::Keyboard => MethodKind::KeyboardInteractive,
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Key(key) => format!("publickey {}", key.fingerprint(HashAlg::Sha256)),
-            Self::AskAgent => "the agent".into(),
-            Self::Agent(key) => format!("publickey {} from the agent", key.fingerprint(HashAlg::Sha256)),
-            Self::Password => "password".into(),
-            Self::Keyboard => "keyboard-interactive".into(),
+            Self::Key(key) => LoginWay::Key { fingerprint: key.fingerprint(HashAlg::Sha256).to_string() },
+            Self::Agent(key) => {
+                LoginWay::AgentKey { fingerprint: key.fingerprint(HashAlg::Sha256).to_string() }
+            }
+            Self::Password => LoginWay::Password,
+            Self::Keyboard => LoginWay::KeyboardInteractive,
         }
     }
 }
 
 /// In the order they are tried; the agent's keys get the tries that the others leave.
-fn ways(settings: &Settings, key: Option<&Arc<PrivateKey>>) -> Vec<Way> {
-    let mut ways: Vec<Way> = key.map(|key| Way::Key(Arc::clone(key))).into_iter().collect();
-    ways.extend(settings.agent.is_some().then_some(Way::AskAgent));
+fn ways(settings: &Settings, key: Option<&Arc<PrivateKey>>) -> Vec<Next> {
+    let mut ways: Vec<Next> = key.map(|key| Next::Try(Way::Key(Arc::clone(key)))).into_iter().collect();
+    ways.extend(settings.agent.is_some().then_some(Next::AskAgent));
     if settings.password.is_some() {
-        ways.extend([Way::Password, Way::Keyboard]);
+        ways.extend([Way::Password, Way::Keyboard].map(Next::Try));
     }
     ways
 }
@@ -113,16 +124,16 @@ fn ways(settings: &Settings, key: Option<&Arc<PrivateKey>>) -> Vec<Way> {
 struct Login<'a> {
     handle: &'a mut Handle<Gate>,
     settings: &'a Settings,
-    tried: Vec<String>,
-    /// What the server said last that it would take.
+    tried: Vec<Tried>,
+    /// What the server offered last.
     offered: Vec<&'static str>,
-    /// The server takes nothing more.
+    /// The server accepts no further try.
     is_over: bool,
 }
 
 impl Login<'_> {
-    fn is_offered(&self, method: MethodKind) -> bool {
-        !self.is_over && self.offered.contains(&<&str>::from(&method))
+    fn is_offered(&self, method: &str) -> bool {
+        !self.is_over && self.offered.contains(&method)
     }
 
     async fn by(&mut self, way: Way, agent: &mut Agent) -> Result<bool, SshFailure> {
@@ -133,7 +144,6 @@ impl Login<'_> {
                 let said = self.handle.authenticate_publickey(&self.settings.username, key).await;
                 self.heard(said)
             }
-            Way::AskAgent => Ok(false),
             Way::Agent(key) => self.by_agent(key, agent).await,
             Way::Password => {
                 let Some(password) = &self.settings.password else { return Ok(false) };
@@ -151,14 +161,17 @@ impl Login<'_> {
         match self.handle.authenticate_publickey_with(username, key, hash, agent).await {
             Ok(said) => self.heard(Ok(said)),
             Err(error) if !self.handle.is_closed() => {
-                agent.trouble = Some(format!("the agent did not sign: {error}"));
+                agent.trouble = Some(Tried::NotSigned(match error {
+                    AgentAuthError::Key(error) => agent_flaw(&error),
+                    AgentAuthError::Send(error) => AgentFlaw::Said(error.to_string().into()),
+                }));
                 Ok(false)
             }
             Err(_) => Err(dropped()),
         }
     }
 
-    /// Answers a question for the password and no other: a second factor is nothing a program has.
+    /// Answers one question, for the password. A program cannot give a second factor.
     async fn by_keyboard(&mut self) -> Result<bool, SshFailure> {
         let username = self.settings.username.clone();
         let mut said = self.handle.authenticate_keyboard_interactive_start(username, None).await;
@@ -176,9 +189,7 @@ impl Login<'_> {
                             password.take().map(|p| p.expose_secret().to_owned()).into_iter().collect()
                         }
                         other => {
-                            let count = other.len();
-                            self.tried
-                                .push(format!("the server asks for more than a password ({count} answers)"));
+                            self.tried.push(Tried::MoreThanPassword { answers: other.len() });
                             return Ok(false);
                         }
                     };
@@ -189,7 +200,7 @@ impl Login<'_> {
         Ok(false)
     }
 
-    /// An RSA key signs with the best hash that the server takes; SHA-2 where it does not say.
+    /// Chooses the best hash that the server accepts for an RSA key, and SHA-256 where the server does not say.
     async fn hash_for(&self, algorithm: &Algorithm) -> Result<Option<HashAlg>, SshFailure> {
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
             return Ok(None);
@@ -198,7 +209,7 @@ impl Login<'_> {
         Ok(best.unwrap_or(Some(HashAlg::Sha256)))
     }
 
-    /// Takes note of what the server said; true for success.
+    /// Notes what the server answered. Returns true for success.
     fn heard(&mut self, said: Result<AuthResult, russh::Error>) -> Result<bool, SshFailure> {
         match said.map_err(|_| dropped())? {
             AuthResult::Success => Ok(true),
@@ -219,7 +230,7 @@ impl Login<'_> {
 /// The agent, or why it cannot be asked.
 struct Agent {
     client: Option<AgentClient<UnixStream>>,
-    trouble: Option<String>,
+    trouble: Option<Tried>,
     patience: Duration,
 }
 
@@ -246,7 +257,8 @@ impl Agent {
                 keys.filter(|key| once.insert(key.key_data().clone())).collect()
             }
             Err(error) => {
-                self.trouble = Some(format!("the agent at {} cannot be asked: {error}", socket.display()));
+                let why = agent_flaw(&error);
+                self.trouble = Some(Tried::AgentUnreachable { socket: socket.clone(), why });
                 Vec::new()
             }
         }
@@ -256,11 +268,8 @@ impl Agent {
         &self,
         step: impl Future<Output = Result<T, russh::keys::Error>>,
     ) -> Result<T, russh::keys::Error> {
-        let silent = || {
-            let within = humantime::format_duration(self.patience);
-            io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {within}"))
-        };
-        timeout(self.patience, step).await.unwrap_or_else(|_| Err(silent().into()))
+        let silent = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        timeout(self.patience, step).await.unwrap_or_else(silent)
     }
 }
 
@@ -276,9 +285,16 @@ impl Signer for Agent {
         let gone = || io::Error::from(io::ErrorKind::NotConnected);
         let mut client = self.client.take().ok_or_else(|| russh::keys::Error::from(gone()))?;
         let signed = self.bound(client.sign_request(key, hash, what)).await;
-        // A key that is refused says nothing of the others; after silence nobody knows what an answer belongs to.
+        // After a refused key the others may still work. After silence, a late answer could be taken for the next one.
         self.client = (!matches!(signed, Err(russh::keys::Error::IO(_)))).then_some(client);
         Ok(signed?)
+    }
+}
+
+fn agent_flaw(error: &russh::keys::Error) -> AgentFlaw {
+    match error {
+        russh::keys::Error::IO(error) if error.kind() == io::ErrorKind::TimedOut => AgentFlaw::Silent,
+        other => AgentFlaw::Said(other.to_string().into()),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The one command that a node answers with its reading. Runs in any POSIX `sh` as an unprivileged user.
 //!
-//! Written for every login shell: inside single quotes there is neither a quote, nor `!`, nor a line end,
-//! which csh and fish would understand in their own way. `timeout` ends what outlives our patience;
-//! closing the channel alone would not.
+//! It works in every login shell: there is no quote, no `!` and no line end inside its single quotes, since csh and fish
+//! treat these in their own way. `timeout` ends a command that takes too long; closing the channel would not.
 
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ pub(super) const END: &str = "@end";
 
 /// The pause between two samples of one command.
 ///
-/// A second is a hundred ticks of the kernel's clock: one percent of a core can be seen.
+/// The kernel counts a hundred ticks a second, so one second shows one percent of a core.
 pub(super) const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many samples of CPU time one command takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Samples {
-    /// The difference to an earlier reading tells the use.
+    /// The use is the difference to an earlier reading.
     One,
     /// There is no earlier reading to compare with.
     Two,
@@ -28,7 +27,7 @@ pub(super) enum Samples {
 
 /// Load, memory and pressure, then who runs QEMU and under which name.
 ///
-/// CPUs are counted in `/proc/stat`: `nproc` obeys the affinity of the login session, load averages do not.
+/// CPUs are counted in `/proc/stat`, because `nproc` counts only those that the login session may use.
 /// Only QEMU's processes are looked at closely; reading every process would cost a second on a busy node.
 const PREPARE: &str = concat!(
     r#"echo "@vm-balancer 1"; "#,
@@ -46,7 +45,7 @@ const PREPARE: &str = concat!(
     r#"sed -n -e "/^pid [0-9]*$/p" -e "/^-name$/{n;s/^/name /;p;}"; "#,
 );
 
-/// Where the kernel hides other users' processes, libvirt's read-only socket may still tell.
+/// Where the kernel hides other users' processes, libvirt's read-only socket is asked.
 const SAMPLE: &str = concat!(
     r#"echo @sample; cat /proc/uptime; grep "^cpu " /proc/stat; "#,
     r#"if [ -n "$pids" ]; then cat $stats 2>/dev/null; "#,
@@ -62,7 +61,7 @@ pub(super) fn reading(samples: Samples, timeout: Duration) -> String {
         Samples::One => sample,
         Samples::Two => format!("{sample}sleep 1; {sample}"),
     };
-    // One second more than we wait: the answer that comes in time is never cut off by the node.
+    // One second more than we wait, so that the node never cuts off an answer that comes in time.
     let killed_after = patience + 1 + SAMPLE_PAUSE.as_secs();
     format!("env LC_ALL=C timeout {killed_after} sh -c '{PREPARE}{samples}echo {END}'")
 }

@@ -1,4 +1,4 @@
-//! One connection to one node: opening it, running a command on it, and cutting it off for good.
+//! One connection to one node: opens it, runs commands on it and ends it.
 //!
 //! Knows nothing of readings.
 
@@ -26,17 +26,20 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 
 use super::{
     Phase, Settings, SshFailure, auth,
-    failure::excerpt,
     host_keys::{Known, Trust, fingerprint},
     settings::Target,
 };
+use crate::model::{
+    Quote,
+    ssh::{HandshakeFlaw, HostKeyDoubt, LoginWay, SessionRefusal},
+};
 
-/// So many tries without an answer end a connection.
+/// How many keepalives without an answer end a connection.
 const KEEPALIVES_MAX: usize = 3;
 
-/// The most of an answer that is kept, both streams together.
+/// The longest answer, standard output and standard error together.
 ///
-/// A node with a thousand VMs answers with about 500 KiB; what is longer is no reading.
+/// A node with a thousand VMs answers with about 500 KiB. Anything longer is not a reading.
 pub(super) const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 
 /// Elliptic curves first: they cost a millisecond of CPU. A large fixed group costs tens of them, and a group that the
@@ -61,8 +64,8 @@ const KEY_EXCHANGES: [kex::Name; 13] = [
 /// to the chat.
 static HANDSHAKES: Semaphore = Semaphore::const_new(16);
 
-/// A handshake gives its place up after this long: what it then waits for is the node, and a silent one must not
-/// delay the others.
+/// A handshake gives up its place after this time. By then it waits for the node, and a silent node must not delay
+/// the others.
 const HANDSHAKE_PLACE_MAX: Duration = Duration::from_millis(250);
 
 /// An open, authenticated connection. Dropping it ends it, whatever is going on.
@@ -71,11 +74,11 @@ pub(super) struct Connection {
     pub target: Target,
     pub host_key: PublicKey,
     /// How the login went through.
-    pub login: String,
+    pub login: LoginWay,
     _cut: DropGuard,
 }
 
-/// Until when something may last, and how long that was in words for the failure.
+/// The moment at which a step times out, and how long it was given, for the failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     pub at: Instant,
@@ -147,7 +150,7 @@ impl Connection {
         };
         let login = deadline.bound(Phase::Auth, auth::log_in(&mut handle, settings, key)).await??;
         let Some(SeenKey { key: host_key, .. }) = seen.get() else {
-            let why = "the server showed no host key".into();
+            let why = HandshakeFlaw::NoHostKey;
             return Err(SshFailure::Handshake { host: target.to_string(), why });
         };
         Ok(Self { handle, target: target.clone(), host_key, login, _cut: cut })
@@ -167,7 +170,7 @@ impl Connection {
         deadline.bound(Phase::Command, async { answer(self.session().await?, command).await }).await?
     }
 
-    /// As [`Self::run`], on a connection that may have died without a word: one that opens no session within
+    /// As [`Self::run`], on a connection that may be dead without our knowing: one that opens no session within
     /// `alive` counts as dropped. A server opens it at once, however long the command then takes.
     ///
     /// # Errors
@@ -185,19 +188,17 @@ impl Connection {
 
     async fn session(&self) -> Result<Channel<client::Msg>, SshFailure> {
         self.handle.channel_open_session().await.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(why) => {
-                SshFailure::SessionRefused { why: session_refusal(why).into() }
-            }
+            russh::Error::ChannelOpenFailure(why) => SshFailure::SessionRefused(session_refusal(why)),
             _ => dropped(),
         })
     }
 }
 
-/// Runs the command in the session and hears it out.
+/// Runs the command in the session and reads its whole output.
 async fn answer(mut session: Channel<client::Msg>, command: &str) -> Result<String, SshFailure> {
     session.exec(true, command).await.map_err(|_| dropped())?;
     let mut heard = Heard::default();
-    // To the end, not to the exit status: data may follow it.
+    // Output may follow the exit status, so this reads to the end.
     while let Some(message) = session.wait().await {
         heard.hear(message)?;
     }
@@ -225,7 +226,7 @@ impl Heard {
             ChannelMsg::ExitStatus { exit_status } => self.status = Some(exit_status),
             ChannelMsg::ExitSignal { signal_name, .. } => self.signal = Some(format!("{signal_name:?}")),
             ChannelMsg::Failure => {
-                return Err(SshFailure::SessionRefused { why: "commands are not allowed".into() });
+                return Err(SshFailure::SessionRefused(SessionRefusal::Command));
             }
             _ => {}
         }
@@ -236,24 +237,24 @@ impl Heard {
     }
 
     fn result(self) -> Result<String, SshFailure> {
-        let stderr = excerpt(&self.stderr);
+        let said = Quote::of(&String::from_utf8_lossy(&self.stderr));
         match (self.status, self.signal) {
-            (_, Some(signal)) => Err(SshFailure::Killed { signal, stderr }),
+            (_, Some(signal)) => Err(SshFailure::Killed { signal, said }),
             (Some(0), None) => Ok(String::from_utf8_lossy(&self.stdout).into_owned()),
-            (Some(code), None) => Err(SshFailure::ExitStatus { code, stderr }),
+            (Some(code), None) => Err(SshFailure::ExitStatus { code, said }),
             (None, None) => Err(dropped()),
         }
     }
 }
 
 /// OpenSSH answers `ConnectFailed` when `MaxSessions` are open.
-fn session_refusal(why: ChannelOpenFailure) -> &'static str {
+fn session_refusal(why: ChannelOpenFailure) -> SessionRefusal {
     match why {
-        ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited",
-        ChannelOpenFailure::ConnectFailed => "it allows no more of them (MaxSessions)",
-        ChannelOpenFailure::UnknownChannelType => "it knows no sessions",
-        ChannelOpenFailure::ResourceShortage => "it is short of resources",
-        _ => "it does not say why",
+        ChannelOpenFailure::AdministrativelyProhibited => SessionRefusal::Prohibited,
+        ChannelOpenFailure::ConnectFailed => SessionRefusal::TooMany,
+        ChannelOpenFailure::UnknownChannelType => SessionRefusal::Unknown,
+        ChannelOpenFailure::ResourceShortage => SessionRefusal::Shortage,
+        _ => SessionRefusal::Unexplained,
     }
 }
 
@@ -263,15 +264,15 @@ async fn connect(target: &Target, deadline: Deadline) -> Result<TcpStream, SshFa
         let host = target.to_string();
         match error.kind() {
             io::ErrorKind::ConnectionRefused => SshFailure::Refused { host },
-            _ => SshFailure::Unreachable { host, why: error.to_string() },
+            _ => SshFailure::Unreachable { host, said: error.to_string().into() },
         }
     })?;
-    // Only slower without it.
+    // If this fails, the connection is only slower.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// No inactivity timeout: keepalives find a dead peer after the login, the deadline before it.
+/// There is no inactivity timeout: before the login the deadline ends a dead connection, afterwards keepalives do.
 fn config(target: &Target, settings: &Settings, trust: &Trust) -> client::Config {
     let mut config = client::Config {
         keepalive_interval: Some(settings.keepalive),
@@ -305,12 +306,13 @@ fn handshake_failure(target: &Target, seen: &Seen, error: &russh::Error) -> SshF
             SshFailure::Dropped { phase: Phase::Handshake }
         }
         other => {
-            SshFailure::Handshake { host: target.to_string(), why: excerpt(other.to_string().as_bytes()) }
+            let why = HandshakeFlaw::Said(other.to_string().into());
+            SshFailure::Handshake { host: target.to_string(), why }
         }
     }
 }
 
-/// Stands at the door: asks [`Trust`] about the host key.
+/// Asks [`Trust`] about the host key before anything is sent.
 pub(super) struct Gate {
     target: Target,
     trust: Arc<Trust>,
@@ -323,16 +325,18 @@ impl client::Handler for Gate {
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         let key = shown.public_key();
         if let Some(before) = self.seen.get() {
-            // A later key exchange on the same connection: the key must not have become another one.
+            // In a later key exchange on the same connection the key must be the same.
             return Ok(before.refused.is_none() && before.key.key_data() == key.key_data());
         }
         let known = self.trust.verdict(&self.target, &key);
         let (trust, target, asked) = (Arc::clone(&self.trust), self.target.clone(), key.clone());
-        // Learning writes a file.
+        // This may write a file, so it runs on a blocking thread.
         let judged = tokio::task::spawn_blocking(move || trust.judge(&target, &asked)).await;
         let refused = match judged {
             Ok(judged) => judged.err(),
-            Err(error) => Some(SshFailure::HostKeyUnchecked { why: error.to_string() }),
+            Err(error) => {
+                Some(SshFailure::HostKeyUnchecked(HostKeyDoubt::Panicked(error.to_string().into())))
+            }
         };
         let accepted = refused.is_none();
         tracing::debug!(host = %self.target, key = fingerprint(&key), accepted, "host key");
@@ -341,17 +345,17 @@ impl client::Handler for Gate {
     }
 }
 
-/// A stream that ends when told so.
+/// A stream that can be ended from outside.
 ///
-/// russh runs each session in a task of its own, which outlives a handshake that is given up and would wait
-/// for a silent server for ever.
+/// russh runs each session in a task of its own. That task outlives a handshake that was given up, and would wait
+/// forever for a silent server.
 struct Cuttable {
     stream: TcpStream,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Cuttable {
-    /// Once per poll: the token wakes whoever waits for the stream.
+    /// Called in every poll, so that the token wakes the task that waits for the stream.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.cut.as_mut().poll(cx).is_ready() {
             Err(io::ErrorKind::ConnectionAborted.into())
@@ -374,7 +378,7 @@ impl AsyncRead for Cuttable {
 
 impl AsyncWrite for Cuttable {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        // A peer that does not read must not hold a cut connection either.
+        // A connection must end even if the other side does not read.
         self.check(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, from)
     }

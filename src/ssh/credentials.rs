@@ -1,4 +1,4 @@
-//! Loads what the monitor logs in with, at once, so that a wrong key is known at start and not at night.
+//! Loads the private key at the start of the program, so that a wrong key is reported then and not at night.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::{KeyFile, Settings, SshError};
 
-/// Reads the private key of the settings, if one is named, and sees that there is a way to log in at all.
+/// Reads the private key, if the settings name one. Fails where there is no way to log in at all.
 pub(super) fn load(settings: &Settings) -> Result<Option<Arc<PrivateKey>>, SshError> {
     let key = settings.private_key.as_ref().map(private_key).transpose()?;
     if key.is_none() && settings.password.is_none() && settings.agent.is_none() {
@@ -18,7 +18,8 @@ pub(super) fn load(settings: &Settings) -> Result<Option<Arc<PrivateKey>>, SshEr
 
 fn private_key(file: &KeyFile) -> Result<PrivateKey, SshError> {
     let path = &file.path;
-    let text = fs::read_to_string(path).map_err(|source| SshError::KeyFile { path: path.clone(), source })?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| SshError::KeyFile { path: path.clone(), said: error.to_string().into() })?;
     if is_public(&text) {
         return Err(SshError::KeyIsPublic { path: path.clone() });
     }
@@ -32,12 +33,12 @@ fn private_key(file: &KeyFile) -> Result<PrivateKey, SshError> {
     }
 }
 
-/// A key that is readable but does not open: the passphrase is wrong. Else the file is.
+/// An encrypted key that does not open means a wrong passphrase. Anything else means a wrong file.
 fn unreadable(path: &Path, text: &str, has_passphrase: bool, error: &keys::Error) -> SshError {
     if has_passphrase && is_encrypted(text) {
         return SshError::Passphrase { path: path.into() };
     }
-    SshError::KeyForm { path: path.into(), why: error.to_string() }
+    SshError::KeyForm { path: path.into(), said: error.to_string().into() }
 }
 
 fn is_public(text: &str) -> bool {
@@ -47,7 +48,7 @@ fn is_public(text: &str) -> bool {
         .any(|start| first.starts_with(start))
 }
 
-/// The OpenSSH form tells inside, the PEM forms in their header.
+/// PEM files say in their header that they are encrypted, OpenSSH files inside the key.
 fn is_encrypted(text: &str) -> bool {
     text.contains("BEGIN ENCRYPTED PRIVATE KEY")
         || text.contains("Proc-Type: 4,ENCRYPTED")
@@ -103,7 +104,7 @@ mod tests {
             .unwrap();
         assert!(matches!(read(&path, Some("x")), Err(SshError::KeyForm { .. })));
         let missing = read(&folder.path().join("none"), None).unwrap_err();
-        assert!(missing.to_string().ends_with("/none cannot be read"), "{missing}");
+        assert!(matches!(&missing, SshError::KeyFile { said, .. } if !said.is_empty()), "{missing}");
     }
 
     #[test]

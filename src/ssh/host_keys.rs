@@ -1,11 +1,11 @@
-//! Whom the monitor believes: known_hosts files, and what `accept-new` learns.
+//! Which host keys the monitor trusts: those of the known_hosts files, and those that `accept-new` learned.
 //!
-//! russh's own helper passes over markers, so a revoked key would be accepted; the check here follows
-//! OpenSSH's rules instead. Knows nothing of connections.
+//! russh's own helper ignores markers and so would accept a revoked key. The check here follows OpenSSH's rules.
+//! Knows nothing of connections.
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fs, io,
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +19,8 @@ use russh::keys::{
 use sha1::Sha1;
 use wildmatch::WildMatch;
 
-use super::{HostKeyCheck, Settings, SshError, SshFailure, settings::Target};
+use super::{HostKeyCheck, KnownLine, Settings, SshFailure, settings::Target};
+use crate::model::ssh::{HostKeyDoubt, UnreadableHosts};
 
 /// What the known hosts say about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,26 +61,8 @@ pub(super) struct KnownFile {
     learned: bool,
 }
 
-/// Where a known host's key stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KnownLine {
-    pub file: PathBuf,
-    /// From 1.
-    pub line: usize,
-    /// How the file calls the host, e.g. `[10.0.0.1]:2222`.
-    pub host: String,
-    /// In the file that `accept-new` writes; else in the operator's own.
-    pub learned: bool,
-}
-
-impl fmt::Display for KnownLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} line {}", self.file.display(), self.line)
-    }
-}
-
 impl KnownHosts {
-    /// Takes every line that can be understood; others cannot vouch for a host, so they are passed over.
+    /// Reads every line that can be understood and skips the others.
     pub fn parse(text: &str, file: KnownFile) -> Self {
         let file = Arc::new(file);
         let entry = |(line, text)| Entry::parse(text, &file, line);
@@ -104,7 +87,7 @@ impl KnownHosts {
         }
     }
 
-    /// Puts the kinds of key that are known of a host first, so that a host with several shows one of those.
+    /// Puts the kinds of key that are known for a host first, so that a host with several keys shows a known one.
     pub fn preferred(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
         let mut known: Vec<&KeyData> = self.keys_of(&target.known_as()).collect();
         if known.is_empty() {
@@ -116,7 +99,7 @@ impl KnownHosts {
         first.into_iter().cloned().collect()
     }
 
-    /// Returns where the keys stand that the host's key is not.
+    /// Returns the lines with the known keys of a host.
     fn lines_of(&self, target: &Target) -> Vec<KnownLine> {
         let name = target.known_as();
         let of_host = |entry: &&Entry| !entry.revoked && matches(&entry.hosts, &name);
@@ -133,7 +116,7 @@ impl KnownHosts {
         self.revoking(target, key).next().is_some()
     }
 
-    /// A revocation counts for the host with and without its port: when in doubt, refuse.
+    /// A revocation counts for the host with and without its port, to be on the safe side.
     fn revoking<'a>(&'a self, target: &Target, key: &'a KeyData) -> impl Iterator<Item = &'a Entry> {
         let names = [Some(target.known_as()), target.known_without_port()];
         self.0
@@ -225,7 +208,7 @@ pub(super) struct Trust {
 #[derive(Clone, Debug)]
 pub(super) enum Learn {
     Into(Arc<Learner>),
-    /// A probe looks and leaves no trace.
+    /// A probe must leave no trace.
     Nothing,
 }
 
@@ -234,8 +217,8 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// A file that is there and cannot be read, unless no key is checked anyway. A missing file is empty.
-    pub fn load(settings: &Settings, learn: Learn) -> Result<Self, SshError> {
+    /// A file that exists and cannot be read, unless host keys are not checked at all. A missing file counts as empty.
+    pub fn load(settings: &Settings, learn: Learn) -> Result<Self, UnreadableHosts> {
         if let Learn::Into(learner) = &learn {
             learner.begin_round();
         }
@@ -246,7 +229,9 @@ impl Trust {
                 Err(error) if settings.host_key_check == HostKeyCheck::Off => {
                     tracing::warn!(path = %path.display(), %error, "known hosts cannot be read; no host key is checked");
                 }
-                Err(source) => return Err(SshError::KnownHosts { path: path.clone(), source }),
+                Err(error) => {
+                    return Err(UnreadableHosts { path: path.clone(), said: error.to_string().into() });
+                }
             }
         }
         Ok(Self { known, check: settings.host_key_check, learn })
@@ -334,22 +319,23 @@ impl Learner {
         Self { path, queue: Mutex::default(), written: Mutex::new(0) }
     }
 
-    /// From here on the files tell what is known: a line may have been taken out by hand.
+    /// From here on the files count: somebody may have removed a line by hand.
     fn begin_round(&self) {
         self.lock_queue().claimed.clear();
     }
 
     fn learn(&self, target: &Target, key: &PublicKey) -> Result<(), SshFailure> {
         let name = target.known_as();
-        let failed = |why: String| SshFailure::HostKeyUnchecked { why };
-        let line =
-            key.to_openssh().map(|key| format!("{name} {key}\n")).map_err(|e| failed(e.to_string()))?;
+        let line = key.to_openssh().map(|key| format!("{name} {key}\n"));
+        let line = line.map_err(|e| HostKeyDoubt::NoText(e.to_string().into()));
+        let line = line.map_err(SshFailure::HostKeyUnchecked)?;
         let mine = self.queue(target, &name, key, line.clone())?;
         let written = self.write_up_to(mine, &line);
         if let Err(error) = written {
             self.lock_queue().claimed.remove(&name);
-            let path = self.path.display();
-            return Err(failed(format!("the new key of {target} cannot be kept in {path}: {error}")));
+            let (host, path) = (target.to_string(), self.path.clone());
+            let doubt = HostKeyDoubt::NotKept { host, path, said: error.to_string().into() };
+            return Err(SshFailure::HostKeyUnchecked(doubt));
         }
         tracing::warn!(host = %target, key = fingerprint(key), "host key learned");
         Ok(())
@@ -377,7 +363,7 @@ impl Learner {
         Ok(queue.queued)
     }
 
-    /// Returns when all lines up to `mine` are on disk; whoever comes first writes for those behind it.
+    /// Returns when all lines up to `mine` are on disk. The first caller writes the lines of all who wait.
     fn write_up_to(&self, mine: u64, line: &str) -> io::Result<()> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written >= mine {
@@ -387,7 +373,7 @@ impl Learner {
             let mut queue = self.lock_queue();
             (std::mem::take(&mut queue.lines), queue.queued)
         };
-        // Each of those who wait then tries and fails for itself: a key that is not kept is not accepted.
+        // Every caller then tries again for itself, because a key that is not kept is not accepted.
         append(&self.path, &lines).inspect_err(|_| {
             self.lock_queue().lines.extend(lines.into_iter().filter(|other| other != line));
         })?;
@@ -448,7 +434,7 @@ mod tests {
         let at = |line| vec![KnownLine { file: "/k".into(), line, host: "node-1".into(), learned: false }];
         assert!(matches!(refused(&lines), SshFailure::HostKeyRevoked { at: found, .. } if found == at(3)));
         let changed = refused(lines.split_once('@').unwrap().0);
-        assert!(changed.to_string().ends_with(" (known from /k line 2)"), "{changed}");
+        assert!(changed.to_string().ends_with(" (/k line 2)"), "{changed}");
         assert!(matches!(changed, SshFailure::HostKeyChanged { at: found, .. } if found == at(2)));
     }
 
@@ -626,7 +612,7 @@ mod tests {
         fs::write(&in_the_way, "").unwrap();
         let learner = Learner::new(in_the_way.join("learned"));
         let refused = learner.learn(&at("node-1", 22), &key());
-        assert!(matches!(refused, Err(SshFailure::HostKeyUnchecked { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(SshFailure::HostKeyUnchecked(_))), "{refused:?}");
     }
 
     #[test]

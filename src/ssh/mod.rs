@@ -12,7 +12,6 @@ mod auth;
 mod command;
 mod connection;
 mod credentials;
-mod failure;
 mod host_keys;
 mod monitor;
 mod parse;
@@ -21,15 +20,16 @@ mod settings;
 #[cfg(test)]
 mod testing;
 
-pub use failure::{Phase, SshError, SshFailure};
-pub use host_keys::{Known, KnownLine};
+pub use host_keys::Known;
 pub use monitor::{HostKeyAlarm, Probe, Round, SshMonitor};
-#[cfg(feature = "internals")]
-pub use parse::Unreadable;
 pub use reading::Reading;
 pub use settings::{HostKeyCheck, HostPort, KeyFile, Settings};
 
-use crate::model::NodeInfo;
+pub use crate::model::ssh::{SshError, SshFailure};
+use crate::model::{
+    NodeInfo,
+    ssh::{KnownLine, Phase},
+};
 
 /// Looks at every node for `vm-balancer check`: its fingerprint, whether that is known, whether the login and
 /// the reading work. Keeps no connection and learns no key.

@@ -11,30 +11,33 @@ use futures::{StreamExt, stream};
 use russh::keys::PrivateKey;
 
 use super::{
-    HostKeyCheck, Reading, Settings, SshError, SshFailure,
+    HostKeyCheck, KnownLine, Reading, Settings, SshError, SshFailure,
     command::{self, SAMPLE_PAUSE, Samples},
     connection::{Connection, Deadline, Seen},
     credentials,
-    host_keys::{Known, KnownLine, Learn, Learner, Trust, fingerprint},
+    host_keys::{Known, Learn, Learner, Trust, fingerprint},
     parse::{self, Sample},
     reading,
     settings::Target,
 };
 use crate::{
     clock::Clock,
-    model::{Asked, NodeId, NodeInfo, Snapshot, Unmeasured},
+    model::{
+        Asked, NodeId, NodeInfo, Snapshot, Unmeasured,
+        ssh::{HostKeyDoubt, LoginWay, UnreadableHosts},
+    },
 };
 
-/// An earlier sample that is younger than this says too little about CPU use: two new ones are taken.
+/// Youngest earlier sample to compare with. A younger one says too little about CPU use, so two new ones are taken.
 const EARLIER_SAMPLE_MIN_AGE: TimeDelta = TimeDelta::seconds(5);
 
-/// An earlier sample that is older than this says too much about the past: two new ones are taken.
+/// Oldest earlier sample to compare with. An older one would mix in hours of the past, so two new ones are taken.
 const EARLIER_SAMPLE_MAX_AGE: TimeDelta = TimeDelta::hours(2);
 
-/// So often in an interval a reading is kept as an earlier one; with it, at most twice as many are kept.
+/// How many past readings are kept per interval. Readings up to two intervals old are kept, so at most twice as many.
 const MARKS_PER_INTERVAL: u32 = 4;
 
-/// A kept connection that is dead may cost this part of the time; the rest is for a fresh one.
+/// Share of the timeout (one half) that a kept connection may use before it counts as dead. The rest is for a new one.
 const KEPT_PART: u32 = 2;
 
 /// Measures nodes over SSH.
@@ -70,7 +73,7 @@ pub struct HostKeyAlarm {
     pub at: Vec<KnownLine>,
 }
 
-/// Where one node's turns meet.
+/// What the rounds that ask one node share.
 #[derive(Default)]
 struct Place {
     /// Held by the turn that is asking.
@@ -88,7 +91,7 @@ struct Peer {
     marks: Marks,
 }
 
-/// What stays of earlier readings, oldest first: few, and never two that stand close together.
+/// Past readings, oldest first. Only a few are kept, spread over two intervals.
 #[derive(Default)]
 struct Marks(VecDeque<Mark>);
 
@@ -130,14 +133,14 @@ impl SshMonitor {
         self.measure_asking(nodes, Asked::Everybody).await
     }
 
-    /// As [`Self::measure`], where not all may be asked: what is known of the others stays.
+    /// As [`Self::measure`], but may skip nodes that did not answer last time; their previous readings stay.
     pub async fn measure_asking(&self, nodes: &[NodeInfo], asked: Asked) -> Round {
         self.forget_all_but(nodes);
         let trust = match Trust::load(&self.settings, Learn::Into(Arc::clone(&self.learner))) {
             Ok(trust) => Arc::new(trust),
             Err(error) => return self.unchecked(nodes, &error),
         };
-        // Made before the stream: a closure in it would keep the whole future from being sent between threads.
+        // Made before the stream, because a closure inside it would make the future not `Send`.
         let turns: Vec<_> = nodes.iter().map(|node| self.turn(node, asked, &trust)).collect();
         stream::iter(turns)
             .buffer_unordered(self.settings.parallel_max.max(1))
@@ -153,7 +156,7 @@ impl SshMonitor {
         round.apply_to(snapshot);
     }
 
-    /// Connects to each node afresh and tells what it shows and whether it lets us in; learns no key.
+    /// Opens a new connection to each node, and returns its host key, the login and a reading. Learns no key.
     pub async fn probe(&self, nodes: &[NodeInfo]) -> Vec<Probe> {
         let trust = match Trust::load(&self.settings, Learn::Nothing) {
             Ok(trust) => Arc::new(trust),
@@ -188,7 +191,7 @@ impl SshMonitor {
         (asked == target).then(|| turn.clone())
     }
 
-    /// Returns the last turn again where the node kept silent in it and is not asked for that.
+    /// Returns the previous turn of a node that did not answer in it, where such nodes are to be skipped.
     fn silent(&self, node: NodeId, target: &Target, asked: Asked) -> Option<Turn> {
         let is_silent = |turn: &Turn| turn.failure.as_ref().is_some_and(SshFailure::is_silence);
         match asked {
@@ -201,8 +204,8 @@ impl SshMonitor {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Without known hosts nobody can be believed, not even on an open connection.
-    fn unchecked(&self, nodes: &[NodeInfo], error: &SshError) -> Round {
+    /// Without known hosts no node can be trusted, not even over an open connection.
+    fn unchecked(&self, nodes: &[NodeInfo], error: &UnreadableHosts) -> Round {
         let failures = nodes.iter().map(|node| (node.id, unchecked(error))).collect();
         Round { failures, ..Round::default() }
     }
@@ -222,14 +225,14 @@ impl SshMonitor {
                 return Turn { node: node.id, reading, failure: Some(failure) };
             }
         };
-        // Whoever had its turn before may have waited in vain.
+        // An earlier round may have found it silent while this one waited.
         if let Some(silent) = self.silent(node.id, &target, asked) {
             return silent;
         }
         peer.move_to(&target);
         let failure = self.read(&mut peer, &target, trust, deadline).await.err();
         if failure.as_ref().is_some_and(SshFailure::is_host_key) {
-            // Whoever answered before may not have been the node.
+            // The earlier answers may have come from another machine.
             (peer.last, peer.marks) = (None, Marks::default());
         }
         let reading = peer.last.as_ref().map(|last| last.reading.clone());
@@ -263,8 +266,8 @@ impl SshMonitor {
 
     /// Asks over the kept connection, or over a fresh one where that is gone.
     ///
-    /// A connection goes back to its place only after a command that ended by itself: after anything else
-    /// nobody knows what is still on its way.
+    /// A connection is kept only after a command that ended by itself. After anything else, late output of that
+    /// command could be taken for the answer to the next one.
     async fn ask(
         &self,
         peer: &mut Peer,
@@ -367,16 +370,15 @@ struct Turn {
 }
 
 impl Marks {
-    /// Returns what stays of the reading before one at `now`: the newest that is at least half an interval older,
-    /// so that somebody who asks for the status between two cycles makes no second reading of the first; and not
-    /// older than two intervals, as then the readings do not follow each other.
+    /// Returns the past reading to compare a reading at `now` with: the newest that is between half an interval and
+    /// two intervals older. A younger one, from a `/status` between two cycles, would turn one peak into two.
     fn before(&self, now: DateTime<Utc>, interval: Duration) -> Option<&Mark> {
         let age = |at: DateTime<Utc>| (now - at).to_std().unwrap_or_default();
         let fits = |at| age(at) * 2 >= interval && age(at) <= interval * 2;
         self.0.iter().rev().find(|mark| fits(mark.at))
     }
 
-    /// Keeps a reading for later ones; one close after another adds nothing.
+    /// Keeps a reading for later comparisons, unless one was kept shortly before.
     fn add(&mut self, new: Mark, interval: Duration) {
         let age = |mark: &Mark| (new.at - mark.at).to_std().unwrap_or_default();
         self.0.retain(|mark| mark.at <= new.at && age(mark) <= interval * 2);
@@ -387,15 +389,15 @@ impl Marks {
 }
 
 impl Peer {
-    /// Another address is another machine until it shows what it is.
+    /// A new address may be another machine, so nothing of the old one is kept.
     fn move_to(&mut self, target: &Target) {
         if self.target.as_ref() != Some(target) {
             *self = Self { target: Some(target.clone()), ..Self::default() };
         }
     }
 
-    /// Returns the sample that the next one is compared with: that of the reading before, so that somebody who asks
-    /// for the status makes no window of seconds of it; else the last one.
+    /// Returns the sample that the next one is compared with. It is that of the past reading, so that a `/status`
+    /// does not shorten the window to seconds; without one it is the last sample.
     fn earlier_sample(&self, now: DateTime<Utc>, interval: Duration) -> Option<Arc<Sample>> {
         let before = self.marks.before(now, interval).map(|mark| (mark.at, mark.sample.as_ref()));
         let last = self.last.as_ref().map(|last| (last.reading.at, last.sample.as_ref()));
@@ -433,7 +435,7 @@ pub struct Probe {
     /// The line of `known_hosts` that trusts this key.
     pub known_line: Option<String>,
     /// How the login went through; or the first thing that failed.
-    pub auth: Result<String, SshFailure>,
+    pub auth: Result<LoginWay, SshFailure>,
     /// The reading; where the login failed, its failure again.
     pub reading: Result<Reading, SshFailure>,
 }
@@ -459,7 +461,6 @@ impl Probe {
     }
 }
 
-fn unchecked(error: &SshError) -> SshFailure {
-    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    SshFailure::HostKeyUnchecked { why: format!("{error}{source}") }
+fn unchecked(known_hosts: &UnreadableHosts) -> SshFailure {
+    SshFailure::HostKeyUnchecked(HostKeyDoubt::KnownHosts(known_hosts.clone()))
 }

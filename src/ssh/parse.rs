@@ -2,25 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{command, failure::excerpt};
-use crate::model::Mib;
+use super::command;
+use crate::model::{Mib, Quote, ssh::Unreadable};
 
 /// Ticks per second where the node does not say; every Linux on x86 and ARM has 100.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPUs call themselves something of at most 48 bytes; more is not a CPU.
+/// The longest CPU name. CPUs give at most 48 bytes.
 const MODEL_CHARS_MAX: usize = 64;
-
-/// Why an answer cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    #[error("it is no reading but `{0}`")]
-    NotAReading(String),
-    #[error("it ends too early")]
-    Truncated,
-    #[error("{0} is missing or broken")]
-    Missing(&'static str),
-}
 
 /// One answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,11 +67,11 @@ pub(super) struct Process {
 ///
 /// # Errors
 ///
-/// Says what is not as the command writes it. Only the load averages and the uptime are indispensable.
+/// Says which part is missing or broken. Only the load averages and the uptime are required.
 pub(super) fn answer(text: &str) -> Result<Answer, Unreadable> {
     let mut lines = text.lines().map(str::trim_end);
     if !lines.any(|line| line == command::HEAD) {
-        return Err(Unreadable::NotAReading(excerpt(text.as_bytes())));
+        return Err(Unreadable::NotAReading(Quote::of(text)));
     }
     let sections = sections(lines).ok_or(Unreadable::Truncated)?;
     let section = |name: &str| sections.iter().find(|s| s.title == name).map_or(&[][..], |s| &s.lines);
@@ -148,8 +137,8 @@ fn cpu_model(lines: &[&str]) -> Option<String> {
     Some(words.join(" ").chars().take(MODEL_CHARS_MAX).collect()).filter(|model: &String| !model.is_empty())
 }
 
-/// Kernels before 3.14 do not say what is available; free and cached memory come close. Huge pages are set aside for
-/// guests and missing in both: those that are free can be had.
+/// Kernels before 3.14 do not report available memory, so free and cached memory are added up instead. Neither includes
+/// free huge pages, which guests can use, so these are added.
 fn memory(lines: &[&str]) -> Option<Memory> {
     let kib: BTreeMap<&str, u64> = lines
         .iter()
@@ -201,7 +190,7 @@ fn guest_name(option: &str) -> String {
     name
 }
 
-/// Each `sample` section, with the `domstats` that may follow it; those without an uptime tell nothing.
+/// Each `sample` section, with the `domstats` that may follow it. A section without an uptime is skipped.
 fn samples(sections: &[Section<'_>], ticks_per_second: f64) -> Vec<Sample> {
     let mut samples: Vec<Option<Sample>> = Vec::new();
     for section in sections {
@@ -331,7 +320,7 @@ mod tests {
             answer("This account is currently not available.\n"),
             Err(Unreadable::NotAReading("This account is currently not available.".into()))
         );
-        assert_eq!(answer(""), Err(Unreadable::NotAReading(String::new())));
+        assert_eq!(answer(""), Err(Unreadable::NotAReading(Quote::default())));
     }
 
     #[test]

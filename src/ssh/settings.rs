@@ -1,4 +1,4 @@
-//! What the monitor is told: who logs in where, how, and whom it believes.
+//! The settings of the monitor: how it logs in, where each node is, and which host keys it trusts.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -11,14 +11,14 @@ const SSH_PORT: u16 = 22;
 
 /// How many nodes are asked at one time unless said otherwise.
 ///
-/// Above the 200 nodes that one platform is expected to have, so that nodes which hang never keep others
-/// waiting for a place; it bounds open sockets and the burst of key exchanges on larger ones.
+/// Larger than the 200 nodes that one platform is expected to have, so that hanging nodes do not keep others waiting.
+/// On larger platforms it limits the number of open sockets and of key exchanges at one time.
 const PARALLEL_MAX: usize = 256;
 
 /// How often a connection without traffic is tried unless said otherwise.
 ///
-/// With three tries a dead one is noticed within a minute, so before the next cycle; as OpenSSH's
-/// `ServerAliveInterval` and `ServerAliveCountMax` are often set.
+/// With three tries a dead connection is noticed within a minute, before the next cycle. Many people set OpenSSH's
+/// `ServerAliveInterval` and `ServerAliveCountMax` to the same values.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Everything the monitor needs to know.
@@ -31,7 +31,7 @@ pub struct Settings {
     pub agent: Option<PathBuf>,
     /// The longest that connecting and logging in may take, and the longest for each command.
     pub timeout: Duration,
-    /// The time between two cycles: tells which earlier reading is the one before, see `Reading`.
+    /// The time between two cycles. It decides which past reading a new one is compared with.
     pub interval: Live<Duration>,
     /// Node name or id to host: wins over the address that VMmanager gives.
     pub hosts: BTreeMap<String, HostPort>,

@@ -11,6 +11,9 @@ use crate::model::Person;
 
 const SETTINGS: &str = "settings";
 
+/// How deep a search of the audit by person goes.
+const AUDIT_SEARCHED: usize = 5000;
+
 /// Keys in `meta` of the smallest ids that may be given out.
 pub(super) struct Floors {
     pub(super) proposals: u64,
@@ -104,6 +107,23 @@ impl Store {
     /// Fails when the disk does.
     pub fn audit_log(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.files()?.audit.newest().take(limit).collect()
+    }
+
+    /// Returns the newest entries of the audit, of everybody or of the people with this number or a name that
+    /// contains this.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does.
+    pub fn audit_of(&self, person: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let is_meant = |by: &Person, person: &str| {
+            person.parse() == Ok(by.id) || by.name.to_lowercase().contains(&person.to_lowercase())
+        };
+        let is_wanted = |entry: &AuditEntry| {
+            person.is_none_or(|person| entry.by.as_ref().is_some_and(|by| is_meant(by, person)))
+        };
+        let newest = self.audit_log(AUDIT_SEARCHED)?;
+        Ok(newest.into_iter().filter(is_wanted).take(limit).collect())
     }
 
     /// Remembers that an update of the Bot API is being handled; false where it was remembered before. Numbers begin

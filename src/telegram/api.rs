@@ -36,7 +36,7 @@ use crate::{
 /// A call answers within a second; on a 5xx teloxide alone sleeps ten.
 const CALL_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A poll may take as long as it was told to, and then as long as any answer.
+/// Time that a poll may take beyond its own timeout.
 const POLL_GRACE: Duration = Duration::from_secs(15);
 
 /// What an error page of a proxy may fill of a log line.
@@ -92,7 +92,7 @@ pub(super) enum Markup {
 impl Api {
     pub(super) fn new(settings: &Settings) -> Result<Self, DialError> {
         let Settings { token, api_url, proxy, poll_timeout, .. } = settings;
-        let client = dial::client(Trust::Authorities(None), proxy.as_ref())?
+        let client = dial::client(api_url.as_ref(), Trust::Authorities(None), proxy.as_ref())?
             .connect_timeout(Duration::from_secs(5))
             .timeout(*poll_timeout + POLL_GRACE)
             .tcp_nodelay(true)

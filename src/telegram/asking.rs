@@ -7,9 +7,8 @@ use tokio::time::timeout;
 
 use super::{bot::Shared, notifier};
 use crate::{
-    model::Person,
     scheduler::Refused,
-    store::{AuditEntry, ReplyTo, StoreError, TimelineFilter},
+    store::{ReplyTo, StoreError, TimelineFilter},
     talk::{
         HistoryPage,
         access::Sender,
@@ -21,9 +20,6 @@ use crate::{
 
 /// `/status` shows what is known when VMmanager takes longer than this.
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
-
-/// How deep a search of the audit by person goes.
-const AUDIT_SEARCHED: usize = 5000;
 
 impl Shared {
     /// Asks the scheduler or the store.
@@ -38,7 +34,7 @@ impl Shared {
                 let _ = timeout(LOOK_PATIENCE, handle.glance()).await;
                 then.with(handle.status().await?)
             }
-            Ask::Audit(count, of, then) => then.with(self.audited(count, of.as_deref())?),
+            Ask::Audit(count, of, then) => then.with(self.store.audit_of(of.as_deref(), count)?),
             Ask::Course(node, then) => then.with(self.course(node).await?),
             Ask::Days(then) => then.with(self.days().await?),
             Ask::History(part, then) => then.with(self.history(part)?),
@@ -80,17 +76,6 @@ impl Shared {
                 then.with((changed, Box::new(handle.status().await?)))
             }
         })
-    }
-
-    /// Reads the newest entries of the audit.
-    fn audited(&self, count: usize, of: Option<&str>) -> Result<Vec<AuditEntry>, StoreError> {
-        let is_of = |by: &Person, of: &str| {
-            of.parse() == Ok(by.id) || by.name.to_lowercase().contains(&of.to_lowercase())
-        };
-        let wanted =
-            |entry: &AuditEntry| of.is_none_or(|of| entry.by.as_ref().is_some_and(|by| is_of(by, of)));
-        let newest = self.store.audit_log(AUDIT_SEARCHED)?;
-        Ok(newest.into_iter().filter(wanted).take(count).collect())
     }
 
     /// Reads one part of the history, of everything or of one VM or node.

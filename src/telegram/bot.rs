@@ -5,13 +5,9 @@
 //! but that handler (teloxide's dispatcher dies of the next update of that chat); SIGTERM ends a poll at once; and
 //! a second poller, a 5xx and silence each have a wait of their own.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::NaiveTime;
 use secrecy::SecretString;
 use teloxide::types::{
     CallbackQuery, ChatKind, InlineKeyboardButton, InlineKeyboardButtonKind, Message, MessageEntity,
@@ -28,6 +24,7 @@ use super::{
     api::{Api, Failure},
     board,
     chats::Chats,
+    facts::Known,
     lanes::Lanes,
     languages::Languages,
     notifier::{self, ChatTarget, TelegramNotifier},
@@ -43,32 +40,26 @@ use crate::{
     store::{AuditEntry, Store, StoreError},
     talk::{
         Language,
-        access::{ChatAdmins, Lists, Place, Sender},
+        access::{Place, Sender},
         ask::{Ask, Document},
         cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
-        dialog::{self, Context, Effect, Incoming, PressAnswer, Turn, Under, What},
+        dialog::{self, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,
         view::{Page, StalePress, View},
         words::escape,
     },
 };
 
-/// Who is a group's administrator is asked again after this.
-const ADMINS_FRESH: TimeDelta = TimeDelta::minutes(5);
-
 /// A press waits no longer for its answer: Telegram forgets it after some seconds, and people press again.
 const PRESS_PATIENCE: Duration = Duration::from_secs(3);
 
-/// An answer that takes longer than this is announced, so that nobody asks twice.
+/// An answer that takes longer than this is announced, so that the person does not ask again.
 const LOOKING_PATIENCE: Duration = Duration::from_millis(800);
-
-/// A stranger gets one answer in this time.
-const STRANGER_PAUSE: TimeDelta = TimeDelta::hours(1);
 
 /// Waits between polls that fail double up to this.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// Two pollers take turns in ending each other's polls; ours tries on at this pace.
+/// Pause after another program ended our poll. Two pollers end each other's polls in turn.
 const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pause after a poll that brought nothing but updates that were taken before.
@@ -113,7 +104,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with the usual times and without a chat for reports. Nobody has a role by their number yet.
+    /// Settings with the usual times, without a chat for reports and without lists of people.
     #[must_use]
     pub fn new(token: SecretString) -> Self {
         Self {
@@ -178,10 +169,8 @@ pub(super) struct Shared {
     beat: Beat,
     /// Somebody chose another language.
     pub(super) menus_wanted: Notify,
-    /// The bot's user name.
-    name: Mutex<String>,
-    admins: Mutex<BTreeMap<i64, (ChatAdmins, DateTime<Utc>)>>,
-    strangers: Mutex<BTreeMap<i64, DateTime<Utc>>>,
+    lanes_beat: Beat,
+    pub(super) known: Known,
 }
 
 impl Bot {
@@ -211,17 +200,16 @@ impl Bot {
             inputs: notifier.inputs(),
             beat: Beat::new("chat", POLL_SILENCE),
             menus_wanted: Notify::new(),
-            name: Mutex::default(),
-            admins: Mutex::default(),
-            strangers: Mutex::default(),
+            lanes_beat: Lanes::beat(),
+            known: Known::default(),
         };
         Ok(Self { shared: Arc::new(shared), notifier })
     }
 
-    /// Returns the sign of life of the loop that reads.
+    /// Returns the signs of life of what reads, what works on questions, and what writes.
     #[must_use]
-    pub fn beat(&self) -> Beat {
-        self.shared.beat.clone()
+    pub fn beats(&self) -> [Beat; 3] {
+        [self.shared.beat.clone(), self.shared.lanes_beat.clone(), self.notifier.beat()]
     }
 
     /// Reads and writes until `shutdown`.
@@ -257,7 +245,7 @@ struct Polls {
 
 impl Shared {
     async fn read(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(self.lanes_beat.clone());
         let mut polls = Polls { failures: 0, second_poller_said: false, bad_token_said: false };
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -269,11 +257,14 @@ impl Shared {
 
     async fn poll(self: &Arc<Self>, lanes: &mut Lanes, polls: &mut Polls) {
         while let Err(failure) = self.introduce().await {
-            sleep(self.after_failure(&failure, polls)).await;
+            let wait = self.after_failure(&failure, polls);
+            lanes.look(wait);
+            sleep(wait).await;
         }
         let mut offset = 0;
         loop {
             self.beat.again_within(POLL_SILENCE);
+            lanes.look(POLL_SILENCE);
             match self.api.updates(offset).await {
                 Ok(updates) => {
                     polls.failures = 0;
@@ -287,7 +278,11 @@ impl Shared {
                         sleep(KNOWN_PAUSE).await;
                     }
                 }
-                Err(failure) => sleep(self.after_failure(&failure, polls)).await,
+                Err(failure) => {
+                    let wait = self.after_failure(&failure, polls);
+                    lanes.look(wait);
+                    sleep(wait).await;
+                }
             }
         }
     }
@@ -295,7 +290,7 @@ impl Shared {
     /// Learns the bot's own name.
     async fn introduce(&self) -> Result<(), Failure> {
         let me = self.api.me().await?;
-        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = me.username().to_owned();
+        self.known.set_name(me.username());
         tracing::debug!(bot = me.username(), "Telegram knows this bot");
         Ok(())
     }
@@ -448,7 +443,9 @@ impl Shared {
         let facts = self.facts(&incoming).await;
         let Turn { command, effects, ask, reports } = dialog::handle(&incoming, &facts.context());
         tracing::Span::current().record("command", command);
-        if effects.contains(&Effect::StrangerAnswered) && !self.claim_strangers_answer(incoming.sender.id()) {
+        if effects.contains(&Effect::StrangerAnswered)
+            && !self.known.claim_strangers_answer(incoming.sender.id(), self.clock.now())
+        {
             // Another message of the same stranger was quicker.
             return;
         }
@@ -581,7 +578,7 @@ impl Shared {
     }
 
     /// Answers are in the language of the person, else in that of the chat.
-    fn view(&self, incoming: &Incoming) -> View {
+    pub(super) fn view(&self, incoming: &Incoming) -> View {
         self.view_of(&[incoming.sender.id(), incoming.place.chat])
     }
 
@@ -605,89 +602,8 @@ impl Shared {
         }
     }
 
-    /// Notes that a stranger gets an answer; false where one was given within the hour.
-    fn claim_strangers_answer(&self, id: i64) -> bool {
-        let now = self.clock.now();
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        strangers.retain(|_, at| now - *at < STRANGER_PAUSE);
-        let is_due = !strangers.contains_key(&id);
-        strangers.entry(id).or_insert(now);
-        is_due
-    }
-
-    fn bot_name(&self) -> String {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn stranger_answered_at(&self, id: i64) -> Option<DateTime<Utc>> {
-        self.strangers.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
-    }
-
-    /// Returns who is listed, and the chat for reports.
-    pub(super) fn lists(&self) -> Lists {
-        Lists {
-            admins: self.settings.admins.clone(),
-            operators: self.settings.operators.clone(),
-            viewers: self.settings.viewers.clone(),
-            chat: self.settings.chat.map(|home| self.chats.resolve(home.chat)),
-        }
-    }
-
     pub(super) fn api(&self) -> &Api {
         &self.api
-    }
-
-    /// Gathers what a decision rests on.
-    async fn facts(&self, incoming: &Incoming) -> Facts {
-        let lists = self.lists();
-        let chat_admins = match lists.need_chat_admins(incoming.place) {
-            true => self.chat_admins(incoming.place.chat).await,
-            false => ChatAdmins::Unknown,
-        };
-        // A scheduler that does not answer carries nothing out either way.
-        let dry_run = self.handle.dry_run().await.unwrap_or(false);
-        let now = self.clock.now();
-        let answered = self.stranger_answered_at(incoming.sender.id());
-        let proposal = match &incoming.what {
-            What::Press { data, .. } => proposal::named_in(data),
-            What::Text { .. } => None,
-        };
-        Facts {
-            view: self.view(incoming),
-            bot: self.bot_name(),
-            home: self.settings.chat.map(|home| (self.chats.resolve(home.chat), home.thread)),
-            home_view: self.view_of(self.settings.chat.map(|home| home.chat).as_slice()),
-            lists,
-            chat_admins,
-            dry_run,
-            stranger_answer_due: answered.is_none_or(|at| now - at >= STRANGER_PAUSE),
-            proposal: proposal.and_then(|id| self.store.proposal(id).ok().flatten()),
-            now,
-        }
-    }
-
-    /// Asks Telegram who administers a group, unless that is known.
-    async fn chat_admins(&self, chat: i64) -> ChatAdmins {
-        let now = self.clock.now();
-        let known = self.admins.lock().unwrap_or_else(PoisonError::into_inner).get(&chat).cloned();
-        if let Some((admins, at)) = &known
-            && now - *at < ADMINS_FRESH
-        {
-            return admins.clone();
-        }
-        match self.api.administrators(chat).await {
-            Ok(ids) => {
-                let ids = ids.into_iter().filter_map(|id| i64::try_from(id.0).ok()).collect();
-                let admins = ChatAdmins::Known(ids);
-                let mut all = self.admins.lock().unwrap_or_else(PoisonError::into_inner);
-                all.insert(chat, (admins.clone(), now));
-                admins
-            }
-            Err(failure) => {
-                tracing::warn!(chat.id = chat, error = %failure, "Telegram does not say who administers the group");
-                ChatAdmins::Unknown
-            }
-        }
     }
 }
 
@@ -703,37 +619,6 @@ enum Taken {
 enum Answered {
     No,
     Already,
-}
-
-/// What a [`Context`] borrows from.
-struct Facts {
-    view: View,
-    now: DateTime<Utc>,
-    bot: String,
-    home: Option<(i64, Option<i32>)>,
-    home_view: View,
-    lists: Lists,
-    chat_admins: ChatAdmins,
-    dry_run: bool,
-    stranger_answer_due: bool,
-    proposal: Option<crate::store::Proposal>,
-}
-
-impl Facts {
-    fn context(&self) -> Context<'_> {
-        Context {
-            view: self.view,
-            now: self.now,
-            bot: &self.bot,
-            home: self.home,
-            home_view: self.home_view,
-            lists: &self.lists,
-            chat_admins: &self.chat_admins,
-            dry_run: self.dry_run,
-            stranger_answer_due: self.stranger_answer_due,
-            proposal: self.proposal.as_ref(),
-        }
-    }
 }
 
 /// Returns the offset that confirms these updates. Where there are none, everything before is confirmed, and the next

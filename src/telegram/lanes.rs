@@ -13,7 +13,10 @@ use tokio::{
 use tracing::{Instrument as _, field::Empty};
 
 use super::bot::Shared;
-use crate::talk::dialog::{Incoming, What};
+use crate::{
+    meter::Beat,
+    talk::dialog::{Incoming, What},
+};
 
 /// How many messages or presses of one person may wait. More would be answered too late to be of use.
 const WAITING_MAX: usize = 32;
@@ -24,20 +27,42 @@ const AT_ONCE_MAX: usize = 4;
 /// Quick commands of one person keep their order; a slow one holds up the next no longer than this.
 const ORDER_PATIENCE: Duration = Duration::from_millis(300);
 
-/// A queue that was empty for so long ends; the next message begins another.
+/// How long messages may wait while none is begun. A person's questions wait for VMmanager, which takes minutes at
+/// worst; longer than this, the queues hang.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+
+/// A queue that was empty for this long ends; the next message begins another.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A person, and whether the queue is the one for presses and stops.
 type Lane = (i64, bool);
 
 /// The queues of everybody who wrote lately.
-#[derive(Default)]
 pub(super) struct Lanes {
     queues: BTreeMap<Lane, mpsc::Sender<Incoming>>,
     workers: JoinSet<()>,
+    beat: Beat,
 }
 
 impl Lanes {
+    /// No queues yet. `beat` is their sign of life.
+    pub(super) fn new(beat: Beat) -> Self {
+        Self { queues: BTreeMap::new(), workers: JoinSet::new(), beat }
+    }
+
+    /// Makes the sign of life of queues.
+    pub(super) fn beat() -> Beat {
+        Beat::new("lanes", SILENCE)
+    }
+
+    /// Where nothing waits the queues are well. To be called at least every `pause`.
+    pub(super) fn look(&self, pause: Duration) {
+        let is_empty = |queue: &mpsc::Sender<Incoming>| queue.capacity() == queue.max_capacity();
+        if self.queues.values().all(|queue| queue.is_closed() || is_empty(queue)) {
+            self.beat.again_within(pause.saturating_add(SILENCE));
+        }
+    }
+
     /// Puts a message or a press into its person's queue; where too many wait there, it is left out.
     pub(super) fn put(&mut self, shared: &Arc<Shared>, incoming: Incoming) {
         while self.workers.try_join_next().is_some() {}
@@ -45,7 +70,7 @@ impl Lanes {
         let lane = (incoming.sender.id(), is_urgent(&incoming.what));
         let queue = self.queues.entry(lane).or_insert_with(|| {
             let (queue, waiting) = mpsc::channel(WAITING_MAX);
-            self.workers.spawn(work(Arc::clone(shared), waiting));
+            self.workers.spawn(work(Arc::clone(shared), waiting, self.beat.clone()));
             queue
         });
         if queue.try_send(incoming).is_err() {
@@ -67,11 +92,12 @@ fn is_urgent(what: &What) -> bool {
     }
 }
 
-async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Incoming>) {
+async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Incoming>, beat: Beat) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let mut running = JoinSet::new();
     while let Ok(Some(incoming)) = timeout(IDLE, waiting.recv()).await {
         let Ok(permit) = Arc::clone(&at_once).acquire_owned().await else { return };
+        beat.again_within(SILENCE);
         let (done, wait) = oneshot::channel::<()>();
         let (chat, person) = (incoming.place.chat, incoming.sender.id());
         let span = tracing::info_span!("chat", chat.id = chat, person.id = person, command = Empty);
@@ -97,5 +123,41 @@ async fn handle(shared: Arc<Shared>, incoming: Incoming) {
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("a handler panicked");
         shared.apologise(&incoming).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talk::{
+        access::{Place, Sender},
+        samples::{anna, now},
+    };
+
+    #[test]
+    fn queues_in_which_something_waits_and_nothing_begins_are_late() {
+        let mut lanes = Lanes::new(Lanes::beat());
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        lanes.queues.insert((1, false), queue.clone());
+        let late_after_a_look = |lanes: &Lanes| {
+            lanes.beat.again_within(Duration::ZERO);
+            lanes.look(Duration::ZERO);
+            lanes.beat.is_late()
+        };
+        assert!(!late_after_a_look(&lanes), "nothing waits");
+        queue.try_send(incoming()).unwrap();
+        assert!(late_after_a_look(&lanes), "nobody takes it");
+        drop(waiting);
+        assert!(!late_after_a_look(&lanes), "a queue that has ended holds up nobody");
+    }
+
+    fn incoming() -> Incoming {
+        Incoming {
+            place: Place { chat: 1, private: true },
+            thread: None,
+            message: 1,
+            sender: Sender::Person(anna()),
+            what: What::Text { text: "/status".into(), at: now(), quoted: false },
+        }
     }
 }

@@ -8,6 +8,7 @@ mod board;
 mod bot;
 mod chats;
 mod courses;
+mod facts;
 mod lanes;
 mod languages;
 mod menus;

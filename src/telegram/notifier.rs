@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 use tokio::{
     sync::{broadcast, broadcast::error::RecvError, mpsc},
     task::{JoinError, JoinSet},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     event::{Alert, Event, Events},
     live::Live,
+    meter::Beat,
     model::ProposalId,
     scheduler::Handle,
     store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
@@ -63,6 +64,9 @@ const ALERT_NEWS: chrono::TimeDelta = chrono::TimeDelta::days(7);
 
 /// Retry interval after a store error. A full disk takes minutes to clear, so there is no hurry.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long the loop that writes may be silent: it waits for the store and for nobody else.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// How long the last edits may take when everything stops; the whole stop has 10 s.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -100,6 +104,7 @@ pub struct TelegramNotifier {
     /// The store could not be used, and that was logged.
     troubled: bool,
     look_again: Option<Instant>,
+    beat: Beat,
 }
 
 impl TelegramNotifier {
@@ -144,7 +149,13 @@ impl TelegramNotifier {
             unrecorded: BTreeSet::new(),
             troubled: false,
             look_again: None,
+            beat: Beat::new("notifier", SILENCE),
         })
+    }
+
+    /// Returns the sign of life of the loop that writes.
+    pub(super) fn beat(&self) -> Beat {
+        self.beat.clone()
     }
 
     /// A notifier without a scheduler, for programs that only report. It owns `data_dir`, where it keeps what it
@@ -210,7 +221,9 @@ impl TelegramNotifier {
     /// Writes until `shutdown`, and then for a moment what is ready.
     pub async fn run(mut self, shutdown: CancellationToken) {
         self.catch_up().await;
+        let mut alive = interval(SILENCE / 4);
         loop {
+            self.beat.again_within(SILENCE);
             let wake = self.cards.wake_at(self.started.elapsed()).map(|after| self.started + after);
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -221,6 +234,7 @@ impl TelegramNotifier {
                 },
                 Some(input) = self.inputs.1.recv() => self.on(input),
                 Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => self.ended(ended),
+                _ = alive.tick() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.on(Input::Wake),
                 () = sleep_until(self.look_again.unwrap_or_else(Instant::now)), if self.look_again.is_some() => {
                     self.catch_up().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use teloxide::types::{Update, UpdateKind};
+use tokio::time::timeout;
 
 use super::{
     ChatTarget, Settings,
@@ -46,6 +47,9 @@ pub enum Seen {
 /// How long another program's poll is waited for. It must be able to come back after ours has ended it.
 const OTHER_POLLER: Duration = Duration::from_secs(3);
 
+/// How long the first answer may take: somebody waits to hear what is wrong.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
 /// Asks Telegram and says nothing in the chat, but for a real message where one is wanted. While a bot of ours runs
 /// its updates are left alone.
 pub async fn probe(settings: &Settings, is_running: bool, send: bool) -> Vec<Seen> {
@@ -53,10 +57,14 @@ pub async fn probe(settings: &Settings, is_running: bool, send: bool) -> Vec<See
         Ok(api) => api,
         Err(error) => return vec![Seen::NoAnswer(error.to_string())],
     };
-    let me = match api.me().await {
-        Ok(me) => me,
-        Err(Failure::BadToken) => return vec![Seen::BadToken],
-        Err(failure) => return vec![Seen::NoAnswer(failure.to_string())],
+    let me = match timeout(FIRST_ANSWER, api.me()).await {
+        Ok(Ok(me)) => me,
+        Ok(Err(Failure::BadToken)) => return vec![Seen::BadToken],
+        Ok(Err(failure)) => return vec![Seen::NoAnswer(failure.to_string())],
+        Err(_) => {
+            let after = humantime::format_duration(FIRST_ANSWER);
+            return vec![Seen::NoAnswer(format!("no answer within {after}"))];
+        }
     };
     let name = me.user.username.clone().unwrap_or_else(|| me.user.first_name.clone());
     let mut seen = vec![Seen::Bot { name, reads_all: me.can_read_all_group_messages }];
@@ -174,7 +182,7 @@ pub async fn meet(settings: &Settings, within: Duration) -> Result<Met, String> 
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    tokio::time::timeout(within, found).await.unwrap_or_else(|_| Err("nothing came in time".into()))
+    timeout(within, found).await.unwrap_or_else(|_| Err("nothing came in time".into()))
 }
 
 fn met(update: &Update) -> Option<Met> {

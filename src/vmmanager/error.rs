@@ -31,7 +31,7 @@ pub enum OrderError {
     NotTaken(ApiFailure),
     /// The order went out and no answer came: whether it began is unknown, and it must not be repeated.
     NoAnswer(ApiFailure),
-    /// Whoever ordered took it back before it was sent.
+    /// The caller took the order back before it was sent.
     Held,
 }
 

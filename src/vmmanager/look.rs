@@ -202,7 +202,7 @@ fn known_clusters(
     for (_, row) in &nodes.rows {
         let Some(id) = row.cluster.id().map(ClusterId) else { continue };
         if ids.insert(id) {
-            let name = row.cluster.name().unwrap_or_else(|| format!("cluster {id}"));
+            let name = row.cluster.name().unwrap_or_else(|| format!("#{id}"));
             let virtualization = row.cluster.virtualization();
             known.push(ClusterInfo { virtualization, ..ClusterInfo::new(id, name) });
             doubts.about(Some(id.0), Flaw::UnlistedCluster);
@@ -236,7 +236,7 @@ fn cluster(id: u64, row: &ClusterRow) -> ClusterInfo {
     let signs = row.balancer_signs();
     ClusterInfo {
         id,
-        name: row.plain("name").text().unwrap_or_else(|| format!("cluster {id}")),
+        name: row.plain("name").text().unwrap_or_else(|| format!("#{id}")),
         virtualization: row.plain("virtualization_type").text(),
         local_storage: row.local_storage(),
         incomplete: Vec::new(),
@@ -287,7 +287,7 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
     let vm_count = row.vm.object.as_ref().and_then(|vm| vm.total.small()).or_else(|| row.host_count.small());
     Some(NodeInfo {
         id: NodeId(id),
-        name: row.name.text().unwrap_or_else(|| format!("node {id}")),
+        name: row.name.text().unwrap_or_else(|| format!("#{id}")),
         cluster,
         cpu_total,
         cpu_used: cpu_total.and(cpu_used),
@@ -364,7 +364,7 @@ fn occupy(vms: &mut [VmInfo], tasks: Vec<OtherTask>) {
 fn vm(id: u64, row: &HostRow, node: NodeId) -> VmInfo {
     VmInfo {
         id: VmId(id),
-        name: row.name.text().unwrap_or_else(|| format!("vm {id}")),
+        name: row.name.text().unwrap_or_else(|| format!("#{id}")),
         node,
         cpu_cores: vcpus(row).unwrap_or(0),
         memory: memory(row).unwrap_or_default(),
@@ -467,7 +467,7 @@ mod tests {
             (node.cpu_total, node.cpu_used, node.memory_total, node.memory_used),
             (None, None, None, None)
         );
-        assert_eq!((node.name.as_str(), node.state.clone()), ("node 5", NodeState::Unknown));
+        assert_eq!((node.name.as_str(), node.state.clone()), ("#5", NodeState::Unknown));
     }
 
     #[test]

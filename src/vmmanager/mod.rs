@@ -22,4 +22,3 @@ pub use settings::{Credentials, Settings, Timing};
 pub use task::TaskInfo;
 pub use task::TaskStatus;
 pub use trace::{Found, Order, TaskState};
-pub use transport::is_loopback;

@@ -63,9 +63,9 @@ pub struct Timing {
     pub unavailable_total: Duration,
     /// The least time between login attempts after a refused password; 60 s, since lock-out rules are unknown.
     pub login_pause: Duration,
-    /// After so many refusals of one password the pause grows to `login_long_pause`; 3.
+    /// After this many refusals of one password the pause grows to `login_long_pause`; 3.
     pub login_refusals_max: u32,
-    /// How long until the next try after that: whoever mends the password at night need not restart the bot.
+    /// How long until the next try after that. Somebody may correct the password without restarting the bot.
     pub login_long_pause: Duration,
     /// A session younger than this is not opened anew on "no permission"; 60 s, the shortest idle time
     /// an administrator can set.
@@ -153,7 +153,7 @@ impl Timing {
     pub fn trial() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(10),
             read_retries: 0,
             unavailable_total: Duration::from_secs(3),
             ..Self::default()

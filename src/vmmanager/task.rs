@@ -32,7 +32,7 @@ pub enum TaskStatus {
     Complete,
     Failed,
     Cancelled,
-    /// A word nobody documented.
+    /// An undocumented word.
     Other(String),
 }
 
@@ -50,7 +50,7 @@ impl TaskStatus {
         }
     }
 
-    /// Tells whether it is a word that may be the last one of a task, and is not known.
+    /// Tells whether this is an unknown word that may be the final status of a task.
     #[must_use]
     pub fn may_be_the_end(&self) -> bool {
         const GOES_ON: [&str; 16] = [
@@ -107,7 +107,7 @@ pub struct HistoryEntry {
     /// E.g. `host_migrate`.
     pub name: String,
     pub state: String,
-    /// The server's own text, without a time zone: to be compared with nothing but its like.
+    /// The server's own text, without a time zone. It may be compared only with other dates of this server.
     pub at: Option<String>,
     /// The account that it was done with, where the server says.
     pub user: Option<String>,

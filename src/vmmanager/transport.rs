@@ -35,10 +35,10 @@ const LOGIN: &str = "/auth/v4/public/token";
 /// The path of a session, with its token behind.
 const SESSION: &str = "/auth/v4/token/";
 
-/// How long the end of a session is waited for: the program's own end waits with it.
+/// How long logging out may take. The end of the program waits for it.
 const LOG_OUT_MAX: Duration = Duration::from_secs(2);
 
-/// A secret shorter than this would be struck out of every other word.
+/// The shortest secret that is removed from a server's texts. Shorter ones occur inside ordinary words.
 const SCRUBBED_CHARS_MIN: usize = 4;
 
 /// A question or an order, as data, so that it can be sent again.
@@ -85,7 +85,7 @@ pub(super) struct Failed {
 pub(super) enum Effect {
     /// The server did not take the request.
     None,
-    /// Nobody knows.
+    /// The server may have acted on the request.
     Unknown,
 }
 
@@ -93,11 +93,11 @@ pub(super) enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Busy {
     WaitedFor,
-    /// It is told to whoever asked.
+    /// It is reported to the caller.
     IsAnAnswer,
 }
 
-/// What a failure says of the token.
+/// What a failure means for the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Session {
     Alive,
@@ -111,7 +111,7 @@ pub(super) struct Transport {
     base: String,
     credentials: Credentials,
     pub timing: Timing,
-    /// Held during a login, so that many requests that need one wait for the same.
+    /// Held during a login, so that all requests that need one wait for it.
     session: Mutex<Login>,
     /// The newest `Date` of the server.
     date: std::sync::Mutex<Option<DateTime<Utc>>>,
@@ -141,7 +141,7 @@ impl Transport {
             return Err(ApiFailure::Settings(ApiSettingsFlaw::UserInAddress));
         }
         let trust = if verify_tls { Trust::Authorities(ca_pem.as_deref()) } else { Trust::Anybody };
-        let mut builder = dial::client(trust, proxy.as_ref())
+        let builder = dial::client(Some(&base_url), trust, proxy.as_ref())
             .map_err(|error| ApiFailure::Settings(flaw(&error)))?
             .user_agent(concat!("vm-balancer/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timing.connect_timeout)
@@ -149,9 +149,6 @@ impl Transport {
             // A redirected POST would become a GET, and a token would travel to another place.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
-        if proxy.is_none() && is_loopback(&base_url) {
-            builder = builder.no_proxy();
-        }
         let http = builder
             .build()
             .map_err(|error| ApiFailure::Settings(ApiSettingsFlaw::Client(causes(&error).into())))?;
@@ -313,7 +310,7 @@ impl Transport {
             Err(error) if error.is_missing_function() => {
                 return Err(ApiFailure::NoLogin { what: ask.what() });
             }
-            // An error within a success is some trouble of the service rather than its word on the password.
+            // An error inside a success is a fault of the service and not an answer about the password.
             Err(ApiFailure::Refused { status, said, .. }) => {
                 login.refusals += u32::from(status >= 400);
                 LoginRefusal::Said(said)
@@ -406,7 +403,7 @@ impl Transport {
         let body = match whole_body(response).await {
             Ok(body) => body,
             Err(BodyError::TooLong) => return Err(Failed::too_long(ask)),
-            // The body broke off: what the status said stands, except that a success cannot be read.
+            // The body broke off. The status counts, but a success cannot be read.
             Err(BodyError::Broken(error)) if status.is_success() => return Err(self.silent(ask, &error)),
             Err(BodyError::Broken(_)) => Vec::new(),
         };
@@ -581,17 +578,6 @@ fn prefix(path_prefix: &str) -> String {
     match path_prefix.trim_matches('/') {
         "" => String::new(),
         prefix => format!("/{prefix}"),
-    }
-}
-
-/// Tells whether an address never leaves the machine.
-#[must_use]
-pub fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => std::net::IpAddr::from(address).to_canonical().is_loopback(),
-        None => false,
     }
 }
 

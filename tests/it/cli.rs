@@ -142,9 +142,60 @@ async fn with_a_log_in_json_every_line_is_json_even_where_nothing_starts() {
         place.write(".env", &format!("LOG_FORMAT=json\nLOG_LEVEL=DEBUG\n{file}"));
         let told = place.run("--once --dry-run").await;
         assert!(!told.err.is_empty(), "{told:?}");
-        for line in told.err.lines() {
-            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-            assert!(line.is_object() && line["level"].is_string(), "{line}");
+        every_line_is_json(&told);
+    }
+}
+
+#[tokio::test]
+async fn with_a_log_in_json_wrong_arguments_and_a_file_that_cannot_be_read_are_json_too() {
+    let place = Place::bare();
+    place.write("json.env", "LOG_FORMAT=json\nVMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\n");
+    let json = [("LOG_FORMAT", "json")];
+    for (line, environment, part) in [
+        ("--frobnicate", &json[..], "--frobnicate"),
+        ("--config missing.env --once", &json[..], "cannot read missing.env, which --config names"),
+        ("--once plan", &json[..], "--once belongs to the main job"),
+        ("plan --snapshot missing.json", &json[..], "missing.json"),
+        ("", &json[..], "vm-balancer init"),
+        // The file says it, and nothing else.
+        ("--config json.env --frobnicate", &[][..], "--frobnicate"),
+        ("--config=json.env --once plan", &[][..], "--once belongs to the main job"),
+    ] {
+        let told = place.run_with(line, environment).await;
+        assert_eq!((told.status, told.out.as_str()), (2, ""), "{line}: {told:?}");
+        assert!(every_line_is_json(&told).contains(part), "{line}: {told:?}");
+    }
+    let told = place.run_with("--frobnicate", &[("LOG_FORMAT", "text")]).await;
+    assert!(told.err.starts_with("error: "), "{told:?}");
+    assert_eq!(place.run_with("--version", &json).await.err, "");
+}
+
+/// Returns what the lines of standard error say of errors.
+fn every_line_is_json(told: &Told) -> String {
+    let read = |line: &str| -> Value { serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")) };
+    let lines: Vec<_> = told.err.lines().map(read).collect();
+    assert!(lines.iter().all(|line| line.is_object() && line["level"].is_string()), "{told:?}");
+    lines.iter().filter_map(|line| line["error"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn colours_are_for_terminals_that_want_them() {
+    let place = Place::bare();
+    place.write(
+        ".env",
+        "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\nLOG_LEVEL=DEBUG\nVERIFY_SSL=false\n",
+    );
+    let piped = place.run_with("plan", &[("TERM", "xterm-256color")]).await;
+    assert!(piped.err.contains("VERIFY_SSL") && !piped.err.contains(ESCAPE), "{piped:?}");
+    for (line, sign) in [("plan", "VERIFY_SSL"), ("--help", "Usage:")] {
+        for (environment, is_coloured) in [
+            (&[("TERM", "xterm-256color")][..], true),
+            (&[("TERM", "xterm-256color"), ("NO_COLOR", "1")][..], false),
+            (&[("TERM", "dumb")][..], false),
+        ] {
+            let shown = place.run_in_terminal(line, environment).await;
+            assert!(shown.contains(sign), "{line} {environment:?}: {shown}");
+            assert_eq!(shown.contains(ESCAPE), is_coloured, "{line} {environment:?}: {shown}");
         }
     }
 }
@@ -329,6 +380,9 @@ struct Place {
     sim: Option<Running>,
 }
 
+/// What begins a change of colour.
+const ESCAPE: char = '\u{1b}';
+
 /// What a call printed and how it ended.
 #[derive(Debug)]
 struct Told {
@@ -379,6 +433,18 @@ impl Place {
             timeout(PATIENCE, command.output()).await.expect("it should end").unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Told { status: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+    }
+
+    /// What a person at a terminal sees, which `script` plays.
+    async fn run_in_terminal(&self, line: &str, environment: &[(&str, &str)]) -> String {
+        let mut command = Command::new("script");
+        let call = format!("{} {line}", env!("CARGO_BIN_EXE_vm-balancer"));
+        command.args(["--quiet", "--return", "--command", &call, "/dev/null"]);
+        command.current_dir(self.dir.path()).env_clear().env("HOME", self.dir.path());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("SHELL", "/bin/sh");
+        command.envs(environment.iter().copied()).stdin(Stdio::null());
+        let ended = timeout(PATIENCE, command.output()).await.expect("it should end").unwrap();
+        String::from_utf8_lossy(&ended.stdout).into_owned()
     }
 
     /// Starts a bot with more settings and waits until it can be asked.

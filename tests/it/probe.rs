@@ -2,6 +2,7 @@
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
+use serde_json::Value;
 use tokio::{net::UnixDatagram, time::timeout};
 
 use vm_balancer::sandbox::{
@@ -20,7 +21,9 @@ async fn health_readiness_and_figures_are_told_over_http() {
     let bot = Ctx::with(World::small(), Setup::of(&[("HTTP_LISTEN", &address)])).await;
     ready(&address, 200).await;
     let (status, health) = get(&address, "/healthz").await;
-    assert!(status == 200 && health.contains("\"scheduler\":{") && health.contains("\"chat\":{"), "{health}");
+    let told: Value = serde_json::from_str(&health).unwrap();
+    let loops: Vec<_> = told["loops"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!((status, loops), (200, vec!["chat", "cycle", "lanes", "notifier", "scheduler"]), "{health}");
 
     let proposal = bot.proposal().await;
     let (_, metrics) = get(&address, "/metrics").await;

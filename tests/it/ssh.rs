@@ -21,10 +21,13 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use vm_balancer::{
     clock::{Clock, ManualClock},
-    model::{Asked, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    model::{
+        Asked, ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo,
+        ssh::{AgentFlaw, LoginWay, Phase, Tried, Unreadable},
+    },
     planner::{self, Note, Policy},
     sandbox::ssh::{Door, Fault, SimLoad, SimNode, SimVm},
-    ssh::{self, HostKeyCheck, KeyFile, Known, Phase, Round, Settings, SshFailure, SshMonitor, Unreadable},
+    ssh::{self, HostKeyCheck, KeyFile, Known, Round, Settings, SshFailure, SshMonitor},
 };
 
 /// Long enough for a handshake on a machine that compiles beside the tests.
@@ -270,7 +273,8 @@ async fn a_wrong_key_is_told_with_its_fingerprint() {
     let round = world.monitor(settings).measure(&[info(10, &node)]).await;
     let SshFailure::Auth { tried, offered, .. } = failure(&round) else { panic!("{round:?}") };
     assert_eq!(offered, &["publickey"]);
-    assert_eq!(tried, &[format!("publickey {}", wrong.fingerprint(Default::default()))]);
+    let fingerprint = wrong.fingerprint(Default::default()).to_string();
+    assert_eq!(tried, &[Tried::Way(LoginWay::Key { fingerprint })]);
 }
 
 #[tokio::test]
@@ -385,8 +389,9 @@ async fn an_agent_that_is_silent_leaves_the_password_its_turn() {
 
     let settings = Settings { password: Some("wrong".into()), ..settings };
     let round = world.monitor(settings).measure(&[info(10, &node)]).await;
-    let said = failure(&round).to_string();
-    assert!(said.contains("agent cannot be asked: no answer within 2s"), "{said}");
+    let SshFailure::Auth { tried, .. } = failure(&round) else { panic!("{round:?}") };
+    let silent = Tried::AgentUnreachable { socket: world.path("agent"), why: AgentFlaw::Silent };
+    assert_eq!(tried, &[Tried::Way(LoginWay::Password), silent]);
 }
 
 #[tokio::test]
@@ -398,7 +403,7 @@ async fn an_agent_that_shows_its_key_and_does_not_sign_leaves_the_password_its_t
     let agent = tokio::spawn(show_key_and_hang(listener, key.public_key().to_bytes().unwrap()));
     let settings = Settings { agent: Some(world.path("agent")), ..world.settings() };
     let probes = ssh::probe(&world.monitor(settings), &[info(10, &node)]).await;
-    assert_eq!(probes[0].auth, Ok("password".into()));
+    assert_eq!(probes[0].auth, Ok(LoginWay::Password));
     agent.abort();
 }
 
@@ -526,7 +531,7 @@ async fn known_hosts_that_cannot_be_read_any_more_stop_all_measuring() {
 
     let round = monitor.measure(&nodes).await;
 
-    assert!(matches!(failure(&round), SshFailure::HostKeyUnchecked { .. }), "{round:?}");
+    assert!(matches!(failure(&round), SshFailure::HostKeyUnchecked(_)), "{round:?}");
     assert!(round.readings.is_empty());
 }
 
@@ -582,12 +587,12 @@ async fn every_fault_of_the_command_has_its_name_and_heals_in_the_next_round() {
     insta::assert_snapshot!(names.join("\n"), @"
     the server refused the session: it allows no more of them (MaxSessions)
     the server refused the session: commands are not allowed
-    the answer is longer than 1048576 bytes
+    the answer cannot be understood: it is longer than 1048576 bytes
     connection lost during the command
     the answer cannot be understood: it ends too early
-    the command failed with status 1: sh: 1: Permission denied
-    the answer cannot be understood: it is no reading but `This account is currently not available.`
-    the answer cannot be understood: it is no reading but `  [2J ä`
+    the command failed with status 1: “sh: 1: Permission denied”
+    the answer cannot be understood: it is no reading but “This account is currently not available.”
+    the answer cannot be understood: it is no reading but “[2J ä”
     ");
 }
 
@@ -628,13 +633,13 @@ async fn a_probe_shows_fingerprints_tries_the_login_and_learns_nothing() {
 
     let probes = ssh::probe(&strict, &nodes).await;
     assert_eq!((probes[0].known.clone(), probes[1].known.clone()), (Some(Known::Yes), Some(Known::No)));
-    assert_eq!(probes[0].auth, Ok("password".into()));
+    assert_eq!(probes[0].auth, Ok(LoginWay::Password));
     assert_eq!(probes[0].reading.as_ref().unwrap().load, [9.0, 8.0, 7.0]);
     assert_eq!(probes[1].fingerprint, Some(format!("ssh-ed25519 {}", unknown.fingerprint())));
     assert!(matches!(probes[1].auth, Err(SshFailure::HostKeyUnknown { .. })));
 
     let probes = ssh::probe(&accepting, &nodes).await;
-    assert_eq!((probes[1].known.clone(), probes[1].auth.clone()), (Some(Known::No), Ok("password".into())));
+    assert_eq!((probes[1].known.clone(), probes[1].auth.clone()), (Some(Known::No), Ok(LoginWay::Password)));
     assert!(!world.settings().learned_hosts.exists());
 }
 

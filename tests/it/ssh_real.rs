@@ -13,7 +13,7 @@ use std::{
 
 use vm_balancer::{
     clock::Clock,
-    model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, ssh::LoginWay},
     planner::{self, Policy},
     sandbox::vmmanager::{self, Options, Running, SimVmManager, World},
     ssh::{self, HostKeyCheck, HostPort, KeyFile, Known, Settings, SshFailure, SshMonitor},
@@ -113,7 +113,7 @@ async fn a_password_opens_by_password_and_by_keyboard_interactive() {
     let settings = Settings { password: Some(setup.word("password").into()), ..setup.settings() };
     let probes = ssh::probe(&setup.monitor(settings), &[node(2, "busy"), node(3, "real")]).await;
     let ways: Vec<_> = probes.iter().map(|probe| probe.auth.clone()).collect();
-    assert_eq!(ways, [Ok("password".into()), Ok("keyboard-interactive".into())]);
+    assert_eq!(ways, [Ok(LoginWay::Password), Ok(LoginWay::KeyboardInteractive)]);
 }
 
 #[tokio::test]

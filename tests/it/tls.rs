@@ -24,14 +24,17 @@ use tokio_rustls::{
 };
 use vm_balancer::{
     sandbox::{
-        telegram::{self, SimTelegram},
+        telegram::{self, SUPERGROUP, SimTelegram},
         vmmanager::{Options, Running, SimVmManager, World},
     },
     telegram::{Seen, Settings as TelegramSettings},
     vmmanager::{Credentials, Settings, Timing, VmManagerApi},
 };
 
-use crate::{conversation::process_with, platform::noon};
+use crate::{
+    conversation::{environment, process_with},
+    platform::noon,
+};
 
 const ADDRESS: &str = "127.0.0.1";
 
@@ -114,6 +117,25 @@ async fn the_usual_variables_name_a_proxy_too() {
     assert_eq!(proxy.seen(), "CONNECT vm.test:443");
     let spared = ("NO_PROXY", "vm.test".to_owned());
     assert!(!server.snapshot_by_program(folder.path(), "https://vm.test", &[ca, usual, spared]).await);
+}
+
+#[tokio::test]
+async fn servers_on_this_machine_are_reached_past_the_usual_proxies() {
+    let sim = SimVmManager::start(World::small(), Options::default()).await.unwrap();
+    let telegram = SimTelegram::start(telegram::Options::default()).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let mut variables = environment(&sim, &telegram, folder.path(), SUPERGROUP);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        // Nothing listens there.
+        variables.insert(name.into(), format!("http://{ADDRESS}:1"));
+    }
+    assert!(process_with(folder.path(), &variables, &["check"]).wait().await.unwrap().success());
+    // A proxy of their own counts.
+    for name in ["TELEGRAM_PROXY", "VMMANAGER_PROXY"] {
+        let named = [variables.clone(), [(name.to_owned(), format!("http://{ADDRESS}:1"))].into()];
+        let named = named.into_iter().flatten().collect();
+        assert!(!process_with(folder.path(), &named, &["check"]).wait().await.unwrap().success(), "{name}");
+    }
 }
 
 #[tokio::test]

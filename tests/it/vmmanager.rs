@@ -173,7 +173,7 @@ async fn a_damaged_vm_closes_its_node_and_no_other() {
     assert_eq!(states, [NodeState::UnreadableVm, NodeState::Active, NodeState::Active]);
     let plan = planner::plan(&snapshot, &Policy::default()).clusters.remove(0);
     assert_eq!((plan.overloaded.len(), plan.migrations.len()), (1, 0));
-    let noted = Note::Unreadable { node: "kvm-01".into(), vms: vec![format!("vm {WEB}")] };
+    let noted = Note::Unreadable { node: "kvm-01".into(), vms: vec![format!("#{WEB}")] };
     assert!(plan.notes.contains(&noted), "{:?}", plan.notes);
     let full = planner::explain_node(&snapshot, &Policy::default(), snapshot.nodes[0].id).unwrap();
     assert_eq!(full.target, Err(TargetRefusal::Unreadable));

@@ -93,8 +93,8 @@ const STORE: &str = "store";
 const HTTP: &str = "http";
 const SSH: &str = "ssh";
 
-/// Tries everything; never fails, as what fails is what is reported. `progress` is called with what is tried next;
-/// with `send` the chat gets a real message.
+/// Tries everything and reports what fails. `progress` is called with the name of what is tried next. With `send` the
+/// chat gets a real message.
 pub async fn check(sources: &Sources, send: bool, clock: &Clock, progress: impl Fn(&str)) -> Checked {
     let mut checked = Checked::default();
     let Some(config) = checked.configuration(sources) else { return checked };
@@ -261,7 +261,7 @@ impl NodeChecked {
             host_key: fingerprint.clone(),
             known: known.as_ref().map(word),
             known_line: known_line.clone().filter(|_| doubted),
-            login: auth.as_ref().ok().cloned(),
+            login: auth.as_ref().ok().map(ToString::to_string),
             reading: reading.as_ref().ok().map(told),
             problem: problem.map(SshFailure::to_string),
         }
@@ -294,8 +294,7 @@ fn told(reading: &Reading) -> String {
     format!("load {:.2}{cpus}{memory}{pressure}{vms}", reading.load[1])
 }
 
-/// Says that the store can be used or will be made; leaves nothing behind where there was none.
-/// Where the bot listens on every address, this machine is asked by its loopback.
+/// Asks `/healthz` of the running bot. A bot that listens on every address is asked over loopback.
 async fn health_over_http(mut address: SocketAddr) -> reqwest::Result<reqwest::StatusCode> {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -308,6 +307,7 @@ async fn health_over_http(mut address: SocketAddr) -> reqwest::Result<reqwest::S
     Ok(client.get(format!("http://{address}/healthz")).send().await?.status())
 }
 
+/// Tells whether the store can be used or created. Creates nothing.
 fn try_store(dir: &Path) -> Result<String, String> {
     let there = dir.exists();
     let place = match there {

@@ -185,6 +185,35 @@ async fn where_nothing_is_wrong_nothing_is_found_and_a_message_is_sent_where_one
     assert!(place.vmmanager.orders().is_empty());
 }
 
+/// Takes as long as the patience of both, side by side.
+#[tokio::test]
+async fn servers_that_keep_silent_cost_seconds_and_what_is_waited_for_is_said() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let lines = format!(
+        "VMMANAGER_HOST=http://{address}\nVMMANAGER_TOKEN=t\nTELEGRAM_BOT_TOKEN=1:t\nTELEGRAM_API_URL=http://{address}\n\
+         TELEGRAM_CHAT_ID=1\nDATA_DIR={}\n",
+        dir.path().join("data").display()
+    );
+    let sources = Sources { file: read_env_file(&lines).unwrap(), ..Sources::default() };
+    let (began, said) = (std::time::Instant::now(), std::sync::Mutex::new(Vec::new()));
+    let progress = |part: &str| said.lock().unwrap().push((part.to_owned(), began.elapsed()));
+    let checked = check(&sources, false, &Clock::system(), progress).await;
+    assert!(began.elapsed() <= Duration::from_secs(20), "{:?}", began.elapsed());
+    let said = said.into_inner().unwrap();
+    let parts: Vec<_> = said.iter().map(|(part, _)| part.as_str()).collect();
+    assert_eq!(parts, ["the store", "Telegram and VMmanager"]);
+    assert!(
+        said.iter().all(|(_, at)| *at <= Duration::from_secs(2)),
+        "before the wait and not behind it: {said:?}"
+    );
+    for part in ["telegram", "vmmanager"] {
+        let found = checked.findings.iter().find(|finding| finding.part == part).unwrap();
+        assert!(found.state == State::Wrong && found.detail.contains("no answer"), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_noticed() {
     let place = Place::new("@admin").await;

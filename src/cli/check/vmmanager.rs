@@ -19,7 +19,7 @@ use crate::{
 
 const VMMANAGER: &str = "vmmanager";
 
-/// Clocks that differ by less do no harm: windows and rests count in minutes.
+/// The largest difference between two clocks that does no harm: windows and cool-downs are counted in minutes.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(60);
 
 /// Tries the login, the rights and the lists; returns the picture for what else needs it.
@@ -70,7 +70,7 @@ fn advice(failure: &ApiFailure) -> &'static str {
     }
 }
 
-/// The words are those of the libraries for TLS and HTTP.
+/// Searches the error texts of the TLS and HTTP libraries.
 fn silence(detail: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
     match () {
@@ -119,7 +119,7 @@ async fn platform(
     Ok(look.snapshot)
 }
 
-/// Versions that name no role are taken at their word when they answer.
+/// Some versions name no role. Then a successful answer has to do.
 fn rights(roles: &[String], dry_run: bool) -> Option<Finding> {
     let says = |word: &str| roles.iter().any(|role| role.to_lowercase().contains(word));
     let reads_only = says("readonly") || says("read_only") || says("read-only");

@@ -51,24 +51,6 @@ impl View {
         }
     }
 
-    pub(in crate::talk) fn why_unmeasured(&self, why: WhyUnmeasured) -> String {
-        let key = match why {
-            WhyUnmeasured::Refused => "unmeasured-refused",
-            WhyUnmeasured::Unreachable => "unmeasured-unreachable",
-            WhyUnmeasured::Silent => "unmeasured-silent",
-            WhyUnmeasured::HostKeyUnknown => "unmeasured-host-key-unknown",
-            WhyUnmeasured::HostKeyChanged => "unmeasured-host-key-changed",
-            WhyUnmeasured::HostKeyRevoked => "unmeasured-host-key-revoked",
-            WhyUnmeasured::HostKeyUnchecked => "unmeasured-host-key-unchecked",
-            WhyUnmeasured::Handshake => "unmeasured-handshake",
-            WhyUnmeasured::Login => "unmeasured-login",
-            WhyUnmeasured::Lost => "unmeasured-lost",
-            WhyUnmeasured::Command => "unmeasured-command",
-            WhyUnmeasured::Unreadable => "unmeasured-unreadable",
-        };
-        self.say(key, args![])
-    }
-
     /// Load per core and memory really used.
     pub(in crate::talk) fn reading(&self, reading: &NodeReading) -> String {
         let load = reading

@@ -665,6 +665,58 @@ export-count = the export has { $has } records and should have { $of }
 export-unreadable = the export cannot be read: { $said }
 store-in-flight = VM { $vm } has a migration that has not ended
 
+ssh-no-credentials = no way to log in over SSH: neither a private key, nor a password, nor an SSH agent is given
+ssh-key-file = private key { $path } cannot be read: { $said }
+ssh-key-encrypted = private key { $path } is encrypted, and no passphrase is given
+ssh-key-passphrase = private key { $path } does not open with the passphrase
+ssh-key-public = { $path } is a public key; the private one is needed, which usually has the same name without .pub
+ssh-key-form = { $path } is no private key of a known kind (RSA, ed25519 or ECDSA in the OpenSSH or PEM form): { $said }
+ssh-known-hosts = known hosts { $path } cannot be read: { $said }
+ssh-refused = connection to { $host } refused
+ssh-unreachable = { $host } cannot be reached: { $said }
+ssh-timeout = no answer within { $after } { $phase }
+ssh-dropped = connection lost { $phase }
+phase-queue = while waiting for an earlier reading
+phase-connect = while connecting
+phase-handshake = during the handshake
+phase-auth = during the login
+phase-command = during the command
+ssh-key-unknown = host key of { $host } is unknown: { $found }; compare it on the node, then add it to the known hosts
+ssh-key-changed = host key of { $host } has changed: expected { $expected }, found { $found }
+ssh-key-revoked = host key of { $host } is revoked: { $found }
+ssh-known-line = { $file } line { $line }
+ssh-key-unchecked = host keys cannot be checked: { $why }
+ssh-key-not-kept = the new key of { $host } cannot be kept in { $path }: { $said }
+ssh-handshake = SSH handshake with { $host } failed: { $why }
+ssh-no-host-key = the server showed no host key
+ssh-login = login as { $user } failed: { $tried }; the server offers { $offered }
+ssh-nothing-to-try = nothing to try
+ssh-nothing-offered = nothing
+login-open = no authentication
+login-agent = { $key } from the agent
+tried-more = { $n ->
+    [one] the server asks for more than a password ({ $n } answer)
+   *[other] the server asks for more than a password ({ $n } answers)
+}
+tried-enough = { $n ->
+    [one] no more, because servers hang up after { $n } try
+   *[other] no more, because servers hang up after { $n } tries
+}
+tried-agent = the agent at { $socket } cannot be asked: { $why }
+tried-unsigned = the agent did not sign: { $why }
+ssh-session = the server refused the session: { $why }
+session-prohibited = its settings forbid it
+session-too-many = it allows no more of them (MaxSessions)
+session-unknown = it knows no sessions
+session-shortage = it is short of resources
+session-command = commands are not allowed
+ssh-exit = the command failed with status { $code }
+ssh-killed = the command was killed by signal { $signal }
+ssh-unreadable = the answer cannot be understood: { $why }
+reading-other = it is no reading but { $said }
+reading-truncated = it ends too early
+reading-missing = { $part } is missing or broken
+
 refused-stopping = I am being stopped; try again in a minute.
 
 nothing-to-do = { $over ->

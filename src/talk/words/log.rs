@@ -6,7 +6,10 @@ use chrono::DateTime;
 
 use super::{Words, plain};
 use crate::{
-    model::{ApiFailure, Flaw, StoreFailure, Trouble},
+    model::{
+        ApiFailure, Flaw, StoreFailure, Trouble,
+        ssh::{LoginWay, SshError, SshFailure},
+    },
     store::{Ending, StoreError},
 };
 
@@ -29,6 +32,9 @@ display! {
     },
     StoreFailure: Words::store_failure,
     StoreError: |words, error| words.trouble(&Trouble::Store(error.failure())),
+    SshError: Words::ssh_error,
+    SshFailure: Words::ssh_failure,
+    LoginWay: Words::login_way,
     Flaw: Words::flaw,
     // A moment far away: times then show their day.
     Ending: |words, ending| words.ending(ending, DateTime::UNIX_EPOCH),

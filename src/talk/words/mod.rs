@@ -10,6 +10,7 @@ mod log;
 mod reasons;
 #[cfg(test)]
 pub(in crate::talk) mod samples;
+mod ssh;
 #[cfg(test)]
 pub(in crate::talk) mod tests;
 mod text;

@@ -699,6 +699,59 @@ export-count = в экспорте { $has } записей, а должно бы
 export-unreadable = не удалось прочитать экспорт: { $said }
 store-in-flight = миграция ВМ { $vm } ещё не завершена
 
+ssh-no-credentials = нечем войти по SSH: не заданы ни закрытый ключ, ни пароль, ни агент SSH
+ssh-key-file = закрытый ключ { $path } не читается: { $said }
+ssh-key-encrypted = закрытый ключ { $path } зашифрован, а парольная фраза не задана
+ssh-key-passphrase = парольная фраза не подходит к закрытому ключу { $path }
+ssh-key-public = { $path } — открытый ключ, а нужен закрытый; обычно его имя такое же, но без <code>.pub</code>
+ssh-key-form = { $path } — не закрытый ключ известного вида (RSA, ed25519 или ECDSA в форме OpenSSH или PEM): { $said }
+ssh-known-hosts = файл известных ключей { $path } не читается: { $said }
+ssh-refused = { $host }: в соединении отказано
+ssh-unreachable = { $host } недоступен: { $said }
+ssh-timeout = нет ответа за { $after } { $phase }
+ssh-dropped = соединение потеряно { $phase }
+phase-queue = в ожидании предыдущего измерения
+phase-connect = при установке соединения
+phase-handshake = при согласовании шифрования
+phase-auth = при входе
+phase-command = при выполнении команды
+ssh-key-unknown = ключ узла { $host } неизвестен: { $found }; сверьте его на самом узле и добавьте к известным
+ssh-key-changed = ключ узла { $host } изменился: ожидался { $expected }, найден { $found }
+ssh-key-revoked = ключ узла { $host } отозван: { $found }
+ssh-known-line = { $file }, строка { $line }
+ssh-key-unchecked = ключи узлов нельзя проверить: { $why }
+ssh-key-not-kept = новый ключ узла { $host } не записывается в { $path }: { $said }
+ssh-handshake = не удалось договориться с { $host } по SSH: { $why }
+ssh-no-host-key = сервер не показал ключ
+ssh-login = вход под именем { $user } не удался: { $tried }; сервер предлагает { $offered }
+ssh-nothing-to-try = пробовать нечего
+ssh-nothing-offered = ничего
+login-open = без проверки
+login-agent = { $key } от агента
+tried-more = { $n ->
+    [one] сервер спрашивает не только пароль ({ $n } ответ)
+    [few] сервер спрашивает не только пароль ({ $n } ответа)
+   *[other] сервер спрашивает не только пароль ({ $n } ответов)
+}
+tried-enough = { $n ->
+    [one] попытки кончились: серверы разрывают связь после { $n } попытки
+   *[other] попытки кончились: серверы разрывают связь после { $n } попыток
+}
+tried-agent = агент { $socket } не отвечает на запрос ключей: { $why }
+tried-unsigned = агент не подписал: { $why }
+ssh-session = сервер отказал в сеансе: { $why }
+session-prohibited = его настройки это запрещают
+session-too-many = больше сеансов он не разрешает (<code>MaxSessions</code>)
+session-unknown = он не знает сеансов
+session-shortage = ему не хватает ресурсов
+session-command = команды запрещены
+ssh-exit = команда завершилась с кодом { $code }
+ssh-killed = команда прервана сигналом { $signal }
+ssh-unreadable = ответ непонятен: { $why }
+reading-other = это не измерение, а { $said }
+reading-truncated = он обрывается
+reading-missing = { $part } нет или не читается
+
 refused-stopping = Бот останавливается; повторите через минуту.
 
 nothing-to-do = { $over ->
@@ -815,7 +868,7 @@ unsettable-similar = Настройки { $name } нет. Возможно, { $s
 unsettable-secret = { $name } — секрет, ему не место в чате. Задайте его в файле, а сообщение со значением удалите.
 unsettable-at-start = { $name } читается только при запуске. Измените в файле и перезапустите бота.
 unsettable-by-command = { $name } меняет команда { $command }.
-unsettable-value = { $said }
+unsettable-value = Значение не подходит: «{ $said }»
 lang-name = Русский
 lang-yours = Ответы вам: { $language }
 lang-of-chat = Этот чат: { $language }

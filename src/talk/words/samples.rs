@@ -6,7 +6,11 @@ use crate::{
     model::{
         AnswerFlaw, ApiFailure, ApiSettingsFlaw, Block, Body, BodyKind, Damage, DiskFailure, ExportFlaw,
         Flaw, List, LoginRefusal, Mib, MigrationId, NodeFault, NodeId, NodeState, Person, ProposalId, Quote,
-        Said, Silence, StoreFailure, TaskFailure, Trouble, VmId, Whereabouts,
+        Said, Silence, StoreFailure, TaskFailure, Trouble, VmId, Whereabouts, WhyUnmeasured,
+        ssh::{
+            AgentFlaw, HandshakeFlaw, HostKeyDoubt, KnownLine, LoginWay, Phase, SessionRefusal, SshError,
+            SshFailure, Tried, Unreadable, UnreadableHosts,
+        },
     },
     planner::{Hold, NodeClosed, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal, Unfit},
     store::{Ending, Sight},
@@ -25,6 +29,7 @@ macro_rules! samples {
         all
     }};
 }
+pub(in crate::talk) use samples;
 
 fn said() -> Quote {
     "Access denied".into()
@@ -157,6 +162,131 @@ pub(in crate::talk) fn troubles() -> Vec<Trouble> {
         Trouble::VmManager(_) => api_failures().into_iter().map(Trouble::VmManager),
         Trouble::Store(_) => store_failures().into_iter().map(Trouble::Store),
         Trouble::Planning(_) => [Trouble::Planning("index out of bounds".into())],
+    ]
+}
+
+pub(in crate::talk) fn ssh_errors() -> Vec<SshError> {
+    let path = || "/etc/balancer/id".into();
+    samples![SshError:
+        SshError::NoCredentials => [SshError::NoCredentials],
+        SshError::KeyFile { .. } => [SshError::KeyFile { path: path(), said: said() }],
+        SshError::KeyEncrypted { .. } => [SshError::KeyEncrypted { path: path() }],
+        SshError::Passphrase { .. } => [SshError::Passphrase { path: path() }],
+        SshError::KeyIsPublic { .. } => [SshError::KeyIsPublic { path: path() }],
+        SshError::KeyForm { .. } => [SshError::KeyForm { path: path(), said: said() }],
+        SshError::KnownHosts(_) => [SshError::KnownHosts(unreadable_hosts())],
+    ]
+}
+
+fn unreadable_hosts() -> UnreadableHosts {
+    UnreadableHosts { path: "/root/.ssh/known_hosts".into(), said: said() }
+}
+
+pub(in crate::talk) fn ssh_failures() -> Vec<SshFailure> {
+    let host = || "node-1:22".to_owned();
+    let (expected, found) = (|| "ssh-ed25519 SHA256:a".to_owned(), || "ssh-rsa SHA256:b".to_owned());
+    let line = KnownLine { file: "/k".into(), line: 2, host: host(), learned: false };
+    let lines = || vec![line.clone()];
+    let changed =
+        |at| SshFailure::HostKeyChanged { host: host(), expected: vec![expected()], found: found(), at };
+    let quotes = || [said(), "".into()];
+    let auth = |tried: Vec<Tried>, offered| SshFailure::Auth { username: "monitor".into(), tried, offered };
+    samples![SshFailure:
+        SshFailure::Refused { .. } => [SshFailure::Refused { host: host() }],
+        SshFailure::Unreachable { .. } => [SshFailure::Unreachable { host: host(), said: said() }],
+        SshFailure::Timeout { .. } => phases()
+            .map(|phase| SshFailure::Timeout { phase, after: std::time::Duration::from_secs(10) }),
+        SshFailure::HostKeyUnknown { .. } =>
+            [SshFailure::HostKeyUnknown { host: host(), found: found() }],
+        SshFailure::HostKeyChanged { .. } => [changed(lines()), changed(Vec::new())],
+        SshFailure::HostKeyRevoked { .. } =>
+            [SshFailure::HostKeyRevoked { host: host(), found: found(), at: lines() }],
+        SshFailure::HostKeyUnchecked(_) => host_key_doubts().into_iter().map(SshFailure::HostKeyUnchecked),
+        SshFailure::Handshake { .. } => [HandshakeFlaw::NoHostKey, HandshakeFlaw::Said(said())]
+            .map(|why| SshFailure::Handshake { host: host(), why }),
+        SshFailure::Auth { .. } =>
+            [auth(tries(), vec!["publickey".into(), "password".into()]), auth(Vec::new(), Vec::new())],
+        SshFailure::SessionRefused(_) => session_refusals().into_iter().map(SshFailure::SessionRefused),
+        SshFailure::Dropped { .. } => [SshFailure::Dropped { phase: Phase::Auth }],
+        SshFailure::TooMuchOutput { .. } => [SshFailure::TooMuchOutput { limit_bytes: 1024 }],
+        SshFailure::ExitStatus { .. } => quotes().map(|said| SshFailure::ExitStatus { code: 127, said }),
+        SshFailure::Killed { .. } => quotes().map(|said| SshFailure::Killed { signal: "KILL".into(), said }),
+        SshFailure::Unreadable(_) =>
+            [Unreadable::NotAReading(said()), Unreadable::Truncated, Unreadable::Missing("uptime")]
+                .map(SshFailure::Unreadable),
+    ]
+}
+
+fn phases() -> impl Iterator<Item = Phase> + Clone {
+    let phases = samples![Phase:
+        Phase::Queue => [Phase::Queue],
+        Phase::Connect => [Phase::Connect],
+        Phase::Handshake => [Phase::Handshake],
+        Phase::Auth => [Phase::Auth],
+        Phase::Command => [Phase::Command],
+    ];
+    phases.into_iter()
+}
+
+fn host_key_doubts() -> Vec<HostKeyDoubt> {
+    let (host, path) = ("node-1:22".to_owned(), "/data/ssh_known_hosts".into());
+    samples![HostKeyDoubt:
+        HostKeyDoubt::KnownHosts(_) => [HostKeyDoubt::KnownHosts(unreadable_hosts())],
+        HostKeyDoubt::NotKept { .. } => [HostKeyDoubt::NotKept { host, path, said: said() }],
+        HostKeyDoubt::NoText(_) => [HostKeyDoubt::NoText(said())],
+        HostKeyDoubt::Panicked(_) => [HostKeyDoubt::Panicked(said())],
+    ]
+}
+
+fn tries() -> Vec<Tried> {
+    let flaws = [AgentFlaw::Silent, AgentFlaw::Said(said())];
+    let socket = || "/run/agent".into();
+    samples![Tried:
+        Tried::Way(_) => login_ways().into_iter().map(Tried::Way),
+        Tried::MoreThanPassword { .. } => [Tried::MoreThanPassword { answers: 2 }],
+        Tried::TriesUsedUp { .. } => [Tried::TriesUsedUp { tries: 6 }],
+        Tried::AgentUnreachable { .. } =>
+            flaws.clone().map(|why| Tried::AgentUnreachable { socket: socket(), why }),
+        Tried::NotSigned(_) => flaws.map(Tried::NotSigned),
+    ]
+}
+
+pub(in crate::talk) fn login_ways() -> Vec<LoginWay> {
+    let fingerprint = || "SHA256:c".to_owned();
+    samples![LoginWay:
+        LoginWay::Open => [LoginWay::Open],
+        LoginWay::Key { .. } => [LoginWay::Key { fingerprint: fingerprint() }],
+        LoginWay::AgentKey { .. } => [LoginWay::AgentKey { fingerprint: fingerprint() }],
+        LoginWay::Password => [LoginWay::Password],
+        LoginWay::KeyboardInteractive => [LoginWay::KeyboardInteractive],
+    ]
+}
+
+fn session_refusals() -> Vec<SessionRefusal> {
+    samples![SessionRefusal:
+        SessionRefusal::Prohibited => [SessionRefusal::Prohibited],
+        SessionRefusal::TooMany => [SessionRefusal::TooMany],
+        SessionRefusal::Unknown => [SessionRefusal::Unknown],
+        SessionRefusal::Shortage => [SessionRefusal::Shortage],
+        SessionRefusal::Unexplained => [SessionRefusal::Unexplained],
+        SessionRefusal::Command => [SessionRefusal::Command],
+    ]
+}
+
+pub(in crate::talk) fn unmeasured() -> Vec<WhyUnmeasured> {
+    samples![WhyUnmeasured:
+        WhyUnmeasured::Refused => [WhyUnmeasured::Refused],
+        WhyUnmeasured::Unreachable => [WhyUnmeasured::Unreachable],
+        WhyUnmeasured::Silent => [WhyUnmeasured::Silent],
+        WhyUnmeasured::HostKeyUnknown => [WhyUnmeasured::HostKeyUnknown],
+        WhyUnmeasured::HostKeyChanged => [WhyUnmeasured::HostKeyChanged],
+        WhyUnmeasured::HostKeyRevoked => [WhyUnmeasured::HostKeyRevoked],
+        WhyUnmeasured::HostKeyUnchecked => [WhyUnmeasured::HostKeyUnchecked],
+        WhyUnmeasured::Handshake => [WhyUnmeasured::Handshake],
+        WhyUnmeasured::Login => [WhyUnmeasured::Login],
+        WhyUnmeasured::Lost => [WhyUnmeasured::Lost],
+        WhyUnmeasured::Command => [WhyUnmeasured::Command],
+        WhyUnmeasured::Unreadable => [WhyUnmeasured::Unreadable],
     ]
 }
 

@@ -62,7 +62,7 @@ fn reasons_read_as_the_contract_has_them() {
 }
 
 /// What a Russian text may hold in Latin letters besides quotations and code.
-const LATIN: [&str; 16] = [
+const LATIN: [&str; 20] = [
     "VMmanager",
     "vm",
     "balancer",
@@ -79,6 +79,10 @@ const LATIN: [&str; 16] = [
     "XML",
     "JSON",
     "PEM",
+    "RSA",
+    "ed25519",
+    "ECDSA",
+    "OpenSSH",
 ];
 
 #[test]
@@ -92,6 +96,10 @@ fn a_reason_in_russian_holds_no_latin_word_that_is_no_name_unit_or_quotation() {
     texts.extend(samples::obstacles().iter().map(|obstacle| words.obstacle(obstacle)));
     texts.extend(samples::refusals().into_iter().map(|refusal| words.target_refusal(refusal)));
     texts.extend(samples::notes().iter().map(|note| words.note(note)));
+    texts.extend(samples::ssh_errors().iter().map(|error| words.ssh_error(error)));
+    texts.extend(samples::ssh_failures().iter().map(|failure| words.ssh_failure(failure)));
+    texts.extend(samples::login_ways().iter().map(|way| words.login_way(way)));
+    texts.extend(samples::unmeasured().into_iter().map(|why| words.why_unmeasured(why)));
     texts.extend(samples::endings().iter().map(|ending| words.ending(ending, noon())));
     for text in texts {
         assert_eq!(latin_words(&text, &["n1", "Anna", "web"]), Vec::<String>::new(), "{text}");
@@ -103,6 +111,15 @@ fn failures_read_as_sentences_in_every_language() {
     for (words, name) in [(english(), "failures_en"), (russian(), "failures_ru")] {
         let lines: Vec<_> = samples::troubles().iter().map(|trouble| words.trouble(trouble)).collect();
         insta::assert_snapshot!(name, lines.join("\n"));
+    }
+}
+
+#[test]
+fn what_ssh_met_reads_as_sentences_in_every_language() {
+    for (words, name) in [(english(), "ssh_en"), (russian(), "ssh_ru")] {
+        let errors = samples::ssh_errors().into_iter().map(|error| words.ssh_error(&error));
+        let failures = samples::ssh_failures().into_iter().map(|failure| words.ssh_failure(&failure));
+        insta::assert_snapshot!(name, errors.chain(failures).collect::<Vec<_>>().join("\n"));
     }
 }
 
