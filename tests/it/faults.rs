@@ -318,7 +318,7 @@ async fn went_wrong(fault: Fault, how: &str) -> String {
     told
 }
 
-fn somebody_else_migrates(bot: &Ctx, says_vm: bool) {
+pub fn somebody_else_migrates(bot: &Ctx, says_vm: bool) {
     let vm = bot.sim.look(|world| world.vms_on(NodeId(10)).next().unwrap().id);
     bot.sim.foreign_migration(vm, NodeId(11), says_vm).unwrap();
 }
@@ -335,7 +335,7 @@ async fn there_and_back(bot: &Ctx) {
 }
 
 /// A store that lost the end of its file, after an export.
-fn a_damaged_store_is_left(dir: &Path) {
+pub fn a_damaged_store_is_left(dir: &Path) {
     let data = dir.join("data");
     let store = Store::open(&data).unwrap();
     store.export(noon()).unwrap();

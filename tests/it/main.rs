@@ -14,6 +14,7 @@ mod executor;
 mod faults;
 mod full_disk;
 mod hanging;
+mod in_russian;
 mod kill;
 mod others;
 mod pictures;

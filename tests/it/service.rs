@@ -20,38 +20,18 @@ use vm_balancer::{
 use crate::{
     conversation::{self, Ctx, LOG, Setup, process, two_clusters, two_overloaded},
     platform::PATIENCE,
+    transcripts::{BOTH, DONE, LANGUAGES, Lang, Talk, in_both},
 };
 
 /// More migrations at a time than the worlds of these tests need.
 const ALL_AT_ONCE: [(&str, &str); 2] =
     [("MAX_MIGRATIONS_PER_CYCLE", "300"), ("MAX_PARALLEL_MIGRATIONS", "4")];
 
+/// What a message says of a plan that the world has left behind, and of one that waits.
+const STALE: [&str; 2] = ["does not fit any more", "больше не подходит"];
+const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтверждения"];
+
 // ---- one plan
-
-#[tokio::test]
-async fn a_plan_is_asked_for_approved_watched_and_remembered() {
-    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
-    let status = bot.ask(VIEWER, "/status").await;
-    assert!(status.text().contains("1 overloaded") && status.text().contains("kvm-01"), "{}", status.text());
-
-    let proposal = bot.proposal().await;
-    assert_eq!(bot.press(OPERATOR, &proposal, "Approve").await, "Approved: the plan is on its way.");
-    let running = bot.says(&proposal, "running since").await;
-    assert_eq!(running.labels(), [["Stop after this migration"]]);
-    bot.sim.finish_all();
-    let done = bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(done.labels(), [["Chart"]]);
-    assert!(done.text().contains("Oleg (1002)"), "{}", done.text());
-    let names = bot.ordered(0);
-    for shown in [&proposal, &running, &done] {
-        assert!(names.iter().all(|name| shown.text().contains(name)), "{names:?} in {}", shown.text());
-    }
-    let history = bot.ask(VIEWER, "/history").await;
-    for part in names.iter().map(String::as_str).chain(["Oleg (1002)", "moved"]) {
-        assert!(history.text().contains(part), "{part} in {}", history.text());
-    }
-    assert_eq!(bot.written().len(), 3, "{}", bot.telegram.transcript(bot.home));
-}
 
 #[tokio::test]
 async fn whatever_is_pressed_twice_is_carried_out_once() {
@@ -74,184 +54,137 @@ async fn whatever_is_pressed_twice_is_carried_out_once() {
 #[tokio::test]
 async fn two_approvals_are_of_two_others_than_the_one_who_asked() {
     let operators = format!("{OPERATOR},{STRANGER}");
-    let bot = Ctx::with(
-        World::small(),
-        Setup::of(&[("TELEGRAM_APPROVALS", "2"), ("TELEGRAM_OPERATOR_IDS", &operators)]),
-    )
+    let setup = || Setup::of(&[("TELEGRAM_APPROVALS", "2"), ("TELEGRAM_OPERATOR_IDS", &operators)]);
+    in_both("two_approvals_are_of_two_others", World::small, setup, async |talk| {
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.press(ADMIN, &plan, ":a").await;
+        talk.becomes(&plan, ["1 of 2", "1 из 2"]).await;
+        talk.press(ADMIN, &plan, ":a").await;
+        talk.ordered();
+        talk.press(STRANGER, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ordered();
+    })
     .await;
-    let proposal = bot.proposal().await;
-    assert_eq!(
-        bot.press(OPERATOR, &proposal, "Approve").await,
-        "The person who asked for a plan cannot approve it: 0 of 2."
-    );
-    assert_eq!(bot.press(ADMIN, &proposal, "Approve").await, "Counted: 1 of 2.");
-    bot.says(&proposal, "Anna (1001)").await;
-    assert_eq!(bot.press(ADMIN, &proposal, "Approve").await, "Your approval is counted already: 1 of 2.");
-    assert!(bot.sim.orders().is_empty());
-    assert_eq!(bot.press(STRANGER, &proposal, "Approve").await, "Approved: the plan is on its way.");
-    let done = bot.says(&proposal, "done: 1 moved").await;
-    assert!(done.text().contains("Anna (1001), Stan (1004)"), "{}", done.text());
-}
-
-#[tokio::test]
-async fn an_expired_proposal_says_so_and_can_be_refreshed_in_its_message() {
-    let bot = Ctx::start(World::small()).await;
-    let proposal = bot.proposal().await;
-    bot.minutes_pass(31);
-    let told = bot.press(OPERATOR, &proposal, "Approve").await;
-    assert!(told.contains("expired at"), "{told}");
-    let expired = bot.says(&proposal, "Expired at").await;
-    assert_eq!(expired.labels(), [["Refresh"]]);
-    bot.press(OPERATOR, &expired, "Refresh").await;
-    let fresh = bot.says(&proposal, "Waits for approval").await;
-    bot.minutes_pass(1);
-    assert_eq!(bot.press(OPERATOR, &fresh, "Approve").await, "Approved: the plan is on its way.");
-    bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(bot.sim.orders().len(), 1);
 }
 
 #[tokio::test]
 async fn a_newer_proposal_takes_the_place_of_the_older_one() {
-    let bot = Ctx::start(World::small()).await;
-    let older = bot.proposal().await;
-    let newer = bot.proposal().await;
-    let replaced = bot.says(&older, "took its place").await;
-    assert!(replaced.buttons.is_empty(), "{:?}", replaced.labels());
-    assert!(bot.press(OPERATOR, &older, "Approve").await.contains("took the place of"));
-    assert!(bot.sim.orders().is_empty());
-    bot.press(OPERATOR, &newer, "Approve").await;
-    bot.says(&newer, "done: 1 moved").await;
-}
-
-#[tokio::test]
-async fn a_rejected_proposal_is_over() {
-    let bot = Ctx::start(World::small()).await;
-    let proposal = bot.proposal().await;
-    assert_eq!(
-        bot.press(OPERATOR, &proposal, "Reject").await,
-        "Rejected. With /reject, its number and a reason you can say why."
-    );
-    let rejected = bot.says(&proposal, "Rejected by Oleg (1002)").await;
-    assert!(rejected.buttons.is_empty());
-    for button in ["Approve", "Reject", "Refresh"] {
-        assert!(bot.press(ADMIN, &proposal, button).await.contains("rejected plan 1"), "{button}");
-    }
-    assert!(bot.sim.orders().is_empty());
+    in_both("a_newer_proposal_takes_the_place", World::small, Setup::default, async |talk| {
+        let older = talk.ask(OPERATOR, "/balance 1").await;
+        let newer = talk.ask(OPERATOR, "/balance 1").await;
+        talk.becomes(&older, ["took its place", "Его место занял"]).await;
+        talk.press(OPERATOR, &older, ":a").await;
+        talk.ordered();
+        talk.press(OPERATOR, &newer, ":a").await;
+        talk.becomes(&newer, DONE).await;
+        talk.ordered();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_refresh_shows_the_present_state_in_the_same_message() {
-    let bot = Ctx::start(World::small()).await;
-    let proposal = bot.proposal().await;
-    bot.sim.set_maintenance(NodeId(11), true);
-    bot.sim.set_maintenance(NodeId(12), true);
-    let told = bot.press(OPERATOR, &proposal, "Refresh").await;
-    assert!(told.contains("Nothing can be done in msk"), "{told}");
-    let stale = bot.says(&proposal, "does not fit any more").await;
-    assert!(stale.button("Approve").is_none());
-    bot.sim.set_maintenance(NodeId(12), false);
-    bot.press(OPERATOR, &stale, "Refresh").await;
-    let fresh = bot.says(&proposal, "Waits for approval").await;
-    assert!(fresh.text().contains("kvm-01 → kvm-03"), "{}", fresh.text());
-    bot.kill().await;
-    bot.restart().await;
-    bot.ask(VIEWER, "/whoami").await;
-    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
+    in_both("a_refresh_shows_the_present_state", World::small, Setup::default, async |talk| {
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        for node in [11, 12] {
+            talk.bot.sim.set_maintenance(NodeId(node), true);
+        }
+        talk.press(OPERATOR, &plan, ":f").await;
+        let stale = talk.becomes(&plan, STALE).await;
+        talk.bot.sim.set_maintenance(NodeId(12), false);
+        talk.press(OPERATOR, &stale, ":f").await;
+        talk.becomes(&plan, WAITS).await;
+        talk.restarts().await;
+        talk.ask(VIEWER, "/whoami").await;
+        assert_eq!(talk.bot.written().len(), 2, "{}", talk.bot.telegram.transcript(talk.bot.home));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn among_several_clusters_one_is_chosen_by_a_button() {
-    let bot = Ctx::start(two_clusters()).await;
-    let choice = bot.ask(OPERATOR, "/balance").await;
-    assert_eq!(choice.labels().concat(), ["Balance msk", "Balance spb"]);
-    bot.press(OPERATOR, &choice, "Balance spb").await;
-    let proposal = bot.heard("neva-01 → neva-02").await;
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    bot.says(&proposal, "done: 1 moved").await;
-    let by_name = bot.ask(OPERATOR, "/balance msk").await;
-    assert!(by_name.text().contains("kvm-01 → kvm-02"), "{}", by_name.text());
+    in_both("among_several_clusters_one_is_chosen", two_clusters, Setup::default, async |talk| {
+        let choice = talk.ask(OPERATOR, "/balance").await;
+        talk.press(OPERATOR, &choice, "b:2").await;
+        let plan = talk.hears(["neva-01 → neva-02"; 2]).await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ask(OPERATOR, "/balance msk").await;
+        talk.ordered();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_no_longer_fits_is_dropped_with_its_reason_and_the_rest_is_done() {
-    let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
-    let proposal = bot.proposal().await;
-    // ISO images are mounted in the VMs of one node.
-    bot.sim.edit(|world| {
-        world.vms.values_mut().filter(|vm| vm.node == NodeId(10)).for_each(|vm| vm.iso_mounted = true);
-    });
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    let done = bot.says(&proposal, "partly: 1 moved, 1 dropped").await;
-    assert!(done.text().contains("dropped: the VM stays: mounted ISO image"), "{}", done.text());
-    assert!(bot.ordered(0)[1].starts_with("kvm-02 →"));
-    assert!(bot.sim.violations().is_empty());
+    in_both(
+        "what_no_longer_fits_is_dropped",
+        two_overloaded,
+        || Setup::of(&BOTH),
+        async |talk| {
+            let plan = talk.ask(OPERATOR, "/balance 1").await;
+            // ISO images are mounted in the VMs of one node.
+            talk.bot.sim.edit(|world| {
+                world
+                    .vms
+                    .values_mut()
+                    .filter(|vm| vm.node == NodeId(10))
+                    .for_each(|vm| vm.iso_mounted = true);
+            });
+            talk.press(OPERATOR, &plan, ":a").await;
+            talk.becomes(&plan, DONE).await;
+            talk.ordered();
+            assert_eq!(talk.bot.sim.violations(), []);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_plan_of_which_half_failed_shows_what_is_beside_what_was_predicted() {
-    let bot = Ctx::with(two_overloaded(), Setup::of(&ALL_AT_ONCE)).await;
-    let proposal = bot.proposal().await;
-    assert!(proposal.text().contains("Overloaded nodes 2 → 0"), "{}", proposal.text());
-    bot.sim.arm(Fault::libvirt_failure());
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    let done = bot.says(&proposal, "partly: 1 moved, 1 failed").await.text().to_owned();
-    assert!(done.contains("Overloaded nodes 2 → 1"), "{done}");
-    assert!(done.contains("Predicted: overloaded nodes 0"), "{done}");
-    assert_eq!(done.matches(": memory ").count(), 2, "only the nodes on which something changed: {done}");
+    in_both(
+        "a_plan_of_which_half_failed",
+        two_overloaded,
+        || Setup::of(&BOTH),
+        async |talk| {
+            let plan = talk.ask(OPERATOR, "/balance 1").await;
+            talk.bot.sim.arm(Fault::libvirt_failure());
+            talk.press(OPERATOR, &plan, ":a").await;
+            talk.becomes(&plan, DONE).await;
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn an_account_that_may_only_read_is_named_as_the_reason() {
-    for (lang, approve, done, why) in [
-        ("en", "Approve", "partly: 1 dropped", "perhaps it may only read"),
-        ("ru", "Подтвердить", "частично (partly): отменено 1", "возможно, ей доступно только чтение"),
-    ] {
-        let bot = Ctx::with(World::small(), Setup::of(&[("VM_BALANCER_LANG", lang)])).await;
-        bot.sim.switch_on(Fault::ReadOnlyAdmin);
-        let proposal = bot.ask(OPERATOR, "/balance 1").await;
-        bot.press(OPERATOR, &proposal, approve).await;
-        let done = bot.says(&proposal, done).await;
-        assert!(done.text().contains(why), "{}", done.text());
-        assert!(bot.sim.orders().is_empty());
-    }
+    in_both("an_account_that_may_only_read", World::small, Setup::default, async |talk| {
+        talk.bot.sim.switch_on(Fault::ReadOnlyAdmin);
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ordered();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_plan_that_relieves_nothing_any_more_gives_way_to_a_fresh_one() {
-    let bot = Ctx::start(World::small()).await;
-    let proposal = bot.proposal().await;
-    let [taken, spare] = match proposal.text().contains("kvm-01 → kvm-02") {
-        true => [NodeId(11), NodeId(12)],
-        false => [NodeId(12), NodeId(11)],
-    };
-    bot.sim.set_maintenance(taken, true);
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    let stale = bot.says(&proposal, "does not fit any more").await;
-    assert!(stale.text().contains("dropped: the target refuses: maintenance"), "{}", stale.text());
-    assert!(stale.button("Approve").is_none());
-    let fresh = bot.heard("In place of plan 1").await;
-    let spare = bot.sim.look(|world| world.nodes[&spare].name.clone());
-    assert!(fresh.text().contains(&format!("kvm-01 → {spare}")), "{}", fresh.text());
-    assert!(bot.sim.orders().is_empty(), "nobody approved the fresh one");
-    bot.press(OPERATOR, &fresh, "Approve").await;
-    bot.says(&fresh, "done: 1 moved").await;
-    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
-}
-
-#[tokio::test]
-async fn a_cancelled_plan_ends_after_its_running_migration() {
-    let setup = Setup::of(&[("MAX_MIGRATIONS_PER_CYCLE", "9")]).manual();
-    let bot = Ctx::with(two_overloaded(), setup).await;
-    let proposal = bot.proposal().await;
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    let running = bot.says(&proposal, "running since").await;
-    bot.press(OPERATOR, &running, "Stop after this migration").await;
-    bot.says(&proposal, "Stops after the running migration").await;
-    bot.sim.finish_all();
-    let done = bot.says(&proposal, "stopped by Oleg (1002): 1 moved, 1 dropped").await;
-    assert_eq!(done.labels().concat(), ["Chart"]);
-    assert_eq!(bot.sim.orders().len(), 1);
-    assert_eq!(bot.ask(OPERATOR, "/cancel").await.text(), "Nothing is running.");
+    in_both("a_plan_that_relieves_nothing_any_more", World::small, Setup::default, async |talk| {
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        let taken = if plan.text().contains("kvm-01 → kvm-02") { NodeId(11) } else { NodeId(12) };
+        talk.bot.sim.set_maintenance(taken, true);
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, STALE).await;
+        let fresh = talk.hears(["In place of plan 1", "Вместо плана 1"]).await;
+        talk.ordered();
+        talk.press(OPERATOR, &fresh, ":a").await;
+        talk.becomes(&fresh, DONE).await;
+        talk.ordered();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -325,26 +258,24 @@ async fn whoever_may_not_gets_an_answer_and_nothing_else() {
 
 #[tokio::test]
 async fn strangers_hear_once_an_hour_which_id_to_allow() {
-    let bot = Ctx::start(World::small()).await;
-    let strangers = [(STRANGER, "1004"), (ANONYMOUS_ADMIN, "anonymous"), (CHANNEL, "channel")];
-    for (stranger, expected) in strangers {
-        let answer = bot.ask(stranger, "/balance 1").await;
-        assert!(answer.text().contains(expected), "{}", answer.text());
-    }
-    let elsewhere = bot.ask_in(ADMIN, (FORUM, OPS_TOPIC), "/mode auto").await;
-    assert!(elsewhere.text().contains(&FORUM.to_string()) && elsewhere.text().contains("1001"));
-    assert_eq!(elsewhere.thread, Some(OPS_TOPIC));
-    bot.minutes_pass(30);
-    for (stranger, _) in strangers {
-        bot.say(stranger, "/dryrun on");
-    }
-    bot.telegram.say(ADMIN, (FORUM, OPS_TOPIC), "/mode auto").unwrap();
-    let mode = bot.ask(ADMIN, "/mode").await;
-    assert!(mode.text().contains("off"), "{}", mode.text());
-    assert_eq!((bot.written().len(), bot.written_in(FORUM).len()), (4, 1));
-    bot.minutes_pass(31);
-    bot.ask(STRANGER, "/status").await;
-    assert!(bot.sim.orders().is_empty());
+    in_both("strangers_hear_once_an_hour", World::small, Setup::default, async |talk| {
+        for stranger in [STRANGER, ANONYMOUS_ADMIN, CHANNEL] {
+            talk.ask(stranger, "/balance 1").await;
+        }
+        let elsewhere = talk.bot.ask_in(ADMIN, (FORUM, OPS_TOPIC), "/mode auto").await;
+        talk.shown(&elsewhere, " in a strange forum");
+        talk.minutes_pass(30);
+        for stranger in [STRANGER, ANONYMOUS_ADMIN, CHANNEL] {
+            talk.bot.say(stranger, "/dryrun on");
+        }
+        talk.bot.telegram.say(ADMIN, (FORUM, OPS_TOPIC), "/mode auto").unwrap();
+        talk.ask(ADMIN, "/mode").await;
+        assert_eq!((talk.bot.written().len(), talk.bot.written_in(FORUM).len()), (4, 1));
+        talk.minutes_pass(31);
+        talk.ask(STRANGER, "/status").await;
+        talk.ordered();
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -360,31 +291,43 @@ async fn talk_that_is_no_command_is_left_alone_in_a_group_and_answered_in_privat
 
 #[tokio::test]
 async fn without_lists_a_groups_administrators_are_admins_and_a_private_chats_owner_is() {
-    let none = [("TELEGRAM_ADMIN_IDS", ""), ("TELEGRAM_OPERATOR_IDS", ""), ("TELEGRAM_VIEWER_IDS", "")];
-    let group = Ctx::with(World::small(), Setup::of(&none)).await;
-    assert!(group.ask(ADMIN, "/whoami").await.text().contains("admin"));
-    assert!(group.ask(STRANGER, "/whoami").await.text().contains("viewer"));
-    assert!(group.ask(ANONYMOUS_ADMIN, "/dryrun on").await.text().contains("anonymous"));
-    let proposal = group.ask(ADMIN, "/balance 1").await;
-    assert!(group.press(OPERATOR, &proposal, "Approve").await.contains("needs the role operator"));
-
-    let private = Ctx::with(World::small(), Setup { home: VIEWER, ..Setup::of(&none) }).await;
-    let proposal = private.ask(VIEWER, "/balance 1").await;
-    private.press(VIEWER, &proposal, "Approve").await;
-    private.says(&proposal, "done: 1 moved").await;
-    let other = private.ask_in(ADMIN, ADMIN, "/status").await;
-    assert!(other.text().contains("not configured"), "{}", other.text());
+    let none = || {
+        Setup::of(&[("TELEGRAM_ADMIN_IDS", ""), ("TELEGRAM_OPERATOR_IDS", ""), ("TELEGRAM_VIEWER_IDS", "")])
+    };
+    for lang in LANGUAGES {
+        let mut group = Talk::over(lang, started(lang, none()).await);
+        for who in [ADMIN, STRANGER, ANONYMOUS_ADMIN] {
+            group.ask(who, "/whoami").await;
+        }
+        let plan = group.ask(ADMIN, "/balance 1").await;
+        group.press(OPERATOR, &plan, ":a").await;
+        let mut private = Talk::over(lang, started(lang, Setup { home: VIEWER, ..none() }).await);
+        let plan = private.ask(VIEWER, "/balance 1").await;
+        private.press(VIEWER, &plan, ":a").await;
+        private.becomes(&plan, DONE).await;
+        private.ask_in(ADMIN, ADMIN, "/status").await;
+        private.ordered();
+        group.followed_by(private).shows("without_lists_administrators_are_admins");
+    }
 }
 
 #[tokio::test]
 async fn an_unknown_or_malformed_command_is_answered_with_what_was_meant() {
-    let bot = Ctx::start(World::small()).await;
-    assert!(bot.ask(VIEWER, "/statsu").await.text().contains("Did you mean /status"));
-    assert!(bot.ask(ADMIN, "/mode atuo").await.text().contains("/mode [off|propose|auto]"));
-    assert!(bot.ask(OPERATOR, "/exclude kvm-1").await.text().contains("kvm-01"));
-    assert!(bot.ask(OPERATOR, "/balance nowhere").await.text().contains("msk"));
-    assert!(bot.ask(VIEWER, "/node kvm-01").await.text().contains("Overloaded"));
-    assert!(bot.ask(VIEWER, "/vm web-1").await.text().contains("Movable"));
+    in_both("an_unknown_or_malformed_command", World::small, Setup::default, async |talk| {
+        let texts = [
+            (VIEWER, "/statsu"),
+            (ADMIN, "/mode atuo"),
+            (OPERATOR, "/exclude kvm-1"),
+            (OPERATOR, "/balance nowhere"),
+            (VIEWER, "/node kvm-01"),
+            (VIEWER, "/vm web-1"),
+        ];
+        for (who, text) in texts {
+            talk.ask(who, text).await;
+        }
+        talk.ask_in(OPERATOR, OPERATOR, "what can you do?").await;
+    })
+    .await;
 }
 
 // ---- modes
@@ -543,6 +486,11 @@ async fn the_process_ends_well_while_it_polls_and_during_a_migration() {
     let secret = bot.telegram.token().split(':').nth(1).unwrap();
     let leak = log.lines().find(|line| line.contains(secret) || line.contains(&bot.sim.options().password));
     assert_eq!(leak, None);
+}
+
+async fn started(lang: Lang, mut setup: Setup) -> Ctx {
+    setup.variables.push(("VM_BALANCER_LANG", lang.0.to_owned()));
+    Ctx::with(World::small(), setup).await
 }
 
 async fn settings_are_made(bot: &Ctx) {

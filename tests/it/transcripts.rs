@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 use vm_balancer::sandbox::{
-    telegram::{ADMIN, OPERATOR, STRANGER, SimMessage, VIEWER},
+    telegram::{ADMIN, ANONYMOUS_ADMIN, CHANNEL, OPERATOR, STRANGER, SimMessage, VIEWER},
     vmmanager::{Fault, World},
 };
 
@@ -32,6 +32,7 @@ async fn a_plan_from_the_question_to_the_history() {
         talk.ask(VIEWER, "/running").await;
         talk.bot.sim.finish_all();
         talk.becomes(&plan, DONE).await;
+        talk.ordered();
         talk.ask(OPERATOR, "/balance 1").await;
         talk.ask(VIEWER, "/history").await;
         talk.ask(VIEWER, "/history kvm-01").await;
@@ -61,7 +62,10 @@ async fn a_rejection_ends_a_plan_for_everybody() {
         let plan = talk.ask(OPERATOR, "/balance 1").await;
         talk.press(ADMIN, &plan, ":r").await;
         talk.becomes(&plan, ["Rejected by", "Отклонено"]).await;
-        talk.press(OPERATOR, &plan, ":a").await;
+        for button in [":a", ":r", ":f"] {
+            talk.press(OPERATOR, &plan, button).await;
+        }
+        talk.ordered();
         talk.shows("a_rejection_ends_a_plan_for_everybody");
     }
 }
@@ -75,7 +79,11 @@ async fn an_expired_plan_is_refreshed_in_its_message() {
         talk.press(OPERATOR, &plan, ":a").await;
         let expired = talk.becomes(&plan, ["Expired at", "Срок вышел"]).await;
         talk.press(OPERATOR, &expired, ":f").await;
-        talk.becomes(&plan, ["Waits for approval", "Ждёт подтверждения"]).await;
+        let fresh = talk.becomes(&plan, ["Waits for approval", "Ждёт подтверждения"]).await;
+        talk.minutes_pass(1);
+        talk.press(OPERATOR, &fresh, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ordered();
         talk.shows("an_expired_plan_is_refreshed_in_its_message");
     }
 }
@@ -153,6 +161,7 @@ async fn a_stop_lets_the_running_migration_end() {
         talk.becomes(&plan, ["■", "■"]).await;
         talk.bot.sim.finish_all();
         talk.becomes(&plan, DONE).await;
+        talk.ordered();
         talk.ask(OPERATOR, "/cancel").await;
         talk.shows("a_stop_lets_the_running_migration_end");
     }
@@ -206,11 +215,28 @@ pub type Lang = (&'static str, usize);
 
 pub const LANGUAGES: [Lang; 2] = [("en", 0), ("ru", 1)];
 
+/// Plays a conversation in each language and shows it.
+pub async fn in_both(
+    scenario: &str,
+    world: impl Fn() -> World,
+    setup: impl Fn() -> Setup,
+    play: impl AsyncFn(&mut Talk),
+) {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, world(), setup()).await;
+        play(&mut talk).await;
+        talk.shows(scenario);
+    }
+}
+
 /// A conversation and what it shows so far.
 pub struct Talk {
     pub bot: Ctx,
     lang: Lang,
     lines: String,
+    /// What differs from run to run, and what stands for it.
+    masks: Vec<(String, &'static str)>,
+    seen: Vec<SimMessage>,
 }
 
 impl Talk {
@@ -224,7 +250,33 @@ impl Talk {
                 .contains(["Last cycle", "Последний цикл"][lang.1])
         })
         .await;
-        Self { bot, lang, lines: String::new() }
+        Self::over(lang, bot)
+    }
+
+    /// A conversation with a bot that may not have begun.
+    pub fn over(lang: Lang, bot: Ctx) -> Self {
+        Self { bot, lang, lines: String::new(), masks: Vec::new(), seen: Vec::new() }
+    }
+
+    /// Shows these texts as others from now on.
+    pub fn masks(&mut self, masks: impl IntoIterator<Item = (String, &'static str)>) {
+        self.masks.extend(masks);
+    }
+
+    /// What was shown so far.
+    pub fn lines(&self) -> &str {
+        &self.lines
+    }
+
+    /// The bot's messages as they were shown.
+    pub fn seen(&self) -> &[SimMessage] {
+        &self.seen
+    }
+
+    /// This conversation, and another one behind it.
+    pub fn followed_by(self, other: Self) -> Self {
+        let seen = [self.seen, other.seen].concat();
+        Self { lines: self.lines + &other.lines, seen, ..other }
     }
 
     /// Somebody writes, and the bot answers.
@@ -292,6 +344,14 @@ impl Talk {
         changed
     }
 
+    /// Shows what VMmanager was ordered to do so far.
+    pub fn ordered(&mut self) {
+        let orders = (0..self.bot.sim.orders().len()).map(|number| self.bot.ordered(number).join(": "));
+        let orders: Vec<_> = orders.collect();
+        let orders = if orders.is_empty() { "nothing".to_owned() } else { orders.join(", ") };
+        self.line(&format!("— ordered: {orders} —"));
+    }
+
     pub fn seconds_pass(&mut self, seconds: i64) {
         self.bot.clock.advance(TimeDelta::seconds(seconds));
         self.line(&format!("— {seconds} seconds pass —"));
@@ -303,6 +363,7 @@ impl Talk {
     }
 
     pub fn shown(&mut self, message: &SimMessage, how: &str) {
+        self.seen.push(message.clone());
         self.line(&format!("balancer{how}:\n{}", message.text()));
         for row in message.labels() {
             self.line(&format!("[{}]", row.join("] [")));
@@ -310,6 +371,8 @@ impl Talk {
     }
 
     pub fn line(&mut self, text: &str) {
+        let mask = |text: String, (found, shown): &(String, &str)| text.replace(found, shown);
+        let text = self.masks.iter().fold(text.to_owned(), mask);
         for (index, line) in text.lines().enumerate() {
             let indent = if index == 0 && !text.starts_with('[') { "" } else { "    " };
             writeln!(self.lines, "{}", format!("{indent}{line}").trim_end()).unwrap();
@@ -326,6 +389,9 @@ fn name(user: i64) -> &'static str {
         ADMIN => "Anna",
         OPERATOR => "Oleg",
         VIEWER => "Vera",
-        _ => "Stan",
+        STRANGER => "Stan",
+        ANONYMOUS_ADMIN => "an anonymous admin",
+        CHANNEL => "a channel",
+        _ => "somebody",
     }
 }
