@@ -207,7 +207,8 @@ impl Store {
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
     ///
     /// A VM is left alone for `cooldown` after a migration that is done, and for `failure_cooldown` after one that
-    /// failed, doubled with each that failed before it in a row; one that was lost or dropped does not count, and neither does one before an admin ended its rest.
+    /// failed, doubled with each that failed before it in a row; one that was lost or dropped does not count, and
+    /// neither does one before an admin ended its rest.
     ///
     /// # Errors
     ///
