@@ -305,7 +305,7 @@ impl<'a> Hand<'a> {
         let within = autopilot.limits.narrow(plan, self.night.used, policy, plan_under).ok()?;
         for step in &within.migrations {
             self.night.used.migrations += 1;
-            self.night.used.ram = self.night.used.ram + step.ram;
+            self.night.used.ram += step.ram;
         }
         Some(within)
     }

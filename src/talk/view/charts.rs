@@ -437,7 +437,7 @@ mod tests {
         let mut proposal = samples::ended(samples::proposal(2));
         let seen = Fullness { cpu: 1.7, load: None, memory_percent: 71.2 };
         let nodes = BTreeMap::from([(NodeId(10), seen)]);
-        let figures = proposal.plan.after.clone();
+        let figures = proposal.plan.after;
         proposal.sight = Some(Sight::Seen { at: samples::now(), figures, nodes });
         proposal
     }
