@@ -143,7 +143,6 @@ async fn a_task_never_ends() -> Talk {
     talk.becomes(&plan, [", slow", ", медленно"]).await;
     let alarm = talk.hears(["needs a look", "требует внимания"]).await;
     talk.restarts().await;
-    talk.ask(VIEWER, "/running").await;
     talk.bot.sim.finish_all();
     talk.becomes(&plan, DONE).await;
     talk.becomes(&alarm, ["ended well", "завершилась успешно"]).await;
