@@ -310,6 +310,8 @@ impl VmBalancer {
             created_at,
             expires_at: created_at + settings.proposal_ttl,
             reply_to,
+            round: None,
+            expected: None,
         }
     }
 

@@ -31,6 +31,8 @@ impl Watcher {
     pub fn left_open(&self) -> Result<LeftOpen, StoreError> {
         let store = &self.ledger.store;
         let is_begun = |proposal: &Proposal| match proposal.state {
+            // It waits for its time, and nothing of it has begun.
+            _ if proposal.is_deferred() => false,
             ProposalState::Approved { .. } | ProposalState::Running { .. } => true,
             ProposalState::Pending
             | ProposalState::Done { .. }

@@ -325,7 +325,9 @@ impl<'a> Board<'a> {
         let passthrough = self.vms[vm].needs_same_cpu.then_some(Caution::HostPassthrough { same_cpu });
         let soft = self.nodes[target].softly_filled(self.filled(placement, vm, target));
         let soft = soft.map(|resource| Caution::SoftTarget { resource });
-        newer.into_iter().chain(passthrough).chain(soft).collect()
+        let lifted = self.policy.rest_lifted(self.vms[vm].info.id, self.snapshot.taken_at);
+        let moved = lifted.map(|until| Caution::MovedLately { until });
+        newer.into_iter().chain(passthrough).chain(soft).chain(moved).collect()
     }
 
     /// The same cluster without the moves that the policy would rather avoid; `None` where there are none.
@@ -403,9 +405,9 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> R
     if vm.host_passthrough && policy.host_passthrough == Lenience::Forbid {
         return Err(SkipWhy::HostPassthrough);
     }
-    match policy.resting.get(&vm.id) {
-        Some(rest) if rest.until > now => Err(SkipWhy::Resting { until: rest.until, why: rest.why }),
-        _ => Ok(()),
+    match policy.rest_of(vm.id, now) {
+        Some(rest) => Err(SkipWhy::Resting { until: rest.until, why: rest.why }),
+        None => Ok(()),
     }
 }
 

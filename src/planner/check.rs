@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     plan::{Caution, ClusterPlan, Migration, MoveWhy, NodeClosed, Resource, SkipWhy, TargetRefusal},
-    policy::{Direction, Lenience, Policy, RecentMove},
+    policy::{Direction, Lenience, Policy, RecentMove, Rest, RestWhy},
     settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
     strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX},
 };
@@ -147,8 +147,8 @@ impl<'a> Replay<'a> {
     /// What concerns the plan as a whole.
     fn frame(&mut self) {
         let steps = &self.plan.migrations;
-        let draining = steps.iter().any(|step| step.why == MoveWhy::Drain);
-        if steps.len() > self.policy.migrations_max && !draining {
+        let wished = steps.iter().any(|step| step.why.is_wish());
+        if steps.len() > self.policy.migrations_max && !wished {
             let migrations_max = self.policy.migrations_max;
             self.broken.push(Violation::TooMany { migrations: steps.len(), migrations_max });
         }
@@ -226,7 +226,10 @@ impl<'a> Replay<'a> {
         let now = self.snapshot.taken_at;
         let node = self.nodes.get(&really)?;
         let kept = |block: &&Block| self.policy.respect_balancer_mode || **block != Block::BalancerMode;
-        let rest = self.policy.resting.get(&vm.id).filter(|rest| rest.until > now);
+        let told = step.cautions.iter().any(|caution| matches!(caution, Caution::MovedLately { .. }));
+        let lifted = told && self.policy.despite_rest.contains(&vm.id) && step.why.is_wish();
+        let binds = |rest: &&Rest| rest.until > now && !(lifted && rest.why == RestWhy::Moved);
+        let rest = self.policy.resting.get(&vm.id).filter(binds);
         let unknown = node.memory_total.is_none_or(|m| m.0 == 0) || node.cpu_total.is_none_or(|c| c == 0);
         if vm.state != VmState::Active {
             Some(SkipWhy::State(vm.state.clone()))
@@ -240,7 +243,7 @@ impl<'a> Replay<'a> {
             Some(SkipWhy::Resting { until: rest.until, why: rest.why })
         } else if self.excluded(node, Direction::Source) {
             Some(SkipWhy::ExcludedSource)
-        } else if node.maintenance && step.why != MoveWhy::Drain {
+        } else if node.maintenance && !step.why.is_wish() {
             Some(SkipWhy::NodeState(NodeClosed::Maintenance))
         } else if node.state != NodeState::Active {
             Some(SkipWhy::NodeState(NodeClosed::State(node.state.clone())))

@@ -12,7 +12,7 @@ use super::{
     plan::{
         Caution, Figures, Hold, Migration, MoveWhy, NodeChange, Overloaded, Resource, SkipWhy, TargetRefusal,
     },
-    policy::Policy,
+    policy::{Policy, RestWhy},
 };
 use crate::model::{ClusterId, ClusterInfo, NodeId, Snapshot, VmId};
 
@@ -156,7 +156,7 @@ fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut
         }
     }
     let start = board.start();
-    let by_itself = kept.iter().any(|m| matches!(m.why, MoveWhy::Drain | MoveWhy::Level { .. }));
+    let by_itself = kept.iter().any(|m| m.why.is_wish() || matches!(m.why, MoveWhy::Level { .. }));
     result.relieves |= by_itself || figures::overload(board, &end) < figures::overload(board, &start);
     result.kept.append(&mut kept);
     result.dropped.append(&mut dropped);
@@ -210,7 +210,7 @@ fn still_helps(board: &Board<'_>, placement: &Placement, migration: &Migration) 
             board.apply(&mut after, vm, target);
             figures::imbalance(board, &after.used) < figures::imbalance(board, &placement.used)
         }
-        MoveWhy::MakeRoom { .. } | MoveWhy::Drain => true,
+        MoveWhy::MakeRoom { .. } | MoveWhy::Drain | MoveWhy::Undo { .. } => true,
     };
     if helps { Ok(()) } else { Err(Unfit::NoRelief) }
 }
@@ -238,7 +238,11 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
     if now != migration.source {
         return Err(Unfit::Moved { now });
     }
-    board.movable(vm, migration.why == MoveWhy::Drain).map_err(Unfit::Vm)?;
+    match board.movable(vm, migration.why.is_wish()) {
+        // The plan said that it moves a VM that rests after a move.
+        Err(SkipWhy::Resting { why: RestWhy::Moved, .. }) if says_moved_lately(migration) => {}
+        movable => movable.map_err(Unfit::Vm)?,
+    }
     let refusal = match may_fill_softly(board.policy, migration) {
         true => board.soft_refusal(placement, vm, target),
         false => board.refusal(placement, vm, target),
@@ -254,6 +258,9 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
         Some(Caution::SoftTarget { resource: Resource::Load }) => Err(Unfit::Target(TargetRefusal::Load)),
         Some(Caution::NewerKernel { .. }) => Err(Unfit::Target(TargetRefusal::NewerKernel)),
         Some(Caution::HostPassthrough { .. }) => Err(Unfit::Vm(SkipWhy::HostPassthrough)),
+        Some(Caution::MovedLately { until }) => {
+            Err(Unfit::Vm(SkipWhy::Resting { until: *until, why: RestWhy::Moved }))
+        }
         None => Ok(()),
     }
 }
@@ -263,10 +270,15 @@ fn may_fill_softly(policy: &Policy, migration: &Migration) -> bool {
     policy.soft_targets && migration.cautions.iter().any(told)
 }
 
+fn says_moved_lately(migration: &Migration) -> bool {
+    migration.cautions.iter().any(|caution| matches!(caution, Caution::MovedLately { .. }))
+}
+
 /// Tells whether a risk of now is one that the plan named, or less.
 fn is_alike(said: &Caution, now: &Caution) -> bool {
     match (said, now) {
-        (Caution::NewerKernel { .. }, Caution::NewerKernel { .. }) => true,
+        (Caution::NewerKernel { .. }, Caution::NewerKernel { .. })
+        | (Caution::MovedLately { .. }, Caution::MovedLately { .. }) => true,
         (Caution::HostPassthrough { same_cpu: said }, Caution::HostPassthrough { same_cpu: now }) => {
             *now || !said
         }

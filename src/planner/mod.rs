@@ -19,6 +19,7 @@ mod narrate;
 mod node;
 mod plan;
 mod policy;
+mod round;
 mod search;
 mod settle;
 mod settled;
@@ -27,6 +28,7 @@ mod standing;
 mod step;
 mod strain;
 mod terms;
+mod undo;
 
 use crate::model::{ClusterInfo, Snapshot};
 
@@ -49,6 +51,7 @@ pub use policy::{
     Selector, Strategy, Threshold,
 };
 
+pub use round::{drain_in_turn, maintenance};
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
 pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled};
@@ -56,6 +59,7 @@ pub use sound::sound;
 pub use standing::{Beyond, Limits, NotALimit, Used};
 pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
 pub use terms::QEMU_MIN;
+pub use undo::{Moved, Undo, undo};
 
 /// Plans for every cluster that the policy names, each by itself.
 ///

@@ -141,6 +141,7 @@ fn why(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize) -
     let worst_at_home = || worst(&figures::excesses(board, home, &board.nodes[home].start));
     match (purpose, worst(&figures::excesses(board, source, &placement.used[source]))) {
         (Purpose::Drain, _) => MoveWhy::Drain,
+        (Purpose::Undo(of), _) => MoveWhy::Undo { of },
         (Purpose::Level, None) => leveling(board, placement, vm, target),
         (_, Some(excess)) => MoveWhy::Relieve(excess),
         (purpose, None) => match (purpose, helped(), worst_at_home()) {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::RestWhy;
 use crate::model::{
-    Block, ClusterId, Flaw, KernelVersion, Mib, NodeFault, NodeId, NodeState, Quote, VmId, VmState,
+    Block, ClusterId, Flaw, KernelVersion, Mib, NodeFault, NodeId, NodeState, ProposalId, Quote, VmId,
+    VmState,
 };
 
 /// What would be done on a platform.
@@ -146,6 +147,8 @@ pub enum Caution {
     },
     /// The target is filled beyond its target threshold.
     SoftTarget { resource: Resource },
+    /// The VM was moved a short while ago and would be left alone until then.
+    MovedLately { until: DateTime<Utc> },
 }
 
 /// Why a VM is moved.
@@ -160,6 +163,20 @@ pub enum MoveWhy {
     Level { imbalance_before: f64, imbalance_after: f64 },
     /// Its node is to be emptied.
     Drain,
+    /// It goes back to where it was before that plan.
+    Undo { of: ProposalId },
+}
+
+impl MoveWhy {
+    /// Tells whether somebody asked for this move itself, and not for what it does to the thresholds: neither they nor
+    /// the limit of migrations decide how many there are.
+    #[must_use]
+    pub fn is_wish(&self) -> bool {
+        match self {
+            Self::Drain | Self::Undo { .. } => true,
+            Self::Relieve(_) | Self::MakeRoom { .. } | Self::Level { .. } => false,
+        }
+    }
 }
 
 /// A node that the plan leaves over a threshold.
@@ -266,7 +283,7 @@ pub enum TargetRefusal {
 }
 
 /// A VM left alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skip {
     pub vm: VmId,
     pub name: String,
@@ -296,6 +313,8 @@ pub enum SkipWhy {
     NodeState(NodeClosed),
     /// No node may take it; the reason that most of them gave.
     NoTarget(TargetRefusal),
+    /// It is not where a plan had put it, so that is not taken back.
+    NotThere,
     /// Nothing may be done in its cluster.
     Held(Hold),
 }
@@ -420,6 +439,20 @@ impl fmt::Display for NodeClosed {
             Self::UnknownCapacity => f.write_str("capacity unknown"),
             Self::State(state) => state.fmt(f),
         }
+    }
+}
+
+impl ClusterPlan {
+    /// Returns why nothing may be done in the cluster at the moment.
+    #[must_use]
+    pub fn held(&self) -> Option<Hold> {
+        let of_note = |note: &Note| match note {
+            Note::NotKvm { virtualization } => Some(Hold::NotKvm { virtualization: virtualization.clone() }),
+            Note::ForeignMigration { task } => Some(Hold::Foreign { task: *task }),
+            _ => None,
+        };
+        let incomplete = self.incomplete.first().map(|flaw| Hold::Incomplete(flaw.clone()));
+        incomplete.or_else(|| self.notes.iter().find_map(of_note))
     }
 }
 

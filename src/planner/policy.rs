@@ -55,6 +55,9 @@ pub struct Policy {
     pub host_passthrough: Lenience,
     /// VMs that rest after a migration or after a failure.
     pub resting: BTreeMap<VmId, Rest>,
+    /// VMs that do not rest after a move: this plan is one that moves them on, or back.
+    #[serde(default)]
+    pub despite_rest: BTreeSet<VmId>,
     /// Targets that VMmanager declined for a VM a while ago.
     #[serde(default)]
     pub declined: BTreeMap<VmId, BTreeSet<NodeId>>,
@@ -94,6 +97,7 @@ impl Default for Policy {
             newer_kernel: Lenience::Avoid,
             host_passthrough: Lenience::Avoid,
             resting: BTreeMap::new(),
+            despite_rest: BTreeSet::new(),
             declined: BTreeMap::new(),
             recent_moves: Vec::new(),
             measurement_max_age: TimeDelta::seconds(1200),
@@ -104,6 +108,19 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Returns until when a VM is left alone, and why.
+    #[must_use]
+    pub fn rest_of(&self, vm: VmId, now: DateTime<Utc>) -> Option<&Rest> {
+        let is_lifted = |rest: &Rest| rest.why == RestWhy::Moved && self.despite_rest.contains(&vm);
+        self.resting.get(&vm).filter(|rest| rest.until > now && !is_lifted(rest))
+    }
+
+    /// Returns until when a VM would be left alone if this plan did not move it all the same.
+    pub(super) fn rest_lifted(&self, vm: VmId, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let rest = self.resting.get(&vm).filter(|rest| rest.until > now && rest.why == RestWhy::Moved)?;
+        self.despite_rest.contains(&vm).then_some(rest.until)
+    }
+
     /// Tells whether a measurement of that moment still counts.
     pub(super) fn is_fresh(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         now - at <= self.measurement_max_age

@@ -20,8 +20,8 @@ pub fn sound(snapshot: &Snapshot, policy: &Policy, plan: &ClusterPlan) -> Cluste
         return plan.clone();
     };
     let board = Board::new(snapshot, policy, info);
-    let drains = plan.migrations.iter().any(|step| step.why == MoveWhy::Drain);
-    let steps_max = if drains { usize::MAX } else { policy.migrations_max };
+    let wished = plan.migrations.iter().any(|step| step.why.is_wish());
+    let steps_max = if wished { usize::MAX } else { policy.migrations_max };
     let mut rest = plan.clone();
     let mut still_broken = broken.clone();
     while !still_broken.is_empty() {
@@ -56,6 +56,7 @@ fn step(board: &Board<'_>, migration: &Migration) -> Option<Step> {
         MoveWhy::MakeRoom { .. } => Purpose::MakeRoom,
         MoveWhy::Level { .. } => Purpose::Level,
         MoveWhy::Drain => Purpose::Drain,
+        MoveWhy::Undo { of } => Purpose::Undo(of),
     };
     Some(Step { vm: board.vm_of(migration.vm)?, target: board.node_of(migration.target)?, purpose })
 }

@@ -170,7 +170,9 @@ impl Limits {
             match migration.why {
                 MoveWhy::Relieve(_) => {}
                 MoveWhy::MakeRoom { .. } => continue,
-                MoveWhy::Level { .. } | MoveWhy::Drain => return Err(Beyond::NotRelief),
+                MoveWhy::Level { .. } | MoveWhy::Drain | MoveWhy::Undo { .. } => {
+                    return Err(Beyond::NotRelief);
+                }
             }
             if only.is_some_and(|only| !is_over(migration, only)) {
                 return Err(Beyond::OtherResource);
@@ -242,7 +244,7 @@ impl Limits {
 /// Tells whether people must agree to a risk. A target that is filled further is no risk to a VM.
 fn needs_ok(caution: &Caution) -> bool {
     match caution {
-        Caution::NewerKernel { .. } | Caution::HostPassthrough { .. } => true,
+        Caution::NewerKernel { .. } | Caution::HostPassthrough { .. } | Caution::MovedLately { .. } => true,
         Caution::SoftTarget { .. } => false,
     }
 }

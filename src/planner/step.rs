@@ -1,5 +1,7 @@
 //! One migration as the search sees it.
 
+use crate::model::ProposalId;
+
 /// A VM goes to a target. Both are numbers on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
@@ -15,4 +17,6 @@ pub(super) enum Purpose {
     MakeRoom,
     Level,
     Drain,
+    /// Back to where it was before that plan.
+    Undo(ProposalId),
 }

@@ -77,7 +77,7 @@ pub(super) async fn foresee(
 }
 
 /// Computes on a thread of its own: large clusters take a while.
-async fn compute<T: Send + 'static>(
+pub(super) async fn compute<T: Send + 'static>(
     picture: &Picture,
     forecast: impl FnOnce(Picture) -> T + Send + 'static,
 ) -> Result<T, Refused> {

@@ -7,15 +7,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Approved, Balanced, Changed, Drained, Foreseen, Picture, PlanOf, Refused, Settings, Status, Stop, Tuning,
-    WatchWish, Watched, WhatIf, ahead, cycle::Cycle, handle::Request, proposals::Proposals, runs::Runs,
-    sight::Sight, switches::Switches, upkeep::Upkeep,
+    Approved, Balanced, Cancelled, Change, Changed, Drained, Foreseen, Maintained, Picture, PlanOf, Refused,
+    Rounded, Settings, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead, cycle::Cycle,
+    handle::Request, proposals::Proposals, runs::Runs, sight::Sight, switches::Switches, upkeep::Upkeep,
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
     live::Live,
     model::{Asked, ClusterId, Person, ProposalId, Trouble, find},
-    store::{AuditEntry, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
+    planner::{Hold, Policy, Skip, SkipWhy, Strategy},
+    store::{AuditEntry, Begin, Ending, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
 
 /// How long a status waits for the first look at the platform; later ones show what is known.
@@ -23,9 +24,9 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The parts of the scheduler.
 pub(super) struct Core {
-    balancer: Arc<VmBalancer>,
+    pub(super) balancer: Arc<VmBalancer>,
     pub(super) sight: Sight,
-    pub(super) switches: Switches,
+    pub(super) switches: Arc<Switches>,
     pub(super) proposals: Proposals,
     pub(super) runs: Runs,
     pub(super) cycle: Cycle,
@@ -40,10 +41,11 @@ impl Core {
         stop: CancellationToken,
     ) -> Self {
         let balancer = Arc::new(balancer);
+        let switches = Arc::new(Switches::new(settings, tuning, Arc::clone(&balancer)));
         Self {
             sight: Sight::new(Arc::clone(&balancer)),
-            switches: Switches::new(settings, tuning, Arc::clone(&balancer)),
-            proposals: Proposals::new(Arc::clone(&balancer)),
+            proposals: Proposals::new(Arc::clone(&balancer), Arc::clone(&switches)),
+            switches,
             runs: Runs::new(Arc::clone(&balancer), stop.clone()),
             cycle: Cycle::new(Arc::clone(&balancer), stop),
             upkeep: Upkeep::new(Arc::clone(&balancer)),
@@ -71,14 +73,36 @@ impl Core {
             Request::Drain { node, by, reply_to, answer } => {
                 drop(answer.send(self.drain(&node, Origin::Person(by), Some(reply_to)).await));
             }
+            Request::Maintain { nodes, by, reply_to, answer } => {
+                let origin = Origin::Person(by);
+                drop(answer.send(self.maintenance(&nodes, origin, Some(reply_to)).await));
+            }
+            Request::Round { proposal, hand, by, answer } => {
+                let rounded = self.round(proposal, hand, by).await;
+                let next = match &rounded {
+                    Ok(Rounded::Next(next)) => Some(*next),
+                    Ok(Rounded::Over | Rounded::Stopped) | Err(_) => None,
+                };
+                drop(answer.send(rounded));
+                if let Some(next) = next {
+                    self.runs.start(next, &self.sight, &self.proposals).await;
+                }
+            }
             Request::WhatIf { question, answer } => drop(answer.send(self.foresee(question).await)),
-            Request::Approve { proposal, shown, by, answer } => {
-                let approved = self.approve(proposal, &shown, &by);
+            Request::Approve { proposal, shown, when, by, answer } => {
+                let approved = self.approve(proposal, &shown, when, &by);
                 let started = approved == Ok(Approved::Started);
                 drop(answer.send(approved));
                 if started {
                     self.runs.start(proposal, &self.sight, &self.proposals).await;
                 }
+            }
+            Request::ApproveAt { called, at, by, answer } => {
+                drop(answer.send(self.approve_at(called.as_deref(), at, &by)));
+            }
+            Request::Undo { proposal, by, answer } => drop(answer.send(self.undo(proposal, by).await)),
+            Request::Return { proposal, by, answer } => {
+                drop(answer.send(self.node_returns(proposal, by).await));
             }
             Request::Reject { proposal, reason, by, answer } => {
                 drop(answer.send(self.reject(proposal, reason, &by)));
@@ -89,7 +113,7 @@ impl Core {
             Request::Choose { proposal, selection, by, answer } => {
                 drop(answer.send(self.choose(proposal, selection, &by)));
             }
-            Request::Cancel { stop, by, answer } => drop(answer.send(self.cancel(&stop, &by))),
+            Request::Cancel { stop, by, answer } => drop(answer.send(self.cancel(&stop, &by).await)),
             Request::Watch { proposal, wish, by, answer } => {
                 drop(answer.send(self.watch(proposal, wish, &by).await));
             }
@@ -131,6 +155,8 @@ impl Core {
             vmmanager_away: self.sight.away(),
             running: self.balancer.parts().store.open_entries()?,
             waiting: self.proposals.waiting()?,
+            deferred: self.proposals.deferred()?,
+            rounds: self.rounds()?,
             exclusions: policy.exclusions,
             resting: policy.resting,
             stopped_clusters: in_force.stopped_clusters.into_iter().collect(),
@@ -166,17 +192,94 @@ impl Core {
         self.proposals.drain(&picture, node, drain, origin, reply_to)
     }
 
-    fn approve(&self, id: ProposalId, shown: &str, by: &Person) -> Result<Approved, Refused> {
+    fn approve(&self, id: ProposalId, shown: &str, when: When, by: &Person) -> Result<Approved, Refused> {
         if self.runs.are_stopping() {
             return Err(Refused::Stopping);
         }
         if self.balancer.dry_run()? {
             return Err(Refused::DryRun);
         }
-        let approved = self.proposals.approve(id, shown, by)?;
+        let begins = match when {
+            When::Now => None,
+            When::At(at) => Some(Begin::At(at)),
+            When::InWindow => {
+                let agreed = self.proposals.existing(id)?.begins;
+                let agreed = agreed.filter(|begin| matches!(begin, Begin::InWindow { .. }));
+                let next = || self.switches.window_opens(self.now()).map(|opens| Begin::InWindow { opens });
+                agreed.or_else(next)
+            }
+        };
+        let approved = self.proposals.approve(id, shown, begins, by)?;
         // The store counts and audits it at once.
         note_decision(by, "approve", &format!("proposal {id}"));
         Ok(approved)
+    }
+
+    fn approve_at(
+        &self,
+        called: Option<&str>,
+        at: DateTime<Utc>,
+        by: &Person,
+    ) -> Result<(PlanOf, Approved), Refused> {
+        let pending = self.proposals.pending_called(called, by)?;
+        let approved = self.approve(pending.id, &pending.tag(), When::At(at), by)?;
+        Ok((PlanOf { plan: pending.id, cluster: pending.cluster_name }, approved))
+    }
+
+    /// Returns the plans that were approved for this time.
+    pub(super) fn due(&self) -> Vec<ProposalId> {
+        let now = self.now();
+        let begun = self
+            .switches
+            .in_force(now)
+            .and_then(|in_force| self.proposals.begin_due(&in_force, self.switches.window_opens(now), now));
+        begun.unwrap_or_else(|error| {
+            tracing::error!(%error, "it cannot be seen which plans are to begin");
+            Vec::new()
+        })
+    }
+
+    /// Proposes a plan that takes a finished one back.
+    async fn undo(&self, id: ProposalId, by: Person) -> Result<ProposalId, Refused> {
+        let older = self.proposals.existing(id)?;
+        if !matches!(older.state, ProposalState::Done { .. }) {
+            return Err(Refused::NotPending { proposal: id, state: older.state });
+        }
+        self.audit(&by, "undo", format!("proposal {id}"));
+        let picture = self.sight.look().await?;
+        self.proposals.undo(&picture, &older, Origin::Person(by))
+    }
+
+    /// Opens the node that a finished plan emptied, and proposes a plan that evens its cluster out.
+    async fn node_returns(&self, id: ProposalId, by: Person) -> Result<Balanced, Refused> {
+        let proposal = self.proposals.existing(id)?;
+        let (ProposalState::Done { .. }, Some((node, _))) = (&proposal.state, proposal.drains()) else {
+            return Err(Refused::NotPending { proposal: id, state: proposal.state });
+        };
+        self.audit(&by, "include", format!("node {node}, after proposal {id}"));
+        let include = Change::Include { node: find::by_id(node.0) };
+        self.switches.change(include, &by, &self.sight).await?;
+        self.level(proposal.cluster, by, proposal.reply_to).await
+    }
+
+    /// Proposes a plan that evens a cluster out, whatever the strategy of the cycles.
+    async fn level(
+        &self,
+        cluster: ClusterId,
+        by: Person,
+        reply_to: Option<ReplyTo>,
+    ) -> Result<Balanced, Refused> {
+        let picture = self.sight.look().await?;
+        if picture.plan_of(cluster).is_none() {
+            return self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), reply_to);
+        }
+        let policy = Policy {
+            strategy: Strategy::Level,
+            clusters: Some([cluster].into()),
+            ..(*picture.policy).clone()
+        };
+        let level = self.balancer.plan_on((*picture.snapshot).clone(), policy).await?;
+        self.proposals.propose_fresh(&level, cluster, Origin::Person(by), reply_to)
     }
 
     fn reject(&self, id: ProposalId, reason: Option<String>, by: &Person) -> Result<(), Refused> {
@@ -202,11 +305,23 @@ impl Core {
             }
         }
         self.audit(by, "refresh", format!("proposal {id}"));
+        if let Some(round) = &proposal.round {
+            let nodes: Vec<_> = round.nodes.iter().map(|node| find::by_id(node.node.0)).collect();
+            let fresh = self.maintenance(&nodes, Origin::Replaces(id), proposal.reply_to.clone());
+            return match fresh.await? {
+                Maintained::Proposed(fresh) => Ok(Balanced::Proposed(fresh)),
+                Maintained::CannotHold { .. } | Maintained::SeveralClusters => {
+                    self.proposals.end_as_stale(id)?;
+                    Err(Refused::NotPending { proposal: id, state: self.proposals.existing(id)?.state })
+                }
+            };
+        }
         if let Some((node, _)) = proposal.drains() {
             let node = find::by_id(node.0);
             let drained = self.drain(&node, Origin::Replaces(id), proposal.reply_to.clone());
             return match drained.await? {
                 Drained::Proposed(fresh) => Ok(Balanced::Proposed(fresh)),
+                Drained::Stuck { stuck, .. } if let Some(hold) = held(&stuck) => Err(Refused::Held { hold }),
                 Drained::Empty { .. } | Drained::Stuck { .. } => {
                     self.proposals.end_as_stale(id)?;
                     Err(Refused::NotPending { proposal: id, state: self.proposals.existing(id)?.state })
@@ -214,6 +329,14 @@ impl Core {
             };
         }
         let picture = self.sight.look().await?;
+        if let Some(undone) = proposal.undoes() {
+            let undone = self.proposals.existing(undone)?;
+            let fresh = self.proposals.undo(&picture, &undone, Origin::Replaces(id));
+            if matches!(fresh, Err(Refused::NothingToUndo { .. })) {
+                self.proposals.end_as_stale(id)?;
+            }
+            return fresh.map(Balanced::Proposed);
+        }
         self.proposals.propose_fresh(&picture, proposal.cluster, Origin::Replaces(id), proposal.reply_to)
     }
 
@@ -223,9 +346,15 @@ impl Core {
         Ok(Box::new(chosen))
     }
 
-    fn cancel(&self, stop: &Stop, by: &Person) -> Result<PlanOf, Refused> {
-        let cancelled = self.proposals.cancel(stop, by)?;
+    async fn cancel(&self, stop: &Stop, by: &Person) -> Result<Cancelled, Refused> {
+        let cancelled = match self.proposals.cancel(stop, by) {
+            Err(refused) => self.stop_round(stop, by)?.ok_or(refused)?,
+            Ok(cancelled) => cancelled,
+        };
         self.audit(by, "cancel", format!("proposal {}", cancelled.plan));
+        if cancelled.what == Stopped::BeforeItBegan {
+            self.runs.watcher().abandon(cancelled.plan, &Ending::CancelledBy(by.clone())).await;
+        }
         Ok(cancelled)
     }
 
@@ -240,7 +369,7 @@ impl Core {
         }
     }
 
-    fn audit(&self, by: &Person, what: &str, detail: String) {
+    pub(super) fn audit(&self, by: &Person, what: &str, detail: String) {
         note_decision(by, what, &detail);
         let entry = AuditEntry::new(self.now(), Some(by.clone()), what, detail);
         if let Err(error) = self.balancer.parts().store.audit(&entry) {
@@ -248,13 +377,21 @@ impl Core {
         }
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         self.balancer.parts().clock.now()
     }
 }
 
 fn note_decision(by: &Person, decision: &str, subject: &str) {
     tracing::info!(person.id = by.id, decision, subject, "a person decided");
+}
+
+/// Why nothing leaves the node, where that is the same for every VM: nothing may be done in the cluster.
+pub(super) fn held(stuck: &[Skip]) -> Option<Hold> {
+    stuck.iter().find_map(|skip| match &skip.why {
+        SkipWhy::Held(hold) => Some(hold.clone()),
+        _ => None,
+    })
 }
 
 /// Finds the cluster that a person means; the only one where none is named.

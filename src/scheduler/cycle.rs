@@ -215,21 +215,24 @@ impl Cycle {
     ) -> Result<(), StoreError> {
         let pending = proposals.pending_of(plan.cluster)?;
         if let Some(pending) = &pending {
-            if !plan.incomplete.is_empty() || self.still_stands(picture, pending, plan) {
+            if plan.held().is_some() || self.still_stands(picture, pending, plan) {
                 return proposals.look_ahead(pending, picture);
             }
-            if pending.drains().is_some() {
-                // Somebody wants the node empty, whatever the thresholds say.
+            if pending.is_wish() {
+                // Somebody wants these moves, whatever the thresholds say.
                 return Ok(());
             }
             if plan.migrations.is_empty() {
                 return proposals.end_as_stale(pending.id);
             }
         }
-        if plan.migrations.is_empty() && plan.incomplete.is_empty() {
+        if plan.migrations.is_empty() && plan.held().is_none() {
             proposals.cause_is_over(plan.cluster)?;
         }
-        if plan.migrations.is_empty() || proposals.was_rejected(plan)? {
+        if plan.migrations.is_empty()
+            || proposals.was_rejected(plan)?
+            || self.is_seen_to_later(picture, plan, proposals)?
+        {
             return Ok(());
         }
         let reply_to = pending.and_then(|pending| pending.reply_to);
@@ -283,8 +286,8 @@ impl Cycle {
         proposals: &Proposals,
         by: Approver,
     ) -> Result<Option<ProposalId>, StoreError> {
-        let waits = proposals.pending_of(plan.cluster)?.is_some_and(|pending| pending.drains().is_some());
-        if plan.migrations.is_empty() || waits {
+        let waits = proposals.pending_of(plan.cluster)?.is_some_and(|pending| pending.is_wish());
+        if plan.migrations.is_empty() || waits || self.is_seen_to_later(picture, plan, proposals)? {
             return Ok(None);
         }
         let approved = ProposalState::Approved { by, at: self.now() };
@@ -295,6 +298,18 @@ impl Cycle {
             Proposed::Recorded { proposal, .. } => Some(proposal.id),
             Proposed::Busy(_) => None,
         })
+    }
+
+    /// Tells whether a plan that people approved for later still does what this one is for.
+    fn is_seen_to_later(
+        &self,
+        picture: &Picture,
+        plan: &ClusterPlan,
+        proposals: &Proposals,
+    ) -> Result<bool, StoreError> {
+        let deferred = proposals.deferred_of(plan.cluster)?;
+        Ok(deferred
+            .is_some_and(|deferred| !deferred.is_wish() && self.still_stands(picture, &deferred, plan)))
     }
 
     fn still_stands(&self, picture: &Picture, pending: &Proposal, plan: &ClusterPlan) -> bool {

@@ -6,15 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Foreseen, StandingNow, WhatIf,
+    Foreseen, StandingNow, WhatIf, When,
     tuning::{Setting, Unsettable},
 };
 use crate::{
     balancer::Picture,
     executor::Glimpse,
     model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
-    planner::{Direction, Exclusion, Limits, Rest, Skip},
-    store::{JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, Selection},
+    planner::{Direction, Exclusion, Hold, Limits, Rest, Skip},
+    store::{Begin, JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, RoundNode, Selection},
 };
 
 /// How things stand.
@@ -36,6 +36,9 @@ pub struct Status {
     pub running: Vec<JournalEntry>,
     /// Plans that wait for a decision, oldest first.
     pub waiting: Vec<WaitingPlan>,
+    /// Plans that are approved and begin later, with their time.
+    pub deferred: Vec<WaitingPlan>,
+    pub rounds: Vec<InRound>,
     pub exclusions: Vec<Exclusion>,
     /// VMs that are left alone for a while.
     pub resting: BTreeMap<VmId, Rest>,
@@ -111,6 +114,25 @@ pub enum Refused {
     NothingRunning,
     /// The standing approval is given already, was ended, or waited too long.
     StandingGone,
+    /// No plan waits for approval.
+    NothingWaits,
+    /// It is not said which of the plans that wait is meant.
+    WhichWaits {
+        waiting: Vec<PlanOf>,
+    },
+    /// The maintenance round went on since, or is over.
+    RoundWentOn {
+        proposal: ProposalId,
+    },
+    /// Nothing may be done in the cluster at the moment.
+    Held {
+        hold: Hold,
+    },
+    /// Nothing of this plan can be taken back.
+    NothingToUndo {
+        proposal: ProposalId,
+        stuck: Vec<Skip>,
+    },
     /// It is not said which of the running plans is meant.
     WhichPlan {
         running: Vec<PlanOf>,
@@ -139,6 +161,72 @@ pub enum Stop {
 pub struct PlanOf {
     pub plan: ProposalId,
     pub cluster: String,
+}
+
+/// What was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    pub plan: ProposalId,
+    pub cluster: String,
+    pub what: Stopped,
+}
+
+/// How far something was when it was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It ends after its running migration.
+    Running,
+    /// It was approved for later, and nothing of it had begun.
+    BeforeItBegan,
+    /// A maintenance round, while a node was in hand.
+    Round,
+}
+
+/// What somebody says of the node of a round that is in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// The work on it is done: on to the next.
+    Done,
+    /// What stayed on it is to be tried again.
+    Again,
+    /// On to the next without it.
+    Skip,
+    /// The round ends.
+    Stop,
+}
+
+/// What `/maintenance` led to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Maintained {
+    /// A proposal was recorded; the notifier shows it.
+    Proposed(ProposalId),
+    /// Some VMs would have no place elsewhere; what is foreseen of each node.
+    CannotHold { nodes: Vec<RoundNode> },
+    /// The nodes are of several clusters.
+    SeveralClusters,
+}
+
+/// What somebody's word on a node in hand led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounded {
+    /// This plan empties the next node.
+    Next(ProposalId),
+    /// Every node had its turn.
+    Over,
+    Stopped,
+}
+
+/// A maintenance round that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InRound {
+    pub proposal: ProposalId,
+    pub cluster: ClusterId,
+    /// The name of the node whose turn it is.
+    pub node: String,
+    /// Which of the nodes it is, from 1.
+    pub number: usize,
+    pub of: usize,
+    pub waits_for_hand: bool,
 }
 
 /// What `/balance` led to.
@@ -182,6 +270,8 @@ pub enum Watched {
 pub enum Approved {
     /// It is the last one needed: the plan is on its way.
     Started,
+    /// It is the last one needed: the plan begins at that time.
+    Later(Begin),
     /// Others must press too.
     Counted { have: u32, need: u32 },
 }
@@ -307,12 +397,17 @@ pub(super) enum Request {
     Look { asked: Asked, answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Drain { node: String, by: Person, reply_to: ReplyTo, answer: Answer<Drained> },
+    Maintain { nodes: Vec<String>, by: Person, reply_to: ReplyTo, answer: Answer<Maintained> },
+    Round { proposal: ProposalId, hand: Hand, by: Person, answer: Answer<Rounded> },
     WhatIf { question: WhatIf, answer: Answer<Foreseen> },
-    Approve { proposal: ProposalId, shown: String, by: Person, answer: Answer<Approved> },
+    Approve { proposal: ProposalId, shown: String, when: When, by: Person, answer: Answer<Approved> },
+    ApproveAt { called: Option<String>, at: DateTime<Utc>, by: Person, answer: Answer<(PlanOf, Approved)> },
+    Undo { proposal: ProposalId, by: Person, answer: Answer<ProposalId> },
+    Return { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
     Reject { proposal: ProposalId, reason: Option<String>, by: Person, answer: Answer<()> },
     Refresh { proposal: ProposalId, by: Person, answer: Answer<Balanced> },
     Choose { proposal: ProposalId, selection: Selection, by: Person, answer: Answer<Box<Proposal>> },
-    Cancel { stop: Stop, by: Person, answer: Answer<PlanOf> },
+    Cancel { stop: Stop, by: Person, answer: Answer<Cancelled> },
     Watch { proposal: ProposalId, wish: WatchWish, by: Person, answer: Answer<Watched> },
     Change { change: Change, by: Person, answer: Answer<Changed> },
 }
@@ -376,6 +471,21 @@ impl Handle {
         self.ask(|answer| Request::Drain { node, by, reply_to, answer }).await
     }
 
+    /// Forecasts what it takes to empty nodes one after the other, and records that as a proposal where it is possible.
+    pub async fn maintain(
+        &self,
+        nodes: Vec<String>,
+        by: Person,
+        reply_to: ReplyTo,
+    ) -> Result<Maintained, Refused> {
+        self.ask(|answer| Request::Maintain { nodes, by, reply_to, answer }).await
+    }
+
+    /// Goes on with a maintenance round, as somebody says of the node in hand.
+    pub async fn round(&self, proposal: ProposalId, hand: Hand, by: Person) -> Result<Rounded, Refused> {
+        self.ask(|answer| Request::Round { proposal, hand, by, answer }).await
+    }
+
     /// Answers from the planner's forecasts; changes nothing.
     pub async fn what_if(&self, question: WhatIf) -> Result<Foreseen, Refused> {
         self.ask(|answer| Request::WhatIf { question, answer }).await
@@ -388,7 +498,38 @@ impl Handle {
         shown: String,
         by: Person,
     ) -> Result<Approved, Refused> {
-        self.ask(|answer| Request::Approve { proposal, shown, by, answer }).await
+        self.approve_for(proposal, shown, When::Now, by).await
+    }
+
+    /// As [`Handle::approve`], for a plan that may begin later.
+    pub async fn approve_for(
+        &self,
+        proposal: ProposalId,
+        shown: String,
+        when: When,
+        by: Person,
+    ) -> Result<Approved, Refused> {
+        self.ask(|answer| Request::Approve { proposal, shown, when, by, answer }).await
+    }
+
+    /// Approves the plan of this number or cluster, or the only one that waits, to begin at a time.
+    pub async fn approve_at(
+        &self,
+        called: Option<String>,
+        at: DateTime<Utc>,
+        by: Person,
+    ) -> Result<(PlanOf, Approved), Refused> {
+        self.ask(|answer| Request::ApproveAt { called, at, by, answer }).await
+    }
+
+    /// Proposes a plan that takes a finished one back, as far as that is possible.
+    pub async fn undo(&self, proposal: ProposalId, by: Person) -> Result<ProposalId, Refused> {
+        self.ask(|answer| Request::Undo { proposal, by, answer }).await
+    }
+
+    /// Opens the node that a finished plan emptied, and proposes a plan that evens its cluster out.
+    pub async fn node_returns(&self, proposal: ProposalId, by: Person) -> Result<Balanced, Refused> {
+        self.ask(|answer| Request::Return { proposal, by, answer }).await
     }
 
     /// Rejects a pending proposal. Who rejected it without a reason may give one later.
@@ -417,7 +558,7 @@ impl Handle {
     }
 
     /// Stops one plan after its running migration.
-    pub async fn cancel(&self, stop: Stop, by: Person) -> Result<PlanOf, Refused> {
+    pub async fn cancel(&self, stop: Stop, by: Person) -> Result<Cancelled, Refused> {
         self.ask(|answer| Request::Cancel { stop, by, answer }).await
     }
 

@@ -5,13 +5,16 @@
 //!
 //! `core` joins the parts: `sight` has the newest picture, `switches` what people may change, `proposals` the records,
 //! `runs` carries out, `cycle` decides by the schedule, `standing` what it may do without asking, `upkeep` looks
-//! after the store and the clock, `ahead` answers what would be.
+//! after the store and the clock, `ahead` answers what would be, `later` begins what was approved for later,
+//! `rounds` empties nodes one after the other.
 
 mod ahead;
 mod core;
 mod cycle;
 mod handle;
+mod later;
 mod proposals;
+mod rounds;
 mod runs;
 mod sight;
 mod standing;
@@ -37,9 +40,10 @@ pub use crate::executor::{Glimpse, Says};
 use crate::{balancer::VmBalancer, live::Live, meter::Beat, model::ProposalId, store::Mode};
 use handle::Request;
 pub use handle::{
-    Approved, Balanced, Change, Changed, Drained, Handle, LastCycle, PlanOf, Refused, Status, Stop,
-    WaitingPlan, WatchWish, Watched,
+    Approved, Balanced, Cancelled, Change, Changed, Drained, Hand, Handle, LastCycle, Maintained, PlanOf,
+    Refused, Rounded, Status, Stop, Stopped, WaitingPlan, WatchWish, Watched,
 };
+pub use later::When;
 pub(crate) use standing::in_utc;
 pub use standing::{Nightly, NotNightly, StandingEnd, StandingNow, StandingState};
 use tuning::Untuned;
@@ -191,6 +195,7 @@ impl Scheduler {
                     self.core.upkeep.check_clock();
                     self.core.upkeep.look_after_store();
                     self.core.proposals.expire();
+                    self.begin_due(&mut work);
                 }
                 _ = exports.tick() => self.export(&mut work),
             }
@@ -227,6 +232,17 @@ impl Scheduler {
             core.answer(request).await;
             Left::default()
         });
+    }
+
+    /// Begins the plans that were approved for this time.
+    fn begin_due(&self, work: &mut JoinSet<Left>) {
+        for proposal in self.core.due() {
+            let core = Arc::clone(&self.core);
+            work.spawn(async move {
+                core.runs.start(proposal, &core.sight, &core.proposals).await;
+                Left::default()
+            });
+        }
     }
 
     fn carry_out(&self, work: &mut JoinSet<Left>, left: Left) {

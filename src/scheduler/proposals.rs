@@ -5,27 +5,35 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{Approved, Balanced, Drained, Picture, PlanOf, Refused, Stop, WaitingPlan};
+use super::{
+    Approved, Balanced, Cancelled, Drained, Picture, PlanOf, Refused, Stop, Stopped, WaitingPlan,
+    switches::Switches,
+};
 use crate::{
     balancer::VmBalancer,
     event::Event,
     model::{ClusterId, NodeId, NodeInfo, Person, ProposalId, VmId, find},
-    planner::{self, ClusterPlan, Drain},
+    planner::{self, ClusterPlan, Drain, Hold},
     store::{
-        Approval, Origin, Proposal, ProposalState, Proposed, ReplyTo, Selection, Store, StoreError, Vote,
+        Approval, Begin, Draft, Expected, HistoryFilter, Origin, Proposal, ProposalState, Proposed, ReplyTo,
+        Round, Selection, Store, StoreError, Vote,
     },
 };
 
 /// How many of the newest proposals are searched for what was shown or rejected; a day has fewer that matter.
 const RECENT: usize = 100;
 
+/// How many of the newest migrations say how long others take.
+const HISTORY: usize = 300;
+
 pub(super) struct Proposals {
     balancer: Arc<VmBalancer>,
+    switches: Arc<Switches>,
 }
 
 impl Proposals {
-    pub(super) fn new(balancer: Arc<VmBalancer>) -> Self {
-        Self { balancer }
+    pub(super) fn new(balancer: Arc<VmBalancer>, switches: Arc<Switches>) -> Self {
+        Self { balancer, switches }
     }
 
     /// Records a proposal and tells of it and of those that gave way to it. In a dry run it is only shown.
@@ -52,10 +60,22 @@ impl Proposals {
         reply_to: Option<ReplyTo>,
     ) -> Result<Proposed, StoreError> {
         let draft = self.balancer.draft(plan, picture.plan.taken_at, origin, state, reply_to);
-        let proposed = self.store().propose(draft)?;
+        self.record_draft(draft, picture)
+    }
+
+    fn record_draft(&self, draft: Draft, picture: &Picture) -> Result<Proposed, StoreError> {
+        let (cluster, plan_id) = (draft.plan.cluster, draft.plan.id.clone());
+        let history = self.store().history(&HistoryFilter::default(), HISTORY)?;
+        let parallel = picture.policy.parallel_max;
+        let expected = Expected::from_history(cluster, &draft.plan.migrations, &history, parallel);
+        let proposed = self.store().propose(Draft { expected, ..draft })?;
         if let Proposed::Recorded { proposal, superseded } = &proposed {
-            self.store().update_proposal(proposal.id, |proposal| look_ahead(proposal, Some(picture)))?;
-            tracing::info!(proposal.id = %proposal.id, cluster.id = %plan.cluster, plan.id = %plan.id, "a plan is recorded");
+            let window_opens = self.switches.window_opens(self.now());
+            self.store().update_proposal(proposal.id, |proposal| {
+                proposal.window_opens = window_opens;
+                look_ahead(proposal, Some(picture));
+            })?;
+            tracing::info!(proposal.id = %proposal.id, cluster.id = %cluster, plan.id = %plan_id, "a plan is recorded");
             for older in superseded {
                 self.notify(*older);
             }
@@ -79,8 +99,8 @@ impl Proposals {
             return Err(unplanned(picture, cluster));
         };
         if plan.migrations.is_empty() {
-            // An incomplete picture says nothing about what is pending.
-            if let (Some(pending), true) = (self.store().pending_of(cluster)?, plan.incomplete.is_empty()) {
+            // A picture on which nothing may be done says nothing about what is pending.
+            if let (Some(pending), true) = (self.store().pending_of(cluster)?, plan.held().is_none()) {
                 self.end_as_stale(pending.id)?;
             }
             return Ok(Balanced::NothingToDo(Box::new(plan.clone())));
@@ -118,14 +138,41 @@ impl Proposals {
         }
     }
 
+    /// Records the plan that empties the next node of a round, in place of whatever is pending in its cluster.
+    pub(super) fn record_turn(
+        &self,
+        picture: &Picture,
+        drain: Drain,
+        round: Round,
+        (origin, state): (Origin, ProposalState),
+        reply_to: Option<ReplyTo>,
+    ) -> Result<ProposalId, Refused> {
+        let Drain { mut plan, stuck, .. } = drain;
+        plan.skipped = stuck;
+        let draft = self.balancer.draft(&plan, picture.plan.taken_at, origin, state, reply_to);
+        match self.record_draft(Draft { round: Some(round), ..draft }, picture)? {
+            Proposed::Recorded { proposal, .. } => {
+                self.store().enter_round(proposal.id)?;
+                Ok(proposal.id)
+            }
+            Proposed::Busy(proposal) => Err(Refused::Busy { proposal }),
+        }
+    }
+
     /// Counts a press of Approve for the steps with the tag `shown`.
-    pub(super) fn approve(&self, id: ProposalId, shown: &str, by: &Person) -> Result<Approved, Refused> {
-        let vote = self.store().approve(id, shown, by, self.now())?;
+    pub(super) fn approve(
+        &self,
+        id: ProposalId,
+        shown: &str,
+        begins: Option<Begin>,
+        by: &Person,
+    ) -> Result<Approved, Refused> {
+        let vote = self.store().approve_for(id, shown, begins, by, self.now())?;
         if matches!(vote, Vote::Started(_) | Vote::Counted { .. } | Vote::Expired) {
             self.notify(id);
         }
         match vote {
-            Vote::Started(_) => Ok(Approved::Started),
+            Vote::Started(_) => Ok(begins.map_or(Approved::Started, Approved::Later)),
             Vote::Counted { have, need } => Ok(Approved::Counted { have, need }),
             Vote::AlreadyCounted { have, need } => Err(Refused::AlreadyCounted { have, need }),
             Vote::OwnProposal { have, need } => Err(Refused::OwnProposal { have, need }),
@@ -200,19 +247,15 @@ impl Proposals {
     }
 
     /// Notes that one running plan is to stop.
-    pub(super) fn cancel(&self, stop: &Stop, by: &Person) -> Result<PlanOf, Refused> {
-        let mut running: Vec<_> = self.store().open_proposals()?.into_iter().filter(is_running).collect();
+    pub(super) fn cancel(&self, stop: &Stop, by: &Person) -> Result<Cancelled, Refused> {
+        let is_stoppable = |proposal: &Proposal| is_running(proposal) || proposal.is_deferred();
+        let mut running: Vec<_> = self.store().open_proposals()?.into_iter().filter(is_stoppable).collect();
         let of = |proposal: &Proposal| PlanOf { plan: proposal.id, cluster: proposal.cluster_name.clone() };
         let all = running.iter().map(of).collect();
         running.retain(|proposal| match stop {
             Stop::Only => true,
             Stop::Plan(id) => proposal.id == *id,
-            Stop::Called(called) => {
-                let is = |id: u64| called.trim_start_matches('#').parse() == Ok(id);
-                is(proposal.id.0)
-                    || is(proposal.cluster.0)
-                    || proposal.cluster_name.eq_ignore_ascii_case(called)
-            }
+            Stop::Called(called) => proposal.is_called(called),
         });
         let id = match (running.as_slice(), stop) {
             ([only], _) => only.id,
@@ -223,15 +266,24 @@ impl Proposals {
         let at = self.now();
         let mut is_first = false;
         let cancelled = self.store().update_proposal(id, |proposal| {
-            is_first = is_running(proposal) && proposal.cancel.is_none();
+            is_first = is_stoppable(proposal) && proposal.cancel.is_none();
             if is_first {
-                proposal.cancel = Some(Approval { by: by.clone(), at });
+                let asked = Approval { by: by.clone(), at };
+                if let Some(round) = &mut proposal.round {
+                    round.stopped = Some(asked.clone());
+                }
+                proposal.cancel = Some(asked);
             }
         })?;
         if is_first {
             self.notify(id);
         }
-        Ok(of(&cancelled))
+        let what = match cancelled.is_deferred() {
+            true => Stopped::BeforeItBegan,
+            false => Stopped::Running,
+        };
+        let PlanOf { plan, cluster } = of(&cancelled);
+        Ok(Cancelled { plan, cluster, what })
     }
 
     /// Notes that somebody gives up the migrations of a plan that take long. Whoever follows them ends that.
@@ -308,6 +360,58 @@ impl Proposals {
             .collect())
     }
 
+    /// Returns the proposals that are approved for later.
+    pub(super) fn deferred(&self) -> Result<Vec<WaitingPlan>, StoreError> {
+        let open = self.store().open_proposals()?.into_iter();
+        let deferred = open.filter(Proposal::is_deferred);
+        let of = |it: Proposal| {
+            it.begins.map(|begins| WaitingPlan { proposal: it.id, cluster: it.cluster, until: begins.at() })
+        };
+        Ok(deferred.filter_map(of).collect())
+    }
+
+    /// Returns the proposal of a cluster that is approved for later.
+    pub(super) fn deferred_of(&self, cluster: ClusterId) -> Result<Option<Proposal>, StoreError> {
+        let open = self.store().open_proposals()?;
+        Ok(open.into_iter().find(|proposal| proposal.cluster == cluster && proposal.is_deferred()))
+    }
+
+    /// Proposes a plan that takes the moves of another back.
+    pub(super) fn undo(
+        &self,
+        picture: &Picture,
+        older: &Proposal,
+        origin: Origin,
+    ) -> Result<ProposalId, Refused> {
+        if let Some(running) = self.running_in(older.cluster)? {
+            return Err(Refused::Busy { proposal: running });
+        }
+        let moves = older.moved();
+        let undone = planner::undo(&picture.snapshot, &picture.policy, (older.cluster, older.id), &moves);
+        let Some(planner::Undo { mut plan, stuck }) =
+            undone.filter(|_| picture.plan_of(older.cluster).is_some())
+        else {
+            return Err(unplanned(picture, older.cluster));
+        };
+        if plan.migrations.is_empty() {
+            return Err(match plan.held() {
+                Some(hold) => Refused::Held { hold },
+                None => Refused::NothingToUndo { proposal: older.id, stuck },
+            });
+        }
+        plan.skipped = stuck;
+        match self.propose(&plan, picture, origin, older.reply_to.clone())? {
+            Proposed::Recorded { proposal, .. } => Ok(proposal.id),
+            Proposed::Busy(proposal) => Err(Refused::Busy { proposal }),
+        }
+    }
+
+    /// Notes that an approved plan did not begin because nothing may be done in its cluster at the moment.
+    pub(super) fn end_approved_as_held(&self, id: ProposalId, hold: Hold) -> Result<(), StoreError> {
+        self.store().update_proposal(id, |proposal| proposal.held = Some(hold))?;
+        self.end_approved_as_stale(id)
+    }
+
     /// Returns the proposal that waits for approval in a cluster.
     pub(super) fn pending_of(&self, cluster: ClusterId) -> Result<Option<Proposal>, StoreError> {
         self.store().pending_of(cluster)
@@ -343,7 +447,7 @@ impl Proposals {
         self.store().proposal(id)?.ok_or(Refused::NoSuchProposal(id))
     }
 
-    fn running_in(&self, cluster: ClusterId) -> Result<Option<ProposalId>, Refused> {
+    pub(super) fn running_in(&self, cluster: ClusterId) -> Result<Option<ProposalId>, Refused> {
         let open = self.store().open_proposals()?;
         Ok(open.iter().find(|proposal| proposal.cluster == cluster && is_running(proposal)).map(|p| p.id))
     }
@@ -352,15 +456,15 @@ impl Proposals {
         Ok(Refused::NotPending { proposal: id, state: self.existing(id)?.state })
     }
 
-    fn notify(&self, id: ProposalId) {
+    pub(super) fn notify(&self, id: ProposalId) {
         self.balancer.parts().events.say(Event::Proposal(id));
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         &self.balancer.parts().store
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         self.balancer.parts().clock.now()
     }
 }
@@ -378,8 +482,10 @@ fn which_plan(running: Vec<PlanOf>) -> Refused {
     if running.is_empty() { Refused::NothingRunning } else { Refused::WhichPlan { running } }
 }
 
-fn is_running(proposal: &Proposal) -> bool {
-    matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. })
+/// Tells whether a plan is being carried out, or about to be.
+pub(super) fn is_running(proposal: &Proposal) -> bool {
+    let has_begun = matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. });
+    has_begun && !proposal.is_deferred()
 }
 
 /// The same moves are the same plan to people, whatever the figures around them.
@@ -391,7 +497,7 @@ pub(super) fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
 }
 
 /// Why there is no plan of a cluster: it is gone, or it is not ours to plan for.
-fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
+pub(super) fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
     match find::cluster(&picture.snapshot, &cluster.to_string()) {
         Ok(known) => Refused::NotOurs { cluster, name: known.name.clone() },
         Err(missed) => Refused::Missed(missed),

@@ -11,7 +11,7 @@ use crate::{
     balancer::VmBalancer,
     executor::{Carried, Glimpse, Watcher},
     model::{ApiFailure, ProposalId, Silence, Trouble, find},
-    planner::{Direction, Exclusion, ExclusionWhy, Revalidated, Selector},
+    planner::{Direction, Exclusion, ExclusionWhy, Revalidated, Selector, Unfit},
     store::{Approver, Ending, Origin, Proposal, ProposalState, StoreError},
 };
 
@@ -74,6 +74,22 @@ impl Runs {
     fn agree(&self, id: ProposalId, picture: &Picture, proposals: &Proposals) -> Result<bool, StoreError> {
         let Some(proposal) = self.balancer.parts().store.proposal(id)? else { return Ok(false) };
         let Revalidated { kept, dropped, relieves } = self.balancer.revalidate(picture, &proposal);
+        if proposal.round.is_some() {
+            for (migration, unfit) in dropped {
+                self.balancer.ledger().drop_step(id, migration.step, &Ending::Unfit(unfit))?;
+            }
+            self.close_drained(&proposal)?;
+            // A round goes on whatever fits: what stays is said, and somebody says what to do.
+            return Ok(true);
+        }
+        let held = dropped.iter().find_map(|(_, unfit)| match unfit {
+            Unfit::Held(hold) => Some(hold.clone()),
+            _ => None,
+        });
+        if let Some(hold) = held {
+            proposals.end_approved_as_held(id, hold)?;
+            return Ok(false);
+        }
         for (migration, unfit) in dropped {
             self.balancer.ledger().drop_step(id, migration.step, &Ending::Unfit(unfit))?;
         }
@@ -82,7 +98,7 @@ impl Runs {
             return Ok(true);
         }
         proposals.end_approved_as_stale(id)?;
-        let fresh = picture.plan_of(proposal.cluster).filter(|_| proposal.drains().is_none());
+        let fresh = picture.plan_of(proposal.cluster).filter(|_| !proposal.is_wish());
         if let Some(fresh) = fresh.filter(|plan| !plan.migrations.is_empty()) {
             proposals.propose(fresh, picture, Origin::Replaces(id), proposal.reply_to)?;
         }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 
 use super::{
     Change, Changed, Refused, Setting, Settings, StandingNow, StandingState, Tuning, Unsettable,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     balancer::VmBalancer,
     live::Live,
-    model::{ClusterId, NodeInfo, Person, VmInfo, find},
+    model::{ClusterId, NodeId, NodeInfo, Person, VmInfo, find},
     planner::{Direction, Exclusion, ExclusionWhy, Limits, RestWhy, Selector},
     store::{
         Confirmed, Mode, Pause, SetByChat, Settings as ChatSettings, Standing, StandingUse, Store, StoreError,
@@ -128,6 +128,20 @@ impl Switches {
             all.push(StandingNow::of_night(nightly, night, used, now));
         }
         Ok(all)
+    }
+
+    /// Returns when `BALANCE_WINDOW` opens next; `None` while it is open.
+    pub(super) fn window_opens(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let Settings { windows, timezone, .. } = &*self.settings.get();
+        let local = now.with_timezone(timezone).naive_local();
+        if windows.is_open(local) {
+            return None;
+        }
+        let opens = windows.opens_after(local)?;
+        // An hour that the clocks skip begins when they have skipped it.
+        let skipped = || timezone.from_local_datetime(&(opens + TimeDelta::hours(1))).earliest();
+        let opens = timezone.from_local_datetime(&opens).earliest().or_else(skipped)?;
+        Some(opens.with_timezone(&Utc))
     }
 
     /// Changes a setting. Nodes are found by name or id in what `sight` sees.
@@ -306,6 +320,15 @@ impl Switches {
             settings.rests_ended.insert(vm.id, now);
         })?;
         Ok(Changed::Vm { id: vm.id, name: vm.name })
+    }
+
+    /// Opens a node that a plan closed as a target when it emptied it.
+    pub(super) fn reopen(&self, node: NodeId, name: &str) -> Result<(), StoreError> {
+        let is_closed_by_plan = |known: &Exclusion| {
+            known.direction == Direction::Target && known.until.is_none() && known.node.is_node(node, name)
+        };
+        self.store().update_settings(|settings| settings.exclusions.retain(|it| !is_closed_by_plan(it)))?;
+        Ok(())
     }
 
     fn set(&self, is_so: bool, change: impl FnOnce(&mut ChatSettings)) -> Result<Changed, Refused> {

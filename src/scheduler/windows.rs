@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+use chrono::{Datelike as _, Days, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _, Weekday};
 
 /// Times of the week; empty for always.
 ///
@@ -41,6 +41,16 @@ const WEEK: [Weekday; 7] =
     [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri, Weekday::Sat, Weekday::Sun];
 
 impl Windows {
+    /// Returns the first minute from `local` on that is inside; `None` where none is within eight days.
+    #[must_use]
+    pub fn opens_after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
+        /// Every window opens once a week at least.
+        const DAYS: i64 = 8;
+        let whole = local.with_second(0).and_then(|local| local.with_nanosecond(0)).unwrap_or(local);
+        let minutes = (1..=DAYS * 24 * 60).map(|minute| whole + TimeDelta::minutes(minute));
+        std::iter::once(local).chain(minutes).find(|minute| self.is_open(*minute))
+    }
+
     /// Tells whether a local time is inside.
     #[must_use]
     pub fn is_open(&self, local: NaiveDateTime) -> bool {
@@ -199,6 +209,19 @@ mod tests {
         ] {
             assert_eq!(is_open(text, local), open, "{text} at {local}");
         }
+    }
+
+    #[test]
+    fn a_closed_window_says_when_it_opens() {
+        let opens = |text: &str, local: &str| {
+            let windows: Windows = text.parse().unwrap();
+            windows.opens_after(local.parse().unwrap()).map(|at| at.to_string())
+        };
+        let friday = "2026-11-27T12:30:30";
+        assert_eq!(opens("22:00-06:00", friday).as_deref(), Some("2026-11-27 22:00:00"));
+        assert_eq!(opens("Mon-Fri 01:00-05:00", friday).as_deref(), Some("2026-11-30 01:00:00"));
+        assert_eq!(opens("Fri 12:00-12:30", friday).as_deref(), Some("2026-12-04 12:00:00"));
+        assert_eq!(opens("12:00-13:00", friday).as_deref(), Some("2026-11-27 12:30:30"));
     }
 
     #[test]

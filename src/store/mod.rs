@@ -17,6 +17,7 @@ mod declined;
 mod ended;
 mod ending;
 mod error;
+mod expected;
 mod export;
 mod folder;
 mod given_up;
@@ -31,6 +32,7 @@ mod pictures;
 mod proposals;
 mod pulls;
 mod records;
+mod round;
 mod shelf;
 mod sidecar;
 mod standing;
@@ -51,6 +53,7 @@ pub use alerts::KeptAlert;
 pub use declined::Declined;
 pub use ending::Ending;
 pub use error::StoreError;
+pub use expected::Expected;
 pub use folder::make_private;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use measured::{Gauge, Measured};
@@ -59,10 +62,11 @@ pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use pulls::{LastMove, Pull};
 pub use records::{
-    Approval, Approver, AuditEntry, JournalEntry, JournalState, LeftOut, Mode, Motive, Origin, Outcome,
-    Pause, Proposal, ProposalState, ReplyTo, Selection, SetByChat, SetChange, Settings, Sight, Step,
+    Approval, Approver, AuditEntry, Begin, JournalEntry, JournalState, LeftOut, Mode, Motive, Origin,
+    Outcome, Pause, Proposal, ProposalState, ReplyTo, Selection, SetByChat, SetChange, Settings, Sight, Step,
     StepState,
 };
+pub use round::{Round, RoundNode, Turn};
 use shelf::{Shelf, guarded};
 pub use standing::{Confirmed, Standing, StandingUse};
 pub use sweep::HISTORY_KEPT;

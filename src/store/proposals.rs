@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 use sled::Transactional as _;
 
 use super::{
-    Approval, Approver, AuditEntry, LeftOut, Origin, Proposal, ProposalState, ReplyTo, Selection, SetChange,
-    Step, StepState, Store, StoreError,
+    Approval, Approver, AuditEntry, Begin, Expected, LeftOut, Origin, Outcome, Proposal, ProposalState,
+    ReplyTo, Round, Selection, SetChange, Step, StepState, Store, StoreError,
     kept::SCHEMA_FLOORS,
     shelf::{guarded, ids},
     timeline::is_told,
 };
 use crate::{
     model::{ClusterId, NodeId, Person, ProposalId},
-    planner::{ClusterPlan, Migration, MoveWhy},
+    planner::{ClusterPlan, Migration, MoveWhy, Moved},
 };
 
 /// What a proposal is made of; the store adds the id.
@@ -30,6 +30,8 @@ pub struct Draft {
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub reply_to: Option<ReplyTo>,
+    pub round: Option<Round>,
+    pub expected: Option<Expected>,
 }
 
 /// What came of proposing.
@@ -108,9 +110,59 @@ impl Proposal {
     /// Returns the node that the plan empties, if it is one that empties a node.
     #[must_use]
     pub fn drains(&self) -> Option<(NodeId, &str)> {
+        if let Some(node) = self.round.as_ref().and_then(Round::current) {
+            return Some((node.node, &node.name));
+        }
         let mut migrations = self.plan.migrations.iter();
         let drain = migrations.rfind(|migration| migration.why == MoveWhy::Drain)?;
         Some((drain.source, &drain.source_name))
+    }
+
+    /// Returns the plan that this one takes back, if it is one that takes a plan back.
+    #[must_use]
+    pub fn undoes(&self) -> Option<ProposalId> {
+        self.plan.migrations.iter().find_map(|migration| match migration.why {
+            MoveWhy::Undo { of } => Some(of),
+            _ => None,
+        })
+    }
+
+    /// Tells whether somebody asked for these moves themselves, whatever the thresholds say.
+    #[must_use]
+    pub fn is_wish(&self) -> bool {
+        self.round.is_some() || self.plan.migrations.iter().any(|migration| migration.why.is_wish())
+    }
+
+    /// Tells whether somebody means this plan by its number, or by the name or id of its cluster.
+    #[must_use]
+    pub fn is_called(&self, called: &str) -> bool {
+        let is = |id: u64| called.trim_start_matches('#').parse() == Ok(id);
+        is(self.id.0) || is(self.cluster.0) || self.cluster_name.eq_ignore_ascii_case(called)
+    }
+
+    /// Tells whether it is approved and waits for its time.
+    #[must_use]
+    pub fn is_deferred(&self) -> bool {
+        self.begins.is_some() && matches!(self.state, ProposalState::Approved { .. })
+    }
+
+    /// Returns the VMs that the plan moved, each with where it was before and where the plan put it last.
+    #[must_use]
+    pub fn moved(&self) -> Vec<Moved> {
+        let mut all: Vec<Moved> = Vec::new();
+        for step in &self.steps {
+            if !matches!(step.state, StepState::Ended { outcome: Outcome::Done, .. }) {
+                continue;
+            }
+            let Migration { vm, vm_name, source, target, .. } = &step.migration;
+            match all.iter_mut().find(|known| known.vm == *vm) {
+                Some(known) => known.to = *target,
+                None => {
+                    all.push(Moved { vm: *vm, vm_name: vm_name.clone(), from: *source, to: *target });
+                }
+            }
+        }
+        all
     }
 
     /// Returns the migrations that an approval lets begin.
@@ -154,6 +206,7 @@ impl Proposal {
         if self.left_out() != before {
             self.outlook = None;
             self.changed = Some(SetChange { at, by: Some(by.clone()) });
+            self.begins = None;
             let approvals = std::mem::take(&mut self.approvals);
             self.void(approvals.into_iter().map(|approval| approval.by));
         }
@@ -230,7 +283,8 @@ impl Store {
         self.write(|| {
             let open = self.open_proposals()?;
             let of_cluster: Vec<_> = open.into_iter().filter(|p| p.cluster == draft.plan.cluster).collect();
-            let busy = of_cluster.iter().find(|p| p.state != ProposalState::Pending);
+            // One that waits for its time is in nobody's way: it is checked anew when it begins.
+            let busy = of_cluster.iter().find(|p| p.state != ProposalState::Pending && !p.is_deferred());
             if let (Some(busy), false) = (busy, draft.state.is_final()) {
                 return Ok(Proposed::Busy(busy.id));
             }
@@ -313,6 +367,23 @@ impl Store {
         person: &Person,
         now: DateTime<Utc>,
     ) -> Result<Vote, StoreError> {
+        self.approve_for(id, shown, None, person, now)
+    }
+
+    /// As [`Store::approve`], for a plan that is to begin later. An approval is for one time: those that were given for
+    /// another do not count any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk does; nothing is counted then.
+    pub fn approve_for(
+        &self,
+        id: ProposalId,
+        shown: &str,
+        begins: Option<Begin>,
+        person: &Person,
+        now: DateTime<Utc>,
+    ) -> Result<Vote, StoreError> {
         self.write(|| {
             let Some(mut proposal) = self.proposal(id)? else { return Ok(Vote::NoSuchProposal) };
             if proposal.state != ProposalState::Pending {
@@ -332,6 +403,11 @@ impl Store {
             }
             if proposal.is_all_left_out() {
                 return Ok(Vote::NothingLeft);
+            }
+            if proposal.begins != begins {
+                let for_another_time = std::mem::take(&mut proposal.approvals);
+                proposal.void(for_another_time.into_iter().map(|approval| approval.by));
+                proposal.begins = begins;
             }
             let vote = self.count(&mut proposal, person, now)?;
             if matches!(vote, Vote::Counted { .. } | Vote::Started(_)) {
@@ -519,8 +595,8 @@ impl Store {
 }
 
 fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
-    let Draft { plan, taken_at, origin, dry_run, approvals_needed, state, created_at, expires_at, reply_to } =
-        draft;
+    let Draft { plan, taken_at, origin, dry_run, approvals_needed, state, .. } = draft;
+    let Draft { created_at, expires_at, reply_to, round, expected, .. } = draft;
     let waiting = |migration: &Migration| Step {
         migration: migration.clone(),
         journal: None,
@@ -545,6 +621,11 @@ fn from_draft(id: ProposalId, draft: Draft) -> Proposal {
         outlook: None,
         changed: None,
         buttons_from: 0,
+        begins: None,
+        window_opens: None,
+        round,
+        expected,
+        held: None,
         voided: Vec::new(),
         state,
         created_at,

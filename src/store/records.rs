@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Ending, Standing};
+use super::{Ending, Expected, Round, Standing};
 use crate::{
     model::{
         ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, Quote, Trouble, VmId,
         find::by_id,
     },
-    planner::{ClusterPlan, Exclusion, Figures, Fullness, Migration, MoveWhy, Outlook, PlanId},
+    planner::{ClusterPlan, Exclusion, Figures, Fullness, Hold, Migration, MoveWhy, Outlook, PlanId},
 };
 
 /// A plan for one cluster with its approval and its progress: one operation, one message in the chat.
@@ -43,6 +43,21 @@ pub struct Proposal {
     /// Which steps have buttons where they are too many for one keyboard: those from this number on; 0 for the first.
     #[serde(default)]
     pub buttons_from: u32,
+    /// When it is to begin, where people want it later than at once. Taken away when it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Begin>,
+    /// When `BALANCE_WINDOW` opens, where it was closed when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_opens: Option<DateTime<Utc>>,
+    /// The nodes that are emptied one after the other, where this plan empties one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<Round>,
+    /// How long its steps are expected to take, where the history tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
+    /// Why nothing may be done in the cluster, where that kept an approved plan from beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Hold>,
     /// The people whose approval does not count any more because the plan changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub voided: Vec<Person>,
@@ -105,6 +120,27 @@ impl Origin {
         match self {
             Self::Schedule | Self::Replaces(_) => true,
             Self::Person(_) | Self::Once => false,
+        }
+    }
+}
+
+/// When an approved plan is to begin, if not at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begin {
+    /// While `BALANCE_WINDOW` is open, which is next at this time.
+    InWindow { opens: DateTime<Utc> },
+    /// At this time.
+    At(DateTime<Utc>),
+}
+
+impl Begin {
+    /// Returns the first moment at which it may begin.
+    #[must_use]
+    pub fn at(&self) -> DateTime<Utc> {
+        match self {
+            Self::InWindow { opens } => *opens,
+            Self::At(at) => *at,
         }
     }
 }

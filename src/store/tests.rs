@@ -991,6 +991,8 @@ pub(super) fn draft(cluster: u64) -> Draft {
         created_at: at(0),
         expires_at: at(30),
         reply_to: None,
+        round: None,
+        expected: None,
     }
 }
 

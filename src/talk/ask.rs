@@ -18,8 +18,8 @@ use crate::{
     model::{NodeId, ProposalId},
     picture::Chart,
     scheduler::{
-        Approved, Balanced, Change, Changed, Drained, Foreseen, PlanOf, Setting, Status, Stop, WatchWish,
-        Watched, WhatIf,
+        Approved, Balanced, Cancelled, Change, Changed, Drained, Foreseen, Hand, Maintained, PlanOf, Rounded,
+        Setting, Status, Stop, WatchWish, Watched, WhatIf, When,
     },
     store::{AuditEntry, PageAt, Proposal, Selection},
 };
@@ -75,12 +75,22 @@ pub enum Ask {
     Balance(Option<String>, Then<Balanced>),
     /// A plan that empties the node of that name or id.
     Drain(String, Then<Drained>),
+    /// That these nodes are emptied one after the other.
+    Maintain(Vec<String>, Then<Maintained>),
+    /// That a maintenance round goes on in this way.
+    Round(ProposalId, Hand, Then<Rounded>),
     /// What would be.
     WhatIf(WhatIf, Then<Foreseen>),
     /// That one plan stops after its running migration.
-    Cancel(Stop, Then<PlanOf>),
-    /// That the steps with this tag are approved.
-    Approve(ProposalId, String, Then<Approved>),
+    Cancel(Stop, Then<Cancelled>),
+    /// That the steps with this tag are approved, to begin then.
+    Approve(ProposalId, String, When, Then<Approved>),
+    /// That the plan of this number or cluster is approved, to begin at a time.
+    ApproveAt(Option<String>, DateTime<Utc>, Then<(PlanOf, Approved)>),
+    /// A plan that takes a finished one back.
+    Undo(ProposalId, Then<ProposalId>),
+    /// That the node that a plan emptied is back, and a plan that evens its cluster out.
+    Return(ProposalId, Then<Balanced>),
     /// That a plan is rejected, with the reason that was given.
     Reject(ProposalId, Option<String>, Then<()>),
     Refresh(ProposalId, Then<Balanced>),

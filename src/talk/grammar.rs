@@ -21,6 +21,8 @@ pub enum Problem {
     NotASize(String),
     /// Not a number, or one that is out of bounds.
     NotANumber(String),
+    /// Not a time of the day such as `05:00`.
+    NotATimeOfDay(String),
     /// A quote that is never closed.
     OpenQuote,
     /// `/help` about a command that does not exist, and how the likeliest one is written.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{NodeId, ProposalId, VmId},
-    scheduler::{Balanced, Stop, WatchWish, Watched},
+    scheduler::{Balanced, Hand, Rounded, Stop, WatchWish, Watched, When},
     store::{Proposal, ProposalState, Selection, Step},
 };
 
@@ -42,6 +42,14 @@ pub(super) struct Press {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     Approve,
+    /// The same, to begin when `BALANCE_WINDOW` opens.
+    ApproveInWindow,
+    /// Of a finished plan: a plan that takes it back.
+    Undo,
+    /// Of a plan that emptied a node: the node is back.
+    Return,
+    /// Of a plan that emptied a node of a maintenance round: how the round goes on.
+    Round(Hand),
     Reject,
     Refresh,
     /// Leaves steps out, or takes them in again.
@@ -62,6 +70,13 @@ impl Press {
         let Self { proposal, tag, choice } = self;
         let (letter, number) = match choice {
             Choice::Approve => ("a", None),
+            Choice::ApproveInWindow => ("w", None),
+            Choice::Undo => ("z", None),
+            Choice::Return => ("h", None),
+            Choice::Round(Hand::Done) => ("d", None),
+            Choice::Round(Hand::Again) => ("t", None),
+            Choice::Round(Hand::Skip) => ("s", None),
+            Choice::Round(Hand::Stop) => ("e", None),
             Choice::Reject => ("r", None),
             Choice::Refresh => ("f", None),
             Choice::Cancel => ("c", None),
@@ -88,6 +103,13 @@ impl Press {
         let step = || number.and_then(|number| u32::try_from(number).ok());
         let choice = match (letter, number) {
             ("a", None) => Choice::Approve,
+            ("w", None) => Choice::ApproveInWindow,
+            ("z", None) => Choice::Undo,
+            ("h", None) => Choice::Return,
+            ("d", None) => Choice::Round(Hand::Done),
+            ("t", None) => Choice::Round(Hand::Again),
+            ("s", None) => Choice::Round(Hand::Skip),
+            ("e", None) => Choice::Round(Hand::Stop),
             ("r", None) => Choice::Reject,
             ("f", None) => Choice::Refresh,
             ("c", None) => Choice::Cancel,
@@ -115,8 +137,12 @@ impl Press {
         let is_open = known.state == ProposalState::Pending;
         let (steps, before) = (&known.steps, &known.left_out_before);
         match self.choice {
-            Choice::Approve if is_open && known.tag() != self.tag => Some(StalePress::Changed),
-            Choice::Approve if is_open && is_fresh(known, asker) => Some(StalePress::ChangedJustNow),
+            Choice::Approve | Choice::ApproveInWindow if is_open && known.tag() != self.tag => {
+                Some(StalePress::Changed)
+            }
+            Choice::Approve | Choice::ApproveInWindow if is_open && is_fresh(known, asker) => {
+                Some(StalePress::ChangedJustNow)
+            }
             Choice::Steps(Selection::LeaveOut(vm) | Selection::TakeIn(vm)) => {
                 let is_here =
                     steps.iter().any(|it| it.migration.vm == vm) || before.iter().any(|it| it.vm == vm);
@@ -131,6 +157,10 @@ impl Press {
                 (!is_here).then_some(StalePress::Unknown)
             }
             Choice::Approve
+            | Choice::ApproveInWindow
+            | Choice::Undo
+            | Choice::Return
+            | Choice::Round(_)
             | Choice::Reject
             | Choice::Refresh
             | Choice::Cancel
@@ -171,23 +201,27 @@ impl Act for Press {
             return Next::Say(Answer::Page(asker.view.confirm_giving_up(known, asker.now)));
         }
         Next::Ask(match self.choice {
-            Choice::Approve => {
-                let then = Then::new(|approved, view, _| Answer::Passing(view.approved(&approved)));
-                Ask::Approve(id, self.tag, then)
+            Choice::Approve => approve(id, self.tag, When::Now),
+            Choice::ApproveInWindow => approve(id, self.tag, When::InWindow),
+            Choice::Undo => {
+                let then = |fresh: ProposalId, view: &View, _| Answer::Passing(view.undo_proposed(fresh));
+                Ask::Undo(id, Then::new(then))
+            }
+            Choice::Return => {
+                let then = |balanced, view: &View, _| by_press(view.evened_out(&balanced), &balanced);
+                Ask::Return(id, Then::new(then))
             }
             Choice::Reject => {
                 Ask::Reject(id, None, Then::new(|(), view, _| Answer::Passing(view.rejected())))
             }
-            Choice::Refresh => Ask::Refresh(
-                id,
-                Then::new(|balanced, view, _| {
-                    let words = view.refreshed(&balanced);
-                    match balanced {
-                        Balanced::Proposed(_) => Answer::Passing(words),
-                        Balanced::NothingToDo(_) => Answer::Window(words),
-                    }
-                }),
-            ),
+            Choice::Round(hand) => {
+                let then = |rounded: Rounded, view: &View, _| Answer::Passing(view.rounded(rounded));
+                Ask::Round(id, hand, Then::new(then))
+            }
+            Choice::Refresh => {
+                let then = |balanced, view: &View, _| by_press(view.refreshed(&balanced), &balanced);
+                Ask::Refresh(id, Then::new(then))
+            }
             Choice::Steps(selection) => Ask::Choose(
                 id,
                 selection,
@@ -213,6 +247,19 @@ fn watch(id: ProposalId, wish: WatchWish) -> Ask {
     Ask::Watch(id, wish, then)
 }
 
+fn approve(id: ProposalId, tag: String, when: When) -> Ask {
+    let then = |approved, view: &View, now| Answer::Passing(view.approved(&approved, now));
+    Ask::Approve(id, tag, when, Then::new(then))
+}
+
+/// A plan that was made shows itself; why there is none is read at leisure.
+fn by_press(words: String, balanced: &Balanced) -> Answer {
+    match balanced {
+        Balanced::Proposed(_) => Answer::Passing(words),
+        Balanced::NothingToDo(_) => Answer::Window(words),
+    }
+}
+
 /// Returns the proposal that the data of a button names, so that the store can be asked for it.
 #[must_use]
 pub fn named_in(data: &str) -> Option<ProposalId> {
@@ -234,6 +281,13 @@ mod tests {
         let id = ProposalId(u64::MAX);
         for choice in [
             Choice::Approve,
+            Choice::ApproveInWindow,
+            Choice::Undo,
+            Choice::Return,
+            Choice::Round(Hand::Done),
+            Choice::Round(Hand::Again),
+            Choice::Round(Hand::Skip),
+            Choice::Round(Hand::Stop),
             Choice::Reject,
             Choice::Refresh,
             Choice::Cancel,

@@ -40,9 +40,16 @@ impl Shared {
             Ask::History(part, then) => then.with(self.history(part)?),
             Ask::Balance(cluster, then) => then.with(handle.balance(cluster, by, answer_to(incoming)).await?),
             Ask::Drain(node, then) => then.with(handle.drain(node, by, answer_to(incoming)).await?),
+            Ask::Maintain(nodes, then) => then.with(handle.maintain(nodes, by, answer_to(incoming)).await?),
+            Ask::Round(proposal, hand, then) => then.with(handle.round(proposal, hand, by).await?),
             Ask::WhatIf(question, then) => then.with(handle.what_if(question).await?),
             Ask::Cancel(stop, then) => then.with(handle.cancel(stop, by).await?),
-            Ask::Approve(proposal, shown, then) => then.with(handle.approve(proposal, shown, by).await?),
+            Ask::Approve(proposal, shown, when, then) => {
+                then.with(handle.approve_for(proposal, shown, when, by).await?)
+            }
+            Ask::ApproveAt(called, at, then) => then.with(handle.approve_at(called, at, by).await?),
+            Ask::Undo(proposal, then) => then.with(handle.undo(proposal, by).await?),
+            Ask::Return(proposal, then) => then.with(handle.node_returns(proposal, by).await?),
             Ask::Reject(proposal, reason, then) => then.with(handle.reject(proposal, reason, by).await?),
             Ask::Refresh(proposal, then) => then.with(handle.refresh(proposal, by).await?),
             Ask::Watch(proposal, wish, then) => then.with(handle.watch(proposal, wish, by).await?),

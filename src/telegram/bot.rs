@@ -454,7 +454,7 @@ impl Shared {
         }
         let Some(ask) = ask else { return };
         // A plan that somebody waits for rings with its first word.
-        let rings = matches!(ask, Ask::Balance(..) | Ask::Drain(..)) && !facts.dry_run;
+        let rings = matches!(ask, Ask::Balance(..) | Ask::Drain(..) | Ask::Maintain(..)) && !facts.dry_run;
         let asking = self.ask(ask, &incoming);
         tokio::pin!(asking);
         let (found, answered) = match &incoming.what {

@@ -622,6 +622,8 @@ mod tests {
             created_at: samples::now(),
             expires_at: sample.expires_at,
             reply_to: None,
+            round: None,
+            expected: None,
         };
         match store.propose(draft).unwrap() {
             Proposed::Recorded { proposal, .. } => *proposal,

@@ -169,7 +169,7 @@ async fn the_child_whose_disk_fills_before_an_approval() {
     leave_room(Room::Enough);
     pressed_until_it_is_ordered(&bot, &proposal).await;
     let done = bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(done.labels().concat(), ["Chart"]);
+    assert_eq!(done.labels(), [["Chart", "Undo"]]);
     assert_eq!(bot.sim.orders().len(), 1);
     let is_trouble = |message: &&SimMessage| message.text().contains(TROUBLE);
     assert_eq!(bot.written().iter().filter(is_trouble).count(), 1, "it is said once");

@@ -16,6 +16,7 @@ mod full_disk;
 mod hanging;
 mod in_russian;
 mod kill;
+mod operations;
 mod others;
 mod pictures;
 mod platform;

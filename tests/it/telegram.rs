@@ -27,7 +27,7 @@ async fn telegrams_pauses_are_kept_and_the_end_is_shown_after_them() {
     too_many(&bot, 1);
     bot.sim.finish_all();
     let done = bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(done.labels().concat(), ["Chart"]);
+    assert_eq!(done.labels(), [["Chart", "Undo"]]);
     assert_eq!(bot.written().len(), 1);
     assert_eq!(bot.telegram.faults().too_many_requests, 0);
 }

@@ -3,12 +3,13 @@
 use chrono::TimeDelta;
 use vm_balancer::{
     model::{
-        Block, ClusterId, ClusterInfo, Flaw, ForeignMigration, Measured, Mib, NodeId, QemuVersion, Snapshot,
-        VmId, VmUse,
+        Block, ClusterId, ClusterInfo, Flaw, ForeignMigration, Measured, Mib, NodeId, ProposalId,
+        QemuVersion, Snapshot, VmId, VmUse,
     },
     planner::{
-        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy, NodeClosed,
-        Note, Obstacle, Policy, Resource, Rest, RestWhy, Selector, SkipWhy, TargetRefusal, Threshold, Unfit,
+        self, AntiAffinity, Caution, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy,
+        NodeClosed, Note, Obstacle, Policy, Resource, Rest, RestWhy, Selector, SkipWhy, TargetRefusal,
+        Threshold, Unfit,
     },
 };
 
@@ -480,6 +481,57 @@ fn a_drain_makes_room_where_it_must() {
     let order: Vec<_> = drain.plan.migrations.iter().map(|step| (step.vm, step.target)).collect();
     assert_eq!(order, [(VmId(3), NodeId(3)), (VmId(1), NodeId(2))]);
     assert_eq!(planner::check(&snapshot, &roomy(), &drain.plan), []);
+}
+
+#[test]
+fn a_round_spares_the_nodes_whose_turn_is_to_come() {
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32), node(3, 60 * GIB, 32)],
+        vec![vm(1, 1, 1, 10 * GIB), vm(2, 1, 1, 20 * GIB), vm(3, 2, 1, 5 * GIB)],
+    );
+    let round = planner::maintenance(&snapshot, &roomy(), &[NodeId(1), NodeId(2)]);
+    let moves = |drain: &planner::Drain| -> Vec<_> {
+        drain.plan.migrations.iter().map(|step| (step.vm, step.target)).collect()
+    };
+    assert!(round.iter().all(planner::Drain::is_complete), "{round:#?}");
+    assert!(moves(&round[0]).iter().all(|(_, target)| *target == NodeId(3)), "{:?}", moves(&round[0]));
+    assert_eq!(moves(&round[1]).len(), 1, "the first node is open again, and nothing moves twice");
+    let small = planner::maintenance(&snapshot, &roomy(), &[NodeId(1), NodeId(3), NodeId(2)]);
+    assert!(small.iter().all(planner::Drain::is_complete));
+}
+
+#[test]
+fn a_plan_is_taken_back_where_it_fits_although_its_vms_rest() {
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32)],
+        vec![vm(1, 2, 1, 10 * GIB), vm(2, 2, 1, 20 * GIB), vm(3, 1, 1, 40 * GIB), vm(4, 1, 1, 5 * GIB)],
+    );
+    let moved =
+        |id| planner::Moved { vm: VmId(id), vm_name: format!("vm-{id}"), from: NodeId(1), to: NodeId(2) };
+    let rest = Rest { until: snapshot.taken_at + TimeDelta::hours(1), why: RestWhy::Moved };
+    let mut policy = Policy { migrations_max: 1, ..roomy() };
+    policy.resting = [1, 2, 4].map(|id| (VmId(id), rest.clone())).into();
+    let of = (ClusterId(1), ProposalId(7));
+    let undo = planner::undo(&snapshot, &policy, of, &[moved(1), moved(2), moved(4), moved(9)]).unwrap();
+    let steps: Vec<_> = undo.plan.migrations.iter().map(|step| (step.vm, step.target)).collect();
+    assert_eq!(steps, [(VmId(2), NodeId(1))], "{undo:#?}");
+    let step = &undo.plan.migrations[0];
+    assert_eq!(step.why, MoveWhy::Undo { of: ProposalId(7) });
+    assert_eq!(step.cautions, [Caution::MovedLately { until: rest.until }]);
+    let stuck: Vec<_> = undo.stuck.iter().map(|skip| (skip.vm, skip.why.clone())).collect();
+    let full = SkipWhy::NoTarget(TargetRefusal::Memory);
+    assert_eq!(stuck, [(VmId(1), full), (VmId(4), SkipWhy::NotThere), (VmId(9), SkipWhy::NotThere)]);
+    // What was approved fits although the VM rests; what does not say so does not.
+    assert_eq!(planner::fit(&snapshot, &policy, step), Ok(()));
+    let silent = planner::Migration { cautions: Vec::new(), ..step.clone() };
+    assert!(matches!(
+        planner::fit(&snapshot, &policy, &silent),
+        Err(planner::Unfit::Vm(SkipWhy::Resting { .. }))
+    ));
+    let failed = Rest { why: RestWhy::Failed, ..rest };
+    policy.resting = [(VmId(2), failed)].into();
+    let undo = planner::undo(&snapshot, &policy, of, &[moved(2)]).unwrap();
+    assert!(undo.plan.migrations.is_empty() && matches!(undo.stuck[0].why, SkipWhy::Resting { .. }));
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Default for Bell {
 pub enum Urgency {
     /// A plan waits for a decision. `over` counts the overloaded nodes, `worst` is how full the fullest is, in points.
     Plan { over: usize, worst: f64 },
-    /// A migration is slow.
+    /// A migration is slow, or a node that was emptied waits for somebody's word.
     Slow,
     /// A migration failed, or nobody knows what became of it.
     Failed,

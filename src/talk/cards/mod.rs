@@ -531,7 +531,7 @@ impl Cards {
                 let proposal = self.proposals.get(id)?;
                 Wanted {
                     revision: proposal.revision,
-                    settled: proposal.state.is_final(),
+                    settled: proposal.state.is_final() && !proposal.waits_for_hand(),
                     rank: match proposal.state {
                         ProposalState::Running { .. } if !card.messages.is_empty() => Rank::Progress,
                         _ => rank,

@@ -140,6 +140,9 @@ impl Cards {
         match &card.subject {
             Subject::Proposal { id, .. } => {
                 let proposal = self.proposals.get(id)?;
+                if proposal.waits_for_hand() {
+                    return Some(Urgency::Slow);
+                }
                 let waits = proposal.state == ProposalState::Pending && !proposal.dry_run;
                 waits.then(|| Urgency::of_plan(&proposal.plan))
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     model::ProposalId,
-    scheduler::{PlanOf, Stop},
+    scheduler::{Cancelled, PlanOf, Stop, Stopped},
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
@@ -51,7 +51,7 @@ pub(super) fn buttons(view: &View, running: &[PlanOf]) -> Vec<Vec<Button>> {
 
 impl Act for Cancel {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let page = |plan: PlanOf, view: &View, _| Answer::Page(view.line(line(view, &plan)));
+        let page = |plan: Cancelled, view: &View, _| Answer::Page(view.line(line(view, &plan)));
         Next::Ask(Ask::Cancel(self.0, Then::new(page)))
     }
 }
@@ -64,11 +64,16 @@ impl Act for CancelPressed {
 
 /// Asks that a plan stops, and says so to the person who pressed.
 pub(in crate::talk) fn cancel_by_press(stop: Stop) -> Ask {
-    Ask::Cancel(stop, Then::new(|plan: PlanOf, view, _| Answer::Passing(plain(&line(view, &plan)))))
+    Ask::Cancel(stop, Then::new(|plan: Cancelled, view, _| Answer::Passing(plain(&line(view, &plan)))))
 }
 
-fn line(view: &View, PlanOf { plan, cluster }: &PlanOf) -> String {
-    view.say("cancelled", args![plan = plan.to_string(), cluster = name(cluster)])
+fn line(view: &View, Cancelled { plan, cluster, what }: &Cancelled) -> String {
+    let key = match what {
+        Stopped::Running => "plan-cancelled",
+        Stopped::BeforeItBegan => "called-off",
+        Stopped::Round => "round-cancelled",
+    };
+    view.say(key, args![plan = plan.to_string(), cluster = name(cluster)])
 }
 
 #[cfg(test)]

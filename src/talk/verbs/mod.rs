@@ -2,6 +2,7 @@
 //!
 //! To add one: its file, its line in [`ALL`] below, its texts in both languages.
 
+mod at;
 mod audit;
 mod autopilot;
 mod balance;
@@ -15,6 +16,7 @@ mod history;
 mod include;
 mod lang;
 pub(super) mod link;
+mod maintenance;
 mod mode;
 mod node;
 mod pause;
@@ -46,7 +48,7 @@ use super::{
 };
 
 /// Every command in the order of `/help`.
-pub(super) static ALL: [&Verb; 27] = [
+pub(super) static ALL: [&Verb; 29] = [
     &status::VERB,
     &node::VERB,
     &vm::VERB,
@@ -59,6 +61,8 @@ pub(super) static ALL: [&Verb; 27] = [
     &settings::VERB,
     &balance::VERB,
     &drain::VERB,
+    &maintenance::VERB,
+    &at::VERB,
     &reject::VERB,
     &cancel::VERB,
     &pause::VERB,

@@ -212,7 +212,17 @@ impl View {
             let until = self.time(plan.until, status.now);
             self.say("verdict-waits", args![plan = plan.proposal.to_string(), until = until])
         });
-        std::iter::once(first).chain(plans).collect::<Vec<_>>().join(" ")
+        let deferred = status.deferred.iter().filter(|plan| here(plan.cluster)).map(|plan| {
+            let at = self.time(plan.until, status.now);
+            self.say("verdict-begins", args![plan = plan.proposal.to_string(), at = at])
+        });
+        let rounds = status.rounds.iter().filter(|round| here(round.cluster)).map(|round| {
+            let key = if round.waits_for_hand { "verdict-round-hand" } else { "verdict-round" };
+            let (node, number) = (Arg::Html(code(&name(&round.node))), round.number.to_string());
+            let (of, plan) = (round.of.to_string(), round.proposal.to_string());
+            self.say(key, args![node = node, number = number, of = of, plan = plan])
+        });
+        std::iter::once(first).chain(plans).chain(deferred).chain(rounds).collect::<Vec<_>>().join(" ")
     }
 
     fn schedule_lines(&self, status: &Status) -> Vec<String> {

@@ -7,10 +7,10 @@ use crate::{
     model::{NodeId, Person, ProposalId, VmId, find},
     planner,
     scheduler::{
-        Approved, Balanced, Change, Changed, Drained, Forecast, Foreseen, Picture, PlanOf, Refused, Status,
-        Watched, WhatIf,
+        Approved, Balanced, Cancelled, Change, Changed, Drained, Forecast, Foreseen, Maintained, Picture,
+        PlanOf, Refused, Rounded, Status, Stopped, Watched, WhatIf,
     },
-    store::{Edge, Happened, Proposal, ProposalState, Timeline},
+    store::{Begin, Edge, Happened, Proposal, ProposalState, RoundNode, Timeline},
     talk::{
         Language,
         access::{ChatAdmins, Lists, Sender},
@@ -200,11 +200,28 @@ impl Found {
                 let skip = samples::plan(Vec::new()).skipped;
                 then.with(Drained::Stuck { node, stuck: skip })
             }
+            Ask::Maintain(_, then) => {
+                let drain = planner::maintenance(
+                    &samples::picture().snapshot,
+                    &samples::picture().policy,
+                    &[NodeId(10), NodeId(20)],
+                );
+                then.with(Maintained::CannotHold { nodes: drain.iter().map(RoundNode::foreseen).collect() })
+            }
+            Ask::Round(_, _, then) => then.with(Rounded::Over),
             Ask::WhatIf(question, then) => then.with(self.foresee(question)?),
             Ask::Course(_, then) => then.with((Box::new(self.status.clone()), Course::default())),
             Ask::Days(then) => then.with(Days::default()),
-            Ask::Cancel(_, then) => then.with(PlanOf { plan: ProposalId(12), cluster: "msk".into() }),
-            Ask::Approve(_, _, then) => then.with(Approved::Started),
+            Ask::Cancel(_, then) => {
+                then.with(Cancelled { plan: ProposalId(12), cluster: "msk".into(), what: Stopped::Running })
+            }
+            Ask::Approve(_, _, _, then) => then.with(Approved::Started),
+            Ask::ApproveAt(_, at, then) => {
+                let plan = PlanOf { plan: ProposalId(12), cluster: "msk".into() };
+                then.with((plan, Approved::Later(Begin::At(at))))
+            }
+            Ask::Undo(_, then) => then.with(ProposalId(13)),
+            Ask::Return(_, then) => then.with(self.balanced.clone()),
             Ask::Reject(_, _, then) => then.with(()),
             Ask::Watch(_, _, then) => {
                 then.with(Watched::GivenUp(PlanOf { plan: ProposalId(12), cluster: "msk".into() }))

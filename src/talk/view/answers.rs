@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{ALERT_CHARS_MAX, Page, View, plain};
 use crate::{
-    model::Person,
+    model::{Person, ProposalId},
     planner::ClusterPlan,
     scheduler::{Approved, Balanced, Changed, Refused},
     talk::{
@@ -133,6 +133,10 @@ impl View {
 
     /// Returns in a line that a cluster needs nothing, or that nothing helps.
     pub(in crate::talk) fn nothing_to_do(&self, plan: &ClusterPlan) -> String {
+        if let Some(hold) = plan.held() {
+            let why = Arg::Html(self.hold(&hold));
+            return self.say("held-cluster", args![cluster = name(&plan.name), why = why]);
+        }
         self.say("nothing-to-do", args![cluster = name(&plan.name), over = plan.overloaded.len()])
     }
 
@@ -147,11 +151,27 @@ impl View {
 
     /// Returns what a press of Approve led to.
     #[must_use]
-    pub fn approved(&self, approved: &Approved) -> String {
+    pub fn approved(&self, approved: &Approved, now: DateTime<Utc>) -> String {
         alert(&match approved {
             Approved::Started => self.say("press-approved", args![]),
+            Approved::Later(begin) => {
+                self.say("press-approved-later", args![at = self.time(begin.at(), now)])
+            }
             Approved::Counted { have, need } => self.say("press-counted", args![have = *have, need = *need]),
         })
+    }
+
+    /// Returns what the word that a node is back led to.
+    pub(in crate::talk) fn evened_out(&self, balanced: &Balanced) -> String {
+        alert(&match balanced {
+            Balanced::Proposed(id) => self.say("press-even-out", args![plan = id.to_string()]),
+            Balanced::NothingToDo(plan) => self.nothing_to_do(plan),
+        })
+    }
+
+    /// Returns what a press of Undo led to.
+    pub(in crate::talk) fn undo_proposed(&self, id: ProposalId) -> String {
+        alert(&self.say("press-undo", args![plan = id.to_string()]))
     }
 
     /// Returns what a press of Reject led to.
@@ -241,6 +261,7 @@ impl View {
             Problem::NotATime(word) => self.say("problem-not-a-time", args![word = words(word)]),
             Problem::NotASize(word) => self.say("problem-not-a-size", args![word = words(word)]),
             Problem::NotANumber(word) => self.say("problem-not-a-number", args![word = words(word)]),
+            Problem::NotATimeOfDay(word) => self.say("problem-not-a-time-of-day", args![word = words(word)]),
             Problem::OpenQuote => self.say("problem-open-quote", args![]),
             Problem::NoSuchCommand { found, similar } => {
                 let sorry = self.say("unknown-command", args![typed = words(found)]);

@@ -8,8 +8,10 @@ mod alerts;
 mod answers;
 mod charts;
 mod figures;
+mod plan_buttons;
 mod platform;
 mod proposal;
+mod round;
 mod watch;
 
 use std::ops::Deref;

@@ -1,42 +1,25 @@
 //! A proposal as it goes on, and what became of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Besides, Button, Page, View};
+use super::{Besides, Page, View};
 use crate::{
     model::{NodeId, VmId},
     planner::{ClusterPlan, Excess, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy},
-    store::{Approver, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState},
-    talk::{
-        chart::Wanted,
-        proposal::{Choice, Press},
-        words::{
-            Arg, args, escape,
-            format::{bold, code, name, names, words},
-            plain,
-        },
+    store::{
+        Approver, Begin, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState,
+    },
+    talk::words::{
+        Arg, args, escape,
+        format::{bold, code, name, names, words},
+        plain,
     },
 };
 
 /// Nodes whose memory the end of a plan shows; a plan of ten migrations touches twenty at most.
 const NODES_SEEN_MAX: usize = 20;
-
-/// How many steps have buttons at one time: a phone shows this many without scrolling.
-const STEP_BUTTONS_MAX: usize = 8;
-
-/// As many names as fit side by side on a phone.
-const STEP_BUTTONS_PER_ROW: usize = 2;
-
-/// Nodes that a plan can be narrowed to with one tap.
-const NODE_BUTTONS_MAX: usize = 4;
-
-/// A label longer than this is cut by phones: two stand side by side.
-const LABEL_CHARS_MAX: usize = 14;
-
-/// So much of a name's end stays where names begin alike.
-const LABEL_END_MIN: usize = 6;
 
 /// More lines than this about what stays as it is hide what is to be done.
 const STAYS_LINES_MAX: usize = 8;
@@ -69,7 +52,7 @@ impl View {
             pages = self.with_detail(proposal, now, Detail::Compact);
         }
         if let Some(first) = pages.first_mut() {
-            first.buttons = self.proposal_buttons(proposal);
+            first.buttons = self.proposal_buttons(proposal, now);
         }
         pages
     }
@@ -83,7 +66,10 @@ impl View {
                 self.say("plan-stops", args![who = format!("{} ({})", name(&asked.by.name), asked.by.id)])
             }));
         }
+        lines.extend(self.expected_line(proposal, now));
+        lines.extend(self.round_lines(proposal, now));
         lines.extend(self.drain_lines(proposal, now));
+        lines.extend(self.undo_lines(proposal, now));
         lines.extend(self.changes(proposal));
         lines.extend(self.result(proposal));
         lines.extend(self.stays(proposal));
@@ -115,7 +101,16 @@ impl View {
         match &proposal.state {
             ProposalState::Pending => self.pending_line(proposal, now),
             ProposalState::Approved { by, .. } => {
-                self.say("plan-approved", args![who = Arg::Html(self.approver(by))])
+                let who = Arg::Html(self.approver(by));
+                match proposal.begins {
+                    None => self.say("plan-approved", args![who = who]),
+                    Some(Begin::At(at)) => {
+                        self.say("plan-deferred", args![who = who, at = self.time(at, now)])
+                    }
+                    Some(Begin::InWindow { opens }) => {
+                        self.say("plan-deferred-window", args![who = who, at = self.time(opens, now)])
+                    }
+                }
             }
             ProposalState::Running { by, since } => {
                 let tally = Tally::of(&proposal.steps);
@@ -145,7 +140,10 @@ impl View {
             }
             ProposalState::Expired { at } => self.say("plan-expired", args![at = self.time(*at, now)]),
             ProposalState::Superseded { by, .. } => self.say("plan-superseded", args![plan = by.to_string()]),
-            ProposalState::Stale { .. } => self.say("plan-stale", args![]),
+            ProposalState::Stale { .. } => match &proposal.held {
+                Some(hold) => self.say("plan-held", args![why = Arg::Html(self.hold(hold))]),
+                None => self.say("plan-stale", args![]),
+            },
             ProposalState::Shown { .. } => self.say("plan-shown", args![]),
         }
     }
@@ -168,7 +166,12 @@ impl View {
                 until = until,
             ],
         );
-        if people.is_empty() { counted } else { format!("{counted} ✓ {}", escape(&people.join(", "))) }
+        if people.is_empty() {
+            return counted;
+        }
+        let begins = proposal.begins.map(|begin| self.time(begin.at(), now));
+        let begins = begins.map(|at| format!("; {}", self.say("plan-begins", args![at = at])));
+        format!("{counted} ✓ {}{}", escape(&people.join(", ")), begins.unwrap_or_default())
     }
 
     /// `done` where all was done, else `partly`, or `stopped` where somebody asked for it.
@@ -190,6 +193,11 @@ impl View {
             }
             _ => ("plan-partly", String::new()),
         };
+        if proposal.steps.is_empty() {
+            let by =
+                self.say("plan-done-by", args![who = Arg::Html(who.to_owned()), at = self.time(at, now)]);
+            return format!("{} {by}", self.say("round-nothing-to-move", args![]));
+        }
         let state = self.say(key, args![counts = Arg::Html(counts.join(", ")), who = Arg::Html(stopper)]);
         let by = self.say("plan-done-by", args![who = Arg::Html(who.to_owned()), at = self.time(at, now)]);
         format!("{state}\n{by}")
@@ -213,6 +221,13 @@ impl View {
         let Some((_, node)) = proposal.drains() else { return Vec::new() };
         let stuck = &proposal.plan.skipped;
         let Tally { failed, dropped, lost, left_out, .. } = Tally::of(&proposal.steps);
+        let is_done = matches!(proposal.state, ProposalState::Done { .. });
+        if proposal.round.is_some() {
+            // The round says what is to be done.
+            let plan = (!proposal.state.is_final()).then(|| self.say("round-plan", args![]));
+            let stuck = if plan.is_some() || is_done { stuck.as_slice() } else { &[] };
+            return plan.into_iter().chain(self.stuck_lines(stuck, now)).collect();
+        }
         let key = match (&proposal.state, failed + dropped + lost + left_out + stuck.len()) {
             (ProposalState::Done { .. }, 0) => "drain-done",
             (ProposalState::Done { .. }, _) => "drain-not-done",
@@ -226,7 +241,28 @@ impl View {
         lines
     }
 
-    /// The VMs that stay on a node that is to be emptied, with their reasons.
+    /// How long it is expected to take, or how much of that is left, where the history tells.
+    fn expected_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> Option<String> {
+        let key = match &proposal.state {
+            ProposalState::Pending | ProposalState::Approved { .. } => "plan-takes",
+            ProposalState::Running { .. } => "plan-left",
+            _ => return None,
+        };
+        let seconds = proposal.expected.as_ref()?.left(&proposal.steps, now).num_seconds();
+        let minutes = seconds.unsigned_abs().div_ceil(60).max(1);
+        let lasts = self.lasting(TimeDelta::minutes(i64::try_from(minutes).unwrap_or(i64::MAX / 60_000)));
+        (seconds > 0).then(|| self.say(key, args![lasts = lasts]))
+    }
+
+    /// Which plan this one takes back, and what of it cannot be.
+    fn undo_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
+        let Some(older) = proposal.undoes() else { return Vec::new() };
+        let mut lines = vec![self.say("undo-plan", args![plan = older.to_string()])];
+        lines.extend(self.stuck_lines(&proposal.plan.skipped, now));
+        lines
+    }
+
+    /// The VMs that stay where they are, with their reasons.
     pub(in crate::talk) fn stuck_lines(&self, stuck: &[Skip], now: DateTime<Utc>) -> Vec<String> {
         let shown = stuck.iter().take(STAYS_LINES_MAX).map(|skip| {
             let vm = Arg::Html(self.vm(&skip.name, skip.vm));
@@ -487,107 +523,6 @@ impl View {
         lines
     }
 
-    fn proposal_buttons(&self, proposal: &Proposal) -> Vec<Vec<Button>> {
-        let tag = proposal.tag();
-        let data = |choice| Press { proposal: proposal.id, tag: tag.clone(), choice }.data();
-        let refresh = || self.button("button-refresh", data(Choice::Refresh));
-        match &proposal.state {
-            ProposalState::Pending if proposal.dry_run => vec![vec![refresh()]],
-            ProposalState::Pending => {
-                let approve = self.button("button-approve", data(Choice::Approve));
-                let reject = self.button("button-reject", data(Choice::Reject));
-                let mut rows = vec![vec![approve, reject, refresh()]];
-                rows.extend(self.step_buttons(proposal, data));
-                rows
-            }
-            ProposalState::Approved { .. } | ProposalState::Running { .. } => {
-                let stop = || vec![self.button("button-cancel", data(Choice::Cancel))];
-                let stop = proposal.cancel.is_none().then(stop);
-                stop.into_iter().chain(self.watch_buttons(proposal)).collect()
-            }
-            ProposalState::Expired { .. } | ProposalState::Stale { .. } => vec![vec![refresh()]],
-            ProposalState::Done { .. } => {
-                vec![vec![self.button("button-chart", Wanted::Plan(proposal.id).data())]]
-            }
-            ProposalState::Rejected { .. }
-            | ProposalState::Superseded { .. }
-            | ProposalState::Shown { .. } => Vec::new(),
-        }
-    }
-
-    /// One button per step to leave it out or to take it in again. Where the steps are many, some of them at a time,
-    /// and buttons for many steps at once.
-    fn step_buttons(&self, proposal: &Proposal, data: impl Fn(Choice) -> String) -> Vec<Vec<Button>> {
-        let data = |selection| data(Choice::Steps(selection));
-        let (steps, from) = (&proposal.steps, proposal.buttons_from);
-        let first = steps.iter().position(|step| step.migration.step == from).unwrap_or(0);
-        let shown = steps.get(first..).unwrap_or_default();
-        let shown = shown.get(..STEP_BUTTONS_MAX).unwrap_or(shown);
-        let labels = distinct_labels(shown.iter().map(|step| name(&step.migration.vm_name)).collect());
-        let toggle = |(step, label): (&Step, String)| {
-            let Migration { vm, step: number, .. } = step.migration;
-            let (sign, selection) = match is_left_out(step) {
-                true => ('+', Selection::TakeIn(vm)),
-                false => ('−', Selection::LeaveOut(vm)),
-            };
-            Button { label: format!("{sign} {number} · {label}"), data: data(selection) }
-        };
-        let toggles: Vec<_> = shown.iter().zip(labels).map(toggle).collect();
-        let mut rows: Vec<Vec<Button>> =
-            toggles.chunks(STEP_BUTTONS_PER_ROW).map(<[Button]>::to_vec).collect();
-        rows.extend(proposal.left_out_before.iter().map(|known| {
-            let label = distinct_labels(vec![name(&known.vm_name)]).concat();
-            vec![Button { label: format!("+ {label}"), data: data(Selection::TakeIn(known.vm)) }]
-        }));
-        if steps.len() > STEP_BUTTONS_MAX {
-            rows.extend(self.many_step_buttons(proposal, first, data));
-        }
-        rows
-    }
-
-    fn many_step_buttons(
-        &self,
-        proposal: &Proposal,
-        first: usize,
-        data: impl Fn(Selection) -> String,
-    ) -> Vec<Vec<Button>> {
-        let number = |index: usize| proposal.steps.get(index).map(|step| step.migration.step);
-        let part = |index: usize| (index + STEP_BUTTONS_MAX).min(proposal.steps.len());
-        let turn = |index: usize, arrow: &str| {
-            let label = format!("{arrow} {}–{}", index + 1, part(index));
-            number(index).map(|from| Button { label, data: data(Selection::Show(from)) })
-        };
-        let back = first.checked_sub(STEP_BUTTONS_MAX).and_then(|index| turn(index, "‹"));
-        let on = turn(first + STEP_BUTTONS_MAX, "›");
-        let last = number(part(first) - 1).filter(|_| part(first) < proposal.steps.len());
-        let keep = last.map(|last| Button {
-            label: plain(&self.say("button-keep-first", args![n = last.to_string()])),
-            data: data(Selection::KeepFirst(last)),
-        });
-        let all = proposal
-            .steps
-            .iter()
-            .any(is_left_out)
-            .then(|| self.button("button-keep-all", data(Selection::KeepAll)));
-        let mut nodes: Vec<(NodeId, &str, usize)> = Vec::new();
-        for Migration { source, source_name, .. } in proposal.steps.iter().map(|step| &step.migration) {
-            match nodes.iter_mut().find(|(node, ..)| node == source) {
-                Some((.., count)) => *count += 1,
-                None => nodes.push((*source, source_name, 1)),
-            }
-        }
-        nodes.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
-        nodes.truncate(if nodes.len() > 1 { NODE_BUTTONS_MAX } else { 0 });
-        let node_names = distinct_labels(nodes.iter().map(|(_, called, _)| name(called)).collect());
-        let only = nodes.iter().zip(node_names).map(|((node, _, count), called)| Button {
-            label: plain(&self.say("button-only-node", args![node = called, n = count.to_string()])),
-            data: data(Selection::OnlyNode(*node)),
-        });
-        let only: Vec<_> = only.collect();
-        let rows = [back.into_iter().chain(on).collect(), keep.into_iter().chain(all).collect()];
-        rows.into_iter().chain(only.chunks(STEP_BUTTONS_PER_ROW).map(<[Button]>::to_vec)).collect()
-    }
-
     /// What a choice of steps led to; `None` where only the buttons changed.
     pub(in crate::talk) fn chosen(&self, proposal: &Proposal, selection: Selection) -> Option<String> {
         let (kept, of) = (proposal.waiting().count().to_string(), proposal.steps.len().to_string());
@@ -631,9 +566,9 @@ impl View {
             lines.truncate(STAYS_LINES_MAX);
             lines.push(self.say("more-lines", args![n = more]));
         }
-        // A plan that empties a node says of each VM why it stays.
-        let is_drain = plan.migrations.iter().any(|migration| migration.why == MoveWhy::Drain);
-        if !plan.skipped.is_empty() && !is_drain {
+        // A plan that somebody wished for says of each VM why it stays.
+        let is_wish = plan.migrations.iter().any(|migration| migration.why.is_wish());
+        if !plan.skipped.is_empty() && !is_wish {
             lines.push(self.skipped_line(plan.skipped.iter().map(|skip| &skip.why)));
         }
         lines
@@ -669,7 +604,7 @@ fn weight(step: &Step) -> u8 {
     }
 }
 
-fn is_left_out(step: &Step) -> bool {
+pub(super) fn is_left_out(step: &Step) -> bool {
     matches!(step.state, StepState::LeftOut { .. })
 }
 
@@ -679,39 +614,6 @@ fn changes_of<'a>(proposal: &'a Proposal, migration: &'a Migration) -> (&'a Node
         Some((source, target)) => (source, target),
         None => (&migration.source_state, &migration.target_state),
     }
-}
-
-/// Cuts names so that they fit on buttons: what all begin with first, then in the middle, at a place that keeps them
-/// distinct where there is one.
-fn distinct_labels(names: Vec<String>) -> Vec<String> {
-    let names: Vec<Vec<char>> = names.iter().map(|name| name.chars().collect()).collect();
-    let shortest = names.iter().map(Vec::len).min().unwrap_or(0);
-    let alike =
-        (0..shortest).take_while(|at| names.windows(2).all(|pair| pair[0][*at] == pair[1][*at])).count();
-    let alike = if names.len() > 1 { alike.min(shortest.saturating_sub(LABEL_END_MIN)) } else { 0 };
-    let cut = |name: &Vec<char>, start: usize| -> String {
-        if name.len() <= LABEL_CHARS_MAX {
-            return name.iter().collect();
-        }
-        let (dots, rest) = if alike > 1 { ("…", &name[alike..]) } else { ("", name.as_slice()) };
-        let room = LABEL_CHARS_MAX - dots.chars().count();
-        if rest.len() <= room {
-            return dots.chars().chain(rest.iter().copied()).collect();
-        }
-        let end = rest.len() - room.saturating_sub(start + 1);
-        dots.chars()
-            .chain(rest[..start].iter().copied())
-            .chain(['…'])
-            .chain(rest[end..].iter().copied())
-            .collect()
-    };
-    let all_cut = |start: usize| -> Vec<String> { names.iter().map(|name| cut(name, start)).collect() };
-    let differing = |labels: &[String]| labels.iter().collect::<BTreeSet<_>>().len();
-    let best = [4, 0, LABEL_CHARS_MAX / 2, LABEL_CHARS_MAX - 2]
-        .map(all_cut)
-        .into_iter()
-        .reduce(|best, other| if differing(&other) > differing(&best) { other } else { best });
-    best.unwrap_or_default()
 }
 
 impl Tally {
@@ -734,30 +636,5 @@ impl Tally {
 
     fn ended(self) -> usize {
         self.moved + self.failed + self.dropped + self.lost
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_on_buttons_are_short_and_stay_distinct() {
-        let labels = |names: &[&str]| distinct_labels(names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(labels(&["web-1", "web-2"]), ["web-1", "web-2"]);
-        assert_eq!(labels(&["customer-storefront-1003", "customer-storefront-1007"]), ["…t-1003", "…t-1007"]);
-        assert_eq!(labels(&["a-very-long-customer-name"]), ["a-ve…omer-name"]);
-        let hard = [
-            "customer-alpha-storefront-1",
-            "customer-alpha-storefront-2",
-            "customer-beta-storefront-1",
-            "db",
-            "x-aaaa-something-1111-zzzzzzzzzzzzz",
-            "x-aaaa-something-2222-zzzzzzzzzzzzz",
-        ];
-        let of = |names: &[&str]| labels(names).into_iter().collect::<BTreeSet<_>>();
-        assert_eq!(of(&hard[..4]).len(), 4);
-        assert_eq!(of(&hard[4..]).len(), 2);
-        assert!(of(&hard).iter().all(|label| label.chars().count() <= LABEL_CHARS_MAX));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     planner::{Caution, Note, Resource},
     scheduler::{PlanOf, Refused, Unsettable},
-    store::{Approval, Approver, Origin, Proposal, ProposalState, Selection, Sight, StepState},
+    store::{Approval, Approver, Expected, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
         samples::{anna, approved_by_anna, ended, now, proposal},
@@ -25,6 +25,28 @@ use crate::{
 #[test]
 fn a_pending_proposal() {
     in_both(|view| whole_text(&view.proposal(&proposal(2), now())), "pending");
+}
+
+#[test]
+fn a_plan_says_how_long_it_takes_and_how_much_is_left() {
+    let mut timed = proposal(3);
+    let migrations = timed.plan.migrations.clone();
+    // A GiB a minute in the last three migrations, and 8 GiB in each VM.
+    let done: Vec<_> = (1..=3).map(|id| crate::talk::samples::entry(id, 1)).collect();
+    let said = |timed: &Proposal, at| {
+        Language::ALL.map(|language| {
+            let text = whole_text(&view(language).proposal(timed, at));
+            text.lines().find(|line| line.contains("9 min") || line.contains("9 мин")).map(str::to_owned)
+        })
+    };
+    assert_eq!(said(&timed, now()), [None, None], "nothing is known");
+    timed.expected = Expected::from_history(ClusterId(1), &migrations, &done, 1);
+    let texts = said(&timed, now()).map(Option::unwrap_or_default);
+    assert_eq!(texts, ["Takes about 9 min", "Займёт около 9 мин"]);
+    timed.state = ProposalState::Running { by: approved_by_anna(), since: now() };
+    timed.steps[0].state = StepState::Running { since: now(), slow: false };
+    let texts = said(&timed, now()).map(Option::unwrap_or_default);
+    assert_eq!(texts, ["~9 min left", "Осталось ~9 мин"]);
 }
 
 #[test]
@@ -101,13 +123,13 @@ fn a_plan_that_nobody_saw_before_it_ran_says_what_holds_besides() {
 }
 
 #[test]
-fn the_end_of_a_plan_says_partly_and_how_many_of_each_and_can_only_be_drawn() {
+fn the_end_of_a_plan_says_partly_and_how_many_of_each_and_can_be_drawn_and_taken_back() {
     let over = ended(proposal(5));
     for language in Language::ALL {
         let pages = view(language).proposal(&over, now());
         assert!(pages[0].plain().contains("partly"), "{}", pages[0].plain());
         let buttons = pages.iter().flat_map(|page| page.buttons.concat()).map(|button| button.data);
-        assert_eq!(buttons.collect::<Vec<_>>(), ["g:p:12"]);
+        assert_eq!(buttons.collect::<Vec<_>>(), ["g:p:12", &format!("p:12:{}:z", over.tag())]);
     }
     in_both(|view| whole_text(&view.proposal(&over, now())), "ended");
 }
@@ -264,8 +286,8 @@ fn presses() {
     in_both(
         |view| {
             let lines = [
-                view.approved(&crate::scheduler::Approved::Started),
-                view.approved(&crate::scheduler::Approved::Counted { have: 1, need: 2 }),
+                view.approved(&crate::scheduler::Approved::Started, now()),
+                view.approved(&crate::scheduler::Approved::Counted { have: 1, need: 2 }, now()),
                 view.rejected(),
                 view.stale_press(StalePress::Changed),
                 view.stale_press(StalePress::ChangedJustNow),

@@ -88,9 +88,11 @@ unfit-no-relief = it would not help any more
 why-relieve = { $excess }
 why-make-room = makes room for { $vm } ({ $id })
 why-level = evens out: imbalance { $before } → { $after }
+why-undo = back to where it was before plan { $plan }
 why-drain = its node is to be emptied
 
 caution-newer-kernel = the target's kernel is newer ({ $target }, from { $source }), nothing else helps
+caution-moved-lately = moved a short while ago, and would be left alone until { $until }
 caution-same-cpu = host-passthrough, between nodes of the same CPU; nothing else helps
 caution-unknown-cpu = host-passthrough, and it is not known whether both nodes have the same CPU: the VM may freeze; nothing else helps
 caution-soft-target = fills the target beyond its target threshold ({ $resource }), nothing else helps
@@ -107,6 +109,7 @@ skip-rests-pulled = somebody moved it back each time, left alone until { $until 
 skip-rests-busy = VMmanager was busy with it, left alone until { $until }
 skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
+skip-not-there = it is not where that plan had put it
 skip-no-target = no target: { $why }
 kind-rests-moved = moved a short while ago
 kind-rests-failed = left alone after a failed migration
@@ -266,37 +269,6 @@ plan-all-left-out = Everything is left out: there is nothing to approve.
 plan-left-out-before = Stays left out if a later plan moves it: { $vm }, by { $who }
 plan-rejected = ✗ Rejected by { $who } at { $at }
 plan-rejection-holds = Cycles do not propose the same again until { $until }; /balance { $cluster } lifts this.
-drain-plan = Empties { $node }. From its start the node takes no VM, until /include.
-drain-done = ✓ { $node } is empty: do your work, then /include it.
-drain-not-done = ⚠ { $node } is not empty. It takes no VM, until /include.
-drain-stays = stays: { $vm }: { $why }
-whatif-drain-title = If { $node } were emptied, cluster { $cluster }:
-whatif-drain-empty = ✓ No VM is on it.
-whatif-drain-all = ✓ { $vms } would leave it: { $migrations }, { $memory }
-whatif-drain-some = ⚠ { $moved } of { $of } VMs would leave it: { $migrations }, { $memory }
-whatif-drain-next = Nothing is changed. /drain { $node } makes the plan.
-whatif-lose-title = If { $node } were lost, cluster { $cluster }:
-whatif-lose-none = ✓ No VM is running on it.
-whatif-lose-all = { $n ->
-    [one] ✓ The one running VM has a place elsewhere.
-   *[other] ✓ All { $n } running VMs have a place elsewhere.
-}
-whatif-lose-some = ⚠ { $placed } of { $of } running VMs have a place elsewhere. Without one:
-whatif-homeless = { $vm }: { $why }
-whatif-over = ⚠ Over then: { $node } ({ $over })
-whatif-add-title = { $n ->
-    [one] { $n } more VM of { $size } and { $vcpus } vCPU, cluster { $cluster }:
-   *[other] { $n } more VMs of { $size } and { $vcpus } vCPU each, cluster { $cluster }:
-}
-whatif-add-all = ✓ There is room for that, and for not one more.
-whatif-add-more = ✓ There is room for that, and for { $n } more.
-whatif-add-some = ⚠ { $fit } of { $of } fit, { $missing } do not.
-whatif-add-closed = Nodes that take none: { $why }
-whatif-vcpus-guessed = Counted with { $vcpus } vCPU, as VMs of that memory have here on average.
-whatif-taker = { $node }: +{ $vms }, memory { $before } → { $after } %
-whatif-changes-nothing = Nothing is changed.
-drain-empty = { $node } is empty already: no VM is on it.
-drain-stuck = No VM can leave { $node }:
 plan-expired = ✗ Expired at { $at }; Refresh makes a new plan
 plan-superseded = ✗ Plan { $plan } took its place
 plan-stale = ✗ The cluster has moved on: this plan does not fit any more
@@ -474,7 +446,7 @@ running-title = { $n ->
 }
 running-line = ▸ { $vm }: { $source } → { $target }, since { $since } ({ $lasts }), plan { $plan }
 nothing-running = Nothing is running.
-cancelled = Plan { $plan } ({ $cluster }) stops after its running migration.
+plan-cancelled = Plan { $plan } ({ $cluster }) stops after its running migration.
 no-exclusions = No node is closed.
 exclusions-title = Closed nodes
 excluded-configured-source = by EXCLUDE_SOURCE_NODES: { $selector }
@@ -530,6 +502,8 @@ help-drain = a plan that empties a node for maintenance
 help-balance = makes a plan and posts it for approval
 help-history = what was moved, newest first
 help-running = what runs now
+help-maintenance = empties nodes one after the other, each until you say that it is done
+help-at = approves a plan that waits, to begin at a time
 help-reject = rejects a plan, with a reason
 help-audit = who did what
 help-cancel = stops a plan after its running migration
@@ -559,6 +533,7 @@ problem-not-one-of = “{ $found }” is none of: { $expected }.
 problem-not-a-time = “{ $word }” is not a time. Write it like 30m, 2h or 1d.
 problem-not-a-size = “{ $word }” is not a size. Write it like 8G or 512M.
 problem-not-a-number = “{ $word }” is not a number that I can take here.
+problem-not-a-time-of-day = “{ $word }” is not a time of the day. Write it like 05:00.
 problem-open-quote = A quote is opened and never closed.
 too-old = { $command } from { $at } was read too late and is not carried out. Say it again if you still want it.
 needs-role = This needs the role { $needed }; yours is { $have }.

@@ -39,6 +39,7 @@ impl Words {
                 ],
             ),
             MoveWhy::Drain => self.say("why-drain", args![]),
+            MoveWhy::Undo { of } => self.say("why-undo", args![plan = of.to_string()]),
         }
     }
 
@@ -53,6 +54,9 @@ impl Words {
             Caution::HostPassthrough { same_cpu: false } => self.say("caution-unknown-cpu", args![]),
             Caution::SoftTarget { resource } => {
                 self.say("caution-soft-target", args![resource = self.resource(*resource)])
+            }
+            Caution::MovedLately { until } => {
+                self.say("caution-moved-lately", args![until = self.stamp(*until)])
             }
         }
     }
@@ -85,6 +89,7 @@ impl Words {
             }
             SkipWhy::Held(hold) => self.say("obstacle-held", args![why = Arg::Html(self.hold(hold))]),
             SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
+            SkipWhy::NotThere => self.say("skip-not-there", args![]),
             SkipWhy::NoTarget(refusal) => {
                 self.say("skip-no-target", args![why = Arg::Html(self.target_refusal(*refusal))])
             }
@@ -382,6 +387,20 @@ impl Words {
             Refused::Unable(trouble) => self.trouble(trouble),
             Refused::StandingGone => self.say("autopilot-gone", args![]),
             Refused::NothingRunning => self.say("nothing-running", args![]),
+            Refused::NothingWaits => self.say("nothing-waits", args![]),
+            Refused::WhichWaits { waiting } => {
+                let plans = waiting.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
+                self.say("which-waits", args![plans = listed(plans)])
+            }
+            Refused::RoundWentOn { .. } => self.say("refused-round", args![]),
+            Refused::Held { hold } => self.say("refused-held", args![why = Arg::Html(self.hold(hold))]),
+            Refused::NothingToUndo { proposal, stuck } => {
+                let whys = stuck
+                    .iter()
+                    .map(|skip| format!("{}: {}", escape(&name(&skip.name)), self.skip_kind(&skip.why)));
+                let why = listed(whys.collect::<Vec<_>>().into_iter());
+                self.say("refused-undo", args![plan = proposal.to_string(), why = Arg::Html(why)])
+            }
             Refused::WhichPlan { running } => {
                 let plans = running.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
                 self.say("which-plan", args![plans = listed(plans)])

@@ -91,9 +91,11 @@ unfit-no-relief = это больше не поможет
 why-relieve = { $excess }
 why-make-room = освобождает место для { $vm } ({ $id })
 why-level = выравнивание: неравномерность { $before } → { $after }
+why-undo = обратно, как до плана { $plan }
 why-drain = узел освобождается
 
 caution-newer-kernel = ядро целевого узла новее ({ $target }, было { $source }), иначе не помочь
+caution-moved-lately = миграция была недавно, без этого плана ВМ не трогали бы до { $until }
 caution-same-cpu = режим «host-passthrough», процессоры узлов одинаковы; иначе не помочь
 caution-unknown-cpu = режим «host-passthrough», и неизвестно, одинаковы ли процессоры узлов: ВМ может зависнуть; иначе не помочь
 caution-soft-target = целевой узел заполняется выше целевого порога ({ $resource }), иначе не помочь
@@ -110,6 +112,7 @@ skip-rests-pulled = кто-то каждый раз возвращает её н
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
+skip-not-there = она уже не там, куда её переместил тот план
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно
 kind-rests-failed = миграция не удалась
@@ -281,43 +284,6 @@ plan-all-left-out = Исключено всё: подтверждать нече
 plan-left-out-before = Исключена и из следующих планов: { $vm }, решение: { $who }
 plan-rejected = ✗ Отклонено: { $who }, { $at }
 plan-rejection-holds = До { $until } циклы не предложат то же самое; снять запрет: /balance { $cluster }
-drain-plan = Освобождает { $node }. С начала выполнения узел не принимает ВМ, пока его не откроет /include.
-drain-done = ✓ { $node } пуст: можно работать, потом /include.
-drain-not-done = ⚠ { $node } не пуст. Он не принимает ВМ, пока его не откроет /include.
-drain-stays = остаётся: { $vm }: { $why }
-whatif-drain-title = Если освободить { $node }, кластер { $cluster }:
-whatif-drain-empty = ✓ ВМ на нём нет.
-whatif-drain-all = ✓ С него уйдут { $vms }: { $migrations }, { $memory }
-whatif-drain-some = ⚠ С него уйдут не все ВМ, { $moved } из { $of }: { $migrations }, { $memory }
-whatif-drain-next = Ничего не меняется. План составит /drain { $node }
-whatif-lose-title = Если откажет { $node }, кластер { $cluster }:
-whatif-lose-none = ✓ Работающих ВМ на нём нет.
-whatif-lose-all = { $n ->
-    [one] ✓ Для { $n } работающей ВМ есть место на других узлах.
-    [few] ✓ Для всех { $n } работающих ВМ есть место на других узлах.
-   *[many] ✓ Для всех { $n } работающих ВМ есть место на других узлах.
-}
-whatif-lose-some = ⚠ Место на других узлах есть для { $placed } из { $of } работающих ВМ. Без места:
-whatif-homeless = { $vm }: { $why }
-whatif-over = ⚠ Порог будет превышен: { $node } ({ $over })
-whatif-add-title = { $n ->
-    [one] Ещё { $n } ВМ: { $size }, { $vcpus } vCPU, кластер { $cluster }:
-    [few] Ещё { $n } ВМ, в каждой { $size }, { $vcpus } vCPU, кластер { $cluster }:
-   *[many] Ещё { $n } ВМ, в каждой { $size }, { $vcpus } vCPU, кластер { $cluster }:
-}
-whatif-add-all = ✓ Место есть, но больше ни для одной.
-whatif-add-more = { $n ->
-    [one] ✓ Место есть, и ещё для { $n } такой ВМ.
-    [few] ✓ Место есть, и ещё для { $n } таких ВМ.
-   *[many] ✓ Место есть, и ещё для { $n } таких ВМ.
-}
-whatif-add-some = ⚠ Поместится { $fit } из { $of }, для { $missing } места нет.
-whatif-add-closed = Не примут ни одной: { $why }
-whatif-vcpus-guessed = Считаем по { $vcpus } vCPU: столько здесь в среднем у ВМ с такой памятью.
-whatif-taker = { $node }: +{ $vms }, память { $before } → { $after } %
-whatif-changes-nothing = Ничего не меняется.
-drain-empty = { $node } уже пуст: ВМ на нём нет.
-drain-stuck = Ни одна ВМ не может покинуть { $node }:
 plan-expired = ✗ Срок вышел в { $at }; «Обновить» составит новый план
 plan-superseded = ✗ Его место занял план { $plan }
 plan-stale = ✗ Кластер изменился: этот план больше не подходит
@@ -499,7 +465,7 @@ running-title = { $n ->
 }
 running-line = ▸ { $vm }: { $source } → { $target }, с { $since } ({ $lasts }), план { $plan }
 nothing-running = Ничего не выполняется.
-cancelled = План { $plan } ({ $cluster }) остановится после текущей миграции.
+plan-cancelled = План { $plan } ({ $cluster }) остановится после текущей миграции.
 no-exclusions = Закрытых узлов нет.
 exclusions-title = Закрытые узлы
 excluded-configured-source = из-за EXCLUDE_SOURCE_NODES: { $selector }
@@ -560,6 +526,8 @@ help-drain = план, который освобождает узел для р�
 help-balance = составляет план и предлагает его
 help-history = выполненные миграции, сначала новые
 help-running = что выполняется сейчас
+help-maintenance = освобождает узлы по очереди, каждый — пока вы не скажете, что готово
+help-at = подтверждает план, который ждёт, с началом в заданное время
 help-reject = отклоняет план, можно с причиной
 help-audit = кто что сделал
 help-cancel = останавливает план после текущей миграции
@@ -589,6 +557,7 @@ problem-not-one-of = «{ $found }» — не одно из: { $expected }.
 problem-not-a-time = «{ $word }» — не промежуток времени. Примеры: 30m, 2h, 1d.
 problem-not-a-size = «{ $word }» — не размер. Пишите 8G или 512M.
 problem-not-a-number = «{ $word }» — не число или слишком большое.
+problem-not-a-time-of-day = «{ $word }» — не время суток. Пишите 05:00.
 problem-open-quote = Кавычка открыта и не закрыта.
 too-old = { $command } от { $at } прочитана слишком поздно и не выполняется. Повторите, если ещё нужно.
 needs-role = Нужна роль: { $needed }; ваша: { $have }.

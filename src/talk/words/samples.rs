@@ -406,6 +406,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         SkipWhy::ExcludedSource => [SkipWhy::ExcludedSource],
         SkipWhy::NodeState(_) => closed().into_iter().map(SkipWhy::NodeState),
         SkipWhy::NoTarget(_) => refusals().into_iter().map(SkipWhy::NoTarget),
+        SkipWhy::NotThere => [SkipWhy::NotThere],
         SkipWhy::Held(_) => holds().into_iter().map(SkipWhy::Held),
     ]
 }

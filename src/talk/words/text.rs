@@ -34,10 +34,10 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.code() == code)
     }
 
-    fn source(self) -> &'static str {
+    fn sources(self) -> [&'static str; 2] {
         match self {
-            Self::En => include_str!("en.ftl"),
-            Self::Ru => include_str!("ru.ftl"),
+            Self::En => [include_str!("en.ftl"), include_str!("en-work.ftl")],
+            Self::Ru => [include_str!("ru.ftl"), include_str!("ru-work.ftl")],
         }
     }
 
@@ -120,9 +120,11 @@ fn bundle(language: Language) -> Bundle {
     let mut bundle = Bundle::new_concurrent(vec![id]);
     // Marks around each argument keep mixed directions apart; here they would only be in the way of copying.
     bundle.set_use_isolating(false);
-    // What can be read of a file with a mistake is used; a test refuses such a file.
-    let resource = FluentResource::try_new(language.source().to_owned()).unwrap_or_else(|(part, _)| part);
-    bundle.add_resource_overriding(resource);
+    for source in language.sources() {
+        // What can be read of a file with a mistake is used; a test refuses such a file.
+        let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(part, _)| part);
+        bundle.add_resource_overriding(resource);
+    }
     bundle
 }
 
@@ -176,12 +178,14 @@ mod tests {
     }
 
     fn messages(language: Language) -> BTreeMap<String, BTreeSet<String>> {
-        let resource = FluentResource::try_new(language.source().to_owned())
-            .unwrap_or_else(|(_, errors)| panic!("{language:?}: {errors:?}"));
-        drop(resource);
+        for source in language.sources() {
+            let resource = FluentResource::try_new(source.to_owned())
+                .unwrap_or_else(|(_, errors)| panic!("{language:?}: {errors:?}"));
+            drop(resource);
+        }
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut current = String::new();
-        for line in language.source().lines() {
+        for line in language.sources().into_iter().flat_map(str::lines) {
             if let Some((key, _)) = line.split_once(" =").filter(|_| !line.starts_with([' ', '#', '}'])) {
                 current = key.to_owned();
                 assert!(found.insert(current.clone(), BTreeSet::new()).is_none(), "{current} twice");

@@ -1,0 +1,87 @@
+# What the bot says in English of work on nodes and of plans that begin later or are taken back.
+
+plan-deferred = ⏲ Approved by { $who }; begins at { $at }
+plan-deferred-window = ⏲ Approved by { $who }; begins when the window opens, at { $at }
+plan-begins = to begin at { $at }
+plan-held = ✗ Held: { $why }. Nothing was begun; Refresh makes a new plan
+round-title = { $n ->
+    [one] Maintenance of { $n } node:
+   *[other] Maintenance of { $n } nodes, one after the other:
+}
+round-node-worked = ✓ { $node }: done, { $who }, { $at }
+round-node-skipped = » { $node }: skipped by { $who }, { $at }
+round-node-now = ▸ { $node }: { $forecast }
+round-node-waits = · { $node }: { $forecast }
+round-forecast-empty = empty
+round-plan = From its turn on each node takes no VM, until you say that it is done.
+round-nothing-to-move = ✓ Nothing was to be moved.
+round-forecast-stay = { $n } stay
+round-stopped = ■ Maintenance stopped by { $who }. { $node } takes no VM, until /include.
+round-over = ✓ The maintenance is over.
+round-goes-on = It goes on with plan { $plan }.
+round-empty = ✓ { $node } is empty: do your work.
+round-not-empty = ⚠ { $node } is not empty. Move or stop by hand what stays and try again, or skip the node.
+round-cancelled = The maintenance is stopped: plan { $plan } ({ $cluster }) was its last.
+round-several-clusters = These nodes are of several clusters. Name those of one.
+round-cannot-hold = ✗ The cluster cannot hold this, so nothing begins. One after the other:
+round-holds = { $node }: { $moved } of { $of } VMs find a place, { $memory }
+plan-takes = Takes about { $lasts }
+plan-left = ~{ $lasts } left
+undo-plan = Takes plan { $plan } back.
+drain-plan = Empties { $node }. From its start the node takes no VM, until /include.
+drain-done = ✓ { $node } is empty: do your work, then /include it.
+drain-not-done = ⚠ { $node } is not empty. It takes no VM, until /include.
+drain-stays = stays: { $vm }: { $why }
+whatif-drain-title = If { $node } were emptied, cluster { $cluster }:
+whatif-drain-empty = ✓ No VM is on it.
+whatif-drain-all = ✓ { $vms } would leave it: { $migrations }, { $memory }
+whatif-drain-some = ⚠ { $moved } of { $of } VMs would leave it: { $migrations }, { $memory }
+whatif-drain-next = Nothing is changed. /drain { $node } makes the plan.
+whatif-lose-title = If { $node } were lost, cluster { $cluster }:
+whatif-lose-none = ✓ No VM is running on it.
+whatif-lose-all = { $n ->
+    [one] ✓ The one running VM has a place elsewhere.
+   *[other] ✓ All { $n } running VMs have a place elsewhere.
+}
+whatif-lose-some = ⚠ { $placed } of { $of } running VMs have a place elsewhere. Without one:
+whatif-homeless = { $vm }: { $why }
+whatif-over = ⚠ Over then: { $node } ({ $over })
+whatif-add-title = { $n ->
+    [one] { $n } more VM of { $size } and { $vcpus } vCPU, cluster { $cluster }:
+   *[other] { $n } more VMs of { $size } and { $vcpus } vCPU each, cluster { $cluster }:
+}
+whatif-add-all = ✓ There is room for that, and for not one more.
+whatif-add-more = ✓ There is room for that, and for { $n } more.
+whatif-add-some = ⚠ { $fit } of { $of } fit, { $missing } do not.
+whatif-add-closed = Nodes that take none: { $why }
+whatif-vcpus-guessed = Counted with { $vcpus } vCPU, as VMs of that memory have here on average.
+whatif-taker = { $node }: +{ $vms }, memory { $before } → { $after } %
+whatif-changes-nothing = Nothing is changed.
+drain-empty = { $node } is empty already: no VM is on it.
+drain-stuck = No VM can leave { $node }:
+button-approve-window = Approve, run in the window
+button-call-off = Call off
+button-round-done = Done, next
+button-round-again = Try again
+button-round-skip = Skip it
+button-round-stop = Stop the maintenance
+button-even-out = Even the cluster out
+button-undo = Undo
+button-node-back = The node is back: even out
+verdict-round = Maintenance: { $node } ({ $number } of { $of }) is being emptied, plan { $plan }.
+verdict-round-hand = Maintenance: { $node } ({ $number } of { $of }) waits for your word, plan { $plan }.
+verdict-begins = Plan { $plan } begins at { $at }.
+called-off = Plan { $plan } ({ $cluster }) is called off: nothing of it had begun.
+nothing-waits = No plan waits for approval.
+at-approved = Plan { $plan } ({ $cluster }) is approved and begins at { $at }. It is checked anew then.
+at-counted = Plan { $plan } ({ $cluster }), to begin at { $at }.
+which-waits = Which plan? These wait: { $plans }.
+refused-round = The maintenance went on since, or is over: see its newest message.
+refused-held = Held: { $why }. Nothing is decided; try again when that is over.
+refused-undo = Nothing of plan { $plan } can be taken back. { $why }
+held-cluster = Held: nothing is done in { $cluster } at the moment: { $why }.
+press-approved-later = Approved: the plan begins at { $at }.
+press-round-next = Plan { $plan } goes on with the maintenance.
+press-round-stopped = The maintenance is stopped.
+press-even-out = Plan { $plan } evens the cluster out, once it is approved.
+press-undo = Plan { $plan } takes it back, once it is approved.

@@ -1,0 +1,233 @@
+//! Conversations about work on nodes and about time: what is begun later, what is taken back, what is held.
+
+use vm_balancer::{
+    model::{Mib, NodeId, VmId},
+    sandbox::{
+        telegram::{ADMIN, OPERATOR, SimMessage, VIEWER},
+        vmmanager::{SimNode, SimVm, World},
+    },
+};
+
+use crate::{
+    conversation::Setup,
+    transcripts::{BOTH, DONE, LANGUAGES, Talk},
+};
+
+const BEGINS_LATER: [&str; 2] = ["⏲", "⏲"];
+const HELD: [&str; 2] = ["✗ Held", "✗ Отложено"];
+const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтверждения"];
+
+#[tokio::test]
+async fn an_approval_is_for_one_time() {
+    for lang in LANGUAGES {
+        let setup = [&BOTH[..], &[("BALANCE_WINDOW", "22:00-06:00"), ("TELEGRAM_APPROVALS", "2")]].concat();
+        let mut talk = Talk::start(lang, World::small(), Setup::of(&setup)).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(ADMIN, &plan, ":a").await;
+        talk.becomes(&plan, ["1 of 2", "1 из 2"]).await;
+        talk.ask(ADMIN, "/at 13:00").await;
+        let voided = talk.becomes(&plan, ["13:00", "13:00"]).await;
+        talk.press(OPERATOR, &voided, ":w").await;
+        talk.shows("an_approval_is_for_one_time");
+    }
+}
+
+#[tokio::test]
+async fn what_is_approved_for_the_window_outlives_a_restart() {
+    for lang in LANGUAGES {
+        let setup = [&BOTH[..], &[("BALANCE_WINDOW", "22:00-06:00")]].concat();
+        let mut talk = Talk::start(lang, World::small(), Setup::of(&setup)).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":w").await;
+        talk.becomes(&plan, BEGINS_LATER).await;
+        talk.ask(VIEWER, "/status").await;
+        talk.restarts().await;
+        assert_eq!(talk.bot.sim.orders(), []);
+        talk.minutes_pass(10 * 60);
+        talk.becomes(&plan, DONE).await;
+        assert_eq!(talk.bot.sim.orders().len(), 1);
+        talk.shows("what_is_approved_for_the_window_outlives_a_restart");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_begins_at_a_time_unless_it_is_called_off() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        talk.ask(OPERATOR, "/at 13:00").await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.ask(OPERATOR, "/at 13:00 1").await;
+        let waits = talk.becomes(&plan, BEGINS_LATER).await;
+        talk.press(ADMIN, &waits, ":c").await;
+        talk.becomes(&plan, DONE).await;
+        let again = talk.ask(OPERATOR, "/balance 1").await;
+        talk.ask(OPERATOR, "/at 13:00").await;
+        talk.becomes(&again, BEGINS_LATER).await;
+        talk.minutes_pass(60);
+        talk.becomes(&again, DONE).await;
+        assert_eq!(talk.bot.sim.orders().len(), 1);
+        talk.shows("a_plan_begins_at_a_time_unless_it_is_called_off");
+    }
+}
+
+#[tokio::test]
+async fn a_finished_plan_is_taken_back_as_far_as_it_can_be() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, roomy(), Setup::of(&BOTH)).await;
+        let plan = talk.ask(OPERATOR, "/drain kvm-01").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        let done = talk.becomes(&plan, DONE).await;
+        talk.press(OPERATOR, &done, ":z").await;
+        talk.ask(OPERATOR, "/include kvm-01").await;
+        talk.bot.sim.edit(|world| world.vms.get_mut(&VmId(1001)).unwrap().iso_mounted = true);
+        talk.press(OPERATOR, &done, ":z").await;
+        let back = talk.hears(["Plan 2", "План 2"]).await;
+        talk.press(ADMIN, &back, ":a").await;
+        talk.becomes(&back, DONE).await;
+        talk.press(OPERATOR, &done, ":z").await;
+        assert_eq!(talk.bot.sim.orders().len(), 3);
+        talk.shows("a_finished_plan_is_taken_back_as_far_as_it_can_be");
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_node_that_is_back_takes_part_again() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, uneven(), Setup::of(&BOTH)).await;
+        let plan = talk.ask(OPERATOR, "/drain kvm-02").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        let done = talk.becomes(&plan, DONE).await;
+        talk.press(OPERATOR, &done, ":h").await;
+        let level = talk.hears(["Plan 2", "План 2"]).await;
+        talk.press(ADMIN, &level, ":a").await;
+        talk.becomes(&level, DONE).await;
+        talk.ask(VIEWER, "/exclusions").await;
+        talk.shows("an_emptied_node_that_is_back_takes_part_again");
+    }
+}
+
+#[tokio::test]
+async fn nodes_are_emptied_one_after_the_other() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, three_to_maintain(), Setup::of(&BOTH)).await;
+        let plan = talk.ask(OPERATOR, "/maintenance kvm-01, kvm-02, kvm-03").await;
+        talk.press(ADMIN, &plan, ":a").await;
+        let first = talk.hears(["kvm-01 is empty", "kvm-01 пуст"]).await;
+        talk.ask(VIEWER, "/status").await;
+        talk.restarts().await;
+        talk.press(OPERATOR, &first, ":d").await;
+        let second = talk.hears(["kvm-02 is not empty", "kvm-02 не пуст"]).await;
+        talk.press(OPERATOR, &first, ":d").await;
+        talk.press(OPERATOR, &second, ":t").await;
+        let offered = |all: &[SimMessage]| {
+            let is_skip = |data: &str| data.starts_with("p:3:") && data.ends_with(":s");
+            let skips = |it: &&SimMessage| {
+                it.buttons.iter().flatten().any(|button| button.data.as_deref().is_some_and(is_skip))
+            };
+            all.iter().find(skips).cloned()
+        };
+        let again = talk.bot.telegram.wait_for(second.chat, "it was tried again", offered).await.unwrap();
+        talk.shown(&again, "");
+        talk.press(OPERATOR, &again, ":s").await;
+        let third = talk.hears(["kvm-03 is empty", "kvm-03 пуст"]).await;
+        talk.press(OPERATOR, &third, ":d").await;
+        let over = talk.becomes(&third, ["is over", "закончены"]).await;
+        talk.ask(VIEWER, "/exclusions").await;
+        talk.press(OPERATOR, &over, ":h").await;
+        talk.shows("nodes_are_emptied_one_after_the_other");
+    }
+}
+
+#[tokio::test]
+async fn a_round_that_the_cluster_cannot_hold_is_not_begun_and_one_that_was_is_cancelled() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, full(), Setup::of(&BOTH)).await;
+        talk.ask(OPERATOR, "/maintenance kvm-01,kvm-02").await;
+        let plan = talk.ask(OPERATOR, "/maintenance kvm-03,kvm-04").await;
+        talk.press(ADMIN, &plan, ":a").await;
+        let first = talk.hears(["kvm-03 is empty", "kvm-03 пуст"]).await;
+        talk.ask(OPERATOR, "/cancel").await;
+        talk.becomes(&first, ["Maintenance stopped", "Работы остановлены"]).await;
+        talk.ask(OPERATOR, "/cancel").await;
+        talk.shows("a_round_that_the_cluster_cannot_hold_is_not_begun");
+    }
+}
+
+#[tokio::test]
+async fn what_a_foreign_migration_holds_is_said_to_be_held() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default().manual()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.bot.sim.foreign_migration(VmId(1009), NodeId(11), false).unwrap();
+        talk.bot.until("the foreign task shows", |sim| sim.tasks().iter().any(|task| task.listed)).await;
+        talk.press(OPERATOR, &plan, ":f").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        let held = talk.becomes(&plan, HELD).await;
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.bot.sim.finish_all();
+        talk.press(OPERATOR, &held, ":f").await;
+        talk.becomes(&plan, WAITS).await;
+        assert_eq!(talk.bot.sim.orders(), []);
+        talk.shows("what_a_foreign_migration_holds_is_said_to_be_held");
+    }
+}
+
+fn node(name: &str) -> SimNode {
+    SimNode::new(name).cores(16).gib(64)
+}
+
+fn vm(name: &str, gib: u64) -> SimVm {
+    SimVm { memory: Mib(gib * 1024), ..SimVm::new(name) }
+}
+
+/// Three nodes with room to spare.
+fn roomy() -> World {
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(2, &vm("web", 8))
+        .node(node("kvm-02"))
+        .vms(1, &vm("db", 8))
+        .node(node("kvm-03"))
+        .build()
+}
+
+/// A full node, and one that is to be emptied.
+fn uneven() -> World {
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(4, &vm("web", 8))
+        .node(node("kvm-02"))
+        .vms(1, &vm("db", 8))
+        .build()
+}
+
+/// Three nodes to work on, one of them with a VM that cannot be moved, and room for their VMs.
+fn three_to_maintain() -> World {
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(2, &vm("web", 8))
+        .node(node("kvm-02"))
+        .vms(1, &vm("db", 8))
+        .vms(1, &vm("cd", 4).with_iso())
+        .node(node("kvm-03"))
+        .vms(1, &vm("mail", 16))
+        .node(node("kvm-04"))
+        .build()
+}
+
+/// Two nodes that no other has room for, and two small ones.
+fn full() -> World {
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(5, &vm("web", 8))
+        .node(node("kvm-02"))
+        .vms(5, &vm("db", 8))
+        .node(SimNode::new("kvm-03").cores(8).gib(16))
+        .vms(1, &vm("mail", 2))
+        .node(SimNode::new("kvm-04").cores(8).gib(16))
+        .build()
+}
