@@ -103,8 +103,7 @@ impl Proposals {
         if let Some(running) = self.running_in(node.cluster)? {
             return Err(Refused::Busy { proposal: running });
         }
-        let Some(Drain { mut plan, stuck, .. }) = drain.filter(|_| picture.plan_of(node.cluster).is_some())
-        else {
+        let Some(Drain { mut plan, stuck, .. }) = drain.filter(|_| is_planned(picture, node.cluster)) else {
             return Err(unplanned(picture, node.cluster));
         };
         match (plan.migrations.is_empty(), stuck.is_empty()) {
@@ -391,7 +390,12 @@ pub(super) fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
 }
 
 /// Why there is no plan of a cluster: it is gone, or it is not ours to plan for.
-fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
+/// Tells whether plans are made for a cluster: `CLUSTER_IDS` may leave it out.
+pub(super) fn is_planned(picture: &Picture, cluster: ClusterId) -> bool {
+    picture.planned_clusters().any(|planned| planned.id == cluster)
+}
+
+pub(super) fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
     match find::cluster(&picture.snapshot, &cluster.to_string()) {
         Ok(known) => Refused::NotOurs { cluster, name: known.name.clone() },
         Err(missed) => Refused::Missed(missed),

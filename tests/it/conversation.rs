@@ -271,7 +271,10 @@ async fn run(
     let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
     let second_poller_pause = Duration::from_millis(50);
     let look_every = OFTEN;
-    let settings = |chat| Settings { panics_at, spacing, second_poller_pause, look_every, ..chat };
+    // A plan of a small world comes before anybody could read that it is being made.
+    let plan_patience = Duration::from_secs(1);
+    let settings =
+        |chat| Settings { panics_at, spacing, second_poller_pause, look_every, plan_patience, ..chat };
     let chat = config.telegram.take().map(settings);
     let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
     app.map_err(|error| error.to_string())?.run(shutdown).await;

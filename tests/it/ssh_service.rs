@@ -14,6 +14,7 @@ use tokio::{process::Command, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     app::{App, Pace},
+    balancer::checked_plan,
     clock::{Clock, ManualClock},
     config::{Config, Purpose},
     model::{ClusterId, Mib, NodeId, Snapshot},
@@ -549,7 +550,9 @@ impl Bot {
     }
 
     async fn look(&self) -> Picture {
-        self.handle.look().await.unwrap()
+        let picture = self.handle.look().await.unwrap();
+        let plan = checked_plan(&picture.snapshot, &picture.policy);
+        picture.with_plan(plan.into())
     }
 
     async fn moves(&self) -> Vec<String> {
