@@ -88,6 +88,7 @@ impl Core {
                 drop(answer.send(approved));
                 if started {
                     self.runs.start(proposal, &self.sight, &self.proposals).await;
+                    self.sight.look_again().await;
                 }
             }
             Request::Reject { proposal, reason, by, answer } => {

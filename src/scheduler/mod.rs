@@ -234,6 +234,7 @@ impl Scheduler {
             let core = Arc::clone(&self.core);
             work.spawn(async move {
                 core.runs.carry_out(proposal).await;
+                core.sight.look_again().await;
                 Left::default()
             });
         }

@@ -137,6 +137,12 @@ impl Sight {
         }
     }
 
+    /// Looks for those who will ask: what was seen before is known not to be so any more.
+    pub(super) async fn look_again(&self) {
+        self.seen().looked_at = None;
+        self.look_if_old().await;
+    }
+
     async fn look_in_turn(&self) {
         let _turn = self.turn.lock().await;
         if self.is_fresh() || self.under_way.load(Ordering::Relaxed) > 0 {

@@ -605,7 +605,7 @@ async fn twenty_questions_at_once_cost_one_look_and_wait_for_none() {
     assert_eq!(looks(), before + 1, "one look for all of them");
     let last = ask().await;
     assert!(of(&last[0]) > of(&first[0]));
-    assert!(last[0].plan.clusters[0].migrations.len() > 1 && Arc::ptr_eq(&last[0].plan, &first[0].plan));
+    assert!(!last[0].plan.is_empty() && Arc::ptr_eq(&last[0].plan, &first[0].plan), "no question plans");
 }
 
 #[tokio::test]

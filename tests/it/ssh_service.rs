@@ -206,6 +206,7 @@ async fn a_dead_node_delays_no_answer_and_the_others_are_shown_as_they_are() {
     for minute in 1..=3 {
         bot.clock.advance(TimeDelta::minutes(1));
         healthy.set_load(SimLoad { load: [f64::from(minute); 3], cpus: 8, ..SimLoad::default() });
+        bot.asked().await;
         chat.say(ADMIN, ADMIN, "/node kvm-02").unwrap();
         let measured = format!("(12:0{minute} UTC): load per core {:.2}", f64::from(minute) / 8.0);
         chat.wait_for_text(ADMIN, &measured).await.unwrap();
@@ -547,6 +548,15 @@ impl Bot {
         until("the first cycle has ended", || async { handle.status().await.unwrap().last_cycle.is_some() })
             .await;
         Self { clock, handle, shutdown, running }
+    }
+
+    /// Lets somebody ask, and waits for the look behind the answer.
+    async fn asked(&self) {
+        self.handle.glance().await.unwrap();
+        until("the look is over", || async {
+            self.handle.status().await.unwrap().picture.unwrap().snapshot.taken_at == self.clock.now()
+        })
+        .await;
     }
 
     async fn look(&self) -> Picture {
