@@ -54,7 +54,7 @@ async fn twenty_people_ask_while_cycles_run() {
             mode: Mode::Off,
             ..scheduler::Settings::default()
         };
-        let (scheduler, handle) = Scheduler::new(often, VmBalancer::new(Settings::default(), parts));
+        let (scheduler, handle) = Scheduler::new(often, None, VmBalancer::new(Settings::default(), parts));
         let stop = CancellationToken::new();
         let running = tokio::spawn(scheduler.run(stop.clone()));
         while handle.status().await.unwrap().last_cycle.is_none() {
