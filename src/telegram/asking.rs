@@ -15,7 +15,6 @@ use crate::{
     },
 };
 
-
 impl Shared {
     /// Asks the scheduler or the store.
     pub(super) async fn ask(&self, ask: Ask, incoming: &Incoming) -> Result<Worded, Refused> {
