@@ -2,7 +2,7 @@
 
 mod once;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,9 @@ use crate::{
     eyes::{self, Depth, Eyes, LookError, Measure},
     live::Live,
     model::{Asked, ClusterId, ClusterInfo, NodeId, Quote, Snapshot, Trouble},
-    planner::{self, Beyond, ClusterPlan, Drain, Limits, Note, Plan, Policy, Revalidated, Used},
+    planner::{
+        self, Beyond, ClusterPlan, Drain, Limits, Note, Overview, Plan, PlanId, Policy, Revalidated, Used,
+    },
     rules::{Base, Cooldowns, Rules},
     store::{Draft, Gauge, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
@@ -68,12 +70,14 @@ pub struct Parts {
     pub measure: Option<Measure>,
 }
 
-/// A snapshot with what the planner makes of it.
+/// A snapshot with what the planner makes of it. Cheap to clone: all clones share it.
 #[derive(Clone, Debug)]
 pub struct Picture {
     pub snapshot: Arc<Snapshot>,
     pub policy: Arc<Policy>,
+    /// The last plan. Where nobody planned on this snapshot it is of an older one, as `Plan::taken_at` says.
     pub plan: Arc<Plan>,
+    overviews: Arc<OnceLock<Vec<Overview>>>,
 }
 
 /// Why a cycle could not be done.
@@ -191,21 +195,14 @@ impl VmBalancer {
     ///
     /// Says that VmManager or the store cannot be read.
     pub async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
-        let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
-        let policy = self.rules.policy(snapshot.taken_at)?;
-        let picture = self.plan_on(snapshot, policy).await?;
-        self.measure(&picture.snapshot, &picture.policy).await;
-        Ok(picture)
+        self.plan_on(self.see(asked).await?).await
     }
 
     /// Keeps how full the nodes were. What goes wrong is logged: no plan depends on it.
-    async fn measure(&self, snapshot: &Arc<Snapshot>, policy: &Arc<Policy>) {
-        let (snapshot, policy) = (Arc::clone(snapshot), Arc::clone(policy));
-        let (gauge, store) = (Arc::clone(&self.gauge), self.parts.store.clone());
+    async fn measure(&self, picture: &Picture) {
+        let (picture, gauge, store) = (picture.clone(), Arc::clone(&self.gauge), self.parts.store.clone());
         let kept = tokio::task::spawn_blocking(move || {
-            let overview = |cluster: &ClusterInfo| planner::overview(&snapshot, &policy, cluster.id);
-            let clusters: Vec<_> = snapshot.clusters.iter().filter_map(overview).collect();
-            gauge.note(&store, snapshot.taken_at, &clusters)
+            gauge.note(&store, picture.snapshot.taken_at, picture.overviews())
         });
         match kept.await {
             Ok(Ok(())) => {}
@@ -214,32 +211,47 @@ impl VmBalancer {
         }
     }
 
-    /// Reads the platform, asks every node and returns which are overloaded; plans nothing.
+    /// Reads the platform and plans nothing: the picture's plan is empty.
     ///
     /// # Errors
     ///
     /// Says that VMmanager or the store cannot be read.
-    pub(crate) async fn overloaded(&self) -> Result<BTreeMap<NodeId, ClusterId>, CycleError> {
-        let snapshot = self.eyes.look(Depth::Measured(Asked::Everybody)).await?;
-        let (policy, snapshot) = (Arc::new(self.rules.policy(snapshot.taken_at)?), Arc::new(snapshot));
-        self.measure(&snapshot, &policy).await;
-        tokio::task::spawn_blocking(move || planner::overloaded(&snapshot, &policy))
-            .await
-            .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
+    pub async fn see(&self, asked: Asked) -> Result<Picture, CycleError> {
+        let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
+        let policy = self.rules.policy(snapshot.taken_at)?;
+        let plan = Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters: Vec::new() };
+        let picture = Picture::new(snapshot, policy, plan);
+        // What every question needs of a picture is computed with it, before anybody asks.
+        self.measure(&picture).await;
+        Ok(picture)
     }
 
-    /// Computes a plan on a snapshot, on a thread of its own: thousands of VMs take seconds.
+    /// Computes a plan for every cluster of a picture, on a thread of its own: thousands of VMs take seconds.
     ///
     /// # Errors
     ///
     /// [`CycleError::Planning`] where the planner panicked.
-    pub async fn plan_on(&self, snapshot: Snapshot, policy: Policy) -> Result<Picture, CycleError> {
-        let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
-        let (of, under) = (Arc::clone(&snapshot), Arc::clone(&policy));
-        let plan = tokio::task::spawn_blocking(move || checked_plan(&of, &under))
+    pub async fn plan_on(&self, picture: Picture) -> Result<Picture, CycleError> {
+        let policy = Arc::clone(&picture.policy);
+        self.plan_under(picture, policy).await
+    }
+
+    /// Computes a plan for one cluster of a picture; the others are in the picture and not in its plan.
+    ///
+    /// # Errors
+    ///
+    /// [`CycleError::Planning`] where the planner panicked.
+    pub async fn plan_for(&self, picture: Picture, cluster: ClusterId) -> Result<Picture, CycleError> {
+        let policy = Policy { clusters: Some([cluster].into()), ..Policy::clone(&picture.policy) };
+        self.plan_under(picture, Arc::new(policy)).await
+    }
+
+    async fn plan_under(&self, picture: Picture, policy: Arc<Policy>) -> Result<Picture, CycleError> {
+        let of = Arc::clone(&picture.snapshot);
+        let plan = tokio::task::spawn_blocking(move || checked_plan(&of, &policy))
             .await
             .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))?;
-        Ok(Picture { snapshot, policy, plan: Arc::new(plan) })
+        Ok(picture.with_plan(Arc::new(plan)))
     }
 
     /// Returns what of a cluster's plan a standing approval covers, on a thread of its own; the error says why nothing
@@ -355,6 +367,49 @@ impl VmBalancer {
 }
 
 impl Picture {
+    /// Joins what was seen with the plan.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, policy: Policy, plan: Plan) -> Self {
+        Self {
+            snapshot: Arc::new(snapshot),
+            policy: Arc::new(policy),
+            plan: Arc::new(plan),
+            overviews: Arc::default(),
+        }
+    }
+
+    /// The same with another plan.
+    #[must_use]
+    pub fn with_plan(self, plan: Arc<Plan>) -> Self {
+        Self { plan, ..self }
+    }
+
+    /// The same under another policy.
+    #[must_use]
+    pub fn under(self, policy: Arc<Policy>) -> Self {
+        Self { policy, overviews: Arc::default(), ..self }
+    }
+
+    /// Returns how every cluster stands; computed once for all who ask.
+    #[must_use]
+    pub fn overviews(&self) -> &[Overview] {
+        self.overviews.get_or_init(|| {
+            let clusters = self.snapshot.clusters.iter();
+            clusters
+                .filter_map(|cluster| planner::overview(&self.snapshot, &self.policy, cluster.id))
+                .collect()
+        })
+    }
+
+    /// Returns the clusters that plans are made for.
+    pub fn planned_clusters(&self) -> impl Iterator<Item = &ClusterInfo> {
+        let only = self.policy.clusters.as_ref();
+        self.snapshot
+            .clusters
+            .iter()
+            .filter(move |cluster| only.is_none_or(|only| only.contains(&cluster.id)))
+    }
+
     /// Returns the plan of a cluster.
     #[must_use]
     pub fn plan_of(&self, cluster: ClusterId) -> Option<&ClusterPlan> {

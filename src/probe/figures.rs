@@ -125,8 +125,6 @@ fn of_clusters(picture: &Picture) {
     describe_gauge!("vm_balancer_planned_migrations", "Migrations of the newest plan.");
     describe_gauge!("vm_balancer_cluster_incomplete", "1 where the picture of the cluster is not acted on.");
     describe_gauge!("vm_balancer_virtual_machines", "VMs of a cluster.");
-    let cluster_of =
-        |node| picture.snapshot.nodes.iter().find(|known| known.id == node).map(|known| known.cluster);
     for plan in &picture.plan.clusters {
         let label = plan.name.clone();
         gauge!("vm_balancer_overloaded_nodes", "cluster" => label.clone()).set(plan.overloaded.len() as f64);
@@ -135,7 +133,8 @@ fn of_clusters(picture: &Picture) {
             .set(plan.migrations.len() as f64);
         gauge!("vm_balancer_cluster_incomplete", "cluster" => label.clone())
             .set(flag(!plan.incomplete.is_empty()));
-        let vms = picture.snapshot.vms.iter().filter(|vm| cluster_of(vm.node) == Some(plan.cluster)).count();
+        let seen = picture.overviews().iter().find(|seen| seen.cluster == plan.cluster);
+        let vms: usize = seen.map_or(0, |seen| seen.nodes.iter().map(|node| node.vms).sum());
         gauge!("vm_balancer_virtual_machines", "cluster" => label).set(vms as f64);
     }
 }
@@ -200,8 +199,6 @@ fn flag(is: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
@@ -220,8 +217,8 @@ mod tests {
         });
         let snapshot = Snapshot::from_json(&snapshot.to_string()).unwrap();
         let policy = Policy::default();
-        let plan = Arc::new(planner::plan(&snapshot, &policy));
-        let picture = Picture { snapshot: Arc::new(snapshot), policy: Arc::new(policy), plan };
+        let plan = planner::plan(&snapshot, &policy);
+        let picture = Picture::new(snapshot, policy, plan);
         assert_eq!(careful_use(&picture), BTreeMap::from([(NodeId(10), (Mib(24576), 12.0))]));
     }
 }

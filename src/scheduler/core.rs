@@ -1,20 +1,27 @@
 //! Answers what people ask for, with the parts that know: each part has a file and a state of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use futures::{FutureExt as _, future::FusedFuture as _};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Approved, Balanced, Cancelled, Change, Changed, Drained, Foreseen, Maintained, Picture, PlanOf, Refused,
-    Rounded, Settings, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead, cycle::Cycle,
-    handle::Request, proposals::Proposals, runs::Runs, sight::Sight, switches::Switches, upkeep::Upkeep,
+    Rounded, Settings, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead,
+    cycle::Cycle,
+    handle::{Answer, Request},
+    proposals::{self, Proposals},
+    runs::Runs,
+    sight::Sight,
+    switches::Switches,
+    upkeep::Upkeep,
 };
 use crate::{
     balancer::{CycleError, VmBalancer},
     live::Live,
-    model::{Asked, ClusterId, Person, ProposalId, Trouble, find},
+    model::{ClusterId, Person, ProposalId, Trouble, find},
     planner::{Hold, Policy, Skip, SkipWhy, Strategy},
     store::{AuditEntry, Begin, Ending, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
@@ -43,7 +50,7 @@ impl Core {
         let balancer = Arc::new(balancer);
         let switches = Arc::new(Switches::new(settings, tuning, Arc::clone(&balancer)));
         Self {
-            sight: Sight::new(Arc::clone(&balancer)),
+            sight: Sight::new(Arc::clone(&balancer), stop.clone()),
             proposals: Proposals::new(Arc::clone(&balancer), Arc::clone(&switches)),
             switches,
             runs: Runs::new(Arc::clone(&balancer), stop.clone()),
@@ -61,11 +68,11 @@ impl Core {
     /// Answers one request. An answer that nobody waits for any more is dropped; what was done is done.
     pub(super) async fn answer(&self, request: Request) {
         match request {
-            Request::Status { answer } => drop(answer.send(self.status().await)),
+            Request::Status { looks, answer } => self.tell_status(looks, answer).await,
             Request::Settings { answer } => drop(answer.send(self.switches.settings())),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
-            Request::Look { asked, answer } => {
-                drop(answer.send(self.sight.look_asking(asked).await.map_err(Refused::from)));
+            Request::Look { answer } => {
+                drop(answer.send(self.sight.look().await.map_err(Refused::from)));
             }
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));
@@ -88,13 +95,17 @@ impl Core {
                     self.runs.start(next, &self.sight, &self.proposals).await;
                 }
             }
-            Request::WhatIf { question, answer } => drop(answer.send(self.foresee(question).await)),
+            Request::WhatIf { question, answer } => {
+                drop(answer.send(self.foresee(question).await));
+                self.sight.look_if_old().await;
+            }
             Request::Approve { proposal, shown, when, by, answer } => {
                 let approved = self.approve(proposal, &shown, when, &by);
                 let started = approved == Ok(Approved::Started);
                 drop(answer.send(approved));
                 if started {
                     self.runs.start(proposal, &self.sight, &self.proposals).await;
+                    self.sight.look_again().await;
                 }
             }
             Request::ApproveAt { called, at, by, answer } => {
@@ -135,11 +146,28 @@ impl Core {
         }
     }
 
-    async fn status(&self) -> Result<Status, Refused> {
-        if !self.sight.has_tried() {
-            // What went wrong is known to `sight` then. A VMmanager that hangs delays no answer: nothing is known yet.
-            let _ = timeout(STATUS_PATIENCE, self.sight.look_asking(Asked::WhoAnswered)).await;
+    /// Answers at once, and looks behind that where what is known is old. Only where nothing is known yet the answer
+    /// waits a little; a VMmanager that hangs delays none.
+    async fn tell_status(&self, looks: bool, answer: Answer<Status>) {
+        let is_first = !self.sight.has_tried();
+        let mut looking = pin!(self.sight.look_if_old().fuse());
+        if is_first {
+            let first = async {
+                let mut tried = pin!(self.sight.first_try());
+                tokio::select! {
+                    () = &mut looking => tried.await,
+                    () = &mut tried => {}
+                }
+            };
+            let _ = timeout(STATUS_PATIENCE, first).await;
         }
+        drop(answer.send(self.status()));
+        if (looks || is_first) && !looking.is_terminated() {
+            looking.await;
+        }
+    }
+
+    fn status(&self) -> Result<Status, Refused> {
         let now = self.now();
         let in_force = self.switches.in_force(now)?;
         let policy = self.balancer.policy()?;
@@ -151,7 +179,7 @@ impl Core {
             window_open: in_force.window_open,
             next_cycle: self.cycle.next(),
             last_cycle: self.cycle.last(),
-            picture: self.sight.picture(),
+            picture: self.sight.picture_under(policy.clone()),
             vmmanager_away: self.sight.away(),
             running: self.balancer.parts().store.open_entries()?,
             waiting: self.proposals.waiting()?,
@@ -174,12 +202,24 @@ impl Core {
         let picture = self.sight.look().await?;
         let cluster = find_cluster(&picture, cluster.as_deref())?;
         self.audit(&by, "balance", format!("cluster {cluster}"));
+        let picture = self.planned(picture, cluster).await?;
         self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), Some(reply_to))
     }
 
     async fn foresee(&self, question: WhatIf) -> Result<Foreseen, Refused> {
-        let picture = self.sight.look_asking(Asked::WhoAnswered).await?;
+        let picture = match self.sight.picture_under(self.balancer.policy()?) {
+            Some(known) => known,
+            None => self.sight.look().await?,
+        };
         ahead::foresee(&self.balancer, &picture, question).await
+    }
+
+    /// Plans one cluster; one that `CLUSTER_IDS` leaves out has no plan.
+    async fn planned(&self, picture: Picture, cluster: ClusterId) -> Result<Picture, Refused> {
+        if !proposals::is_planned(&picture, cluster) {
+            return Err(proposals::unplanned(&picture, cluster));
+        }
+        Ok(self.balancer.plan_for(picture, cluster).await?)
     }
 
     async fn drain(&self, node: &str, origin: Origin, reply_to: Option<ReplyTo>) -> Result<Drained, Refused> {
@@ -270,15 +310,15 @@ impl Core {
         reply_to: Option<ReplyTo>,
     ) -> Result<Balanced, Refused> {
         let picture = self.sight.look().await?;
-        if picture.plan_of(cluster).is_none() {
-            return self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), reply_to);
+        if !proposals::is_planned(&picture, cluster) {
+            return Err(proposals::unplanned(&picture, cluster));
         }
         let policy = Policy {
             strategy: Strategy::Level,
             clusters: Some([cluster].into()),
-            ..(*picture.policy).clone()
+            ..Policy::clone(&picture.policy)
         };
-        let level = self.balancer.plan_on((*picture.snapshot).clone(), policy).await?;
+        let level = self.balancer.plan_on(picture.under(Arc::new(policy))).await?;
         self.proposals.propose_fresh(&level, cluster, Origin::Person(by), reply_to)
     }
 
@@ -337,6 +377,7 @@ impl Core {
             }
             return fresh.map(Balanced::Proposed);
         }
+        let picture = self.planned(picture, proposal.cluster).await?;
         self.proposals.propose_fresh(&picture, proposal.cluster, Origin::Replaces(id), proposal.reply_to)
     }
 
@@ -399,12 +440,12 @@ pub(super) fn find_cluster(picture: &Picture, wanted: Option<&str>) -> Result<Cl
     if let Some(wanted) = wanted {
         return Ok(find::cluster(&picture.snapshot, wanted).map_err(Refused::Missed)?.id);
     }
-    match picture.plan.clusters.as_slice() {
-        [only] => Ok(only.cluster),
-        several => {
-            let known = several.iter().map(|plan| (plan.cluster, plan.name.clone())).collect();
-            Err(Refused::WhichCluster { known })
-        }
+    let mut known: Vec<_> =
+        picture.planned_clusters().map(|cluster| (cluster.id, cluster.name.clone())).collect();
+    known.sort_unstable();
+    match known.as_slice() {
+        [(only, _)] => Ok(*only),
+        _ => Err(Refused::WhichCluster { known }),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     meter,
     model::{ClusterId, MigrationId, NodeId, ProposalId},
-    planner::{ClusterPlan, Note},
+    planner::{self, ClusterPlan, Note},
     store::{Approver, AuditEntry, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
 };
 
@@ -110,7 +110,7 @@ impl Cycle {
     ) -> Result<Done, CycleError> {
         proposals.expire();
         let before = self.before()?;
-        let picture = sight.look().await?;
+        let picture = sight.look_and_plan().await?;
         self.balancer.end_stops(&picture.snapshot)?;
         let overloaded = picture
             .plan
@@ -150,15 +150,20 @@ impl Cycle {
     }
 
     /// Looks without planning, and tells whether a node is overloaded that was not at the last look.
-    pub(super) async fn sees_new_overload(&self) -> bool {
-        let seen = match self.balancer.overloaded().await {
-            Ok(seen) => seen,
+    pub(super) async fn sees_new_overload(&self, sight: &Sight) -> bool {
+        let picture = match sight.look().await {
+            Ok(picture) => picture,
             // The next cycle tells it.
             Err(error) => {
                 tracing::debug!(%error, "a look between two cycles failed");
                 return false;
             }
         };
+        let found =
+            tokio::task::spawn_blocking(move || planner::overloaded(&picture.snapshot, &picture.policy))
+                .await;
+        // Where the planner panics, the next cycle says so.
+        let Ok(seen) = found else { return false };
         let Ok(Before { migrating, .. }) = self.before() else { return false };
         let new = self.learn_overload(&seen, &migrating);
         if let Some(node) = new {
@@ -366,7 +371,7 @@ fn report(done: &Result<Done, CycleError>, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Mib, planner};
+    use crate::model::Mib;
 
     #[test]
     fn what_holds_is_told_once_and_again_when_it_changes() {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     balancer::Picture,
     executor::Glimpse,
-    model::{ApiFailure, Asked, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
+    model::{ApiFailure, ClusterId, NodeId, Person, ProposalId, Trouble, VmId, find::Missed},
     planner::{Direction, Exclusion, Hold, Limits, Rest, Skip},
     store::{Begin, JournalEntry, Mode, Pause, Proposal, ProposalState, ReplyTo, RoundNode, Selection},
 };
@@ -391,10 +391,10 @@ impl Changed {
 /// A request to the scheduler, with where its answer goes.
 #[derive(Debug)]
 pub(super) enum Request {
-    Status { answer: Answer<Status> },
+    Status { looks: bool, answer: Answer<Status> },
     DryRun { answer: Answer<bool> },
     Settings { answer: Answer<Vec<Setting>> },
-    Look { asked: Asked, answer: Answer<Picture> },
+    Look { answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Drain { node: String, by: Person, reply_to: ReplyTo, answer: Answer<Drained> },
     Maintain { nodes: Vec<String>, by: Person, reply_to: ReplyTo, answer: Answer<Maintained> },
@@ -432,7 +432,13 @@ impl Handle {
 
     /// Returns how things stand, from what is known; asks VMmanager only where nothing is known yet.
     pub async fn status(&self) -> Result<Status, Refused> {
-        self.ask(|answer| Request::Status { answer }).await
+        self.ask(|answer| Request::Status { looks: false, answer }).await
+    }
+
+    /// Returns how things stand, from what is known. Where that is a few seconds old, a look follows for those who ask
+    /// next: one for all, however many ask, and without those nodes that kept silent when they were asked last.
+    pub async fn glance(&self) -> Result<Status, Refused> {
+        self.ask(|answer| Request::Status { looks: true, answer }).await
     }
 
     /// Tells whether nothing is carried out.
@@ -445,15 +451,9 @@ impl Handle {
         self.ask(|answer| Request::Settings { answer }).await
     }
 
-    /// Reads the platform anew and asks every node.
+    /// Reads the platform anew and asks every node; the picture's plan is the last cycle's.
     pub async fn look(&self) -> Result<Picture, Refused> {
-        self.ask(|answer| Request::Look { asked: Asked::Everybody, answer }).await
-    }
-
-    /// Reads the platform anew for a question: does not wait again for nodes that kept silent when they were asked
-    /// last, so that a dead node delays no answer.
-    pub async fn glance(&self) -> Result<Picture, Refused> {
-        self.ask(|answer| Request::Look { asked: Asked::WhoAnswered, answer }).await
+        self.ask(|answer| Request::Look { answer }).await
     }
 
     /// Computes a plan for a cluster (name or id; `None` where there is only one) and records it as a proposal.

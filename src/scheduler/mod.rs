@@ -166,7 +166,7 @@ impl Scheduler {
                 _ = rhythm.watches.tick(), if rhythm.watch.is_some() && cycle.or(watching).is_none() => {
                     let core = Arc::clone(&self.core);
                     watching = Some(work.spawn(async move {
-                        Left { cycle: core.cycle.sees_new_overload().await, ..Left::default() }
+                        Left { cycle: core.cycle.sees_new_overload(&core.sight).await, ..Left::default() }
                     }).id());
                 }
                 Some(request) = self.requests.recv() => self.answer(&mut work, request),
@@ -250,6 +250,7 @@ impl Scheduler {
             let core = Arc::clone(&self.core);
             work.spawn(async move {
                 core.runs.carry_out(proposal).await;
+                core.sight.look_again().await;
                 Left::default()
             });
         }

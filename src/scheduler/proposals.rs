@@ -123,8 +123,7 @@ impl Proposals {
         if let Some(running) = self.running_in(node.cluster)? {
             return Err(Refused::Busy { proposal: running });
         }
-        let Some(Drain { mut plan, stuck, .. }) = drain.filter(|_| picture.plan_of(node.cluster).is_some())
-        else {
+        let Some(Drain { mut plan, stuck, .. }) = drain.filter(|_| is_planned(picture, node.cluster)) else {
             return Err(unplanned(picture, node.cluster));
         };
         match (plan.migrations.is_empty(), stuck.is_empty()) {
@@ -388,8 +387,7 @@ impl Proposals {
         }
         let moves = older.moved();
         let undone = planner::undo(&picture.snapshot, &picture.policy, (older.cluster, older.id), &moves);
-        let Some(planner::Undo { mut plan, stuck }) =
-            undone.filter(|_| picture.plan_of(older.cluster).is_some())
+        let Some(planner::Undo { mut plan, stuck }) = undone.filter(|_| is_planned(picture, older.cluster))
         else {
             return Err(unplanned(picture, older.cluster));
         };
@@ -494,6 +492,11 @@ pub(super) fn is_same(one: &ClusterPlan, other: &ClusterPlan) -> bool {
         plan.migrations.iter().map(|m| (m.vm, m.source, m.target)).collect()
     };
     one.id == other.id || moves(one) == moves(other)
+}
+
+/// Tells whether plans are made for a cluster: `CLUSTER_IDS` may leave it out.
+pub(super) fn is_planned(picture: &Picture, cluster: ClusterId) -> bool {
+    picture.planned_clusters().any(|planned| planned.id == cluster)
 }
 
 /// Why there is no plan of a cluster: it is gone, or it is not ours to plan for.

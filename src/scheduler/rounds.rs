@@ -5,7 +5,7 @@ use super::{
     ahead::compute,
     core::{Core, held},
     handle::{Cancelled, Hand, InRound, Maintained, Rounded, Stopped},
-    proposals::unplanned,
+    proposals::{is_planned, unplanned},
 };
 use crate::{
     model::{NodeInfo, Person, ProposalId, find},
@@ -30,7 +30,7 @@ impl Core {
         if nodes.iter().any(|node| node.cluster != cluster) {
             return Ok(Maintained::SeveralClusters);
         }
-        if picture.plan_of(cluster).is_none() {
+        if !is_planned(&picture, cluster) {
             return Err(unplanned(&picture, cluster));
         }
         if let Some(running) = self.proposals.running_in(cluster)? {

@@ -6,9 +6,13 @@ use futures::{FutureExt as _, future::try_join_all};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Picture, Refused, proposals::Proposals, sight::Sight};
+use super::{
+    Picture, Refused,
+    proposals::{Proposals, is_planned},
+    sight::Sight,
+};
 use crate::{
-    balancer::VmBalancer,
+    balancer::{CycleError, VmBalancer},
     executor::{Carried, Glimpse, Watcher},
     model::{ApiFailure, ProposalId, Silence, Trouble, find},
     planner::{Direction, Exclusion, ExclusionWhy, Revalidated, Selector, Unfit},
@@ -37,7 +41,7 @@ impl Runs {
     /// Looks again, and carries out what still fits.
     pub(super) async fn start(&self, id: ProposalId, sight: &Sight, proposals: &Proposals) {
         let fits = match sight.look().await {
-            Ok(picture) => self.agree(id, &picture, proposals),
+            Ok(picture) => self.agree(id, picture, proposals).await,
             Err(error) => {
                 let why = error.trouble().into();
                 self.watcher().abandon(id, &why).await;
@@ -49,7 +53,7 @@ impl Runs {
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(proposal.id = %id, %error, "an approved plan cannot be started");
-                self.watcher().abandon(id, &Ending::Store(error.failure())).await;
+                self.watcher().abandon(id, &error.trouble().into()).await;
             }
         }
     }
@@ -71,9 +75,14 @@ impl Runs {
     }
 
     /// Drops steps that no longer fit. If what is left relieves nothing, posts a fresh plan instead: false.
-    fn agree(&self, id: ProposalId, picture: &Picture, proposals: &Proposals) -> Result<bool, StoreError> {
+    async fn agree(
+        &self,
+        id: ProposalId,
+        picture: Picture,
+        proposals: &Proposals,
+    ) -> Result<bool, CycleError> {
         let Some(proposal) = self.balancer.parts().store.proposal(id)? else { return Ok(false) };
-        let Revalidated { kept, dropped, relieves } = self.balancer.revalidate(picture, &proposal);
+        let Revalidated { kept, dropped, relieves } = self.balancer.revalidate(&picture, &proposal);
         if proposal.round.is_some() {
             for (migration, unfit) in dropped {
                 self.balancer.ledger().drop_step(id, migration.step, &Ending::Unfit(unfit))?;
@@ -98,9 +107,13 @@ impl Runs {
             return Ok(true);
         }
         proposals.end_approved_as_stale(id)?;
-        let fresh = picture.plan_of(proposal.cluster).filter(|_| !proposal.is_wish());
+        if proposal.is_wish() || !is_planned(&picture, proposal.cluster) {
+            return Ok(false);
+        }
+        let picture = self.balancer.plan_for(picture, proposal.cluster).await?;
+        let fresh = picture.plan_of(proposal.cluster);
         if let Some(fresh) = fresh.filter(|plan| !plan.migrations.is_empty()) {
-            proposals.propose(fresh, picture, Origin::Replaces(id), proposal.reply_to)?;
+            proposals.propose(fresh, &picture, Origin::Replaces(id), proposal.reply_to)?;
         }
         Ok(false)
     }

@@ -1,33 +1,52 @@
 //! The newest picture of the platform, and whether VMmanager can be used.
+//!
+//! Questions are answered from what is known. Where that is a few seconds old, one look follows for all who ask.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::{Picture, Refused};
+use super::{Picture, Refused, proposals::is_planned};
 use crate::{
     balancer::{CycleError, VmBalancer},
     event::Alert,
     eyes::LookError,
     model::{ApiFailure, Asked, ClusterInfo, NodeInfo, Silence, Trouble, VmInfo, find},
+    planner::{Policy, RestWhy},
 };
 
 /// At a start nothing is known that a name could be found in. Who names something waits no longer than this for it.
 const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 
+/// People who ask within this time get the same picture; each look costs VMmanager whole lists.
+const FRESH: Duration = Duration::from_secs(5);
+
 pub(super) struct Sight {
     balancer: Arc<VmBalancer>,
+    stop: CancellationToken,
     seen: Mutex<Seen>,
+    /// Held by the one that looks for all who ask.
+    turn: tokio::sync::Mutex<()>,
+    /// How many looks are under way, whatever for.
+    under_way: AtomicUsize,
+    /// Whether VMmanager was read or known to be away since the start.
+    tried: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Seen {
     picture: Option<Picture>,
     away: Option<Away>,
+    /// When the last look ended, well or not, by the steady time.
+    looked_at: Option<Duration>,
 }
 
 /// Since when and why VMmanager cannot be used.
@@ -36,14 +55,47 @@ struct Away {
     why: ApiFailure,
 }
 
+/// A look that is under way.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Sight {
-    pub(super) fn new(balancer: Arc<VmBalancer>) -> Self {
-        Self { balancer, seen: Mutex::default() }
+    pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
+        Self {
+            balancer,
+            stop,
+            seen: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            tried: watch::Sender::new(false),
+        }
     }
 
     /// Returns the newest picture.
     pub(super) fn picture(&self) -> Option<Picture> {
         self.seen().picture.clone()
+    }
+
+    /// Returns the newest picture under this policy. What was computed for it serves until the policy changes.
+    pub(super) fn picture_under(&self, mut policy: Policy) -> Option<Picture> {
+        let mut seen = self.seen();
+        let known = seen.picture.take()?;
+        keep_running_rests(&mut policy, &known.policy);
+        let is_same = *known.policy == policy;
+        let picture = if is_same { known } else { known.under(Arc::new(policy)) };
+        seen.picture.insert(picture).clone().into()
     }
 
     /// Returns why VMmanager cannot be used at this moment.
@@ -53,24 +105,77 @@ impl Sight {
 
     /// Tells whether VMmanager was read or known to be away since the start.
     pub(super) fn has_tried(&self) -> bool {
-        let seen = self.seen();
-        seen.picture.is_some() || seen.away.is_some()
+        *self.tried.borrow()
     }
 
-    /// Looks and plans with every node asked, as for all that is planned on.
+    /// Waits until VMmanager was read or is known to be away.
+    pub(super) async fn first_try(&self) {
+        // The sender lives as long as this does.
+        let _ = self.tried.subscribe().wait_for(|tried| *tried).await;
+    }
+
+    /// Looks with every node asked, and plans every cluster: what a cycle does.
+    pub(super) async fn look_and_plan(&self) -> Result<Picture, CycleError> {
+        let picture = self.balancer.plan_on(self.look().await?).await?;
+        if let Some(newest) = &mut self.seen().picture {
+            newest.plan = Arc::clone(&picture.plan);
+        }
+        Ok(picture)
+    }
+
+    /// Looks with every node asked, as for all that is planned on. The picture's plan is the last cycle's.
     pub(super) async fn look(&self) -> Result<Picture, CycleError> {
         self.look_asking(Asked::Everybody).await
     }
 
-    /// Looks and plans. Raises an alert when VMmanager goes away, and another when it is back.
-    pub(super) async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
-        let looked = self.balancer.look_asking(asked).await;
-        match &looked {
-            Ok(picture) => self.note_picture(picture),
-            Err(CycleError::Look(LookError::VmManager(error))) => self.note_away(error.clone()),
-            Err(_) => {}
+    /// Looks where the last look is a few seconds old, once for all who ask at the same time. Asks no node again that
+    /// kept silent.
+    pub(super) async fn look_if_old(&self) {
+        tokio::select! {
+            () = self.look_in_turn() => {}
+            () = self.stop.cancelled() => {}
         }
+    }
+
+    /// Looks for those who will ask: what was seen before is known not to be so any more.
+    pub(super) async fn look_again(&self) {
+        self.seen().looked_at = None;
+        self.look_if_old().await;
+    }
+
+    async fn look_in_turn(&self) {
+        let _turn = self.turn.lock().await;
+        if self.is_fresh() || self.under_way.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        if let Err(error) = self.look_asking(Asked::WhoAnswered).await {
+            tracing::debug!(%error, "a look for those who ask failed");
+        }
+    }
+
+    /// Raises an alert when VMmanager goes away, and another when it is back.
+    async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
+        let _under_way = UnderWay::begin(&self.under_way);
+        let looked = self.balancer.see(asked).await;
+        let looked = match looked {
+            Ok(picture) => Ok(self.note_picture(picture)),
+            Err(CycleError::Look(LookError::VmManager(error))) => {
+                self.note_away(error.clone());
+                Err(LookError::VmManager(error).into())
+            }
+            Err(error) => Err(error),
+        };
+        self.seen().looked_at = Some(self.steady());
         looked
+    }
+
+    fn is_fresh(&self) -> bool {
+        let looked_at = self.seen().looked_at;
+        looked_at.is_some_and(|at| self.steady().saturating_sub(at) < FRESH)
+    }
+
+    fn steady(&self) -> Duration {
+        self.balancer.parts().clock.now_and_steady().1
     }
 
     /// Finds a node by name or id in the newest picture.
@@ -83,6 +188,7 @@ impl Sight {
         find::vm(&self.any_picture().await?.snapshot, wanted).cloned().map_err(Refused::Missed)
     }
 
+    /// Returns the newest picture; looks where there is none.
     async fn any_picture(&self) -> Result<Picture, Refused> {
         match self.picture() {
             Some(picture) => Ok(picture),
@@ -102,33 +208,44 @@ impl Sight {
     pub(super) async fn find_cluster(&self, wanted: &str) -> Result<ClusterInfo, Refused> {
         let picture = self.any_picture().await?;
         let found = find::cluster(&picture.snapshot, wanted).cloned().map_err(Refused::Missed)?;
-        match picture.plan_of(found.id) {
-            Some(_) => Ok(found),
-            None => Err(Refused::NotOurs { cluster: found.id, name: found.name }),
+        match is_planned(&picture, found.id) {
+            true => Ok(found),
+            false => Err(Refused::NotOurs { cluster: found.id, name: found.name }),
         }
     }
 
-    fn note_picture(&self, picture: &Picture) {
-        let away = {
+    /// Keeps the picture, with the plan of the one before; returns it so.
+    fn note_picture(&self, picture: Picture) -> Picture {
+        let (picture, away) = {
             let mut seen = self.seen();
+            let plan = seen.picture.as_ref().map(|before| Arc::clone(&before.plan));
+            let picture = match plan {
+                Some(plan) => picture.with_plan(plan),
+                None => picture,
+            };
             seen.picture = Some(picture.clone());
-            seen.away.take()
+            (picture, seen.away.take())
         };
-        let Some(Away { since, .. }) = away else { return };
-        tracing::warn!("VMmanager answers again");
-        self.alert(|until| Alert::VmManagerBack { since, until });
+        self.tried.send_replace(true);
+        if let Some(Away { since, .. }) = away {
+            tracing::warn!("VMmanager answers again");
+            self.alert(|until| Alert::VmManagerBack { since, until });
+        }
+        picture
     }
 
     fn note_away(&self, why: ApiFailure) {
         let since = self.balancer.parts().clock.now();
-        {
+        let is_known = {
             let mut seen = self.seen();
             let is_known = seen.away.is_some();
             let away = seen.away.get_or_insert(Away { since, why: why.clone() });
             away.why = why.clone();
-            if is_known {
-                return;
-            }
+            is_known
+        };
+        self.tried.send_replace(true);
+        if is_known {
+            return;
         }
         tracing::warn!(error = %why, "VMmanager cannot be used");
         self.alert(|since| Alert::VmManagerAway { since, why });
@@ -142,5 +259,14 @@ impl Sight {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The rest of a VM that is being moved ends so long after each moment at which it is asked for: that is no change.
+fn keep_running_rests(policy: &mut Policy, known: &Policy) {
+    for (vm, rest) in policy.resting.iter_mut().filter(|(_, rest)| rest.why == RestWhy::InFlight) {
+        if let Some(before) = known.resting.get(vm).filter(|before| before.why == RestWhy::InFlight) {
+            rest.until = before.until;
+        }
     }
 }

@@ -61,7 +61,7 @@ pub struct Document {
 pub enum Ask {
     /// How things stand, as far as it is known.
     Status(Then<Status>),
-    /// How things stand, after a new look at the platform where that is quick.
+    /// How things stand, as far as it is known; a new look follows where that is old.
     Glance(Then<Status>),
     /// The newest entries of the audit, of one person where one is named by id or name.
     Audit(usize, Option<String>, Then<Vec<AuditEntry>>),

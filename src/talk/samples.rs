@@ -318,11 +318,8 @@ pub(crate) fn measured() -> Picture {
 
 fn planned(snapshot: &serde_json::Value, policy: Policy) -> Picture {
     let snapshot = Snapshot::from_json(&snapshot.to_string()).unwrap();
-    Picture {
-        plan: planner::plan(&snapshot, &policy).into(),
-        snapshot: snapshot.into(),
-        policy: policy.into(),
-    }
+    let plan = planner::plan(&snapshot, &policy);
+    Picture::new(snapshot, policy, plan)
 }
 
 /// A migration in the journal, as a file has it: 0 runs, 1 is done, 2 failed, and others were dropped.

@@ -1,9 +1,6 @@
 //! Asks the scheduler or the store what a conversation needs.
 
-use std::time::Duration;
-
 use chrono::Days;
-use tokio::time::timeout;
 
 use super::{bot::Shared, notifier};
 use crate::{
@@ -18,9 +15,6 @@ use crate::{
     },
 };
 
-/// `/status` shows what is known when VMmanager takes longer than this.
-const LOOK_PATIENCE: Duration = Duration::from_secs(3);
-
 impl Shared {
     /// Asks the scheduler or the store.
     pub(super) async fn ask(&self, ask: Ask, incoming: &Incoming) -> Result<Worded, Refused> {
@@ -29,11 +23,7 @@ impl Shared {
         let handle = &self.handle;
         Ok(match ask {
             Ask::Status(then) => then.with(handle.status().await?),
-            Ask::Glance(then) => {
-                // Fresh where that is quick; else what is known, which says how old it is.
-                let _ = timeout(LOOK_PATIENCE, handle.glance()).await;
-                then.with(handle.status().await?)
-            }
+            Ask::Glance(then) => then.with(handle.glance().await?),
             Ask::Audit(count, of, then) => then.with(self.store.audit_of(of.as_deref(), count)?),
             Ask::Course(node, then) => then.with(self.course(node).await?),
             Ask::Days(then) => then.with(self.days().await?),

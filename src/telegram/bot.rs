@@ -99,6 +99,8 @@ pub struct Settings {
     pub habits: Live<Habits>,
     /// How often the board and the digest are looked at.
     pub look_every: Duration,
+    /// A plan that takes longer than this is announced: a look and a search, so at once.
+    pub plan_patience: Duration,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
     pub panics_at: Option<String>,
 }
@@ -122,6 +124,7 @@ impl Settings {
             spacing: Spacing::default(),
             habits: Live::default(),
             look_every: board::LOOK,
+            plan_patience: Duration::ZERO,
             panics_at: None,
         }
     }
@@ -454,11 +457,13 @@ impl Shared {
         }
         let Some(ask) = ask else { return };
         // A plan that somebody waits for rings with its first word.
-        let rings = matches!(ask, Ask::Balance(..) | Ask::Drain(..) | Ask::Maintain(..)) && !facts.dry_run;
+        let plans = matches!(ask, Ask::Balance(..) | Ask::Drain(..) | Ask::Maintain(..));
+        let rings = plans && !facts.dry_run;
+        let patience = if plans { self.settings.plan_patience } else { LOOKING_PATIENCE };
         let asking = self.ask(ask, &incoming);
         tokio::pin!(asking);
         let (found, answered) = match &incoming.what {
-            What::Text { .. } => match timeout(LOOKING_PATIENCE, &mut asking).await {
+            What::Text { .. } => match timeout(patience, &mut asking).await {
                 Ok(found) => (found, Answered::No),
                 Err(_) => {
                     let page = self.view(&incoming).looking();

@@ -17,7 +17,7 @@ use super::{
     settings::{Settings, Timing},
     task::{FormTarget, History, TaskInfo},
     transport::{Ask, Transport},
-    wire::{self, ClusterRow, HostRow, NodeRow, Row, TaskRow},
+    wire::{self, ClusterRow, HostRow, Kept, NodeRow, Row, TaskRow},
 };
 use crate::model::{AnswerFlaw, ApiFailure, Flaw, List, NodeId, NodeInfo, VmId, VmInfo, VmState};
 
@@ -121,7 +121,7 @@ impl VmManagerApi {
     ///
     /// Any [`ApiFailure`].
     pub async fn node(&self, id: NodeId) -> Result<Option<NodeInfo>, ApiFailure> {
-        let row: Option<NodeRow> = self.one(NODES, id.0, &self.0.lacks.node_filter).await?;
+        let row = self.one::<NodeRow>(NODES, id.0, &self.0.lacks.node_filter).await?;
         Ok(row.and_then(|row| look::single_node(id.0, &row)))
     }
 
@@ -131,9 +131,9 @@ impl VmManagerApi {
     ///
     /// Any [`ApiFailure`]; [`ApiFailure::Unreadable`] where the VM does not say its node.
     pub async fn vm(&self, id: VmId) -> Result<Option<VmInfo>, ApiFailure> {
-        let row: Option<HostRow> = self.one(HOSTS, id.0, &self.0.lacks.host_filter).await?;
+        let row = self.one::<HostRow>(HOSTS, id.0, &self.0.lacks.host_filter).await?;
         row.map(|row| {
-            look::single_vm(id.0, &row).ok_or_else(|| ApiFailure::Unreadable {
+            row.into_vm().ok_or_else(|| ApiFailure::Unreadable {
                 what: format!("GET {HOSTS}"),
                 said: AnswerFlaw::VmWithoutNode { vm: id },
             })
@@ -219,9 +219,9 @@ impl VmManagerApi {
     pub async fn find_task(&self, consul_id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         let filter = format!("((consul_id EQ {consul_id}) AND (name EQ '{MIGRATION}'))");
         let rows = self.tasks(&filter).await?.rows;
-        let ours = rows.into_iter().filter(|(_, row)| row.consul_id() == Some(consul_id));
-        let migrations = ours.filter(|(_, row)| row.name().is_none_or(|name| name == MIGRATION));
-        Ok(migrations.max_by_key(|(id, _)| *id).and_then(|(_, row)| row.into_task()))
+        let ours = rows.into_iter().filter(|row| row.consul_id() == Some(consul_id));
+        let migrations = ours.filter(|row| row.name().is_none_or(|name| name == MIGRATION));
+        Ok(migrations.max_by_key(Kept::id).and_then(TaskRow::into_task))
     }
 
     /// Reads the task with this number of the task manager; `None` where there is none.
@@ -291,19 +291,19 @@ impl VmManagerApi {
         path: &'static str,
         id: u64,
         lacks: &AtomicBool,
-    ) -> Result<Option<T>, ApiFailure> {
+    ) -> Result<Option<T::Kept>, ApiFailure> {
         let listed = match lacks.load(Ordering::Relaxed) {
-            true => self.list(path, None).await?,
-            false => match self.list(path, Some(&format!("(id EQ {id})"))).await {
+            true => self.list::<T>(path, None).await?,
+            false => match self.list::<T>(path, Some(&format!("(id EQ {id})"))).await {
                 Err(error) if error.may_be_the_filter() => {
-                    let whole = self.list(path, None).await?;
+                    let whole = self.list::<T>(path, None).await?;
                     remember(lacks, path, &error);
                     whole
                 }
                 other => other?,
             },
         };
-        Ok(listed.rows.into_iter().find(|(found, _)| *found == id).map(|(_, row)| row))
+        Ok(listed.rows.into_iter().find(|row| row.id() == Some(id)))
     }
 
     /// Reads what waits or runs, and why that cannot be told, if so.
@@ -327,8 +327,8 @@ impl VmManagerApi {
             (None, 0) => None,
             (None, broken) => Some(Flaw::UnreadableRows { list: List::Tasks, rows: rows(broken) }),
         };
-        let migrations = listed.rows.iter().filter_map(|(id, row)| unfinished_migration(*id, row)).collect();
-        let others = listed.rows.iter().filter_map(|(id, row)| other_task(*id, row)).collect();
+        let migrations = listed.each().filter_map(|(id, row)| unfinished_migration(id, row)).collect();
+        let others = listed.each().filter_map(|(id, row)| other_task(id, row)).collect();
         Ok(Unfinished { migrations, others, unknown })
     }
 
@@ -338,7 +338,7 @@ impl VmManagerApi {
         if lacks.load(Ordering::Relaxed) {
             return self.newest_tasks().await;
         }
-        match self.list(TASKS, Some(filter)).await {
+        match self.list::<TaskRow>(TASKS, Some(filter)).await {
             Err(error) if error.may_be_the_filter() => {
                 let newest = self.newest_tasks().await?;
                 remember(lacks, TASKS, &error);
@@ -350,17 +350,21 @@ impl VmManagerApi {
 
     async fn newest_tasks(&self) -> Result<Listed<TaskRow>, ApiFailure> {
         let ask = Ask::get(TASKS).with("limit", format!("0,{PAGE_ROWS}")).with("orderby", "id desc");
-        let page = self.page(ask).await?;
+        let page = self.page::<TaskRow>(ask).await?;
         let mut gathered = Gathered::default();
         gathered.take(page);
         Ok(gathered.listed())
     }
 
     /// Reads a whole list, page after page where one answer does not hold it.
-    async fn list<T: Row>(&self, path: &'static str, filter: Option<&str>) -> Result<Listed<T>, ApiFailure> {
+    async fn list<T: Row>(
+        &self,
+        path: &'static str,
+        filter: Option<&str>,
+    ) -> Result<Listed<T::Kept>, ApiFailure> {
         let ask = || filter.into_iter().fold(Ask::get(path), |ask, filter| ask.with("where", filter));
         let mut gathered = Gathered::default();
-        gathered.take(self.page(ask()).await?);
+        gathered.take(self.page::<T>(ask()).await?);
         // The first answer may be in another order than the pages: what is missing then is found from the start.
         for start in [gathered.count(), 0] {
             let mut offset = start;
@@ -369,7 +373,7 @@ impl VmManagerApi {
                     return Ok(gathered.listed());
                 }
                 let next = ask().with("limit", format!("{offset},{PAGE_ROWS}")).with("orderby", "id asc");
-                let rows = match self.page(next).await {
+                let rows = match self.page::<T>(next).await {
                     Ok(page) => gathered.take(page),
                     // A server that cannot page leaves us with a picture that is marked as short.
                     Err(error) if error.may_be_the_filter() => return Ok(gathered.listed()),
@@ -384,11 +388,12 @@ impl VmManagerApi {
         Ok(gathered.listed())
     }
 
-    async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T>, ApiFailure> {
+    async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T::Kept>, ApiFailure> {
         let what = ask.what();
         let body = self.transport().read(ask).await?;
-        let (read, body) = aside(&what, move || (wire::page::<T>(&body), body)).await?;
-        read.map_err(|error| ApiFailure::Unreadable { what, said: Transport::unreadable(&error, &body) })
+        // The body goes as soon as it is read: several lists come at once.
+        let read = move || wire::page::<T>(&body).map_err(|error| Transport::unreadable(&error, &body));
+        aside(&what, read).await?.map_err(|said| ApiFailure::Unreadable { what, said })
     }
 
     fn parsed<T>(
@@ -416,23 +421,29 @@ impl<T> Default for Gathered<T> {
     }
 }
 
-impl<T: Row> Gathered<T> {
-    /// Takes a page and returns how many rows it had.
+impl<T: Kept> Gathered<T> {
+    /// Takes a page and returns how many rows it had. The rows of the first one stay where they are.
     fn take(&mut self, page: wire::Page<T>) -> usize {
         let rows = page.rows.len();
         // Things come and go between two pages: the last word on the size counts.
         self.size = page.size.or(self.size);
         self.pages += 1;
-        for row in page.rows {
-            match row.as_ref().and_then(Row::id) {
-                None => self.listed.broken.push(row),
-                Some(id) => match row {
-                    Some(row) if self.seen.insert(id) => self.listed.rows.push((id, row)),
-                    // Pages may overlap; one answer must not.
-                    _ if self.pages == 1 => self.listed.doubled += 1,
-                    _ => {}
-                },
-            }
+        let is_first = self.pages == 1;
+        let Self { listed: Listed { broken, doubled, .. }, seen, .. } = self;
+        let fresh = page.rows.into_iter().filter_map(|row| {
+            let Some(id) = row.as_ref().and_then(Kept::id) else {
+                broken.push(row);
+                return None;
+            };
+            let is_new = seen.insert(id);
+            // Pages may overlap; one answer must not.
+            *doubled += usize::from(!is_new && is_first);
+            row.filter(|_| is_new)
+        });
+        let fresh: Vec<_> = fresh.collect();
+        match is_first {
+            true => self.listed.rows = fresh,
+            false => self.listed.rows.extend(fresh),
         }
         rows
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::wire::{Amounts, ClusterRow, HostRow, Mixed, NodeRow, OptOut, Plain, Row};
+use super::wire::{ClusterRow, HostSeen, KVM, Kept, NodeRow, Plain};
 use crate::model::{
     Block, ClusterId, ClusterInfo, Flaw, KernelVersion, List, Mib, NodeFault, NodeId, NodeInfo, NodeState,
     QemuVersion, Snapshot, VmId, VmInfo, VmState,
@@ -58,7 +58,7 @@ pub struct RunningMigration {
 /// All rows of one list, over all its pages.
 #[derive(Debug)]
 pub(super) struct Listed<T> {
-    pub rows: Vec<(u64, T)>,
+    pub rows: Vec<T>,
     /// Rows without a usable id; `None` for what is no object at all.
     pub broken: Vec<Option<T>>,
     /// How many rows were promised, where fewer came.
@@ -73,7 +73,12 @@ impl<T> Default for Listed<T> {
     }
 }
 
-impl<T: Row> Listed<T> {
+impl<T: Kept> Listed<T> {
+    /// The usable rows with their ids.
+    pub fn each(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.rows.iter().filter_map(|row| Some((row.id()?, row)))
+    }
+
     /// How many rows came, usable or not.
     pub fn len(&self) -> usize {
         self.rows.len() + self.broken.len()
@@ -85,7 +90,7 @@ impl<T: Row> Listed<T> {
 pub(super) struct Answers {
     pub clusters: Listed<ClusterRow>,
     pub nodes: Listed<NodeRow>,
-    pub hosts: Listed<HostRow>,
+    pub hosts: Listed<HostSeen>,
     pub tasks: Unfinished,
 }
 
@@ -96,19 +101,18 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     let mut doubts = Doubts::default();
     doubts.of_list(List::Clusters, &clusters, |_| None);
     doubts.of_list(List::Nodes, &nodes, |row| row.cluster.id());
-    doubts.of_list(List::Vms, &hosts, |row| row.cluster.id());
+    doubts.of_list(List::Vms, &hosts, HostSeen::cluster);
     let tasks_known = tasks_unknown.is_none();
     if let Some(why) = tasks_unknown {
         doubts.everywhere(why);
     }
-    doubts.of_damage(List::Nodes, nodes.rows.iter().map(|(id, row)| (*id, &row.damage)));
-    doubts.of_damage(List::Vms, hosts.rows.iter().map(|(id, row)| (*id, &row.damage)));
+    doubts.of_damage(List::Nodes, nodes.each().map(|(id, row)| (id, &row.damage)));
+    doubts.of_damage(List::Vms, hosts.each().map(|(id, row)| (id, &row.damage)));
     let mut known = known_clusters(&clusters, &nodes, &mut doubts);
     learn_virtualization(&mut known, &nodes, &hosts);
     let sums = Sums::of(&hosts);
-    let nodes: Vec<_> =
-        nodes.rows.iter().filter_map(|(id, row)| node(*id, row, &sums, &mut doubts)).collect();
-    let mut vms = vms(&hosts, &nodes, &mut doubts);
+    let nodes: Vec<_> = nodes.each().filter_map(|(id, row)| node(id, row, &sums, &mut doubts)).collect();
+    let mut vms = vms(hosts, &nodes, &mut doubts);
     occupy(&mut vms, others);
     doubts.settle(&mut known);
     let snapshot = Snapshot { clusters: known, nodes, vms, ..Snapshot::empty(taken_at) };
@@ -118,11 +122,6 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
 /// Reads one node row on its own, without the sums of its VMs.
 pub(super) fn single_node(id: u64, row: &NodeRow) -> Option<NodeInfo> {
     node(id, row, &Sums::default(), &mut Doubts::default())
-}
-
-/// Reads one VM row; `None` where the server does not say on which node it is.
-pub(super) fn single_vm(id: u64, row: &HostRow) -> Option<VmInfo> {
-    Some(vm(id, row, NodeId(row.node.id()?)))
 }
 
 /// Reasons not to act on a picture, by cluster.
@@ -150,7 +149,7 @@ impl Doubts {
         }
     }
 
-    fn of_list<T: Row>(&mut self, what: List, list: &Listed<T>, cluster: impl Fn(&T) -> Option<u64>) {
+    fn of_list<T: Kept>(&mut self, what: List, list: &Listed<T>, cluster: impl Fn(&T) -> Option<u64>) {
         if let Some(promised) = list.promised {
             self.everywhere(Flaw::ShortList { list: what, rows: rows(list.len()), promised });
         }
@@ -197,9 +196,9 @@ fn known_clusters(
     nodes: &Listed<NodeRow>,
     doubts: &mut Doubts,
 ) -> Vec<ClusterInfo> {
-    let mut known: Vec<_> = list.rows.iter().map(|(id, row)| cluster(*id, row)).collect();
+    let mut known: Vec<_> = list.each().map(|(id, row)| cluster(id, row)).collect();
     let mut ids: BTreeSet<_> = known.iter().map(|cluster| cluster.id).collect();
-    for (_, row) in &nodes.rows {
+    for row in &nodes.rows {
         let Some(id) = row.cluster.id().map(ClusterId) else { continue };
         if ids.insert(id) {
             let name = row.cluster.name().unwrap_or_else(|| format!("#{id}"));
@@ -212,22 +211,21 @@ fn known_clusters(
     known
 }
 
-const KVM: &str = "kvm";
-
 /// Takes the kind of virtualization from wherever it stands. Only KVM is balanced, so any other word decides.
-fn learn_virtualization(clusters: &mut [ClusterInfo], nodes: &Listed<NodeRow>, hosts: &Listed<HostRow>) {
-    let of_nodes = nodes.rows.iter().flat_map(|(_, row)| {
-        let kinds = [row.virtualization_type.text(), row.cluster.virtualization()];
-        kinds.into_iter().map(|kind| (row.cluster.id(), kind))
-    });
-    let of_hosts = hosts.rows.iter().map(|(_, row)| (row.cluster.id(), row.cluster.virtualization()));
-    for (cluster, kind) in of_nodes.chain(of_hosts) {
-        let (Some(id), Some(kind)) = (cluster, kind) else { continue };
-        let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.id.0 == id) else { continue };
-        let is_kvm = |kind: &String| kind.eq_ignore_ascii_case(KVM);
-        if cluster.virtualization.as_ref().is_none_or(is_kvm) && !is_kvm(&kind) {
-            cluster.virtualization = Some(kind);
+fn learn_virtualization(clusters: &mut [ClusterInfo], nodes: &Listed<NodeRow>, hosts: &Listed<HostSeen>) {
+    let mut learn = |cluster: Option<u64>, kind: &str| {
+        let Some(cluster) = clusters.iter_mut().find(|known| Some(known.id.0) == cluster) else { return };
+        let is_kvm = |kind: &str| kind.eq_ignore_ascii_case(KVM);
+        if cluster.virtualization.as_deref().is_none_or(is_kvm) && !is_kvm(kind) {
+            cluster.virtualization = Some(kind.to_owned());
         }
+    };
+    for row in &nodes.rows {
+        let kinds = [row.virtualization_type.text(), row.cluster.virtualization()];
+        kinds.iter().flatten().for_each(|kind| learn(row.cluster.id(), kind));
+    }
+    for row in &hosts.rows {
+        row.virtualization.iter().for_each(|kind| learn(row.cluster(), kind));
     }
 }
 
@@ -259,15 +257,16 @@ struct NodeSum {
 }
 
 impl Sums {
-    fn of(hosts: &Listed<HostRow>) -> Self {
+    fn of(hosts: &Listed<HostSeen>) -> Self {
         let mut sums: HashMap<u64, NodeSum> = HashMap::new();
-        for (_, row) in &hosts.rows {
-            let Some(node) = row.node.id() else { continue };
+        for row in &hosts.rows {
+            let Some(node) = row.node() else { continue };
             let sum = sums.entry(node).or_default();
-            sum.vcpus += u64::from(vcpus(row).unwrap_or(0));
-            sum.memory += memory(row).unwrap_or_default();
+            let (vcpus, memory) = row.size();
+            sum.vcpus += u64::from(vcpus);
+            sum.memory += memory;
             sum.vms += 1;
-            sum.maintenance |= row.node.is_in_maintenance();
+            sum.maintenance |= row.maintenance;
             sum.damaged |= !row.damage.is_empty();
         }
         Self(sums)
@@ -280,10 +279,11 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
         return None;
     };
     let sum = sums.0.get(&id).copied().unwrap_or_default();
-    let cpu_total = first([number(&row.cpu), number(&row.cpu_number)]).filter(|cores| *cores > 0);
-    let cpu_used = first([used(&row.cpu), used(&row.cpu_number)]).or_else(|| u32::try_from(sum.vcpus).ok());
-    let memory_total = number_wide(&row.ram_mib).filter(|mib| *mib > 0).map(Mib);
-    let memory_used = used_wide(&row.ram_mib).map_or(sum.memory, Mib);
+    let cpu_total = first([row.cpu.small_amount(), row.cpu_number.small_amount()]).filter(|cores| *cores > 0);
+    let used = first([row.cpu.used(), row.cpu_number.used()]).filter(|used| u32::try_from(*used).is_ok());
+    let cpu_used = u32::try_from(used.unwrap_or(sum.vcpus)).ok();
+    let memory_total = row.ram_mib.amount().filter(|mib| *mib > 0).map(Mib);
+    let memory_used = row.ram_mib.used().map_or(sum.memory, Mib);
     let vm_count = row.vm.object.as_ref().and_then(|vm| vm.total.small()).or_else(|| row.host_count.small());
     Some(NodeInfo {
         id: NodeId(id),
@@ -329,19 +329,21 @@ fn faults(row: &NodeRow) -> Vec<NodeFault> {
     checks.into_iter().filter_map(|(holds, fault)| holds.then_some(fault)).collect()
 }
 
-fn vms(hosts: &Listed<HostRow>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<VmInfo> {
+/// Takes the VMs out of the rows, in the rows' own place.
+fn vms(hosts: Listed<HostSeen>, nodes: &[NodeInfo], doubts: &mut Doubts) -> Vec<VmInfo> {
     let known: BTreeSet<_> = nodes.iter().map(|node| node.id.0).collect();
     let mut homeless: BTreeMap<Option<u64>, (u64, usize)> = BTreeMap::new();
-    let mut vms = Vec::with_capacity(hosts.rows.len());
-    for (id, row) in &hosts.rows {
-        let node = row.node.id();
+    let place = |row: HostSeen| {
+        let (id, node) = (row.id()?, row.node());
         // One that is only being made takes up nothing yet, on no node.
-        let is_unborn = node.is_none() && row.state() == VmState::Creating;
+        let is_unborn = node.is_none() && *row.state() == VmState::Creating;
         if !is_unborn && node.is_none_or(|node| !known.contains(&node)) {
-            homeless.entry(row.cluster.id()).or_insert((*id, 0)).1 += 1;
+            homeless.entry(row.cluster()).or_insert((id, 0)).1 += 1;
         }
-        vms.extend(node.map(|node| vm(*id, row, NodeId(node))));
-    }
+        row.into_vm()
+    };
+    let mut vms: Vec<_> = hosts.rows.into_iter().filter_map(place).collect();
+    vms.shrink_to_fit();
     for (cluster, (example, count)) in homeless {
         doubts.about(cluster, Flaw::VmsWithoutNode { vms: rows(count), example: VmId(example) });
     }
@@ -361,69 +363,6 @@ fn occupy(vms: &mut [VmInfo], tasks: Vec<OtherTask>) {
     }
 }
 
-fn vm(id: u64, row: &HostRow, node: NodeId) -> VmInfo {
-    VmInfo {
-        id: VmId(id),
-        name: row.name.text().unwrap_or_else(|| format!("#{id}")),
-        node,
-        cpu_cores: vcpus(row).unwrap_or(0),
-        memory: memory(row).unwrap_or_default(),
-        state: row.state(),
-        blocked_by: blocks(row),
-        disk: row.disk.object.as_ref().and_then(|disk| disk.disk_mib.whole()).map(Mib),
-        measured: None,
-        host_passthrough: row
-            .cpu_mode
-            .text()
-            .is_some_and(|mode| mode.eq_ignore_ascii_case("host-passthrough")),
-    }
-}
-
-fn blocks(row: &HostRow) -> Vec<Block> {
-    // A size that is not known cannot be made room for.
-    let sized = vcpus(row).is_some() && memory(row).is_some();
-    let checks = [
-        (row.iso_mounted.is_yes(), Block::Iso),
-        (row.snapshot_count.is_yes(), Block::Snapshots),
-        (row.balancer_mode == OptOut::Out, Block::BalancerMode),
-        (row.rescue_mode.is_yes(), Block::Rescue),
-        (row.vm5_restrictions.any, Block::Vm5Restrictions),
-        (row.node.forbids_live_migration(), Block::NodeForbids),
-        (row.nesting.is_yes(), Block::Nesting),
-        (!sized, Block::UnknownSize),
-        (!row.damage.is_empty(), Block::Unreadable),
-    ];
-    checks.into_iter().filter_map(|(holds, block)| holds.then_some(block)).collect()
-}
-
-fn vcpus(row: &HostRow) -> Option<u32> {
-    first([number(&row.cpu_number), number(&row.cpu)]).filter(|vcpus| *vcpus > 0)
-}
-
-fn memory(row: &HostRow) -> Option<Mib> {
-    number_wide(&row.ram_mib).filter(|mib| *mib > 0).map(Mib)
-}
-
-fn number(amounts: &Mixed<Amounts>) -> Option<u32> {
-    number_wide(amounts).and_then(|number| u32::try_from(number).ok())
-}
-
-fn number_wide(amounts: &Mixed<Amounts>) -> Option<u64> {
-    match &amounts.object {
-        Some(object) => object.number.whole().or_else(|| object.total.whole()),
-        None => amounts.plain.whole(),
-    }
-}
-
-fn used(amounts: &Mixed<Amounts>) -> Option<u32> {
-    used_wide(amounts).and_then(|number| u32::try_from(number).ok())
-}
-
-fn used_wide(amounts: &Mixed<Amounts>) -> Option<u64> {
-    let object = amounts.object.as_ref()?;
-    object.allocated.whole().or_else(|| object.used.whole())
-}
-
 fn port(plain: &Plain) -> Option<u16> {
     plain.whole().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
 }
@@ -437,6 +376,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::vmmanager::wire::{HostRow, Row};
 
     #[test]
     fn nodes_of_2022_are_filled_up_from_their_vms() {
@@ -534,9 +474,9 @@ mod tests {
             task(4, "host_backup", None),
         ];
         let answers = Answers {
-            clusters: listed(vec![json!({"id": 2})]),
-            nodes: listed(vec![json!({"id": 5, "cluster": 2})]),
-            hosts: listed(vec![
+            clusters: listed::<ClusterRow>(vec![json!({"id": 2})]),
+            nodes: listed::<NodeRow>(vec![json!({"id": 5, "cluster": 2})]),
+            hosts: listed::<HostRow>(vec![
                 json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 1024}),
                 json!({"id": 2, "node": 5, "cpu_number": 2, "ram_mib": 1024}),
             ]),
@@ -582,21 +522,21 @@ mod tests {
 
     #[test]
     fn a_damaged_record_stops_itself_and_its_node_only() {
-        let mut look_at = listed::<HostRow>(vec![
-            json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2048}),
-            json!({"id": 2, "node": 5, "cpu_number": 2, "ram_mib": 2048}),
-        ]);
-        look_at.rows[0].1.damaged(vec!["name".into()]);
+        let vm = |id| json!({"id": id, "node": 5, "cpu_number": 2, "ram_mib": 2048});
+        let mut hosts = listed::<HostRow>(vec![vm(2)]);
+        let mut damaged: HostRow = serde_json::from_value(vm(1)).unwrap();
+        damaged.damaged(vec!["name".into()]);
+        hosts.rows.insert(0, damaged.kept());
         let mut nodes = listed::<NodeRow>(vec![
             json!({"id": 5, "cluster": 2, "state": "active"}),
             json!({"id": 6, "cluster": 2, "state": "active"}),
             json!({"id": 7, "cluster": 2, "state": "active"}),
         ]);
-        nodes.rows[1].1.damaged(vec!["name".into()]);
+        nodes.rows[1].damaged(vec!["name".into()]);
         let answers = Answers {
-            clusters: listed(vec![json!({"id": 2})]),
+            clusters: listed::<ClusterRow>(vec![json!({"id": 2})]),
             nodes,
-            hosts: look_at,
+            hosts,
             tasks: Unfinished::default(),
         };
         let Look { snapshot, warnings, .. } = assemble(DateTime::UNIX_EPOCH, answers);
@@ -632,8 +572,9 @@ mod tests {
         assert_eq!(old.faults, [NodeFault::Libvirt, NodeFault::Ha, NodeFault::Routing]);
         assert_eq!(node(json!({"storage": {"size_mib": 0, "available_mib": 0}})).storage_available, None);
         let nested: HostRow =
-            serde_json::from_value(json!({"id": 1, "cpu_number": 2, "ram_mib": 2, "nesting": 1})).unwrap();
-        assert_eq!(blocks(&nested), [Block::Nesting]);
+            serde_json::from_value(json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2, "nesting": 1}))
+                .unwrap();
+        assert_eq!(nested.kept().into_vm().unwrap().blocked_by, [Block::Nesting]);
     }
 
     #[test]
@@ -650,7 +591,8 @@ mod tests {
                 json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2, "balancer_mode": mode}),
             )
             .unwrap();
-            assert_eq!(blocks(&row).contains(&Block::BalancerMode), blocked, "{mode}");
+            let vm = row.kept().into_vm().unwrap();
+            assert_eq!(vm.blocked_by.contains(&Block::BalancerMode), blocked, "{mode}");
         }
     }
 
@@ -660,16 +602,16 @@ mod tests {
         hosts: Vec<serde_json::Value>,
     ) -> Look {
         let answers = Answers {
-            clusters: listed(clusters),
-            nodes: listed(nodes),
-            hosts: listed(hosts),
+            clusters: listed::<ClusterRow>(clusters),
+            nodes: listed::<NodeRow>(nodes),
+            hosts: listed::<HostRow>(hosts),
             tasks: Unfinished::default(),
         };
         assemble(DateTime::UNIX_EPOCH, answers)
     }
 
-    fn listed<T: Row>(rows: Vec<serde_json::Value>) -> Listed<T> {
-        let rows = rows.into_iter().map(|row| serde_json::from_value::<T>(row).unwrap());
-        Listed { rows: rows.filter_map(|row| Some((row.id()?, row))).collect(), ..Listed::default() }
+    fn listed<T: Row>(rows: Vec<serde_json::Value>) -> Listed<T::Kept> {
+        let rows = rows.into_iter().map(|row| serde_json::from_value::<T>(row).unwrap().kept());
+        Listed { rows: rows.filter(|row| row.id().is_some()).collect(), ..Listed::default() }
     }
 }

@@ -550,7 +550,9 @@ enum BodyError {
 }
 
 async fn whole_body(mut response: reqwest::Response) -> Result<Vec<u8>, BodyError> {
-    let mut body = Vec::new();
+    // Where the server says how much comes, nothing is moved while it comes.
+    let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(length.unwrap_or_default().min(BODY_BYTES_MAX));
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
         if body.len() + chunk.len() > BODY_BYTES_MAX {
             return Err(BodyError::TooLong);

@@ -42,6 +42,8 @@ pub struct Setup {
     /// The interval of cycles; a long one means no cycle after the first.
     pub interval: Duration,
     pub panics_at: Option<&'static str>,
+    /// A plan of a small world comes before anybody could read that it is being made.
+    pub plan_patience: Duration,
     pub home: i64,
     /// For the real program, whose clock cannot be moved.
     pub real_time: bool,
@@ -55,6 +57,7 @@ impl Default for Setup {
             variables: Vec::new(),
             interval: Duration::from_secs(3600),
             panics_at: None,
+            plan_patience: Duration::from_secs(1),
             home: SUPERGROUP,
             real_time: false,
         }
@@ -109,11 +112,12 @@ impl Ctx {
         for (name, value) in setup.variables {
             variables.insert(name.to_owned(), value);
         }
-        let (interval, panics_at) = (setup.interval, setup.panics_at.map(str::to_owned));
+        let panics_at = setup.panics_at.map(str::to_owned);
+        let (interval, patience) = (setup.interval, setup.plan_patience);
         let its_clock = Clock::from(clock.clone());
         let start = move |environment: BotEnvironment| {
             let (clock, panics_at) = (its_clock.clone(), panics_at.clone());
-            async move { run(environment, clock, interval, panics_at).await }
+            async move { run(environment, clock, interval, patience, panics_at).await }
         };
         let start: StartBot = Arc::new(move |told| Box::pin(start(told)));
         let switch = BotSwitch::new(start.clone(), variables.clone());
@@ -262,6 +266,7 @@ async fn run(
     environment: BotEnvironment,
     clock: Clock,
     interval: Duration,
+    plan_patience: Duration,
     panics_at: Option<String>,
 ) -> Result<(), String> {
     let BotEnvironment { variables, shutdown } = environment;
@@ -271,7 +276,8 @@ async fn run(
     let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
     let second_poller_pause = Duration::from_millis(50);
     let look_every = OFTEN;
-    let settings = |chat| Settings { panics_at, spacing, second_poller_pause, look_every, ..chat };
+    let settings =
+        |chat| Settings { panics_at, spacing, second_poller_pause, look_every, plan_patience, ..chat };
     let chat = config.telegram.take().map(settings);
     let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
     app.map_err(|error| error.to_string())?.run(shutdown).await;

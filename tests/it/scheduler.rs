@@ -211,7 +211,7 @@ async fn balance_says_what_it_cannot_do() {
         unreachable!("no such cluster")
     };
     assert!(matches!(missed.why, MissedWhy::Unknown { known, .. } if known.len() == 2));
-    let name = bot.handle.look().await.unwrap().plan.clusters[1].name.clone();
+    let name = bot.handle.look().await.unwrap().snapshot.clusters[1].name.clone();
     let by_name = bot.balance(Some(&name)).await.unwrap();
     let by_id = bot.balance(Some("2")).await.unwrap();
     let (Balanced::Proposed(older), Balanced::Proposed(newer)) = (by_name, by_id) else {
@@ -572,6 +572,57 @@ async fn a_quiet_cycle_is_one_line_of_the_log() {
         fields.keys().collect::<Vec<_>>(),
         ["message", "nodes", "overloaded", "planned", "took_ms", "vms"]
     );
+}
+
+#[tokio::test]
+async fn twenty_questions_at_once_cost_one_look_and_wait_for_none() {
+    let bot = Bot::start_with(two_overloaded(), |settings| {
+        settings.interval = Duration::from_secs(3600);
+        settings.watch = None;
+    })
+    .await;
+    bot.until_status("the first cycle is over", |status| status.last_cycle.is_some()).await;
+    let looks = || bot.sim().count_requests("GET /vm/v3/host");
+    let ask = async || {
+        let asked = (0..20).map(|_| bot.handle.glance());
+        let answers = tokio::time::timeout(Duration::from_secs(2), futures::future::join_all(asked)).await;
+        let answers: Result<Vec<_>, _> = answers.expect("nobody waits for a look").into_iter().collect();
+        answers.unwrap().into_iter().map(|status| status.picture.unwrap()).collect::<Vec<_>>()
+    };
+    let (before, first) = (looks(), ask().await);
+    assert_eq!(looks(), before, "what was just seen is not looked at again");
+    bot.platform.minutes_pass(1);
+    bot.sim().switch_on(Fault::Slow { millis: 3000 });
+    let asked = ask().await;
+    let of = |picture: &vm_balancer::scheduler::Picture| picture.snapshot.taken_at;
+    assert!(asked.iter().all(|picture| of(picture) == of(&first[0])), "the last picture, whatever its age");
+    assert!(asked.iter().all(|picture| Arc::ptr_eq(&picture.snapshot, &first[0].snapshot)), "shared");
+    bot.sim().heal();
+    bot.until_status("the look behind them is over", |status| {
+        status.picture.as_ref().is_some_and(|picture| of(picture) > of(&first[0]))
+    })
+    .await;
+    assert_eq!(looks(), before + 1, "one look for all of them");
+    let last = ask().await;
+    assert!(of(&last[0]) > of(&first[0]));
+    assert!(!last[0].plan.is_empty() && Arc::ptr_eq(&last[0].plan, &first[0].plan), "no question plans");
+}
+
+#[tokio::test]
+async fn what_is_closed_shows_at_once_without_a_look() {
+    let bot = Bot::start_with(two_overloaded(), |settings| {
+        settings.interval = Duration::from_secs(3600);
+        settings.watch = None;
+    })
+    .await;
+    bot.until_status("the first cycle is over", |status| status.last_cycle.is_some()).await;
+    let looks = bot.sim().count_requests("GET /vm/v3/host");
+    let before = bot.handle.glance().await.unwrap().picture.unwrap();
+    let close = Change::Exclude { node: "kvm-03".into(), direction: Direction::Both, until: None };
+    bot.handle.change(close, person(1)).await.unwrap();
+    let after = bot.handle.glance().await.unwrap().picture.unwrap();
+    assert_eq!(after.policy.exclusions.len(), before.policy.exclusions.len() + 1);
+    assert_eq!(bot.sim().count_requests("GET /vm/v3/host"), looks);
 }
 
 #[tokio::test]

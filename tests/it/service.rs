@@ -34,6 +34,17 @@ const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтвержден
 // ---- one plan
 
 #[tokio::test]
+async fn a_plan_that_is_asked_for_is_announced_at_once_and_goes_on_in_that_message() {
+    let bot = Ctx::with(two_clusters(), Setup { plan_patience: Duration::ZERO, ..Setup::default() }).await;
+    bot.ask(VIEWER, "/status").await;
+    bot.sim.switch_on(Fault::Slow { millis: 600 });
+    bot.say(OPERATOR, "/balance msk");
+    let plan = bot.heard("Waits for approval").await;
+    assert!(plan.history[0].body.text.contains("Looking at the platform"), "{:?}", plan.history);
+    assert!(!plan.text().contains("neva"), "one cluster is planned: {}", plan.text());
+}
+
+#[tokio::test]
 async fn whatever_is_pressed_twice_is_carried_out_once() {
     let bot = Ctx::with(World::small(), Setup::default().manual()).await;
     let proposal = bot.proposal().await;

@@ -14,6 +14,7 @@ use tokio::{process::Command, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
     app::{App, Pace},
+    balancer::checked_plan,
     clock::{Clock, ManualClock},
     config::{Config, Purpose},
     model::{ClusterId, Mib, NodeId, Snapshot},
@@ -205,6 +206,7 @@ async fn a_dead_node_delays_no_answer_and_the_others_are_shown_as_they_are() {
     for minute in 1..=3 {
         bot.clock.advance(TimeDelta::minutes(1));
         healthy.set_load(SimLoad { load: [f64::from(minute); 3], cpus: 8, ..SimLoad::default() });
+        bot.asked().await;
         chat.say(ADMIN, ADMIN, "/node kvm-02").unwrap();
         let measured = format!("(12:0{minute} UTC): load per core {:.2}", f64::from(minute) / 8.0);
         chat.wait_for_text(ADMIN, &measured).await.unwrap();
@@ -548,8 +550,19 @@ impl Bot {
         Self { clock, handle, shutdown, running }
     }
 
+    /// Lets somebody ask, and waits for the look behind the answer.
+    async fn asked(&self) {
+        self.handle.glance().await.unwrap();
+        until("the look is over", || async {
+            self.handle.status().await.unwrap().picture.unwrap().snapshot.taken_at == self.clock.now()
+        })
+        .await;
+    }
+
     async fn look(&self) -> Picture {
-        self.handle.look().await.unwrap()
+        let picture = self.handle.look().await.unwrap();
+        let plan = checked_plan(&picture.snapshot, &picture.policy);
+        picture.with_plan(plan.into())
     }
 
     async fn moves(&self) -> Vec<String> {

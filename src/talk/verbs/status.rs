@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{balance, link};
 use crate::{
     model::{ClusterId, ForeignMigration, Snapshot, find},
-    planner::{self, Excess, NodeOverview, Overview, Resource, Strategy},
+    planner::{Excess, NodeOverview, Overview, Resource, Strategy},
     scheduler::{Picture, Status},
     store::{Happened, Outcome},
     talk::{
@@ -182,7 +182,7 @@ impl View {
     }
 
     /// `⚠ 4 nodes over, worst node-002 memory 99.6 %. Plan 1 waits until 04:17`
-    fn verdict(&self, status: &Status, listed: &[Overview], only: Option<ClusterId>) -> String {
+    fn verdict(&self, status: &Status, listed: &[&Overview], only: Option<ClusterId>) -> String {
         let over: Vec<_> =
             listed.iter().flat_map(|cluster| &cluster.nodes).filter(|node| !node.over.is_empty()).collect();
         let worst = over.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
@@ -258,7 +258,7 @@ impl View {
         &self,
         status: &Status,
         picture: &Picture,
-        listed: &[Overview],
+        listed: &[&Overview],
         about: About,
     ) -> Vec<String> {
         let mut lines = Vec::new();
@@ -421,12 +421,12 @@ impl View {
         }
     }
 
-    fn status_buttons(&self, page: Page, listed: &[Overview], about: About) -> Page {
+    fn status_buttons(&self, page: Page, listed: &[&Overview], about: About) -> Page {
         let count = listed.iter().map(|cluster| cluster.nodes.len()).max().unwrap_or(0);
         let from = if about.cluster.is_some() { about.page(count) } else { 0 };
         let data = |from| Refresh { cluster: about.cluster, from }.data();
         let refresh = self.button("button-refresh", data(from));
-        let known = |cluster: &Overview| (cluster.cluster, cluster.name.clone());
+        let known = |cluster: &&Overview| (cluster.cluster, cluster.name.clone());
         let wanted: Vec<_> = listed.iter().take(CLUSTERS_MAX).map(known).collect();
         let mut page =
             page.with_row(vec![refresh, self.button("button-chart", Wanted::Status(about.cluster).data())]);
@@ -455,11 +455,9 @@ impl About {
 }
 
 /// The clusters by weight: those with the most overloaded nodes first, then those with the fullest.
-fn by_weight(picture: &Picture, only: Option<ClusterId>) -> Vec<Overview> {
-    let Picture { snapshot, policy, .. } = picture;
-    let wanted = snapshot.clusters.iter().filter(|cluster| only.is_none_or(|id| id == cluster.id));
-    let mut found: Vec<_> =
-        wanted.filter_map(|cluster| planner::overview(snapshot, policy, cluster.id)).collect();
+fn by_weight(picture: &Picture, only: Option<ClusterId>) -> Vec<&Overview> {
+    let overviews = picture.overviews().iter();
+    let mut found: Vec<_> = overviews.filter(|cluster| only.is_none_or(|id| id == cluster.cluster)).collect();
     let worst = |cluster: &Overview| cluster.nodes.iter().map(weight).fold(0.0, f64::max);
     found.sort_by(|a, b| {
         let by_worst = worst(b).total_cmp(&worst(a));

@@ -1,0 +1,59 @@
+//! How long a look takes beside a bare fetch and parse of the same bytes, and what people wait for who ask:
+//! `cargo test --release --bench look -- --nocapture --test-threads 1`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench says no by panicking, and prints what it measured"
+)]
+
+#[path = "support/canned.rs"]
+mod canned;
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use canned::{Canned, SCALES};
+use chrono::DateTime;
+use serde::de::IgnoredAny;
+
+const ROUNDS: usize = 5;
+
+/// The longest that a look may take, in bare parses of the same bytes.
+const RATIO_MAX: f64 = 3.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_beside_a_bare_parse_of_the_same_bytes() {
+    for (nodes, vms) in SCALES {
+        let server = Canned::of(nodes, vms).await;
+        let api = server.api();
+        let (mut looks, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let began = Instant::now();
+            let look = api.look(DateTime::UNIX_EPOCH).await.unwrap();
+            looks.push(began.elapsed());
+            assert_eq!((look.snapshot.nodes.len(), look.snapshot.vms.len()), (nodes, vms));
+            bare.push(
+                server
+                    .bare(|body| {
+                        black_box(serde_json::from_slice::<IgnoredAny>(body).unwrap());
+                    })
+                    .await,
+            );
+        }
+        let (look, bare) = (least(&looks), least(&bare));
+        let ratio = look.as_secs_f64() / bare.as_secs_f64();
+        let bytes = server.bytes() as f64 / 1_048_576.0;
+        println!(
+            "{nodes:>5} nodes {vms:>7} VMs {bytes:>6.1} MiB: look {look:>9.2?}, bare {bare:>9.2?}, ratio {ratio:.2}"
+        );
+        if !cfg!(debug_assertions) && vms >= 50_000 {
+            assert!(ratio <= RATIO_MAX, "{ratio}");
+        }
+    }
+}
+
+fn least(times: &[Duration]) -> Duration {
+    times.iter().min().copied().unwrap_or_default()
+}

@@ -1,0 +1,47 @@
+//! How many bytes a look allocates, how many of them at one time, and how many stay:
+//! `cargo test --release --bench memory -- --nocapture`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench says no by panicking, and prints what it measured"
+)]
+
+#[expect(dead_code, reason = "the bench of the times needs the rest of it")]
+#[path = "support/canned.rs"]
+mod canned;
+
+use canned::{Canned, SCALES};
+use chrono::DateTime;
+
+#[global_allocator]
+static COUNTING: dhat::Alloc = dhat::Alloc;
+
+/// One more than what the bodies take: rows become VMs in their own place.
+const PEAK_MAX: f64 = 2.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_look_allocates() {
+    for (nodes, vms) in SCALES {
+        let server = Canned::of(nodes, vms).await;
+        let api = server.api();
+        // The first one makes the connections.
+        drop(api.look(DateTime::UNIX_EPOCH).await.unwrap());
+        let counting = dhat::Profiler::builder().testing().build();
+        let look = api.look(DateTime::UNIX_EPOCH).await.unwrap();
+        let stats = dhat::HeapStats::get();
+        assert_eq!(look.snapshot.vms.len(), vms);
+        drop(counting);
+        let mib = |bytes: f64| bytes / 1_048_576.0;
+        let (bodies, peak) = (server.bytes() as f64, stats.max_bytes as f64);
+        println!(
+            "{nodes:>5} nodes {vms:>7} VMs: bodies {:>6.1} MiB, allocated {:>7.1} MiB in {:>8} blocks, \
+             at one time {:>6.1} MiB, kept {:>6.1} MiB",
+            mib(bodies),
+            mib(stats.total_bytes as f64),
+            stats.total_blocks,
+            mib(peak),
+            mib(stats.curr_bytes as f64),
+        );
+        assert!(vms < 50_000 || peak < bodies * PEAK_MAX, "{peak} of {bodies}");
+    }
+}

@@ -1,0 +1,191 @@
+//! How long the store takes with a long history, and how much memory:
+//! `cargo test --release --bench store -- --nocapture`. With `STORE_ENTRIES=1000000` a million entries.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench says no by panicking, prints what it measured, and is told its size"
+)]
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
+use vm_balancer::{
+    model::{ClusterId, HistoryBefore, Mib, NodeId, ProposalId, VmId},
+    planner::PlanId,
+    store::{
+        Approver, AuditEntry, HistoryFilter, Intent, JournalEntry, Motive, Outcome, PageAt, Store,
+        TimelineFilter,
+    },
+};
+
+/// A year of 270 migrations a day.
+const ENTRIES: u64 = 100_000;
+
+/// So many of them are from the last day.
+const OF_A_DAY: i64 = 300;
+
+#[test]
+fn a_long_history() {
+    let entries = std::env::var("STORE_ENTRIES").map_or(ENTRIES, |count| count.parse().unwrap());
+    println!("{entries} entries of the journal and as many of the audit");
+    let dir = TempDir::new().unwrap();
+    fill(&dir, entries);
+    let folder = dir.path().join("store");
+    println!("{:<40}{:>10.1} MiB", "on disk", mib(size(&folder)));
+    let before = resident();
+    let (store, opened) = timed("opening", || Store::open(dir.path()).unwrap());
+    println!("{:<40}{:>10.1} MiB", "resident since before it", mib(resident().saturating_sub(before)));
+    let (day, week) = (TimeDelta::days(1), TimeDelta::days(7));
+    timed("who rests", || store.rests(now(), TimeDelta::hours(6), day).unwrap());
+    timed("what moved within 20 minutes", || {
+        store.moves_since(now() - TimeDelta::minutes(20), now()).unwrap()
+    });
+    timed("what failed within a week", || store.failures_since(now() - week, now()).unwrap());
+    let all = TimelineFilter::default();
+    let (page, paged) = timed("a page of /history", || store.timeline(&all, PageAt::Newest, 10).unwrap());
+    assert_eq!(page.rows.len(), 10);
+    timed("its older page", || store.timeline(&all, PageAt::OlderThan(page.older.unwrap()), 10).unwrap());
+    let (newest, told) = timed("history --limit 5", || store.newest_entries(None, 5).unwrap());
+    assert_eq!(newest.len(), 5);
+    let (read, _) =
+        timed("the whole history", || store.history(&HistoryFilter::default(), usize::MAX).unwrap().len());
+    assert_eq!(read as u64, entries);
+    timed("an intent and its end", || ended(&store, entries + 1, now()));
+    timed("an export", || store.export(now()).unwrap());
+    println!("{:<40}{:>10.1} MiB", "resident at the most", mib(highest()));
+    drop(store);
+    fs::remove_dir_all(&folder).unwrap();
+    let (store, _) = timed("a restore", || Store::open_or_restore(dir.path(), now()).unwrap());
+    assert!(store.restored().unwrap().is_some());
+    if !cfg!(debug_assertions) {
+        let scale = (entries / ENTRIES).max(1).try_into().unwrap_or(u32::MAX);
+        assert!(opened < Duration::from_millis(100) * scale, "{opened:?}");
+        assert!(paged < Duration::from_millis(50) && told < Duration::from_millis(100), "{paged:?} {told:?}");
+    }
+}
+
+/// Fills a store as an export of another one would: intents one by one take a flush each.
+fn fill(dir: &TempDir, entries: u64) {
+    let began = Instant::now();
+    let store = Store::open(dir.path()).unwrap();
+    ended(&store, 1, now());
+    let like = store.newest_entries(None, 1).unwrap().remove(0);
+    store.export(now()).unwrap();
+    drop(store);
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let export = dir.path().join("export.jsonl");
+    let text = fs::read_to_string(&export).unwrap();
+    let rows: Vec<_> = text.lines().collect();
+    let mut written = std::io::BufWriter::new(fs::File::create(&export).unwrap());
+    write(&mut written, &[rows[0].to_owned()]);
+    let kept: Vec<_> = rows[1..rows.len() - 1].iter().filter(|row| !row.contains("\"journal\"")).collect();
+    write(&mut written, &kept.iter().map(|row| (**row).to_string()).collect::<Vec<_>>());
+    for id in 1..=entries {
+        let at = now() - age(entries - id);
+        let entry = aged(&like, id, at);
+        let audit = AuditEntry::new(at, None, "command", "/status");
+        write(&mut written, &[line("journal", id, &entry), line("audit", id, &audit)]);
+    }
+    let lines = kept.len() as u64 + 2 * entries;
+    write(&mut written, &[format!("{{\"lines\":{lines}}}")]);
+    drop(written);
+    let store = Store::open_or_restore(dir.path(), now()).unwrap();
+    store.update_settings(|settings| settings.restored_unconfirmed = false).unwrap();
+    println!("{:<40}{:>10.1} s", "filling it", began.elapsed().as_secs_f64());
+}
+
+fn write(to: &mut impl std::io::Write, lines: &[String]) {
+    lines.iter().for_each(|line| writeln!(to, "{line}").unwrap());
+}
+
+fn line(tree: &str, id: u64, record: &impl serde::Serialize) -> String {
+    format!(
+        "{{\"tree\":\"{tree}\",\"key\":\"{id:016x}\",\"value\":{}}}",
+        serde_json::to_string(record).unwrap()
+    )
+}
+
+/// The newest are within the last day, the others spread over the year before.
+fn age(back: u64) -> TimeDelta {
+    let back = i64::try_from(back).unwrap();
+    match back {
+        0..OF_A_DAY => TimeDelta::minutes(back * 24 * 60 / OF_A_DAY),
+        _ => TimeDelta::days(1) + TimeDelta::seconds((back - OF_A_DAY) * 30),
+    }
+}
+
+fn aged(like: &JournalEntry, id: u64, at: DateTime<Utc>) -> JournalEntry {
+    let mut entry = JournalEntry { vm: VmId(1000 + id % 50_000), intended_at: at, ..like.clone() };
+    entry.id.0 = id;
+    if let vm_balancer::store::JournalState::Closed { at: end, outcome, .. } = &mut entry.state {
+        *end = at + TimeDelta::minutes(2);
+        *outcome = if id % 50 == 0 { Outcome::Failed } else { Outcome::Done };
+    }
+    entry
+}
+
+fn ended(store: &Store, vm: u64, at: DateTime<Utc>) {
+    let intent = Intent {
+        proposal: ProposalId(1),
+        plan: PlanId("9f8e7d6c5b4a3210".into()),
+        cluster: ClusterId(1),
+        cluster_name: "msk".into(),
+        vm: VmId(vm),
+        vm_name: format!("vm-{vm}"),
+        source: NodeId(10),
+        source_name: "node-010".into(),
+        target: NodeId(21),
+        target_name: "node-021".into(),
+        vcpus: 4,
+        ram: Mib(8192),
+        why: Motive::Text("memory 83.1 % > 70 %".into()),
+        approver: Approver::Auto,
+        history_before: HistoryBefore::UpTo(7004),
+        intended_at: at,
+    };
+    let entry = store.intend(intent).unwrap();
+    store.close(entry.id, Outcome::Done, None, at + TimeDelta::minutes(2)).unwrap();
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_464_900, 0).unwrap()
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    let done = work();
+    let took = began.elapsed();
+    println!("{what:<40}{:>10.2} ms", took.as_secs_f64() * 1000.0);
+    (done, took)
+}
+
+fn size(folder: &std::path::Path) -> u64 {
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files
+        .map(|file| if file.path().is_dir() { size(&file.path()) } else { file.metadata().unwrap().len() })
+        .sum()
+}
+
+/// How much memory the process has in use, and the most that it ever had, in bytes.
+fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+fn highest() -> u64 {
+    status("VmHWM:")
+}
+
+fn status(key: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}

@@ -1,0 +1,101 @@
+//! A VMmanager that answers with the bytes that the simulated one gave once, so that making them costs nothing.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+};
+use vm_balancer::{
+    sandbox::vmmanager::{Options, Scale, SimVmManager, World},
+    vmmanager::{Credentials, Settings, Timing, VmManagerApi},
+};
+
+/// Nodes and VMs.
+pub const SCALES: [(usize, usize); 3] = [(12, 300), (100, 5000), (1000, 50_000)];
+
+const LISTS: [&str; 4] = ["/vm/v3/cluster", "/vm/v3/node", "/vm/v3/host", "/vm/v3/task"];
+
+pub struct Canned {
+    url: String,
+    bodies: Arc<BTreeMap<&'static str, Vec<u8>>>,
+    http: reqwest::Client,
+}
+
+impl Canned {
+    pub async fn of(nodes: usize, vms: usize) -> Self {
+        let world = World::generate(&Scale { nodes, vms, ..Scale::default() });
+        let sim = SimVmManager::start(world, Options::default()).await.unwrap();
+        let credentials = Credentials::Password {
+            username: sim.options().username,
+            password: sim.options().password.into(),
+        };
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let login = serde_json::json!({"email": sim.options().username, "password": sim.options().password});
+        let asked = http.post(format!("{}/auth/v4/public/token", sim.url())).json(&login);
+        let said: serde_json::Value = asked.send().await.unwrap().json().await.unwrap();
+        let mut bodies = BTreeMap::new();
+        for path in LISTS {
+            let asked = http.get(format!("{}{path}", sim.url()));
+            let answer = asked.header("x-xsrf-token", said["token"].as_str().unwrap()).send().await.unwrap();
+            bodies.insert(path, answer.bytes().await.unwrap().to_vec());
+        }
+        drop(credentials);
+        let bodies = Arc::new(bodies);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = Arc::clone(&bodies);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&served)));
+            }
+        });
+        Self { url, bodies, http }
+    }
+
+    pub fn api(&self) -> VmManagerApi {
+        let credentials = Credentials::Token("a-token".into());
+        let mut settings = Settings::new(self.url.parse().unwrap(), credentials);
+        settings.timing = Timing::short();
+        VmManagerApi::new(settings).unwrap()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bodies.values().map(Vec::len).sum()
+    }
+
+    /// Fetches every list at once, as a look does, and lets `parse` read them; returns how long that took.
+    pub async fn bare(&self, parse: fn(&[u8])) -> Duration {
+        let began = Instant::now();
+        let fetched = LISTS.map(|path| async move {
+            let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+            let body = answer.bytes().await.unwrap();
+            tokio::task::spawn_blocking(move || parse(&body)).await.unwrap();
+        });
+        futures::future::join_all(fetched).await;
+        began.elapsed()
+    }
+}
+
+async fn serve(stream: TcpStream, bodies: Arc<BTreeMap<&'static str, Vec<u8>>>) {
+    let (reading, mut writing) = stream.into_split();
+    let mut lines = BufReader::new(reading).lines();
+    let mut path = String::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(asked) = line.strip_prefix("GET ") {
+            path = asked.split(['?', ' ']).next().unwrap_or_default().to_owned();
+        }
+        if !line.is_empty() {
+            continue;
+        }
+        let nothing = Vec::new();
+        let body = bodies.get(path.as_str()).unwrap_or(&nothing);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        if writing.write_all(head.as_bytes()).await.is_err() || writing.write_all(body).await.is_err() {
+            return;
+        }
+    }
+}
