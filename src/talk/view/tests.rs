@@ -12,7 +12,7 @@ use crate::{
         StoreFailure, Trouble, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
-    planner::{Caution, Note, Resource},
+    planner::{Caution, Hold, Note, Resource, Skip},
     scheduler::{PlanOf, Refused, Unsettable},
     store::{Approval, Approver, Expected, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
@@ -376,6 +376,13 @@ fn every_refusal() -> Vec<Refused> {
         Refused::DryRun => [Refused::DryRun],
         Refused::Unable(_) => [Trouble::VmManager(away), Trouble::Store(full)].map(Refused::Unable),
         Refused::NothingRunning => [Refused::NothingRunning],
+        Refused::NothingWaits => [Refused::NothingWaits],
+        Refused::WhichWaits { .. } =>
+            [Refused::WhichWaits { waiting: vec![PlanOf { plan: id, cluster: "msk".into() }] }],
+        Refused::RoundWentOn { .. } => [Refused::RoundWentOn { proposal: id }],
+        Refused::Held { .. } => [Refused::Held { hold: Hold::Foreign { task: 7 } }],
+        Refused::NothingToUndo { .. } =>
+            [Refused::NothingToUndo { proposal: id, stuck: vec![Skip { name: "msk".into(), ..proposal(1).plan.skipped.remove(0) }] }],
         Refused::InFlight { .. } => [Refused::InFlight { vm: VmId(1000) }],
         Refused::Unsettable(_) => every_unsettable().into_iter().map(Refused::Unsettable),
         Refused::StandingGone => [Refused::StandingGone],
