@@ -124,7 +124,7 @@ fn aged(like: &JournalEntry, id: u64, at: DateTime<Utc>) -> JournalEntry {
     entry.id.0 = id;
     if let vm_balancer::store::JournalState::Closed { at: end, outcome, .. } = &mut entry.state {
         *end = at + TimeDelta::minutes(2);
-        *outcome = if id % 50 == 0 { Outcome::Failed } else { Outcome::Done };
+        *outcome = if id.is_multiple_of(50) { Outcome::Failed } else { Outcome::Done };
     }
     entry
 }

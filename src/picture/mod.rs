@@ -34,6 +34,7 @@ pub enum Hue {
     /// Over a threshold.
     Over,
     Plain,
+    #[cfg(feature = "sandbox")]
     Warm,
 }
 
@@ -61,6 +62,7 @@ impl Hue {
             Self::Load => "#4ac26b",
             Self::Over => "#ff6b6b",
             Self::Plain => "#8fa3b8",
+            #[cfg(feature = "sandbox")]
             Self::Warm => "#e3b341",
         }
     }

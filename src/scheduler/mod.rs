@@ -45,7 +45,7 @@ pub use handle::{
 };
 pub use later::When;
 pub(crate) use standing::in_utc;
-pub use standing::{Nightly, NotNightly, StandingEnd, StandingNow, StandingState};
+pub use standing::{Nightly, StandingEnd, StandingNow, StandingState};
 use tuning::Untuned;
 pub use tuning::{Group, Kind, Setting, SettingSource, Tuning, Unit, Unsettable};
 pub use windows::Windows;

@@ -21,7 +21,7 @@ use crate::{
 /// assert_eq!(nightly.limits.migrations_max, Some(5));
 /// assert_eq!(nightly.limits.ram_max, Some(Mib(64 * 1024)));
 /// assert!("max 5".parse::<Nightly>().is_err(), "it needs its hours");
-/// # Ok::<(), vm_balancer::scheduler::NotNightly>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nightly {

@@ -490,8 +490,12 @@ async fn aside<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiFailure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiFailure::Unreadable {
-        what: what.to_owned(),
-        said: AnswerFlaw::Panicked(error.to_string().into()),
-    })
+    match tokio::task::spawn_blocking(work).await {
+        // The process ends before the answer was read. That is no failure of VMmanager: who waits is dropped too.
+        Err(error) if error.is_cancelled() => std::future::pending().await,
+        read => read.map_err(|error| ApiFailure::Unreadable {
+            what: what.to_owned(),
+            said: AnswerFlaw::Panicked(error.to_string().into()),
+        }),
+    }
 }

@@ -172,8 +172,9 @@ async fn with_a_log_in_json_wrong_arguments_and_a_file_that_cannot_be_read_are_j
 
 /// Returns what the lines of standard error say of errors.
 fn every_line_is_json(told: &Told) -> String {
-    let read = |line: &str| -> Value { serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")) };
-    let lines: Vec<_> = told.err.lines().map(read).collect();
+    let lines: Result<Vec<Value>, _> = told.err.lines().map(serde_json::from_str).collect();
+    let lines = lines.unwrap_or_default();
+    assert!(!lines.is_empty(), "{told:?}");
     assert!(lines.iter().all(|line| line.is_object() && line["level"].is_string()), "{told:?}");
     lines.iter().filter_map(|line| line["error"].as_str()).collect()
 }
