@@ -1,8 +1,9 @@
 //! The one lookup of clusters, nodes and VMs by what a person calls them.
 //!
 //! A command means one thing: [`cluster`], [`node`], [`vm`], [`vm_or_node`]. A thing is meant by its id or by its
-//! exact name; only where there is neither, by its name in other letters. What could be two things is a choice for
-//! the person, never a guess: an id and an equal name of something else are two things, and `#10` is the id alone.
+//! exact name; only where there is neither, by its name in other letters or by a pattern. What could be two things is
+//! a choice for the person, never a guess: an id and an equal name of something else are two things, and `#10` is the
+//! id alone. Commands that may mean several nodes take [`nodes`].
 //!
 //! A setting means many things: [`names`] and [`Selection`] take ids, names in any case and patterns. In it too
 //! `#10` is the id alone.
@@ -103,6 +104,20 @@ pub fn node<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a NodeInfo, Mi
     one_of(snapshot.nodes.iter().map(|it| (Thing::Node(it), it)), Kind::Node, snapshot, wanted)
 }
 
+/// Finds the nodes that a person means: all that a pattern matches, or the one that is called so.
+///
+/// # Errors
+///
+/// As [`cluster`], but several that a pattern matches are no choice.
+pub fn nodes<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Vec<&'a NodeInfo>, Missed> {
+    let matched = || snapshot.nodes.iter().filter(|it| names(wanted, it.id.0, &it.name)).collect::<Vec<_>>();
+    match node(snapshot, wanted) {
+        Ok(node) => Ok(vec![node]),
+        Err(Missed { why: MissedWhy::Several(_), .. }) if is_pattern(wanted) => Ok(matched()),
+        Err(missed) => Err(missed),
+    }
+}
+
 /// Finds the VM that a person means.
 ///
 /// # Errors
@@ -191,7 +206,7 @@ impl Selections {
                 }
                 let small = setting.to_lowercase();
                 if is_pattern(setting) {
-                    let begin = small.chars().take_while(|c| !matches!(c, '*' | '?')).collect();
+                    let begin = small.chars().take_while(|c| !is_wild(*c)).collect();
                     let pattern = WildMatch::new_case_insensitive(setting);
                     all.patterns.entry(begin).or_default().push((pattern, number));
                 } else {
@@ -231,6 +246,9 @@ fn one_of<'a, T: Copy>(
     if hits.is_empty() {
         hits = all.clone().filter(|(thing, _)| same_but_for_case(thing.name(), wanted)).collect();
     }
+    if hits.is_empty() && is_pattern(wanted) {
+        hits = all.clone().filter(|(thing, _)| names(wanted, thing.id(), thing.name())).collect();
+    }
     let why = match hits.as_slice() {
         [(_, only)] => return Ok(*only),
         [] => unknown(&all.map(|(thing, _)| thing).collect::<Vec<_>>(), snapshot, wanted),
@@ -242,9 +260,25 @@ fn one_of<'a, T: Copy>(
 fn unknown(all: &[Thing<'_>], snapshot: &Snapshot, wanted: &str) -> MissedWhy {
     let choices = |things: &[Thing<'_>]| things.iter().map(|thing| thing.choice(snapshot)).collect();
     MissedWhy::Unknown {
-        similar: choices(&alike::alike(wanted, all.iter().map(|thing| (thing.name(), *thing)))),
+        similar: choices(&similar(all, wanted)),
         known: if all.len() <= KNOWN_MAX { choices(all) } else { Vec::new() },
     }
+}
+
+/// What is called nearly so. Of a pattern its letters are compared with as many of each name.
+fn similar<'a>(all: &[Thing<'a>], wanted: &str) -> Vec<Thing<'a>> {
+    if !is_pattern(wanted) {
+        return alike::alike(wanted, all.iter().map(|thing| (thing.name(), *thing)));
+    }
+    let letters: String = wanted.chars().filter(|c| !is_wild(*c)).collect();
+    let length = letters.chars().count();
+    let part = |name: &str| -> String {
+        let beyond = name.chars().count().saturating_sub(length);
+        let skipped = if wanted.starts_with(is_wild) { beyond } else { 0 };
+        name.chars().skip(skipped).take(length).collect()
+    };
+    let parts: Vec<_> = all.iter().map(|thing| (part(thing.name()), *thing)).collect();
+    alike::alike(&letters, parts.iter().map(|(part, thing)| (part.as_str(), *thing)))
 }
 
 /// Returns the id that a text may mean, with or without `#`.
@@ -253,7 +287,11 @@ fn id_in(text: &str) -> Option<u64> {
 }
 
 fn is_pattern(setting: &str) -> bool {
-    setting.contains(['*', '?'])
+    setting.contains(is_wild)
+}
+
+fn is_wild(c: char) -> bool {
+    matches!(c, '*' | '?')
 }
 
 fn same_but_for_case(one: &str, other: &str) -> bool {
@@ -362,6 +400,32 @@ mod tests {
         assert_eq!(said(vm_or_node(&world, "11")), "several: web (11) in msk, db (11) in msk");
         assert!(matches!(vm_or_node(&world, "DB"), Ok(VmOrNode::Node(node)) if node.id == NodeId(11)));
         assert_eq!(vm(&world, "web").unwrap().id, VmId(11));
+    }
+
+    #[test]
+    fn a_pattern_means_one_thing_or_is_a_choice_and_where_several_may_be_meant_all_of_them() {
+        let world =
+            world(&[(1, "msk"), (2, "spb")], &[(10, "kvm-01", 1), (11, "KVM-02", 1), (12, "db-1", 2)]);
+        let found =
+            |wanted: &str| nodes(&world, wanted).map(|all| all.iter().map(|it| it.id.0).collect::<Vec<_>>());
+        assert_eq!(found("kvm-*"), Ok(vec![10, 11]));
+        assert_eq!(found("KVM-?1"), Ok(vec![10]));
+        assert_eq!(found("db-1"), Ok(vec![12]));
+        assert_eq!(found("#12"), Ok(vec![12]));
+        assert_eq!(node(&world, "D*").map(|node| node.id.0), Ok(12));
+        assert_eq!(cluster(&world, "M*").map(|cluster| cluster.id.0), Ok(1));
+        assert_eq!(said(node(&world, "kvm-*")), "several: kvm-01 (10) in msk, KVM-02 (11) in msk");
+        assert!(said(found("kvn-*")).starts_with("similar: KVM-02 (11) in msk, kvm-01 (10) in msk;"));
+        assert!(said(found("*vn-01")).starts_with("similar: kvm-01"));
+        assert!(said(found("zzz*")).starts_with("similar: ;"));
+    }
+
+    #[test]
+    fn two_nodes_of_one_name_are_no_pattern() {
+        let world = world(&[(1, "msk"), (2, "spb")], &[(10, "node-1", 1), (40, "node-1", 2), (41, "n*", 2)]);
+        assert_eq!(said(nodes(&world, "node-1")), "several: node-1 (10) in msk, node-1 (40) in spb");
+        assert_eq!(nodes(&world, "node-?").unwrap().len(), 2);
+        assert_eq!(nodes(&world, "n*").unwrap().len(), 1, "a node of exactly this name");
     }
 
     #[test]

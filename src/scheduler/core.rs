@@ -136,7 +136,7 @@ impl Core {
                 }
                 let is_changed = matches!(
                     changed,
-                    Ok(Changed::Done | Changed::Node { .. } | Changed::Vm { .. } | Changed::Setting { .. })
+                    Ok(Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } | Changed::Setting { .. })
                 );
                 drop(answer.send(changed));
                 if is_changed {

@@ -20,31 +20,16 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     meter,
     model::{ClusterId, MigrationId, NodeId, ProposalId},
-    planner::{self, ClusterPlan, Note},
-    store::{Approver, AuditEntry, Origin, Proposal, ProposalState, Proposed, Store, StoreError},
+    planner::{self, ClusterPlan},
+    store::{Approver, AuditEntry, Origin, Proposal, ProposalState, Proposed, Store, StoreError, ToldIn},
 };
 
 pub(super) struct Cycle {
     balancer: Arc<VmBalancer>,
     stop: CancellationToken,
     times: Mutex<Times>,
-    told: Mutex<Told>,
     /// The nodes that were overloaded at the last look.
     overloaded: Mutex<BTreeSet<NodeId>>,
-}
-
-/// The standing notes of each cluster's last plan, as the log and as the reports of auto mode have told them.
-#[derive(Default)]
-struct Told {
-    log: BTreeMap<ClusterId, Vec<Note>>,
-    reports: BTreeMap<ClusterId, Vec<Note>>,
-}
-
-/// Returns what was not told of a cluster yet, and remembers what holds.
-fn news(told: &mut BTreeMap<ClusterId, Vec<Note>>, plan: &ClusterPlan) -> Vec<Note> {
-    let standing: Vec<_> = plan.notes.iter().filter(|note| note.is_standing()).cloned().collect();
-    let before = told.insert(plan.cluster, standing.clone()).unwrap_or_default();
-    standing.into_iter().filter(|note| !before.iter().any(|known| known.is_same_matter(note))).collect()
 }
 
 #[derive(Default)]
@@ -68,7 +53,7 @@ struct Done {
 
 impl Cycle {
     pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
-        Self { balancer, stop, times: Mutex::default(), told: Mutex::default(), overloaded: Mutex::default() }
+        Self { balancer, stop, times: Mutex::default(), overloaded: Mutex::default() }
     }
 
     pub(super) fn next(&self) -> Option<DateTime<Utc>> {
@@ -124,9 +109,7 @@ impl Cycle {
             if self.stop.is_cancelled() {
                 break;
             }
-            for note in news(&mut self.told().log, plan) {
-                tracing::warn!(cluster.id = %plan.cluster, ?note, "noted of a cluster");
-            }
+            self.log_news(plan);
             if self.has_moved_since(&before, plan.cluster)? {
                 continue;
             }
@@ -296,13 +279,29 @@ impl Cycle {
             return Ok(None);
         }
         let approved = ProposalState::Approved { by, at: self.now() };
-        let notes = news(&mut self.told().reports, plan);
-        let plan = &ClusterPlan { notes, ..plan.clone() };
-        let recorded = proposals.record(plan, picture, Origin::Schedule, approved, None)?;
-        Ok(match recorded {
-            Proposed::Recorded { proposal, .. } => Some(proposal.id),
-            Proposed::Busy(_) => None,
-        })
+        let notes = self.store().news(ToldIn::Reports, plan)?;
+        let report = ClusterPlan { notes, ..plan.clone() };
+        let recorded = proposals.record(&report, picture, Origin::Schedule, approved, None)?;
+        let Proposed::Recorded { proposal, .. } = recorded else { return Ok(None) };
+        self.store().was_told(ToldIn::Reports, plan)?;
+        Ok(Some(proposal.id))
+    }
+
+    /// Logs what holds of a cluster and was not logged before. A store that cannot keep it does not end the cycle.
+    fn log_news(&self, plan: &ClusterPlan) {
+        let store = self.store();
+        let news = store.news(ToldIn::Log, plan).and_then(|news| {
+            store.was_told(ToldIn::Log, plan)?;
+            Ok(news)
+        });
+        match news {
+            Ok(news) => {
+                for note in news {
+                    tracing::warn!(cluster.id = %plan.cluster, ?note, "noted of a cluster");
+                }
+            }
+            Err(error) => tracing::error!(%error, "what was noted of a cluster cannot be kept"),
+        }
     }
 
     /// Tells whether a plan that people approved for later still does what this one is for.
@@ -323,10 +322,6 @@ impl Cycle {
         }
         let left = self.balancer.revalidate(picture, pending);
         left.dropped.is_empty() && left.relieves
-    }
-
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn overloaded(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
@@ -365,32 +360,5 @@ fn report(done: &Result<Done, CycleError>, took: Duration) {
         Err(error) => {
             tracing::warn!(%error, took_ms, "a cycle could not be done");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Mib;
-
-    #[test]
-    fn what_holds_is_told_once_and_again_when_it_changes() {
-        let snapshot = serde_json::json!({
-            "version": 1, "taken_at": "2026-11-23T20:15:00Z", "clusters": [{"id": 1, "name": "msk"}],
-            "nodes": [], "vms": [],
-        });
-        let snapshot = crate::model::Snapshot::from_json(&snapshot.to_string()).unwrap();
-        let plan = planner::plan(&snapshot, &planner::Policy::default()).clusters.remove(0);
-        let mut told = BTreeMap::new();
-        let mut told_of =
-            |notes: &[Note]| news(&mut told, &ClusterPlan { notes: notes.to_vec(), ..plan.clone() });
-        let sums = |mib| Note::SumsDiffer { node: "n1".into(), memory_node: Mib(mib), memory_vms: Mib(8) };
-        let typo = Note::UnknownSelector { selector: "v9".into() };
-        let passing = Note::ForeignMigration { task: 7 };
-        assert_eq!(told_of(&[sums(1), passing.clone()]), [sums(1)]);
-        assert_eq!(told_of(&[sums(2), typo.clone()]), std::slice::from_ref(&typo));
-        assert_eq!(told_of(&[sums(3), typo.clone()]), []);
-        assert_eq!(told_of(&[passing]), []);
-        assert_eq!(told_of(std::slice::from_ref(&typo)), [typo]);
     }
 }

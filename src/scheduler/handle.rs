@@ -291,11 +291,13 @@ pub enum Change {
         confirms_restored: bool,
     },
     Exclude {
+        /// By id, by name or by a pattern: what matches at this moment.
         node: String,
         direction: Direction,
         until: Option<DateTime<Utc>>,
     },
     Include {
+        /// As for `Exclude`.
         node: String,
     },
     /// Sets a setting of the configuration, or takes back what the chat set.
@@ -369,8 +371,8 @@ pub enum Changed {
     Done,
     /// It was so already.
     Already,
-    /// A node was closed or opened; its id and name.
-    Node { id: NodeId, name: String },
+    /// Nodes were closed or opened; the id and name of each.
+    Nodes(Vec<(NodeId, String)>),
     /// A setting has another value; `before` is the one that was in force.
     Setting { before: String, now: Box<Setting> },
     /// The rest of a VM was ended; its id and name.
@@ -378,12 +380,12 @@ pub enum Changed {
 }
 
 impl Changed {
-    /// Returns the name of the node that was closed or opened.
+    /// Returns the names of the nodes that were closed or opened.
     #[must_use]
-    pub fn node_name(&self) -> Option<&str> {
+    pub fn node_names(&self) -> Vec<&str> {
         match self {
-            Self::Node { name, .. } => Some(name),
-            Self::Done | Self::Already | Self::Vm { .. } | Self::Setting { .. } => None,
+            Self::Nodes(nodes) => nodes.iter().map(|(_, name)| name.as_str()).collect(),
+            Self::Done | Self::Already | Self::Vm { .. } | Self::Setting { .. } => Vec::new(),
         }
     }
 }

@@ -172,13 +172,14 @@ impl Core {
     }
 }
 
-/// Finds the nodes that a person names, each once.
+/// Finds the nodes that a person names, by patterns too, each once.
 fn found(picture: &Picture, named: &[String]) -> Result<Vec<NodeInfo>, Refused> {
     let mut nodes: Vec<NodeInfo> = Vec::new();
     for named in named {
-        let node = find::node(&picture.snapshot, named).map_err(Refused::Missed)?;
-        if nodes.iter().all(|known| known.id != node.id) {
-            nodes.push(node.clone());
+        for node in find::nodes(&picture.snapshot, named).map_err(Refused::Missed)? {
+            if nodes.iter().all(|known| known.id != node.id) {
+                nodes.push(node.clone());
+            }
         }
     }
     Ok(nodes)

@@ -178,9 +178,11 @@ impl Sight {
         self.balancer.parts().clock.now_and_steady().1
     }
 
-    /// Finds a node by name or id in the newest picture.
-    pub(super) async fn find_node(&self, wanted: &str) -> Result<NodeInfo, Refused> {
-        find::node(&self.any_picture().await?.snapshot, wanted).cloned().map_err(Refused::Missed)
+    /// Finds the nodes that are meant by a name, an id or a pattern in the newest picture.
+    pub(super) async fn find_nodes(&self, wanted: &str) -> Result<Vec<NodeInfo>, Refused> {
+        let picture = self.any_picture().await?;
+        let found = find::nodes(&picture.snapshot, wanted).map_err(Refused::Missed)?;
+        Ok(found.into_iter().cloned().collect())
     }
 
     /// Finds a VM by name or id in the newest picture.

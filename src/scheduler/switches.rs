@@ -164,12 +164,11 @@ impl Switches {
             }
             Change::Resume { confirms_restored } => self.resume(confirms_restored),
             Change::Exclude { node, direction, until } => {
-                let node = sight.find_node(&node).await?;
-                let why = ExclusionWhy::Chat { by: by.clone(), at: self.now() };
-                let exclusion = Exclusion { node: Selector(find::by_id(node.id.0)), direction, until, why };
-                self.exclude(node, exclusion)
+                let nodes = sight.find_nodes(&node).await?;
+                let why = ExclusionWhy::Chat { by: by.clone(), at: now };
+                self.exclude(&nodes, direction, until, &why)
             }
-            Change::Include { node } => self.include(sight.find_node(&node).await?),
+            Change::Include { node } => self.include(&sight.find_nodes(&node).await?),
             Change::Set { name, value } => self.set_value(&name, value, by, now),
             Change::EndRest { vm } => self.end_rest(sight.find_vm(&vm).await?, now),
             Change::AskStanding { limits, cluster, until } => {
@@ -244,26 +243,42 @@ impl Switches {
         })
     }
 
-    fn exclude(&self, node: NodeInfo, exclusion: Exclusion) -> Result<Changed, Refused> {
+    /// Closes each of the nodes by its id: what is called so later is not meant.
+    fn exclude(
+        &self,
+        nodes: &[NodeInfo],
+        direction: Direction,
+        until: Option<DateTime<Utc>>,
+        why: &ExclusionWhy,
+    ) -> Result<Changed, Refused> {
         let now = self.now();
         self.store().update_settings(|settings| {
             settings.exclusions.retain(|known| known.until.is_none_or(|until| now < until));
-            settings
-                .exclusions
-                .retain(|known| !known.node.is_node(node.id, &node.name) || !overlaps(known, &exclusion));
-            settings.exclusions.push(exclusion);
+            for node in nodes {
+                let selector = Selector(find::by_id(node.id.0));
+                let exclusion = Exclusion { node: selector, direction, until, why: why.clone() };
+                let is_replaced = |known: &Exclusion| {
+                    known.node.is_node(node.id, &node.name) && overlaps(known, &exclusion)
+                };
+                settings.exclusions.retain(|known| !is_replaced(known));
+                settings.exclusions.push(exclusion);
+            }
         })?;
-        Ok(Changed::Node { id: node.id, name: node.name })
+        Ok(Changed::Nodes(nodes.iter().map(|node| (node.id, node.name.clone())).collect()))
     }
 
-    fn include(&self, node: NodeInfo) -> Result<Changed, Refused> {
-        let mut removed = false;
+    fn include(&self, nodes: &[NodeInfo]) -> Result<Changed, Refused> {
+        let mut opened = Vec::new();
         self.store().update_settings(|settings| {
-            let before = settings.exclusions.len();
-            settings.exclusions.retain(|known| !known.node.is_node(node.id, &node.name));
-            removed = settings.exclusions.len() < before;
+            for node in nodes {
+                let before = settings.exclusions.len();
+                settings.exclusions.retain(|known| !known.node.is_node(node.id, &node.name));
+                if settings.exclusions.len() < before {
+                    opened.push((node.id, node.name.clone()));
+                }
+            }
         })?;
-        Ok(if removed { Changed::Node { id: node.id, name: node.name } } else { Changed::Already })
+        Ok(if opened.is_empty() { Changed::Already } else { Changed::Nodes(opened) })
     }
 
     /// Returns every setting as it is in force.

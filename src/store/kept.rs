@@ -7,7 +7,7 @@ use super::{
     AuditEntry, Files, Settings, Store, StoreError,
     shelf::{Shelf, guarded},
 };
-use crate::model::Person;
+use crate::model::{Person, find};
 
 const SETTINGS: &str = "settings";
 
@@ -109,15 +109,17 @@ impl Store {
         self.files()?.audit.newest().take(limit).collect()
     }
 
-    /// Returns the newest entries of the audit, of everybody or of the people with this number or a name that
-    /// contains this.
+    /// Returns the newest entries of the audit, of everybody or of the people with this number, or with a name that
+    /// contains this or that this pattern matches.
     ///
     /// # Errors
     ///
     /// Fails when the disk does.
     pub fn audit_of(&self, person: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let is_meant = |by: &Person, person: &str| {
-            person.parse() == Ok(by.id) || by.name.to_lowercase().contains(&person.to_lowercase())
+            person.parse() == Ok(by.id)
+                || by.name.to_lowercase().contains(&person.to_lowercase())
+                || find::names(person, u64::MAX, &by.name)
         };
         let is_wanted = |entry: &AuditEntry| {
             person.is_none_or(|person| entry.by.as_ref().is_some_and(|by| is_meant(by, person)))

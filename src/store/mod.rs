@@ -40,6 +40,7 @@ mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timeline;
+mod told;
 
 use std::{
     path::{Path, PathBuf},
@@ -71,6 +72,7 @@ use shelf::{Shelf, guarded};
 pub use standing::{Confirmed, Standing, StandingUse};
 pub use sweep::HISTORY_KEPT;
 pub use timeline::{Edge, Happened, PageAt, Timeline, TimelineFilter};
+pub use told::ToldIn;
 
 use crate::model::StoreFailure;
 

@@ -14,7 +14,7 @@ use super::{
     timeline::is_told,
 };
 use crate::{
-    model::{ClusterId, NodeId, Person, ProposalId},
+    model::{ClusterId, NodeId, Person, ProposalId, find},
     planner::{ClusterPlan, Migration, MoveWhy, Moved},
 };
 
@@ -133,11 +133,11 @@ impl Proposal {
         self.round.is_some() || self.plan.migrations.iter().any(|migration| migration.why.is_wish())
     }
 
-    /// Tells whether somebody means this plan by its number, or by the name or id of its cluster.
+    /// Tells whether somebody means this plan by its number, or by the name, a pattern or the id of its cluster.
     #[must_use]
     pub fn is_called(&self, called: &str) -> bool {
-        let is = |id: u64| called.trim_start_matches('#').parse() == Ok(id);
-        is(self.id.0) || is(self.cluster.0) || self.cluster_name.eq_ignore_ascii_case(called)
+        called.trim_start_matches('#').parse() == Ok(self.id.0)
+            || find::names(called, self.cluster.0, &self.cluster_name)
     }
 
     /// Tells whether it is approved and waits for its time.

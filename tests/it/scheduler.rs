@@ -15,7 +15,9 @@ use vm_balancer::{
     },
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
-    scheduler::{Approved, Balanced, Change, Changed, Handle, Refused, Scheduler, Settings, Stop},
+    scheduler::{
+        Approved, Balanced, Change, Changed, Handle, Maintained, Refused, Scheduler, Settings, Stop,
+    },
     store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, Selection, StepState, Store},
 };
 
@@ -493,7 +495,7 @@ async fn what_people_set_outlives_a_restart() {
     let pause = Change::Pause { until: None, reason: Some("works on the network".into()) };
     assert_eq!(bot.handle.change(pause, by()).await, Ok(Changed::Done));
     let excluded = bot.handle.change(exclude, by()).await;
-    assert_eq!(excluded, Ok(Changed::Node { id: NodeId(10), name: "kvm-01".into() }));
+    assert_eq!(excluded, Ok(Changed::Nodes(vec![(NodeId(10), "kvm-01".into())])));
 
     let bot = Bot::on(bot.stop().await.restart(), |settings| settings.mode = Mode::Off, |_| {}).await;
     let status = bot.handle.status().await.unwrap();
@@ -529,7 +531,7 @@ async fn nodes_are_found_by_name_and_id_and_guessed_at() {
     };
     let include =
         async |node: &str| bot.handle.change(Change::Include { node: node.into() }, person(1)).await;
-    let first = || Changed::Node { id: NodeId(10), name: "kvm-01".into() };
+    let first = || Changed::Nodes(vec![(NodeId(10), "kvm-01".into())]);
     assert_eq!(exclude("10").await, Ok(first()));
     assert_eq!(exclude("kvm-01").await, Ok(first()));
     assert_eq!(bot.store().settings().unwrap().exclusions.len(), 1, "the newer in place of the older");
@@ -546,6 +548,41 @@ async fn nodes_are_found_by_name_and_id_and_guessed_at() {
     let MissedWhy::Unknown { similar, .. } = missed("KVM-1").await else { unreachable!("no such node") };
     assert_eq!(similar.first().map(|it| it.name.as_str()), Some("kvm-01"));
     assert!(matches!(missed("zzz").await, MissedWhy::Unknown { similar, .. } if similar.is_empty()));
+}
+
+#[tokio::test]
+async fn a_pattern_closes_and_opens_what_matches_at_that_moment() {
+    let world = World::builder()
+        .cluster("msk")
+        .node(SimNode::new("kvm-01"))
+        .node(SimNode::new("KVM-02"))
+        .node(SimNode::new("db-01"))
+        .vm(SimVm::new("web"))
+        .build();
+    let bot = Bot::start(world, Mode::Off).await;
+    let change = async |change: Change| bot.handle.change(change, person(1)).await;
+    let exclude =
+        |node: &str| Change::Exclude { node: node.into(), direction: Direction::Target, until: None };
+    let include = |node: &str| Change::Include { node: node.into() };
+    let both = || Ok(Changed::Nodes(vec![(NodeId(10), "kvm-01".into()), (NodeId(11), "KVM-02".into())]));
+    assert_eq!(change(exclude("kvm-*")).await, both());
+    let closed = bot.store().settings().unwrap().exclusions;
+    let closed: Vec<_> = closed.iter().map(|it| it.node.0.as_str()).collect();
+    assert_eq!(closed, ["#10", "#11"], "each by its id: a node that comes later is not meant");
+    assert_eq!(change(exclude("*VM-02")).await, Ok(Changed::Nodes(vec![(NodeId(11), "KVM-02".into())])));
+    assert_eq!(change(include("KVM-*")).await, both());
+    assert_eq!(change(include("KVM-*")).await, Ok(Changed::Already));
+    let Err(Refused::Missed(missed)) = change(exclude("kvn-*")).await else {
+        unreachable!("matches nothing")
+    };
+    let MissedWhy::Unknown { similar, .. } = missed.why else { unreachable!("matches nothing") };
+    assert_eq!(similar.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["KVM-02", "kvm-01"]);
+    assert_eq!(bot.store().settings().unwrap().exclusions, []);
+    let reply_to = ReplyTo { chat: -100, thread: None, message: Some(5) };
+    let rounds = bot.handle.maintain(vec!["KVM-*".into(), "kvm-01".into()], person(1), reply_to).await;
+    let Ok(Maintained::Proposed(id)) = rounds else { unreachable!("{rounds:?}") };
+    let round = bot.store().proposal(id).unwrap().unwrap().round.unwrap();
+    assert_eq!(round.nodes.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["kvm-01", "KVM-02"]);
 }
 
 #[tokio::test]

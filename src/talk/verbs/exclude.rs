@@ -1,4 +1,5 @@
-//! `/exclude NODE [source|target|both] [2h]`: closes a node for automatic and asked-for plans.
+//! `/exclude NODE [source|target|both] [2h]`: closes a node, or all that match a pattern now, for automatic and
+//! asked-for plans.
 
 use chrono::TimeDelta;
 
@@ -11,17 +12,19 @@ use crate::{
         grammar::{Problem, Rest},
         verb::{Act, Asker, Verb, boxed},
         view::View,
-        words::{
-            Arg, args,
-            format::{code, name},
-        },
+        words::{Arg, args},
     },
 };
 
 pub(super) static VERB: Verb = Verb {
     word: "exclude",
-    usage: "/exclude NODE [source|target|both] [2h]",
-    examples: &["/exclude kvm-01", "/exclude kvm-01 target 2h", "/exclude \"rack 5\" source"],
+    usage: "/exclude NODE|PATTERN [source|target|both] [2h]",
+    examples: &[
+        "/exclude kvm-01",
+        "/exclude kvm-01 target 2h",
+        "/exclude \"rack 5\" source",
+        "/exclude kvm-*",
+    ],
     least_role: Role::Operator,
     read: |rest| Exclude::read(rest).map(boxed),
     button: None,
@@ -61,14 +64,16 @@ impl Act for Exclude {
         let until = lasts.map(|lasts| asker.now + lasts);
         let asked = node.clone();
         let then = Then::new(move |(changed, _): (Changed, _), view: &View, now| {
-            let node = Arg::Html(code(&name(changed.node_name().unwrap_or(&asked))));
+            let named = changed.node_names();
+            let n = named.len().max(1);
+            let node = Arg::Html(view.nodes(&named, &asked));
             let direction = Arg::Html(view.direction(direction));
             let line = match until {
                 Some(until) => view.say(
                     "setting-excluded-until",
-                    args![node = node, direction = direction, until = view.time(until, now)],
+                    args![n = n, node = node, direction = direction, until = view.time(until, now)],
                 ),
-                None => view.say("setting-excluded", args![node = node, direction = direction]),
+                None => view.say("setting-excluded", args![n = n, node = node, direction = direction]),
             };
             Answer::Page(view.changed(&changed, line))
         });
@@ -79,7 +84,14 @@ impl Act for Exclude {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::talk::verbs::tests::answers;
+    use crate::{
+        model::{
+            NodeId,
+            find::{Choice, Kind, Missed, MissedWhy},
+        },
+        scheduler::Refused,
+        talk::verbs::tests::{Found, answers, answers_to},
+    };
 
     #[test]
     fn it_closes_both_ways_unless_asked_otherwise() {
@@ -95,6 +107,32 @@ mod tests {
         let expected = || Ok(Exclude { node: "rack 5".into(), direction: Direction::Target, lasts });
         assert_eq!(read("\"rack 5\" target 2h"), expected());
         assert_eq!(read("«rack 5» 2ч TARGET"), expected());
+    }
+
+    #[test]
+    fn what_a_pattern_closed_is_named() {
+        let nodes = vec![(NodeId(10), "kvm-01".into()), (NodeId(11), "KVM-02".into())];
+        let found = || Found { changed: Changed::Nodes(nodes.clone()), ..Found::default() };
+        let missed = Missed {
+            kind: Kind::Node,
+            wanted: "kvn-*".into(),
+            why: MissedWhy::Unknown {
+                similar: vec![Choice {
+                    kind: Kind::Node,
+                    id: 10,
+                    name: "kvm-01".into(),
+                    cluster: Some("msk".into()),
+                }],
+                known: Vec::new(),
+            },
+        };
+        let none = Found { refused: Some(Refused::Missed(missed)), ..Found::default() };
+        let texts = [
+            answers_to("/exclude kvm-*", found()),
+            answers_to("/exclude kvm-* target 2h", found()),
+            answers_to("/exclude kvn-*", none),
+        ];
+        insta::assert_snapshot!(texts.join("\n"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
 pub(super) static VERB: Verb = Verb {
     word: "maintenance",
     usage: "/maintenance NODE,NODE,…",
-    examples: &["/maintenance node-001,node-002"],
+    examples: &["/maintenance node-001,node-002", "/maintenance rack5-*"],
     least_role: Role::Operator,
     read: |rest| read(rest).map(boxed),
     button: None,

@@ -64,13 +64,13 @@ impl Act for Clear {
         let then = Then::new(move |(changed, status): (Changed, Box<Status>), view: &View, _| {
             let vm = match &changed {
                 Changed::Vm { id, name } => view.vm(name, *id),
-                Changed::Done | Changed::Already | Changed::Node { .. } | Changed::Setting { .. } => {
+                Changed::Done | Changed::Already | Changed::Nodes(_) | Changed::Setting { .. } => {
                     code(&name(&asked))
                 }
             };
             let key = match changed {
                 Changed::Already => "rest-was-none",
-                Changed::Done | Changed::Node { .. } | Changed::Vm { .. } | Changed::Setting { .. } => {
+                Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } | Changed::Setting { .. } => {
                     "rest-ended"
                 }
             };

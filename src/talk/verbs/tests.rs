@@ -230,7 +230,7 @@ impl Found {
             Ask::Change(Change::Exclude { .. } | Change::Include { .. }, then)
                 if self.changed == Changed::Done =>
             {
-                let changed = Changed::Node { id: NodeId(10), name: "node-001".into() };
+                let changed = Changed::Nodes(vec![(NodeId(10), "node-001".into())]);
                 then.with((changed, Box::new(self.status.clone())))
             }
             Ask::Change(Change::Set { value, .. }, then) if self.changed == Changed::Done => {

@@ -14,7 +14,7 @@ use crate::{
         verbs,
         words::{
             Arg, args,
-            format::{clip, code, name, words},
+            format::{clip, code, listed, name, words},
         },
     },
 };
@@ -227,10 +227,23 @@ impl View {
 
     /// Returns what a setting is now, and whether it was so before.
     pub(in crate::talk) fn changed(&self, changed: &Changed, line: String) -> Page {
-        self.line(match changed {
+        self.line(self.change(changed, line))
+    }
+
+    /// The same as one line of several.
+    pub(in crate::talk) fn change(&self, changed: &Changed, line: String) -> String {
+        match changed {
             Changed::Already => self.say("setting-already", args![said = Arg::Html(line)]),
-            Changed::Done | Changed::Node { .. } | Changed::Vm { .. } | Changed::Setting { .. } => line,
-        })
+            Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } | Changed::Setting { .. } => line,
+        }
+    }
+
+    /// Returns the names of nodes; where there are none, what somebody asked for.
+    pub(in crate::talk) fn nodes(&self, named: &[&str], asked: &str) -> String {
+        match named {
+            [] => code(&name(asked)),
+            named => listed(named.iter().map(|it| code(&name(it)))),
+        }
     }
 
     /// Returns that reports were too many to be kept while Telegram was away.

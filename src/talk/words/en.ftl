@@ -512,8 +512,8 @@ help-mode = what a cycle does
 help-pause = stops automatic cycles
 help-resume = starts automatic cycles again
 help-autopilot = lets overload be relieved without asking, for a while and within limits
-help-exclude = closes a node as source, target or both
-help-include = opens a closed node again
+help-exclude = closes a node as source, target or both; a pattern such as kvm-* closes what matches now
+help-include = opens a closed node again, or all that match a pattern
 help-exclusions = closed nodes
 help-settings = thresholds and limits in force, and where each comes from
 help-set = changes a setting; “default” takes the change back
@@ -767,9 +767,18 @@ setting-paused-runs = What runs goes on; /cancel stops it:
 setting-resumed-off = The pause is over, but the mode is off: nothing runs by itself. /mode propose lets cycles post plans again.
 setting-still-closed = { $node } stays closed:
 setting-resumed = Automatic cycles go on.
-setting-excluded = { $node } is { $direction }.
-setting-excluded-until = { $node } is { $direction } until { $until }.
-setting-included = { $node } is open again.
+setting-excluded = { $n ->
+    [one] { $node } is { $direction }.
+   *[other] { $n } nodes are { $direction }: { $node }.
+}
+setting-excluded-until = { $n ->
+    [one] { $node } is { $direction } until { $until }.
+   *[other] { $n } nodes are { $direction } until { $until }: { $node }.
+}
+setting-included = { $n ->
+    [one] { $node } is open again.
+   *[other] { $n } nodes are open again: { $node }.
+}
 setting-already = No change. { $said }
 dry-run-is-on = Dry run is on: nothing is carried out.
 dry-run-is-off = Dry run is off.

@@ -536,8 +536,8 @@ help-mode = режим автоматических циклов
 help-pause = останавливает автоматические циклы
 help-resume = возобновляет автоматические циклы
 help-autopilot = разгрузка без подтверждения, на время и с лимитами
-help-exclude = закрывает узел как источник, цель или оба
-help-include = снова открывает узел
+help-exclude = закрывает узел как источник, цель или оба; шаблон вроде kvm-* — все, что подходят сейчас
+help-include = снова открывает узел или все по шаблону
 help-exclusions = закрытые узлы
 help-settings = действующие пороги и пределы, и откуда каждый
 help-set = меняет настройку; слово default отменяет изменение
@@ -799,9 +799,24 @@ setting-paused-runs = Начатое продолжится; остановит�
 setting-resumed-off = Пауза снята, но режим off: само ничего не запускается. С /mode propose циклы снова предлагают планы.
 setting-still-closed = { $node } остаётся закрыт:
 setting-resumed = Автоматические циклы продолжаются.
-setting-excluded = { $node }: { $direction }.
-setting-excluded-until = { $node }: { $direction } до { $until }.
-setting-included = { $node } снова открыт.
+setting-excluded = { $n ->
+    [1] { $node }: { $direction }.
+    [one] { $n } узел ({ $node }): { $direction }.
+    [few] { $n } узла ({ $node }): { $direction }.
+   *[many] { $n } узлов ({ $node }): { $direction }.
+}
+setting-excluded-until = { $n ->
+    [1] { $node }: { $direction } до { $until }.
+    [one] { $n } узел ({ $node }): { $direction } до { $until }.
+    [few] { $n } узла ({ $node }): { $direction } до { $until }.
+   *[many] { $n } узлов ({ $node }): { $direction } до { $until }.
+}
+setting-included = { $n ->
+    [1] { $node } снова открыт.
+    [one] Снова открыт { $n } узел: { $node }.
+    [few] Снова открыты { $n } узла: { $node }.
+   *[many] Снова открыты { $n } узлов: { $node }.
+}
 setting-already = Без изменений. { $said }
 dry-run-is-on = Пробный режим включён: ничего не выполняется.
 dry-run-is-off = Пробный режим выключен.
