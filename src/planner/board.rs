@@ -77,8 +77,12 @@ impl<'a> Board<'a> {
         let mut infos: Vec<&NodeInfo> = snapshot.nodes_of(info.id).collect();
         infos.sort_by_key(|node| node.id);
         let node_index: HashMap<_, _> = infos.iter().enumerate().map(|(i, node)| (node.id, i)).collect();
+        // Where there are a thousand clusters, most VMs are elsewhere.
+        let ids = infos.first().zip(infos.last()).map(|(first, last)| first.id..=last.id);
+        let is_near = |vm: &&VmInfo| ids.as_ref().is_some_and(|ids| ids.contains(&vm.node));
+        let near = snapshot.vms.iter().filter(is_near);
         let mut on_nodes: Vec<(&VmInfo, usize)> =
-            snapshot.vms.iter().filter_map(|vm| Some((vm, *node_index.get(&vm.node)?))).collect();
+            near.filter_map(|vm| Some((vm, *node_index.get(&vm.node)?))).collect();
         on_nodes.sort_by_key(|(vm, _)| vm.id);
 
         let loads = load::Loads::new(snapshot, policy, &infos, &on_nodes);
@@ -173,6 +177,47 @@ impl<'a> Board<'a> {
             after.vms_on[node].push(vm);
         }
         after
+    }
+
+    /// The order of the nodes that follows from what they are and hold, and not from their ids: two nodes change places
+    /// only if they are alike.
+    pub fn natural_order(&self) -> Vec<usize> {
+        let size = |node: usize| {
+            let facts = &self.nodes[node];
+            (
+                facts.capacity,
+                facts.start,
+                facts.start_count,
+                facts.room,
+                facts.source.is_ok(),
+                facts.target.is_ok(),
+            )
+        };
+        let holds = |node: usize| {
+            let mut needs: Vec<_> = self.vms_on[node].iter().map(|vm| self.vms[*vm].needs).collect();
+            needs.sort_unstable();
+            needs
+        };
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by(|a, b| size(*a).cmp(&size(*b)).then_with(|| holds(*a).cmp(&holds(*b))).then(a.cmp(b)));
+        order
+    }
+
+    /// The same cluster with its nodes in that order.
+    pub fn reordered(&self, order: &[usize]) -> Self {
+        let mut number = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(now, before)| number[*before] = now);
+        let mut board = self.clone();
+        board.nodes = order.iter().map(|node| self.nodes[*node].clone()).collect();
+        board.vms_on = order.iter().map(|node| self.vms_on[*node].clone()).collect();
+        board.links = board.links.reordered(order);
+        board.node_index.values_mut().for_each(|node| *node = number[*node]);
+        for vm in &mut board.vms {
+            vm.node = number[vm.node];
+            vm.declined.iter_mut().for_each(|node| *node = number[*node]);
+            vm.declined.sort_unstable();
+        }
+        board
     }
 
     /// The same cluster with loads that settle counted as they are predicted: for a plan that is under way.

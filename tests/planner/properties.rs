@@ -124,6 +124,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_higher_limit_leaves_no_more_overload((snapshot, policy) in troubled()) {
+        let mut least = f64::INFINITY;
+        for migrations_max in [1, 2, 3, 4, 6, 10, 100] {
+            let policy = Policy { migrations_max, strategy: Aim::Relieve, ..policy.clone() };
+            let left = overload(&after(&snapshot, &planned(&snapshot, &policy).migrations), &policy);
+            prop_assert!(left <= least + 1e-9, "{migrations_max}: {left} after {least}");
+            least = left;
+        }
+    }
+}
+
 /// Every reachable placement within the limit, by breadth: the least overload and, with it, the least cost or, with
 /// levelling, the least imbalance squared plus cost at its exchange rate.
 fn brute_force(snapshot: &Snapshot, policy: &Policy) -> (f64, f64) {
