@@ -18,12 +18,8 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use vm_balancer::{
-    model::{ClusterId, HistoryBefore, Mib, NodeId, ProposalId, VmId},
-    planner::PlanId,
-    store::{
-        Approver, AuditEntry, HistoryFilter, Intent, JournalEntry, Motive, Outcome, PageAt, Store,
-        TimelineFilter,
-    },
+    model::VmId,
+    store::{AuditEntry, HistoryFilter, Intent, JournalEntry, Outcome, PageAt, Store, TimelineFilter},
 };
 
 /// A year of 270 migrations a day.
@@ -139,25 +135,7 @@ fn aged(like: &JournalEntry, id: u64, at: DateTime<Utc>) -> JournalEntry {
 }
 
 fn ended(store: &Store, vm: u64, at: DateTime<Utc>) {
-    let intent = Intent {
-        proposal: ProposalId(1),
-        plan: PlanId("9f8e7d6c5b4a3210".into()),
-        cluster: ClusterId(1),
-        cluster_name: "msk".into(),
-        vm: VmId(vm),
-        vm_name: format!("vm-{vm}"),
-        source: NodeId(10),
-        source_name: "node-010".into(),
-        target: NodeId(21),
-        target_name: "node-021".into(),
-        vcpus: 4,
-        ram: Mib(8192),
-        why: Motive::Text("memory 83.1 % > 70 %".into()),
-        approver: Approver::Auto,
-        history_before: HistoryBefore::UpTo(7004),
-        intended_at: at,
-    };
-    let entry = store.intend(intent).unwrap();
+    let entry = store.intend(Intent::example(vm, at)).unwrap();
     store.close(entry.id, Outcome::Done, None, at + TimeDelta::minutes(2)).unwrap();
 }
 

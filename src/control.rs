@@ -92,7 +92,7 @@ pub enum Answer {
     History {
         entries: Vec<JournalEntry>,
     },
-    /// The history is told: so many entries.
+    /// The history, with a number of entries.
     HistoryEnd {
         entries: u64,
     },
@@ -146,7 +146,7 @@ pub struct Control {
 ///
 /// # Errors
 ///
-/// Says what the disk said.
+/// Fails when the disk does.
 pub fn make_data_dir(dir: &Path) -> Result<(), ControlError> {
     make_private(dir).map_err(failed_to("create", dir))
 }
@@ -264,7 +264,7 @@ pub async fn ask_for_all(dir: &Path, request: &Request) -> Result<Option<Answers
 #[derive(Debug)]
 pub struct Answers {
     lines: BufReader<OwnedReadHalf>,
-    /// Whoever stops writing may be taken for gone.
+    /// Kept open: the bot may take a caller that stops writing for gone.
     _writing: OwnedWriteHalf,
     path: PathBuf,
 }
@@ -294,7 +294,7 @@ async fn serve_one<A: Future<Output = ()>>(stream: UnixStream, answer: impl FnOn
     let mut reading = BufReader::new(reading).take(REQUEST_BYTES_MAX);
     let request = match timeout(REQUEST_WAIT, reading.read_line(&mut line)).await {
         Ok(Ok(_)) => serde_json::from_str(&line),
-        // Whoever says nothing needs no answer.
+        // A caller that asks nothing needs no answer.
         Ok(Err(_)) | Err(_) => return,
     };
     let (replies, mut lines) = mpsc::channel(LINES_AHEAD);
@@ -506,7 +506,7 @@ mod tests {
             stream.write_all(nonsense.as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();
             let mut told = String::new();
-            // Whoever is still sending may be cut off before the answer can be read.
+            // A caller that is still sending may be cut off before it can read the answer.
             if stream.read_to_string(&mut told).await.is_ok() {
                 assert!(told.contains("not_understood"), "{told}");
             }

@@ -22,7 +22,7 @@ use crate::{
     vmmanager::{Look, RunningMigration, VmManagerApi},
 };
 
-/// Adds what the nodes that are asked measure of themselves to a snapshot. Joined in by whoever has SSH.
+/// Asks nodes to measure themselves and adds the readings to a snapshot. `app` provides it where SSH is on.
 pub type Measure = Arc<dyn Fn(Snapshot, Asked) -> BoxFuture<'static, Snapshot> + Send + Sync>;
 
 /// How this room judges what it sees.
@@ -32,7 +32,7 @@ pub struct Settings {
     /// service, which the looks of one plan do not.
     pub agreeing_gap: Duration,
     /// How long one look at VMmanager may take, with every page and every repetition. A large platform that restarts
-    /// is read within this; what takes longer is an outage, and people are told.
+    /// is read within this. A look that takes longer counts as an outage and raises an alert.
     pub look_max: Duration,
 }
 
@@ -68,8 +68,8 @@ pub enum LookError {
     Store(#[from] StoreError),
 }
 
-/// A smaller picture is believed after so many reads running, [`Settings::agreeing_gap`] apart: a server that
-/// restarts is whole again by then.
+/// How many reads in a row must agree before a smaller picture is believed. They are [`Settings::agreeing_gap`] apart:
+/// a server that restarts is whole again by then.
 const AGREEING_READS: u32 = 3;
 
 /// Losing one VM of two is everyday life; below this nothing is suspicious.
@@ -98,7 +98,7 @@ struct Memory {
     uses: BTreeMap<VmId, VmUse>,
     /// As they are in the store, once that was read.
     counts: Option<VmCounts>,
-    /// Foreign tasks that were told of already.
+    /// Foreign tasks that an alert has named already.
     foreign_told: BTreeSet<u64>,
     warned: BTreeSet<(Option<ClusterId>, Flaw)>,
 }
@@ -320,7 +320,7 @@ impl Eyes {
         Ok(())
     }
 
-    /// A store that cannot be written lets nothing be ordered, but it does not make blind.
+    /// While the store cannot be written nothing is ordered, but looking still works.
     fn keep(&self, counts: &VmCounts) {
         if let Err(error) = self.store.keep_vm_counts(counts) {
             tracing::warn!(%error, "how many VMs there are cannot be recorded");

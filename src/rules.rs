@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// So many failures onto or off one node within [`NODE_WINDOW`] take it out: one may be the VM's fault, two may
-/// be chance.
+/// How many failures onto or off one node within [`NODE_WINDOW`] close it: one may be the VM's fault, two may be
+/// chance.
 const NODE_FAILURES: usize = 3;
 
 /// Within an hour, and then for an hour: a node that was repaired comes back by itself.
@@ -119,7 +119,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
         let settled = plan.clusters.iter().filter_map(|of| Some((of.cluster, planner::settled(of, policy)?)));
         let settled: Vec<_> = settled.collect();
@@ -153,7 +153,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn was_declined(
         &self,
         vm: VmId,
@@ -230,7 +230,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn after(&self, entry: &JournalEntry, now: DateTime<Utc>) -> Result<(), StoreError> {
         if entry.outcome().is_none_or(|(outcome, _)| outcome != Outcome::Failed) {
             return Ok(());
@@ -288,7 +288,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn end_stops(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<(), StoreError> {
         let settings = self.store.settings()?;
         for stopped in &settings.stopped_clusters {

@@ -137,7 +137,7 @@ impl App {
         pace: Pace,
     ) -> Result<Self, AppError> {
         make_data_dir(&config.data_dir)?;
-        // The store has one owner, so whoever has it may replace a socket that is left behind.
+        // The store has one owner, so its owner may replace a socket that is left behind.
         let store = Store::open_or_restore(&config.data_dir, clock.now())?;
         let control = Control::open(&config.data_dir).await?;
         let probe = match config.http_listen {

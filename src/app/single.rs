@@ -140,7 +140,7 @@ impl Single {
 ///
 /// # Errors
 ///
-/// Says what the store said.
+/// Fails when the store does.
 pub async fn confirm_restored(store: &Store, clock: &Clock) -> Result<(), AppError> {
     store.update_settings(|settings| settings.restored_unconfirmed = false)?;
     store.export_aside(clock.now()).await;

@@ -65,7 +65,7 @@ impl Tuning for Tuner {
         for problem in problems {
             tracing::warn!(%problem, "a setting of the chat cannot be used any more");
         }
-        // Whoever rests is known from the history.
+        // The history tells which VMs rest.
         let longest_rest = balancer.migration_cooldown.max(balancer.failure_cooldown);
         self.store.keep_history_for(history_kept.max(longest_rest));
         self.readings.set(scheduler.interval);

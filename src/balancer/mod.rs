@@ -146,7 +146,7 @@ impl VmBalancer {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn dry_run(&self) -> Result<bool, StoreError> {
         let by_chat = self.parts.store.settings()?.dry_run;
         let settings = self.settings();
@@ -157,7 +157,7 @@ impl VmBalancer {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn end_stops(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.rules.end_stops(snapshot, self.parts.clock.now())
     }
@@ -166,7 +166,7 @@ impl VmBalancer {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
         self.rules.remember_evenness(plan, policy)
     }
@@ -175,7 +175,7 @@ impl VmBalancer {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn policy(&self) -> Result<Policy, StoreError> {
         self.rules.policy(self.parts.clock.now())
     }
@@ -337,7 +337,7 @@ impl VmBalancer {
     ///
     /// # Errors
     ///
-    /// Says what the store said: who cannot read the settings orders nothing.
+    /// Returns the store's error: while the settings cannot be read, nothing is ordered.
     pub fn executor(&self, stop: &CancellationToken) -> Result<Option<Executor>, StoreError> {
         if self.dry_run()? {
             return Ok(None);

@@ -8,7 +8,7 @@ use crate::{
 /// The colours of the rules, in the order of the table.
 const HUES: [Hue; 4] = [Hue::Over, Hue::Warm, Hue::Memory, Hue::Load];
 
-/// Overload is drawn as the mean of so many hours: single hours would be a thicket.
+/// Overload is drawn as the mean of this many hours: lines of single hours would be hard to read.
 const HOURS: usize = 6;
 
 /// Draws how each rule kept the cluster.

@@ -13,7 +13,7 @@ use crate::{
 /// How the history is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A table for people, no wider than so many columns; `None` for no limit.
+    /// A table for people, no wider than this many columns; `None` for no limit.
     Text(Option<usize>),
     Csv,
     Json,

@@ -359,7 +359,7 @@ fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warni
     .collect()
 }
 
-/// Tells whether only variables of the Python tool are set. Then somebody may expect plans to be carried out at once.
+/// Tells whether only variables of the Python tool are set. Its user may expect plans to be carried out at once.
 fn was_written_for_python(reader: &Reader<'_>) -> bool {
     VARIABLES.iter().all(|variable| variable.is_pythons() || reader.given(variable.name).is_none())
 }

@@ -1,4 +1,4 @@
-//! The table of variables, and what a name that is not in it may have meant.
+//! The table of variables, and the did-you-mean for unknown names.
 
 use crate::model::alike::closest_above;
 

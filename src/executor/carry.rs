@@ -21,7 +21,7 @@ use crate::{
     vmmanager::{No, OrderError, Ordered},
 };
 
-/// What hindered a proposal, besides what its record says.
+/// What hindered a proposal, besides the reasons in its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carried {
     /// Nothing that hinders the next one.
@@ -208,7 +208,7 @@ impl Executor {
         self.may_go_on(proposal.id)?;
         self.still_fits(proposal.id, migration, None, &*look.await)?;
         let history_before = self.ask_vmmanager(migration).await?;
-        // Reading took a while.
+        // The world may have changed while this was read.
         self.may_go_on(proposal.id)?;
         let intent = self.intent(proposal, migration, history_before);
         match self.watcher.ledger.intend(intent, migration.step) {
@@ -365,7 +365,7 @@ impl Executor {
         let moved = moved_by(&proposal);
         let mut policy = self.rules.policy_within(snapshot.taken_at, &moved)?;
         if own.is_some() {
-            // It rests because of this very entry; why else it could rest was asked before the entry was made.
+            // It rests because of this very entry. Other reasons to rest were checked before the entry was made.
             policy.resting.remove(&migration.vm);
         }
         let others = store.open_entries()?.into_iter().filter(|entry| Some(entry.id) != own);

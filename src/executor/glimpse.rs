@@ -1,4 +1,4 @@
-//! What VMmanager says of running migrations at this moment, for somebody who asks. Only reads.
+//! VMmanager's present state of running migrations, for people who ask. Only reads.
 
 use super::{Watcher, watch::order_of};
 use crate::{
@@ -23,7 +23,7 @@ pub enum Says {
     Runs,
     Complete,
     Failed,
-    /// A word that nobody documented.
+    /// An undocumented word.
     Word(Quote),
     /// No task is its own.
     Nothing,

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Records what happens to migrations and says so.
+/// Records what happens to migrations and sends the events.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub(super) store: Store,
@@ -120,7 +120,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Returns who gave up watching a migration, if somebody did. A store that cannot be read says so by other ways.
+    /// Returns who gave up watching a migration, if somebody did. A store that cannot be read is reported elsewhere.
     pub(super) fn gave_up(&self, entry: &JournalEntry) -> Option<Person> {
         let proposal = self.store.proposal(entry.proposal).ok().flatten()?;
         let step = proposal.steps.into_iter().find(|step| step.journal == Some(entry.id))?;
@@ -131,7 +131,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Says what the store said.
+    /// Fails when the store does.
     pub fn drop_step(&self, id: ProposalId, step: u32, why: &Ending) -> Result<(), StoreError> {
         tracing::info!(proposal.id = %id, step, error = %why, "a step is dropped");
         self.drop_steps(id, why, |known| known.migration.step == step)

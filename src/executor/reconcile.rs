@@ -27,7 +27,7 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// Says that the store cannot be used.
+    /// Fails when the store does.
     pub fn left_open(&self) -> Result<LeftOpen, StoreError> {
         let store = &self.ledger.store;
         let is_begun = |proposal: &Proposal| match proposal.state {

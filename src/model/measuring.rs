@@ -20,7 +20,7 @@ pub struct Unmeasured {
     pub why: WhyUnmeasured,
 }
 
-/// Why a node gave no reading, as people are told; the log has the details.
+/// Why a node gave no reading, for people; the log has the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyUnmeasured {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A sentence or two; whoever needs more reads the log.
+/// Room for a sentence or two; the log has the rest.
 const CHARS_MAX: usize = 300;
 
 /// Somebody else's words on one line: bounded in length, without control characters and without marks that turn the
@@ -24,7 +24,7 @@ impl Quote {
     #[must_use]
     pub fn of(said: &str) -> Self {
         let mut text = String::new();
-        // Each character that is kept takes one that was said, so this bounds the work too.
+        // Each kept character takes one of the original, so this bounds the work too.
         for (count, word) in said.split(|c: char| c.is_whitespace() || c.is_control()).enumerate() {
             let word: String = word.chars().filter(|c| !turns_direction(*c)).take(CHARS_MAX + 1).collect();
             if word.is_empty() {

@@ -6,7 +6,7 @@ use super::{NodeId, Quote};
 
 /// What was known of a VM's history before an order.
 ///
-/// On disk a number or nothing, as it was before the three cases were told apart: nothing is the one that
+/// On disk a number or nothing, as it was before the three cases were distinguished: nothing is the one that
 /// claims least, and an empty history ends before its first number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Option<u64>", into = "Option<u64>")]

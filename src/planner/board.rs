@@ -287,8 +287,8 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// Tells whether a VM may leave an overloaded node that holds so much, and is worth its cost there: off a node that
-    /// is over by load alone it must take enough for what it costs. For evening out it has a price already.
+    /// Tells whether a VM may leave an overloaded node with this use, and whether that is worth its cost. On a node that
+    /// is over by load alone, the VM must take off enough load for its RAM. Evening out weighs the cost by itself.
     pub fn may_relieve(&self, vm: usize, node: usize, used: &Amounts) -> Result<(), SkipWhy> {
         self.movable(vm, false)?;
         let facts = &self.nodes[node];

@@ -311,7 +311,7 @@ impl<'a> Replay<'a> {
         vm.host_passthrough && self.forbids(self.policy.host_passthrough, told, step)
     }
 
-    /// A risk is taken where the policy allows it, or where it is told and nothing is evened out.
+    /// A risk may be taken where the policy allows it, or where the plan names it and does not even out.
     fn forbids(&self, lenience: Lenience, told: bool, step: &Migration) -> bool {
         match lenience {
             Lenience::Allow => false,

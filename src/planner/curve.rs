@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::{ClusterId, Snapshot};
 
-/// A live migration copies about so much RAM in a minute: a 10 Gbit/s network at a sixth of its speed, as
+/// How much RAM a live migration copies in a minute, roughly: a 10 Gbit/s network at a sixth of its speed, as
 /// VMmanager's defaults give it. Only an estimate for people, no decision depends on it.
 pub const GIB_PER_MINUTE: f64 = 12.0;
 /// What a migration takes besides copying: checks before it, the switch, looking whether it arrived.

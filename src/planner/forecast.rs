@@ -101,7 +101,8 @@ fn loss(board: &mut Board<'_>, node: usize) -> NodeLoss {
     loss
 }
 
-/// Starts the running VMs of a node on the others; returns where all are then, how many they are, and who has no place.
+/// Starts the running VMs of a node on the others. Returns where all are then, how many they are, and which find no
+/// place.
 fn start_elsewhere(board: &Board<'_>, node: usize) -> (Placement, usize, Vec<Skip>) {
     let mut placement = board.start();
     let running = |vm: &usize| board.vms[*vm].info.state == VmState::Active;
@@ -251,7 +252,7 @@ fn closed(board: &Board<'_>, fit: &[u64], needs: Amounts) -> Vec<(TargetRefusal,
     reasons
 }
 
-/// As many vCPUs as VMs of this cluster have for so much memory on average; at least one.
+/// Returns how many vCPUs the VMs of this cluster have for that amount of memory on average; at least one.
 fn usual_vcpus(board: &Board<'_>, memory: Mib) -> u32 {
     let vcpus: u64 = board.vms.iter().map(|vm| u64::from(vm.info.cpu_cores)).sum();
     let all: Mib = board.vms.iter().map(|vm| vm.info.memory).sum();

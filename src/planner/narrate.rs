@@ -22,8 +22,8 @@ use super::{
 };
 use crate::model::{Block, Mib};
 
-/// A node's own memory figure and the sum over its VMs may differ by so much of the node's memory without a word:
-/// rounding, and VMs that come and go between two lists.
+/// How far a node's own memory figure and the sum over its VMs may differ without a note, in percent of the node's
+/// memory. Rounding explains this much, and so do VMs that come and go between two lists.
 const SUMS_DIFFER_PERCENT: i64 = 1;
 
 /// Returns why nothing may be done in this cluster.

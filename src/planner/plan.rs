@@ -203,7 +203,7 @@ pub enum Obstacle {
     ExcludedSource,
     /// The node is in a state in which VMs do not leave it by themselves.
     State(NodeClosed),
-    /// So many VMs cannot be moved for that reason.
+    /// How many VMs cannot be moved, and for which reason.
     Immovable { why: SkipWhy, count: usize },
     /// Movable VMs are there, but no target may take one; the fullest reason first.
     NoTarget { movable: usize, reasons: Vec<(TargetRefusal, usize)> },
@@ -358,8 +358,8 @@ pub enum Note {
 }
 
 impl Note {
-    /// Tells whether this holds beyond a single plan, so that it is told where no plan is shown too: once, until it
-    /// changes. What the load of the moment says is none of it.
+    /// Tells whether this holds beyond a single plan. Such a note is reported once until it changes, also where no plan
+    /// is shown. A note about the load of the moment does not hold on.
     #[must_use]
     pub fn is_standing(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What measured memory and pressure say of a node besides its thresholds: they close it as a target and are told,
+//! Memory use and pressure measured over SSH, besides the thresholds. They close a node as a target and are reported,
 //! and never make it overloaded.
 
 use chrono::{DateTime, Utc};

@@ -149,7 +149,7 @@ impl Probe {
     }
 }
 
-/// The process has one collector, whoever asks for it first.
+/// The process has one collector; the first use makes it.
 fn collected() -> Result<PrometheusHandle, String> {
     static COLLECTED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     let collect = || {

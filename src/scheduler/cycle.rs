@@ -136,7 +136,7 @@ impl Cycle {
     pub(super) async fn sees_new_overload(&self, sight: &Sight) -> bool {
         let picture = match sight.look().await {
             Ok(picture) => picture,
-            // The next cycle tells it.
+            // The next cycle reports it.
             Err(error) => {
                 tracing::debug!(%error, "a look between two cycles failed");
                 return false;
@@ -145,7 +145,7 @@ impl Cycle {
         let found =
             tokio::task::spawn_blocking(move || planner::overloaded(&picture.snapshot, &picture.policy))
                 .await;
-        // Where the planner panics, the next cycle says so.
+        // A panic of the planner is reported by the next cycle.
         let Ok(seen) = found else { return false };
         let Ok(Before { migrating, .. }) = self.before() else { return false };
         let new = self.learn_overload(&seen, &migrating);

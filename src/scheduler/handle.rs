@@ -1,4 +1,4 @@
-//! What others may ask of the scheduler. Every answer is data; words are made by whoever asked.
+//! What other rooms may ask of the scheduler. Every answer is data; the room that asked makes the words.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -552,7 +552,7 @@ impl Handle {
         self.ask(|answer| Request::Return { proposal, by, answer }).await
     }
 
-    /// Rejects a pending proposal. Who rejected it without a reason may give one later.
+    /// Rejects a pending proposal. The person who rejected it without a reason may give one later.
     pub async fn reject(
         &self,
         proposal: ProposalId,

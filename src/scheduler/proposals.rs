@@ -36,7 +36,7 @@ impl Proposals {
         Self { balancer, switches }
     }
 
-    /// Records a proposal and tells of it and of those that gave way to it. In a dry run it is only shown.
+    /// Records a proposal and sends events for it and for those that it replaced. In a dry run it is only shown.
     pub(super) fn propose(
         &self,
         plan: &ClusterPlan,
@@ -84,7 +84,7 @@ impl Proposals {
         Ok(proposed)
     }
 
-    /// Proposes what the picture says, in place of whatever is pending in the cluster.
+    /// Proposes a plan for the picture; it replaces the pending one of the cluster.
     pub(super) fn propose_fresh(
         &self,
         picture: &Picture,
@@ -183,7 +183,7 @@ impl Proposals {
         }
     }
 
-    /// Rejects a pending proposal. Who rejected it without a reason may give one later.
+    /// Rejects a pending proposal. The person who rejected it without a reason may give one later.
     pub(super) fn reject(&self, id: ProposalId, reason: Option<String>, by: &Person) -> Result<(), Refused> {
         let known = self.existing(id)?;
         let at = self.now();
@@ -285,7 +285,7 @@ impl Proposals {
         Ok(Cancelled { plan, cluster, what })
     }
 
-    /// Notes that somebody gives up the migrations of a plan that take long. Whoever follows them ends that.
+    /// Notes that somebody gives up the migrations of a plan that take long. The watchers then end.
     pub(super) fn give_up(&self, id: ProposalId, by: &Person) -> Result<PlanOf, Refused> {
         let given_up = Approval { by: by.clone(), at: self.now() };
         let mut found = false;

@@ -19,7 +19,7 @@ use crate::{
     store::{Approver, Ending, Origin, Proposal, ProposalState, StoreError},
 };
 
-/// Who pressed a button waits no longer than this for VMmanager.
+/// How long a person who pressed a button waits for VMmanager.
 const GLIMPSE_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Runs {
@@ -88,7 +88,7 @@ impl Runs {
                 self.balancer.ledger().drop_step(id, migration.step, &Ending::Unfit(unfit))?;
             }
             self.close_drained(&proposal)?;
-            // A round goes on whatever fits: what stays is said, and somebody says what to do.
+            // A round goes on even if nothing fits: its message names what stays and offers what can be done.
             return Ok(true);
         }
         let held = dropped.iter().find_map(|(_, unfit)| match unfit {

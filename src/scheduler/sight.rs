@@ -285,7 +285,8 @@ impl Sight {
     }
 }
 
-/// The rest of a VM that is being moved ends so long after each moment at which it is asked for: that is no change.
+/// Keeps the known end of the rest of a VM that is being moved. It is counted from the moment of each question, so a
+/// later end is no change of the policy.
 fn keep_running_rests(policy: &mut Policy, known: &Policy) {
     for (vm, rest) in policy.resting.iter_mut().filter(|(_, rest)| rest.why == RestWhy::InFlight) {
         if let Some(before) = known.resting.get(vm).filter(|before| before.why == RestWhy::InFlight) {

@@ -52,7 +52,7 @@ pub struct StandingNow {
     pub tag: Option<String>,
 }
 
-/// Whether a standing approval lets anything run.
+/// Whether a standing approval is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandingState {
     /// People must confirm it first.
@@ -108,7 +108,7 @@ impl StandingNow {
         }
     }
 
-    /// Returns who let a plan run by it; `None` where it is not in force.
+    /// Returns the approver of a plan that runs by it; `None` where it is not in force.
     #[must_use]
     pub fn approver(&self) -> Option<Approver> {
         match self.state {

@@ -24,7 +24,7 @@ use crate::{
 /// No rest is longer: what was ended before does not matter any more.
 const REST_MAX: TimeDelta = TimeDelta::days(366);
 
-/// How long after its time it is still said what became of a standing approval.
+/// How long after its end a standing approval is still reported.
 const STANDING_SHOWN: TimeDelta = TimeDelta::days(1);
 
 pub(super) struct Switches {
@@ -113,7 +113,7 @@ impl Switches {
     /// Returns the standing approvals: the one that people asked for last, and the configuration's of this night.
     fn standing(&self, chat: &ChatSettings, now: DateTime<Utc>) -> Result<Vec<StandingNow>, StoreError> {
         let mut all = Vec::new();
-        // Of one that is long over nobody counts what it let run.
+        // The migrations of an approval that is long over are not counted.
         if let Some(standing) = chat.standing.clone().filter(|it| now < it.until + STANDING_SHOWN) {
             let used = standing.given_at.map(|since| self.store().standing_use(since)).transpose()?;
             all.push(StandingNow::of_chat(standing, used.unwrap_or_default(), now));

@@ -67,7 +67,7 @@ impl Upkeep {
         let last = self.clock.lock().unwrap_or_else(PoisonError::into_inner).replace((after, steady));
         let before = match last {
             Some((shown, then)) => Some(shown + delta(steady.saturating_sub(then))),
-            // Any time may go by between two processes, but none can be undone.
+            // Between two processes the clock may go ahead by any time, but not back.
             None => self.parts().store.newest_time().unwrap_or_default().filter(|newest| *newest > after),
         };
         let Some(before) = before.filter(|before| (after - *before).abs() >= CLOCK_JUMP) else { return };

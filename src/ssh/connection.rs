@@ -209,7 +209,7 @@ fn dropped() -> SshFailure {
     SshFailure::Dropped { phase: Phase::Command }
 }
 
-/// What a command has said so far.
+/// The output of a command so far.
 #[derive(Default)]
 struct Heard {
     stdout: Vec<u8>,

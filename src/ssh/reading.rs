@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::parse::{Answer, Process, Sample};
 use crate::model::{Measured, Mib, Snapshot, VmId, VmInfo, VmUse};
 
-/// The shortest time over which CPU use is told, in seconds.
+/// The shortest time over which CPU use is computed, in seconds.
 ///
 /// The kernel counts in hundredths of a second; over less than half a second the error would be seen.
 const WINDOW_MIN_SECONDS: f64 = 0.5;

@@ -12,7 +12,7 @@ const ROW: u64 = 21;
 /// An hour: what makes VMmanager decline a target or a VM changes by people's hands, or with the end of a backup.
 const FIRST_REST: TimeDelta = TimeDelta::hours(1);
 
-/// Beyond this the oldest are forgotten: nobody's VMs are all declined everywhere.
+/// Beyond this number the oldest are forgotten; no platform declines this many VMs.
 const DECLINED_MAX: usize = 2000;
 
 /// Something that VMmanager would not do.
@@ -82,7 +82,7 @@ impl Store {
         self.write(|| self.keep_declined(Vec::new()))
     }
 
-    /// Forgets what was declined of one VM: somebody says that its cause is mended.
+    /// Forgets what was declined for one VM, after a person reported the cause as mended.
     ///
     /// # Errors
     ///

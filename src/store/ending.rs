@@ -35,7 +35,7 @@ pub enum Ending {
     /// The account lacks a right that a migration needs.
     NotAllowed(ApiFailure),
     CancelledBy(Person),
-    /// Somebody gave up watching the migration, so nobody knows how it ended.
+    /// A person gave up watching the migration, so its outcome is unknown.
     GivenUp(Person),
     /// Nothing is ordered in a dry run.
     DryRun,

@@ -11,7 +11,7 @@ use crate::{
     planner::Migration,
 };
 
-/// So many migrations say how fast others will be; fewer may be chance.
+/// How many past migrations an estimate needs; fewer may be chance.
 const SAMPLES_MIN: usize = 3;
 
 /// Older migrations say little of today's network.

@@ -167,7 +167,7 @@ impl Store {
     }
 }
 
-/// So many rows of an export are put into the store at once: half a megabyte of the journal.
+/// How many rows of an export are put into the store at once: half a megabyte of the journal.
 const ROWS_AT_ONCE: usize = 500;
 
 /// The rows that can change no more: what had ended in the journal, and the audit, when an export began.

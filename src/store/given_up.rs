@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{JournalEntry, Store, StoreError};
 use crate::model::MigrationId;
 
-/// The row in `meta`, beside that of what was declined.
+/// The row in `meta`, next to the one for declined targets.
 const ROW: u64 = 22;
 
 #[derive(Default, Serialize, Deserialize)]

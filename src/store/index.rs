@@ -2,7 +2,7 @@
 
 use super::{Files, StoreError, ended::Ended, kept::row, shelf::guarded, timeline::is_told};
 
-/// So many rows are written at once while the indexes are made: some 100 kB.
+/// How many rows are written at once while the indexes are made: some 100 kB.
 const ROWS_AT_ONCE: u64 = 1000;
 
 impl Files {

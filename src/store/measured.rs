@@ -125,7 +125,7 @@ impl Sums {
 }
 
 fn scaled(node: NodeId, figures: [f64; 3], has_load: bool) -> (u64, u32, u32, Option<u32>) {
-    // Figures are far below the limit; what is not is cut there.
+    // Figures are far below the limit; larger ones are cut there.
     let [memory, cpu, load] = std::array::from_fn(|index| (figures[index] * SCALES[index]).round() as u32);
     (node.0, memory, cpu, has_load.then_some(load))
 }

@@ -111,7 +111,7 @@ struct Files {
     proposals: Shelf<Proposal>,
     /// Ids of the proposals that can still change.
     live: sled::Tree,
-    /// Ids of the proposals whose end is told in the timeline.
+    /// Ids of the proposals whose end is in the timeline.
     told: sled::Tree,
     journal: Shelf<JournalEntry>,
     /// Ids of the journal's open entries.
@@ -211,7 +211,7 @@ impl Store {
         }
     }
 
-    /// Writes what is open and what the chat changed beside sled.
+    /// Writes open records and the chat's changes to a file beside sled.
     fn note(&self, seq: u64, lasting: sidecar::Lasting) -> Result<(), StoreError> {
         sidecar::write(&self.shared.dir, seq, self.open_entries()?, self.settings()?, lasting)
     }

@@ -37,7 +37,7 @@ pub(super) const FOLDER: &str = "store";
 /// What sled keeps of its files in memory: what is asked often is small, and without a bound sled takes a gigabyte.
 const CACHE_BYTES: u64 = 16 << 20;
 
-/// So many of the newest records of each kind are read at a start, besides what is open: better a damaged one is found
+/// How many of the newest records of each kind are read at a start, besides open ones. A damaged record is better found
 /// then than in the middle of a migration. An export reads all.
 const LOOKED_AT: usize = 100;
 
@@ -307,7 +307,7 @@ impl Store {
         self.look_at(LOOKED_AT)
     }
 
-    /// Reads the settings, what the chat keeps, and so many of the newest of all other records.
+    /// Reads the settings, what the chat keeps, and the newest of all other records.
     fn look_at(&self, count: usize) -> Result<(), StoreError> {
         let files = self.files()?;
         self.settings()?;
@@ -320,7 +320,7 @@ impl Store {
         Ok(())
     }
 
-    /// sled forgets a torn end in silence; what is beside it tells.
+    /// sled silently drops a torn end of its log; the file beside it shows that.
     fn compare_with_what_is_beside(&self) -> Result<(), StoreError> {
         let dir = &self.shared.dir;
         let Sidecar { seq, open, settings: _, unreadable: _ } = sidecar::read(dir);

@@ -37,7 +37,7 @@ pub struct Doubt {
 }
 
 impl Store {
-    /// Returns what is believed of each cluster; nothing where nobody looked yet.
+    /// Returns the believed numbers of each cluster; nothing before the first look.
     ///
     /// # Errors
     ///

@@ -267,7 +267,8 @@ impl Store {
     /// The newest proposals among which the one before a cluster's next is searched; more clusters do not occur.
     const BEFORE_MAX: usize = 300;
 
-    /// The search for old proposals ends after so many that are not, for one may be of a clock that was ahead.
+    /// The search for old proposals ends after this many that are not old: the date of one may come from a clock that
+    /// was ahead.
     const YOUNG_IN_A_ROW: usize = 100;
 
     /// A chain of replaced proposals is followed this far to find who asked first; longer ones do not occur,
@@ -458,15 +459,6 @@ impl Store {
             }
         })?;
         Ok(ended)
-    }
-
-    /// Records that a newer proposal took the place of a pending one. Tells whether it was pending.
-    ///
-    /// # Errors
-    ///
-    /// Fails when there is no such proposal, or when the disk fails.
-    pub fn supersede(&self, id: ProposalId, by: ProposalId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        self.end_pending(id, ProposalState::Superseded { by, at: now })
     }
 
     /// Ends pending proposals whose time is over; returns their ids.

@@ -140,7 +140,7 @@ impl Failures {
         REMEMBERED
     }
 
-    /// Returns the rest after so many failures in a row, of which the first leads to a rest of `first`.
+    /// Returns the rest after `times` failures in a row, of which the first leads to a rest of `first`.
     pub(super) fn rest(first: TimeDelta, times: u32) -> TimeDelta {
         let doubled = i32::try_from(times.clamp(1, 11) - 1)
             .map_or(first, |more| first * 2_i32.pow(more.unsigned_abs()));

@@ -176,7 +176,7 @@ pub struct SetChange {
     pub by: Option<Person>,
 }
 
-/// What somebody wants of a pending plan's steps.
+/// The change that a person wants in a pending plan's steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     LeaveOut(VmId),
@@ -280,7 +280,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Tells whether its migration takes long and nobody gave it up.
+    /// Tells whether its migration takes long and is still watched.
     #[must_use]
     pub fn is_watched_long(&self) -> bool {
         matches!(self.state, StepState::Running { slow: true, .. }) && self.given_up.is_none()

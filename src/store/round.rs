@@ -80,7 +80,7 @@ impl Round {
         self.nodes.get(self.at)
     }
 
-    /// Returns the nodes whose turn is to come.
+    /// Returns the nodes that have not had their turn.
     #[must_use]
     pub fn later(&self) -> Vec<NodeId> {
         let later = self.nodes.get(self.at + 1..).unwrap_or_default();

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::model::StoreFailure;
 
-/// How long history and audit are kept where nothing is said: a year, and a month to look back at it.
+/// How long history and audit are kept by default: a year, and a month to look back at it.
 pub const HISTORY_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// From one sweep to the next.
@@ -32,16 +32,17 @@ const SWEEP_EVERY: TimeDelta = TimeDelta::hours(20);
 /// After a longer time without a sweep nothing is removed yet: the clock may be ahead. The next sweep knows better.
 const CLOCK_TRUSTED: TimeDelta = TimeDelta::days(45);
 
-/// So much goes in one sweep: sled takes a kilobyte of memory for each row. The next export goes on.
+/// How many rows one sweep removes at most: sled takes a kilobyte of memory for each. The next export goes on.
 const SWEPT_MAX: usize = 20_000;
 
-/// So many rows go at once, while other writers wait.
+/// How many rows are removed at once, while other writers wait.
 const ROWS_AT_ONCE: usize = 500;
 
-/// The search for what is too old ends after so many that are not, for one may be of a clock that was ahead.
+/// The search for old rows ends after this many that are not old. It does not end at the first one, whose date may come
+/// from a clock that was ahead.
 const YOUNG_IN_A_ROW: usize = 1000;
 
-/// Below this nobody misses the room, 64 MiB.
+/// Below 64 MiB freeing room is not worth a rewrite.
 const ROOM_MIN: u64 = 64 << 20;
 
 /// sled takes one and a half times the room of what is in it; at three times it is worth the writing.
@@ -261,7 +262,7 @@ fn remove_folder(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Lets the next start read every record, after damage was found in one that it would not read.
+/// Makes the next start read every record. Used after damage in a record that a start usually skips.
 pub(super) fn suspect(dir: &Path) {
     if let Err(error) = fs::write(suspected(dir), "a record could not be read\n") {
         tracing::warn!(%error, "that the store is damaged cannot be noted beside it");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     event::{Alert, Event, Events, KnownSwitches},
-    model::{ApiFailure, ClusterId, Flaw, HistoryBefore, Mib, MigrationId, NodeId, Person, ProposalId, VmId},
+    model::{ApiFailure, ClusterId, Flaw, MigrationId, NodeId, Person, ProposalId, VmId},
     planner::{ClusterPlan, Figures, Hold, MoveWhy, PlanId, RestWhy, SkipWhy},
 };
 
@@ -1031,24 +1031,7 @@ pub(super) fn draft(cluster: u64) -> Draft {
 }
 
 pub(crate) fn intent(proposal: ProposalId, vm: u64) -> Intent {
-    Intent {
-        proposal,
-        plan: PlanId("abc".into()),
-        cluster: ClusterId(1),
-        cluster_name: "msk".into(),
-        vm: VmId(vm),
-        vm_name: format!("vm-{vm}"),
-        source: NodeId(10),
-        source_name: "node-010".into(),
-        target: NodeId(21),
-        target_name: "node-021".into(),
-        vcpus: 4,
-        ram: Mib(8192),
-        why: Motive::Text("memory 83.1 % > 70 %".into()),
-        approver: Approver::Auto,
-        history_before: HistoryBefore::UpTo(7004),
-        intended_at: at(0),
-    }
+    Intent { proposal, ..Intent::example(vm, at(0)) }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What was told of each cluster and holds on: it is told again only when it changes, also after a restart.
+//! The notes about each cluster that were reported and still hold. A note is reported again only when it changes, also
+//! after a restart.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +15,12 @@ use crate::{
 /// The row in `meta`, beside that of the VMs that are moved back.
 const ROW: u64 = 24;
 
-/// Where notes of a cluster are told.
+/// Where notes about a cluster are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToldIn {
     /// The log, each cycle.
     Log,
-    /// The reports of plans that nobody was asked about.
+    /// The reports of plans that needed no approval.
     Reports,
 }
 
@@ -32,7 +33,7 @@ struct Kept {
     reports: BTreeMap<ClusterId, Notes>,
 }
 
-/// A note that another version of the program wrote and this one does not know is left out: it is told again.
+/// A note that only another version of the program knows is left out, and so it is reported again.
 #[derive(Default, Serialize)]
 #[serde(transparent)]
 struct Notes(Vec<Note>);

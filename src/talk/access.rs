@@ -17,7 +17,7 @@ pub enum Role {
 
 /// Telegram's stand-in for an administrator who hides behind the group.
 pub const ANONYMOUS_ADMIN: i64 = 1_087_968_824;
-/// Telegram's stand-in for somebody who writes as a channel.
+/// Telegram's stand-in for a person who writes as a channel.
 const CHANNEL_BOT: i64 = 136_817_688;
 /// Telegram's own account, which forwards the posts of a linked channel.
 const TELEGRAM: i64 = 777_000;
@@ -118,7 +118,7 @@ impl Lists {
     }
 }
 
-/// Returns the role of whoever wrote or pressed there.
+/// Returns the role of the person who wrote or pressed there.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! What the scheduler or the store is asked, and what follows from its answer.
 //!
 //! Each variant of [`Ask`] carries its continuation with the type of its answer, so an answer of the wrong kind cannot
-//! be written. Whoever carries out an [`Ask`] calls [`Then::with`] and hands the result back to the dialog.
+//! be written. The room that carries out an [`Ask`] calls [`Then::with`] and hands the result back to the dialog.
 
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ pub struct HistoryPart {
     pub count: usize,
     /// The VM, node, cluster or person it is about; `None` for everything.
     pub of: Option<String>,
-    /// Only the last so many days.
+    /// Only this many days back.
     pub days: Option<u32>,
 }
 

@@ -101,7 +101,7 @@ pub struct Context<'a> {
 /// What is to be done at once, and what must be asked for the rest.
 #[derive(Default)]
 pub struct Turn {
-    /// The command, or the kind of button, for the log; empty for what is neither.
+    /// The command or the kind of button, for the log; empty for other texts.
     pub command: &'static str,
     pub effects: Vec<Effect>,
     pub ask: Option<Ask>,

@@ -40,7 +40,7 @@ pub struct Word {
 }
 
 impl Word {
-    /// Tells whether it begins like a time, so that a mistake in it is one of a time.
+    /// Tells whether it begins like a time. A mistake in such a word is reported as a wrong time.
     #[must_use]
     pub fn looks_like_a_time(&self) -> bool {
         !self.quoted && self.text.starts_with(|c: char| c.is_ascii_digit())

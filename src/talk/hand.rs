@@ -11,7 +11,7 @@ use super::{
 /// The buttons that begin with `a`.
 pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "a", read: |rest| Press::read(rest).map(boxed) };
 
-/// Whoever silences an alert for everybody must be somebody who could mend its cause.
+/// Silencing an alert concerns everybody, so it takes a person who could mend its cause.
 pub(super) const LEAST_ROLE: Role = Role::Operator;
 
 struct Press {

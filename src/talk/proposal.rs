@@ -133,7 +133,7 @@ impl Press {
         let Some(known) = asker.proposal.filter(|known| known.id == self.proposal) else {
             return Some(StalePress::Unknown);
         };
-        // Of a proposal that is decided, the scheduler says what became of it.
+        // For a proposal that is decided, the scheduler reports what became of it.
         let is_open = known.state == ProposalState::Pending;
         let (steps, before) = (&known.steps, &known.left_out_before);
         match self.choice {

@@ -25,7 +25,7 @@ pub(crate) fn anna() -> Person {
     Person { id: 42, name: "Anna".into() }
 }
 
-/// A pending proposal of so many migrations.
+/// A pending proposal with that many migrations.
 pub(crate) fn proposal(migrations: u32) -> Proposal {
     let steps: Vec<_> = (1..=migrations)
         .map(|step| Step {
@@ -246,7 +246,7 @@ pub(crate) fn picture() -> Picture {
     planned(&text, Policy { migrations_max: 1, parallel_max: 1, ..Policy::default() })
 }
 
-/// So many clusters of so many nodes; the first node of each is overloaded, in every third cluster the second too.
+/// Clusters of nodes; the first node of each is overloaded, in every third cluster the second too.
 pub(crate) fn many(clusters: u64, nodes: u64) -> Picture {
     let all = || (1..=clusters).flat_map(|cluster| (1..=nodes).map(move |node| (cluster, node)));
     let used = |cluster: u64, node: u64| match node {

@@ -4,11 +4,15 @@ use chrono::{DateTime, Utc};
 
 use super::{
     access::{Place, Role},
-    ask::Next,
+    ask::{Answer, Ask, Next, Then},
     grammar::{Problem, Rest},
-    view::View,
+    view::{Page, View},
 };
-use crate::{model::Person, store::Proposal};
+use crate::{
+    model::Person,
+    scheduler::{Picture, Status},
+    store::Proposal,
+};
 
 /// A command: how it is written, who may use it and what it leads to.
 #[derive(Debug)]
@@ -63,6 +67,30 @@ pub struct Asker<'a> {
     pub thread: Option<i32>,
     /// The proposal that a press names, if the store has it.
     pub proposal: Option<&'a Proposal>,
+}
+
+/// The frame of most commands: what was read is a question, and the command's own role is enough for it.
+pub(super) fn asks(ask: impl FnOnce(&Asker<'_>) -> Ask + Send + 'static) -> Box<dyn Act> {
+    struct Asks<F>(F);
+
+    impl<F: FnOnce(&Asker<'_>) -> Ask + Send> Act for Asks<F> {
+        fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
+            Next::Ask((self.0)(asker))
+        }
+    }
+
+    Box::new(Asks(ask))
+}
+
+/// The frame of commands about something with a name: the last picture answers, and a look follows where it is old.
+pub(super) fn asks_about(
+    named: String,
+    page: fn(&str, &Picture, &View, DateTime<Utc>) -> Page,
+) -> Box<dyn Act> {
+    let answer = move |status: Status, view: &View, now| {
+        Answer::Page(view.of_picture(&status, |picture| page(&named, picture, view, now)))
+    };
+    asks(|_| Ask::Glance(Then::new(answer), None))
 }
 
 /// Forgets of which kind an act is.

@@ -89,6 +89,22 @@ pub(super) enum Markup {
     Plain,
 }
 
+/// Gives something that is sent its topic, the message it replies to, and whether it rings. The kinds of requests have
+/// nothing in common but the names of these methods.
+macro_rules! addressed {
+    ($request:expr, $to:expr, $rings:expr) => {{
+        let mut request = $request.disable_notification(!$rings);
+        if let Some(thread) = $to.thread {
+            request = request.message_thread_id(ThreadId(MessageId(thread)));
+        }
+        if let Some(message) = $to.reply_to {
+            let reply = ReplyParameters::new(MessageId(message)).allow_sending_without_reply();
+            request = request.reply_parameters(reply);
+        }
+        request
+    }};
+}
+
 impl Api {
     pub(super) fn new(settings: &Settings) -> Result<Self, DialError> {
         let Settings { token, api_url, proxy, poll_timeout, .. } = settings;
@@ -165,14 +181,7 @@ impl Api {
             Markup::Html => self.bot.send_message(ChatId(to.chat), page.html()).parse_mode(ParseMode::Html),
             Markup::Plain => self.bot.send_message(ChatId(to.chat), page.plain()),
         };
-        request = request.link_preview_options(no_preview()).disable_notification(!rings);
-        if let Some(thread) = to.thread {
-            request = request.message_thread_id(ThreadId(MessageId(thread)));
-        }
-        if let Some(message) = to.reply_to {
-            let reply = ReplyParameters::new(MessageId(message)).allow_sending_without_reply();
-            request = request.reply_parameters(reply);
-        }
+        request = addressed!(request, to, rings).link_preview_options(no_preview());
         if !page.buttons.is_empty() {
             request = request.reply_markup(keyboard(page));
         }
@@ -187,39 +196,17 @@ impl Api {
     pub(super) async fn document(&self, to: Address, document: &Document) -> Result<(), Failure> {
         let Document { name, text, caption } = document;
         let file = InputFile::memory(text.clone().into_bytes()).file_name(name.clone());
-        let mut request = self
-            .bot
-            .send_document(ChatId(to.chat), file)
-            .caption(caption.html())
-            .parse_mode(ParseMode::Html)
-            .disable_notification(true);
-        if let Some(thread) = to.thread {
-            request = request.message_thread_id(ThreadId(MessageId(thread)));
-        }
-        if let Some(message) = to.reply_to {
-            let reply = ReplyParameters::new(MessageId(message)).allow_sending_without_reply();
-            request = request.reply_parameters(reply);
-        }
-        bounded(CALL_PATIENCE, request).await?.map(drop).map_err(|error| self.failure(error))
+        let request = self.bot.send_document(ChatId(to.chat), file);
+        let request = request.caption(caption.html()).parse_mode(ParseMode::Html);
+        self.call(addressed!(request, to, false)).await.map(drop)
     }
 
     /// Sends a picture with its caption, silently.
     pub(super) async fn photo(&self, to: Address, caption: &Page, png: Vec<u8>) -> Result<(), Failure> {
         let file = InputFile::memory(png).file_name("chart.png");
-        let mut request = self
-            .bot
-            .send_photo(ChatId(to.chat), file)
-            .caption(caption.html())
-            .parse_mode(ParseMode::Html)
-            .disable_notification(true);
-        if let Some(thread) = to.thread {
-            request = request.message_thread_id(ThreadId(MessageId(thread)));
-        }
-        if let Some(message) = to.reply_to {
-            let reply = ReplyParameters::new(MessageId(message)).allow_sending_without_reply();
-            request = request.reply_parameters(reply);
-        }
-        bounded(CALL_PATIENCE, request).await?.map(drop).map_err(|error| self.failure(error))
+        let request = self.bot.send_photo(ChatId(to.chat), file);
+        let request = request.caption(caption.html()).parse_mode(ParseMode::Html);
+        self.call(addressed!(request, to, false)).await.map(drop)
     }
 
     pub(super) async fn edit(

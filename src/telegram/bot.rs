@@ -62,7 +62,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Pause after another program ended our poll. Two pollers end each other's polls in turn.
 const SECOND_POLLER_PAUSE: Duration = Duration::from_secs(5);
 
-/// Pause after a poll that brought nothing but updates that were taken before.
+/// Pause after a poll that brought only updates that were handled before.
 const KNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause between polls with a rejected token: the operator may have issued a new one, but polling faster gains nothing.
@@ -437,7 +437,7 @@ impl Shared {
         })
     }
 
-    /// Does what the dialog says, and asks what it asks.
+    /// Carries out what the dialog decided: sends its answer, or asks its question.
     pub(super) async fn handle(self: Arc<Self>, incoming: Incoming) {
         if let Some(panics_at) = &self.settings.panics_at {
             let (What::Text { text: found, .. } | What::Press { data: found, .. }) = &incoming.what;
@@ -550,7 +550,7 @@ impl Shared {
         let _ = self.inputs.send(Input::Answer(answer)).await;
     }
 
-    /// Sends a file that somebody asked for. It is no card: whoever wants it again asks again.
+    /// Sends a file that somebody asked for. It is no card: after a failure the person asks again.
     async fn send_file(&self, incoming: &Incoming, document: Document) {
         let Incoming { place, thread, message, .. } = incoming;
         let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
@@ -652,7 +652,7 @@ fn next_offset(updates: &[Update]) -> i32 {
     newest.and_then(|id| i32::try_from(id).ok()).map_or(0, |id| id.saturating_add(1))
 }
 
-/// Tells whether somebody only shows a text: it was forwarded, or begins in a code block.
+/// Tells whether a text is only quoted: it was forwarded, or begins in a code block.
 fn is_quoted(message: &Message) -> bool {
     let is_code = |entity: &MessageEntity| {
         entity.offset == 0 && matches!(entity.kind, MessageEntityKind::Code | MessageEntityKind::Pre { .. })

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Who is a group's administrator is asked again after this.
+/// For how long a group's list of administrators is used before Telegram is asked again.
 const ADMINS_FRESH: TimeDelta = TimeDelta::minutes(5);
 
 /// A stranger gets one answer in this time.

@@ -1,4 +1,4 @@
-//! Keeps Telegram's menus of commands: filled at the start, and again where somebody chose another language.
+//! Keeps Telegram's menus of commands. They are filled at the start, and again when a person chooses another language.
 
 use std::{sync::Arc, time::Duration};
 

@@ -65,7 +65,7 @@ const ALERT_NEWS: chrono::TimeDelta = chrono::TimeDelta::days(7);
 /// Retry interval after a store error. A full disk takes minutes to clear, so there is no hurry.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long the loop that writes may be silent: it waits for the store and for nobody else.
+/// How long the loop that writes may be silent. It waits only for the store.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// How long the last edits may take when everything stops; the whole stop has 10 s.

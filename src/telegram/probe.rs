@@ -25,7 +25,7 @@ pub enum Seen {
     Webhook(String),
     /// Another program reads the updates.
     SecondPoller,
-    /// Nobody knows the chat; where one of almost this number is known, its number.
+    /// Telegram does not know the chat. Holds the number of a known chat that is almost the same, if there is one.
     NoChat {
         why: String,
         meant: Option<i64>,

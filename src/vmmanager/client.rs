@@ -192,8 +192,8 @@ impl VmManagerApi {
         Ok((migrations, unknown))
     }
 
-    /// Reads the unfinished migrations, unless somebody did so at most `age_max` ago. Who comes meanwhile waits for the
-    /// same answer.
+    /// Reads the unfinished migrations, unless they were read at most `age_max` ago. A caller that comes meanwhile waits
+    /// for the same answer.
     pub(super) async fn unfinished_lately(
         &self,
         age_max: Duration,

@@ -15,7 +15,7 @@ use crate::model::{
 pub struct Look {
     /// `foreign` is empty: which migrations are ours, only the journal knows.
     pub snapshot: Snapshot,
-    /// Every migration that waits or runs, whoever ordered it.
+    /// Every migration that waits or runs, no matter who ordered it.
     pub migrations: Vec<RunningMigration>,
     /// Whether these are certainly all of them.
     pub tasks_known: bool,
@@ -32,7 +32,7 @@ pub(super) struct Unfinished {
     pub unknown: Option<Flaw>,
 }
 
-/// A task that is no migration and waits or runs.
+/// A waiting or running task that is not a migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OtherTask {
     /// The task manager's number.

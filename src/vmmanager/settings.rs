@@ -113,7 +113,7 @@ impl Default for Timing {
     }
 }
 
-/// How long something that is answered with 503 is repeated, and with what pauses.
+/// How long a request is repeated while the answer is 503, and with which pauses.
 #[derive(Clone, Debug)]
 pub struct Patience {
     began: Instant,

@@ -209,8 +209,8 @@ impl Transport {
     /// Sends a request that changes something: once, and once more only where the old token was the trouble.
     ///
     /// `may_send` is asked at the last moment before each sending, for a login may take a while; `None` where
-    /// it said no. A service that answers 503 is not waited for: whoever orders knows whether the order is still
-    /// wanted.
+    /// it said no. The order does not wait for a service that answers 503: only the caller knows whether the order is
+    /// still wanted.
     pub async fn order(
         &self,
         ask: &Ask,

@@ -20,7 +20,7 @@ use vm_balancer::{
     telegram::{Settings, Spacing},
 };
 
-use crate::platform;
+use crate::{platform, transcripts::DONE};
 
 /// A running service with its chat.
 pub struct Ctx {
@@ -227,6 +227,23 @@ impl Ctx {
     /// Waits until a message of the bot in the home chat contains this.
     pub async fn heard(&self, text: &str) -> SimMessage {
         self.telegram.wait_for_text(self.home, text).await.unwrap()
+    }
+
+    /// Waits until a message of the bot in the home chat contains one of these.
+    pub async fn heard_any(&self, texts: [&str; 2]) -> SimMessage {
+        let says = |it: &&SimMessage| texts.iter().any(|text| it.text().contains(text));
+        let found = |all: &[SimMessage]| all.iter().find(says).cloned();
+        self.telegram.wait_for(self.home, texts[0], found).await.unwrap()
+    }
+
+    /// Waits until this many plans in the home chat have ended, and returns their messages.
+    pub async fn ends(&self, count: usize) -> Vec<SimMessage> {
+        let has_ended = |it: &&SimMessage| DONE.iter().any(|words| it.text().contains(words));
+        let found = |all: &[SimMessage]| {
+            let ended: Vec<_> = all.iter().filter(has_ended).cloned().collect();
+            (ended.len() == count).then_some(ended)
+        };
+        self.telegram.wait_for(self.home, &format!("{count} plans have ended"), found).await.unwrap()
     }
 
     /// What the bot has written in the home chat.

@@ -18,6 +18,7 @@ use vm_balancer::{
 use crate::{
     conversation::{self, Ctx, LOG, Setup, process, process_with, two_clusters, two_overloaded},
     platform::{PATIENCE, noon, until},
+    transcripts::{DONE, LANGUAGES, RUNS, Talk, WAITS, in_english},
 };
 
 const AUTO: (&str, &str) = ("BALANCE_MODE", "auto");
@@ -41,39 +42,48 @@ async fn a_token_that_dies_while_a_migration_is_watched_is_renewed() {
 
 #[tokio::test]
 async fn an_endless_task_is_said_to_be_slow_and_stays_watched_past_a_kill() {
-    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
-    bot.sim.switch_on(Fault::RunsForever);
-    let running = approved(&bot).await;
-    bot.minutes_pass(61);
-    let slow = bot.says(&running, ", slow").await;
-    assert!(slow.button("Stop after this migration").is_some(), "{:?}", slow.labels());
-    bot.kill().await;
-    bot.restart().await;
-    assert!(bot.ask(VIEWER, "/running").await.text().contains(&bot.ordered(0)[0]));
-    bot.sim.finish_all();
-    ended(&bot, &slow, "done: 1 moved").await;
+    in_english(
+        "an_endless_task_is_said_to_be_slow",
+        World::small(),
+        Setup::default().manual(),
+        async |talk| {
+            talk.bot.sim.switch_on(Fault::RunsForever);
+            let plan = talk.ask(OPERATOR, "/balance 1").await;
+            talk.press(OPERATOR, &plan, ":a").await;
+            talk.becomes(&plan, RUNS).await;
+            talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+            talk.minutes_pass(61);
+            talk.becomes(&plan, [", slow", ", медленно"]).await;
+            talk.restarts().await;
+            talk.ask(VIEWER, "/running").await;
+            talk.bot.sim.finish_all();
+            talk.becomes(&plan, DONE).await;
+            talk.ordered();
+            assert_eq!(talk.bot.sim.violations(), []);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_task_that_vanishes_is_told_by_where_the_vm_is() {
-    went_wrong(Fault::TaskLost { moves: false }, "partly: 1 lost").await;
-    went_wrong(Fault::TaskLost { moves: true }, "done: 1 moved").await;
+    went_wrong("a_task_that_vanishes_leaves_the_vm", Fault::TaskLost { moves: false }).await;
+    went_wrong("a_task_that_vanishes_has_moved_the_vm", Fault::TaskLost { moves: true }).await;
 }
 
 #[tokio::test]
 async fn a_task_that_completes_without_a_move_is_told_as_a_failure() {
-    let told = went_wrong(Fault::CompleteWithoutMove, "partly: 1 failed").await;
-    assert!(told.contains("yet the VM is on its source"), "{told}");
+    went_wrong("a_task_that_completes_without_a_move", Fault::CompleteWithoutMove).await;
 }
 
 #[tokio::test]
 async fn a_vm_that_vanishes_half_way_is_told_as_a_failure() {
-    went_wrong(Fault::VmVanishes, "partly: 1 failed").await;
+    went_wrong("a_vm_that_vanishes_half_way", Fault::VmVanishes).await;
 }
 
 #[tokio::test]
 async fn a_node_that_vanishes_half_way_is_told_as_a_failure() {
-    went_wrong(Fault::TargetVanishes, "partly: 1 failed").await;
+    went_wrong("a_node_that_vanishes_half_way", Fault::TargetVanishes).await;
 }
 
 // ---- a picture that cannot be trusted
@@ -99,34 +109,35 @@ async fn nothing_is_ordered_on_half_a_picture_and_work_goes_on_with_the_whole_on
 
 #[tokio::test]
 async fn a_foreign_migration_holds_its_cluster_alone_and_is_told() {
-    let bot = Ctx::prepared(two_clusters(), Setup::of(&[AUTO]).often().manual()).await;
-    somebody_else_migrates(&bot, true);
-    bot.restart().await;
-    bot.heard("Nothing is ordered there until it ends").await;
-    bot.until("the other cluster is served", |sim| !sim.orders().is_empty()).await;
-    let status = bot.ask(VIEWER, "/status").await;
-    assert!(status.text().contains("Somebody else's migration runs: VM"), "{}", status.text());
-    bot.cycles(3).await;
-    let sources: Vec<_> = bot.sim.orders().iter().map(|order| order.source).collect();
-    assert!(!sources.contains(&NodeId(10)), "{sources:?}");
-    bot.sim.finish_all();
-    bot.heard("done: 1 moved").await;
+    let setup = Setup::of(&[AUTO]).often().manual();
+    let mut talk = Talk::prepared(LANGUAGES[0], two_clusters(), setup).await;
+    somebody_else_migrates(&talk.bot, true);
+    talk.bot.restart().await;
+    talk.hears(["Nothing is ordered there until it ends", ""]).await;
+    let plan = talk.hears(RUNS).await;
+    talk.bot.until("the other cluster is served", |sim| !sim.orders().is_empty()).await;
+    talk.bot.cycles(3).await;
+    talk.ask(VIEWER, "/status").await;
+    talk.ordered();
+    talk.bot.sim.finish_all();
+    talk.becomes(&plan, DONE).await;
+    talk.shows("a_foreign_migration_holds_its_cluster_alone");
 }
 
 #[tokio::test]
 async fn a_foreign_migration_of_an_unknown_cluster_holds_everything_and_is_told() {
-    let bot = Ctx::prepared(two_clusters(), Setup::of(&[AUTO]).often().manual()).await;
-    somebody_else_migrates(&bot, false);
-    bot.restart().await;
-    bot.heard("Nothing is ordered anywhere until it ends").await;
-    bot.cycles(4).await;
-    let status = bot.ask(VIEWER, "/status").await;
-    assert!(status.text().contains("Somebody else's migration runs (task"), "{}", status.text());
-    assert_eq!(bot.sim.orders(), []);
-    bot.sim.set_pace(Pace::After(Duration::from_millis(5)));
-    bot.sim.finish_all();
-    let report = bot.heard("done: 1 moved").await;
-    assert!(report.text().contains("neva-01 → neva-02"), "{}", report.text());
+    let setup = Setup::of(&[AUTO]).often().manual();
+    let mut talk = Talk::prepared(LANGUAGES[0], two_clusters(), setup).await;
+    somebody_else_migrates(&talk.bot, false);
+    talk.bot.restart().await;
+    talk.hears(["Nothing is ordered anywhere until it ends", ""]).await;
+    talk.bot.cycles(4).await;
+    talk.ask(VIEWER, "/status").await;
+    talk.ordered();
+    talk.bot.sim.set_pace(Pace::After(Duration::from_millis(5)));
+    talk.bot.sim.finish_all();
+    talk.hears(DONE).await;
+    talk.shows("a_foreign_migration_of_an_unknown_cluster_holds_everything");
 }
 
 #[tokio::test]
@@ -146,26 +157,28 @@ async fn a_clock_of_vmmanager_that_is_years_off_changes_nothing() {
 
 #[tokio::test]
 async fn a_damaged_store_is_told_and_only_proposes_until_an_admin_confirms() {
-    let bot = Ctx::prepared(two_overloaded(), Setup::of(&[AUTO]).often()).await;
-    a_damaged_store_is_left(bot.dir.path());
-    bot.restart().await;
-    let alert = bot.heard("My store was damaged and is restored").await;
-    assert!(alert.text().contains("store-damaged-"), "{}", alert.text());
-    let proposal = bot.heard("Waits for approval").await;
-    let status = bot.ask(VIEWER, "/status").await;
-    assert!(status.text().contains("An admin confirms with /resume"), "{}", status.text());
-    bot.ask(OPERATOR, "/resume").await;
-    bot.cycles(4).await;
-    assert_eq!(bot.sim.orders(), [], "an operator opens pauses and no more");
-    assert!(bot.ask(VIEWER, "/status").await.text().contains("An admin confirms with /resume"));
+    let mut talk = Talk::prepared(LANGUAGES[0], two_overloaded(), Setup::of(&[AUTO]).often()).await;
+    talk.masks([(talk.bot.dir.path().display().to_string(), "/var/lib/vm-balancer")]);
+    a_damaged_store_is_left(talk.bot.dir.path());
+    talk.bot.restart().await;
+    let alert = talk.hears(["My store was damaged and is restored", ""]).await;
+    let plan = talk.hears(WAITS).await;
+    talk.ask(VIEWER, "/status").await;
+    talk.ask(OPERATOR, "/resume").await;
+    talk.bot.cycles(4).await;
+    talk.ordered();
+    talk.ask(VIEWER, "/status").await;
 
-    bot.ask(ADMIN, "/resume").await;
-    bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
-    bot.heard("done: 1 moved").await;
-    assert!(!bot.ask(VIEWER, "/status").await.text().contains("An admin confirms"));
-    assert!(bot.telegram.message(bot.home, proposal.id).unwrap().button("Approve").is_none());
-    let is_alert = |message: &&SimMessage| message.text().contains("My store was damaged");
-    assert_eq!(bot.written().iter().filter(is_alert).count(), 1);
+    talk.ask(ADMIN, "/resume").await;
+    talk.bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+    talk.bot.heard(DONE[0]).await;
+    let plan = talk.bot.telegram.message(alert.chat, plan.id).unwrap();
+    assert_eq!(plan.button_with(":a"), None);
+    let start = alert.text().lines().next().unwrap().to_owned();
+    let alerts = talk.bot.written().into_iter().filter(|message| message.text().starts_with(&start));
+    assert_eq!(alerts.count(), 1);
+    assert!(!talk.bot.store().await.settings().unwrap().restored_unconfirmed);
+    talk.shows("a_damaged_store_is_told_and_only_proposes");
 }
 
 #[tokio::test]
@@ -209,8 +222,7 @@ async fn every_change_of_a_switch_and_a_clean_stop_are_in_the_export() {
     std::fs::remove_dir_all(data.join("store")).unwrap();
     bot.restart().await;
     bot.heard("My store was damaged and is restored").await;
-    let dry_run = bot.ask(ADMIN, "/dryrun").await;
-    assert!(dry_run.text().contains("Dry run is on"), "{}", dry_run.text());
+    insta::assert_snapshot!("a_dry_run_that_is_restored", bot.ask(ADMIN, "/dryrun").await.text());
 
     bot.ask(ADMIN, "/dryrun off").await;
     until("it is exported", async || exported(r#""dry_run":false"#)).await;
@@ -247,8 +259,7 @@ async fn the_program_refuses_a_store_of_a_newer_one_and_leaves_it_as_it_is() {
     let mut child = process(bot.dir.path(), &without_a_chat(&bot));
     let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
     assert_eq!(ended.code(), Some(1));
-    let log = log(bot.dir.path());
-    assert!(log.contains("a newer vm-balancer wrote it (version 2"), "{log}");
+    insta::assert_snapshot!("the_program_refuses_a_store_of_a_newer_one", log_without_times(bot.dir.path()));
     let names = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("damaged")));
     assert_eq!(bot.sim.requests(), []);
@@ -261,8 +272,10 @@ async fn the_program_ends_where_another_one_has_the_store() {
     let mut child = process(bot.dir.path(), &without_a_chat(&bot));
     let ended = timeout(PATIENCE, child.wait()).await.expect("it should end").unwrap();
     assert_eq!(ended.code(), Some(1));
-    let log = log(bot.dir.path());
-    assert!(log.contains("another vm-balancer uses"), "{log}");
+    insta::assert_snapshot!(
+        "the_program_ends_where_another_one_has_the_store",
+        log_without_times(bot.dir.path())
+    );
     assert_eq!(bot.sim.requests(), []);
 }
 
@@ -300,22 +313,21 @@ async fn ended(bot: &Ctx, message: &SimMessage, how: &str) -> String {
     done.text().to_owned()
 }
 
-/// Lets the only migration of a plan fail, and returns the final text of its message.
-async fn went_wrong(fault: Fault, how: &str) -> String {
+/// Lets the only migration of a plan meet a fault, and shows the end of the plan and the history.
+async fn went_wrong(scenario: &str, fault: Fault) {
     // Long enough for its task to be seen.
-    let bot = Ctx::with(
-        World::small(),
-        Setup { pace: Pace::After(Duration::from_millis(100)), ..Setup::default() },
-    )
+    let setup = Setup { pace: Pace::After(Duration::from_millis(100)), ..Setup::default() };
+    in_english(scenario, World::small(), setup, async |talk| {
+        talk.bot.sim.arm(fault.clone());
+        let plan = talk.bot.proposal().await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ask(VIEWER, "/history").await;
+        talk.ordered();
+        assert_eq!(talk.bot.sim.violations(), []);
+        assert_eq!(talk.bot.store().await.open_entries().unwrap(), []);
+    })
     .await;
-    bot.sim.arm(fault);
-    let proposal = bot.proposal().await;
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    let told = ended(&bot, &proposal, how).await;
-    let history = bot.ask(VIEWER, "/history").await;
-    assert!(history.text().contains("Oleg (1002)"), "{}", history.text());
-    assert_eq!(bot.store().await.open_entries().unwrap(), []);
-    told
 }
 
 pub fn somebody_else_migrates(bot: &Ctx, says_vm: bool) {
@@ -370,4 +382,13 @@ fn without_a_chat(bot: &Ctx) -> BTreeMap<String, String> {
 
 fn log(dir: &Path) -> String {
     std::fs::read_to_string(dir.join(LOG)).unwrap()
+}
+
+/// The log without what differs from run to run.
+fn log_without_times(dir: &Path) -> String {
+    let log = log(dir).replace(&dir.display().to_string(), "/var/lib/vm-balancer");
+    log.lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(_, rest)| rest.trim_start().to_owned() + "\n")
+        .collect()
 }

@@ -10,12 +10,11 @@ use vm_balancer::{
 
 use crate::{
     conversation::Setup,
-    transcripts::{BOTH, DONE, LANGUAGES, Talk},
+    transcripts::{BOTH, DONE, LANGUAGES, Talk, WAITS},
 };
 
 const BEGINS_LATER: [&str; 2] = ["⏲", "⏲"];
 const HELD: [&str; 2] = ["✗ Held", "✗ Отложено"];
-const WAITS: [&str; 2] = ["Waits for approval", "Ждёт подтверждения"];
 
 #[tokio::test]
 async fn an_approval_is_for_one_time() {

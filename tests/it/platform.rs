@@ -11,13 +11,13 @@ use vm_balancer::{
     clock::{Clock, ManualClock},
     event::{Alert, Event, Events},
     executor, eyes,
-    model::{ClusterId, HistoryBefore, Mib, NodeId, Person, ProposalId, VmId},
-    planner::{PlanId, Policy},
+    model::{HistoryBefore, NodeId, Person, ProposalId, VmId},
+    planner::Policy,
     rules::{Base, Cooldowns, Rules},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, Ending, HistoryFilter, Intent, JournalEntry, Motive, Origin, Outcome, Proposal,
-        ProposalState, Proposed, StepState, Store,
+        Approver, Ending, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal, ProposalState,
+        Proposed, StepState, Store,
     },
     talk::words::Words,
     vmmanager::{self, Credentials, Timing, VmManagerApi},
@@ -183,22 +183,13 @@ pub fn outcome(proposal: &Proposal) -> (Outcome, String) {
 /// An order that a process was about to send when it died.
 pub fn intent(vm: VmId, target: NodeId) -> Intent {
     Intent {
-        proposal: ProposalId(1),
-        plan: PlanId("abc".into()),
-        cluster: ClusterId(1),
-        cluster_name: "msk".into(),
-        vm,
         vm_name: "web-1".into(),
-        source: NodeId(10),
         source_name: "kvm-01".into(),
         target,
         target_name: "kvm-02".into(),
-        vcpus: 2,
-        ram: Mib(8192),
-        why: Motive::Text("memory".into()),
         approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
         history_before: HistoryBefore::Unknown,
-        intended_at: noon() - TimeDelta::seconds(1),
+        ..Intent::example(vm.0, noon() - TimeDelta::seconds(1))
     }
 }
 

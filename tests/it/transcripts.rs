@@ -229,6 +229,13 @@ pub async fn in_both(
     }
 }
 
+/// Plays a conversation in English and shows it; another one shows the same in Russian.
+pub async fn in_english(scenario: &str, world: World, setup: Setup, play: impl AsyncFn(&mut Talk)) {
+    let mut talk = Talk::start(LANGUAGES[0], world, setup).await;
+    play(&mut talk).await;
+    talk.shows(scenario);
+}
+
 /// A conversation and what it shows so far.
 pub struct Talk {
     pub bot: Ctx,
@@ -251,6 +258,12 @@ impl Talk {
         })
         .await;
         Self::over(lang, bot)
+    }
+
+    /// A conversation with a bot that is started later.
+    pub async fn prepared(lang: Lang, world: World, mut setup: Setup) -> Self {
+        setup.variables.push(("VM_BALANCER_LANG", lang.0.to_owned()));
+        Self::over(lang, Ctx::prepared(world, setup).await)
     }
 
     /// A conversation with a bot that may not have begun.
@@ -297,10 +310,8 @@ impl Talk {
 
     /// A message of the bot changes until it has a button whose data has this in it.
     pub async fn offers(&mut self, message: &SimMessage, data: &str) -> SimMessage {
-        let has = |message: &SimMessage| {
-            message.buttons.iter().flatten().any(|it| it.data.as_ref().is_some_and(|it| it.contains(data)))
-        };
-        let found = |all: &[SimMessage]| all.iter().find(|it| it.id == message.id && has(it)).cloned();
+        let offers = |it: &&SimMessage| it.id == message.id && it.button_with(data).is_some();
+        let found = |all: &[SimMessage]| all.iter().find(offers).cloned();
         let changed = self.bot.telegram.wait_for(message.chat, data, found).await.unwrap();
         self.shown(&changed, " (edited)");
         changed
@@ -322,9 +333,7 @@ impl Talk {
 
     /// Somebody presses the first button whose data has this in it, and the bot answers in passing.
     pub async fn press(&mut self, user: i64, shown: &SimMessage, data: &str) {
-        let buttons = shown.buttons.iter().flatten();
-        let button = buttons.into_iter().find(|it| it.data.as_ref().is_some_and(|it| it.contains(data)));
-        let button = button.expect("the button is there");
+        let button = shown.button_with(data).expect("the button is there");
         let words = self.bot.press(user, shown, button.data.as_deref().unwrap()).await;
         self.line(&format!("{} presses [{}] → “{words}”", name(user), button.text));
     }

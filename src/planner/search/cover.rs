@@ -177,7 +177,7 @@ fn pick(bundles: &[Bundle], came_from: &[Vec<u32>], least: &[f64], axes: &[Axis]
     (slots, cost)
 }
 
-/// So many units are at least that amount.
+/// Returns how many units hold that amount.
 fn units(amount: i64, unit: i64) -> i64 {
     (amount + unit - 1) / unit
 }

@@ -17,7 +17,7 @@ use crate::planner::{
     step::{Purpose, Step},
 };
 
-/// Returns the best there is to reach within so many steps, if the cluster is tiny and it beats what is known.
+/// Returns the best outcome within the limit of steps, if the cluster is tiny and the outcome beats what is known.
 pub fn search(board: &Board<'_>, steps_max: usize, known: &Outcome) -> Option<Outcome> {
     let movable: Vec<usize> = (0..board.vms.len()).filter(|vm| may_leave(board, *vm)).collect();
     let nodes = board.nodes.len() as u64;

@@ -34,7 +34,7 @@ use super::{
     step::{Purpose, Step},
 };
 
-/// Returns the best steps, at most so many, in the order of execution.
+/// Returns the best steps within the limit, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     unnumbered(board, |board| best_steps(board, steps_max))
 }

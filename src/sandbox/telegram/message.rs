@@ -162,6 +162,13 @@ impl SimMessage {
         self.edited = Some(now);
     }
 
+    /// Returns the first button whose data has this in it.
+    #[must_use]
+    pub fn button_with(&self, part: &str) -> Option<&Button> {
+        let mut buttons = self.buttons.iter().flatten();
+        buttons.find(|button| button.data.as_ref().is_some_and(|data| data.contains(part)))
+    }
+
     /// Writes everything but the chat, the sender and the message replied to, which only the state knows.
     pub(super) fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();

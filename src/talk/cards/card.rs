@@ -52,7 +52,7 @@ pub(crate) struct Card {
     /// A message is about to be sent: where its number does not come, it may stand in the chat all the same.
     #[serde(default)]
     pub(super) sending: bool,
-    /// How many messages may stand in the chat whose numbers are not known.
+    /// How many messages with unknown numbers may stand in the chat.
     #[serde(default)]
     pub(super) lost: u32,
     /// Such messages that were found: they show what the first message shows.

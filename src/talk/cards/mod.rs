@@ -58,7 +58,7 @@ const CALENDAR_LOOK: Duration = Duration::from_secs(1);
 /// A chain of moved groups longer than this is a ring.
 const MOVES_MAX: usize = 10;
 
-/// Time since the front-end was started; does not jump when somebody sets the clock.
+/// Time since the front-end was started. It does not jump when the clock is set.
 pub(crate) type SinceStart = Duration;
 
 /// The time of an input, on the calendar and on a clock that never jumps.
@@ -481,7 +481,7 @@ impl Cards {
         self.want(&key, now);
     }
 
-    /// Queues a card that does not show what it should, or that is to ring.
+    /// Queues a card that is out of date or must ring.
     fn want(&mut self, key: &str, now: Now) {
         let Some(card) = self.cards.get(key) else { return };
         let Some(wanted) = self.wanted(card, now) else { return };

@@ -170,7 +170,7 @@ impl Queue {
             .filter(|(_, waiting)| ready(waiting.chat, waiting.rank, None))
             .min_by_key(|(_, waiting)| (waiting.rank, waiting.order))
             .map(|(key, waiting)| (key.clone(), waiting.chat, waiting.rank));
-        // Whoever got the least lately comes first.
+        // The person with the fewest recent answers comes first.
         let lately = |answer: &Answer| {
             self.chats.get(&answer.to.chat).map_or(0, |pace| pace.answered(answer.person, spacing, now))
         };
@@ -196,7 +196,7 @@ impl Queue {
         Some(Job::Card { key, chat })
     }
 
-    /// Returns when something may be done that may not be done yet; `None` where only an event can bring work.
+    /// Returns when the next waiting job may be done; `None` where only an event can bring work.
     pub(super) fn wake_at(&self, now: SinceStart) -> Option<SinceStart> {
         let answers =
             self.answers.iter().map(|(_, answer)| (answer.to.chat, Rank::Answer, Some(answer.person)));

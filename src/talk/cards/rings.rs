@@ -127,7 +127,7 @@ impl Cards {
         self.renew(card, now);
     }
 
-    /// Queues what is to ring because of the time of the day.
+    /// Queues the cards that ring at this time of the day.
     pub(super) fn look_at_calendar(&mut self, now: Now) {
         self.calendar_seen = now.run;
         let due: Vec<_> =

@@ -544,7 +544,7 @@ impl Chat {
         self.on(Input::Wake)
     }
 
-    /// Carries out all that is to be done; returns what is on disk then.
+    /// Carries out every job; returns what is on disk then.
     fn settle(&mut self) -> Vec<Card> {
         while let Some(call) = self.waiting.pop() {
             self.messages += i32::from(matches!(call.step, Step::Send { .. }));
@@ -593,7 +593,7 @@ fn shown(id: u64) -> Proposal {
     }
 }
 
-/// A plan of the schedule that waits for approval, with so many nodes over, the worst of them this full.
+/// A plan of the schedule that waits for approval, with that many nodes over, the worst of them this full.
 fn scheduled(id: u64, over: usize, worst: f64) -> Proposal {
     let mut proposal = Proposal { id: ProposalId(id), origin: Origin::Schedule, ..proposal(1) };
     let excess = Excess { resource: Resource::Memory, value: worst, threshold: 70.0 };

@@ -4,9 +4,9 @@ use crate::{
     store::AuditEntry,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
-        grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        ask::{Answer, Ask, Then},
+        grammar::Rest,
+        verb::{Verb, asks},
         view::{Page, View},
         words::{
             args, escape,
@@ -26,7 +26,11 @@ pub(super) static VERB: Verb = Verb {
     usage: "/audit [N|PERSON]",
     examples: &["/audit 30", "/audit Anna"],
     least_role: Role::Admin,
-    read: |rest| Audit::read(rest).map(boxed),
+    read: |rest| {
+        let Audit { count, of } = Audit::read(rest);
+        let answer = |entries: Vec<AuditEntry>, view: &View, _| Answer::Page(page(view, &entries));
+        Ok(asks(move |_| Ask::Audit(count, of, Then::new(answer))))
+    },
     button: None,
 };
 
@@ -38,17 +42,10 @@ struct Audit {
 
 impl Audit {
     /// A small number is a count; ids of people are larger.
-    fn read(rest: Rest) -> Result<Self, Problem> {
+    fn read(rest: Rest) -> Self {
         let of = rest.joined();
         let count = of.as_deref().and_then(|of| of.parse().ok()).filter(|count| *count <= SHOWN_MAX);
-        Ok(Self { count: count.unwrap_or(SHOWN).max(1), of: of.filter(|_| count.is_none()) })
-    }
-}
-
-impl Act for Audit {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = Then::new(|entries: Vec<AuditEntry>, view, _| Answer::Page(page(view, &entries)));
-        Next::Ask(Ask::Audit(self.count, self.of, then))
+        Self { count: count.unwrap_or(SHOWN).max(1), of: of.filter(|_| count.is_none()) }
     }
 }
 
@@ -75,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_number_counts_and_a_name_or_an_id_chooses() {
-        let read = |text| Audit::read(Rest::of(text).unwrap()).unwrap();
+        let read = |text| Audit::read(Rest::of(text).unwrap());
         assert_eq!(read("30"), Audit { count: 30, of: None });
         assert_eq!(read("Anna Petrova"), Audit { count: SHOWN, of: Some("Anna Petrova".into()) });
         assert_eq!(read("1002"), Audit { count: SHOWN, of: Some("1002".into()) });

@@ -1,16 +1,15 @@
 //! `/drain`: a plan that empties a node for maintenance.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     scheduler::Drained,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, Verb, boxed},
+        ask::{Answer, Ask, Then},
+        verb::{Verb, asks},
         view::View,
-        words::{
-            Arg, args,
-            format::{code, name},
-        },
+        words::{Arg, args},
     },
 };
 
@@ -19,30 +18,21 @@ pub(super) static VERB: Verb = Verb {
     usage: "/drain NODE",
     examples: &["/drain node-001"],
     least_role: Role::Operator,
-    read: |rest| Ok(boxed(Drain { node: rest.name()? })),
+    read: |rest| rest.name().map(|node| asks(|_| Ask::Drain(node, Then::new(answer)))),
     button: None,
 };
 
-struct Drain {
-    node: String,
-}
-
-impl Act for Drain {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = Then::new(|drained, view: &View, now| match drained {
-            Drained::Proposed(_) => Answer::ShownElsewhere,
-            Drained::Empty { node } => {
-                let node = Arg::Html(code(&name(&node)));
-                Answer::Page(view.line(view.say("drain-empty", args![node = node])))
-            }
-            Drained::Stuck { node, stuck } => {
-                let node = Arg::Html(code(&name(&node)));
-                let mut lines = vec![view.say("drain-stuck", args![node = node])];
-                lines.extend(view.stuck_lines(&stuck, now));
-                Answer::Page(view.page(lines))
-            }
-        });
-        Next::Ask(Ask::Drain(self.node, then))
+fn answer(drained: Drained, view: &View, now: DateTime<Utc>) -> Answer {
+    match drained {
+        Drained::Proposed(_) => Answer::ShownElsewhere,
+        Drained::Empty { node } => {
+            Answer::Page(view.line(view.say("drain-empty", args![node = Arg::named(&node)])))
+        }
+        Drained::Stuck { node, stuck } => {
+            let mut lines = vec![view.say("drain-stuck", args![node = Arg::named(&node)])];
+            lines.extend(view.stuck_lines(&stuck, now));
+            Answer::Page(view.page(lines))
+        }
     }
 }
 

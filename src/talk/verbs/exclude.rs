@@ -1,16 +1,16 @@
 //! `/exclude NODE [source|target|both] [2h]`: closes a node, or all that match a pattern now, for automatic and
 //! asked-for plans.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     planner::Direction,
     scheduler::{Change, Changed},
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
+        ask::{Answer, Ask, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Verb, asks},
         view::View,
         words::{Arg, args},
     },
@@ -26,7 +26,7 @@ pub(super) static VERB: Verb = Verb {
         "/exclude kvm-*",
     ],
     least_role: Role::Operator,
-    read: |rest| Exclude::read(rest).map(boxed),
+    read: |rest| Exclude::read(rest).map(|exclude| asks(|asker| exclude.ask(asker.now))),
     button: None,
 };
 
@@ -56,12 +56,10 @@ impl Exclude {
         }
         rest.end(Self { node, direction: direction.unwrap_or(Direction::Both), lasts })
     }
-}
 
-impl Act for Exclude {
-    fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
-        let Self { node, direction, lasts } = *self;
-        let until = lasts.map(|lasts| asker.now + lasts);
+    fn ask(self, now: DateTime<Utc>) -> Ask {
+        let Self { node, direction, lasts } = self;
+        let until = lasts.map(|lasts| now + lasts);
         let asked = node.clone();
         let then = Then::new(move |(changed, _): (Changed, _), view: &View, now| {
             let named = changed.node_names();
@@ -77,7 +75,7 @@ impl Act for Exclude {
             };
             Answer::Page(view.changed(&changed, line))
         });
-        Next::Ask(Ask::Change(Change::Exclude { node, direction, until }, then))
+        Ask::Change(Change::Exclude { node, direction, until }, then)
     }
 }
 

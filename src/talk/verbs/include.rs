@@ -12,10 +12,7 @@ use crate::{
         ask::{Answer, Ask, Next, Then},
         verb::{Act, Asker, Verb, boxed},
         view::{Page, View},
-        words::{
-            Arg, args,
-            format::{code, name},
-        },
+        words::{Arg, args},
     },
 };
 
@@ -72,7 +69,7 @@ fn page(view: &View, asked: &str, changed: &Changed, status: &Status) -> Page {
         lines.push(view.change(changed, line));
     }
     for node in &still {
-        let called = Arg::Html(code(&name(&node.name)));
+        let called = Arg::named(&node.name);
         lines.push(view.say("setting-still-closed", args![node = called]));
         lines.extend(closed_of(node).into_iter().map(|closed| exclusions::line(view, closed, status)));
     }

@@ -86,7 +86,7 @@ fn page(view: &View, spoken: Spoken) -> Page {
     view.page(lines).with_row(Language::ALL.map(button).into())
 }
 
-/// Each language calls itself so: whoever cannot read this one finds theirs.
+/// Each language's own name, so that a person who cannot read the present language finds theirs.
 fn own_name(language: Language) -> String {
     language.say("lang-name", args![])
 }

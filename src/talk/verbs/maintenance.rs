@@ -7,14 +7,11 @@ use crate::{
     store::RoundNode,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
+        ask::{Answer, Ask, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Verb, asks},
         view::{Page, View},
-        words::{
-            Arg, args,
-            format::{code, name},
-        },
+        words::{Arg, args},
     },
 };
 
@@ -23,43 +20,36 @@ pub(super) static VERB: Verb = Verb {
     usage: "/maintenance NODE,NODE,…",
     examples: &["/maintenance node-001,node-002", "/maintenance rack5-*"],
     least_role: Role::Operator,
-    read: |rest| read(rest).map(boxed),
+    read: |rest| nodes(rest).map(|nodes| asks(|_| Ask::Maintain(nodes, Then::new(answer)))),
     button: None,
 };
 
 /// More nodes than this fill no day of work.
 const NODES_MAX: usize = 40;
 
-struct Maintenance(Vec<String>);
-
-fn read(rest: Rest) -> Result<Maintenance, Problem> {
+fn nodes(rest: Rest) -> Result<Vec<String>, Problem> {
     let named = rest.name()?;
     let nodes = named.split(',').map(str::trim).filter(|node| !node.is_empty());
     let nodes: Vec<_> = nodes.map(str::to_owned).collect();
     match nodes.get(NODES_MAX) {
         Some(beyond) => Err(Problem::TooMuch(beyond.clone())),
         None if nodes.is_empty() => Err(Problem::Missing),
-        None => Ok(Maintenance(nodes)),
+        None => Ok(nodes),
     }
 }
 
-impl Act for Maintenance {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = |maintained, view: &View, now| match maintained {
-            Maintained::Proposed(_) => Answer::ShownElsewhere,
-            Maintained::SeveralClusters => {
-                Answer::Page(view.line(view.say("round-several-clusters", args![])))
-            }
-            Maintained::CannotHold { nodes } => Answer::Page(cannot_hold(view, &nodes, now)),
-        };
-        Next::Ask(Ask::Maintain(self.0, Then::new(then)))
+fn answer(maintained: Maintained, view: &View, now: DateTime<Utc>) -> Answer {
+    match maintained {
+        Maintained::Proposed(_) => Answer::ShownElsewhere,
+        Maintained::SeveralClusters => Answer::Page(view.line(view.say("round-several-clusters", args![]))),
+        Maintained::CannotHold { nodes } => Answer::Page(cannot_hold(view, &nodes, now)),
     }
 }
 
 fn cannot_hold(view: &View, nodes: &[RoundNode], now: DateTime<Utc>) -> Page {
     let mut lines = vec![view.say("round-cannot-hold", args![])];
     for node in nodes {
-        let called = Arg::Html(code(&name(&node.name)));
+        let called = Arg::named(&node.name);
         let (moved, of) = (node.vms.to_string(), (node.vms + node.stuck.len()).to_string());
         let memory = view.memory(node.memory);
         lines.push(view.say("round-holds", args![node = called, moved = moved, of = of, memory = memory]));

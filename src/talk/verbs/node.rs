@@ -12,17 +12,13 @@ use crate::{
         find::{self, Kind, Missed},
     },
     planner::{self, NodeExplained, NodeOverview},
-    scheduler::{Picture, Status},
+    scheduler::Picture,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
         chart::Wanted,
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Verb, asks_about},
         view::{Page, View},
-        words::{
-            Arg, args, escape,
-            format::{code, name},
-        },
+        words::{Arg, args, escape, format::name},
     },
 };
 
@@ -31,25 +27,12 @@ pub(super) static VERB: Verb = Verb {
     usage: "/node NAME",
     examples: &["/node kvm-01", "/node 12"],
     least_role: Role::Viewer,
-    read: |rest| Ok(boxed(Node { name: rest.name()? })),
+    read: |rest| rest.name().map(|named| asks_about(named, answer)),
     button: None,
 };
 
 /// How many VMs of a node are listed: the largest are what a plan would move.
 const VMS_MAX: usize = 15;
-
-struct Node {
-    name: String,
-}
-
-impl Act for Node {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = move |status: Status, view: &View, now| {
-            Answer::Page(view.of_picture(&status, |picture| answer(&self.name, picture, view, now)))
-        };
-        Next::Ask(Ask::Glance(Then::new(then), None))
-    }
-}
 
 fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {
     let Picture { snapshot, policy, .. } = picture;
@@ -110,7 +93,7 @@ fn software(view: &View, node: &NodeInfo) -> Option<String> {
 pub(super) fn title(view: &View, node: &NodeExplained, snapshot: &Snapshot) -> String {
     let cluster = snapshot.cluster(node.cluster).map_or("", |cluster| &cluster.name);
     let (node, id) = (&node.overview.name, node.overview.node.to_string());
-    view.say("node-title", args![node = Arg::Html(code(&name(node))), id = id, cluster = name(cluster)])
+    view.say("node-title", args![node = Arg::named(node), id = id, cluster = name(cluster)])
 }
 
 /// Whether a node is overloaded, and why it is (not) a source or a target.

@@ -1,14 +1,14 @@
 //! `/pause [2h] [reason]`: automatic cycles stop for a while.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     scheduler::{Change, Changed, Status},
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
+        ask::{Answer, Ask, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Verb, asks},
         view::View,
         words::args,
     },
@@ -19,7 +19,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/pause [2h] [reason]",
     examples: &["/pause", "/pause 1h30m network works"],
     least_role: Role::Operator,
-    read: |rest| Pause::read(rest).map(boxed),
+    read: |rest| Pause::read(rest).map(|pause| asks(|asker| pause.ask(asker.now))),
     button: None,
 };
 
@@ -34,12 +34,9 @@ impl Pause {
         let lasts = rest.next_time()?;
         Ok(Self { lasts, reason: rest.joined() })
     }
-}
 
-impl Act for Pause {
-    fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {
-        let Self { lasts, reason } = *self;
-        let until = lasts.map(|lasts| asker.now + lasts);
+    fn ask(self, now: DateTime<Utc>) -> Ask {
+        let until = self.lasts.map(|lasts| now + lasts);
         let then = Then::new(move |(_, status): (Changed, Box<Status>), view: &View, now| {
             let line = match until {
                 Some(until) => view.say("setting-paused-until", args![until = view.time(until, now)]),
@@ -52,7 +49,7 @@ impl Act for Pause {
             }
             Answer::Page(view.page(lines))
         });
-        Next::Ask(Ask::Change(Change::Pause { until, reason }, then))
+        Ask::Change(Change::Pause { until, reason: self.reason }, then)
     }
 }
 

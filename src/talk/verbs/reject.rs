@@ -4,9 +4,9 @@ use crate::{
     model::ProposalId,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
+        ask::{Answer, Ask, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Verb, asks},
         view::View,
         words::args,
     },
@@ -17,31 +17,18 @@ pub(super) static VERB: Verb = Verb {
     usage: "/reject PLAN [reason]",
     examples: &["/reject 12 the network is being rebuilt"],
     least_role: Role::Operator,
-    read: |rest| Reject::read(rest).map(boxed),
+    read,
     button: None,
 };
 
-struct Reject {
-    plan: ProposalId,
-    reason: Option<String>,
-}
-
-impl Reject {
-    fn read(mut rest: Rest) -> Result<Self, Problem> {
-        let word = rest.next_word().ok_or(Problem::Missing)?.text;
-        let Ok(plan) = word.trim_start_matches('#').parse() else { return Err(Problem::TooMuch(word)) };
-        Ok(Self { plan: ProposalId(plan), reason: rest.joined() })
-    }
-}
-
-impl Act for Reject {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let Self { plan, reason } = *self;
-        let then = Then::new(move |(), view: &View, _| {
-            Answer::Page(view.line(view.say("rejected", args![plan = plan.to_string()])))
-        });
-        Next::Ask(Ask::Reject(plan, reason, then))
-    }
+fn read(mut rest: Rest) -> Result<Box<dyn Act>, Problem> {
+    let word = rest.next_word().ok_or(Problem::Missing)?.text;
+    let Ok(plan) = word.trim_start_matches('#').parse::<u64>() else { return Err(Problem::TooMuch(word)) };
+    let reason = rest.joined();
+    let answer = move |(), view: &View, _| {
+        Answer::Page(view.line(view.say("rejected", args![plan = plan.to_string()])))
+    };
+    Ok(asks(move |_| Ask::Reject(ProposalId(plan), reason, Then::new(answer))))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, asks, boxed},
         view::{Page, View},
         words::{
             Arg, args,
@@ -25,31 +25,21 @@ pub(super) static VERB: Verb = Verb {
     usage: "/rests [clear VM]",
     examples: &["/rests", "/rests clear web-1"],
     least_role: Role::Viewer,
-    read: Rests::read,
+    read,
     button: None,
 };
 
 /// As many as a phone shows without much scrolling.
 const SHOWN_MAX: usize = 20;
 
-struct Rests;
-
 struct Clear {
     vm: String,
 }
 
-impl Rests {
-    fn read(mut rest: Rest) -> Result<Box<dyn Act>, Problem> {
-        match rest.next_of(&["clear"])? {
-            None => Ok(boxed(Self)),
-            Some(_) => Ok(boxed(Clear { vm: rest.name()? })),
-        }
-    }
-}
-
-impl Act for Rests {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        Next::Ask(Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))
+fn read(mut rest: Rest) -> Result<Box<dyn Act>, Problem> {
+    match rest.next_of(&["clear"])? {
+        None => Ok(asks(|_| Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))),
+        Some(_) => Ok(boxed(Clear { vm: rest.name()? })),
     }
 }
 

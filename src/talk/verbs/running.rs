@@ -5,8 +5,8 @@ use crate::{
     scheduler::{PlanOf, Status},
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, Verb, boxed},
+        ask::{Answer, Ask, Then},
+        verb::{Verb, asks},
         view::{Page, View},
         words::args,
     },
@@ -17,17 +17,12 @@ pub(super) static VERB: Verb = Verb {
     usage: "/running",
     examples: &[],
     least_role: Role::Viewer,
-    read: |rest| rest.end(Running).map(boxed),
+    read: |rest| {
+        let answer = |status: Status, view: &View, _| Answer::Page(page(view, &status));
+        rest.end(asks(move |_| Ask::Status(Then::new(answer))))
+    },
     button: None,
 };
-
-struct Running;
-
-impl Act for Running {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        Next::Ask(Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))
-    }
-}
 
 fn page(view: &View, status: &Status) -> Page {
     if status.running.is_empty() {

@@ -201,11 +201,8 @@ impl View {
                         self.value(excess.resource, excess.value)
                     )
                 });
-                let args = args![
-                    n = over.len(),
-                    node = Arg::Html(code(&name(&worst.name))),
-                    why = why.unwrap_or_default(),
-                ];
+                let args =
+                    args![n = over.len(), node = Arg::named(&worst.name), why = why.unwrap_or_default(),];
                 self.say("verdict-over", args)
             }
         };
@@ -220,7 +217,7 @@ impl View {
         });
         let rounds = status.rounds.iter().filter(|round| here(round.cluster)).map(|round| {
             let key = if round.waits_for_hand { "verdict-round-hand" } else { "verdict-round" };
-            let (node, number) = (Arg::Html(code(&name(&round.node))), round.number.to_string());
+            let (node, number) = (Arg::named(&round.node), round.number.to_string());
             let (of, plan) = (round.of.to_string(), round.proposal.to_string());
             self.say(key, args![node = node, number = number, of = of, plan = plan])
         });

@@ -8,15 +8,14 @@ use crate::{
         find::{self, Kind, Missed},
     },
     planner::{self, TargetRefusal, VmExplained},
-    scheduler::{Picture, Status},
+    scheduler::Picture,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Verb, asks_about},
         view::{Page, View},
         words::{
             Arg, args, escape,
-            format::{code, name, names},
+            format::{name, names},
         },
     },
 };
@@ -26,25 +25,12 @@ pub(super) static VERB: Verb = Verb {
     usage: "/vm NAME|ID",
     examples: &["/vm web-1", "/vm 1000"],
     least_role: Role::Viewer,
-    read: |rest| Ok(boxed(Vm { name: rest.name()? })),
+    read: |rest| rest.name().map(|named| asks_about(named, answer)),
     button: None,
 };
 
 /// How many possible targets are named.
 const TARGETS_MAX: usize = 5;
-
-struct Vm {
-    name: String,
-}
-
-impl Act for Vm {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = move |status: Status, view: &View, now| {
-            Answer::Page(view.of_picture(&status, |picture| answer(&self.name, picture, view, now)))
-        };
-        Next::Ask(Ask::Glance(Then::new(then), None))
-    }
-}
 
 fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {
     let Picture { snapshot, policy, .. } = picture;
@@ -77,7 +63,7 @@ fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) 
 pub(super) fn title(view: &View, vm: &VmExplained, snapshot: &Snapshot) -> String {
     let node = snapshot.node(vm.node).map_or("", |node| &node.name);
     let (vm, id) = (Arg::Html(view.vm(&vm.name, vm.vm)), vm.node.to_string());
-    view.say("vm-title", args![vm = vm, node = Arg::Html(code(&name(node))), id = id])
+    view.say("vm-title", args![vm = vm, node = Arg::named(node), id = id])
 }
 
 /// Why a VM stays, or which nodes would take it.

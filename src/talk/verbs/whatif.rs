@@ -14,7 +14,7 @@ use crate::{
         view::{Besides, Page, View},
         words::{
             Arg, args, escape,
-            format::{bold, code, listed, name},
+            format::{bold, listed, name},
         },
     },
 };
@@ -93,7 +93,7 @@ fn page(view: &View, foreseen: &Foreseen, now: DateTime<Utc>) -> Page {
 
 impl View {
     fn drain_ahead(&self, drain: &Drain, cluster: Arg, now: DateTime<Utc>) -> Vec<String> {
-        let node = Arg::Html(code(&name(&drain.node_name)));
+        let node = Arg::named(&drain.node_name);
         let mut lines = vec![self.say("whatif-drain-title", args![node = node, cluster = cluster])];
         lines.extend(self.drain_verdict(drain, now));
         if !drain.plan.migrations.is_empty() {
@@ -110,7 +110,7 @@ impl View {
             return vec![self.say("whatif-drain-empty", args![])];
         }
         if moved == 0 {
-            let node = Arg::Html(code(&name(&drain.node_name)));
+            let node = Arg::named(&drain.node_name);
             let mut lines = vec![self.say("drain-stuck", args![node = node])];
             lines.extend(self.stuck_lines(&drain.stuck, now));
             return lines;
@@ -131,7 +131,7 @@ impl View {
     }
 
     fn loss_ahead(&self, loss: &NodeLoss, cluster: Arg, now: DateTime<Utc>) -> Vec<String> {
-        let node = Arg::Html(code(&name(&loss.name)));
+        let node = Arg::named(&loss.name);
         let mut lines = vec![self.say("whatif-lose-title", args![node = node, cluster = cluster])];
         let (placed, of) = ((loss.vms - loss.homeless.len()).to_string(), loss.vms.to_string());
         lines.push(match (loss.vms, loss.homeless.len()) {
@@ -147,7 +147,7 @@ impl View {
         lines.extend(self.more_than(HOMELESS_MAX, loss.homeless.len()));
         lines.extend(self.taker_lines(&loss.takers));
         lines.extend(loss.over.iter().take(TAKERS_MAX).map(|over| {
-            let node = Arg::Html(code(&name(&over.name)));
+            let node = Arg::named(&over.name);
             self.say("whatif-over", args![node = node, over = Arg::Html(self.excesses(&over.over))])
         }));
         lines.extend(self.more_than(TAKERS_MAX, loss.over.len()));

@@ -6,11 +6,10 @@ use super::{node, vm};
 use crate::{
     model::find::{self, Kind, Missed, MissedWhy},
     planner,
-    scheduler::{Picture, Status},
+    scheduler::Picture,
     talk::{
         access::Role,
-        ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Verb, asks_about},
         view::{Page, View},
     },
 };
@@ -20,22 +19,9 @@ pub(super) static VERB: Verb = Verb {
     usage: "/why NAME",
     examples: &["/why web-1", "/why kvm-01"],
     least_role: Role::Viewer,
-    read: |rest| Ok(boxed(Why { name: rest.name()? })),
+    read: |rest| rest.name().map(|named| asks_about(named, page)),
     button: None,
 };
-
-struct Why {
-    name: String,
-}
-
-impl Act for Why {
-    fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let then = move |status: Status, view: &View, now| {
-            Answer::Page(view.of_picture(&status, |picture| page(&self.name, picture, view, now)))
-        };
-        Next::Ask(Ask::Glance(Then::new(then), None))
-    }
-}
 
 /// Answers for the VM and for the node of that name; where there is neither, says what is called nearly so.
 fn page(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page {

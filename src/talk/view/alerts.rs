@@ -78,7 +78,7 @@ impl View {
         page
     }
 
-    /// Says who takes an alert in hand; where nobody does, asks for somebody with buttons.
+    /// Names the person who takes an alert in hand. Where nobody does, adds the buttons for it.
     #[must_use]
     pub fn in_hand(&self, page: Page, key: &str, hand: Option<&Hand>, now: DateTime<Utc>) -> Page {
         let who = |by: &Person| format!("{} ({})", name(&by.name), by.id);
@@ -136,7 +136,7 @@ impl View {
             Alert::NodeTakenOut { cluster, node, name: node_name, failures, until } => self.say(
                 "alert-node-out",
                 args![
-                    node = Arg::Html(code(&name(node_name))),
+                    node = Arg::named(node_name),
                     id = node.to_string(),
                     cluster = cluster.to_string(),
                     n = *failures,
@@ -184,7 +184,7 @@ impl View {
             "alert-pulled",
             args![
                 vm = Arg::Html(self.vm(vm_name, *vm)),
-                node = Arg::Html(code(&name(node))),
+                node = Arg::named(node),
                 n = *times,
                 by = Arg::Html(by.unwrap_or_default()),
                 until = self.time(*until, now),
@@ -228,7 +228,7 @@ impl View {
         let changed = self.say(
             if is_revoked { "alert-host-key-revoked" } else { "alert-host-key" },
             args![
-                node = Arg::Html(code(&name(node_name))),
+                node = Arg::named(node_name),
                 id = node.to_string(),
                 expected = words(expected),
                 found = words(found),

@@ -312,7 +312,7 @@ impl View {
     }
 }
 
-/// The nodes of a plan with what they were and what they are; predicted where nobody has looked since.
+/// The nodes of a plan before and after it. Without a later look, the state after it is the predicted one.
 fn bars_of(proposal: &Proposal) -> Vec<Bar> {
     let mut bars: BTreeMap<NodeId, Bar> = BTreeMap::new();
     for step in &proposal.steps {

@@ -46,7 +46,7 @@ pub struct Page {
     pub buttons: Vec<Vec<Button>>,
 }
 
-/// A button under a message; what it does is told by its data alone.
+/// A button under a message. Its data alone decides what it does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Button {
     pub label: String,

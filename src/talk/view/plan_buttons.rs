@@ -28,7 +28,7 @@ const NODE_BUTTONS_MAX: usize = 4;
 /// A label longer than this is cut by phones: two stand side by side.
 const LABEL_CHARS_MAX: usize = 14;
 
-/// So much of a name's end stays where names begin alike.
+/// How many characters of a name's end stay where names begin alike.
 const LABEL_END_MIN: usize = 6;
 
 impl View {

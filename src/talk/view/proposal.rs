@@ -13,7 +13,7 @@ use crate::{
     },
     talk::words::{
         Arg, args, escape,
-        format::{bold, code, name, names, words},
+        format::{bold, name, names, words},
         plain,
     },
 };
@@ -236,7 +236,7 @@ impl View {
             }
             _ => return Vec::new(),
         };
-        let mut lines = vec![self.say(key, args![node = Arg::Html(code(&name(node)))])];
+        let mut lines = vec![self.say(key, args![node = Arg::named(node)])];
         lines.extend(self.stuck_lines(stuck, now));
         lines
     }
@@ -272,7 +272,7 @@ impl View {
         shown.chain((more > 0).then(|| self.say("more-lines", args![n = more]))).collect()
     }
 
-    /// What people changed of a plan that waits, and whose approvals that voided.
+    /// The changes that people made to a waiting plan, and the approvals that became void by them.
     fn changes(&self, proposal: &Proposal) -> Vec<String> {
         if proposal.state != ProposalState::Pending {
             return Vec::new();
@@ -482,7 +482,7 @@ impl View {
             self.say(
                 "still-overloaded",
                 args![
-                    node = Arg::Html(code(&name(&over.name))),
+                    node = Arg::named(&over.name),
                     over = Arg::Html(self.excesses(&over.over)),
                     why = self.say("obstacle-left-out", args![]),
                 ],
@@ -554,7 +554,7 @@ impl View {
             self.say(
                 "still-overloaded",
                 args![
-                    node = Arg::Html(code(&name(&still.name))),
+                    node = Arg::named(&still.name),
                     over = Arg::Html(self.excesses(&still.over)),
                     why = Arg::Html(self.still_overloaded(still)),
                 ],
@@ -592,7 +592,7 @@ impl View {
     }
 }
 
-/// What somebody must look into comes first.
+/// Steps that need a look come first.
 fn weight(step: &Step) -> u8 {
     match &step.state {
         StepState::Ended { outcome: Outcome::Failed, .. } => 0,

@@ -8,10 +8,7 @@ use crate::{
     store::{Approval, Proposal, ProposalState, Round, RoundNode, Turn},
     talk::{
         proposal::Choice,
-        words::{
-            Arg, args,
-            format::{code, name},
-        },
+        words::{Arg, args, format::name},
     },
 };
 
@@ -32,7 +29,7 @@ impl View {
     }
 
     fn round_node(&self, node: &RoundNode, has_turn: bool, now: DateTime<Utc>) -> String {
-        let called = Arg::Html(code(&name(&node.name)));
+        let called = Arg::named(&node.name);
         let by = |word: &Approval| format!("{} ({})", name(&word.by.name), word.by.id);
         match &node.turn {
             Turn::Worked(word) => self
@@ -64,7 +61,7 @@ impl View {
 
     /// What is to be done about the node in hand, or how the round ended.
     fn round_state(&self, proposal: &Proposal, round: &Round) -> Vec<String> {
-        let node = || Arg::Html(code(&name(round.current().map_or("", |node| &node.name))));
+        let node = || Arg::named(round.current().map_or("", |node| &node.name));
         if let Some(stopped) = &round.stopped {
             let who = format!("{} ({})", name(&stopped.by.name), stopped.by.id);
             return vec![self.say("round-stopped", args![who = who, node = node()])];

@@ -1,4 +1,4 @@
-//! What is said of a migration that takes long: what VMmanager shows of it, and what giving up means.
+//! The words for a migration that takes long: what VMmanager shows of it, and what giving up means.
 
 use chrono::{DateTime, Utc};
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Language, Words, args, escape};
+use super::{Arg, Language, Words, args, escape};
 use crate::{
     model::{Mib, turns_direction},
     planner::{Excess, Fullness, Resource},
@@ -11,11 +11,18 @@ use crate::{
 /// Longer names of VMs and nodes are cut in the middle, where they differ least.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What somebody else said (an error, a reason) fills at most so much of a message.
+/// How many characters of a message a quotation (an error, a reason) may fill.
 const WORDS_CHARS_MAX: usize = 300;
 
 /// More names than this in one line help nobody.
 const NAMES_MAX: usize = 10;
+
+impl Arg {
+    /// Returns a name from outside as people can copy it.
+    pub(crate) fn named(text: &str) -> Self {
+        Self::Html(code(&name(text)))
+    }
+}
 
 impl Words {
     /// One decimal, as the language writes it.

@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Restrictions {
 impl<'de> Deserialize<'de> for OptOut {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let judged = Judged::deserialize(deserializer)?;
-        // Where nothing is said, an edition without the field covers every VM.
+        // Without the field, an edition covers every VM.
         let is_out = judged.guard == Guard::No && !judged.is_blank;
         Ok(if is_out { Self::Out } else { Self::In })
     }
@@ -156,7 +156,7 @@ struct Fields {
     own: Option<bool>,
     /// The same of all flags.
     flags: Option<bool>,
-    /// Whether all that is no object is granted.
+    /// Whether everything that is not an object is granted.
     granted: Option<bool>,
     has_a_yes: bool,
 }

@@ -143,7 +143,7 @@ impl HostRow {
     }
 
     fn blocks(&self) -> Vec<Block> {
-        // A size that is not known cannot be made room for.
+        // Nobody can make room for an unknown size.
         let sized = self.vcpus().is_some() && self.memory().is_some();
         let denies = |node: &NodeOfHost| node.live_migration_allowed == Permission::Denied;
         let checks = [

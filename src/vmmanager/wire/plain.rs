@@ -1,4 +1,4 @@
-//! A value of which nobody knows beforehand how the server writes it.
+//! A value that VMmanager's versions write in different ways.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
