@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use futures::future::join_all;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -181,11 +182,9 @@ fn every_line_is_json(told: &Told) -> String {
 
 #[tokio::test]
 async fn colours_are_for_terminals_that_want_them() {
-    let place = Place::bare();
-    place.write(
-        ".env",
-        "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\nLOG_LEVEL=DEBUG\nVERIFY_SSL=false\n",
-    );
+    let place = Place::with_vmmanager().await;
+    let file = std::fs::read_to_string(place.dir.path().join(".env")).unwrap();
+    place.write(".env", &(file + "LOG_LEVEL=DEBUG\nVERIFY_SSL=false\n"));
     let piped = place.run_with("plan", &[("TERM", "xterm-256color")]).await;
     assert!(piped.err.contains("VERIFY_SSL") && !piped.err.contains(ESCAPE), "{piped:?}");
     for (line, sign) in [("plan", "VERIFY_SSL"), ("--help", "Usage:")] {
@@ -205,8 +204,10 @@ async fn colours_are_for_terminals_that_want_them() {
 async fn a_vmmanager_that_is_not_there_is_trouble() {
     let place = Place::bare();
     place.write(".env", "VMMANAGER_HOST=http://127.0.0.1:1\nVMMANAGER_TOKEN=t\n");
-    for line in ["--once --dry-run", "plan", "snapshot"] {
-        let told = place.run(line).await;
+    // Each tries for some seconds, so they run at the same time.
+    let lines = ["--once --dry-run", "plan", "snapshot"];
+    let all = join_all(lines.map(|line| place.run(line))).await;
+    for (line, told) in lines.into_iter().zip(all) {
         assert_eq!((told.status, told.out.as_str()), (1, ""), "{line}: {told:?}");
         assert!(told.err.contains("VMmanager cannot be used: no answer to"), "{line}: {told:?}");
     }
@@ -416,10 +417,8 @@ impl Place {
 
     /// What all these lines print: the same.
     async fn same_of_all(&self, lines: &[&str]) -> String {
-        let mut all = BTreeSet::new();
-        for line in lines {
-            all.insert(self.shown(&self.run(line).await));
-        }
+        let told = join_all(lines.iter().map(|line| self.run(line))).await;
+        let mut all: BTreeSet<_> = told.iter().map(|told| self.shown(told)).collect();
         assert_eq!(all.len(), 1, "{all:?}");
         all.pop_first().unwrap()
     }
