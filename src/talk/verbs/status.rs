@@ -117,7 +117,7 @@ fn of_cluster(named: &str, status: &Status, view: &View) -> Page {
 
 impl View {
     /// Returns what `of` makes of the newest picture; the status where there is no picture yet.
-    pub(super) fn of_picture(&self, status: &Status, of: impl FnOnce(&Picture) -> Page) -> Page {
+    pub(in crate::talk) fn of_picture(&self, status: &Status, of: impl FnOnce(&Picture) -> Page) -> Page {
         match &status.picture {
             Some(picture) => of(picture),
             None => self.status(status, EVERYTHING),
