@@ -2,7 +2,7 @@
 
 use std::{future::Future, path::Path, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -212,4 +212,20 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
 
 fn reopened(dir: &Path) -> Store {
     Store::open(dir).unwrap()
+}
+
+/// Writes each date and time of the day with zeros, and without its fraction of a second.
+pub fn without_times(text: &str) -> String {
+    let word = |word: &str| {
+        let is_time = |part: &str| NaiveTime::parse_from_str(part, "%H:%M").is_ok();
+        let is_date = |part: &str| part.parse::<NaiveDate>().is_ok() || part.parse::<DateTime<Utc>>().is_ok();
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        match bare.split_once('.').map_or(bare, |(whole, _)| whole) {
+            whole if is_date(bare) || is_time(bare) => {
+                word.replace(bare, &whole.replace(|c: char| c.is_ascii_digit(), "0"))
+            }
+            _ => word.to_owned(),
+        }
+    };
+    text.split_inclusive(char::is_whitespace).map(word).collect()
 }

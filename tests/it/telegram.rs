@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use vm_balancer::{
-    model::{Mib, NodeId},
+    model::Mib,
     sandbox::{
-        telegram::{ADMIN, FORUM, GROUP, OPERATOR, OPS_TOPIC, Role, SimMessage, VIEWER},
+        telegram::{ADMIN, FORUM, GROUP, OPERATOR, OPS_TOPIC, Role, VIEWER},
         vmmanager::{Fault, World},
     },
 };
