@@ -62,13 +62,13 @@ async fn whatever_is_pressed_twice_is_carried_out_once() {
             let approve = plan.button_with(":a").unwrap().text.clone();
             let presses = [ADMIN, OPERATOR].map(|user| talk.bot.press_only(user, &plan, &approve));
             let update = talk.bot.telegram.last_update_id().unwrap();
-            let mut told = [talk.bot.told(&presses[0]).await, talk.bot.told(&presses[1]).await];
-            told.sort();
-            talk.line(&format!("both press [{approve}] → “{}” and “{}”", told[0], told[1]));
+            // The one who comes second may find the plan running already.
+            assert_ne!(talk.bot.told(&presses[0]).await, talk.bot.told(&presses[1]).await);
+            talk.line(&format!("both press [{approve}]"));
             talk.bot.telegram.replay(update).unwrap();
-            talk.press(ADMIN, &plan, ":a").await;
             talk.becomes(&plan, RUNS).await;
             talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+            talk.press(ADMIN, &plan, ":a").await;
             talk.bot.sim.finish_all();
             talk.becomes(&plan, DONE).await;
             talk.press(OPERATOR, &plan, ":a").await;
