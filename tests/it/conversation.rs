@@ -59,7 +59,7 @@ impl Default for Setup {
             variables: Vec::new(),
             interval: Duration::from_secs(3600),
             panics_at: None,
-            counts_for: Duration::ZERO,
+            counts_for: CARD_SPACING,
             plan_patience: Duration::from_secs(1),
             home: SUPERGROUP,
             real_time: false,
@@ -75,6 +75,9 @@ pub const LOG: &str = "log";
 
 /// Cycles that come often enough to wait for some of them.
 pub const OFTEN: Duration = Duration::from_millis(50);
+
+/// Between two messages or edits. What was sent is known for at least as long, so that edits leave room for answers.
+const CARD_SPACING: Duration = Duration::from_millis(1);
 
 /// How long Telegram counts what a group takes.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -291,7 +294,7 @@ async fn run(environment: BotEnvironment, clock: Clock, setup: Arc<Setup>) -> Re
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
     config.scheduler.interval = setup.interval;
     let spacing = Spacing {
-        card: Duration::from_millis(1),
+        card: CARD_SPACING,
         progress: Duration::from_millis(5),
         counts_for: setup.counts_for,
     };

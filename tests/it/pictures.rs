@@ -8,23 +8,23 @@ use vm_balancer::sandbox::{
 
 use crate::{
     conversation::{Ctx, Setup},
-    transcripts::{DONE, in_both},
+    transcripts::DONE,
 };
 
 #[tokio::test]
 async fn the_status_a_plan_and_the_history_are_drawn_at_the_press_of_a_button() {
-    in_both("the_status_a_plan_and_the_history_are_drawn", World::small, Setup::default, async |talk| {
-        let status = talk.bot.ask(VIEWER, "/status 1").await;
-        let plan = talk.bot.ask(OPERATOR, "/balance 1").await;
-        talk.press(OPERATOR, &plan, ":a").await;
-        let done = talk.becomes(&plan, DONE).await;
-        let history = talk.ask(VIEWER, "/history").await;
-        for (of, message) in [("the status before", status), ("the plan", done), ("the history", history)] {
-            let photo = charted(&talk.bot, &message).await;
-            talk.shown(&photo, &format!(" (a picture of {of})"));
-        }
-    })
-    .await;
+    let bot = Ctx::with(World::small(), Setup::default()).await;
+    let status = bot.ask(VIEWER, "/status 1").await;
+    let photo = charted(&bot, &status).await;
+    assert!(photo.text().contains("kvm-01: 75.0 %") && photo.text().contains('⚠'), "{}", photo.text());
+    let plan = bot.ask(OPERATOR, "/balance 1").await;
+    bot.press(OPERATOR, &plan, "Approve").await;
+    let done = bot.says(&plan, DONE[0]).await;
+    let photo = charted(&bot, &done).await;
+    assert!(photo.text().contains("75.0 → 62.5 %"), "{}", photo.text());
+    let history = bot.ask(VIEWER, "/history").await;
+    let photo = charted(&bot, &history).await;
+    assert!(photo.text().contains("Migrations: 1 done, 0 failed"), "{}", photo.text());
 }
 
 #[tokio::test]
@@ -47,8 +47,7 @@ async fn a_nodes_days_are_drawn_from_what_the_bot_saw_also_after_a_restart() {
 
 /// Presses Chart under a message; returns the photo that comes.
 async fn charted(bot: &Ctx, message: &SimMessage) -> SimMessage {
-    let chart = message.button_with("g:").unwrap();
-    bot.press(VIEWER, message, &chart.text).await;
+    bot.press(VIEWER, message, "Chart").await;
     let is_answer = |it: &&SimMessage| it.media.is_some() && it.reply_to == Some(message.id);
     let found = |all: &[SimMessage]| all.iter().find(is_answer).cloned();
     let photo = bot.telegram.wait_for(message.chat, "a photo", found).await.unwrap();
