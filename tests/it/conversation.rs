@@ -293,11 +293,8 @@ async fn run(environment: BotEnvironment, clock: Clock, setup: Arc<Setup>) -> Re
     let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned());
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
     config.scheduler.interval = setup.interval;
-    let spacing = Spacing {
-        card: CARD_SPACING,
-        progress: Duration::from_millis(5),
-        counts_for: setup.counts_for,
-    };
+    let spacing =
+        Spacing { card: CARD_SPACING, progress: Duration::from_millis(5), counts_for: setup.counts_for };
     let settings = |chat| Settings {
         panics_at: setup.panics_at.map(str::to_owned),
         plan_patience: setup.plan_patience,
