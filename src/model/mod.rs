@@ -3,6 +3,8 @@
 //! Plain data. Nothing here knows where it came from or what will be done with it.
 
 pub mod alike;
+#[doc(hidden)]
+pub mod dice;
 pub mod find;
 mod flaw;
 mod ids;

@@ -5,7 +5,6 @@
 
 pub mod bot;
 mod bot_chat;
-mod dice;
 mod measured;
 pub mod page;
 pub mod scenario;

@@ -10,11 +10,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    dice::Dice,
-    vmmanager::{SimNode, SimVm, World},
-};
-use crate::model::{Mib, NodeId, VmId};
+use super::vmmanager::{SimNode, SimVm, World};
+use crate::model::{Mib, NodeId, VmId, dice::Dice};
 
 /// When the first node begins to fill up, at any speed. A newcomer looks at the page for about a minute.
 const FIRST_RUSH: Duration = Duration::from_secs(8);
@@ -98,7 +95,7 @@ impl Life {
     #[must_use]
     pub fn new(seed: u64, speed: f64) -> Self {
         Self {
-            dice: Dice(seed ^ 0x5EED),
+            dice: Dice::new(seed ^ 0x5EED),
             speed: speed.max(0.0),
             hours: 0.0,
             next_rush: FIRST_RUSH,
@@ -225,8 +222,8 @@ impl Life {
     fn drift(&mut self, world: &World, hours: f64) {
         self.habits.retain(|vm, _| world.vms.contains_key(vm));
         for vm in world.vms.keys() {
-            let share = 0.02 + 0.3 * self.dice.fraction().powi(2);
-            let step = (self.dice.fraction() - 0.5) * hours.sqrt();
+            let share = 0.02 + 0.3 * self.dice.unit().powi(2);
+            let step = (self.dice.unit() - 0.5) * hours.sqrt();
             let habit = self.habits.entry(*vm).or_insert(Habit { share, drift: 1.0 });
             habit.drift = (habit.drift + step).clamp(0.5, 1.8);
         }
@@ -239,7 +236,7 @@ impl Life {
             .filter(|node| is_open(node) && node.memory_percent() < BIRTH_FILLS_PERCENT)
             .collect();
         let Some(node) = self.dice.one_of(&open).map(|node| node.id) else { return };
-        let gib = self.dice.one_of(&[1, 2, 2, 4, 4, 8]).unwrap_or(1);
+        let gib = self.dice.one_of(&[1, 2, 2, 4, 4, 8]).copied().unwrap_or(1);
         let memory = self.sizes.pop_front().unwrap_or(Mib(gib * 1024));
         self.add(world, node, "new", cores_for(memory), memory);
     }
@@ -247,7 +244,7 @@ impl Life {
     fn death(&mut self, world: &mut World, busy: &BTreeSet<VmId>) {
         let is_mortal = |vm: &&VmId| !busy.contains(vm) && !self.guests.contains_key(vm);
         let mortal: Vec<_> = world.vms.keys().filter(is_mortal).copied().collect();
-        let dead = self.dice.one_of(&mortal).and_then(|vm| world.vms.remove(&vm));
+        let dead = self.dice.one_of(&mortal).and_then(|vm| world.vms.remove(vm));
         self.sizes.extend(dead.map(|vm| vm.memory));
         self.sizes.truncate(SIZES_KEPT);
     }

@@ -42,6 +42,8 @@ pub struct Setup {
     /// The interval of cycles; a long one means no cycle after the first.
     pub interval: Duration,
     pub panics_at: Option<&'static str>,
+    /// For how long a message counts against what a group takes; the usual minute would be waited for.
+    pub counts_for: Duration,
     /// A plan of a small world comes before anybody could read that it is being made.
     pub plan_patience: Duration,
     pub home: i64,
@@ -57,6 +59,7 @@ impl Default for Setup {
             variables: Vec::new(),
             interval: Duration::from_secs(3600),
             panics_at: None,
+            counts_for: Duration::ZERO,
             plan_patience: Duration::from_secs(1),
             home: SUPERGROUP,
             real_time: false,
@@ -73,6 +76,9 @@ pub const LOG: &str = "log";
 /// Cycles that come often enough to wait for some of them.
 pub const OFTEN: Duration = Duration::from_millis(50);
 
+/// How long Telegram counts what a group takes.
+const MINUTE: Duration = Duration::from_secs(60);
+
 impl Setup {
     pub fn of(variables: &[(&'static str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
@@ -81,6 +87,11 @@ impl Setup {
 
     pub fn manual(self) -> Self {
         Self { pace: Pace::Manual, ..self }
+    }
+
+    /// The group takes no more than Telegram's groups do.
+    pub fn counted(self) -> Self {
+        Self { counts_for: MINUTE, ..self }
     }
 
     pub fn often(self) -> Self {
@@ -109,19 +120,14 @@ impl Ctx {
         let telegram = SimTelegram::start(options).await.unwrap();
         let dir = TempDir::new().unwrap();
         let mut variables = environment(&sim, &telegram, dir.path(), setup.home);
-        for (name, value) in setup.variables {
-            variables.insert(name.to_owned(), value);
+        for (name, value) in &setup.variables {
+            variables.insert((*name).to_owned(), value.clone());
         }
-        let panics_at = setup.panics_at.map(str::to_owned);
-        let (interval, patience) = (setup.interval, setup.plan_patience);
-        let its_clock = Clock::from(clock.clone());
-        let start = move |environment: BotEnvironment| {
-            let (clock, panics_at) = (its_clock.clone(), panics_at.clone());
-            async move { run(environment, clock, interval, patience, panics_at).await }
-        };
-        let start: StartBot = Arc::new(move |told| Box::pin(start(told)));
+        let (home, its_clock, setup) = (setup.home, Clock::from(clock.clone()), Arc::new(setup));
+        let start: StartBot =
+            Arc::new(move |environment| Box::pin(run(environment, its_clock.clone(), setup.clone())));
         let switch = BotSwitch::new(start.clone(), variables.clone());
-        Self { sim, telegram, clock, dir, home: setup.home, start, variables, switch }
+        Self { sim, telegram, clock, dir, home, start, variables, switch }
     }
 
     /// Starts the bot; one that runs is killed before.
@@ -262,22 +268,24 @@ impl Ctx {
 }
 
 /// Starts the real service as the program does, with cycles and messages in quick succession.
-async fn run(
-    environment: BotEnvironment,
-    clock: Clock,
-    interval: Duration,
-    plan_patience: Duration,
-    panics_at: Option<String>,
-) -> Result<(), String> {
+async fn run(environment: BotEnvironment, clock: Clock, setup: Arc<Setup>) -> Result<(), String> {
     let BotEnvironment { variables, shutdown } = environment;
     let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned());
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
-    config.scheduler.interval = interval;
-    let spacing = Spacing { card: Duration::from_millis(1), progress: Duration::from_millis(5) };
-    let second_poller_pause = Duration::from_millis(50);
-    let look_every = OFTEN;
-    let settings =
-        |chat| Settings { panics_at, spacing, second_poller_pause, look_every, plan_patience, ..chat };
+    config.scheduler.interval = setup.interval;
+    let spacing = Spacing {
+        card: Duration::from_millis(1),
+        progress: Duration::from_millis(5),
+        counts_for: setup.counts_for,
+    };
+    let settings = |chat| Settings {
+        panics_at: setup.panics_at.map(str::to_owned),
+        plan_patience: setup.plan_patience,
+        spacing,
+        second_poller_pause: Duration::from_millis(50),
+        look_every: OFTEN,
+        ..chat
+    };
     let chat = config.telegram.take().map(settings);
     let app = App::build_with_chat(&config, chat, clock, AppPace::Short).await;
     app.map_err(|error| error.to_string())?.run(shutdown).await;

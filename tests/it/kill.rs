@@ -16,7 +16,7 @@ use vm_balancer::{
     balancer::{Parts, VmBalancer},
     clock::Clock,
     event::Events,
-    model::{Mib, NodeId, VmId},
+    model::{Mib, NodeId, VmId, dice::Dice},
     sandbox::vmmanager::{Options, Pace, Running, Scale, SimNode, SimVm, SimVmManager, World},
     scheduler::{Scheduler, Settings},
     store::{HistoryFilter, JournalEntry, JournalState, Mode, Outcome, Store},
@@ -53,12 +53,12 @@ async fn killed_at_two_hundred_points_nothing_is_lost_and_nothing_done_twice() {
 async fn killed_again_and_again(world: u64) -> usize {
     let sim = start(world).await;
     let dir = TempDir::new().unwrap();
-    let mut dice = Dice(world + 1);
+    let mut dice = Dice::new(world + 1);
     let mut mid_migration = 0;
     for _ in 0..KILLS_PER_WORLD {
         // After a request that is visible from outside and a short time more: within a request, between two writes.
-        let requests = dice.below(50);
-        let more = Duration::from_micros(dice.below(6000));
+        let requests = dice.remainder(50);
+        let more = Duration::from_micros(dice.remainder(6000) as u64);
         if nothing_runs(&sim) && sim.world().nodes_above(70.0).is_empty() && nothing_is_open(dir.path()) {
             overload_again(&sim);
         }
@@ -165,9 +165,9 @@ fn spawn(dir: &Path, sim: &Running) -> Child {
         .unwrap()
 }
 
-async fn after_requests(sim: &Running, requests: u64, child: &mut Child) {
-    let before = sim.requests().len() as u64;
-    alive_until(child, || sim.requests().len() as u64 >= before + requests).await;
+async fn after_requests(sim: &Running, requests: usize, child: &mut Child) {
+    let before = sim.requests().len();
+    alive_until(child, || sim.requests().len() >= before + requests).await;
 }
 
 async fn relieved(sim: &Running, child: &mut Child) {
@@ -251,17 +251,4 @@ fn moved(entry: &JournalEntry) -> (VmId, NodeId, NodeId) {
 
 fn was_ordered(entry: &JournalEntry) -> bool {
     matches!(entry.state, JournalState::Closed { ordered: true, .. })
-}
-
-/// SplitMix64: the same seed kills at the same points.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % bound
-    }
 }

@@ -6,7 +6,7 @@ use vm_balancer::{
     event::Alert,
     model::{Block, MigrationId, NodeId, VmId},
     planner::{RestWhy, SkipWhy, Unfit},
-    sandbox::vmmanager::{Fault, Options, Profile, SimNode, SimVm, World},
+    sandbox::vmmanager::{Fault, Options, Pace, Profile, SimNode, SimVm, World},
     store::{Ending, LastMove, Outcome, StepState},
 };
 
@@ -76,7 +76,8 @@ async fn a_task_whose_row_names_no_vm_is_found_in_the_history_of_the_vm() {
 
 #[tokio::test]
 async fn a_vm_that_somebody_moves_back_twice_stays_alone_for_a_day_and_the_chat_says_who_does_it() {
-    let mut platform = Platform::start(only_one_to_move()).await;
+    let options = Options { pace: Pace::Manual, ..Options::default() };
+    let mut platform = Platform::start_with(only_one_to_move(), options).await;
     platform.sim.switch_on(Fault::PullsBack);
     let balancer = platform.balancer();
     assert_eq!(there_and_back(&platform, &balancer).await, VmId(1000));
@@ -126,7 +127,12 @@ async fn a_vm_that_somebody_moves_to_a_third_node_is_not_pulled_back() {
 
 /// The bot moves the only VM that helps, and somebody moves it back.
 async fn there_and_back(platform: &Platform, balancer: &VmBalancer) -> VmId {
-    let proposal = platform.carry_out(balancer).await;
+    let before = platform.sim.orders().len();
+    let ends = async {
+        until("it is ordered", async || platform.sim.orders().len() > before).await;
+        platform.sim.finish_all();
+    };
+    let (proposal, ()) = tokio::join!(platform.carry_out(balancer), ends);
     let migration = &proposal.steps[0].migration;
     assert_eq!(outcome(&proposal).0, Outcome::Done);
     platform.minutes_pass(1);

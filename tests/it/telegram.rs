@@ -90,7 +90,7 @@ async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
 
 #[tokio::test]
 async fn sixty_questions_of_a_viewer_hold_up_nobody_else() {
-    let bot = Ctx::start(World::small()).await;
+    let bot = Ctx::with(World::small(), Setup::default().counted()).await;
     (0..60).for_each(|_| assert!(bot.say(VIEWER, "/help") > 0));
     let plan = bot.proposal().await;
     assert!(bot.ask(OPERATOR, "/whoami").await.text().contains("operator"));

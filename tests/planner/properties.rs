@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use vm_balancer::{
     model::{
         Block, KernelVersion, Measured, Mib, NodeFault, NodeId, NodeInfo, NodeState, QemuVersion, Snapshot,
-        VmId, VmUse,
+        VmId, VmUse, dice::Dice,
     },
     planner::{
         self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Lenience,
@@ -76,13 +76,13 @@ proptest! {
 
     #[test]
     fn shuffled_input_gives_the_same_plan((snapshot, policy) in any_cluster(), seed in any::<u64>()) {
-        let mut dice = support::Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut shuffled = snapshot.clone();
         for index in (1..shuffled.vms.len()).rev() {
-            shuffled.vms.swap(index, dice.below(index + 1));
+            shuffled.vms.swap(index, dice.remainder(index + 1));
         }
         for index in (1..shuffled.nodes.len()).rev() {
-            shuffled.nodes.swap(index, dice.below(index + 1));
+            shuffled.nodes.swap(index, dice.remainder(index + 1));
         }
         let mut reversed = policy.clone();
         reversed.recent_moves.reverse();
@@ -227,20 +227,20 @@ fn tiny() -> impl Strategy<Value = Snapshot> {
 /// A cluster with everything in it that a rule is about, and a policy to match.
 fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
     (any::<u64>(), 3usize..7, 5usize..40).prop_map(|(seed, nodes, vms)| {
-        let mut dice = support::Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut snapshot = cluster(
             (1..=nodes as u64)
-                .map(|id| node(id, (30 + dice.below(60) as u64) * GIB, 4 + dice.below(12) as u32))
+                .map(|id| node(id, (30 + dice.remainder(60) as u64) * GIB, 4 + dice.remainder(12) as u32))
                 .collect(),
             (0..vms as u64)
                 .map(|id| {
-                    let at = 1 + dice.below(nodes).min(dice.below(nodes)) as u64;
-                    vm(100 + id, at, 1 << dice.below(4), GIB << dice.below(4))
+                    let at = 1 + dice.remainder(nodes).min(dice.remainder(nodes)) as u64;
+                    vm(100 + id, at, 1 << dice.remainder(4), GIB << dice.remainder(4))
                 })
                 .collect(),
         );
         for node in &mut snapshot.nodes {
-            match dice.below(12) {
+            match dice.remainder(12) {
                 0 => node.maintenance = true,
                 1 => node.vm_creation_allowed = false,
                 2 => node.qemu_version = None,
@@ -250,7 +250,7 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
             }
         }
         for node in &mut snapshot.nodes {
-            match dice.below(10) {
+            match dice.remainder(10) {
                 0 => node.faults = vec![NodeFault::Libvirt],
                 1 | 2 => node.kernel_version = Some(KernelVersion::new("6.1.0-18-amd64")),
                 3 => node.os_version = Some("Debian 12".into()),
@@ -261,7 +261,7 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
         }
         let mut policy = policy(&mut dice);
         for vm in &mut snapshot.vms {
-            match dice.below(16) {
+            match dice.remainder(16) {
                 0 => vm.blocked_by = vec![Block::Snapshots],
                 1 => vm.blocked_by = vec![Block::BalancerMode],
                 2 => vm.state = "stopped".into(),
@@ -269,7 +269,7 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
                 5 | 6 => vm.host_passthrough = true,
                 7..10 => vm.disk = Some(Mib(10 * GIB)),
                 4 => {
-                    let until = noon() + TimeDelta::minutes(dice.below(3) as i64 - 1);
+                    let until = noon() + TimeDelta::minutes(dice.remainder(3) as i64 - 1);
                     policy.resting.insert(vm.id, Rest { until, why: RestWhy::Moved });
                 }
                 _ => {}
@@ -283,24 +283,24 @@ fn troubled() -> impl Strategy<Value = (Snapshot, Policy)> {
 fn any_cluster() -> impl Strategy<Value = (Snapshot, Policy)> {
     (troubled(), any::<Option<u64>>()).prop_map(|((mut snapshot, mut policy), seed)| {
         if let Some(seed) = seed {
-            measure(&mut snapshot, &mut policy, &mut support::Dice(seed));
+            measure(&mut snapshot, &mut policy, &mut Dice::new(seed));
         }
         (snapshot, policy)
     })
 }
 
 /// Readings of all kinds: old ones, saturated nodes, memory that is short, pressure, and migrations that ended lately.
-fn measure(snapshot: &mut Snapshot, policy: &mut Policy, dice: &mut support::Dice) {
+fn measure(snapshot: &mut Snapshot, policy: &mut Policy, dice: &mut Dice) {
     for node in &mut snapshot.nodes {
-        if dice.below(5) == 0 {
+        if dice.remainder(5) == 0 {
             continue;
         }
         let cores = f64::from(node.cpu_total.unwrap_or(1));
         let five = dice.unit() * dice.unit() * 3.0 * cores;
-        let mut maybe = |value: f64| (dice.below(2) == 0).then(|| value * dice.unit());
+        let mut maybe = |value: f64| (dice.remainder(2) == 0).then(|| value * dice.unit());
         let (busy_cores, previous_five) = (maybe(five.min(cores)), maybe(2.0 * five));
         let (cpu_pressure, memory_pressure, in_use) = (maybe(30.0), maybe(12.0), maybe(100.0));
-        let age = if dice.below(12) == 0 { 100 } else { 1 + dice.below(4) as i64 };
+        let age = if dice.remainder(12) == 0 { 100 } else { 1 + dice.remainder(4) as i64 };
         let all = node.memory_total.unwrap_or_default().0 as f64;
         node.load = Some(Measured {
             at: noon() - TimeDelta::minutes(age),
@@ -316,17 +316,17 @@ fn measure(snapshot: &mut Snapshot, policy: &mut Policy, dice: &mut support::Dic
     let at: BTreeMap<NodeId, _> =
         snapshot.nodes.iter().filter_map(|node| Some((node.id, node.load.as_ref()?.at))).collect();
     for vm in &mut snapshot.vms {
-        if dice.below(3) == 0 {
+        if dice.remainder(3) == 0 {
             continue;
         }
         let cores = dice.unit() * dice.unit() * f64::from(vm.cpu_cores);
         vm.measured = at.get(&vm.node).map(|at| VmUse { cores, at: *at });
     }
-    policy.load_readings = 1 + dice.below(2) as u32;
-    for _ in 0..dice.below(4) {
-        let vm = &snapshot.vms[dice.below(snapshot.vms.len())];
-        let source = snapshot.nodes[dice.below(snapshot.nodes.len())].id;
-        let ended = noon() - TimeDelta::minutes(dice.below(20) as i64);
+    policy.load_readings = 1 + dice.remainder(2) as u32;
+    for _ in 0..dice.remainder(4) {
+        let vm = &snapshot.vms[dice.remainder(snapshot.vms.len())];
+        let source = snapshot.nodes[dice.remainder(snapshot.nodes.len())].id;
+        let ended = noon() - TimeDelta::minutes(dice.remainder(20) as i64);
         if source != vm.node {
             policy.recent_moves.push(RecentMove { vm: vm.id, source, target: vm.node, ended });
         }
@@ -346,25 +346,25 @@ fn remembering(policy: &Policy, done: &[Migration]) -> Policy {
     policy
 }
 
-fn policy(dice: &mut support::Dice) -> Policy {
-    let memory = 50.0 + dice.below(40) as f64;
-    let cpu = 2.0 + dice.below(4) as f64;
+fn policy(dice: &mut Dice) -> Policy {
+    let memory = 50.0 + dice.remainder(40) as f64;
+    let cpu = 2.0 + dice.remainder(4) as f64;
     Policy {
-        memory: Threshold { overload: memory, target: memory + dice.below(20) as f64 - 10.0 },
-        cpu: Threshold { overload: cpu, target: cpu - dice.below(2) as f64 },
-        memory_reserve_percent: [0.0, 10.0, 30.0][dice.below(3)],
-        strategy: if dice.below(2) == 0 { Aim::Relieve } else { Aim::Level },
-        migrations_max: [1, 3, 1000][dice.below(3)],
-        parallel_max: 1 + dice.below(3),
-        exclusions: match dice.below(3) {
-            0 => vec![exclusion("node-0002", [Direction::Source, Direction::Target][dice.below(2)])],
+        memory: Threshold { overload: memory, target: memory + dice.remainder(20) as f64 - 10.0 },
+        cpu: Threshold { overload: cpu, target: cpu - dice.remainder(2) as f64 },
+        memory_reserve_percent: [0.0, 10.0, 30.0][dice.remainder(3)],
+        strategy: if dice.remainder(2) == 0 { Aim::Relieve } else { Aim::Level },
+        migrations_max: [1, 3, 1000][dice.remainder(3)],
+        parallel_max: 1 + dice.remainder(3),
+        exclusions: match dice.remainder(3) {
+            0 => vec![exclusion("node-0002", [Direction::Source, Direction::Target][dice.remainder(2)])],
             _ => Vec::new(),
         },
         pinned: vec![Selector("101".into())],
         anti_affinity: vec![AntiAffinity(vec!["db-*".into()])],
-        respect_balancer_mode: dice.below(2) == 0,
-        newer_kernel: [Lenience::Avoid, Lenience::Forbid, Lenience::Allow][dice.below(3)],
-        host_passthrough: [Lenience::Avoid, Lenience::Avoid, Lenience::Allow][dice.below(3)],
+        respect_balancer_mode: dice.remainder(2) == 0,
+        newer_kernel: [Lenience::Avoid, Lenience::Forbid, Lenience::Allow][dice.remainder(3)],
+        host_passthrough: [Lenience::Avoid, Lenience::Avoid, Lenience::Allow][dice.remainder(3)],
         ..Policy::default()
     }
 }

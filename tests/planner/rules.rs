@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use vm_balancer::{
     model::{
         Block, ClusterId, ClusterInfo, Flaw, ForeignMigration, Measured, Mib, NodeId, ProposalId,
-        QemuVersion, Snapshot, VmId, VmUse,
+        QemuVersion, Snapshot, VmId, VmUse, dice::Dice,
     },
     planner::{
         self, AntiAffinity, Caution, ClusterPlan, Direction, Exclusion, ExclusionWhy, Migration, MoveWhy,
@@ -662,11 +662,11 @@ fn the_sound_part_of_a_plan_is_kept_and_the_rest_told() {
 fn no_detour_leaves_a_node_that_is_closed_as_a_source() {
     let mut detours = 0;
     for seed in 0..150 {
-        let mut dice = support::Dice(seed);
-        let nodes = (1..=4).map(|id| node(id, (60 + dice.below(40) as u64) * GIB, 8)).collect();
+        let mut dice = Dice::new(seed);
+        let nodes = (1..=4).map(|id| node(id, (60 + dice.remainder(40) as u64) * GIB, 8)).collect();
         let vms = (0..14).map(|id| {
-            let at = [1, 1, 2, 2, 4][dice.below(5)];
-            vm(id, at, 1 << dice.below(4), (4 + dice.below(6) as u64 * 4) * GIB)
+            let at = [1, 1, 2, 2, 4][dice.remainder(5)];
+            vm(id, at, 1 << dice.remainder(4), (4 + dice.remainder(6) as u64 * 4) * GIB)
         });
         let snapshot = cluster(nodes, vms.collect());
         let mut policy = Policy { strategy: planner::Strategy::Level, ..roomy() };

@@ -5,15 +5,17 @@
 use std::cell::Cell;
 
 use super::{
-    dice::Dice,
     effort::{ANYWHERE, EJECTED_MAX, STRETCH},
     flow::Flow,
     pool::Move,
     rates::Rates,
 };
-use crate::planner::{
-    amounts::Dimension::{self, Cpu, Memory},
-    figures,
+use crate::{
+    model::dice::Dice,
+    planner::{
+        amounts::Dimension::{self, Cpu, Memory},
+        figures,
+    },
 };
 
 /// What a set of moves is judged by; the sum is made small.

@@ -6,7 +6,6 @@
 
 mod anneal;
 mod cover;
-mod dice;
 mod effort;
 mod exact;
 mod flow;

@@ -1,15 +1,17 @@
 //! In which order moves run: the worst overload first, every rule held at every step, those side by side that may.
 
 use super::{
-    dice::Dice,
     effort::{ORDERS_MAX, ORDERS_WORK},
     outcome::Outcome,
     rates::Rates,
 };
-use crate::planner::{
-    board::{Board, Placement},
-    figures,
-    step::{Purpose, Step},
+use crate::{
+    model::dice::Dice,
+    planner::{
+        board::{Board, Placement},
+        figures,
+        step::{Purpose, Step},
+    },
 };
 
 /// Orders moves of single VMs, parks a VM on a third node where nothing else lets the plan go on, and drops what

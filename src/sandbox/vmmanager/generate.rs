@@ -1,10 +1,7 @@
 //! Worlds of any size from a seed: the same seed gives the same world.
 
 use super::world::{SimCluster, SimNode, SimVm, World};
-use crate::{
-    model::{ClusterId, Mib, NodeId, VmId},
-    sandbox::dice::Dice,
-};
+use crate::model::{ClusterId, Mib, NodeId, VmId, dice::Dice};
 
 /// What a generated world should be like.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +26,7 @@ impl Default for Scale {
 }
 
 /// The tariffs of a hoster: vCPUs, GiB, and the share of VMs.
-const TARIFFS: [(u32, u64, u32); 9] = [
+const TARIFFS: [(u32, u64, usize); 9] = [
     (1, 1, 20),
     (1, 2, 22),
     (2, 2, 10),
@@ -72,7 +69,7 @@ impl World {
     /// ```
     #[must_use]
     pub fn generate(scale: &Scale) -> Self {
-        let mut dice = Dice(scale.seed);
+        let mut dice = Dice::new(scale.seed);
         let mut world = Self::default();
         let clusters = scale.clusters.max(1);
         for n in 0..clusters {
@@ -122,11 +119,11 @@ fn rooms(dice: &mut Dice, machines: &[SimNode], needed_mib: u64, scale: &Scale) 
     let overloaded = (machines.len() as f64 * scale.overloaded_percent / 100.0).round() as usize;
     let mut order: Vec<_> = machines.iter().collect();
     for n in (1..order.len()).rev() {
-        order.swap(n, dice.below(n as u64 + 1) as usize);
+        order.swap(n, dice.remainder(n + 1));
     }
     let (full, rest) = order.split_at(overloaded.min(order.len()));
     let room = |node: &SimNode, share: f64| Room { node: node.id, left: node.memory.0 as f64 * share };
-    let mut rooms: Vec<_> = full.iter().map(|node| room(node, 0.74 + 0.18 * dice.fraction())).collect();
+    let mut rooms: Vec<_> = full.iter().map(|node| room(node, 0.74 + 0.18 * dice.unit())).collect();
     let left = needed_mib as f64 - rooms.iter().map(|room| room.left).sum::<f64>();
     let free: f64 = rest.iter().map(|node| node.memory.0 as f64).sum();
     let share = (left / free.max(1.0)).clamp(0.02, 0.69);
@@ -137,7 +134,7 @@ fn rooms(dice: &mut Dice, machines: &[SimNode], needed_mib: u64, scale: &Scale) 
 impl Dice {
     fn node(&mut self, count: usize, cluster: ClusterId, wanted_mib: f64) -> SimNode {
         // Real machines come in steps of 32 GiB; a fifth more or less, as bought over the years.
-        let gib = wanted_mib / 1024.0 * (0.9 + 0.2 * self.fraction());
+        let gib = wanted_mib / 1024.0 * (0.9 + 0.2 * self.unit());
         let memory = Mib(((gib / 32.0).round() as u64).max(1) * 32 * 1024);
         let cores = [16, 24, 32, 48, 64, 96, 128];
         let enough = cores.into_iter().find(|cores| u64::from(*cores) * 6 * 1024 >= memory.0).unwrap_or(128);
@@ -153,14 +150,14 @@ impl Dice {
     }
 
     fn vm(&mut self, id: VmId) -> SimVm {
-        let bought = self.below(u64::from(TARIFFS.iter().map(|tariff| tariff.2).sum::<u32>())) as u32;
+        let bought = self.remainder(TARIFFS.iter().map(|tariff| tariff.2).sum());
         let mut upto = 0;
         let tariff = TARIFFS.iter().find(|tariff| {
             upto += tariff.2;
             bought < upto
         });
         let (cores, gib, _) = tariff.copied().unwrap_or(TARIFFS[0]);
-        let name = format!("{}-{}", VM_NAMES[self.below(VM_NAMES.len() as u64) as usize], id.0 - 999);
+        let name = format!("{}-{}", VM_NAMES[self.remainder(VM_NAMES.len())], id.0 - 999);
         let plain =
             SimVm { id, disk: Mib((gib * 10).max(20) * 1024), ..SimVm::new(name).cores(cores).gib(gib) };
         // As on real platforms, a few VMs are off, and fewer have an ISO image or a snapshot.

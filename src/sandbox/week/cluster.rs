@@ -8,12 +8,9 @@ use super::{Start, Week};
 use crate::{
     model::{
         Block, ClusterId, ClusterInfo, Measured, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, VmState,
-        VmUse,
+        VmUse, dice::Dice,
     },
-    sandbox::{
-        dice::Dice,
-        vmmanager::{Scale, World},
-    },
+    sandbox::vmmanager::{Scale, World},
 };
 
 /// Minutes in a day.
@@ -30,13 +27,13 @@ const BORN_A_DAY: f64 = 0.04;
 const RESIZED_A_DAY: f64 = 0.012;
 /// So many bursts a day has each VM, and so many minutes last they at least and at most.
 const BURSTS_A_DAY: f64 = 0.12;
-const BURST_MINUTES: (u64, u64) = (20, 300);
+const BURST_MINUTES: (usize, usize) = (20, 300);
 /// The share of its vCPUs that a VM uses in a burst.
 const BURST_SHARE: f64 = 0.95;
 /// Once a day a node is in maintenance for so many minutes.
 const MAINTENANCE: u32 = 120;
 /// One migration of so many fails.
-pub(super) const FAILS_ONE_IN: u64 = 33;
+pub(super) const FAILS_ONE_IN: usize = 33;
 /// A node over this share of its memory or this load per core is overloaded, by the defaults of the configuration.
 const MEMORY_OVER_PERCENT: f64 = 70.0;
 const LOAD_OVER: f64 = 1.0;
@@ -93,7 +90,7 @@ impl Cluster {
             .filter_map(measured)
             .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let per_core = if cores > 0.0 { load / cores } else { LOAD_PER_CORE };
-        let mut dice = Dice(week.seed ^ 0x0077_EE4B);
+        let mut dice = Dice::new(week.seed ^ 0x0077_EE4B);
         let habits: Vec<_> = state.vms.iter().map(|_| Habit::new(&mut dice)).collect();
         let wanted: f64 =
             state.vms.iter().zip(&habits).map(|(vm, habit)| habit.share * f64::from(vm.cpu_cores)).sum();
@@ -138,13 +135,13 @@ impl Cluster {
         }
         while self.due[1] >= 1.0 {
             self.due[1] -= 1.0;
-            let dead = self.dice.below(self.state.vms.len() as u64) as usize;
+            let dead = self.dice.remainder(self.state.vms.len());
             self.state.vms.remove(dead);
             self.habits.remove(dead);
         }
         while self.due[2] >= 1.0 {
             self.due[2] -= 1.0;
-            let grown = self.dice.below(self.state.vms.len() as u64) as usize;
+            let grown = self.dice.remainder(self.state.vms.len());
             // Where there is room: VMmanager allows no more than the node has.
             let node = self.places[&self.state.vms[grown].node];
             let total = self.state.nodes[node].memory_total.unwrap_or_default().0;
@@ -154,13 +151,13 @@ impl Cluster {
             }
         }
         for habit in &mut self.habits {
-            if self.dice.fraction() < BURSTS_A_DAY / f64::from(DAY) {
+            if self.dice.unit() < BURSTS_A_DAY / f64::from(DAY) {
                 let (least, most) = BURST_MINUTES;
-                habit.burst_until = minute + (least + self.dice.below(most - least)) as u32;
+                habit.burst_until = minute + (least + self.dice.remainder(most - least)) as u32;
             }
         }
         if minute % DAY == 10 * 60 {
-            let node = self.dice.below(self.nodes() as u64) as usize;
+            let node = self.dice.remainder(self.nodes());
             self.maintenance = Some((node, minute + MAINTENANCE));
         }
         self.maintenance = self.maintenance.filter(|(_, end)| minute < *end);
@@ -172,8 +169,8 @@ impl Cluster {
 
     /// A VM is placed on the emptiest of three nodes: VMmanager places by its own rule, which is not ours.
     fn bear(&mut self) {
-        let picks = [(); 3].map(|()| self.dice.below(self.nodes() as u64) as usize);
-        let like = self.dice.below(self.state.vms.len() as u64) as usize;
+        let picks = [(); 3].map(|()| self.dice.remainder(self.nodes()));
+        let like = self.dice.remainder(self.state.vms.len());
         let habit = Habit::new(&mut self.dice);
         let id = VmId(self.next_vm);
         self.next_vm += 1;
@@ -214,8 +211,9 @@ impl Cluster {
         }
         let day = 1.0 + DAY_SWING * (TAU * (f64::from(minute % DAY) / f64::from(DAY) + habit.phase)).sin();
         // What it does in these ten minutes, by itself.
-        let mut own = Dice(self.seed ^ vm.id.0.wrapping_mul(0xD6E8_FEB8) ^ (u64::from(minute / 10) << 40));
-        (vcpus * habit.share * self.scale * day * (0.6 + 0.8 * own.fraction())).min(vcpus)
+        let mut own =
+            Dice::new(self.seed ^ vm.id.0.wrapping_mul(0xD6E8_FEB8) ^ (u64::from(minute / 10) << 40));
+        (vcpus * habit.share * self.scale * day * (0.6 + 0.8 * own.unit())).min(vcpus)
     }
 
     /// Whether a node is overloaded by memory and by load.
@@ -264,9 +262,9 @@ impl Cluster {
 impl Habit {
     /// Most VMs do little, and few do much.
     fn new(dice: &mut Dice) -> Self {
-        let share = 0.02 + 0.9 * dice.fraction().powi(4);
+        let share = 0.02 + 0.9 * dice.unit().powi(4);
         // Most people work by day.
-        let phase = -0.25 - 0.25 * dice.fraction() + if dice.one_in(5) { 0.5 } else { 0.0 };
+        let phase = -0.25 - 0.25 * dice.unit() + if dice.one_in(5) { 0.5 } else { 0.0 };
         Self { share, phase, burst_until: 0 }
     }
 }

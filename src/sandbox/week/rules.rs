@@ -9,11 +9,10 @@ use chrono::TimeDelta;
 
 use super::cluster::{Cluster, FAILS_ONE_IN};
 use crate::{
-    model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+    model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, dice::Dice},
     planner::{
         self, ClusterPlan, Limits, Migration, MoveWhy, Policy, RecentMove, Rest, RestWhy, Strategy, Used,
     },
-    sandbox::dice::Dice,
 };
 
 /// A rule that keeps a cluster.
@@ -142,7 +141,7 @@ impl<'a> Hand<'a> {
     pub fn new(rule: &'a Rule) -> Self {
         Self {
             rule,
-            dice: Dice(0xFA11),
+            dice: Dice::new(0xFA11),
             waiting: VecDeque::new(),
             approved_at: 0,
             running: Vec::new(),

@@ -12,6 +12,7 @@ use super::{Address, Answer, AnswerKind, SinceStart};
 
 /// Telegram's groups take 20 messages a minute, and edits count as messages.
 const GROUP_PER_MINUTE: usize = 20;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Answers leave room in the minute for alerts and ends, and those of one person for other people's.
 const ANSWERS_PER_MINUTE: usize = 17;
@@ -27,13 +28,15 @@ pub struct Spacing {
     pub card: Duration,
     /// Between two edits that show progress.
     pub progress: Duration,
+    /// For how long Telegram counts a message or an edit against what a group takes.
+    pub counts_for: Duration,
 }
 
 impl Default for Spacing {
     /// Telegram takes about one message a second in a chat and short bursts of answers. People read progress no faster
     /// than every three seconds.
     fn default() -> Self {
-        Self { card: Duration::from_secs(1), progress: Duration::from_secs(3) }
+        Self { card: Duration::from_secs(1), progress: Duration::from_secs(3), counts_for: MINUTE }
     }
 }
 
@@ -169,7 +172,7 @@ impl Queue {
             .map(|(key, waiting)| (key.clone(), waiting.chat, waiting.rank));
         // Whoever got the least lately comes first.
         let lately = |answer: &Answer| {
-            self.chats.get(&answer.to.chat).map_or(0, |pace| pace.answered(answer.person, now))
+            self.chats.get(&answer.to.chat).map_or(0, |pace| pace.answered(answer.person, spacing, now))
         };
         let answer = self
             .answers
@@ -223,7 +226,7 @@ impl Queue {
         pace.failures = 0;
         if wrote {
             pace.sent.push_back((now, person));
-            pace.sent.retain(|(at, _)| age(now, *at) < MINUTE);
+            pace.sent.retain(|(at, _)| age(now, *at) < self.spacing.counts_for);
         }
     }
 
@@ -269,8 +272,6 @@ impl Queue {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-
 impl Pace {
     /// When something of this rank may go out; `None` while only an event can tell.
     fn ready_at(
@@ -294,10 +295,11 @@ impl Pace {
         };
         // Groups have numbers below zero; with a person the limit is the spacing alone.
         let full = |limit: usize, counts: &dyn Fn(Option<i64>) -> bool| {
-            let counted = self.sent.iter().filter(|(at, to)| age(now, *at) < MINUTE && counts(*to));
+            let counted =
+                self.sent.iter().filter(|(at, to)| age(now, *at) < spacing.counts_for && counts(*to));
             let recent: Vec<_> = counted.map(|(at, _)| *at).collect();
             let first = recent.len().checked_sub(limit).filter(|_| chat < 0)?;
-            recent.get(first).map(|at| *at + MINUTE)
+            recent.get(first).map(|at| *at + spacing.counts_for)
         };
         let of_answers = person.and_then(|_| full(ANSWERS_PER_MINUTE, &|to| to.is_some()));
         let of_person = person.and_then(|_| full(ANSWERS_PER_PERSON, &|to| to == person));
@@ -309,9 +311,9 @@ impl Pace {
             .max()
     }
 
-    /// How many answers a person got within the last minute.
-    fn answered(&self, person: i64, now: SinceStart) -> usize {
-        self.sent.iter().filter(|(at, to)| age(now, *at) < MINUTE && *to == Some(person)).count()
+    /// Returns how many answers a person got within the last minute.
+    fn answered(&self, person: i64, spacing: Spacing, now: SinceStart) -> usize {
+        self.sent.iter().filter(|(at, to)| age(now, *at) < spacing.counts_for && *to == Some(person)).count()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use vm_balancer::{
-    model::{ClusterId, ClusterInfo, Measured, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo},
+    model::{
+        ClusterId, ClusterInfo, Measured, Mib, NodeId, NodeInfo, QemuVersion, Snapshot, VmId, VmInfo,
+        dice::Dice,
+    },
     planner::{self, Margin, Migration, Policy, Strategy, Threshold},
 };
 
@@ -114,43 +117,21 @@ pub fn to_compact(snapshot: &Snapshot) -> String {
     snapshot.nodes.iter().map(line).collect()
 }
 
-/// A small generator of numbers (splitmix64): the same on every machine.
-pub struct Dice(pub u64);
+/// Bell-shaped around 0 with deviation 1, near enough: the sum of twelve even draws.
+fn bell(dice: &mut Dice) -> f64 {
+    (0..12).map(|_| dice.unit()).sum::<f64>() - 6.0
+}
 
-impl Dice {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Evenly in 0..1.
-    pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    /// Bell-shaped around 0 with deviation 1, near enough: the sum of twelve even draws.
-    fn bell(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
-
-    /// An index, drawn by weight.
-    fn weighted(&mut self, weights: &[f64]) -> usize {
-        let mut left = self.unit() * weights.iter().sum::<f64>();
-        for (index, weight) in weights.iter().enumerate() {
-            left -= weight;
-            if left < 0.0 {
-                return index;
-            }
+/// An index, drawn by weight.
+fn weighted(dice: &mut Dice, weights: &[f64]) -> usize {
+    let mut left = dice.unit() * weights.iter().sum::<f64>();
+    for (index, weight) in weights.iter().enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return index;
         }
-        weights.len() - 1
     }
+    weights.len() - 1
 }
 
 /// What a generated cluster is like.
@@ -315,11 +296,11 @@ fn baseline_target(world: &Snapshot, vm: usize, policy: &Policy) -> Option<usize
 
 /// Makes a cluster: VMs by tariff, nodes sized for the fill, placement skewed but within capacity.
 pub fn generate(shape: Shape) -> Snapshot {
-    let mut dice = Dice(shape.seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ shape.nodes as u64);
+    let mut dice = Dice::new(shape.seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ shape.nodes as u64);
     let weights = TARIFFS.map(|tariff| tariff.2);
-    let kinds: Vec<_> = (0..shape.vms).map(|_| TARIFFS[dice.weighted(&weights)]).collect();
+    let kinds: Vec<_> = (0..shape.vms).map(|_| TARIFFS[weighted(&mut dice, &weights)]).collect();
     let sizes: Vec<f64> = (0..shape.nodes)
-        .map(|_| if shape.unlike { [1.0, 2.0, 3.0][dice.weighted(&[5.0, 4.0, 1.0])] } else { 1.0 })
+        .map(|_| if shape.unlike { [1.0, 2.0, 3.0][weighted(&mut dice, &[5.0, 4.0, 1.0])] } else { 1.0 })
         .collect();
     let memory: u64 = kinds.iter().map(|kind| kind.1).sum();
     let per_size = memory as f64 / shape.fill / sizes.iter().sum::<f64>();
@@ -330,7 +311,7 @@ pub fn generate(shape: Shape) -> Snapshot {
             node(id, mib, ((size * per_size / 32768.0).round() as u32 * 4).max(8))
         })
         .collect();
-    let draw: Vec<f64> = sizes.iter().map(|size| (dice.bell() * shape.skew).exp() * size).collect();
+    let draw: Vec<f64> = sizes.iter().map(|size| (bell(&mut dice) * shape.skew).exp() * size).collect();
     let mut used = vec![(0u64, 0u32); nodes.len()];
     let mut order: Vec<usize> = (0..kinds.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(kinds[*index].1));
@@ -346,7 +327,7 @@ pub fn generate(shape: Shape) -> Snapshot {
         let emptiest = |used: &[(u64, u32)]| {
             (0..nodes.len()).min_by_key(|n| used[*n].0 * 1000 / capacity(*n).0).unwrap_or(0)
         };
-        let chosen = (0..200).map(|_| dice.weighted(&draw)).find(|n| fits(*n, &used));
+        let chosen = (0..200).map(|_| weighted(&mut dice, &draw)).find(|n| fits(*n, &used));
         let chosen = chosen.unwrap_or_else(|| emptiest(&used));
         used[chosen] = (used[chosen].0 + mib, used[chosen].1 + vcpus);
         vms.push(vm(100_000 + index as u64, chosen as u64 + 1, vcpus, mib));
