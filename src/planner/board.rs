@@ -175,6 +175,47 @@ impl<'a> Board<'a> {
         after
     }
 
+    /// The order of the nodes that follows from what they are and hold, and not from their ids: two nodes change places
+    /// only if they are alike.
+    pub fn natural_order(&self) -> Vec<usize> {
+        let size = |node: usize| {
+            let facts = &self.nodes[node];
+            (
+                facts.capacity,
+                facts.start,
+                facts.start_count,
+                facts.room,
+                facts.source.is_ok(),
+                facts.target.is_ok(),
+            )
+        };
+        let holds = |node: usize| {
+            let mut needs: Vec<_> = self.vms_on[node].iter().map(|vm| self.vms[*vm].needs).collect();
+            needs.sort_unstable();
+            needs
+        };
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by(|a, b| size(*a).cmp(&size(*b)).then_with(|| holds(*a).cmp(&holds(*b))).then(a.cmp(b)));
+        order
+    }
+
+    /// The same cluster with its nodes in that order.
+    pub fn reordered(&self, order: &[usize]) -> Self {
+        let mut number = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(now, before)| number[*before] = now);
+        let mut board = self.clone();
+        board.nodes = order.iter().map(|node| self.nodes[*node].clone()).collect();
+        board.vms_on = order.iter().map(|node| self.vms_on[*node].clone()).collect();
+        board.links = board.links.reordered(order);
+        board.node_index.values_mut().for_each(|node| *node = number[*node]);
+        for vm in &mut board.vms {
+            vm.node = number[vm.node];
+            vm.declined.iter_mut().for_each(|node| *node = number[*node]);
+            vm.declined.sort_unstable();
+        }
+        board
+    }
+
     /// The same cluster with loads that settle counted as they are predicted: for a plan that is under way.
     pub fn going_on(mut self) -> Self {
         for facts in self.nodes.iter_mut().filter(|facts| facts.settles.is_some()) {

@@ -15,8 +15,34 @@ const ROUNDS_MAX: usize = 4;
 /// A difference of overload below this is rounding.
 const NOTHING: f64 = 1e-9;
 
+/// Limits of which a higher one never leaves more overload.
+const LIMITS: [usize; 10] = [1, 2, 3, 4, 6, 10, 16, 25, 50, 100];
+
+/// The most ways to move a single VM in a cluster where smaller limits are tried too: a search takes milliseconds there.
+const CHOICES_MAX: usize = 2000;
+
 /// Returns the steps of a plan, at most so many.
+///
+/// Where overload is left that the limit does not explain, a smaller limit may happen to lead further. What it leads to is
+/// then gone on from.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let found = found(board, steps_max);
+    let left = overload_after(board, &found);
+    let smaller = LIMITS.into_iter().rev().find(|limit| *limit < steps_max);
+    let is_small = board.vms.len() * board.nodes.len() <= CHOICES_MAX;
+    let Some(limit) = smaller.filter(|_| left > NOTHING && is_small) else { return found };
+    if search::takes_off_the_most(board, &found, steps_max) {
+        return found;
+    }
+    let mut further = steps(board, limit);
+    if overload_after(board, &further) >= left - NOTHING {
+        return found;
+    }
+    further.extend(self::found(&board.after(&further), steps_max - further.len()));
+    further
+}
+
+fn found(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     // Evening out is worth no risk.
     let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
     let relief = board.under(&policy);

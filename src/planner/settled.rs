@@ -45,7 +45,8 @@ pub(super) fn to_the_knee(board: &Board<'_>, steps: &[Step]) -> usize {
     let (cost, gain) = curve[curve.len() - 1];
     let above = |index: usize| curve[index].1 * cost - curve[index].0 * gain;
     let knee = (0..curve.len()).max_by(|a, b| above(*a).total_cmp(&above(*b)).then(b.cmp(a))).unwrap_or(0);
-    let relieving = steps.iter().rposition(|step| step.purpose != Purpose::Level);
+    // A step that makes room for one that evens out is no relief.
+    let relieving = steps.iter().rposition(|step| step.purpose == Purpose::Relieve);
     knee.max(relieving.map_or(0, |last| last + 1))
 }
 

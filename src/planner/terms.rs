@@ -53,6 +53,12 @@ impl Links {
         self.table.iter().any(|link| link.newer_kernel && link.refusal.is_none())
     }
 
+    /// The same nodes in another order.
+    pub fn reordered(mut self, order: &[usize]) -> Self {
+        self.kind = order.iter().map(|node| self.kind[*node]).collect();
+        self
+    }
+
     /// The same nodes, with no way to a newer kernel.
     pub fn without_newer_kernel(mut self) -> Self {
         for link in self.table.iter_mut().filter(|link| link.newer_kernel) {

@@ -67,6 +67,17 @@ proptest! {
     }
 
     #[test]
+    fn a_higher_limit_leaves_no_more_overload((snapshot, policy) in troubled()) {
+        let mut least = f64::INFINITY;
+        for migrations_max in [1, 2, 3, 4, 6, 10, 1000] {
+            let policy = Policy { migrations_max, ..policy.clone() };
+            let left = overload(&after(&snapshot, &planned(&snapshot, &policy).migrations), &policy);
+            prop_assert!(left <= least + 1e-9, "{migrations_max}: {left} after {least}");
+            least = left;
+        }
+    }
+
+    #[test]
     fn planning_again_after_a_plan_yields_nothing((snapshot, policy) in any_cluster()) {
         let policy = Policy { migrations_max: 1_000_000, ..policy };
         let plan = planned(&snapshot, &policy);

@@ -3,7 +3,7 @@
 //! The large ones take seconds without optimisation and are asserted by `cargo bench --bench planner_quality`.
 
 use vm_balancer::{
-    model::Snapshot,
+    model::{NodeId, Snapshot, VmId},
     planner::{self, ClusterPlan, Policy},
 };
 
@@ -92,6 +92,41 @@ fn few_very_large_vms_are_evened_out_by_exchanges() {
     let plan = sound(&compact(include_str!("data/huge1.txt")), &policy);
     assert_eq!(plan.after.overloaded, 0);
     assert!(plan.after.imbalance <= 0.0169 * 1.05, "{}", plan.after.imbalance);
+}
+
+#[test]
+fn nodes_that_may_hold_no_more_vms_are_evened_out_by_exchanges() {
+    let mut snapshot = compact(include_str!("data/vmlimit2.txt"));
+    for (node, limit) in snapshot.nodes.iter_mut().zip([30, 30, 31, 54, 24, 25, 38, 21]) {
+        node.vm_limit = Some(limit);
+    }
+    let policy =
+        Policy { memory: thresholds(75.0, 4.0).memory, cpu: thresholds(75.0, 4.0).cpu, ..leveling(25) };
+    let plan = sound(&snapshot, &policy);
+    assert_eq!(plan.after.overloaded, 0);
+    assert!(plan.after.imbalance <= 0.034, "{}", plan.after.imbalance);
+}
+
+#[test]
+fn a_plan_does_not_depend_on_how_nodes_and_vms_are_numbered() {
+    let snapshot = compact(C20);
+    for policy in [leveling(26), thresholds(70.0, 3.0), Policy { migrations_max: 5, ..thresholds(70.0, 3.0) }]
+    {
+        let reached = |snapshot: &Snapshot| {
+            let plan = sound(snapshot, &policy);
+            let imbalance = (plan.after.imbalance * 1e9).round();
+            (plan.migrations.len(), cost(&plan), imbalance, plan.after.overloaded)
+        };
+        let mut renumbered = snapshot.clone();
+        for node in &mut renumbered.nodes {
+            node.id = NodeId(1000 - node.id.0 * 7 % 23);
+        }
+        for vm in &mut renumbered.vms {
+            vm.id = VmId(900_000 - vm.id.0 * 7 % 401);
+            vm.node = NodeId(1000 - vm.node.0 * 7 % 23);
+        }
+        assert_eq!(reached(&renumbered), reached(&snapshot));
+    }
 }
 
 #[test]

@@ -28,6 +28,14 @@ pub struct Aim {
     pub ceilings: Ceilings,
 }
 
+impl Aim {
+    /// What a set of moves is judged by.
+    pub fn of(&self, flow: &Flow<'_, '_>) -> f64 {
+        let imbalance = figures::imbalance_squared(flow.board, &flow.used);
+        flow.overload() * self.overload + flow.cost * self.cost + imbalance * self.imbalance
+    }
+}
+
 /// Whether targets may be overfilled on the way to a better set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ceilings {
@@ -183,15 +191,15 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             flow.add(*mv);
         }
         // Sums of small changes drift; the sets themselves are compared.
-        let judged = |flow: &Flow<'_, '_>| {
-            let imbalance = figures::imbalance_squared(flow.board, &flow.used);
-            flow.overload() * self.aim.overload + flow.cost * self.aim.cost + imbalance * self.aim.imbalance
-        };
         if !flow.is_sound() {
             flow = self.flow;
             flow.make_sound();
         }
-        if !self.start.is_sound() || judged(&flow) < judged(&self.start) { flow } else { self.start }
+        if !self.start.is_sound() || self.aim.of(&flow) < self.aim.of(&self.start) {
+            flow
+        } else {
+            self.start
+        }
     }
 
     /// Sends a move elsewhere.

@@ -65,9 +65,16 @@ pub const RELIEF_END: f64 = 0.003;
 pub const LEVEL_START: f64 = 0.3;
 pub const LEVEL_END: f64 = 1e-3;
 
-/// Searches for evenness: as many as these trials are enough for, and so many at most. Each begins with the same set.
+/// Searches for evenness: as many as these trials are enough for, with few moves so many for
+/// each, and so many runs at most. Each begins with the same set.
 pub const LEVEL_TRIALS: usize = 900_000;
+pub const LEVEL_TRIALS_EACH: usize = 100_000;
 pub const LEVEL_RUNS: usize = 4;
+
+/// A search begins with two runs that are so many times shorter, by chances of their own. Where they come to the same end,
+/// it ends: a small cluster and a small limit have few sets to look at.
+pub const PROBE: usize = 16;
+pub const PROBES: [u64; 2] = [101, 102];
 
 /// Runs of a search at most. Each goes on from the best set of those before.
 pub const RUNS: u64 = 6;
@@ -111,9 +118,9 @@ pub const RELIEF_LIMITED: Trials = Trials { per_move: 5000, least: 20_000, most:
 /// Relief without limit.
 pub const RELIEF: Trials = Trials { per_move: 3000, least: 10_000, most: 250_000 };
 
-/// Evening out: large clusters need more trials for each node.
-pub fn leveling(nodes: usize) -> Trials {
-    Trials { per_move: 7500, least: 400_000, most: 600_000.max(nodes * 2000) }
+/// Evening out: large clusters need more trials for each node, and few moves need fewer.
+pub fn leveling(nodes: usize, moves: usize) -> Trials {
+    Trials { per_move: 7500, least: 400_000.min(moves * 50_000), most: 600_000.max(nodes * 2000) }
 }
 
 impl Trials {
@@ -126,14 +133,25 @@ impl Trials {
 /// Other orders that are tried where not every move can run in the first one.
 pub const ORDERS_MAX: usize = 40;
 
+/// Sets of moves that are ordered, at most.
+pub const ORDERED_MAX: usize = 16;
+
+/// How many of them let VMs that are alike change targets all the time.
+pub const FREEING_ORDERS: u64 = 12;
+
 /// Orders × moves × moves at most: choosing a step looks at all that are left.
 pub const ORDERS_WORK: usize = 200_000;
 
 /// Cells of the table of an ideal at most: some 30 nodes with ten kinds of VMs.
 pub const CELLS_IDEAL: usize = 150_000;
 
-/// Steps of the simplex method at most.
+/// Steps of the simplex method at most, and after each number that is rounded.
 pub const PIVOTS_MAX: usize = 3000;
+pub const PIVOTS_DIVE: usize = 200;
+
+/// How many times an ideal is rounded number by number: at most, and as often as so many cells allow.
+pub const DIVES_MAX: usize = 12;
+pub const DIVES_WORK: usize = 200_000;
 
 /// In an ideal, how much all of a threshold weighs against cost, so that overload comes first.
 pub const OVERLOAD_OVER_COST: f64 = 1e6;

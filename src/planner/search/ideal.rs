@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    effort::{CELLS_IDEAL, OVERLOAD_OVER_COST, PIVOTS_MAX},
+    dive,
+    effort::{CELLS_IDEAL, DIVES_MAX, DIVES_WORK, NOTHING, OVERLOAD_OVER_COST, PIVOTS_MAX},
     flow::Flow,
     pool::Move,
-    simplex::Program,
+    simplex::{Program, Solved},
 };
 use crate::planner::amounts::{Amounts, Dimension};
 
@@ -19,6 +20,8 @@ pub struct Ideal {
     pub cost: f64,
     /// The moves, rounded: some targets may be overfilled.
     pub moves: Vec<Move>,
+    /// Moves of whole VMs, found by rounding one number after the other, each time with the optimum of the rest.
+    pub whole: Vec<Vec<Move>>,
 }
 
 /// Returns the ideal of a small cluster with at most so many moves.
@@ -28,13 +31,15 @@ pub fn ideal(flow: &Flow<'_, '_>, moves_max: usize) -> Option<Ideal> {
     if width * (model.kinds + model.rows.len() + 1) > CELLS_IDEAL {
         return None;
     }
-    let values = model.program(flow, moves_max).solve(PIVOTS_MAX)?;
+    let solved = model.program(flow, moves_max).solve(PIVOTS_MAX)?;
+    let values = solved.values();
+    let whole = model.whole(flow, &solved);
     let (leaving, rest) = values.split_at(flow.pool.slots.len());
     let cost = leaving.iter().enumerate().map(|(slot, count)| count * flow.pool.class(slot).cost).sum();
     let (coming, rest) = rest.split_at(model.kinds * model.takers.len());
     let overload =
         rest[..model.rows.len()].iter().zip(&model.rows).filter(|(_, row)| row.hot).map(|(v, _)| v).sum();
-    Some(Ideal { overload, cost, moves: model.rounded(flow, leaving, coming) })
+    Some(Ideal { overload, cost, moves: model.rounded(flow, leaving, coming), whole })
 }
 
 /// One limited resource of a node, or the number of its VMs.
@@ -157,6 +162,36 @@ impl Model {
             basis.push(width - 1);
         }
         Program { most, cost, rows, right, basis }
+    }
+
+    /// Rounds one after the other, in several ways.
+    fn whole(&self, flow: &Flow<'_, '_>, solved: &Solved) -> Vec<Vec<Move>> {
+        let (slots, coming) = (flow.pool.slots.len(), self.kinds * self.takers.len());
+        let closed = self.without_arrivals_at_full_nodes(solved.clone(), slots);
+        let size = |kind: usize| flow.pool.classes[kind].cost;
+        let sizes: Vec<f64> = (0..slots)
+            .map(|slot| flow.pool.slots[slot].class)
+            .chain((0..coming).map(|column| column / self.takers.len()))
+            .map(size)
+            .collect();
+        let runs = (DIVES_WORK / (self.width(slots) * self.rows.len()).max(1)).clamp(1, DIVES_MAX) as u64;
+        let found = (0..runs).filter_map(|seed| dive::dive(closed.clone(), &sizes, seed));
+        found.map(|values| self.rounded(flow, &values[..slots], &values[slots..slots + coming])).collect()
+    }
+
+    /// Who receives may not stay over: a node that stays over in the optimum receives nothing.
+    fn without_arrivals_at_full_nodes(&self, mut solved: Solved, slots: usize) -> Solved {
+        let left = slots + self.kinds * self.takers.len();
+        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| row.hot) {
+            let Some(taker) = self.takers.iter().position(|n| *n == row.node) else { continue };
+            if solved.values()[left + index] < NOTHING {
+                continue;
+            }
+            for kind in 0..self.kinds {
+                solved.bound(slots + kind * self.takers.len() + taker, 0.0, 0.0, PIVOTS_MAX);
+            }
+        }
+        solved
     }
 
     /// Whole VMs: of each kind as many as rounding gives leave and come, those with the largest fractions first.

@@ -2,7 +2,10 @@
 
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
-    effort::{self, CANDIDATES, LEVEL_END, LEVEL_RUNS, LEVEL_START, LEVEL_TRIALS},
+    effort::{
+        self, CANDIDATES, LEVEL_END, LEVEL_RUNS, LEVEL_START, LEVEL_TRIALS, LEVEL_TRIALS_EACH, NOTHING,
+        PROBE, PROBES,
+    },
     flow::Flow,
     pool::Move,
     rates::{Rates, gain_min},
@@ -14,24 +17,28 @@ use crate::planner::{
 
 /// Sets of moves that even out, beginning with one that relieves: a plain descent, and what searches make of it. They
 /// are of use where the descent finds nothing too: other moves relieve as much, and VMs can be exchanged.
-pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> impl Iterator<Item = Flow<'a, 'b>> {
+///
+/// Two short searches that come to the same end, by other chances, are enough: nothing better is to be expected.
+pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 'b>> {
     let rates = Rates::new(flow.board);
     descend(&mut flow, &rates, moves_max);
     let moves = flow.moves.len().max(1);
-    let trials = effort::leveling(flow.board.nodes.len()).of(moves.min(moves_max), flow.choices());
-    let runs = (LEVEL_TRIALS / trials.max(1)).clamp(1, LEVEL_RUNS) as u64;
+    let trials = effort::leveling(flow.board.nodes.len(), moves).of(moves, flow.choices());
+    let runs = (LEVEL_TRIALS.min(moves * LEVEL_TRIALS_EACH) / trials.max(1)).clamp(1, LEVEL_RUNS) as u64;
     let imbalance = figures::imbalance_squared(flow.board, &flow.used);
     let scale = imbalance / moves as f64;
     let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
-    let first = flow.clone();
-    let searched = (0..runs).map(move |seed| {
+    let searched = |trials: usize, seed: u64| {
         let (start, end) = (LEVEL_START * scale, LEVEL_END * scale);
         let cooling = Cooling { trials, start, end, overfill: (1.0, 1.0), seed };
-        let mut found = anneal::anneal(first.clone(), &aim, cooling, moves_max);
+        let mut found = anneal::anneal(flow.clone(), &aim, cooling, moves_max);
         descend(&mut found, &rates, moves_max);
         found
-    });
-    std::iter::once(flow).chain(searched)
+    };
+    let probes = PROBES.map(|seed| searched(trials / PROBE, seed));
+    let agreed = (aim.of(&probes[0]) - aim.of(&probes[1])).abs() < NOTHING;
+    let longer: Vec<_> = (0..runs).filter(|_| !agreed).map(|seed| searched(trials, seed)).collect();
+    std::iter::once(flow).chain(probes).chain(longer).collect()
 }
 
 /// Adds the move with the largest gain, again and again, as long as one is worth its cost.

@@ -6,6 +6,7 @@
 
 mod anneal;
 mod cover;
+mod dive;
 mod effort;
 mod exact;
 mod flow;
@@ -15,12 +16,13 @@ mod order;
 mod outcome;
 mod pack;
 mod pool;
+mod proof;
 mod rates;
 mod relief;
 mod simplex;
 
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
-use effort::{NOTHING, ROUNDS_MAX};
+use effort::{NOTHING, ORDERED_MAX, ROUNDS_MAX};
 use flow::Flow;
 use outcome::Outcome;
 use pool::Pool;
@@ -33,6 +35,25 @@ use super::{
 
 /// Returns the best steps, at most so many, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    unnumbered(board, |board| best_steps(board, steps_max))
+}
+
+/// Searches in an order of the nodes that does not depend on their ids: renumbering them changes no plan.
+fn unnumbered(board: &Board<'_>, search: impl FnOnce(&Board<'_>) -> Vec<Step>) -> Vec<Step> {
+    let order = board.natural_order();
+    let steps = search(&board.reordered(&order));
+    steps.into_iter().map(|step| Step { target: order[step.target], ..step }).collect()
+}
+
+/// Tells whether no plan of so many steps can take off more overload.
+pub(super) fn takes_off_the_most(board: &Board<'_>, steps: &[Step], steps_max: usize) -> bool {
+    let pool = Pool::new(board, None);
+    let start = Flow::new(board, &pool);
+    let left = order::overload_after(board, steps).unwrap_or(f64::INFINITY);
+    start.overload() - left >= proof::removable(&start, steps_max) - NOTHING
+}
+
+fn best_steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let best = rounds(board, steps_max);
     let still = |steps: &[Step]| order::overload_after(board, steps).unwrap_or(f64::INFINITY);
     if board.policy.strategy == Strategy::Relieve || still(&best) <= 0.0 {
@@ -67,23 +88,42 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
         return Vec::new();
     }
     let pool = Pool::new(board, None);
-    let mut found = relief::found(board, &pool, steps_max);
-    let ran: Vec<Outcome> =
-        found.iter().map(|flow| order::ordered(board, &concrete(flow, false), steps_max)).collect();
-    let first = (0..ran.len()).reduce(|a, b| if ran[b].beats(&ran[a]) { b } else { a }).unwrap_or(0);
-    let relief = found.swap_remove(first);
-    let relieving = ran.into_iter().nth(first).unwrap_or_else(|| Outcome::of(board, Vec::new()));
+    let (relief, relieving) = relieved(board, relief::found(board, &pool, steps_max), steps_max);
     let best = match board.policy.strategy {
         Strategy::Relieve => relieving,
         Strategy::Level => {
             let even = level::evened(relief, steps_max);
-            even.map(|flow| order::ordered(board, &concrete(&flow, true), steps_max))
+            even.iter()
+                .map(|flow| order::ordered(board, &concrete(flow, true), steps_max))
                 .fold(relieving, Outcome::better)
         }
     };
     let best = exact::search(board, steps_max, &best).unwrap_or(best);
     let nothing = Outcome::of(board, Vec::new());
     if best.beats(&nothing) { best.steps } else { Vec::new() }
+}
+
+/// Orders sets of moves, the best first, and returns the one that leads furthest, with where it leads to. Sets that could
+/// not lead further than what was reached are not looked at.
+fn relieved<'a, 'b>(
+    board: &Board<'b>,
+    mut found: Vec<Flow<'a, 'b>>,
+    steps_max: usize,
+) -> (Flow<'a, 'b>, Outcome) {
+    let mut best = (0, order::ordered(board, &concrete(&found[0], false), steps_max));
+    for index in 1..found.len().min(ORDERED_MAX) {
+        let (flow, last) = (&found[index], &found[index - 1]);
+        let alike = flow.overload() == last.overload() && flow.cost == last.cost;
+        let reached = best.1.overload <= flow.overload() + NOTHING && best.1.cost <= flow.cost + NOTHING;
+        if reached || alike {
+            continue;
+        }
+        let ran = order::ordered(board, &concrete(flow, false), steps_max);
+        if ran.beats(&best.1) {
+            best = (index, ran);
+        }
+    }
+    (found.swap_remove(best.0), best.1)
 }
 
 /// Returns steps that empty a node as far as it can be, in the order of execution.

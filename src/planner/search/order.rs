@@ -1,13 +1,16 @@
 //! In which order moves run: the worst overload first, every rule held at every step, those side by side that may.
 
+use std::collections::HashMap;
+
 use super::{
-    effort::{ORDERS_MAX, ORDERS_WORK},
+    effort::{FREEING_ORDERS, NOTHING, ORDERS_MAX, ORDERS_WORK},
     outcome::Outcome,
     rates::Rates,
 };
 use crate::{
     model::dice::Dice,
     planner::{
+        amounts::Amounts,
         board::{Board, Placement},
         figures,
         step::{Purpose, Step},
@@ -24,8 +27,17 @@ pub fn ordered(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome 
         return first;
     }
     let tries = (ORDERS_WORK / (wanted.len() * wanted.len()).max(1)).min(ORDERS_MAX) as u64;
-    let others = std::iter::once(Manner::Unlocking).chain((0..tries).map(Manner::Shuffled));
-    others.fold(first, |best, manner| best.better(in_manner(board, wanted, steps_max, manner).0))
+    let freeing = (0..tries.min(FREEING_ORDERS)).map(Manner::Freeing);
+    let others = freeing.chain([Manner::Unlocking]).chain((0..tries).map(Manner::Shuffled));
+    let mut best = first;
+    for manner in others {
+        let (found, complete) = in_manner(board, wanted, steps_max, manner);
+        best = best.better(found);
+        if complete {
+            break;
+        }
+    }
+    best
 }
 
 /// Also tells whether every move runs, none by a detour.
@@ -34,6 +46,7 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         board,
         manner,
         awaited: Vec::new(),
+        lacking: Vec::new(),
         placement: board.start(),
         left: wanted.to_vec(),
         parked: Vec::new(),
@@ -41,6 +54,7 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         steps_max,
         wave: Vec::new(),
         work: vec![0; board.nodes.len()],
+        rank: wanted.iter().enumerate().map(|(rank, step)| (step.vm, rank)).collect(),
         rates: Rates::new(board),
     };
     for step in wanted {
@@ -49,7 +63,8 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
     }
     while run.steps.len() < steps_max && !run.left.is_empty() {
         run.look_who_waits();
-        if !run.advance() && !run.park() {
+        let freed = matches!(manner, Manner::Freeing(_)) && run.change_targets();
+        if !freed && !run.advance() && !run.change_targets() && !run.exchange() && !run.park() {
             break;
         }
     }
@@ -63,6 +78,9 @@ enum Manner {
     WorstFirst,
     /// Steps off a node that a large VM waits for.
     Unlocking,
+    /// Steps off nodes that are too full for what is to come, onto nodes that have room for all that is to come. VMs that
+    /// are alike change targets for it. With chance, but for the first.
+    Freeing(u64),
     /// By chance, every other time weighed by what waits.
     Shuffled(u64),
 }
@@ -72,6 +90,8 @@ struct Run<'a, 'b> {
     manner: Manner,
     /// For each node the size of the largest VM that waits for it; empty where that does not matter.
     awaited: Vec<f64>,
+    /// For each node to which somebody is to come, by how much it is too full for all of them; empty likewise.
+    lacking: Vec<Option<f64>>,
     placement: Placement,
     left: Vec<Step>,
     parked: Vec<usize>,
@@ -81,6 +101,8 @@ struct Run<'a, 'b> {
     wave: Vec<usize>,
     /// Steps left on each node: the busiest go first, so that waves stay full to the end.
     work: Vec<usize>,
+    /// The place of each VM among the moves that are wanted: it decides where nothing else does, and does not depend on ids.
+    rank: HashMap<usize, usize>,
     rates: Rates,
 }
 
@@ -88,6 +110,22 @@ impl Run<'_, '_> {
     fn look_who_waits(&mut self) {
         if self.manner == Manner::WorstFirst {
             return;
+        }
+        if let Manner::Freeing(_) = self.manner {
+            self.lacking = (0..self.board.nodes.len()).map(|_| None).collect();
+            let mut coming: HashMap<usize, (Amounts, i64)> = HashMap::new();
+            for step in &self.left {
+                let (needs, count) = coming.entry(step.target).or_default();
+                *needs = *needs + self.board.vms[step.vm].needs;
+                *count += 1;
+            }
+            for (node, (needs, count)) in coming {
+                let facts = &self.board.nodes[node];
+                let seats =
+                    facts.room.room(self.placement.count[node]).map_or(0, |room| (count - room).max(0));
+                let full = facts.overfill(&(self.placement.used[node] + needs));
+                self.lacking[node] = Some(full + seats as f64);
+            }
         }
         self.awaited = vec![0.0; self.board.nodes.len()];
         for step in &self.left {
@@ -143,12 +181,119 @@ impl Run<'_, '_> {
         let first = match self.manner {
             Manner::WorstFirst => 0.0,
             Manner::Unlocking => self.awaited[source],
+            Manner::Freeing(seed) => self.freeing(step, source, seed),
             Manner::Shuffled(seed) => {
-                let chance = Dice::new(seed << 32 ^ step.vm as u64).unit();
+                let chance = Dice::new(seed << 32 ^ self.rank[&step.vm] as u64).unit();
                 if seed % 2 == 0 { chance } else { (0.5 + chance) * self.awaited[source] }
             }
         };
-        Urgency { first, overload, relief, gain, work: self.work[step.target], vm: step.vm }
+        Urgency { first, overload, relief, gain, work: self.work[step.target], rank: self.rank[&step.vm] }
+    }
+
+    /// Two VMs that are alike change their targets where that lets one of them go, if possible one that lets another in:
+    /// what each node holds in the end stays the same.
+    fn change_targets(&mut self) -> bool {
+        let mut best: Option<(bool, Urgency, usize, usize)> = None;
+        for (a, step) in self.left.iter().enumerate() {
+            let unlocks = self.lets_somebody_in(step);
+            for (b, other) in self.left.iter().enumerate() {
+                if !self.may_change_targets(step, other) {
+                    continue;
+                }
+                let urgency = self.urgency(&Step { target: other.target, ..*step });
+                let unlocks = unlocks && !matches!(self.manner, Manner::Freeing(_));
+                let more =
+                    best.as_ref().is_none_or(|(best_unlocks, best, ..)| match unlocks == *best_unlocks {
+                        true => urgency.before(best),
+                        false => unlocks,
+                    });
+                if more && (step.purpose != Purpose::Level || urgency.helps()) {
+                    best = Some((unlocks, urgency, a, b));
+                }
+            }
+        }
+        let Some((.., a, b)) = best else { return false };
+        let (own, others) = (self.left[a].target, self.left[b].target);
+        self.left[b].target = own;
+        let step = Step { target: others, ..self.left.swap_remove(a) };
+        self.wave.clear();
+        self.take(step);
+        true
+    }
+
+    /// Tells whether a VM may go to the target of another one now, and that one to its target some time.
+    fn may_change_targets(&self, step: &Step, other: &Step) -> bool {
+        let (one, two) = (&self.board.vms[step.vm], &self.board.vms[other.vm]);
+        let alike = one.needs == two.needs
+            && one.groups == two.groups
+            && one.declined == two.declined
+            && one.needs_same_cpu == two.needs_same_cpu
+            && self.board.disk(step.vm) == self.board.disk(other.vm);
+        let from = self.placement.at[other.vm];
+        // Without a change there is nothing to ask but whether it may go.
+        if step.vm == other.vm {
+            let goes_freely = matches!(self.manner, Manner::Freeing(_));
+            return goes_freely && self.board.refusal(&self.placement, step.vm, step.target).is_none();
+        }
+        step.target != other.target
+            && alike
+            && from != step.target
+            && self.board.barrier(two.needs, two.needs_same_cpu, from, step.target).is_none()
+            && self.board.refusal(&self.placement, step.vm, other.target).is_none()
+    }
+
+    /// Lets a VM leave so that another may come in its place, where both together even out: nodes that are full, or that
+    /// may hold no more VMs, can exchange even where the first leg alone makes things less even.
+    fn exchange(&mut self) -> bool {
+        if self.steps.len() + 2 > self.steps_max {
+            return false;
+        }
+        let mut best: Option<(f64, Step, Step)> = None;
+        for first in
+            self.left.iter().filter(|step| step.purpose == Purpose::Level).copied().collect::<Vec<_>>()
+        {
+            let home = self.placement.at[first.vm];
+            if self.board.refusal(&self.placement, first.vm, first.target).is_some() {
+                continue;
+            }
+            let cost = self.urgency(&first).gain;
+            self.board.apply(&mut self.placement, first.vm, first.target);
+            let coming =
+                self.left.iter().filter(|step| step.target == home && step.purpose == Purpose::Level);
+            for second in coming {
+                let gain = cost + self.urgency(second).gain;
+                let better = gain > best.as_ref().map_or(NOTHING, |best| best.0);
+                if better && self.board.refusal(&self.placement, second.vm, home).is_none() {
+                    best = Some((gain, first, *second));
+                }
+            }
+            self.board.apply(&mut self.placement, first.vm, home);
+        }
+        let Some((_, first, second)) = best else { return false };
+        self.left.retain(|step| step.vm != first.vm && step.vm != second.vm);
+        self.wave.clear();
+        self.take(Step { purpose: Purpose::MakeRoom, ..first });
+        self.wave.clear();
+        self.take(second);
+        true
+    }
+
+    /// How well a step prepares those that are to come.
+    fn freeing(&self, step: &Step, source: usize, seed: u64) -> f64 {
+        let (lacks, room) =
+            (self.lacking[source].unwrap_or(0.0), self.lacking[step.target].unwrap_or(0.0) <= 0.0);
+        let rank = match (lacks > 0.0, room) {
+            (true, true) => 2.0,
+            (true, false) => 1.0,
+            (false, _) => 0.0,
+        };
+        let chance =
+            Dice::new(seed << 32 ^ (self.rank[&step.vm] * self.board.nodes.len() + step.target) as u64)
+                .unit();
+        match seed {
+            0 => rank + lacks.min(0.9),
+            _ => rank + 1.5 * chance,
+        }
     }
 
     /// Moves a VM that waits for its target to a third node, once for each VM.
@@ -215,7 +360,7 @@ struct Urgency {
     gain: f64,
     /// Steps left at its target.
     work: usize,
-    vm: usize,
+    rank: usize,
 }
 
 impl Urgency {
@@ -229,7 +374,7 @@ impl Urgency {
         by.then(other.relief.total_cmp(&self.relief))
             .then(other.gain.total_cmp(&self.gain))
             .then(other.work.cmp(&self.work))
-            .then(self.vm.cmp(&other.vm))
+            .then(self.rank.cmp(&other.rank))
             .is_lt()
     }
 }

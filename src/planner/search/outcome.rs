@@ -15,6 +15,7 @@ pub fn rest(board: &Board<'_>, used: &[Amounts], cost: f64) -> f64 {
 pub struct Outcome {
     pub steps: Vec<Step>,
     pub overload: f64,
+    pub cost: f64,
     pub rest: f64,
 }
 
@@ -25,7 +26,7 @@ impl Outcome {
             board.apply(&mut end, step.vm, step.target);
         }
         let cost: f64 = steps.iter().map(|step| board.cost(step.vm)).sum();
-        Self { overload: figures::overload(board, &end), rest: rest(board, &end.used, cost), steps }
+        Self { overload: figures::overload(board, &end), rest: rest(board, &end.used, cost), cost, steps }
     }
 
     pub fn beats(&self, other: &Self) -> bool {

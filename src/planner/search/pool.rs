@@ -45,7 +45,10 @@ impl Pool {
         let mut classes: HashMap<_, usize> = HashMap::new();
         for node in 0..board.nodes.len() {
             let mut on_node: HashMap<usize, usize> = HashMap::new();
-            for &vm in &board.vms_on[node] {
+            // By size, so that no search depends on the ids of VMs.
+            let mut there = board.vms_on[node].clone();
+            there.sort_by_key(|vm| (board.vms[*vm].needs, board.disk(*vm), *vm));
+            for vm in there {
                 let may_leave = match drain {
                     Some(drained) => board.movable(vm, drained == node),
                     None => board.may_relieve(vm, node, &board.nodes[node].start),

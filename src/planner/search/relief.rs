@@ -6,13 +6,14 @@ use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
     effort::{
-        self, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERFILL_PRICES, OVERLOAD_PRICE, PRICES, PROVEN,
-        REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS, RUNS_LARGE, RUNS_LIMITED,
+        self, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERFILL_PRICES, OVERLOAD_PRICE, PRICES, PROBE,
+        PROBES, PROVEN, REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS, RUNS_LARGE, RUNS_LIMITED,
     },
     flow::Flow,
     ideal::{self, Ideal},
     pack::{self, Places, Taste},
     pool::{Move, Pool},
+    proof,
 };
 use crate::planner::board::Board;
 
@@ -34,6 +35,15 @@ pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> 
     }
     cut(&mut flow, moves_max);
     extend(&mut flow, moves_max);
+    if flow.moves.len() >= moves_max {
+        let mut largest_first = start.clone();
+        extend(&mut largest_first, moves_max);
+        flow = if before(&largest_first, &flow) { largest_first } else { flow };
+        if overload - flow.overload() >= proof::removable(&start, moves_max) - NOTHING {
+            cheapen(&mut flow);
+            return vec![flow];
+        }
+    }
     let ideal = ideal::ideal(&start, moves_max);
     let mut flows = searched(&start, flow, ideal, bound, moves_max);
     flows.sort_by(|a, b| a.overload().total_cmp(&b.overload()).then(a.cost.total_cmp(&b.cost)));
@@ -64,28 +74,56 @@ fn searched<'a, 'b>(
     let (overload, cost) =
         ideal.as_ref().map_or((0.0, bound), |ideal| (ideal.overload, ideal.cost.max(bound)));
     let aim = aim(&first, start.overload() - overload, cost, moves_max);
-    let begin = ideal.map(|ideal| {
+    let made = |moves: Vec<Move>| {
         let mut flow = start.clone();
-        ideal.moves.into_iter().for_each(|mv| flow.add(mv));
+        moves.into_iter().for_each(|mv| flow.add(mv));
         flow
-    });
+    };
+    let (moves, whole) = ideal.map_or((None, Vec::new()), |ideal| (Some(ideal.moves), ideal.whole));
+    let begin = moves.map(made);
     let (trials, runs) = work(&first, begin.as_ref(), moves_max);
+    let run = |from: &Flow<'a, 'b>, trials: usize, seed: u64| {
+        let scale = scale(from, &aim, start.overload(), moves_max);
+        let overfill = OVERFILL_PRICES[seed as usize % OVERFILL_PRICES.len()];
+        let (start, end) = (RELIEF_START * scale, RELIEF_END * scale);
+        let cooling = Cooling { trials, start, end, overfill, seed };
+        let mut flow = anneal::anneal(from.clone(), &aim, cooling, moves_max);
+        extend(&mut flow, moves_max);
+        flow
+    };
     let mut best = first.clone();
     let mut found = vec![first];
+    for moves in whole {
+        let mut flow = made(moves);
+        flow.make_sound();
+        extend(&mut flow, moves_max);
+        if flow.moves.len() <= moves_max {
+            if before(&flow, &best) {
+                best.clone_from(&flow);
+            }
+            found.push(flow);
+        }
+    }
+    let probes = PROBES.map(|seed| run(begin.as_ref().unwrap_or(&best), trials / PROBE, seed));
+    let apart = |one: &Flow<'_, '_>, other: &Flow<'_, '_>| before(one, other) || before(other, one);
+    let agreed = !apart(&probes[0], &probes[1]) && !before(&best, &probes[0]);
+    for flow in probes {
+        if before(&flow, &best) {
+            best.clone_from(&flow);
+        }
+        found.push(flow);
+    }
+    if agreed {
+        return found;
+    }
     let mut idle = 0;
     for seed in 0..runs {
         if best.overload() <= overload + NOTHING && best.cost <= cost * NEAR || idle == IDLE_MAX {
             break;
         }
         let from = begin.as_ref().filter(|_| seed < FROM_IDEAL).unwrap_or(&best);
-        let scale = scale(from, &aim, start.overload(), moves_max);
-        let overfill = OVERFILL_PRICES[seed as usize % OVERFILL_PRICES.len()];
-        let trials =
-            if begin.is_some() && seed >= FROM_IDEAL { (trials * REFINED).min(REFINED_MAX) } else { trials };
-        let (start, end) = (RELIEF_START * scale, RELIEF_END * scale);
-        let cooling = Cooling { trials, start, end, overfill, seed };
-        let mut flow = anneal::anneal(from.clone(), &aim, cooling, moves_max);
-        extend(&mut flow, moves_max);
+        let refines = begin.is_some() && seed >= FROM_IDEAL;
+        let flow = run(from, if refines { (trials * REFINED).min(REFINED_MAX) } else { trials }, seed);
         idle += 1;
         if before(&flow, &best) {
             best.clone_from(&flow);
@@ -175,6 +213,28 @@ fn cut(flow: &mut Flow<'_, '_>, moves_max: usize) {
         if let Some(moved) = at.get(place[index]) {
             place[*moved] = place[index];
         }
+    }
+}
+
+/// Sends a cheaper VM of the same node where that leaves as little overload.
+fn cheapen(flow: &mut Flow<'_, '_>) {
+    for mv in flow.moves.clone() {
+        let Some(index) = flow.moves.iter().position(|other| *other == mv) else { continue };
+        let node = flow.pool.slots[mv.slot].node;
+        let (least, price) = (flow.overload_of(node), flow.pool.class(mv.slot).cost);
+        flow.remove(index);
+        let cheaper = |slot: &usize| {
+            let class = flow.pool.class(*slot);
+            let left = flow.board.nodes[node].overload(&(flow.used[node] - class.needs.as_at_home()));
+            class.cost < price
+                && left <= least + NOTHING
+                && flow.available(*slot)
+                && flow.fits(*slot, mv.target)
+        };
+        let cost = |slot: usize| flow.pool.class(slot).cost;
+        let there = flow.pool.slots_on[node].iter().copied().filter(cheaper);
+        let slot = there.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(mv.slot);
+        flow.add(Move { slot, ..mv });
     }
 }
 

@@ -2,7 +2,11 @@
 
 use super::effort::NOTHING;
 
+/// Out of bounds by less than this is rounding.
+const TOLERANCE: f64 = 1e-7;
+
 /// A program whose first basis is at hand: in every row one column with coefficient 1 that is in no other row.
+#[derive(Clone)]
 pub struct Program {
     /// The most of each column.
     pub most: Vec<f64>,
@@ -15,15 +19,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// Returns the value of each column in an optimum; `None` where so many steps do not lead to one.
-    pub fn solve(mut self, steps_max: usize) -> Option<Vec<f64>> {
+    /// Returns an optimum; `None` where so many steps do not lead to one.
+    pub fn solve(mut self, steps_max: usize) -> Option<Solved> {
         for row in 0..self.rows.len() {
             self.price_out(row, self.basis[row]);
         }
         let mut at_most = vec![false; self.most.len()];
         for step in 0..steps_max {
             let Some(entering) = self.entering(&at_most, step > steps_max / 2) else {
-                return Some(self.values(&at_most));
+                let least = vec![0.0; self.most.len()];
+                return Some(Solved { program: self, at_most, least });
             };
             let sign = if at_most[entering] { -1.0 } else { 1.0 };
             let (length, leaving) = self.longest(entering, sign);
@@ -90,13 +95,102 @@ impl Program {
             self.cost.iter_mut().zip(&self.rows[row]).for_each(|(cost, value)| *cost -= factor * value);
         }
     }
+}
 
-    fn values(&self, at_most: &[bool]) -> Vec<f64> {
-        let mut values: Vec<f64> =
-            at_most.iter().zip(&self.most).map(|(up, most)| if *up { *most } else { 0.0 }).collect();
-        for (row, column) in self.basis.iter().enumerate() {
-            values[*column] = self.right[row];
+/// A program at an optimum. Its columns can be bounded further, one after the other; each time it goes to the optimum of
+/// what is left, mostly in a few steps.
+#[derive(Clone)]
+pub struct Solved {
+    program: Program,
+    at_most: Vec<bool>,
+    /// The least of each column. The program counts from there.
+    least: Vec<f64>,
+}
+
+impl Solved {
+    /// The value of each column.
+    pub fn values(&self) -> Vec<f64> {
+        let mut values = self.least.clone();
+        for (column, _) in self.at_most.iter().enumerate().filter(|(_, up)| **up) {
+            values[column] += self.program.most[column];
+        }
+        for (row, column) in self.program.basis.iter().enumerate() {
+            values[*column] = self.least[*column] + self.program.right[row];
         }
         values
+    }
+
+    /// Bounds a column from below and above; tells whether a value is left for every column.
+    pub fn bound(&mut self, column: usize, least: f64, most: f64, steps_max: usize) -> bool {
+        let (least, most) = (least.max(self.least[column]), most.min(self.most(column)));
+        if least > most + TOLERANCE {
+            return false;
+        }
+        let (raised, range) = (least - self.least[column], (most - least).max(0.0));
+        let lowered = self.most(column) - most;
+        self.least[column] = least;
+        self.program.most[column] = range;
+        match self.program.basis.iter().position(|basic| *basic == column) {
+            Some(row) => self.program.right[row] -= raised,
+            None => self.shift(column, if self.at_most[column] { -lowered } else { raised }),
+        }
+        self.repair(steps_max)
+    }
+
+    fn most(&self, column: usize) -> f64 {
+        self.least[column] + self.program.most[column]
+    }
+
+    /// Moves a column that is at a bound by so much.
+    fn shift(&mut self, column: usize, by: f64) {
+        if by != 0.0 {
+            let rows = self.program.rows.iter().zip(&mut self.program.right);
+            rows.for_each(|(row, right)| *right -= by * row[column]);
+        }
+    }
+
+    /// Brings columns that are out of their bounds back, at the least cost: the dual simplex method.
+    fn repair(&mut self, steps_max: usize) -> bool {
+        for _ in 0..steps_max {
+            let program = &self.program;
+            let outside =
+                |row: usize| (-program.right[row]).max(program.right[row] - program.most[program.basis[row]]);
+            let worst =
+                (0..program.rows.len()).max_by(|a, b| outside(*a).total_cmp(&outside(*b)).then(b.cmp(a)));
+            let Some(row) = worst.filter(|row| outside(*row) > TOLERANCE) else { return true };
+            let above = program.right[row] > 0.0;
+            let Some(entering) = self.cheapest(row, above) else { return false };
+            let leaving = self.program.basis[row];
+            let goal = if above { self.program.most[leaving] } else { 0.0 };
+            let by = (self.program.right[row] - goal) / self.program.rows[row][entering];
+            self.shift(entering, by);
+            let from = if self.at_most[entering] { self.program.most[entering] } else { 0.0 };
+            self.program.right[row] = from + by;
+            self.at_most[entering] = false;
+            self.at_most[leaving] = above;
+            self.program.basis[row] = entering;
+            self.program.pivot(row, entering);
+        }
+        false
+    }
+
+    /// The column whose change lets a row go down, or up, at the least cost for each unit.
+    fn cheapest(&self, row: usize, down: bool) -> Option<usize> {
+        let program = &self.program;
+        let mut best: Option<(f64, f64, usize)> = None;
+        for (column, &by) in program.rows[row].iter().enumerate() {
+            let falls = if self.at_most[column] { -by } else { by };
+            let helps = if down { falls > TOLERANCE } else { falls < -TOLERANCE };
+            if !helps || program.most[column] <= 0.0 || column == program.basis[row] {
+                continue;
+            }
+            let price = program.cost[column].abs() / by.abs();
+            if best.is_none_or(|(least, size, _)| {
+                price < least - NOTHING || (price < least + NOTHING && by.abs() > size)
+            }) {
+                best = Some((price, by.abs(), column));
+            }
+        }
+        best.map(|(.., column)| column)
     }
 }
