@@ -1,4 +1,4 @@
-//! How long a look takes beside a bare fetch and parse of the same bytes, and what people wait for who ask:
+//! How long a look takes beside a bare fetch and parse of the same bytes:
 //! `cargo test --release --bench look -- --nocapture --test-threads 1`.
 #![expect(
     clippy::unwrap_used,
@@ -6,16 +6,20 @@
     reason = "a bench says no by panicking, and prints what it measured"
 )]
 
+#[expect(dead_code, reason = "the bench of the whole cycle needs the rest of it")]
 #[path = "support/canned.rs"]
 mod canned;
+#[path = "support/scales.rs"]
+mod scales;
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use canned::{Canned, SCALES};
+use canned::Canned;
 use chrono::DateTime;
+use scales::scales;
 use serde::de::IgnoredAny;
 
 const ROUNDS: usize = 5;
@@ -25,7 +29,9 @@ const RATIO_MAX: f64 = 3.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_beside_a_bare_parse_of_the_same_bytes() {
-    for (nodes, vms) in SCALES {
+    println!("| nodes | VMs | MiB of JSON | look | bare fetch and parse | ratio |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for &(nodes, vms) in scales() {
         let server = Canned::of(nodes, vms).await;
         let api = server.api();
         let (mut looks, mut bare) = (Vec::new(), Vec::new());
@@ -45,9 +51,7 @@ async fn a_look_beside_a_bare_parse_of_the_same_bytes() {
         let (look, bare) = (least(&looks), least(&bare));
         let ratio = look.as_secs_f64() / bare.as_secs_f64();
         let bytes = server.bytes() as f64 / 1_048_576.0;
-        println!(
-            "{nodes:>5} nodes {vms:>7} VMs {bytes:>6.1} MiB: look {look:>9.2?}, bare {bare:>9.2?}, ratio {ratio:.2}"
-        );
+        println!("| {nodes} | {vms} | {bytes:.1} | {look:.2?} | {bare:.2?} | {ratio:.2} |");
         if !cfg!(debug_assertions) && vms >= 50_000 {
             assert!(ratio <= RATIO_MAX, "{ratio}");
         }

@@ -6,11 +6,14 @@
     reason = "a bench says no by panicking, and prints what it measured"
 )]
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/scales.rs"]
+mod scales;
 
+use std::time::{Duration, Instant};
+
+use scales::scales;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
@@ -28,7 +31,9 @@ const ROUNDS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_people_ask_while_cycles_run() {
-    for (nodes, vms) in [(12, 300), (100, 5000), (1000, 50_000)] {
+    println!("| nodes | VMs | p99 | last | more memory than before, MiB |");
+    println!("| --- | --- | --- | --- | --- |");
+    for &(nodes, vms) in scales() {
         let sim = SimVmManager::start(
             World::generate(&Scale { nodes, vms, ..Scale::default() }),
             Options::default(),
@@ -67,6 +72,7 @@ async fn twenty_people_ask_while_cycles_run() {
 }
 
 async fn measure(handle: &Handle, nodes: usize, vms: usize) {
+    let resident = || process::memory(std::process::id(), "VmRSS");
     let (before, mut waits) = (resident(), Vec::new());
     for _ in 0..ROUNDS {
         let asked = (0..PEOPLE).map(|_| async {
@@ -81,17 +87,9 @@ async fn measure(handle: &Handle, nodes: usize, vms: usize) {
     }
     waits.sort_unstable();
     let (p99, last) = (waits[waits.len() * 99 / 100 - 1], waits[waits.len() - 1]);
-    let grown = resident().saturating_sub(before) / 1_048_576;
-    println!(
-        "{nodes:>5} nodes {vms:>7} VMs: p99 {p99:>9.2?}, last {last:>9.2?}, {grown} MiB more than before"
-    );
+    let grown = resident() - before;
+    println!("| {nodes} | {vms} | {p99:.2?} | {last:.2?} | {grown:.1} |");
     if !cfg!(debug_assertions) {
         assert!(p99 < Duration::from_millis(100) && last < Duration::from_secs(1), "{p99:?} {last:?}");
     }
-}
-
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
 }

@@ -7,6 +7,9 @@
     reason = "a bench says no by panicking, prints what it measured, and is told its size"
 )]
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::{
     fs,
     time::{Duration, Instant},
@@ -32,14 +35,15 @@ const OF_A_DAY: i64 = 300;
 #[test]
 fn a_long_history() {
     let entries = std::env::var("STORE_ENTRIES").map_or(ENTRIES, |count| count.parse().unwrap());
-    println!("{entries} entries of the journal and as many of the audit");
+    println!("| {entries} entries of the journal, and as many of the audit | |\n| --- | --- |");
     let dir = TempDir::new().unwrap();
     fill(&dir, entries);
     let folder = dir.path().join("store");
-    println!("{:<40}{:>10.1} MiB", "on disk", mib(size(&folder)));
-    let before = resident();
+    println!("| on disk | {:.1} MiB |", mib(size(&folder)));
+    let memory = |figure| process::memory(std::process::id(), figure);
+    let before = memory("VmRSS");
     let (store, opened) = timed("opening", || Store::open(dir.path()).unwrap());
-    println!("{:<40}{:>10.1} MiB", "resident since before it", mib(resident().saturating_sub(before)));
+    println!("| memory that it takes | {:.1} MiB |", memory("VmRSS") - before);
     let (day, week) = (TimeDelta::days(1), TimeDelta::days(7));
     timed("who rests", || store.rests(now(), TimeDelta::hours(6), day).unwrap());
     timed("what moved within 20 minutes", || {
@@ -50,6 +54,10 @@ fn a_long_history() {
     let (page, paged) = timed("a page of /history", || store.timeline(&all, PageAt::Newest, 10).unwrap());
     assert_eq!(page.rows.len(), 10);
     timed("its older page", || store.timeline(&all, PageAt::OlderThan(page.older.unwrap()), 10).unwrap());
+    let nowhere = TimelineFilter { of: Some("nowhere".into()), since: None };
+    let (page, searched) =
+        timed("/history of a name that is nowhere", || store.timeline(&nowhere, PageAt::Newest, 10).unwrap());
+    assert_eq!((page.rows.len(), page.searched_to.is_some()), (0, entries > 10_000));
     let (newest, told) = timed("history --limit 5", || store.newest_entries(None, 5).unwrap());
     assert_eq!(newest.len(), 5);
     let (read, _) =
@@ -57,7 +65,7 @@ fn a_long_history() {
     assert_eq!(read as u64, entries);
     timed("an intent and its end", || ended(&store, entries + 1, now()));
     timed("an export", || store.export(now()).unwrap());
-    println!("{:<40}{:>10.1} MiB", "resident at the most", mib(highest()));
+    println!("| memory at the most | {:.1} MiB |", memory("VmHWM"));
     drop(store);
     fs::remove_dir_all(&folder).unwrap();
     let (store, _) = timed("a restore", || Store::open_or_restore(dir.path(), now()).unwrap());
@@ -66,6 +74,7 @@ fn a_long_history() {
         let scale = (entries / ENTRIES).max(1).try_into().unwrap_or(u32::MAX);
         assert!(opened < Duration::from_millis(100) * scale, "{opened:?}");
         assert!(paged < Duration::from_millis(50) && told < Duration::from_millis(100), "{paged:?} {told:?}");
+        assert!(searched < Duration::from_millis(100), "{searched:?}");
     }
 }
 
@@ -96,7 +105,7 @@ fn fill(dir: &TempDir, entries: u64) {
     drop(written);
     let store = Store::open_or_restore(dir.path(), now()).unwrap();
     store.update_settings(|settings| settings.restored_unconfirmed = false).unwrap();
-    println!("{:<40}{:>10.1} s", "filling it", began.elapsed().as_secs_f64());
+    println!("| filling it | {:.1} s |", began.elapsed().as_secs_f64());
 }
 
 fn write(to: &mut impl std::io::Write, lines: &[String]) {
@@ -160,7 +169,7 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> (T, Duration) {
     let began = Instant::now();
     let done = work();
     let took = began.elapsed();
-    println!("{what:<40}{:>10.2} ms", took.as_secs_f64() * 1000.0);
+    println!("| {what} | {:.2} ms |", took.as_secs_f64() * 1000.0);
     (done, took)
 }
 
@@ -169,21 +178,6 @@ fn size(folder: &std::path::Path) -> u64 {
     files
         .map(|file| if file.path().is_dir() { size(&file.path()) } else { file.metadata().unwrap().len() })
         .sum()
-}
-
-/// How much memory the process has in use, and the most that it ever had, in bytes.
-fn resident() -> u64 {
-    status("VmRSS:")
-}
-
-fn highest() -> u64 {
-    status("VmHWM:")
-}
-
-fn status(key: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
 use vm_balancer::{
@@ -11,8 +11,11 @@ use vm_balancer::{
     vmmanager::{Credentials, Settings, Timing, VmManagerApi},
 };
 
-/// Nodes and VMs.
-pub const SCALES: [(usize, usize); 3] = [(12, 300), (100, 5000), (1000, 50_000)];
+/// Whoever logs in by these names is let in, as everybody else.
+pub const USERNAME: &str = "balancer@example.com";
+pub const PASSWORD: &str = "secret";
+
+const LOGIN: &str = "/auth/v4/public/token";
 
 const LISTS: [&str; 4] = ["/vm/v3/cluster", "/vm/v3/node", "/vm/v3/host", "/vm/v3/task"];
 
@@ -24,15 +27,12 @@ pub struct Canned {
 
 impl Canned {
     pub async fn of(nodes: usize, vms: usize) -> Self {
-        let world = World::generate(&Scale { nodes, vms, ..Scale::default() });
+        let clusters = nodes.div_ceil(100);
+        let world = World::generate(&Scale { nodes, vms, clusters, ..Scale::default() });
         let sim = SimVmManager::start(world, Options::default()).await.unwrap();
-        let credentials = Credentials::Password {
-            username: sim.options().username,
-            password: sim.options().password.into(),
-        };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let login = serde_json::json!({"email": sim.options().username, "password": sim.options().password});
-        let asked = http.post(format!("{}/auth/v4/public/token", sim.url())).json(&login);
+        let asked = http.post(format!("{}{LOGIN}", sim.url())).json(&login);
         let said: serde_json::Value = asked.send().await.unwrap().json().await.unwrap();
         let mut bodies = BTreeMap::new();
         for path in LISTS {
@@ -40,7 +40,7 @@ impl Canned {
             let answer = asked.header("x-xsrf-token", said["token"].as_str().unwrap()).send().await.unwrap();
             bodies.insert(path, answer.bytes().await.unwrap().to_vec());
         }
-        drop(credentials);
+        bodies.insert(LOGIN, said.to_string().into_bytes());
         let bodies = Arc::new(bodies);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -58,6 +58,11 @@ impl Canned {
         let mut settings = Settings::new(self.url.parse().unwrap(), credentials);
         settings.timing = Timing::short();
         VmManagerApi::new(settings).unwrap()
+    }
+
+    /// Returns where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub fn bytes(&self) -> usize {
@@ -79,14 +84,22 @@ impl Canned {
 
 async fn serve(stream: TcpStream, bodies: Arc<BTreeMap<&'static str, Vec<u8>>>) {
     let (reading, mut writing) = stream.into_split();
-    let mut lines = BufReader::new(reading).lines();
-    let mut path = String::new();
-    while let Ok(Some(line)) = lines.next_line().await {
-        if let Some(asked) = line.strip_prefix("GET ") {
+    let mut reading = BufReader::new(reading);
+    let (mut line, mut path, mut asked_with) = (String::new(), String::new(), 0);
+    while reading.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+        let head = std::mem::take(&mut line).to_ascii_lowercase();
+        if let Some(asked) = head.strip_prefix("get ").or(head.strip_prefix("post ")) {
             path = asked.split(['?', ' ']).next().unwrap_or_default().to_owned();
         }
-        if !line.is_empty() {
+        if let Some(length) = head.strip_prefix("content-length:") {
+            asked_with = length.trim().parse().unwrap_or(0);
+        }
+        if !head.trim().is_empty() {
             continue;
+        }
+        let mut body = vec![0; std::mem::take(&mut asked_with)];
+        if reading.read_exact(&mut body).await.is_err() {
+            return;
         }
         let nothing = Vec::new();
         let body = bodies.get(path.as_str()).unwrap_or(&nothing);

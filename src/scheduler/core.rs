@@ -68,7 +68,7 @@ impl Core {
     /// Answers one request. An answer that nobody waits for any more is dropped; what was done is done.
     pub(super) async fn answer(&self, request: Request) {
         match request {
-            Request::Status { looks, answer } => self.tell_status(looks, answer).await,
+            Request::Status { looks, answer, again } => self.tell_status(looks, answer, again).await,
             Request::Settings { answer } => drop(answer.send(self.switches.settings())),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
             Request::Look { answer } => {
@@ -148,7 +148,7 @@ impl Core {
 
     /// Answers at once, and looks behind that where what is known is old. Only where nothing is known yet the answer
     /// waits a little; a VMmanager that hangs delays none.
-    async fn tell_status(&self, looks: bool, answer: Answer<Status>) {
+    async fn tell_status(&self, looks: bool, answer: Answer<Status>, again: Option<Answer<Status>>) {
         let is_first = !self.sight.has_tried();
         let mut looking = pin!(self.sight.look_if_old().fuse());
         if is_first {
@@ -161,9 +161,15 @@ impl Core {
             };
             let _ = timeout(STATUS_PATIENCE, first).await;
         }
+        let known = self.sight.looks();
         drop(answer.send(self.status()));
         if (looks || is_first) && !looking.is_terminated() {
             looking.await;
+        }
+        if let Some(again) = again
+            && self.sight.has_looked_since(known).await
+        {
+            drop(again.send(self.status()));
         }
     }
 

@@ -390,10 +390,21 @@ impl Changed {
     }
 }
 
+/// How things stand after a look that may be under way.
+#[derive(Debug)]
+pub struct Later(tokio::sync::oneshot::Receiver<Result<Status, Refused>>);
+
+impl Later {
+    /// Waits for the look; `None` where none follows.
+    pub async fn status(self) -> Option<Status> {
+        self.0.await.ok()?.ok()
+    }
+}
+
 /// A request to the scheduler, with where its answer goes.
 #[derive(Debug)]
 pub(super) enum Request {
-    Status { looks: bool, answer: Answer<Status> },
+    Status { looks: bool, answer: Answer<Status>, again: Option<Answer<Status>> },
     DryRun { answer: Answer<bool> },
     Settings { answer: Answer<Vec<Setting>> },
     Look { answer: Answer<Picture> },
@@ -434,13 +445,20 @@ impl Handle {
 
     /// Returns how things stand, from what is known; asks VMmanager only where nothing is known yet.
     pub async fn status(&self) -> Result<Status, Refused> {
-        self.ask(|answer| Request::Status { looks: false, answer }).await
+        self.ask(|answer| Request::Status { looks: false, answer, again: None }).await
     }
 
     /// Returns how things stand, from what is known. Where that is a few seconds old, a look follows for those who ask
     /// next: one for all, however many ask, and without those nodes that kept silent when they were asked last.
     pub async fn glance(&self) -> Result<Status, Refused> {
-        self.ask(|answer| Request::Status { looks: true, answer }).await
+        self.ask(|answer| Request::Status { looks: true, answer, again: None }).await
+    }
+
+    /// As [`Self::glance`], with how things stand after the look behind it. Nothing comes where no look follows.
+    pub async fn glance_twice(&self) -> Result<(Status, Later), Refused> {
+        let (again, later) = tokio::sync::oneshot::channel();
+        let status = self.ask(|answer| Request::Status { looks: true, answer, again: Some(again) }).await?;
+        Ok((status, Later(later)))
     }
 
     /// Tells whether nothing is carried out.

@@ -40,8 +40,8 @@ pub use crate::executor::{Glimpse, Says};
 use crate::{balancer::VmBalancer, live::Live, meter::Beat, model::ProposalId, store::Mode};
 use handle::Request;
 pub use handle::{
-    Approved, Balanced, Cancelled, Change, Changed, Drained, Hand, Handle, LastCycle, Maintained, PlanOf,
-    Refused, Rounded, Status, Stop, Stopped, WaitingPlan, WatchWish, Watched,
+    Approved, Balanced, Cancelled, Change, Changed, Drained, Hand, Handle, LastCycle, Later, Maintained,
+    PlanOf, Refused, Rounded, Status, Stop, Stopped, WaitingPlan, WatchWish, Watched,
 };
 pub use later::When;
 pub(crate) use standing::in_utc;

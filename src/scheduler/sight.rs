@@ -37,6 +37,8 @@ pub(super) struct Sight {
     turn: tokio::sync::Mutex<()>,
     /// How many looks are under way, whatever for.
     under_way: AtomicUsize,
+    /// How many looks have ended.
+    looks: watch::Sender<u64>,
     /// Whether VMmanager was read or known to be away since the start.
     tried: watch::Sender<bool>,
 }
@@ -79,6 +81,7 @@ impl Sight {
             seen: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             under_way: AtomicUsize::new(0),
+            looks: watch::Sender::new(0),
             tried: watch::Sender::new(false),
         }
     }
@@ -166,7 +169,25 @@ impl Sight {
             Err(error) => Err(error),
         };
         self.seen().looked_at = Some(self.steady());
+        self.looks.send_modify(|looks| *looks += 1);
         looked
+    }
+
+    /// Returns how many looks have ended.
+    pub(super) fn looks(&self) -> u64 {
+        *self.looks.borrow()
+    }
+
+    /// Tells whether a look has ended since there were so many; waits for one that is under way.
+    pub(super) async fn has_looked_since(&self, looks: u64) -> bool {
+        if self.looks() == looks && self.under_way.load(Ordering::Relaxed) > 0 {
+            let mut ended = self.looks.subscribe();
+            tokio::select! {
+                _ = ended.wait_for(|ended| *ended > looks) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        self.looks() > looks
     }
 
     fn is_fresh(&self) -> bool {

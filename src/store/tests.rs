@@ -336,6 +336,40 @@ fn every_row_of_the_timeline_is_on_one_page_whichever_way_one_turns() {
 }
 
 #[test]
+fn a_search_for_a_name_reads_so_much_at_a_time_and_says_how_far_it_came() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for round in 0..7 {
+        let vm = if round == 1 { 4711 } else { 100 + round };
+        ended(&store, vm, Outcome::Done, at(10 * i64::try_from(round).unwrap()));
+    }
+    let filter = TimelineFilter { of: Some("4711".into()), since: None };
+    let page = |from| store.timeline_within(&filter, from, 3, 2).unwrap();
+    let (mut older, mut pages) = (vec![page(PageAt::Newest)], 0);
+    while let Some(edge) = older.last().unwrap().older {
+        older.push(page(PageAt::OlderThan(edge)));
+    }
+    let found = |pages: &[Timeline]| pages.iter().map(|page| page.rows.len()).collect::<Vec<_>>();
+    let goes_on =
+        |pages: &[Timeline]| pages.iter().map(|page| page.searched_to.is_some()).collect::<Vec<_>>();
+    assert_eq!((found(&older), goes_on(&older)), (vec![0, 0, 1, 0], vec![true, true, true, false]));
+    assert!(older.is_sorted_by(|newer, older| older.searched_to <= newer.searched_to));
+    let mut newer = vec![page(PageAt::NewerThan(Edge { migration: 0, proposal: 0 }))];
+    while let Some(edge) = newer.last().unwrap().newer {
+        pages += 1;
+        assert!(pages < 10, "it ends");
+        newer.push(page(PageAt::NewerThan(edge)));
+    }
+    assert_eq!((found(&newer), goes_on(&newer)), (vec![1, 0, 0, 0], vec![true, true, true, false]));
+    let everything = store.timeline_within(&TimelineFilter::default(), PageAt::Newest, 3, 2).unwrap();
+    assert_eq!(
+        (everything.rows.len(), everything.searched_to),
+        (3, None),
+        "without a name nothing is searched"
+    );
+}
+
+#[test]
 fn an_update_is_claimed_once() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();

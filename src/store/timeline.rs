@@ -1,5 +1,7 @@
 //! What happened, newest first: migrations of the journal, and plans that ended without them.
 
+use std::cell::Cell;
+
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -46,13 +48,27 @@ pub struct Timeline {
     pub rows: Vec<Happened>,
     pub older: Option<Edge>,
     pub newer: Option<Edge>,
+    /// How far was searched, where the search ended before the page was full; the next page goes on from there.
+    pub searched_to: Option<DateTime<Utc>>,
 }
+
+/// The most events of a kind that one search for a name reads: some 50 ms, so that a name that occurs nowhere is
+/// answered as quickly as any question.
+const SEARCHED_MAX: usize = 10_000;
 
 impl Edge {
     const NEWEST: Self = Self { migration: u64::MAX, proposal: u64::MAX };
 }
 
 impl Happened {
+    /// Returns its number among its kind.
+    fn number(&self) -> u64 {
+        match self {
+            Self::Migration(entry) => entry.id.0,
+            Self::Plan(proposal) => proposal.id.0,
+        }
+    }
+
     /// Returns when it began, or when the plan ended.
     #[must_use]
     pub fn at(&self) -> DateTime<Utc> {
@@ -111,26 +127,89 @@ impl Store {
         at: PageAt,
         count: usize,
     ) -> Result<Timeline, StoreError> {
+        self.timeline_within(filter, at, count, SEARCHED_MAX)
+    }
+
+    pub(super) fn timeline_within(
+        &self,
+        filter: &TimelineFilter,
+        at: PageAt,
+        count: usize,
+        searched_max: usize,
+    ) -> Result<Timeline, StoreError> {
         let files = self.files()?;
+        let searched_max = if filter.of.is_some() { searched_max } else { usize::MAX };
+        let [migrations, plans] = [(); 2].map(|()| Searched::new(searched_max));
         match at {
             PageAt::NewerThan(edge) => {
-                let mut rows = take(files.happened_from(edge, filter), count + 1)?;
+                let mut rows = take(files.happened_from(edge, filter, &migrations, &plans), count + 1)?;
                 let has_newer = rows.len() > count;
                 rows.truncate(count);
                 rows.reverse();
-                let newer = has_newer.then(|| upper(&rows, edge));
-                Ok(Timeline { rows, older: Some(edge), newer })
+                let searched_to = searched_to(&migrations, &plans).filter(|_| !has_newer);
+                let newer = match searched_to {
+                    Some(_) => Some(Edge {
+                        migration: migrations.last().map_or(edge.migration, |last| last + 1),
+                        proposal: plans.last().map_or(edge.proposal, |last| last + 1),
+                    }),
+                    None => has_newer.then(|| upper(&rows, edge)),
+                };
+                Ok(Timeline { rows, older: Some(edge), newer, searched_to })
             }
             PageAt::Newest | PageAt::OlderThan(_) => {
                 let edge = if let PageAt::OlderThan(edge) = at { edge } else { Edge::NEWEST };
-                let mut rows = take(files.happened_below(edge, filter), count + 1)?;
+                let mut rows = take(files.happened_below(edge, filter, &migrations, &plans), count + 1)?;
                 let has_older = rows.len() > count;
                 rows.truncate(count);
-                let older = has_older.then(|| lower(&rows, edge));
-                Ok(Timeline { rows, older, newer: (at != PageAt::Newest).then_some(edge) })
+                let searched_to = searched_to(&migrations, &plans).filter(|_| !has_older);
+                let older = match searched_to {
+                    Some(_) => Some(Edge {
+                        migration: migrations.last().unwrap_or(edge.migration),
+                        proposal: plans.last().unwrap_or(edge.proposal),
+                    }),
+                    None => has_older.then(|| lower(&rows, edge)),
+                };
+                let newer = (at != PageAt::Newest).then_some(edge);
+                Ok(Timeline { rows, older, newer, searched_to })
             }
         }
     }
+}
+
+/// How far the events of one kind were searched.
+struct Searched {
+    left: Cell<usize>,
+    /// The number and the time of the event that was read last.
+    last: Cell<Option<(u64, DateTime<Utc>)>>,
+    is_cut: Cell<bool>,
+}
+
+impl Searched {
+    fn new(max: usize) -> Self {
+        Self { left: Cell::new(max), last: Cell::new(None), is_cut: Cell::new(false) }
+    }
+
+    /// Tells whether this event may be read too.
+    fn goes_on(&self, row: &Read) -> bool {
+        let Ok(happened) = row else { return true };
+        let Some(left) = self.left.get().checked_sub(1) else {
+            self.is_cut.set(true);
+            return false;
+        };
+        self.left.set(left);
+        self.last.set(Some((happened.number(), happened.at())));
+        true
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.last.get().map(|(number, _)| number)
+    }
+}
+
+/// Returns the newest moment at which a search was cut.
+fn searched_to(migrations: &Searched, plans: &Searched) -> Option<DateTime<Utc>> {
+    let cut = [migrations, plans].into_iter().filter(|searched| searched.is_cut.get());
+    cut.filter_map(|searched| searched.last.get()).map(|(_, at)| at).max()
 }
 
 type Read = Result<Happened, StoreError>;
@@ -141,11 +220,14 @@ impl Files {
         &'a self,
         edge: Edge,
         filter: &'a TimelineFilter,
+        migrations_read: &'a Searched,
+        plans_read: &'a Searched,
     ) -> impl Iterator<Item = Read> + 'a {
         let migrations = self.journal.newest_below(edge.migration).filter_map(migration);
+        let migrations = migrations.take_while(|row| migrations_read.goes_on(row));
         let ids = rows(self.told.range(..edge.proposal.to_be_bytes()).rev());
-        let plans = ids.filter_map(|row| self.plan(row));
-        let [migrations, plans] = [filter.applied_to(migrations), filter.applied_to(plans)];
+        let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
+        let (migrations, plans) = (filter.applied_to(migrations), filter.applied_to(plans));
         merged(migrations, plans, |migration, plan| migration.at() >= plan.at())
     }
 
@@ -154,10 +236,13 @@ impl Files {
         &'a self,
         edge: Edge,
         filter: &'a TimelineFilter,
+        migrations_read: &'a Searched,
+        plans_read: &'a Searched,
     ) -> impl Iterator<Item = Read> + 'a {
         let migrations = self.journal.oldest_from(edge.migration).filter_map(migration);
+        let migrations = migrations.take_while(|row| migrations_read.goes_on(row));
         let ids = rows(self.told.range(edge.proposal.to_be_bytes()..));
-        let plans = ids.filter_map(|row| self.plan(row));
+        let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
         let is_wanted = |row: &Read| row.as_ref().map_or(true, |row| filter.takes(row));
         merged(migrations.filter(is_wanted), plans.filter(is_wanted), |migration, plan| {
             migration.at() < plan.at()

@@ -61,8 +61,9 @@ pub struct Document {
 pub enum Ask {
     /// How things stand, as far as it is known.
     Status(Then<Status>),
-    /// How things stand, as far as it is known; a new look follows where that is old.
-    Glance(Then<Status>),
+    /// How things stand, as far as it is known; a new look follows where that is old. The second answer, where one is
+    /// wanted, is of what that look shows.
+    Glance(Then<Status>, Option<Then<Status>>),
     /// The newest entries of the audit, of one person where one is named by id or name.
     Audit(usize, Option<String>, Then<Vec<AuditEntry>>),
     /// How full a node was, and how things stand.

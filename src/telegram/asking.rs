@@ -1,29 +1,62 @@
 //! Asks the scheduler or the store what a conversation needs.
 
+use std::time::Duration;
+
 use chrono::Days;
+use tokio::time::timeout;
 
 use super::{bot::Shared, notifier};
 use crate::{
-    scheduler::Refused,
+    scheduler::{Later, Refused, Status},
     store::{ReplyTo, StoreError, TimelineFilter},
     talk::{
         HistoryPage,
         access::Sender,
-        ask::{Ask, HistoryPart, Spoken, Whose, Worded},
+        ask::{Ask, HistoryPart, Spoken, Then, Whose, Worded},
         cards::Input,
         dialog::Incoming,
     },
 };
 
+/// A look that takes longer than this renews nothing: the person has read the message and gone on, and the press takes
+/// one of the person's places all the while.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is shown instead of an answer once a look has ended that is under way.
+pub(super) struct Renewal {
+    later: Later,
+    then: Then<Status>,
+}
+
+impl Renewal {
+    /// Waits for the look, but not for long; `None` where none follows.
+    pub(super) async fn worded(self) -> Option<Worded> {
+        let status = timeout(RENEWAL_PATIENCE, self.later.status()).await.ok()??;
+        Some(self.then.with(status))
+    }
+}
+
 impl Shared {
-    /// Asks the scheduler or the store.
-    pub(super) async fn ask(&self, ask: Ask, incoming: &Incoming) -> Result<Worded, Refused> {
+    /// Asks the scheduler or the store. The answer may be renewed later.
+    pub(super) async fn ask(
+        &self,
+        ask: Ask,
+        incoming: &Incoming,
+    ) -> Result<(Worded, Option<Renewal>), Refused> {
+        if let Ask::Glance(then, Some(again)) = ask {
+            let (status, later) = self.handle.glance_twice().await?;
+            return Ok((then.with(status), Some(Renewal { later, then: again })));
+        }
+        Ok((self.ask_once(ask, incoming).await?, None))
+    }
+
+    async fn ask_once(&self, ask: Ask, incoming: &Incoming) -> Result<Worded, Refused> {
         let Sender::Person(person) = &incoming.sender else { return Err(Refused::Stopping) };
         let by = person.clone();
         let handle = &self.handle;
         Ok(match ask {
             Ask::Status(then) => then.with(handle.status().await?),
-            Ask::Glance(then) => then.with(handle.glance().await?),
+            Ask::Glance(then, _) => then.with(handle.glance().await?),
             Ask::Audit(count, of, then) => then.with(self.store.audit_of(of.as_deref(), count)?),
             Ask::Course(node, then) => then.with(self.course(node).await?),
             Ask::Days(then) => then.with(self.days().await?),

@@ -36,12 +36,12 @@ use crate::{
     live::Live,
     meter::Beat,
     model::Person,
-    scheduler::Handle,
+    scheduler::{Handle, Refused},
     store::{AuditEntry, Store, StoreError},
     talk::{
         Language,
         access::{Place, Sender},
-        ask::{Ask, Document},
+        ask::{Ask, Document, Worded},
         cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
         dialog::{self, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,
@@ -480,10 +480,29 @@ impl Shared {
                 }
             },
         };
+        let (found, renewal) = match found {
+            Ok((worded, renewal)) => (Ok(worded), renewal),
+            Err(refused) => (Err(refused), None),
+        };
+        self.show(found, reports, &incoming, answered).await;
+        if let Some(renewal) = renewal
+            && let Some(worded) = renewal.worded().await
+        {
+            self.show(Ok(worded), false, &incoming, Answered::Already).await;
+        }
+    }
+
+    async fn show(
+        &self,
+        found: Result<Worded, Refused>,
+        reports: bool,
+        incoming: &Incoming,
+        answered: Answered,
+    ) {
         // What was true before the question may not be after it.
-        let facts = self.facts(&incoming).await;
-        for effect in dialog::answered(found, reports, &incoming, &facts.context()) {
-            self.do_effect(effect, &incoming, answered).await;
+        let facts = self.facts(incoming).await;
+        for effect in dialog::answered(found, reports, incoming, &facts.context()) {
+            self.do_effect(effect, incoming, answered).await;
         }
     }
 

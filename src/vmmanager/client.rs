@@ -162,7 +162,7 @@ impl VmManagerApi {
         }
         let ask = Ask::get(format!("{HOSTS}/{vm}/migrate"));
         let what = ask.what();
-        match self.transport().read(ask).await {
+        match self.transport().read::<Vec<u8>>(ask).await {
             Ok(body) => self.parsed(what, &body, wire::migrate_form).map(Some),
             Err(error) if error.is_missing_function() => {
                 tracing::debug!("this vmmanager has no migrate form; going on without");
@@ -179,10 +179,7 @@ impl VmManagerApi {
     ///
     /// Any [`ApiFailure`].
     pub async fn history(&self, vm: VmId) -> Result<History, ApiFailure> {
-        let ask = Ask::get(format!("{HOSTS}/{vm}/history"));
-        let what = ask.what();
-        let body = self.transport().read(ask).await?;
-        self.parsed(what, &body, wire::history)
+        self.transport().read::<wire::HistoryOf>(Ask::get(format!("{HOSTS}/{vm}/history"))).await
     }
 
     /// Reads every migration that waits or runs, and why they cannot all be told, if so.
@@ -232,7 +229,7 @@ impl VmManagerApi {
     pub async fn task(&self, task_id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         let ask = Ask::get(format!("{TASKS}/{task_id}"));
         let what = ask.what();
-        match self.transport().read(ask).await {
+        match self.transport().read::<Vec<u8>>(ask).await {
             Ok(body) => self.parsed(what, &body, wire::task),
             Err(ApiFailure::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -278,7 +275,7 @@ impl VmManagerApi {
     }
 
     async fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, ApiFailure> {
-        match self.transport().read(Ask::get(path)).await {
+        match self.transport().read::<Vec<u8>>(Ask::get(path)).await {
             Ok(body) => Ok(Some(body)),
             Err(error) if error.is_missing_function() => Ok(None),
             Err(error) => Err(error),
@@ -389,11 +386,7 @@ impl VmManagerApi {
     }
 
     async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T::Kept>, ApiFailure> {
-        let what = ask.what();
-        let body = self.transport().read(ask).await?;
-        // The body goes as soon as it is read: several lists come at once.
-        let read = move || wire::page::<T>(&body).map_err(|error| Transport::unreadable(&error, &body));
-        aside(&what, read).await?.map_err(|said| ApiFailure::Unreadable { what, said })
+        self.transport().read::<wire::PageOf<T>>(ask).await
     }
 
     fn parsed<T>(
@@ -402,8 +395,7 @@ impl VmManagerApi {
         body: &[u8],
         parse: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<T, ApiFailure> {
-        parse(body)
-            .map_err(|error| ApiFailure::Unreadable { what, said: Transport::unreadable(&error, body) })
+        parse(body).map_err(|error| ApiFailure::Unreadable { what, said: wire::unreadable(&error, body) })
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     client::VmManagerApi,
     error::OrderError,
     settings::Patience,
-    transport::{Ask, Effect, Failed, Transport},
+    transport::{Ask, Effect, Failed},
     wire,
 };
 use crate::model::{ApiFailure, NodeId, Said, VmId};
@@ -123,7 +123,7 @@ impl Orders {
         }
         // A success that is no JSON is some proxy's page: whether the order got through is unknown.
         let task = wire::ordered_task(&body).map_err(|error| {
-            let said = Transport::unreadable(&error, &body);
+            let said = wire::unreadable(&error, &body);
             OrderError::NoAnswer(ApiFailure::Unreadable { what: ask.what(), said })
         })?;
         Ok(Ordered { task })

@@ -11,14 +11,14 @@ use backon::{ExponentialBuilder, Retryable};
 use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, error::Category, json};
+use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{
     error::code,
     settings::{Credentials, Settings, Timing},
-    wire,
+    wire::{self, Intake, WireError},
 };
 use crate::{
     causes::causes,
@@ -176,14 +176,14 @@ impl Transport {
     }
 
     /// Asks a question; repeats it after silence, with growing pauses.
-    pub async fn read(&self, ask: Ask) -> Result<Vec<u8>, ApiFailure> {
+    pub async fn read<I: Intake>(&self, ask: Ask) -> Result<I::Taken, ApiFailure> {
         let Timing { read_retries, retry_wait, retry_wait_max, .. } = self.timing;
         let pauses = ExponentialBuilder::default()
             .with_min_delay(retry_wait)
             .with_max_delay(retry_wait_max)
             .with_max_times(read_retries)
             .with_jitter();
-        (|| self.exchange(&ask))
+        (|| self.exchange::<I>(&ask))
             .retry(pauses)
             .when(|failed| matches!(failed.error, ApiFailure::NoAnswer { .. }))
             .notify(|failed, pause| tracing::debug!(error = %failed.error, ?pause, "asking again"))
@@ -192,10 +192,10 @@ impl Transport {
     }
 
     /// Sends a request with a token, and once more with a new token where the old one was the trouble.
-    async fn exchange(&self, ask: &Ask) -> Result<Vec<u8>, Failed> {
+    async fn exchange<I: Intake>(&self, ask: &Ask) -> Result<I::Taken, Failed> {
         let token = self.token(Busy::WaitedFor).await.map_err(Failed::before_sending)?;
-        let failed = match self.patiently(ask, Some(&token)).await {
-            Ok(body) => return Ok(body),
+        let failed = match self.patiently::<I>(ask, Some(&token)).await {
+            Ok(taken) => return Ok(taken),
             Err(failed) => failed,
         };
         if !self.may_be_the_token(&failed, &token) {
@@ -203,7 +203,7 @@ impl Transport {
         }
         let token =
             self.token_after(token.generation, Busy::WaitedFor).await.map_err(Failed::before_sending)?;
-        self.patiently(ask, Some(&token)).await
+        self.patiently::<I>(ask, Some(&token)).await
     }
 
     /// Sends a request that changes something: once, and once more only where the old token was the trouble.
@@ -223,7 +223,7 @@ impl Transport {
         if !may_send() {
             return None;
         }
-        match self.send(ask, Some(&token)).await {
+        match self.send::<Vec<u8>>(ask, Some(&token)).await {
             Err(failed) if self.may_be_the_token(&failed, &token) => {}
             answered => return Some(answered),
         }
@@ -234,7 +234,7 @@ impl Transport {
         if !may_send() {
             return None;
         }
-        Some(self.send(ask, Some(&token)).await)
+        Some(self.send::<Vec<u8>>(ask, Some(&token)).await)
     }
 
     fn may_be_the_token(&self, failed: &Failed, token: &Token) -> bool {
@@ -260,7 +260,7 @@ impl Transport {
         let (Some(token), Credentials::Password { .. }) = (token, &self.credentials) else { return };
         let path = format!("{SESSION}{}", token.secret.expose_secret());
         let ask = Ask { method: Method::DELETE, path, query: Vec::new(), body: None };
-        if self.send(&ask, Some(&token)).await.is_err() {
+        if self.send::<Vec<u8>>(&ask, Some(&token)).await.is_err() {
             tracing::debug!("the session could not be closed and will expire");
         }
     }
@@ -299,8 +299,8 @@ impl Transport {
         self.may_try(login)?;
         let ask = Ask::post(LOGIN, json!({"email": username, "password": password.expose_secret()}));
         let answer = match busy {
-            Busy::WaitedFor => self.patiently(&ask, None).await,
-            Busy::IsAnAnswer => self.send(&ask, None).await,
+            Busy::WaitedFor => self.patiently::<Vec<u8>>(&ask, None).await,
+            Busy::IsAnAnswer => self.send::<Vec<u8>>(&ask, None).await,
         };
         let refusal = match answer.map_err(|failed| failed.error).and_then(|body| self.token_in(&body)) {
             Ok(token) => {
@@ -349,16 +349,16 @@ impl Transport {
             Ok((None, _)) => Err(ApiFailure::Credentials(LoginRefusal::NoToken)),
             Err(error) => Err(ApiFailure::Unreadable {
                 what: format!("POST {LOGIN}"),
-                said: Self::unreadable(&error, body),
+                said: wire::unreadable(&error, body),
             }),
         }
     }
 
     /// Sends a request, again and again while the service says 503: it then was not taken.
-    async fn patiently(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
+    async fn patiently<I: Intake>(&self, ask: &Ask, token: Option<&Token>) -> Result<I::Taken, Failed> {
         let (mut patience, began) = (self.timing.patience(), Instant::now());
         let is_unavailable = |failed: &Failed| matches!(failed.error, ApiFailure::Unavailable { .. });
-        let answered = (|| self.send(ask, token))
+        let answered = (|| self.send::<I>(ask, token))
             .retry(std::iter::from_fn(move || patience.next_pause()))
             .when(is_unavailable)
             .await;
@@ -372,12 +372,12 @@ impl Transport {
     }
 
     /// Sends a request once and says what became of it, in a span of its own.
-    async fn send(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
+    async fn send<I: Intake>(&self, ask: &Ask, token: Option<&Token>) -> Result<I::Taken, Failed> {
         let (method, path) = (&ask.method, ask.shown_path());
         let span = tracing::debug_span!("request", %method, path, status = Empty, took_ms = Empty);
         let began = Instant::now();
         let exchange = async {
-            let answered = self.answer_to(ask, token).await;
+            let answered = self.answer_to::<I>(ask, token).await;
             Span::current().record("took_ms", took_ms(began));
             match &answered {
                 Ok(_) => tracing::debug!("VMmanager answered"),
@@ -388,27 +388,38 @@ impl Transport {
         exchange.instrument(span).await
     }
 
-    async fn answer_to(&self, ask: &Ask, token: Option<&Token>) -> Result<Vec<u8>, Failed> {
+    async fn answer_to<I: Intake>(&self, ask: &Ask, token: Option<&Token>) -> Result<I::Taken, Failed> {
         let began = Instant::now();
-        let response = match self.request(ask, token).send().await {
-            Ok(response) => response,
-            Err(error) => {
-                meter::request(ask.method.as_str(), &ask.path, None, began.elapsed());
-                return Err(self.silent(ask, &error));
-            }
+        let meter = |status: Option<StatusCode>| {
+            let status = status.map(|status| status.as_u16());
+            meter::request(ask.method.as_str(), &ask.path, status, began.elapsed());
         };
+        let response = self.request(ask, token).send().await.map_err(|error| {
+            meter(None);
+            self.silent(ask, &error)
+        })?;
         self.note_date(&response);
         let status = response.status();
         Span::current().record("status", status.as_u16());
-        let body = match whole_body(response).await {
-            Ok(body) => body,
-            Err(BodyError::TooLong) => return Err(Failed::too_long(ask)),
-            // The body broke off. The status counts, but a success cannot be read.
-            Err(BodyError::Broken(error)) if status.is_success() => return Err(self.silent(ask, &error)),
-            Err(BodyError::Broken(_)) => Vec::new(),
-        };
-        meter::request(ask.method.as_str(), &ask.path, Some(status.as_u16()), began.elapsed());
-        self.judged(ask, status, body, token)
+        if !status.is_success() {
+            let body = match pour(response, Vec::new()).await {
+                Ok(body) => body,
+                Err(BodyError::TooLong) => return Err(Failed::too_long(ask)),
+                // The body broke off. The status counts.
+                Err(BodyError::Broken(_)) => Vec::new(),
+            };
+            meter(Some(status));
+            return Err(self.refusal(ask, status, wire::error(&body), Body::of(&body), token));
+        }
+        let intake = pour(response, I::default()).await.map_err(|error| match error {
+            BodyError::TooLong => Failed::too_long(ask),
+            BodyError::Broken(error) => self.silent(ask, &error),
+        })?;
+        meter(Some(status));
+        match intake.error() {
+            Some(error) => Err(self.refusal(ask, status, Some(error), Body::of(&[]), token)),
+            None => intake.taken().map_err(|said| Failed::unreadable(ask, said)),
+        }
     }
 
     fn request(&self, ask: &Ask, token: Option<&Token>) -> reqwest::RequestBuilder {
@@ -430,20 +441,18 @@ impl Transport {
         }
     }
 
-    fn judged(
+    /// Says what an answer means that is no success, or that has an error in it.
+    fn refusal(
         &self,
         ask: &Ask,
         status: StatusCode,
-        body: Vec<u8>,
+        error: Option<WireError>,
+        body: Body,
         token: Option<&Token>,
-    ) -> Result<Vec<u8>, Failed> {
+    ) -> Failed {
         let what = ask.what();
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            return Err(Failed::refused(ApiFailure::Unavailable { what, waited: 0 }));
-        }
-        let error = wire::error(&body);
-        if status.is_success() && error.is_none() {
-            return Ok(body);
+            return Failed::refused(ApiFailure::Unavailable { what, waited: 0 });
         }
         let code = error.as_ref().and_then(|error| error.code);
         let numbers = Said::Numbers { status: status.as_u16(), code };
@@ -452,7 +461,7 @@ impl Transport {
             _ if ask.path == LOGIN => numbers,
             Some(error) if error.msg.is_empty() => numbers,
             Some(error) => Said::Words(without_addresses(&self.scrubbed(error.msg, token)).into()),
-            None => Said::Foreign { status: status.as_u16(), body: Body::of(&body) },
+            None => Said::Foreign { status: status.as_u16(), body },
         };
         // The status comes before the code in the body. After a 5xx nobody knows how far the request came, and 408
         // is mostly a proxy's word.
@@ -463,24 +472,24 @@ impl Transport {
         if effect == Effect::Unknown && status != StatusCode::NOT_IMPLEMENTED {
             let said = Silence::Status { status: status.as_u16(), said };
             let error = ApiFailure::NoAnswer { what, said };
-            return Err(Failed { error, effect, session: Session::Alive });
+            return Failed { error, effect, session: Session::Alive };
         }
         let names = |known| status.is_client_error() && code == Some(known);
         if status == StatusCode::UNAUTHORIZED || names(code::DEAD_TOKEN) {
             let error = ApiFailure::Credentials(LoginRefusal::Said(said));
-            return Err(Failed { session: Session::Dead, ..Failed::refused(error) });
+            return Failed { session: Session::Dead, ..Failed::refused(error) };
         }
         if status == StatusCode::FORBIDDEN || names(code::UNAUTHORIZED) {
             let error = ApiFailure::Forbidden { what, said };
-            return Err(Failed { session: Session::Doubtful, ..Failed::refused(error) });
+            return Failed { session: Session::Doubtful, ..Failed::refused(error) };
         }
         let missing = matches!(code, Some(code::NO_FUNCTION | code::NO_INSTANCE));
         if status == StatusCode::NOT_FOUND || missing {
             let error = ApiFailure::NotFound { what, code, said };
-            return Err(Failed { effect, ..Failed::refused(error) });
+            return Failed { effect, ..Failed::refused(error) };
         }
         let error = ApiFailure::Refused { what, status: status.as_u16(), code, said };
-        Err(Failed { effect, ..Failed::refused(error) })
+        Failed { effect, ..Failed::refused(error) }
     }
 
     fn silent(&self, ask: &Ask, error: &reqwest::Error) -> Failed {
@@ -491,16 +500,6 @@ impl Transport {
         let said = if error.is_timeout() { Silence::TimedOut(causes) } else { Silence::Lost(causes) };
         let error = ApiFailure::NoAnswer { what: ask.what(), said };
         Failed { error, effect, session: Session::Alive }
-    }
-
-    /// Tells why a body cannot be read.
-    pub fn unreadable(error: &serde_json::Error, body: &[u8]) -> AnswerFlaw {
-        let (line, column, body) = (error.line(), error.column(), Body::of(body));
-        match error.classify() {
-            Category::Io | Category::Eof => AnswerFlaw::CutOff { line, column, body },
-            Category::Syntax => AnswerFlaw::NotJson { line, column, body },
-            Category::Data => AnswerFlaw::OddShape { line, column, body },
-        }
     }
 
     /// Strikes our own secrets out of a server's words.
@@ -529,7 +528,10 @@ impl Failed {
     }
 
     fn too_long(ask: &Ask) -> Self {
-        let said = AnswerFlaw::TooLong { bytes_max: BODY_BYTES_MAX };
+        Self::unreadable(ask, AnswerFlaw::TooLong { bytes_max: BODY_BYTES_MAX })
+    }
+
+    fn unreadable(ask: &Ask, said: AnswerFlaw) -> Self {
         let error = ApiFailure::Unreadable { what: ask.what(), said };
         Self { error, effect: Effect::Unknown, session: Session::Alive }
     }
@@ -549,17 +551,19 @@ enum BodyError {
     Broken(reqwest::Error),
 }
 
-async fn whole_body(mut response: reqwest::Response) -> Result<Vec<u8>, BodyError> {
-    // Where the server says how much comes, nothing is moved while it comes.
-    let length = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut body = Vec::with_capacity(length.unwrap_or_default().min(BODY_BYTES_MAX));
+/// Lets an answer flow into what it becomes, as fast as that takes it.
+async fn pour<I: Intake>(mut response: reqwest::Response, mut intake: I) -> Result<I, BodyError> {
+    let mut bytes = 0;
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
+        bytes += chunk.len();
+        if bytes > BODY_BYTES_MAX {
             return Err(BodyError::TooLong);
         }
-        body.extend_from_slice(&chunk);
+        if !intake.take(&chunk) {
+            break;
+        }
     }
-    Ok(body)
+    Ok(intake)
 }
 
 /// Encodes a query once, with `%20` for a space: a `+` would have to be understood as one.
@@ -599,26 +603,11 @@ fn took_ms(began: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::BodyKind;
 
     #[test]
     fn a_logout_is_shown_without_its_token() {
         let ask = Ask::get(format!("{SESSION}s3cr3t"));
         assert_eq!(ask.what(), "GET /auth/v4/token/…");
-    }
-
-    #[test]
-    fn an_unreadable_body_is_described_by_its_shape() {
-        let flaw = |body: &str| {
-            let error = serde_json::from_str::<u64>(body).unwrap_err();
-            Transport::unreadable(&error, body.as_bytes())
-        };
-        let body = Body { kind: BodyKind::Page, bytes: 12 };
-        assert_eq!(flaw("<html></html"), AnswerFlaw::NotJson { line: 1, column: 1, body });
-        let body = Body { kind: BodyKind::Empty, bytes: 0 };
-        assert_eq!(flaw(""), AnswerFlaw::CutOff { line: 1, column: 0, body });
-        let body = Body { kind: BodyKind::Object, bytes: 2 };
-        assert!(matches!(flaw("{}"), AnswerFlaw::OddShape { body: found, .. } if found == body));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Carrying out a plan: one test for each failure of VMmanager.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use vm_balancer::{
@@ -983,6 +983,55 @@ async fn steps_begin_as_soon_as_their_nodes_are_free_and_share_a_look() {
     assert_eq!(platform.sim.violations(), []);
 }
 
+#[tokio::test]
+async fn fifty_orders_cost_three_requests_each_and_their_watching_one_list_for_each_poll() {
+    const ORDERS: usize = 50;
+    let poll = Duration::from_millis(200);
+    let platform = Platform::start_with(pairs(ORDERS), manual()).await;
+    let balancer = platform.balancer_with(|settings| {
+        (settings.policy.migrations_max, settings.policy.parallel_max) = (2 * ORDERS, ORDERS);
+        (settings.execution.poll_first, settings.execution.poll_max) = (poll, poll);
+    });
+    let proposal = platform.approved(&balancer).await;
+    assert_eq!(proposal.steps.len(), ORDERS);
+    let since = std::cell::Cell::new(platform.sim.requests().len());
+    let count = |fits: &dyn Fn(&str) -> bool| {
+        platform.sim.requests().iter().skip(since.get()).filter(|request| fits(&request.line())).count()
+    };
+    let run = async {
+        until("all are ordered", || async { platform.sim.orders().len() == ORDERS }).await;
+        // The history, the form and the order; the lists of one look are shared.
+        assert_eq!(count(&|line| line.contains("/vm/v3/host/")), 3 * ORDERS);
+        for list in ["GET /vm/v3/host", "GET /vm/v3/node", "GET /vm/v3/cluster"] {
+            assert_eq!(count(&|line| line == list), 1, "{list}");
+        }
+        let is_list = |line: &str| line.contains("/vm/v3/task?") && line.contains("status EQ");
+        let entries = || platform.store.open_entries().unwrap();
+        until("all have their tasks' numbers", || async {
+            entries().len() == ORDERS && entries().iter().all(|entry| entry.task_numbers().1.is_some())
+        })
+        .await;
+        // A list that was read before the last task began may still be in use.
+        since.set(platform.sim.requests().len());
+        until("a list has all", || async { count(&is_list) >= 2 }).await;
+        let began = std::time::Instant::now();
+        since.set(platform.sim.requests().len());
+        until("they are watched", || async { count(&is_list) >= 5 }).await;
+        let others = count(&|line| !is_list(line));
+        let polls = began.elapsed().as_millis() / poll.mul_f64(0.9).as_millis() + 2;
+        assert!(count(&is_list) as u128 <= polls, "{} lists in {polls} polls", count(&is_list));
+        assert_eq!(others, 0, "watching needs nothing but the list");
+        until("all are done", || async {
+            platform.sim.finish_all();
+            matches!(platform.proposal(proposal.id).state, ProposalState::Done { .. })
+        })
+        .await;
+    };
+    let (done, ()) = tokio::join!(platform.finish(&balancer, proposal.id), run);
+    assert!(outcomes(&done).iter().all(|(outcome, _)| *outcome == Outcome::Done), "{:?}", outcomes(&done));
+    assert_eq!(platform.sim.violations(), []);
+}
+
 /// A change of the target or of the VM.
 type Change = fn(&Platform, NodeId, VmId);
 
@@ -1049,6 +1098,16 @@ fn three_full_nodes() -> World {
     let full = ["kvm-01", "kvm-02", "kvm-03"].into_iter();
     let full = full.fold(World::builder().cluster("msk"), |world, name| world.node(node(name)).vms(6, &web));
     ["kvm-04", "kvm-05", "kvm-06"].into_iter().fold(full, |world, name| world.node(node(name))).build()
+}
+
+/// So many nodes that must give one VM each, and as many that have room for one.
+fn pairs(count: usize) -> World {
+    let web = SimVm::new("web").cores(2).gib(8);
+    let full = |number: usize| SimNode::new(&format!("full-{number}")).cores(16).gib(64);
+    let world = (0..count)
+        .fold(World::builder().cluster("msk"), |world, number| world.node(full(number)).vms(6, &web));
+    let empty = |number: usize| SimNode::new(&format!("empty-{number}")).cores(16).gib(12);
+    (0..count).fold(world, |world, number| world.node(empty(number))).build()
 }
 
 async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {

@@ -19,6 +19,7 @@ mod kill;
 mod operations;
 mod others;
 mod pictures;
+mod pieces;
 mod platform;
 mod probe;
 mod sandbox_faults;

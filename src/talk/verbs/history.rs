@@ -187,7 +187,7 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
         None => view.say("history-title", args![]),
     }];
     lines.extend(part.days.map(|days| view.say("history-days", args![n = days])));
-    if found.rows.is_empty() {
+    if found.rows.is_empty() && found.searched_to.is_none() {
         lines.push(match &part.of {
             Some(of) => view.say("history-nothing-of", args![of = name(of)]),
             None => view.say("history-empty", args![]),
@@ -199,6 +199,7 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
             Happened::Plan(proposal) => lines.push(plan_line(view, proposal, row.at(), now)),
         }
     }
+    lines.extend(found.searched_to.map(|to| view.say("history-searched", args![to = view.stamp(to)])));
     let mut page = view.page(lines);
     let button = |label, at| {
         let data = Turn(HistoryPart { at, ..part.clone() }).data();
@@ -290,6 +291,26 @@ mod tests {
     }
 
     #[test]
+    fn a_search_that_goes_on_says_how_far_it_came() {
+        let page = |language, rows: Vec<Happened>| {
+            let part = HistoryPart { at: PageAt::Newest, count: 10, of: Some("web-9".into()), days: None };
+            let older = Some(Edge { migration: 7, proposal: 3 });
+            let searched_to = Some(crate::talk::samples::now());
+            let found =
+                HistoryPage { part, found: Timeline { rows, older, searched_to, ..Timeline::default() } };
+            let view = View::new(language, chrono_tz::UTC);
+            super::page(&view, &found, crate::talk::samples::now()).plain()
+        };
+        let found = vec![Happened::Migration(Box::new(crate::talk::samples::entry(1, 1)))];
+        let pages = [
+            page(crate::talk::Language::En, Vec::new()),
+            page(crate::talk::Language::En, found),
+            page(crate::talk::Language::Ru, Vec::new()),
+        ];
+        insta::assert_snapshot!(pages.join("\n\n"));
+    }
+
+    #[test]
     fn all_of_it_comes_as_a_file_that_runs_nothing() {
         let csv = AsCsv { of: Some("a:b".into()), days: Some(7) };
         assert_eq!(csv.data().strip_prefix("h:c:").and_then(AsCsv::read), Some(csv));
@@ -301,7 +322,7 @@ mod tests {
         let part = HistoryPart { at: PageAt::Newest, count: 1, of: None, days: None };
         let older = Some(Edge { migration: 1, proposal: 1 });
         let rows = vec![Happened::Migration(Box::new(entry))];
-        let found = HistoryPage { part, found: Timeline { rows, older, newer: None } };
+        let found = HistoryPage { part, found: Timeline { rows, older, ..Timeline::default() } };
         let view = View::new(crate::talk::Language::En, chrono_tz::UTC);
         let Answer::Document(file) = super::csv(&view, &found, crate::talk::samples::now()) else { panic!() };
         insta::assert_snapshot!(format!("{}\n{}\n{}", file.name, file.caption.plain(), file.text));

@@ -94,15 +94,17 @@ impl Act for AskStatus {
                 None => view.status(&status, EVERYTHING),
             })
         };
-        Next::Ask(Ask::Glance(Then::new(then)))
+        Next::Ask(Ask::Glance(Then::new(then), None))
     }
 }
 
 impl Act for Refresh {
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
         let about = About { cluster: self.cluster, from: self.from };
-        let then = move |status, view: &View, _| Answer::Rewrite(view.status(&status, about));
-        Next::Ask(Ask::Glance(Then::new(then)))
+        let then =
+            move |status: Status, view: &View, _: DateTime<Utc>| Answer::Rewrite(view.status(&status, about));
+        // What is known is shown at once, and what the look behind it brings once that is there.
+        Next::Ask(Ask::Glance(Then::new(then), Some(Then::new(then))))
     }
 }
 

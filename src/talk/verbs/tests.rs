@@ -180,7 +180,7 @@ impl Found {
                 let (person, chat) = (of(Whose::Person), of(Whose::Chat));
                 then.with(Spoken { person, chat, default: Language::En })
             }
-            Ask::Status(then) | Ask::Glance(then) => then.with(self.status.clone()),
+            Ask::Status(then) | Ask::Glance(then, _) => then.with(self.status.clone()),
             Ask::Audit(_, _, then) => then.with(vec![
                 crate::store::AuditEntry::new(
                     samples::now(),
@@ -193,7 +193,7 @@ impl Found {
             Ask::History(part, then) => {
                 let older = (part.count < self.history.len()).then_some(Edge { migration: 2, proposal: 12 });
                 let rows = self.history.iter().take(part.count).cloned().collect();
-                then.with(HistoryPage { part, found: Timeline { rows, older, newer: None } })
+                then.with(HistoryPage { part, found: Timeline { rows, older, ..Timeline::default() } })
             }
             Ask::Balance(_, then) | Ask::Refresh(_, then) => then.with(self.balanced.clone()),
             Ask::Drain(node, then) => {

@@ -42,7 +42,7 @@ impl Act for Vm {
         let then = move |status: Status, view: &View, now| {
             Answer::Page(view.of_picture(&status, |picture| answer(&self.name, picture, view, now)))
         };
-        Next::Ask(Ask::Glance(Then::new(then)))
+        Next::Ask(Ask::Glance(Then::new(then), None))
     }
 }
 

@@ -33,7 +33,7 @@ impl Act for Why {
         let then = move |status: Status, view: &View, now| {
             Answer::Page(view.of_picture(&status, |picture| page(&self.name, picture, view, now)))
         };
-        Next::Ask(Ask::Glance(Then::new(then)))
+        Next::Ask(Ask::Glance(Then::new(then), None))
     }
 }
 

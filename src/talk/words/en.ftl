@@ -472,6 +472,7 @@ history-days = { $n ->
    *[other] Of the last { $n } days
 }
 history-nothing-of = Nothing in the history goes by { $of }: no VM, node, cluster or person.
+history-searched = Searched as far as { $to }; the buttons go on.
 history-plan = Plan { $plan }, { $cluster }: { $what }
 history-dropped = { $n ->
     [one] { $n } step dropped

@@ -494,6 +494,7 @@ history-days = { $n ->
    *[many] За последние { $n } дней
 }
 history-nothing-of = В истории ничего нет для { $of }: ни ВМ, ни узла, ни кластера, ни человека.
+history-searched = Просмотрено до { $to }; дальше — кнопками.
 history-plan = План { $plan }, { $cluster }: { $what }
 history-dropped = { $n ->
     [one] отменён { $n } шаг

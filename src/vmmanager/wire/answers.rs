@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    page::plain_page,
+    Intake,
+    incoming::Incoming,
     plain::{Mixed, Plain, plain},
     rows::{Reference, TaskRow},
 };
 use crate::{
-    model::NodeId,
+    model::{AnswerFlaw, NodeId},
     vmmanager::task::{FormTarget, History, HistoryEntry, TaskInfo},
 };
 
@@ -39,41 +40,65 @@ pub(in crate::vmmanager) fn ordered_task(body: &[u8]) -> Result<Option<u64>, ser
     Ok(serde_json::from_slice::<Answer>(body)?.task.id())
 }
 
-/// Reads a VM's history.
-pub(in crate::vmmanager) fn history(body: &[u8]) -> Result<History, serde_json::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Entry {
-        id: Plain,
-        task: Reference,
-        name: Plain,
-        state: Plain,
-        status: Plain,
-        date_create: Plain,
-        user: Plain,
+/// A row of a VM's history.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct HistoryRow {
+    id: Plain,
+    task: Reference,
+    name: Plain,
+    state: Plain,
+    status: Plain,
+    date_create: Plain,
+    user: Plain,
+}
+
+impl HistoryRow {
+    fn into_entry(self) -> HistoryEntry {
+        HistoryEntry {
+            id: self.id.id(),
+            task: self.task.id(),
+            name: self.name.text().unwrap_or_default(),
+            state: self.state.text().or_else(|| self.status.text()).unwrap_or_default(),
+            at: self.date_create.text(),
+            user: self.user.text(),
+        }
     }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Top {
-        max_id: Plain,
+}
+
+/// A VM's history that comes.
+pub(in crate::vmmanager) struct HistoryOf(Incoming<HistoryEntry>);
+
+impl Default for HistoryOf {
+    fn default() -> Self {
+        Self(Incoming::new(|row| {
+            let row: Mixed<HistoryRow> = serde_json::from_slice(row)?;
+            Ok(row.object.map(HistoryRow::into_entry))
+        }))
     }
-    let rows = plain_page::<Entry>(body)?.rows;
-    let entries = rows.into_iter().flatten().map(|entry| HistoryEntry {
-        id: entry.id.id(),
-        task: entry.task.id(),
-        name: entry.name.text().unwrap_or_default(),
-        state: entry.state.text().or_else(|| entry.status.text()).unwrap_or_default(),
-        at: entry.date_create.text(),
-        user: entry.user.text(),
-    });
-    let mut entries: Vec<_> = entries.collect();
-    if entries.iter().all(|entry| entry.id.is_some()) {
-        entries.sort_by_key(|entry| entry.id);
+}
+
+impl Intake for HistoryOf {
+    type Taken = History;
+
+    fn take(&mut self, piece: &[u8]) -> bool {
+        self.0.take(piece)
     }
-    // A bare array has no `max_id` beside it.
-    let said = serde_json::from_slice::<Top>(body).ok().and_then(|top| top.max_id.id());
-    let max_id = entries.iter().filter_map(|entry| entry.id).max().max(said);
-    Ok(History { max_id, entries })
+
+    fn error(&self) -> Option<WireError> {
+        error(self.0.frame())
+    }
+
+    fn taken(self) -> Result<History, AnswerFlaw> {
+        let (rows, beside) = self.0.end()?;
+        let mut entries: Vec<_> = rows.into_iter().flatten().collect();
+        if entries.iter().all(|entry| entry.id.is_some()) {
+            entries.sort_by_key(|entry| entry.id);
+        }
+        // A bare array has no `max_id` beside it.
+        let max_id = entries.iter().filter_map(|entry| entry.id).max().max(beside.max_id.id());
+        Ok(History { max_id, entries })
+    }
 }
 
 /// Reads the migrate form: the targets that VMmanager itself offers.
@@ -132,7 +157,7 @@ pub(in crate::vmmanager) fn error(body: &[u8]) -> Option<WireError> {
         error: Mixed<Inner>,
     }
     const KEY: &str = "\"error\"";
-    // A list of 50,000 VMs is not read twice for a key that is not in it.
+    // No answer is read twice for a key that is not in it.
     if !std::str::from_utf8(body).ok()?.contains(KEY) {
         return None;
     }
@@ -211,13 +236,18 @@ mod tests {
         let json = r#"{"max_id": 7004, "list": [
             {"id": 7004, "task": 55120, "name": "host_migrate", "state": "running", "date_create": "2026-05-04 12:07:13"},
             {"id": "7003", "task": null, "name": "host_start", "state": "complete", "params": {}}]}"#;
-        let history = history(json.as_bytes()).unwrap();
+        let read = |json: &str| {
+            let mut history = HistoryOf::default();
+            assert!(history.take(json.as_bytes()));
+            history.taken().unwrap()
+        };
+        let history = read(json);
         assert_eq!(history.max_id, Some(7004));
         assert_eq!(
             history.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(),
             [Some(7003), Some(7004)]
         );
-        let old = super::history(br#"[{"name": "host_migrate", "state": "complete"}, null]"#).unwrap();
+        let old = read(r#"[{"name": "host_migrate", "state": "complete"}, null]"#);
         assert_eq!((old.max_id, old.entries.len()), (None, 1));
     }
 

@@ -1,17 +1,17 @@
-//! One answer to a list request: a page of rows, each of which becomes what is kept of it as soon as it is read.
+//! One answer to a list request: a page of rows, each of which becomes what is kept of it as soon as it has come.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Error, Value, value::RawValue};
 
 use super::{
-    plain::{Mixed, Plain},
+    Intake,
+    answers::{self, WireError},
+    incoming::Incoming,
+    plain::Mixed,
     rows::Row,
 };
+use crate::model::AnswerFlaw;
 
 /// One answer to a list request.
 #[derive(Debug)]
@@ -22,48 +22,41 @@ pub(in crate::vmmanager) struct Page<T> {
     pub size: Option<u64>,
 }
 
-/// Reads a list: `{"list": […], "size": n}`, or a bare array.
-///
-/// One odd record must not hide the others: where the list as a whole cannot be read, it is read row by row, and a
-/// damaged row field by field.
-pub(in crate::vmmanager) fn page<T: Row>(body: &[u8]) -> Result<Page<T::Kept>, serde_json::Error> {
-    kept_page::<T, T::Kept>(body, T::kept).or_else(|error| {
-        // Bytes that are no text become replacement characters, which no id or number can hide behind.
-        let text = String::from_utf8_lossy(body);
-        let RawPage { list, size } = raw_page(&text).map_err(|_| error)?;
-        let rows = list.iter().flatten().map(|row| mended(row).map(T::kept)).collect();
-        Ok(Page { rows, size: size.whole() })
-    })
-}
+/// A page that comes: `{"list": […], "size": n}`, or a bare array.
+pub(in crate::vmmanager) struct PageOf<T: Row>(Incoming<T::Kept>);
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawPage<'a> {
-    #[serde(borrow)]
-    list: Option<Vec<&'a RawValue>>,
-    size: Plain,
-}
-
-fn raw_page(text: &str) -> Result<RawPage<'_>, serde_json::Error> {
-    match text.trim_start().starts_with('[') {
-        true => Ok(RawPage { list: Some(serde_json::from_str(text)?), size: Plain::Nothing }),
-        false => serde_json::from_str(text),
+impl<T: Row> Default for PageOf<T> {
+    fn default() -> Self {
+        Self(Incoming::new(row::<T>))
     }
 }
 
-/// Reads a list as it is, whatever its rows are.
-pub(super) fn plain_page<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Page<T>, serde_json::Error> {
-    kept_page::<T, T>(body, |row| row)
+impl<T: Row> Intake for PageOf<T> {
+    type Taken = Page<T::Kept>;
+
+    fn take(&mut self, piece: &[u8]) -> bool {
+        self.0.take(piece)
+    }
+
+    fn error(&self) -> Option<WireError> {
+        answers::error(self.0.frame())
+    }
+
+    fn taken(self) -> Result<Self::Taken, AnswerFlaw> {
+        let (rows, beside) = self.0.end()?;
+        Ok(Page { rows, size: beside.size.whole() })
+    }
 }
 
-fn kept_page<T: for<'de> Deserialize<'de>, K>(
-    body: &[u8],
-    keep: fn(T) -> K,
-) -> Result<Page<K>, serde_json::Error> {
-    let mut from = serde_json::Deserializer::from_slice(body);
-    let page = PageSeed(keep).deserialize(&mut from)?;
-    from.end()?;
-    Ok(page)
+/// Reads a row. One odd record must not hide the others: a damaged one is read field by field.
+fn row<T: Row>(bytes: &[u8]) -> Result<Option<T::Kept>, Error> {
+    let read = serde_json::from_slice::<Mixed<T>>(bytes).map(|row| row.object);
+    let read = read.or_else(|error| {
+        // Bytes that are no text become replacement characters, which no id or number can hide behind.
+        let text = String::from_utf8_lossy(bytes);
+        serde_json::from_str::<&RawValue>(&text).map(mended).map_err(|_| error)
+    });
+    read.map(|row| row.map(T::kept))
 }
 
 /// Reads what can be read of a row and notes the rest; `None` for what is no object.
@@ -81,76 +74,16 @@ fn mended<T: Row>(row: &RawValue) -> Option<T> {
     Some(row)
 }
 
-/// Reads a page and keeps of each row what this function makes of it.
-struct PageSeed<T, K>(fn(T) -> K);
-
-impl<'de, T: Deserialize<'de>, K> DeserializeSeed<'de> for PageSeed<T, K> {
-    type Value = Page<K>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, K> Visitor<'de> for PageSeed<T, K> {
-    type Value = Page<K>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        Ok(Page { rows: Rows(self.0).visit_seq(list)?, size: None })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut page = Page { rows: Vec::new(), size: None };
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            match &*key {
-                "list" => page.rows = map.next_value_seed(Rows(self.0))?,
-                "size" => page.size = map.next_value::<Plain>()?.whole(),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(page)
-    }
-}
-
-/// The rows under `list`: an array, or null for none.
-struct Rows<T, K>(fn(T) -> K);
-
-impl<'de, T: Deserialize<'de>, K> DeserializeSeed<'de> for Rows<T, K> {
-    type Value = Vec<Option<K>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, K> Visitor<'de> for Rows<T, K> {
-    type Value = Vec<Option<K>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of objects")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut rows = Vec::new();
-        while let Some(row) = list.next_element::<Mixed<T>>()? {
-            rows.push(row.object.map(self.0));
-        }
-        Ok(rows)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vmmanager::wire::{HostRow, Kept as _};
+
+    fn page<T: Row>(body: &[u8]) -> Result<Page<T::Kept>, AnswerFlaw> {
+        let mut page = PageOf::<T>::default();
+        assert!(page.take(body));
+        page.taken()
+    }
 
     #[test]
     fn a_list_may_be_bare_null_or_hold_anything() {

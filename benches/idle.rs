@@ -1,0 +1,118 @@
+//! What a bot costs that has nothing to do: until it asks Telegram for the first time, in memory, and in CPU time
+//! between two looks. `cargo test --release --bench idle -- --nocapture`; with `BENCH_QUIET=10` it is watched for ten
+//! seconds instead of a minute.
+#![cfg(feature = "sandbox")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a bench says no by panicking, prints what it measured, and is told how long to watch"
+)]
+
+#[path = "support/process.rs"]
+mod process;
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+use vm_balancer::sandbox::{
+    telegram::{self, ADMIN, SimTelegram},
+    vmmanager::{Options, Running, Scale, SimVmManager, World},
+};
+
+/// Nodes, VMs, and the most memory in MiB.
+const BARS: [(usize, usize, f64); 2] = [(12, 300, 25.0), (1000, 50_000, 60.0)];
+
+const FIRST_POLL_MAX: Duration = Duration::from_millis(200);
+
+/// The most CPU time of a quiet minute.
+const CPU_MAX: Duration = Duration::from_millis(60);
+
+/// The kernel's unit of CPU time.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A look and what follows it are over after this time at the latest.
+const SETTLED: Duration = Duration::from_secs(15);
+
+/// Memory is judged after this many looks: the first one alone says little.
+const LOOKS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_has_nothing_to_do() {
+    let quiet = std::env::var("BENCH_QUIET").map_or(60, |seconds| seconds.parse().unwrap());
+    let quiet = Duration::from_secs(quiet);
+    println!(
+        "| nodes | VMs | first poll | memory after {LOOKS} looks, MiB | most, MiB | CPU in {quiet:?} of quiet |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for (nodes, vms, memory_max) in BARS {
+        let world = World::generate(&Scale {
+            nodes,
+            vms,
+            clusters: nodes.div_ceil(100),
+            overloaded_percent: 0.0,
+            ..Scale::default()
+        });
+        let platform = SimVmManager::start(world, Options::default()).await.unwrap();
+        let telegram = SimTelegram::start(telegram::Options::default()).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let began = Instant::now();
+        let mut bot = start(&platform, &telegram, &dir, SETTLED + quiet);
+        telegram.handle().wait_for_requests("GetUpdates", 1).await.unwrap();
+        let first_poll = began.elapsed();
+        while looks(&platform) < LOOKS {
+            sleep(Duration::from_millis(100)).await;
+        }
+        sleep(SETTLED - Duration::from_secs(5)).await;
+        let (resident, most) = (process::memory(bot.id(), "VmRSS"), process::memory(bot.id(), "VmHWM"));
+        let before = cpu(bot.id());
+        sleep(quiet).await;
+        let cpu = cpu(bot.id()).saturating_sub(before);
+        assert_eq!(looks(&platform), LOOKS, "it was not quiet");
+        bot.kill().unwrap();
+        bot.wait().unwrap();
+        println!("| {nodes} | {vms} | {first_poll:.0?} | {resident:.1} | {most:.1} | {cpu:?} |");
+        if !cfg!(debug_assertions) {
+            assert!(first_poll <= FIRST_POLL_MAX, "{first_poll:?}");
+            assert!(resident <= memory_max, "{resident} MiB");
+            assert!(cpu <= CPU_MAX, "{cpu:?}");
+        }
+    }
+}
+
+fn start(platform: &Running, telegram: &telegram::Running, dir: &TempDir, interval: Duration) -> Child {
+    let Options { username, password, .. } = platform.options();
+    Command::new(env!("CARGO_BIN_EXE_vm-balancer"))
+        .current_dir(dir.path())
+        .env("VMMANAGER_HOST", platform.url())
+        .env("VMMANAGER_USERNAME", username)
+        .env("VMMANAGER_PASSWORD", password)
+        .env("TELEGRAM_BOT_TOKEN", telegram.token())
+        .env("TELEGRAM_API_URL", telegram.url())
+        .env("TELEGRAM_CHAT_ID", ADMIN.to_string())
+        .env("BALANCE_INTERVAL", interval.as_secs().to_string())
+        .env("WATCH_INTERVAL", "0")
+        .env("DATA_DIR", dir.path().join("data"))
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(dir.path().join("log")).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+fn looks(platform: &Running) -> usize {
+    platform.count_requests("GET /vm/v3/host")
+}
+
+/// Returns the CPU time that a process has had.
+fn cpu(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name in parentheses may hold blanks; the first field behind it is the third.
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
+    TICK * ticks
+}
