@@ -297,17 +297,21 @@ impl Card {
                 }
                 self.sending = false;
                 let shown = Shown { message, hash: hash(&page) };
-                self.messages.insert(index.min(self.messages.len()), shown);
+                self.insert(index.min(self.messages.len()), shown);
             }
             (Step::Edit { message, page }, _) => {
-                let mut shown = self.messages.iter_mut().chain(&mut self.copies);
-                if let Some(shown) = shown.find(|shown| shown.message == message) {
-                    shown.hash = hash(&page);
-                }
+                let all = self.messages.iter_mut().chain(&mut self.copies);
+                all.filter(|shown| shown.message == message).for_each(|shown| shown.hash = hash(&page));
             }
             (Step::Delete { message }, _) => self.lose(message),
             (Step::Send { .. }, None) => {}
         }
+    }
+
+    /// Adds a message. A press may have come from it before Telegram's answer told its number: it is no copy then.
+    fn insert(&mut self, index: usize, shown: Shown) {
+        self.copies.retain(|copy| copy.message != shown.message);
+        self.messages.insert(index, shown);
     }
 
     /// Forgets a message that is gone. Its text moves up into the next ones, and a new one follows at the end.
@@ -318,7 +322,7 @@ impl Card {
 
     /// Goes on in a message that the chat has already; it rang when it was sent.
     pub(super) fn go_on_in(&mut self, message: i32, urgency: Option<Urgency>, now: DateTime<Utc>) {
-        self.messages.insert(0, Shown { message, hash: String::new() });
+        self.insert(0, Shown { message, hash: String::new() });
         self.shown = None;
         if let Some(urgency) = urgency {
             self.rings.ring(urgency, now);
@@ -467,6 +471,32 @@ mod tests {
         let (mut card, _) = shown_in_full(200);
         carry_out(&mut card, &pages(&proposal(1)));
         assert_eq!(card.messages.len(), 1);
+    }
+
+    #[test]
+    fn a_message_that_is_pressed_before_its_number_is_known_is_shown_once() {
+        let pages = pages(&proposal(1));
+        for goes_on in [false, true] {
+            let mut card = card();
+            card.adopt(1);
+            match goes_on {
+                true => card.go_on_in(1, None, now()),
+                false => {
+                    let sent = Step::Send { index: 0, page: pages[0].clone(), ring: None };
+                    card.take(sent, Some(1), now());
+                }
+            }
+            carry_out(&mut card, &pages);
+            assert_eq!((card.messages.len(), card.copies.len()), (1, 0), "{goes_on}");
+        }
+    }
+
+    #[test]
+    fn an_edit_is_over_even_where_a_kept_card_knows_a_message_twice() {
+        let (mut card, pages) = shown_in_full(1);
+        let first = card.messages[0].message;
+        card.copies.push(Shown { message: first, hash: String::new() });
+        assert_eq!(carry_out(&mut card, &pages), [first]);
     }
 
     #[test]
