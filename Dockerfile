@@ -36,6 +36,8 @@ COPY --from=build /build/target/dist/vm-balancer /usr/local/bin/vm-balancer
 USER 10001:10001
 # Everything that is written is in /data: the root may be read-only.
 ENV DATA_DIR=/data HOME=/data
+# What a look needed goes back to the system after it; the C library would keep it for the next one.
+ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=1048576
 VOLUME /data
 WORKDIR /data
 # SIGTERM: nothing new is ordered, everything is on disk, and the process ends within 10 s.

@@ -29,6 +29,8 @@ const RATIO_MAX: f64 = 3.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_beside_a_bare_parse_of_the_same_bytes() {
+    // libtest has written the name of the test without an end of the line.
+    println!();
     println!("| nodes | VMs | MiB of JSON | look | bare fetch and parse | ratio |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for &(nodes, vms) in scales() {

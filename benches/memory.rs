@@ -24,6 +24,8 @@ const PEAK_MAX: f64 = 1.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_look_allocates() {
+    // libtest has written the name of the test without an end of the line.
+    println!();
     println!("| nodes | VMs | MiB of JSON | allocated, MiB | blocks | at one time, MiB | kept, MiB |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for &(nodes, vms) in scales() {

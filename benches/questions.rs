@@ -31,6 +31,8 @@ const ROUNDS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_people_ask_while_cycles_run() {
+    // libtest has written the name of the test without an end of the line.
+    println!();
     println!("| nodes | VMs | p99 | last | more memory than before, MiB |");
     println!("| --- | --- | --- | --- | --- |");
     for &(nodes, vms) in scales() {

@@ -35,7 +35,7 @@ const OF_A_DAY: i64 = 300;
 #[test]
 fn a_long_history() {
     let entries = std::env::var("STORE_ENTRIES").map_or(ENTRIES, |count| count.parse().unwrap());
-    println!("| {entries} entries of the journal, and as many of the audit | |\n| --- | --- |");
+    println!("\n| {entries} entries of the journal, and as many of the audit | |\n| --- | --- |");
     let dir = TempDir::new().unwrap();
     fill(&dir, entries);
     let folder = dir.path().join("store");

@@ -16,33 +16,13 @@ const ROUNDS_MAX: usize = 4;
 const NOTHING: f64 = 1e-9;
 
 /// Limits of which a higher one never leaves more overload.
-const LIMITS: [usize; 10] = [1, 2, 3, 4, 6, 10, 16, 25, 50, 100];
+const LIMITS: [usize; 6] = [1, 2, 3, 4, 6, 10];
 
 /// The most ways to move a single VM in a cluster where smaller limits are tried too: a search takes milliseconds there.
 const CHOICES_MAX: usize = 2000;
 
 /// Returns the steps of a plan, at most so many.
-///
-/// Where overload is left that the limit does not explain, a smaller limit may happen to lead further. What it leads to is
-/// then gone on from.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    let found = found(board, steps_max);
-    let left = overload_after(board, &found);
-    let smaller = LIMITS.into_iter().rev().find(|limit| *limit < steps_max);
-    let is_small = board.vms.len() * board.nodes.len() <= CHOICES_MAX;
-    let Some(limit) = smaller.filter(|_| left > NOTHING && is_small) else { return found };
-    if search::takes_off_the_most(board, &found, steps_max) {
-        return found;
-    }
-    let mut further = steps(board, limit);
-    if overload_after(board, &further) >= left - NOTHING {
-        return found;
-    }
-    further.extend(self::found(&board.after(&further), steps_max - further.len()));
-    further
-}
-
-fn found(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     // Evening out is worth no risk.
     let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
     let relief = board.under(&policy);
@@ -56,7 +36,7 @@ fn found(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
 /// could be done.
 fn settling(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if !settled::is_due(board) {
-        return going_on(relief, relief, Vec::new(), steps_max);
+        return relieved(relief, steps_max);
     }
     let mut all = evened(board, relief, usize::MAX);
     all.truncate(settled::to_the_knee(board, &all));
@@ -64,16 +44,39 @@ fn settling(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step
 }
 
 fn evened(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    if board.policy.strategy == Strategy::Relieve {
+        return relieved(relief, steps_max);
+    }
     let steps = going_on(board, relief, Vec::new(), steps_max);
     let left = overload_after(board, &steps);
-    if board.policy.strategy == Strategy::Relieve || left <= 0.0 {
+    if left <= 0.0 {
         return steps;
     }
     // Evening out must not cost relief.
-    let relieving = going_on(relief, relief, Vec::new(), steps_max);
+    let relieving = relieved(relief, steps_max);
     match overload_after(board, &relieving) < left - NOTHING {
         true => going_on(board, relief, relieving, steps_max),
         false => steps,
+    }
+}
+
+/// The steps that relieve the most.
+///
+/// Where overload is left that the limit does not explain, a smaller limit may happen to lead further. What it leads to is
+/// then gone on from.
+fn relieved(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let found = going_on(relief, relief, Vec::new(), steps_max);
+    let left = overload_after(relief, &found);
+    let is_small = relief.vms.len() * relief.nodes.len() <= CHOICES_MAX;
+    let smaller = LIMITS.into_iter().rev().find(|limit| *limit < steps_max);
+    let Some(limit) = smaller.filter(|_| left > NOTHING && is_small) else { return found };
+    if search::takes_off_the_most(relief, &found, steps_max) {
+        return found;
+    }
+    let further = relieved(relief, limit);
+    match overload_after(relief, &further) < left - NOTHING {
+        true => going_on(relief, relief, further, steps_max),
+        false => found,
     }
 }
 

@@ -322,9 +322,13 @@ pub(super) fn main_refusal(board: &Board<'_>, placement: &Placement, vm: usize) 
 
 /// The refusal that occurs most often, the first of its kind where two do.
 pub(super) fn most_frequent(refusals: impl Iterator<Item = TargetRefusal>) -> Option<TargetRefusal> {
-    let mut counts = BTreeMap::new();
+    // There are few kinds of them, and they come by the thousand.
+    let mut counts: Vec<(TargetRefusal, usize)> = Vec::new();
     for refusal in refusals {
-        *counts.entry(refusal).or_insert(0usize) += 1;
+        match counts.iter_mut().find(|(known, _)| *known == refusal) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((refusal, 1)),
+        }
     }
     counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0))).map(|(refusal, _)| refusal)
 }

@@ -136,6 +136,27 @@ pub const ORDERS_MAX: usize = 40;
 /// Sets of moves that are ordered, at most.
 pub const ORDERED_MAX: usize = 16;
 
+/// How many times a few nodes are dealt anew at most, for relief and for evenness; how many nodes at least; and how many sets
+/// in a row may turn out not to run.
+pub const REDEALS_MAX: usize = 300;
+pub const REDEALS_LEVEL: usize = 120;
+pub const REDEAL_NODES: usize = 3;
+pub const REDEAL_ORDERS: usize = 20;
+pub const REDEAL_PAIRS: usize = 100_000;
+
+/// So many times without a better set for each node, and it ends.
+pub const REDEALS_IDLE: usize = 15;
+
+/// Where the pieces of a node's fullness end, as parts of its threshold away from the mean.
+pub const UNEVEN: [f64; 8] = [0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5];
+
+/// Moves that are left, at most, where VMs that are alike change targets: all pairs are looked at.
+pub const ALIKE_MAX: usize = 300;
+
+/// Steps that may follow each other where each comes to the place that the one before left, while the first ones make things
+/// less even.
+pub const CHAIN_MAX: usize = 4;
+
 /// How many of them let VMs that are alike change targets all the time.
 pub const FREEING_ORDERS: u64 = 12;
 

@@ -4,7 +4,11 @@
 //! can run is asked in `order`.
 
 use super::pool::{Move, Pool};
-use crate::planner::{amounts::Amounts, board::Board};
+use crate::planner::{
+    amounts::Amounts,
+    board::Board,
+    step::{Purpose, Step},
+};
 
 /// The state of a search.
 #[derive(Clone)]
@@ -168,4 +172,24 @@ impl<'a, 'b> Flow<'a, 'b> {
     pub fn overload_of(&self, node: usize) -> f64 {
         self.board.nodes[node].overload(&self.used[node])
     }
+}
+
+/// Names the VMs of a set of moves.
+pub fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
+    let mut next = vec![0; flow.pool.slots.len()];
+    let mut moves = flow.moves.clone();
+    moves.sort_by_key(|mv| (mv.slot, mv.target));
+    let is_over = |node: usize| flow.board.nodes[node].is_over(&flow.board.nodes[node].start);
+    let named = moves.iter().map(|mv| {
+        let slot = &flow.pool.slots[mv.slot];
+        let vm = slot.vms[next[mv.slot]];
+        next[mv.slot] += 1;
+        let purpose = match is_over(slot.node) {
+            true => Purpose::Relieve,
+            false if even => Purpose::Level,
+            false => Purpose::MakeRoom,
+        };
+        Step { vm, target: mv.target, purpose }
+    });
+    named.collect()
 }

@@ -7,12 +7,15 @@ use super::{
         PROBE, PROBES,
     },
     flow::Flow,
+    ideal,
     pool::Move,
     rates::{Rates, gain_min},
+    redeal,
 };
 use crate::planner::{
     amounts::Dimension::{self, Cpu, Memory},
     figures,
+    policy::Strategy,
 };
 
 /// Sets of moves that even out, beginning with one that relieves: a plain descent, and what searches make of it. They
@@ -38,7 +41,23 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 
     let probes = PROBES.map(|seed| searched(trials / PROBE, seed));
     let agreed = (aim.of(&probes[0]) - aim.of(&probes[1])).abs() < NOTHING;
     let longer: Vec<_> = (0..runs).filter(|_| !agreed).map(|seed| searched(trials, seed)).collect();
-    std::iter::once(flow).chain(probes).chain(longer).collect()
+    let mut found: Vec<_> = std::iter::once(flow.clone()).chain(probes).chain(longer).collect();
+    if !agreed
+        && let Some(ideal) = ideal::ideal(&Flow::new(flow.board, flow.pool), moves_max, Strategy::Level)
+    {
+        for moves in ideal.whole {
+            let mut rounded = Flow::new(flow.board, flow.pool);
+            moves.into_iter().for_each(|mv| rounded.add(mv));
+            rounded.make_sound();
+            if rounded.moves.len() <= moves_max {
+                descend(&mut rounded, &rates, moves_max);
+                found.push(rounded);
+            }
+        }
+    }
+    let best = found.iter().min_by(|a, b| aim.of(a).total_cmp(&aim.of(b))).cloned();
+    found.extend(best.filter(|_| !agreed).map(|best| redeal::evened(best, &aim, moves_max)));
+    found
 }
 
 /// Adds the move with the largest gain, again and again, as long as one is worth its cost.

@@ -18,12 +18,13 @@ mod pack;
 mod pool;
 mod proof;
 mod rates;
+mod redeal;
 mod relief;
 mod simplex;
 
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
 use effort::{NOTHING, ORDERED_MAX, ROUNDS_MAX};
-use flow::Flow;
+use flow::{Flow, concrete};
 use outcome::Outcome;
 use pool::Pool;
 
@@ -88,7 +89,12 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
         return Vec::new();
     }
     let pool = Pool::new(board, None);
-    let (relief, relieving) = relieved(board, relief::found(board, &pool, steps_max), steps_max);
+    let relief::Found { flows, ideal } = relief::found(board, &pool, steps_max);
+    let reached = relieved(board, flows, steps_max);
+    let (relief, relieving) = match ideal {
+        Some(ideal) => redeal::improved(board, &ideal, reached, steps_max),
+        None => reached,
+    };
     let best = match board.policy.strategy {
         Strategy::Relieve => relieving,
         Strategy::Level => {
@@ -135,31 +141,11 @@ pub(super) fn drain_steps(board: &Board<'_>, node: usize) -> Vec<Step> {
     let mut flow = Flow::new(&board, &pool);
     if !pack::pack(&mut flow, leaving, pack::Taste::Emptiest).is_empty() {
         // Somebody found no place: other nodes have to make room, as for relief.
-        flow = relief::found(&board, &pool, usize::MAX).swap_remove(0);
+        flow = relief::found(&board, &pool, usize::MAX).flows.swap_remove(0);
     }
     let steps = concrete(&flow, false).into_iter().map(|step| match board.vms[step.vm].node == node {
         true => Step { purpose: Purpose::Drain, ..step },
         false => Step { purpose: Purpose::MakeRoom, ..step },
     });
     order::ordered(&board, &steps.collect::<Vec<_>>(), usize::MAX).steps
-}
-
-/// Names the VMs of a set of moves.
-fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
-    let mut next = vec![0; flow.pool.slots.len()];
-    let mut moves = flow.moves.clone();
-    moves.sort_by_key(|mv| (mv.slot, mv.target));
-    let is_over = |node: usize| flow.board.nodes[node].is_over(&flow.board.nodes[node].start);
-    let named = moves.iter().map(|mv| {
-        let slot = &flow.pool.slots[mv.slot];
-        let vm = slot.vms[next[mv.slot]];
-        next[mv.slot] += 1;
-        let purpose = match is_over(slot.node) {
-            true => Purpose::Relieve,
-            false if even => Purpose::Level,
-            false => Purpose::MakeRoom,
-        };
-        Step { vm, target: mv.target, purpose }
-    });
-    named.collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    effort::{FREEING_ORDERS, NOTHING, ORDERS_MAX, ORDERS_WORK},
+    effort::{ALIKE_MAX, CHAIN_MAX, FREEING_ORDERS, NOTHING, ORDERS_MAX, ORDERS_WORK},
     outcome::Outcome,
     rates::Rates,
 };
@@ -13,6 +13,7 @@ use crate::{
         amounts::Amounts,
         board::{Board, Placement},
         figures,
+        policy::Strategy,
         step::{Purpose, Step},
     },
 };
@@ -69,7 +70,7 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         }
     }
     let complete = run.left.is_empty() && run.parked.is_empty();
-    (pruned(board, run.steps), complete)
+    (pruned(board, without_idle_room(board, run.steps)), complete)
 }
 
 /// What goes first.
@@ -193,29 +194,37 @@ impl Run<'_, '_> {
     /// Two VMs that are alike change their targets where that lets one of them go, if possible one that lets another in:
     /// what each node holds in the end stays the same.
     fn change_targets(&mut self) -> bool {
+        let frees = matches!(self.manner, Manner::Freeing(_));
+        if self.left.len() > ALIKE_MAX {
+            return false;
+        }
         let mut best: Option<(bool, Urgency, usize, usize)> = None;
         for (a, step) in self.left.iter().enumerate() {
-            let unlocks = self.lets_somebody_in(step);
+            let unlocks = !frees && self.lets_somebody_in(step);
+            // Whom somebody is to follow may leave even if that alone makes things less even.
+            let is_followed = frees && self.lacking[self.placement.at[step.vm]].is_some();
             for (b, other) in self.left.iter().enumerate() {
                 if !self.may_change_targets(step, other) {
                     continue;
                 }
                 let urgency = self.urgency(&Step { target: other.target, ..*step });
-                let unlocks = unlocks && !matches!(self.manner, Manner::Freeing(_));
                 let more =
                     best.as_ref().is_none_or(|(best_unlocks, best, ..)| match unlocks == *best_unlocks {
                         true => urgency.before(best),
                         false => unlocks,
                     });
-                if more && (step.purpose != Purpose::Level || urgency.helps()) {
+                if more && (step.purpose != Purpose::Level || urgency.helps() || is_followed) {
                     best = Some((unlocks, urgency, a, b));
                 }
             }
         }
-        let Some((.., a, b)) = best else { return false };
+        let Some((_, urgency, a, b)) = best else { return false };
         let (own, others) = (self.left[a].target, self.left[b].target);
         self.left[b].target = own;
-        let step = Step { target: others, ..self.left.swap_remove(a) };
+        let mut step = Step { target: others, ..self.left.swap_remove(a) };
+        if step.purpose == Purpose::Level && !urgency.helps() {
+            step.purpose = Purpose::MakeRoom;
+        }
         self.wave.clear();
         self.take(step);
         true
@@ -242,40 +251,53 @@ impl Run<'_, '_> {
             && self.board.refusal(&self.placement, step.vm, other.target).is_none()
     }
 
-    /// Lets a VM leave so that another may come in its place, where both together even out: nodes that are full, or that
-    /// may hold no more VMs, can exchange even where the first leg alone makes things less even.
+    /// Lets a VM leave so that another may come in its place, and so on, where all of them together even out: nodes that
+    /// are full, or that may hold no more VMs, can exchange even where the first leg alone makes things less even.
     fn exchange(&mut self) -> bool {
-        if self.steps.len() + 2 > self.steps_max {
-            return false;
+        let most = self.steps_max.saturating_sub(self.steps.len()).min(CHAIN_MAX);
+        let mut best = None;
+        self.chain(&mut Vec::new(), None, 0.0, most, &mut best);
+        let Some((_, chain)): Option<(f64, Vec<Step>)> = best else { return false };
+        self.left.retain(|step| chain.iter().all(|other| other.vm != step.vm));
+        let last = chain.len() - 1;
+        for (index, step) in chain.into_iter().enumerate() {
+            let purpose = if index < last { Purpose::MakeRoom } else { step.purpose };
+            self.wave.clear();
+            self.take(Step { purpose, ..step });
         }
-        let mut best: Option<(f64, Step, Step)> = None;
-        for first in
-            self.left.iter().filter(|step| step.purpose == Purpose::Level).copied().collect::<Vec<_>>()
-        {
-            let home = self.placement.at[first.vm];
-            if self.board.refusal(&self.placement, first.vm, first.target).is_some() {
+        true
+    }
+
+    /// Goes on with a chain by who comes to the place that the last one left, and keeps the one that evens out the most.
+    fn chain(
+        &mut self,
+        chain: &mut Vec<Step>,
+        place: Option<usize>,
+        gain: f64,
+        most: usize,
+        best: &mut Option<(f64, Vec<Step>)>,
+    ) {
+        if chain.len() == most {
+            return;
+        }
+        let next =
+            |step: &&Step| step.purpose == Purpose::Level && place.is_none_or(|node| step.target == node);
+        for step in self.left.iter().filter(next).copied().collect::<Vec<_>>() {
+            let done = chain.iter().any(|other| other.vm == step.vm);
+            if done || self.board.refusal(&self.placement, step.vm, step.target).is_some() {
                 continue;
             }
-            let cost = self.urgency(&first).gain;
-            self.board.apply(&mut self.placement, first.vm, first.target);
-            let coming =
-                self.left.iter().filter(|step| step.target == home && step.purpose == Purpose::Level);
-            for second in coming {
-                let gain = cost + self.urgency(second).gain;
-                let better = gain > best.as_ref().map_or(NOTHING, |best| best.0);
-                if better && self.board.refusal(&self.placement, second.vm, home).is_none() {
-                    best = Some((gain, first, *second));
-                }
+            let (home, own) = (self.placement.at[step.vm], self.urgency(&step).gain);
+            chain.push(step);
+            let more = gain + own > best.as_ref().map_or(NOTHING, |best| best.0);
+            if more && own > 0.0 {
+                *best = Some((gain + own, chain.clone()));
             }
-            self.board.apply(&mut self.placement, first.vm, home);
+            self.board.apply(&mut self.placement, step.vm, step.target);
+            self.chain(chain, Some(home), gain + own, most, best);
+            self.board.apply(&mut self.placement, step.vm, home);
+            chain.pop();
         }
-        let Some((_, first, second)) = best else { return false };
-        self.left.retain(|step| step.vm != first.vm && step.vm != second.vm);
-        self.wave.clear();
-        self.take(Step { purpose: Purpose::MakeRoom, ..first });
-        self.wave.clear();
-        self.take(second);
-        true
     }
 
     /// How well a step prepares those that are to come.
@@ -377,6 +399,34 @@ impl Urgency {
             .then(self.rank.cmp(&other.rank))
             .is_lt()
     }
+}
+
+/// Leaves out steps that make room for evening out and that nobody follows: they alone make things less even.
+fn without_idle_room(board: &Board<'_>, mut steps: Vec<Step>) -> Vec<Step> {
+    if board.policy.strategy == Strategy::Relieve {
+        return steps;
+    }
+    for index in (0..steps.len()).rev() {
+        let Step { vm, purpose, .. } = steps[index];
+        let before = steps[..index].iter().rev().find(|step| step.vm == vm);
+        let source = before.map_or(board.vms[vm].node, |step| step.target);
+        let is_followed = steps[index + 1..].iter().any(|step| step.target == source && step.vm != vm);
+        if purpose == Purpose::MakeRoom && !is_followed {
+            steps.remove(index);
+        }
+    }
+    // What cannot run without them ends the plan.
+    let mut placement = board.start();
+    let mut runs = |step: &Step| {
+        let may = board.refusal(&placement, step.vm, step.target).is_none();
+        if may {
+            board.apply(&mut placement, step.vm, step.target);
+        }
+        may
+    };
+    let count = steps.iter().take_while(|step| runs(step)).count();
+    steps.truncate(count);
+    steps
 }
 
 /// Leaves out steps that nothing needs: without them the rest still runs and reaches as much.

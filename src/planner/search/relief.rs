@@ -15,23 +15,35 @@ use super::{
     pool::{Move, Pool},
     proof,
 };
-use crate::planner::board::Board;
+use crate::planner::{board::Board, policy::Strategy};
 
-/// Returns sets of at most so many moves, the best first. Which of them can run is for `order` to say.
-pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Vec<Flow<'a, 'b>> {
+/// Sets of moves, the best first, and the ideal where they may be far from it.
+pub struct Found<'a, 'b> {
+    pub flows: Vec<Flow<'a, 'b>>,
+    pub ideal: Option<Ideal>,
+}
+
+impl<'a, 'b> From<Flow<'a, 'b>> for Found<'a, 'b> {
+    fn from(flow: Flow<'a, 'b>) -> Self {
+        Self { flows: vec![flow], ideal: None }
+    }
+}
+
+/// Returns sets of at most so many moves. Which of them can run is for `order` to say.
+pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Found<'a, 'b> {
     let start = Flow::new(board, pool);
     let overload = start.overload();
     if overload <= 0.0 {
-        return vec![start];
+        return start.into();
     }
     if moves_max == 1 {
         let mut flow = start;
         extend(&mut flow, moves_max);
-        return vec![flow];
+        return flow.into();
     }
     let (mut flow, bound) = covered(&start, moves_max);
     if flow.cost <= bound * PROVEN && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
-        return vec![flow];
+        return flow.into();
     }
     cut(&mut flow, moves_max);
     extend(&mut flow, moves_max);
@@ -41,13 +53,13 @@ pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> 
         flow = if before(&largest_first, &flow) { largest_first } else { flow };
         if overload - flow.overload() >= proof::removable(&start, moves_max) - NOTHING {
             cheapen(&mut flow);
-            return vec![flow];
+            return flow.into();
         }
     }
-    let ideal = ideal::ideal(&start, moves_max);
-    let mut flows = searched(&start, flow, ideal, bound, moves_max);
+    let ideal = ideal::ideal(&start, moves_max, Strategy::Relieve);
+    let (mut flows, agreed) = searched(&start, flow, ideal.as_ref(), bound, moves_max);
     flows.sort_by(|a, b| a.overload().total_cmp(&b.overload()).then(a.cost.total_cmp(&b.cost)));
-    flows
+    Found { flows, ideal: ideal.filter(|_| !agreed) }
 }
 
 /// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
@@ -63,24 +75,22 @@ fn covered<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64
 }
 
 /// Searches from a first set of moves and from the ideal, several times over where that does not lead close to what
-/// is possible. Returns what each run found.
+/// is possible. Returns what each run found, and whether two runs by other chances came to the same end.
 fn searched<'a, 'b>(
     start: &Flow<'a, 'b>,
     first: Flow<'a, 'b>,
-    ideal: Option<Ideal>,
+    ideal: Option<&Ideal>,
     bound: f64,
     moves_max: usize,
-) -> Vec<Flow<'a, 'b>> {
-    let (overload, cost) =
-        ideal.as_ref().map_or((0.0, bound), |ideal| (ideal.overload, ideal.cost.max(bound)));
+) -> (Vec<Flow<'a, 'b>>, bool) {
+    let (overload, cost) = ideal.map_or((0.0, bound), |ideal| (ideal.overload, ideal.cost.max(bound)));
     let aim = aim(&first, start.overload() - overload, cost, moves_max);
-    let made = |moves: Vec<Move>| {
+    let made = |moves: &[Move]| {
         let mut flow = start.clone();
-        moves.into_iter().for_each(|mv| flow.add(mv));
+        moves.iter().for_each(|mv| flow.add(*mv));
         flow
     };
-    let (moves, whole) = ideal.map_or((None, Vec::new()), |ideal| (Some(ideal.moves), ideal.whole));
-    let begin = moves.map(made);
+    let begin = ideal.map(|ideal| made(&ideal.moves));
     let (trials, runs) = work(&first, begin.as_ref(), moves_max);
     let run = |from: &Flow<'a, 'b>, trials: usize, seed: u64| {
         let scale = scale(from, &aim, start.overload(), moves_max);
@@ -93,7 +103,7 @@ fn searched<'a, 'b>(
     };
     let mut best = first.clone();
     let mut found = vec![first];
-    for moves in whole {
+    for moves in ideal.iter().flat_map(|ideal| &ideal.whole) {
         let mut flow = made(moves);
         flow.make_sound();
         extend(&mut flow, moves_max);
@@ -114,7 +124,7 @@ fn searched<'a, 'b>(
         found.push(flow);
     }
     if agreed {
-        return found;
+        return (found, true);
     }
     let mut idle = 0;
     for seed in 0..runs {
@@ -131,7 +141,7 @@ fn searched<'a, 'b>(
         }
         found.push(flow);
     }
-    found
+    (found, false)
 }
 
 /// What the search weighs: what can be removed is worth many times what that costs. With a limit that is used up every

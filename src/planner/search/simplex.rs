@@ -53,7 +53,7 @@ impl Program {
     /// in circles.
     fn entering(&self, at_most: &[bool], first: bool) -> Option<usize> {
         let gain = |column: usize| if at_most[column] { self.cost[column] } else { -self.cost[column] };
-        let mut useful = (0..self.cost.len()).filter(|c| self.most[*c] > 0.0 && gain(*c) > NOTHING);
+        let mut useful = (0..self.cost.len()).filter(|c| self.most[*c] > 0.0 && gain(*c) > TOLERANCE);
         if first { useful.next() } else { useful.max_by(|a, b| gain(*a).total_cmp(&gain(*b)).then(b.cmp(a))) }
     }
 
