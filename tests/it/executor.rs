@@ -1110,10 +1110,10 @@ fn three_full_nodes() -> World {
 /// So many nodes that must give one VM each, and as many that have room for one.
 fn pairs(count: usize) -> World {
     let web = SimVm::new("web").cores(2).gib(8);
-    let full = |number: usize| SimNode::new(&format!("full-{number}")).cores(16).gib(64);
+    let full = |number: usize| SimNode::new(format!("full-{number}")).cores(16).gib(64);
     let world = (0..count)
         .fold(World::builder().cluster("msk"), |world, number| world.node(full(number)).vms(6, &web));
-    let empty = |number: usize| SimNode::new(&format!("empty-{number}")).cores(16).gib(12);
+    let empty = |number: usize| SimNode::new(format!("empty-{number}")).cores(16).gib(12);
     (0..count).fold(world, |world, number| world.node(empty(number))).build()
 }
 
