@@ -304,6 +304,23 @@ impl Tuned {
         (if set.is_empty() { tuned } else { tuned.derived() }, problems)
     }
 
+    /// Takes each setting that can change while the bot runs from another configuration, and leaves all else as it is.
+    #[must_use]
+    pub fn retuned(&self, read: &Self) -> Self {
+        let mut tuned = self.clone();
+        for tunable in TUNABLES {
+            let problem = tunable.put(&mut tuned, &(tunable.show)(read));
+            debug_assert!(problem.is_none(), "what is shown is read again: {problem:?}");
+        }
+        tuned.derived()
+    }
+
+    /// Tells whether a variable can change while the bot runs.
+    #[must_use]
+    pub fn holds(name: &str) -> bool {
+        TUNABLES.iter().any(|tunable| tunable.name == name)
+    }
+
     /// Returns every setting as it is in force, with what the chat has set.
     #[must_use]
     pub fn settings(&self, given: &Given, set: &BTreeMap<String, SetByChat>) -> Vec<Setting> {

@@ -70,6 +70,7 @@ impl Core {
         match request {
             Request::Status { looks, answer, again } => self.tell_status(looks, answer, again).await,
             Request::Settings { answer } => drop(answer.send(self.switches.settings())),
+            Request::Reapply { answer } => drop(answer.send(self.switches.reapply())),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
             Request::Look { answer } => {
                 drop(answer.send(self.sight.look().await.map_err(Refused::from)));

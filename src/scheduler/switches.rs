@@ -286,6 +286,13 @@ impl Switches {
         Ok(self.tuning.settings(&self.store().settings()?.values))
     }
 
+    /// Puts what the chat has set in force again, and returns every setting.
+    pub(super) fn reapply(&self) -> Result<Vec<Setting>, Refused> {
+        let _one_at_a_time = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tuning.apply(&self.store().settings()?.values);
+        self.settings()
+    }
+
     fn setting(&self, name: &str) -> Result<Setting, Refused> {
         let all = self.settings()?;
         let found = all.into_iter().find(|setting| setting.name == name);

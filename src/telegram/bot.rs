@@ -242,6 +242,7 @@ impl Bot {
 /// What a failed poll leads to.
 struct Polls {
     failures: u32,
+    unread_said: bool,
     second_poller_said: bool,
     bad_token_said: bool,
 }
@@ -249,7 +250,8 @@ struct Polls {
 impl Shared {
     async fn read(self: Arc<Self>, shutdown: CancellationToken) {
         let mut lanes = Lanes::new(self.lanes_beat.clone());
-        let mut polls = Polls { failures: 0, second_poller_said: false, bad_token_said: false };
+        let mut polls =
+            Polls { failures: 0, unread_said: false, second_poller_said: false, bad_token_said: false };
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.poll(&mut lanes, &mut polls) => {}
@@ -271,6 +273,9 @@ impl Shared {
             match self.api.updates(offset).await {
                 Ok(updates) => {
                     polls.failures = 0;
+                    if std::mem::take(&mut polls.unread_said) {
+                        tracing::warn!("Telegram can be read again");
+                    }
                     offset = next_offset(&updates);
                     let mut all_known = !updates.is_empty();
                     for update in updates {
@@ -326,7 +331,7 @@ impl Shared {
             }
             Failure::TooMany(wait) => *wait,
             failure => {
-                if polls.failures == 1 {
+                if !std::mem::replace(&mut polls.unread_said, true) {
                     tracing::warn!(error = %failure, "Telegram cannot be read; trying on");
                 }
                 Duration::from_secs(1 << polls.failures.saturating_sub(1).min(5)).min(BACKOFF_MAX)

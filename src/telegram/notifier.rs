@@ -103,6 +103,8 @@ pub struct TelegramNotifier {
     unrecorded: BTreeSet<String>,
     /// The store could not be used, and that was logged.
     troubled: bool,
+    /// Telegram did not answer, and that was logged.
+    unanswered: bool,
     look_again: Option<Instant>,
     beat: Beat,
 }
@@ -148,6 +150,7 @@ impl TelegramNotifier {
             started: Instant::now(),
             unrecorded: BTreeSet::new(),
             troubled: false,
+            unanswered: false,
             look_again: None,
             beat: Beat::new("notifier", SILENCE),
         })
@@ -365,10 +368,26 @@ impl TelegramNotifier {
     fn ended(&mut self, ended: Result<(Call, Result<Option<i32>, Failure>), JoinError>) {
         match ended {
             Ok((call, result)) => {
+                self.log_silence(&call, &result);
                 let result = result.map_err(|failure| failed(&call, failure));
                 self.on(Input::Ended { call, result });
             }
             Err(error) => tracing::error!(%error, "a call to Telegram panicked"),
+        }
+    }
+
+    /// Logs once that Telegram does not answer, and once that it does again.
+    fn log_silence(&mut self, call: &Call, result: &Result<Option<i32>, Failure>) {
+        match result {
+            Err(Failure::NoAnswer(error) | Failure::Unreached(error)) => {
+                if !std::mem::replace(&mut self.unanswered, true) {
+                    tracing::warn!(chat.id = call.to.chat, error, "Telegram does not answer; will retry");
+                }
+            }
+            Ok(_) if std::mem::take(&mut self.unanswered) => {
+                tracing::warn!("Telegram takes messages again");
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -454,10 +473,9 @@ pub(super) fn under(store: &Store, chat: i64, message: i32) -> Option<Under> {
     cards.iter().find_map(|(_, card)| card.under(chat, message))
 }
 
-/// Logs a failure and returns what the cards need to know of it.
+/// Logs a refusal and returns what the cards need to know of it.
 fn failed(call: &Call, failure: Failure) -> Failed {
     let chat = call.to.chat;
-    let was_unreached = matches!(failure, Failure::Unreached(_));
     match failure {
         Failure::TooMany(wait) => Failed::Wait(wait),
         Failure::Moved(to) => Failed::Moved(to),
@@ -466,10 +484,8 @@ fn failed(call: &Call, failure: Failure) -> Failed {
         Failure::ChatDead(why) => Failed::ChatDead(why),
         // The reader of updates logs it.
         Failure::BadToken => Failed::Unauthorized,
-        Failure::NoAnswer(why) | Failure::Unreached(why) => {
-            tracing::warn!(chat.id = chat, error = why, "Telegram does not answer; will retry");
-            if was_unreached { Failed::Unreached } else { Failed::NoAnswer }
-        }
+        Failure::NoAnswer(_) => Failed::NoAnswer,
+        Failure::Unreached(_) => Failed::Unreached,
         failure @ (Failure::NotModified
         | Failure::BadText(_)
         | Failure::SecondPoller
