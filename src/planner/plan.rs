@@ -345,6 +345,8 @@ pub enum Note {
     UnknownSelector { selector: String },
     /// The record of the node, or of these VMs on it, cannot be read in full: nothing is moved there or from there.
     Unreadable { node: String, vms: Vec<String> },
+    /// The record of a VM on the node has no id that can be read: nothing is moved there or from there.
+    NamelessVm { node: String },
     /// Steps that broke a rule, or depended on one that did, were left out.
     StepsDropped { steps: usize, violations: usize },
     /// VMmanager reports faults of a node: nothing is moved there.
@@ -367,6 +369,7 @@ impl Note {
             | Self::BuiltinBalancer { .. }
             | Self::UnknownSelector { .. }
             | Self::Unreadable { .. }
+            | Self::NamelessVm { .. }
             | Self::StepsDropped { .. }
             | Self::Faulty { .. }
             | Self::MixedOsFamilies

@@ -1,6 +1,6 @@
 //! Answers what people ask for, with the parts that know: each part has a file and a state of its own.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::FusedFuture as _};
@@ -26,9 +26,6 @@ use crate::{
     store::{AuditEntry, Begin, Ending, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
 
-/// How long a status waits for the first look at the platform; later ones show what is known.
-const STATUS_PATIENCE: Duration = Duration::from_secs(2);
-
 /// The parts of the scheduler.
 pub(super) struct Core {
     pub(super) balancer: Arc<VmBalancer>,
@@ -48,9 +45,10 @@ impl Core {
         stop: CancellationToken,
     ) -> Self {
         let balancer = Arc::new(balancer);
+        let sight = Sight::new(Arc::clone(&balancer), settings.clone(), stop.clone());
         let switches = Arc::new(Switches::new(settings, tuning, Arc::clone(&balancer)));
         Self {
-            sight: Sight::new(Arc::clone(&balancer), stop.clone()),
+            sight,
             proposals: Proposals::new(Arc::clone(&balancer), Arc::clone(&switches)),
             switches,
             runs: Runs::new(Arc::clone(&balancer), stop.clone()),
@@ -160,7 +158,7 @@ impl Core {
                     () = &mut tried => {}
                 }
             };
-            let _ = timeout(STATUS_PATIENCE, first).await;
+            let _ = timeout(self.sight.patience().status, first).await;
         }
         let known = self.sight.looks();
         drop(answer.send(self.status()));

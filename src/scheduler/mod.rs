@@ -84,6 +84,22 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
     /// `AUTOPILOT`.
     pub autopilot: Option<Nightly>,
+    pub patience: Patience,
+}
+
+/// How long people wait for a look at a platform of which nothing is known yet. Later ones get what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Who asks how things stand; 2 s, for the answer says that nothing is known yet.
+    pub status: Duration,
+    /// Who names something, which cannot be found before a look; 5 s.
+    pub names: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { status: Duration::from_secs(2), names: Duration::from_secs(5) }
+    }
 }
 
 impl Default for Settings {
@@ -95,6 +111,7 @@ impl Default for Settings {
             windows: Windows::default(),
             timezone: chrono_tz::UTC,
             autopilot: None,
+            patience: Patience::default(),
         }
     }
 }

@@ -96,7 +96,8 @@ impl Switches {
     /// Returns what is in force at `now`.
     pub(super) fn in_force(&self, now: DateTime<Utc>) -> Result<InForce, StoreError> {
         let chat = self.store().settings()?;
-        let Settings { interval: _, watch: _, mode, windows, timezone, autopilot: _ } = &*self.settings.get();
+        let Settings { mode, windows, timezone, interval: _, watch: _, autopilot: _, patience: _ } =
+            &*self.settings.get();
         let standing = self.standing(&chat, now)?;
         Ok(InForce {
             mode: chat.mode.unwrap_or(*mode),

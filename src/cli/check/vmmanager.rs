@@ -206,7 +206,7 @@ fn what_to_do(note: &Note) -> &'static str {
         Note::BuiltinBalancer { .. } => {
             "turn VMmanager's balancer off for this cluster, or both undo each other"
         }
-        Note::Unreadable { .. } | Note::SumsDiffer { .. } => {
+        Note::Unreadable { .. } | Note::NamelessVm { .. } | Note::SumsDiffer { .. } => {
             "look at the node and its VMs in VMmanager; the bot counts with the larger figure and moves nothing unread"
         }
         Note::Faulty { .. } => "mend the node in VMmanager; until then nothing is moved there",

@@ -191,9 +191,11 @@ hold-foreign = a migration that this bot did not order is running (task { $task 
 
 flaw-short-list = the list of { $list } has { $rows } of { $promised } rows
 flaw-unreadable = { $n ->
-    [one] the list of { $list } has { $n } unreadable row
-   *[other] the list of { $list } has { $n } unreadable rows
+    [one] the list of { $list } has { $n } unreadable row: row { $first } { $shape }
+   *[other] the list of { $list } has { $n } unreadable rows: the first, row { $first }, { $shape }
 }
+flaw-shape-no-id = has no id that can be read
+flaw-shape-no-object = is no readable record at all
 flaw-doubled = { $n ->
     [one] the list of { $list } has { $n } row twice
    *[other] the list of { $list } has { $n } rows twice
@@ -226,6 +228,7 @@ note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
 note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
 note-unknown-selector = Nothing goes by { $selector }, which the settings name.
 note-unreadable-node = The record of { $node } cannot be read in full: nothing is moved there or from there.
+note-nameless-vm = The record of a VM on { $node } has no id that can be read: nothing is moved there or from there. The log says which row it is.
 note-unreadable-vms = { $n ->
     [one] The record of { $vms } on { $node } cannot be read in full: nothing is moved there or from there.
    *[other] The records of { $vms } on { $node } cannot be read in full: nothing is moved there or from there.

@@ -257,6 +257,7 @@ impl Words {
             Note::UnknownSelector { selector } => {
                 self.say("note-unknown-selector", args![selector = name(selector)])
             }
+            Note::NamelessVm { node } => self.say("note-nameless-vm", args![node = name(node)]),
             Note::Unreadable { node, vms } if vms.is_empty() => {
                 self.say("note-unreadable-node", args![node = name(node)])
             }
