@@ -44,7 +44,7 @@ impl Tuner {
         let configured = Tuned { balancer: of_balancer(config, load_readings, pace), ..tuned(config, chat) };
         let Tuned { balancer, scheduler, habits, history_kept: _ } = configured.clone();
         Self {
-            readings: scheduler.interval.into(),
+            readings: scheduler.look_interval().into(),
             balancer: balancer.into(),
             scheduler: scheduler.into(),
             habits: habits.into(),
@@ -75,7 +75,7 @@ impl Tuning for Tuner {
         // Whoever rests is known from the history.
         let longest_rest = balancer.migration_cooldown.max(balancer.failure_cooldown);
         self.store.keep_history_for(history_kept.max(longest_rest));
-        self.readings.set(scheduler.interval);
+        self.readings.set(scheduler.look_interval());
         self.balancer.set(balancer);
         self.scheduler.set(scheduler);
         self.habits.set(habits);

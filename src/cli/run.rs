@@ -581,8 +581,9 @@ fn week(wanted: super::SandboxArgs, setup: &Setup, out: &mut dyn Write) -> Resul
         true => None,
         false => Some(setup.config(Purpose::Offline)?),
     };
-    let table =
-        wanted.play_week(ours.map(|config| Ours {
+    let table = wanted.play_week(ours.map(|config| {
+        let is_asked = config.balancer.policy.nodes_are_asked;
+        let ours = Ours {
             interval_min: (config.scheduler.interval.as_secs() / 60).max(1) as u32,
             cooldown: config.balancer.migration_cooldown,
             failure_cooldown: config.balancer.failure_cooldown,
@@ -591,14 +592,16 @@ fn week(wanted: super::SandboxArgs, setup: &Setup, out: &mut dyn Write) -> Resul
                 // As a person does: within a quarter of an hour, by day.
                 Mode::Propose | Mode::Off => Approval::People { minutes: 15, from: 9, to: 19 },
             },
-            autopilot:
-                config.scheduler.autopilot.as_ref().map(|nightly| Autopilot {
-                    minutes: nightly.windows.week(),
-                    limits: nightly.limits.clone(),
-                }),
+            autopilot: config
+                .scheduler
+                .autopilot
+                .as_ref()
+                .map(|nightly| Autopilot { minutes: nightly.windows.week(), limits: nightly.limits.clone() }),
             watch_min: config.scheduler.watch.map(|watch| (watch.as_secs() / 60).max(1) as u32),
             ..Ours::by_defaults(config.balancer.policy)
-        }));
+        };
+        if is_asked { ours } else { ours.without_ssh() }
+    }));
     print(out, table)
 }
 

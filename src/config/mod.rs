@@ -162,7 +162,7 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
     let ssh_dir = home.map(|home| PathBuf::from(home).join(".ssh"));
     let mut ssh = ssh(reader, ssh_dir.as_deref(), &data_dir);
     ssh.agent = agent.filter(|socket| !socket.is_empty()).map(PathBuf::from);
-    ssh.interval = scheduler.interval.into();
+    ssh.interval = scheduler.look_interval().into();
     let passphrase = reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret);
     let key = |path| ssh::KeyFile { path, passphrase: passphrase.clone() };
     ssh.private_key = reader.path("SSH_PRIVATE_KEY_PATH").map(|path| key(in_home(&path, ssh_dir.as_deref())));

@@ -116,6 +116,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Returns the time from one look at the nodes to the next: load that is over its threshold is confirmed by the
+    /// look before, also where that was none of a cycle.
+    #[must_use]
+    pub fn look_interval(&self) -> Duration {
+        self.watch.map_or(self.interval, |watch| watch.min(self.interval))
+    }
+}
+
 /// The loop.
 pub struct Scheduler {
     core: Arc<Core>,
@@ -330,4 +339,19 @@ fn ticking(every: Duration) -> Interval {
 /// A duration of the runtime as one of the calendar; what does not fit counts as for ever.
 fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_confirmed_by_the_look_before_and_without_looks_by_the_cycle_before() {
+        let apart = |interval, watch: Option<u64>| {
+            let watch = watch.map(Duration::from_secs);
+            let settings = Settings { interval: Duration::from_secs(interval), watch, ..Settings::default() };
+            settings.look_interval().as_secs()
+        };
+        assert_eq!([apart(600, Some(120)), apart(600, None), apart(60, Some(120))], [120, 600, 60]);
+    }
 }
