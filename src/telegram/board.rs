@@ -72,7 +72,7 @@ impl Shared {
         let (Ok(found), Ok(status)) = (found, self.handle.status().await) else { return };
         let to = Address { chat: self.chats.resolve(home.chat), thread: home.thread, reply_to: None };
         let page = self.view_of(&[home.chat]).digest(&found.rows, &status);
-        let answer = Answer { to, page, rewrites: None, person: 0, kind: AnswerKind::Final };
+        let answer = Answer { to, page, rewrites: None, person: 0, kind: AnswerKind::Final, attached: None };
         let _ = self.inputs.send(Input::Answer(answer)).await;
     }
 }

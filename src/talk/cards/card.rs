@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address,
+    Address, Attached,
     bell::{Rings, Urgency},
     failures::Failures,
 };
@@ -120,6 +120,11 @@ pub(crate) enum Step {
     },
     Delete {
         message: i32,
+    },
+    /// A file or a picture; never of a card.
+    Upload {
+        page: Page,
+        attached: Attached,
     },
 }
 
@@ -306,7 +311,7 @@ impl Card {
                 }
             }
             (Step::Delete { message }, _) => self.lose(message),
-            (Step::Send { .. }, None) => {}
+            (Step::Send { .. }, None) | (Step::Upload { .. }, _) => {}
         }
     }
 
@@ -493,6 +498,7 @@ mod tests {
             touched.push(match &step {
                 Step::Send { .. } => next,
                 Step::Edit { message, .. } | Step::Delete { message } => *message,
+                Step::Upload { .. } => panic!("no card has files"),
             });
             card.take(step, Some(next), now());
         }

@@ -15,6 +15,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,9 +34,11 @@ pub(crate) use self::{
 use crate::{
     event::Alert,
     model::{Person, ProposalId},
+    picture::Chart,
     store::{Proposal, ProposalState},
     talk::{
         Language,
+        ask::Document,
         view::{Page, View},
     },
 };
@@ -86,6 +89,16 @@ pub(crate) struct Answer {
     /// Who asked: answers are shared out by person.
     pub(crate) person: i64,
     pub(crate) kind: AnswerKind,
+    /// What comes with it; the page is then what is said where the chat does not take it.
+    pub(crate) attached: Option<Attached>,
+}
+
+/// What an answer brings besides its text. It counts as one message, and waits like one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Attached {
+    File(Document),
+    /// Drawn when its turn comes, with the answer's page as its caption.
+    Picture(Arc<Chart>),
 }
 
 /// Whether an answer is the last word.
@@ -606,18 +619,7 @@ impl Cards {
     fn begin(&mut self, now: Now) {
         while let Some(job) = self.queue.next(now.run) {
             let next = match &job {
-                Job::Answer { answer: Answer { to, page, rewrites, kind, .. }, .. } => {
-                    let page = page.clone();
-                    let step = match *rewrites {
-                        Some(message) => Step::Edit { message, page },
-                        None => Step::Send {
-                            index: 0,
-                            page,
-                            ring: (*kind == AnswerKind::Interim { rings: true }).then_some(Urgency::Slow),
-                        },
-                    };
-                    Some((step, self.resolve(*to)))
-                }
+                Job::Answer { answer, .. } => Some((step_of(answer), self.resolve(answer.to))),
                 Job::Card { key, chat } => {
                     let next = self.next_step(key, now);
                     if next.is_none() {
@@ -690,7 +692,9 @@ impl Cards {
                 self.change(key, |card| card.lose(message));
             }
             // None of our messages is missing, so there is nothing to mend; it may be taken later.
-            (Err(Failed::MessageGone), Step::Send { .. }) => self.queue.failed(chat, None, now.run),
+            (Err(Failed::MessageGone), Step::Send { .. } | Step::Upload { .. }) => {
+                self.queue.failed(chat, None, now.run)
+            }
             (Err(Failed::ThreadGone), _) => {
                 match self.cards.get_mut(key).and_then(|card| card.thread.take()) {
                     Some(_) => self.queue.ended(chat, false, now.run),
@@ -762,6 +766,20 @@ impl Cards {
         self.effects.push(Effect::Forget(key.to_owned()));
         self.queue.forget(key);
         self.cards.remove(key)
+    }
+}
+
+/// The call that an answer takes.
+fn step_of(answer: &Answer) -> Step {
+    let Answer { to: _, page, rewrites, person: _, kind, attached } = answer;
+    let page = page.clone();
+    match (attached, *rewrites) {
+        (Some(attached), _) => Step::Upload { page, attached: attached.clone() },
+        (None, Some(message)) => Step::Edit { message, page },
+        (None, None) => {
+            let rings = *kind == AnswerKind::Interim { rings: true };
+            Step::Send { index: 0, page, ring: rings.then_some(Urgency::Slow) }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     planner::{Excess, Fullness, Overloaded, Resource},
     store::{Origin, Outcome, ReplyTo, StepState},
     talk::{
+        ask::Document,
         samples::{self, proposal},
         view::tests::view,
         words::Language,
@@ -479,8 +480,31 @@ fn the_board_is_one_silent_message_that_is_pinned_and_edited_where_something_cha
     assert_eq!((chat.messages, &chat.edited[..]), (0, &[1][..]));
 }
 
+#[test]
+fn pictures_and_files_wait_like_other_answers_and_a_chat_that_takes_none_gets_their_words() {
+    let mut chat = Chat::new();
+    let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
+    let document = Document { name: "a.csv".into(), text: String::new(), caption: Page::default() };
+    let asked = |person| {
+        let attached = Some(Attached::File(document.clone()));
+        Input::Answer(Answer { person, attached, ..answer(to, None, AnswerKind::Final) })
+    };
+    (0..30).for_each(|number| drop(chat.on(asked(number % 5))));
+    let refused = chat.waiting.pop().unwrap();
+    let effects = chat.on(Input::Ended { call: refused, result: Err(Failed::Refused) });
+    assert!(matches!(step(&effects), Some(Step::Send { .. })), "{effects:?}");
+    let mut files = 0;
+    while let Some(call) = chat.waiting.pop() {
+        files += usize::from(matches!(call.step, Step::Upload { .. }));
+        chat.on(Input::Ended { call, result: Ok(None) });
+    }
+    assert_eq!(files, 16, "with the words they are as many answers as a minute has");
+    chat.on(Input::Alert { alert: away(samples::now()), dry_run: false });
+    assert_eq!(chat.cards.wake_at(chat.now.run), Some(chat.now.run + Spacing::default().card));
+}
+
 fn answer(to: Address, rewrites: Option<i32>, kind: AnswerKind) -> Answer {
-    Answer { to, page: Page::default(), rewrites, person: 1, kind }
+    Answer { to, page: Page::default(), rewrites, person: 1, kind, attached: None }
 }
 
 /// A chat that carries out every call.

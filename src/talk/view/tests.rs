@@ -13,7 +13,7 @@ use crate::{
         find::{Choice, Kind, Missed, MissedWhy},
     },
     planner::{Caution, Hold, Note, Resource, Skip},
-    scheduler::{PlanOf, Refused, Unsettable},
+    scheduler::{ExpectedValue, FoundValue, PlanOf, Refused, Unsettable},
     store::{Approval, Approver, Expected, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
@@ -399,8 +399,36 @@ fn every_unsettable() -> Vec<Unsettable> {
         Unsettable::AtStart { .. } => [Unsettable::AtStart { name: name() }],
         Unsettable::ByCommand { .. } =>
             [Unsettable::ByCommand { name: "BALANCE_MODE".into(), command: "/mode".into() }],
-        Unsettable::Value { .. } => [Unsettable::Value { said: "no number".into() }],
+        Unsettable::Value { .. } => every_wrong_value(),
     ]
+}
+
+fn every_wrong_value() -> Vec<Unsettable> {
+    let of = |found, expected| Unsettable::Value { name: "PIN_VMS".into(), found, expected };
+    let found = || FoundValue::Text("<x>\u{202e}".into());
+    let others = samples![FoundValue:
+        FoundValue::Nothing => [FoundValue::Nothing],
+        FoundValue::Text(_) => [found()],
+        FoundValue::Hidden => [FoundValue::Hidden],
+    ];
+    let expected = samples![ExpectedValue:
+        ExpectedValue::Something => [ExpectedValue::Something],
+        ExpectedValue::Boolean => [ExpectedValue::Boolean],
+        ExpectedValue::TimeOfDay => [ExpectedValue::TimeOfDay],
+        ExpectedValue::Whole { .. } => [ExpectedValue::Whole { least: 1 }],
+        ExpectedValue::Seconds { .. } => [ExpectedValue::Seconds { least: 1 }],
+        ExpectedValue::SecondsAtMost { .. } => [ExpectedValue::SecondsAtMost { most: 31_622_400 }],
+        ExpectedValue::Days { .. } => [ExpectedValue::Days { least: 30, most: 36_500 }],
+        ExpectedValue::PerCore => [ExpectedValue::PerCore],
+        ExpectedValue::Percent => [ExpectedValue::Percent],
+        ExpectedValue::Reserve => [ExpectedValue::Reserve],
+        ExpectedValue::Margin => [ExpectedValue::Margin],
+        ExpectedValue::Worth => [ExpectedValue::Worth],
+        ExpectedValue::OneOf(_) => [ExpectedValue::OneOf(vec!["relieve".into(), "level".into()])],
+        ExpectedValue::Windows => [ExpectedValue::Windows],
+    ];
+    let others = others.into_iter().map(|found| of(found, ExpectedValue::Something));
+    others.chain(expected.into_iter().map(|expected| of(found(), expected))).collect()
 }
 
 fn every_miss() -> Vec<Missed> {
