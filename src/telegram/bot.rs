@@ -41,7 +41,7 @@ use crate::{
     talk::{
         Language,
         access::{Place, Sender},
-ask::{Ask, Worded},
+        ask::{Ask, Worded},
         cards::{Address, Answer, AnswerKind, Attached, Bell, Input, Spacing, key_of_button},
         dialog::{self, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,

@@ -422,6 +422,14 @@ impl TelegramNotifier {
                     }
                 });
             }
+            Effect::Unpin { chat, message } => {
+                let api = self.api.clone();
+                self.pins.spawn(async move {
+                    if let Err(failure) = api.unpin(chat, message).await {
+                        tracing::warn!(chat.id = chat, error = %failure, "the board cannot be unpinned");
+                    }
+                });
+            }
             Effect::Record(card) => self.record(&card),
             Effect::Forget(key) => {
                 self.unrecorded.remove(&key);

@@ -1,5 +1,7 @@
 //! Much at one time: long plans, many failures, many people.
 
+use std::time::Duration;
+
 use vm_balancer::{
     model::Mib,
     sandbox::{
@@ -112,7 +114,12 @@ async fn fifty_operations_of_four_people_are_answered_where_they_were_asked() {
 #[tokio::test]
 async fn pictures_asked_in_a_row_leave_room_for_a_plan() {
     let operators = format!("{OPERATOR},{STRANGER}");
-    let bot = Ctx::with(World::small(), Setup::of(&[("TELEGRAM_OPERATOR_IDS", &operators)])).await;
+    // A minute that does not end while this runs.
+    let setup = Setup {
+        counts_for: Duration::from_secs(3600),
+        ..Setup::of(&[("TELEGRAM_OPERATOR_IDS", &operators)])
+    };
+    let bot = Ctx::with(World::small(), setup).await;
     let status = bot.ask(VIEWER, "/status").await;
     for number in 0..24 {
         let told = bot.press([ADMIN, OPERATOR, VIEWER, STRANGER][number % 4], &status, "Chart").await;

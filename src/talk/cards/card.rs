@@ -89,6 +89,9 @@ pub(super) enum Subject {
     /// How things stand, in one pinned message.
     Board {
         revision: u64,
+        /// It is not kept any more: its message says so, and is then left alone.
+        #[serde(default)]
+        over: bool,
     },
     /// Reports that were too many to keep.
     Missing {
@@ -162,6 +165,11 @@ impl Card {
             Subject::Board { .. } => BOARD.into(),
             Subject::Missing { .. } => MISSING.into(),
         }
+    }
+
+    /// Tells whether this is a board that is not kept any more.
+    pub(super) fn is_ended_board(&self) -> bool {
+        matches!(self.subject, Subject::Board { over: true, .. })
     }
 
     /// Tells what a message shows, if it is one of this card.

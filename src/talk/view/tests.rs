@@ -12,7 +12,7 @@ use crate::{
         StoreFailure, Trouble, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
-    planner::{Caution, Hold, Note, Resource, Skip},
+    planner::{Caution, Figures, Fullness, Hold, NodeChange, Note, Outlook, Resource, Skip},
     scheduler::{ExpectedValue, FoundValue, PlanOf, Refused, Unsettable},
     store::{Approval, Approver, Expected, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
@@ -21,6 +21,23 @@ use crate::{
         words::{samples::samples, tests::latin_words},
     },
 };
+
+#[test]
+fn after_a_leave_out_the_reasons_of_the_others_have_the_figures_of_now() {
+    let mut proposal = proposal(2);
+    let at = |memory_percent| Fullness { cpu: 1.9, load: None, memory_percent };
+    let change = NodeChange { before: at(91.0), after: at(88.0) };
+    let figures = || Figures { overloaded: 1, memory_percent_max: 91.0, cpu_max: 1.9, imbalance: 0.1 };
+    proposal.outlook = Some(Outlook {
+        before: figures(),
+        after: figures(),
+        over: Vec::new(),
+        nodes: [(2, (change.clone(), change))].into(),
+        unfit: [].into(),
+    });
+    let text = view(Language::En).proposal(&proposal, now())[0].plain();
+    assert!(text.contains("memory 83.1 % > 70 %") && text.contains("memory 91.0 % > 70 %"), "{text}");
+}
 
 #[test]
 fn a_pending_proposal() {
@@ -140,7 +157,7 @@ fn the_end_of_a_plan_shows_what_is_beside_what_was_predicted() {
     let before = over.plan.before;
     let source = over.steps[0].migration.source_state.before;
     let nodes = [(over.steps[0].migration.source, source)].into();
-    over.sight = Some(Sight::Seen { at: now(), figures: before, nodes });
+    over.sight = Some(Sight::Seen { at: now(), figures: before, nodes, emptied: None });
     in_both(|view| whole_text(&view.proposal(&over, now())), "seen");
     for sight in [
         None,
@@ -315,7 +332,7 @@ fn alerts() {
 }
 
 /// What a Russian text may hold in Latin letters: names of things, commands and settings.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 32] = [
     "Telegram",
     "CLUSTER_IDS",
     "PIN_VMS",
@@ -341,6 +358,13 @@ const NAMES: [&str; 25] = [
     "settings",
     "cancel",
     "mode",
+    "default",
+    "true",
+    "false",
+    "relieve",
+    "level",
+    "Mon",
+    "Fri",
 ];
 
 #[test]

@@ -92,6 +92,13 @@ impl Words {
             }
             SkipWhy::Held(hold) => self.say("obstacle-held", args![why = Arg::Html(self.hold(hold))]),
             SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
+            SkipWhy::NoRoomBack { node, resource, value, most } => {
+                let amount = |hundredths: u64| self.threshold(*resource, hundredths as f64 / 100.0);
+                let (value, most) = (amount(*value), amount(*most));
+                let resource = self.resource(*resource);
+                let args = args![node = name(node), resource = resource, value = value, most = most];
+                self.say("skip-no-room-back", args)
+            }
             SkipWhy::NotThere => self.say("skip-not-there", args![]),
             SkipWhy::NoTarget(refusal) => {
                 self.say("skip-no-target", args![why = Arg::Html(self.target_refusal(*refusal))])
@@ -486,9 +493,7 @@ impl Words {
             Unsettable::Value { name, found, expected } => {
                 let (name, expected) = (called(name), Arg::Html(self.expected_value(expected)));
                 match found {
-                    FoundValue::Nothing => {
-                        self.say("unsettable-value-missing", args![name = name, expected = expected])
-                    }
+                    FoundValue::Nothing => self.say("unsettable-value-missing", args![name = name]),
                     FoundValue::Text(found) => {
                         let found = clip(&words(found), FOUND_CHARS_MAX);
                         self.say("unsettable-value", args![name = name, found = found, expected = expected])
