@@ -338,7 +338,7 @@ impl<'a> Board<'a> {
     }
 
     /// What a target holds once it has taken the VM.
-    fn filled(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
+    pub fn filled(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
         placement.used[target] + self.vms[vm].needs_on(target)
     }
 

@@ -313,6 +313,9 @@ pub enum SkipWhy {
     NodeState(NodeClosed),
     /// No node may take it; the reason that most of them gave.
     NoTarget(TargetRefusal),
+    /// Back on its node it would fill that beyond what a move may; in hundredths of a percent of memory, or of what a
+    /// core has.
+    NoRoomBack { node: String, resource: Resource, value: u64, most: u64 },
     /// It is not where a plan had put it, so that is not taken back.
     NotThere,
     /// Nothing may be done in its cluster.

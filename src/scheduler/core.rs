@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Approved, Balanced, Cancelled, Change, Changed, Drained, Foreseen, Maintained, Picture, PlanOf, Refused,
-    Rounded, Settings, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead,
+    Rounded, Settings, StandingNow, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead,
     cycle::Cycle,
     handle::{Answer, Request},
     proposals::{self, Proposals},
@@ -70,9 +70,8 @@ impl Core {
             Request::Settings { answer } => drop(answer.send(self.switches.settings())),
             Request::Reapply { answer } => drop(answer.send(self.switches.reapply())),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
-            Request::Look { answer } => {
-                drop(answer.send(self.sight.look().await.map_err(Refused::from)));
-            }
+            Request::Standing { answer } => drop(answer.send(self.standing())),
+            Request::Look { answer } => drop(answer.send(self.look().await)),
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));
             }
@@ -196,6 +195,14 @@ impl Core {
             restored_unconfirmed: in_force.restored_unconfirmed,
             standing: in_force.standing,
         })
+    }
+
+    async fn look(&self) -> Result<Picture, Refused> {
+        Ok(self.sight.look().await?)
+    }
+
+    fn standing(&self) -> Result<Vec<StandingNow>, Refused> {
+        Ok(self.switches.in_force(self.now())?.standing)
     }
 
     async fn balance(

@@ -406,6 +406,7 @@ impl Later {
 pub(super) enum Request {
     Status { looks: bool, answer: Answer<Status>, again: Option<Answer<Status>> },
     DryRun { answer: Answer<bool> },
+    Standing { answer: Answer<Vec<StandingNow>> },
     Settings { answer: Answer<Vec<Setting>> },
     Reapply { answer: Answer<Vec<Setting>> },
     Look { answer: Answer<Picture> },
@@ -465,6 +466,11 @@ impl Handle {
     /// Tells whether nothing is carried out.
     pub async fn dry_run(&self) -> Result<bool, Refused> {
         self.ask(|answer| Request::DryRun { answer }).await
+    }
+
+    /// Returns the standing approvals as they stand.
+    pub async fn standing(&self) -> Result<Vec<StandingNow>, Refused> {
+        self.ask(|answer| Request::Standing { answer }).await
     }
 
     /// Returns every setting that can change while the bot runs, as it is in force.

@@ -47,7 +47,9 @@ pub use later::When;
 pub(crate) use standing::in_utc;
 pub use standing::{Nightly, StandingEnd, StandingNow, StandingState};
 use tuning::Untuned;
-pub use tuning::{Group, Kind, Setting, SettingSource, Tuning, Unit, Unsettable};
+pub use tuning::{
+    ExpectedValue, FoundValue, Group, Kind, Setting, SettingSource, SettingWarning, Tuning, Unit, Unsettable,
+};
 pub use windows::Windows;
 
 /// Requests that wait while the loop hands out another; people type slower.

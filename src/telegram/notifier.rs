@@ -22,6 +22,7 @@ use super::{
     api::{Api, Failure, Markup},
     bot::{BotError, Habits, Settings},
     chats::Chats,
+    courses::draw,
     languages::Languages,
 };
 use crate::{
@@ -33,9 +34,9 @@ use crate::{
     scheduler::Handle,
     store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
     talk::{
-        cards::{Address, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
+        cards::{Address, Attached, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
         dialog::Under,
-        view::View,
+        view::{Page, View},
     },
 };
 
@@ -421,6 +422,14 @@ impl TelegramNotifier {
                     }
                 });
             }
+            Effect::Unpin { chat, message } => {
+                let api = self.api.clone();
+                self.pins.spawn(async move {
+                    if let Err(failure) = api.unpin(chat, message).await {
+                        tracing::warn!(chat.id = chat, error = %failure, "the board cannot be unpinned");
+                    }
+                });
+            }
             Effect::Record(card) => self.record(&card),
             Effect::Forget(key) => {
                 self.unrecorded.remove(&key);
@@ -511,7 +520,23 @@ async fn carry_out(api: &Api, call: &Call) -> Result<Option<i32>, Failure> {
             Ok(()) | Err(Failure::MessageGone | Failure::Refused(_)) => Ok(None),
             Err(failure) => Err(failure),
         },
+        Step::Upload { page, attached } => upload(api, *to, page, attached).await.map(|()| None),
     }
+}
+
+/// Sends a file or a picture. A chat may refuse those and take texts, so a refusal says nothing of the chat.
+async fn upload(api: &Api, to: Address, page: &Page, attached: &Attached) -> Result<(), Failure> {
+    let sent = match attached {
+        Attached::File(document) => api.document(to, document).await,
+        Attached::Picture(chart) => match draw(Arc::clone(chart)).await {
+            Some(png) => api.photo(to, page, png).await,
+            None => Err(Failure::Refused("the picture cannot be drawn".into())),
+        },
+    };
+    sent.map_err(|failure| match failure {
+        Failure::ChatDead(why) | Failure::BadText(why) => Failure::Refused(why),
+        failure => failure,
+    })
 }
 
 /// Makes a panic in a call a call without an answer, so that the chat does not stay busy for ever.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address,
+    Address, Attached,
     bell::{Rings, Urgency},
     failures::Failures,
 };
@@ -89,6 +89,9 @@ pub(super) enum Subject {
     /// How things stand, in one pinned message.
     Board {
         revision: u64,
+        /// It is not kept any more: its message says so, and is then left alone.
+        #[serde(default)]
+        over: bool,
     },
     /// Reports that were too many to keep.
     Missing {
@@ -120,6 +123,11 @@ pub(crate) enum Step {
     },
     Delete {
         message: i32,
+    },
+    /// A file or a picture; never of a card.
+    Upload {
+        page: Page,
+        attached: Attached,
     },
 }
 
@@ -157,6 +165,11 @@ impl Card {
             Subject::Board { .. } => BOARD.into(),
             Subject::Missing { .. } => MISSING.into(),
         }
+    }
+
+    /// Tells whether this is a board that is not kept any more.
+    pub(super) fn is_ended_board(&self) -> bool {
+        matches!(self.subject, Subject::Board { over: true, .. })
     }
 
     /// Tells what a message shows, if it is one of this card.
@@ -304,7 +317,7 @@ impl Card {
                 all.filter(|shown| shown.message == message).for_each(|shown| shown.hash = hash(&page));
             }
             (Step::Delete { message }, _) => self.lose(message),
-            (Step::Send { .. }, None) => {}
+            (Step::Send { .. }, None) | (Step::Upload { .. }, _) => {}
         }
     }
 
@@ -523,6 +536,7 @@ mod tests {
             touched.push(match &step {
                 Step::Send { .. } => next,
                 Step::Edit { message, .. } | Step::Delete { message } => *message,
+                Step::Upload { .. } => panic!("no card has files"),
             });
             card.take(step, Some(next), now());
         }

@@ -12,7 +12,7 @@ use crate::{
             SshFailure, Tried, Unreadable, UnreadableHosts,
         },
     },
-    planner::{Hold, NodeClosed, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal, Unfit},
+    planner::{Hold, NodeClosed, Note, Obstacle, Resource, RestWhy, SkipWhy, Strain, TargetRefusal, Unfit},
     store::{Ending, Sight},
 };
 
@@ -326,7 +326,8 @@ pub(in crate::talk) fn holds() -> Vec<Hold> {
 }
 
 pub(in crate::talk) fn sights() -> Vec<Sight> {
-    let seen = Sight::Seen { at: noon(), figures: Default::default(), nodes: Default::default() };
+    let seen =
+        Sight::Seen { at: noon(), figures: Default::default(), nodes: Default::default(), emptied: None };
     samples![Sight:
         Sight::Seen { .. } => [seen],
         Sight::Failed(_) => troubles().into_iter().map(Sight::Failed),
@@ -409,6 +410,12 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         SkipWhy::ExcludedSource => [SkipWhy::ExcludedSource],
         SkipWhy::NodeState(_) => closed().into_iter().map(SkipWhy::NodeState),
         SkipWhy::NoTarget(_) => refusals().into_iter().map(SkipWhy::NoTarget),
+        SkipWhy::NoRoomBack { .. } => [SkipWhy::NoRoomBack {
+            node: "узел".into(),
+            resource: Resource::Memory,
+            value: 7001,
+            most: 7000,
+        }],
         SkipWhy::NotThere => [SkipWhy::NotThere],
         SkipWhy::Held(_) => holds().into_iter().map(SkipWhy::Held),
     ]
