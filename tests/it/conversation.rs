@@ -62,7 +62,7 @@ impl Default for Setup {
             variables: Vec::new(),
             interval: Duration::from_secs(3600),
             panics_at: None,
-            counts_for: Duration::ZERO,
+            counts_for: Duration::from_millis(1),
             plan_patience: Duration::from_secs(1),
             patience: Patience::default(),
             home: SUPERGROUP,
