@@ -26,6 +26,8 @@ fn planning(criterion: &mut Criterion) {
     };
     measure("10 nodes 300 VMs relieve", &small, &relieve);
     measure("10 nodes 300 VMs level", &small, &leveling(20));
+    let hoster = Shape { nodes: 40, vms: 1000, seed: 1, unlike: false, fill: 0.62, skew: 0.5 };
+    measure("40 nodes 1000 VMs by defaults", &generate(hoster), &Policy::default());
     measure("100 nodes 3000 VMs relieve", &middle, &relieve);
     measure("100 nodes 3000 VMs relieve 10", &middle, &Policy { migrations_max: 10, ..relieve.clone() });
     measure("100 nodes 3000 VMs level 80", &middle, &leveling(80));

@@ -27,7 +27,7 @@ use crate::{
     event::Events,
     model::ApiFailure,
     probe::{self, Probe, ProbeError, Said, Sources},
-    scheduler::{Handle, Scheduler, Tuning as _},
+    scheduler::{Handle, Refused, Scheduler, Setting, SettingSource, Tuning as _},
     ssh::{self, SshError, SshMonitor},
     store::{Store, StoreError},
     telegram::{self, BotError},
@@ -108,6 +108,7 @@ pub struct App {
     scheduler: Scheduler,
     chat: Option<telegram::Bot>,
     handle: Handle,
+    tuner: Arc<Tuner>,
     control: Control,
     probe: Option<Probe>,
     api: VmManagerApi,
@@ -149,7 +150,8 @@ impl App {
         let balancer = joined(config, &tuner, store.clone(), events.clone(), clock.clone(), pace)?;
         let api = balancer.parts().api.clone();
         let (habits, tuned) = (tuner.habits.clone(), tuner.scheduler.clone());
-        let (scheduler, handle) = Scheduler::new(tuned, Some(Arc::new(tuner)), balancer);
+        let tuner = Arc::new(tuner);
+        let (scheduler, handle) = Scheduler::new(tuned, Some(tuner.clone()), balancer);
         let chat = match chat {
             Some(settings) => Some(telegram::Bot::new(
                 telegram::Settings { habits, ..settings },
@@ -160,7 +162,7 @@ impl App {
             )?),
             None => None,
         };
-        Ok(Self { scheduler, chat, handle, control, probe, api, store, clock })
+        Ok(Self { scheduler, chat, handle, tuner, control, probe, api, store, clock })
     }
 
     /// Returns the way to the scheduler.
@@ -176,9 +178,15 @@ impl App {
         &self.store
     }
 
+    /// Returns what takes a configuration that was read again while the bot runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { tuner: Arc::clone(&self.tuner), handle: self.handle.clone() }
+    }
+
     /// Runs until the shutdown and until all parts have ended after it.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { scheduler, chat, handle, control, probe, api, store, clock } = self;
+        let Self { scheduler, chat, handle, tuner: _, control, probe, api, store, clock } = self;
         let of_chat = chat.iter().flat_map(telegram::Bot::beats);
         let beats: Vec<_> = scheduler.beats().into_iter().chain(of_chat).collect();
         let mut parts = JoinSet::new();
@@ -202,6 +210,26 @@ impl App {
         }
         probe::report(Said::Stopping);
         tokio::join!(store.export_aside(clock.now()), api.log_out());
+    }
+}
+
+/// Puts a configuration in force that was read again, as far as it can change while the bot runs.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    tuner: Arc<Tuner>,
+    handle: Handle,
+}
+
+impl Reloader {
+    /// Returns the settings for which the chat's value wins over what was read.
+    ///
+    /// # Errors
+    ///
+    /// The scheduler ends, or what the chat has set cannot be read.
+    pub async fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Refused> {
+        self.tuner.configure(config);
+        let by_chat = |setting: &Setting| matches!(setting.source, SettingSource::Chat { .. });
+        Ok(self.handle.reapply().await?.iter().filter(|it| by_chat(it)).map(|it| it.name).collect())
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use super::check::{self, Finding, State};
 use crate::{
     clock::Clock,
-    config::{Config, Purpose, read_env_file},
+    config::{Config, Purpose, VARIABLES, read_env_file},
     telegram::{self, Met},
 };
 
@@ -33,6 +33,17 @@ config.env.example names every other variable with its default.
 
 /// Every variable with one line about it.
 const EXAMPLE: &str = include_str!("../../config.env.example");
+
+/// What is asked for only where it may be the remedy.
+const REMEDIES: [(&str, &str); 4] = [
+    ("VMMANAGER_CA_FILE", "PEM file of the private CA (- for none)"),
+    (
+        "VMMANAGER_PATH_PREFIX",
+        "What stands before /vm/v3 in VMmanager's addresses, e.g. /api (- for nothing)",
+    ),
+    ("VMMANAGER_PROXY", "Proxy on the way to VMmanager (- for none)"),
+    ("TELEGRAM_PROXY", "Proxy on the way to Telegram, e.g. socks5h://proxy:1080 (- for none)"),
+];
 
 /// How long somebody may take to write /start.
 const START_PATIENCE: Duration = Duration::from_secs(600);
@@ -76,6 +87,22 @@ impl Answers<'_> {
         let loaded = Config::for_purpose(Purpose::Live, lookup);
         loaded.map(|loaded| loaded.config).map_err(|problems| problems.to_string())
     }
+
+    /// Takes over what the trials were made with. Returns the names, and those of secrets, which stay where they are.
+    fn take_environment(&mut self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (mut taken, mut left) = (Vec::new(), Vec::new());
+        for variable in VARIABLES {
+            let given = self.environment.get(variable.name).filter(|value| !value.is_empty());
+            let Some(value) = given.filter(|_| !self.given.contains_key(variable.name)) else { continue };
+            if variable.secret {
+                left.push(variable.name);
+            } else {
+                taken.push(variable.name);
+                self.given.insert(variable.name, value.clone());
+            }
+        }
+        (taken, left)
+    }
 }
 
 impl Asker<'_> {
@@ -92,13 +119,36 @@ impl Asker<'_> {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
         }
         let mut answers = Answers { given: BTreeMap::new(), environment };
+        self.dry_run(&mut answers)?;
         self.vmmanager(&mut answers, clock).await?;
         self.telegram(&mut answers).await?;
+        let (taken, secret) = answers.take_environment();
         write(file, &answers.given)?;
-        Ok(format!(
-            "wrote {}; next: `vm-balancer check`, then `vm-balancer --dry-run --once`, then `vm-balancer`\n",
-            file.display()
-        ))
+        let mut said = format!("wrote {}", file.display());
+        if !taken.is_empty() {
+            said += &format!(", with {} from the environment", taken.join(", "));
+        }
+        if !secret.is_empty() {
+            said += &format!("; the bot needs {} in its environment", secret.join(", "));
+        }
+        said += "; next: `vm-balancer check`, then `vm-balancer --dry-run --once`, then `vm-balancer`\n";
+        Ok(said)
+    }
+
+    /// The first weeks are better spent with looking on.
+    fn dry_run(&mut self, answers: &mut Answers<'_>) -> io::Result<()> {
+        loop {
+            let about = "Begin in a dry run: plans are shown and nothing is migrated; yes or no (empty: yes)";
+            self.ask(answers, "DRY_RUN", about)?;
+            let answer = answers.given.remove("DRY_RUN").unwrap_or_default().to_lowercase();
+            let is_dry = match answer.as_str() {
+                "" | "y" | "yes" | "true" => "true",
+                "n" | "no" | "false" => "false",
+                _ => continue,
+            };
+            answers.given.insert("DRY_RUN", is_dry.to_owned());
+            return Ok(());
+        }
     }
 
     async fn vmmanager(&mut self, answers: &mut Answers<'_>, clock: &Clock) -> io::Result<()> {
@@ -116,12 +166,7 @@ impl Asker<'_> {
             if self.show(&findings)? {
                 return Ok(());
             }
-            let names_authority = |finding: &Finding| {
-                finding.todo.as_ref().is_some_and(|todo| todo.contains("VMMANAGER_CA_FILE"))
-            };
-            if findings.iter().any(names_authority) {
-                self.ask(answers, "VMMANAGER_CA_FILE", "PEM file of the private CA (empty for none)")?;
-            }
+            self.ask_what_is_named(answers, &findings)?;
             self.say("Once more, please; an empty answer keeps what is in brackets.")?;
         }
     }
@@ -144,6 +189,7 @@ impl Asker<'_> {
             };
             let findings = check::telegram::token(&settings).await;
             if !self.show(&findings)? {
+                self.ask_what_is_named(answers, &findings)?;
                 continue;
             }
             self.say("Add the bot to the group for reports and write /start there, or write it in private.")?;
@@ -168,6 +214,20 @@ impl Asker<'_> {
             Some("auto" | "off") => Ok(()),
             _ => self.mode(answers),
         }
+    }
+
+    /// Asks for the variables that may be the remedy of what was found.
+    fn ask_what_is_named(&mut self, answers: &mut Answers<'_>, findings: &[Finding]) -> io::Result<()> {
+        for (name, about) in REMEDIES {
+            if findings.iter().filter_map(|finding| finding.todo.as_ref()).any(|todo| todo.contains(name)) {
+                self.ask(answers, name, about)?;
+                // What was wrong can be taken back.
+                if answers.given.get(name).is_some_and(|answer| answer == "-") {
+                    answers.given.remove(name);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Shows what was found and tells whether nothing is wrong.
@@ -270,7 +330,7 @@ mod tests {
         .into();
         let Options { username, password, .. } = vmmanager.options();
         let answers =
-            format!("{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n", vmmanager.url(), bot.token());
+            format!("\n{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n", vmmanager.url(), bot.token());
         let place = Place { chat: FORUM, thread: Some(OPS_TOPIC) };
         bot.say(ADMIN, place, "/start@vm_balancer_bot").unwrap();
         let file = dir.path().join(".env");
@@ -288,6 +348,13 @@ mod tests {
         let read = read_env_file(&text).unwrap();
         assert_eq!(read.values["TELEGRAM_CHAT_ID"], format!("{FORUM}:{OPS_TOPIC}"));
         assert_eq!(read.values["TELEGRAM_ADMIN_IDS"], ADMIN.to_string());
+        assert_eq!(read.values["DRY_RUN"], "true");
+        assert_eq!(read.values["TELEGRAM_API_URL"], bot.url(), "the bot finds Telegram where init found it");
+        assert!(
+            said.contains("with DATA_DIR, TELEGRAM_API_URL")
+                || said.contains("with TELEGRAM_API_URL, DATA_DIR"),
+            "{said}"
+        );
         let sources = crate::config::Sources { environment, file: read, ..Default::default() };
         let checked = check::check(&sources, false, &Clock::system(), |_| {}).await;
         assert!(checked.worst() < State::Warning, "{}", check::text(&checked, 100));
@@ -300,13 +367,41 @@ mod tests {
         let vmmanager = SimVmManager::start(World::small(), Options::default()).await.unwrap();
         let Options { username, password, .. } = vmmanager.options();
         let dir = tempfile::tempdir().unwrap();
-        let answers = format!("{}\n{username}\n{password}\n\npropose\noff\n", vmmanager.url());
+        let answers = format!("maybe\nno\n{}\n{username}\n{password}\n\npropose\noff\n", vmmanager.url());
         let file = dir.path().join(".env");
         asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
         let read = read_env_file(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        assert_eq!(read.values["BALANCE_MODE"], "off");
+        assert_eq!((&*read.values["BALANCE_MODE"], &*read.values["DRY_RUN"]), ("off", "false"));
         let ended = asked("", &mut Vec::new(), &dir.path().join("other"), &BTreeMap::new()).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// A read-only user is enough for a dry run, and what may be the remedy is asked for.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_proxy_is_asked_for_where_telegram_gives_no_answer() {
+        let options = Options { role: "@admin.readonly".into(), ..Options::default() };
+        let vmmanager = SimVmManager::start(World::small(), options).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let environment = [("TELEGRAM_API_URL".to_owned(), "http://127.0.0.1:1".to_owned())].into();
+        let Options { username, password, .. } = vmmanager.options();
+        let answers =
+            format!("yes\n{}\n{username}\n{password}\n1:t\nsocks5h://127.0.0.1:1\n", vmmanager.url());
+        let mut out = Vec::new();
+        let ended = asked(&answers, &mut out, &dir.path().join(".env"), &environment).await;
+        assert_eq!(
+            ended.unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof,
+            "the token is asked for once more"
+        );
+        let shown = String::from_utf8(out).unwrap();
+        let parts = [
+            "the user may only read",
+            "Proxy on the way to Telegram",
+            "Token of the bot (empty for no chat) [the same]",
+        ];
+        for part in parts {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod init;
 mod json;
 mod logging;
 mod progress;
+mod reload;
 mod report;
 mod run;
 #[cfg(feature = "sandbox")]

@@ -6,7 +6,6 @@ use std::{
     fs, io,
     io::{IsTerminal as _, Read as _, Write},
     path::{Path, PathBuf},
-    pin::pin,
     time::Duration,
 };
 
@@ -15,15 +14,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Args, Command, HistoryFormat, Outcomes, Report, Telling, check, init, logging, progress::Progress,
-    report_json, report_text, table::terminal_width,
+    Args, Command, HistoryFormat, Outcomes, Report, Telling, check, init, logging,
+    progress::Progress,
+    reload::{Changes, changes},
+    report_json, report_text,
+    table::terminal_width,
 };
 use crate::{
-    app::{self, App, AppError, Pace, Single},
+    app::{self, App, AppError, Pace, Reloader, Single},
     balancer::{self, CycleError, CycleReport, NotCarriedOut, Parts, VmBalancer},
     causes::chain,
     clock::Clock,
-    config::{Config, LogFormat, LogLevel, Problems, Purpose, Sources, VARIABLES},
+    config::{Config, Loaded, LogFormat, LogLevel, Problems, Purpose, Sources},
     control::{self, Answer, ControlError, Request, Unanswered},
     model::{Snapshot, Trouble},
     planner::Policy,
@@ -411,9 +413,14 @@ async fn once(
     out: &mut (dyn Write + Send),
 ) -> Result<Exit, Failure> {
     let config = setup.config(Purpose::Live)?;
+    let is_plain_info = (config.log_level, config.log_format) == (LogLevel::Info, LogFormat::Text);
     let run = Single::new(config, clock.clone()).confirm_restored(args.confirm_restored).open().await?;
     let stop = stop_at_signals()?;
     let shows = !args.json && io::stderr().is_terminal();
+    if shows && is_plain_info {
+        // The progress says the same in words for people.
+        logging::set_level(LogLevel::Warn);
+    }
     let cycle = carried_out(&run.balancer, &stop, shows).await;
     run.balancer.parts().api.log_out().await;
     let cycle = cycle?;
@@ -464,9 +471,9 @@ async fn carried_out(
     if !shows {
         return cycle.await;
     }
-    let Parts { store, events, .. } = balancer.parts();
+    let Parts { store, events, clock, .. } = balancer.parts();
     // The listener is there before the first event.
-    let ((), cycle) = tokio::join!(progress.show(store, events, &done), cycle);
+    let ((), cycle) = tokio::join!(progress.show(store, events, clock, &done), cycle);
     cycle
 }
 
@@ -490,46 +497,77 @@ async fn bot(
         interval_s = config.scheduler.interval.as_secs(),
         "vm-balancer begins"
     );
-    let mut bot = pin!(app.run(shutdown));
+    let (before, reloader) = (setup.sources.clone(), app.reloader());
+    let mut reread = Reread { args, environment, started: setup, before, reloader };
+    // In a task of its own it goes on while the configuration is read again.
+    let mut bot = tokio::spawn(app.run(shutdown));
     loop {
         tokio::select! {
-            () = &mut bot => break,
-            Some(()) = hangups.recv() => reload(args, &environment, setup),
+            ended = &mut bot => break ended.map_err(|error| Failure::trouble(error.to_string()))?,
+            Some(()) = hangups.recv() => reread.again().await,
         }
     }
     tracing::info!("vm-balancer has ended");
     Ok(Exit::Fine)
 }
 
-/// Reads the configuration again at SIGHUP. The log's level changes at once. Other changes are logged as needing a
-/// restart.
-fn reload(args: &Args, environment: &BTreeMap<String, String>, started: &Setup) {
-    probe::report(Said::Reloading);
-    let read = Setup::new(args, environment.clone()).and_then(|setup| {
-        let loaded = Config::for_purpose(Purpose::Daemon, |name| setup.sources.lookup(name))
-            .map_err(|problems| setup.refused(&problems))?;
-        Ok((setup, loaded.config))
-    });
-    match read {
-        Ok((setup, config)) => {
-            logging::set_level(config.log_level);
-            let changed = VARIABLES.iter().map(|variable| variable.name).filter(|name| {
-                *name != "LOG_LEVEL" && setup.sources.lookup(name) != started.sources.lookup(name)
-            });
-            let changed: Vec<_> = changed.collect();
-            match changed.is_empty() {
-                true => tracing::info!(level = ?config.log_level, "the configuration was read again"),
-                false => {
-                    let restart = changed.join(", ");
-                    tracing::warn!(level = ?config.log_level, restart, "read again; these need a restart to change");
-                }
+/// The configuration of a running bot, which SIGHUP reads again.
+struct Reread<'a> {
+    args: &'a Args,
+    environment: BTreeMap<String, String>,
+    started: &'a Setup,
+    /// What was read the last time.
+    before: Sources,
+    reloader: Reloader,
+}
+
+impl Reread<'_> {
+    /// Puts in force what can change while the bot runs, and logs what changed and what needs a restart.
+    async fn again(&mut self) {
+        probe::report(Said::Reloading);
+        let read = Setup::new(self.args, self.environment.clone()).and_then(|setup| {
+            let loaded = Config::from_sources(Purpose::Daemon, &setup.sources)
+                .map_err(|problems| setup.refused(&problems))?;
+            Ok((setup, loaded))
+        });
+        match read {
+            Ok((setup, loaded)) => self.take(setup, loaded).await,
+            Err(Failure { told, .. }) => {
+                tracing::error!("the configuration is wrong and is not taken: {told}");
             }
         }
-        Err(Failure { told, .. }) => {
-            tracing::error!("the configuration is wrong and is not taken: {told}");
-        }
+        probe::report(Said::Ready);
     }
-    probe::report(Said::Ready);
+
+    async fn take(&mut self, setup: Setup, Loaded { config, warnings }: Loaded) {
+        logging::set_level(config.log_level);
+        for warning in setup.sources.warnings().into_iter().chain(warnings) {
+            tracing::warn!("{warning}");
+        }
+        let by_chat = match self.reloader.reload(&config).await {
+            Ok(by_chat) => by_chat,
+            Err(refused) => {
+                let error = plain(&Words::english().refused(&refused));
+                return tracing::error!(error, "the configuration was read again and cannot be taken");
+            }
+        };
+        let Changes { at_once, at_restart } = changes(&self.started.sources, &self.before, &setup.sources);
+        let (by_chat, at_once): (Vec<_>, Vec<_>) =
+            at_once.into_iter().partition(|name| by_chat.contains(name));
+        let level = config.log_level;
+        tracing::info!(?level, changed = at_once.join(", "), "the configuration was read again");
+        if !by_chat.is_empty() {
+            let settings = by_chat.join(", ");
+            tracing::warn!(
+                settings,
+                "these are set in the chat, which wins; /set NAME default takes that back"
+            );
+        }
+        if !at_restart.is_empty() {
+            tracing::warn!(settings = at_restart.join(", "), "these need a restart to change");
+        }
+        self.before = setup.sources;
+    }
 }
 
 /// Plays a week under several rules; the configuration at hand is one of them where there is one.
@@ -543,8 +581,9 @@ fn week(wanted: super::SandboxArgs, setup: &Setup, out: &mut dyn Write) -> Resul
         true => None,
         false => Some(setup.config(Purpose::Offline)?),
     };
-    let table =
-        wanted.play_week(ours.map(|config| Ours {
+    let table = wanted.play_week(ours.map(|config| {
+        let is_asked = config.balancer.policy.nodes_are_asked;
+        let ours = Ours {
             interval_min: (config.scheduler.interval.as_secs() / 60).max(1) as u32,
             cooldown: config.balancer.migration_cooldown,
             failure_cooldown: config.balancer.failure_cooldown,
@@ -553,14 +592,16 @@ fn week(wanted: super::SandboxArgs, setup: &Setup, out: &mut dyn Write) -> Resul
                 // As a person does: within a quarter of an hour, by day.
                 Mode::Propose | Mode::Off => Approval::People { minutes: 15, from: 9, to: 19 },
             },
-            autopilot:
-                config.scheduler.autopilot.as_ref().map(|nightly| Autopilot {
-                    minutes: nightly.windows.week(),
-                    limits: nightly.limits.clone(),
-                }),
+            autopilot: config
+                .scheduler
+                .autopilot
+                .as_ref()
+                .map(|nightly| Autopilot { minutes: nightly.windows.week(), limits: nightly.limits.clone() }),
             watch_min: config.scheduler.watch.map(|watch| (watch.as_secs() / 60).max(1) as u32),
             ..Ours::by_defaults(config.balancer.policy)
-        }));
+        };
+        if is_asked { ours } else { ours.without_ssh() }
+    }));
     print(out, table)
 }
 

@@ -23,8 +23,8 @@ impl Table {
 }
 
 impl Table {
-    /// Writes the rows. Where a row is wider than `width` columns, its last cell goes on below itself, or below the
-    /// row where nothing is left beside it; `None` for no limit.
+    /// Writes the rows. Where a row is wider than `width` columns, its last cell goes on below itself. Where too little
+    /// is left beside the others, the cells that have no room go on below the row. `None` for no limit.
     pub(super) fn fitted(&self, width: Option<usize>) -> String {
         self.fitted_on(&mut Vec::new(), width)
     }
@@ -47,11 +47,10 @@ impl Table {
                 line.push_str(&" ".repeat(width - cell.width() + GAP));
             }
             let at = line.width();
+            let has_room_beside = |width: usize| at + last.width() <= width || at + LAST_MIN <= width;
             match width {
-                Some(width) if at + last.width() > width && width < at + LAST_MIN => {
-                    let at = self.indent + 2 * GAP;
-                    text.extend([line.trim_end(), "\n", &" ".repeat(at)]);
-                    text.push_str(&wrapped(last, at, width));
+                Some(width) if line.trim_end().width() > width || !has_room_beside(width) => {
+                    text.push_str(&self.broken(row, widths, width));
                 }
                 Some(width) => text.extend([&line, wrapped(last, at, width).as_str()]),
                 None => text.extend([&line, last.as_str()]),
@@ -63,11 +62,30 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Writes the cells of a row that have room in it, and the others below.
+    fn broken(&self, row: &[String], widths: &[usize], width: usize) -> String {
+        let mut line = " ".repeat(self.indent);
+        let fits = |line: &str, cell: &str| line.width() + cell.width() <= width;
+        let mut cells = row.iter().zip(widths).peekable();
+        while let Some((cell, column)) = cells.next_if(|(cell, _)| fits(&line, cell)) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(column - cell.width() + GAP));
+        }
+        let at = self.indent + 2 * GAP;
+        let rest = cells.map(|(cell, _)| cell.as_str()).filter(|cell| !cell.is_empty());
+        let rest = wrapped(&rest.collect::<Vec<_>>().join(&" ".repeat(GAP)), at, width);
+        format!("{}\n{}{rest}", line.trim_end(), " ".repeat(at))
+    }
+}
+
 /// Breaks a text between words, so that it stands between the columns `at` and `width`.
 fn wrapped(text: &str, at: usize, width: usize) -> String {
     let (mut lines, mut used) = (String::new(), at);
     for word in text.split(' ') {
         if used > at && used + 1 + word.width() > width {
+            // Two blanks stand between cells.
+            lines.truncate(lines.trim_end().len());
             lines.extend(["\n", &" ".repeat(at)]);
             used = at;
         } else if used > at {
@@ -113,6 +131,12 @@ mod tests {
         let below = "  vmmanager\n      a sentence of\n      some words\n      that is long\n";
         assert_eq!(table.fitted(Some(20)), below);
         assert_eq!(table.fitted(Some(100)), table.fitted(None));
+        let mut table = Table::indented(1);
+        table.row(["1.", "web-1 (1001)", "kvm-01 -> kvm-02", "memory 78.1 % > 70 %", ""]);
+        table.row(["2.", "a", "kvm-01 -> kvm-02", "memory", "DONE"]);
+        let below = " 1.  web-1 (1001)\n     kvm-01 -> kvm-02\n     memory 78.1 % >\n     70 %\n \
+                     2.  a\n     kvm-01 -> kvm-02\n     memory  DONE\n";
+        assert_eq!(table.fitted(Some(22)), below, "no cell is cut and no line is longer");
         assert_eq!(wrapped("unbreakable", 2, 5), "unbreakable");
     }
 

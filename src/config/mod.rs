@@ -22,7 +22,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file, read as read_env_file};
-pub use problem::{Found, Problem, Problems, Warning};
+pub use problem::{Expected, Problem, Problems, Warning};
 pub use sources::{Source, Sources};
 use tunables::TUNABLES;
 pub use tunables::{Given, Tuned};
@@ -162,7 +162,7 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
     let ssh_dir = home.map(|home| PathBuf::from(home).join(".ssh"));
     let mut ssh = ssh(reader, ssh_dir.as_deref(), &data_dir);
     ssh.agent = agent.filter(|socket| !socket.is_empty()).map(PathBuf::from);
-    ssh.interval = scheduler.interval.into();
+    ssh.interval = scheduler.look_interval().into();
     let passphrase = reader.optional("SSH_PRIVATE_KEY_PASSPHRASE", values::secret);
     let key = |path| ssh::KeyFile { path, passphrase: passphrase.clone() };
     ssh.private_key = reader.path("SSH_PRIVATE_KEY_PATH").map(|path| key(in_home(&path, ssh_dir.as_deref())));
@@ -218,7 +218,7 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Set
         reader.missing("VMMANAGER_HOST", "the base URL of VMmanager, such as https://vm.example.com");
     }
     let credentials = credentials(reader, needed);
-    let proxy = reader.optional("VMMANAGER_PROXY", dial::proxy);
+    let proxy = reader.optional("VMMANAGER_PROXY", |text| dial::proxy(text).map_err(Into::into));
     let mut base_url = base_url?;
     // A path in the base URL is put in front of the prefix.
     let path_prefix = format!("{}{path_prefix}", base_url.path().trim_end_matches('/'));
@@ -267,7 +267,7 @@ fn tuned(reader: &mut Reader<'_>) -> Tuned {
     scheduler.autopilot = reader.optional("AUTOPILOT", values::nightly);
     reader.set(&mut balancer.policy.clusters, "CLUSTER_IDS", values::cluster_ids);
     reader.set(&mut balancer.dry_run, "DRY_RUN", values::boolean);
-    reader.set(&mut balancer.approvals_needed, "TELEGRAM_APPROVALS", values::whole(1, " of people"));
+    reader.set(&mut balancer.approvals_needed, "TELEGRAM_APPROVALS", values::people);
     tuned.derived()
 }
 
@@ -309,7 +309,7 @@ fn telegram(reader: &mut Reader<'_>, timezone: Tz, habits: telegram::Habits) -> 
     settings.timezone = timezone;
     settings.chat = reader.optional("TELEGRAM_CHAT_ID", values::chat);
     settings.api_url = reader.optional("TELEGRAM_API_URL", values::api_url);
-    settings.proxy = reader.optional("TELEGRAM_PROXY", dial::proxy);
+    settings.proxy = reader.optional("TELEGRAM_PROXY", |text| dial::proxy(text).map_err(Into::into));
     reader.set(&mut settings.admins, "TELEGRAM_ADMIN_IDS", values::user_ids);
     reader.set(&mut settings.operators, "TELEGRAM_OPERATOR_IDS", values::user_ids);
     reader.set(&mut settings.viewers, "TELEGRAM_VIEWER_IDS", values::user_ids);
@@ -319,7 +319,7 @@ fn telegram(reader: &mut Reader<'_>, timezone: Tz, habits: telegram::Habits) -> 
 }
 
 /// The Python tool's words count too.
-fn log_level(text: &str) -> Result<LogLevel, String> {
+fn log_level(text: &str) -> Result<LogLevel, Expected> {
     let levels = [
         ("debug", LogLevel::Debug),
         ("info", LogLevel::Info),
@@ -333,7 +333,7 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
 }
 
 /// A locale such as `ru_RU.UTF-8` names its language too.
-fn language(text: &str) -> Result<Language, String> {
+fn language(text: &str) -> Result<Language, Expected> {
     let word = text.split(['_', '-', '.']).next().unwrap_or_default();
     values::one_of(word, &[("en", Language::En), ("ru", Language::Ru)])
 }
@@ -355,7 +355,7 @@ fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warni
     ]
     .into_iter()
     .flatten()
-    .chain(tunables::warnings(policy))
+    .chain(tunables::warnings(policy).map(Warning::Setting))
     .collect()
 }
 

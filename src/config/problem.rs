@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::scheduler::{ExpectedValue, FoundValue, SettingWarning};
+
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
@@ -10,17 +12,44 @@ pub struct Problems(pub Vec<Problem>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub name: &'static str,
-    pub found: Found,
-    pub expected: String,
+    pub found: FoundValue,
+    pub expected: Expected,
 }
 
-/// What stood there.
+/// What was expected instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    Nothing,
+pub enum Expected {
+    /// What a setting must be that the chat can change; the chat words it.
+    Value(ExpectedValue),
+    /// The words after "expected", where only the file has the variable.
     Text(String),
-    /// A secret, or a text that may hold one.
-    Hidden,
+}
+
+impl From<ExpectedValue> for Expected {
+    fn from(expected: ExpectedValue) -> Self {
+        Self::Value(expected)
+    }
+}
+
+impl From<String> for Expected {
+    fn from(words: String) -> Self {
+        Self::Text(words)
+    }
+}
+
+impl From<&str> for Expected {
+    fn from(words: &str) -> Self {
+        Self::Text(words.to_owned())
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(expected) => expected.fmt(f),
+            Self::Text(words) => f.write_str(words),
+        }
+    }
 }
 
 impl std::error::Error for Problems {}
@@ -39,9 +68,9 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, found, expected } = self;
         match found {
-            Found::Nothing => write!(f, "{name}: not set, expected {expected}"),
-            Found::Text(text) => write!(f, "{name}: found {text:?}, expected {expected}"),
-            Found::Hidden => write!(f, "{name}: found a value (not shown), expected {expected}"),
+            FoundValue::Nothing => write!(f, "{name}: not set, expected {expected}"),
+            FoundValue::Text(text) => write!(f, "{name}: found {text:?}, expected {expected}"),
+            FoundValue::Hidden => write!(f, "{name}: found a value (not shown), expected {expected}"),
         }
     }
 }
@@ -55,8 +84,7 @@ pub enum Warning {
     PlainHttp,
     HostKeysNotChecked,
     PlainBotApi,
-    TargetOverOverload { target: &'static str, overload: &'static str },
-    NothingIsMoved,
+    Setting(SettingWarning),
     ChatWithoutToken,
     TokenWithoutChat,
     PythonWaits,
@@ -90,12 +118,7 @@ impl fmt::Display for Warning {
             Self::PlainBotApi => {
                 write!(f, "TELEGRAM_API_URL is http to another machine: the bot's token travels unencrypted")
             }
-            Self::TargetOverOverload { target, overload } => {
-                write!(f, "{target} is above {overload}: targets are filled up to {overload} only")
-            }
-            Self::NothingIsMoved => {
-                write!(f, "MAX_MIGRATIONS_PER_CYCLE is 0: no plan will ever hold a migration")
-            }
+            Self::Setting(warning) => warning.fmt(f),
             Self::ChatWithoutToken => {
                 write!(f, "TELEGRAM_CHAT_ID is set and TELEGRAM_BOT_TOKEN is not: there is no chat")
             }

@@ -1,12 +1,10 @@
 //! Reads variables one by one and collects what is wrong with them.
 
 use super::{
-    problem::{Found, Problem},
+    problem::{Expected, Problem},
     variables::{self, VARIABLES},
 };
-
-/// What was expected instead of a text, as the words after "expected".
-pub(super) type Expected = String;
+use crate::scheduler::FoundValue;
 
 /// Reads variables through a lookup. What cannot be read becomes a problem and leaves the default.
 pub(super) struct Reader<'a> {
@@ -62,7 +60,7 @@ impl<'a> Reader<'a> {
 
     /// Reports that a value is missing.
     pub(super) fn missing(&mut self, name: &'static str, expected: impl Into<Expected>) {
-        self.problems.push(Problem { name, found: Found::Nothing, expected: expected.into() });
+        self.problems.push(Problem { name, found: FoundValue::Nothing, expected: expected.into() });
     }
 
     /// Reports that the value cannot be used.
@@ -79,25 +77,25 @@ impl<'a> Reader<'a> {
         }
         self.problems.push(Problem {
             name,
-            found: Found::Hidden,
+            found: FoundValue::Hidden,
             expected: "the path of a file, not what the file holds".into(),
         });
         None
     }
 
     /// A value as it may be shown: not where it is a secret, holds another variable's secret or looks like one.
-    fn shown(&self, name: &str, found: &str) -> Found {
+    fn shown(&self, name: &str, found: &str) -> FoundValue {
         let holds = |secret: String| secret.trim().len() >= SECRET_BYTES_MIN && found.contains(secret.trim());
         let mut secrets = VARIABLES.iter().filter(|variable| variable.secret);
         if found.trim().is_empty() {
-            Found::Nothing
+            FoundValue::Nothing
         } else if variables::find(name).is_none_or(|variable| variable.secret)
             || may_hold_secret(found)
             || secrets.any(|variable| (self.lookup)(variable.name).is_some_and(holds))
         {
-            Found::Hidden
+            FoundValue::Hidden
         } else {
-            Found::Text(found.to_owned())
+            FoundValue::Text(found.to_owned())
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 
 use super::{
-    problem::{Problem, Warning},
+    problem::{Expected, Problem},
     reader::Reader,
     sources::Source,
     values,
@@ -19,7 +19,9 @@ use crate::{
         AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Margin, Policy, Selector, Strategy,
         Threshold,
     },
-    scheduler::{self, Group, Kind, Setting, SettingSource, Unit, Unsettable, Windows},
+    scheduler::{
+        self, ExpectedValue, Group, Kind, Setting, SettingSource, SettingWarning, Unit, Unsettable, Windows,
+    },
     store::{HISTORY_KEPT, SetByChat},
     telegram::Habits,
 };
@@ -122,9 +124,9 @@ pub(super) static TUNABLES: &[Tunable] = &[
     choice("BALANCE_STRATEGY", Moves, &["relieve", "level"],
         |t, r, n| r.set(&mut policy(t).strategy, n, values::strategy), |t| strategy(t.balancer.policy.strategy)),
     number("MAX_MIGRATIONS_PER_CYCLE", (Moves, Unit::None, 1.0), Less,
-        |t, r, n| r.set(&mut policy(t).migrations_max, n, values::whole(0, "")), |t| t.balancer.policy.migrations_max.to_string()),
+        |t, r, n| r.set(&mut policy(t).migrations_max, n, values::whole(0)), |t| t.balancer.policy.migrations_max.to_string()),
     number("MAX_PARALLEL_MIGRATIONS", (Moves, Unit::None, 1.0), Less,
-        |t, r, n| r.set(&mut policy(t).parallel_max, n, values::whole(1, "")), |t| t.balancer.policy.parallel_max.to_string()),
+        |t, r, n| r.set(&mut policy(t).parallel_max, n, values::whole(1)), |t| t.balancer.policy.parallel_max.to_string()),
     number("MIGRATION_TIMEOUT", (Times, Seconds, MINUTES), Newer,
         |t, r, n| r.set(&mut t.balancer.execution.slow_after, n, values::seconds(1)), |t| t.balancer.execution.slow_after.as_secs().to_string()),
     number("MIGRATION_COOLDOWN", (Times, Seconds, HOUR), More,
@@ -234,26 +236,26 @@ fn excluded(tuned: &Tuned, direction: Direction) -> String {
 }
 
 /// Names what works and is hardly meant so.
-pub(super) fn warnings(policy: &Policy) -> impl Iterator<Item = Warning> {
+pub(super) fn warnings(policy: &Policy) -> impl Iterator<Item = SettingWarning> {
     let target_over = |resource: Threshold, target, overload| {
-        (resource.target > resource.overload).then_some(Warning::TargetOverOverload { target, overload })
+        (resource.target > resource.overload)
+            .then_some(SettingWarning::TargetOverOverload { target, overload })
     };
     // The memory target is above the overload threshold by default, so it says nothing about a mistake.
     [
         target_over(policy.cpu, "CPU_TARGET_THRESHOLD", "CPU_OVERLOAD_THRESHOLD"),
         target_over(policy.load, "LOAD_TARGET_THRESHOLD", "LOAD_OVERLOAD_THRESHOLD"),
-        (policy.migrations_max == 0).then_some(Warning::NothingIsMoved),
+        (policy.migrations_max == 0).then_some(SettingWarning::NothingIsMoved),
     ]
     .into_iter()
     .flatten()
 }
 
 /// Tells whether a warning is about this setting.
-fn is_about(warning: &Warning, name: &str) -> bool {
+fn is_about(warning: &SettingWarning, name: &str) -> bool {
     match warning {
-        Warning::TargetOverOverload { target, overload } => *target == name || *overload == name,
-        Warning::NothingIsMoved => name == "MAX_MIGRATIONS_PER_CYCLE",
-        _ => false,
+        SettingWarning::TargetOverOverload { target, overload } => *target == name || *overload == name,
+        SettingWarning::NothingIsMoved => name == "MAX_MIGRATIONS_PER_CYCLE",
     }
 }
 
@@ -304,6 +306,23 @@ impl Tuned {
         (if set.is_empty() { tuned } else { tuned.derived() }, problems)
     }
 
+    /// Takes each setting that can change while the bot runs from another configuration, and leaves all else as it is.
+    #[must_use]
+    pub fn retuned(&self, read: &Self) -> Self {
+        let mut tuned = self.clone();
+        for tunable in TUNABLES {
+            let problem = tunable.put(&mut tuned, &(tunable.show)(read));
+            debug_assert!(problem.is_none(), "what is shown is read again: {problem:?}");
+        }
+        tuned.derived()
+    }
+
+    /// Tells whether a variable can change while the bot runs.
+    #[must_use]
+    pub fn holds(name: &str) -> bool {
+        TUNABLES.iter().any(|tunable| tunable.name == name)
+    }
+
     /// Returns every setting as it is in force, with what the chat has set.
     #[must_use]
     pub fn settings(&self, given: &Given, set: &BTreeMap<String, SetByChat>) -> Vec<Setting> {
@@ -319,9 +338,7 @@ impl Tuned {
                 None => given.source(tunable.name),
             },
             configured: (tunable.show)(self),
-            warning: warnings(&in_force.balancer.policy)
-                .find(|warning| is_about(warning, tunable.name))
-                .map(|warning| warning.to_string()),
+            warning: warnings(&in_force.balancer.policy).find(|warning| is_about(warning, tunable.name)),
         };
         TUNABLES.iter().map(setting).collect()
     }
@@ -338,7 +355,14 @@ impl Tuned {
         };
         let problem = value.and_then(|value| tunable.put(&mut self.clone(), value));
         match problem {
-            Some(problem) => Err(Unsettable::Value { said: problem.to_string() }),
+            Some(Problem { name, found, expected: Expected::Value(expected) }) => {
+                Err(Unsettable::Value { name: name.to_owned(), found, expected })
+            }
+            // No parser of the table words it itself; a test tries each.
+            Some(Problem { name, found, expected: Expected::Text(_) }) => {
+                let expected = ExpectedValue::Something;
+                Err(Unsettable::Value { name: name.to_owned(), found, expected })
+            }
             None => Ok(tunable.name),
         }
     }
@@ -387,7 +411,7 @@ impl Tunable {
         let lookup = |name: &str| (name == self.name).then(|| text.to_owned());
         let mut reader = Reader::new(&lookup);
         if text.trim().is_empty() && self.kind != Kind::Text {
-            reader.missing(self.name, "a value");
+            reader.missing(self.name, ExpectedValue::Something);
         }
         (self.read)(tuned, &mut reader, self.name);
         reader.into_problems().into_iter().next()
@@ -498,6 +522,16 @@ mod tests {
         ];
         let said = refused.map(|(name, value)| format!("{:?}", judge(name, Some(value)).unwrap_err()));
         insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn what_a_value_must_be_is_known_of_every_setting() {
+        for tunable in TUNABLES {
+            for nonsense in ["", "no such value", "-1", "99999999999"] {
+                let Some(problem) = tunable.put(&mut Tuned::default(), nonsense) else { continue };
+                assert!(matches!(problem.expected, Expected::Value(_)), "{problem}");
+            }
+        }
     }
 
     #[test]

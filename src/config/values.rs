@@ -13,12 +13,12 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 use url::Url;
 
-use super::reader::Expected;
+use super::problem::Expected;
 use crate::telegram::ChatTarget;
 use crate::{
     model::{ClusterId, alike::closest},
     planner::{AntiAffinity, Lenience, Margin, Selector, Strategy},
-    scheduler::{Nightly, Windows},
+    scheduler::{ExpectedValue, Nightly, Windows},
     ssh::HostPort,
     store::Mode,
 };
@@ -27,23 +27,28 @@ pub(super) fn boolean(text: &str) -> Result<bool, Expected> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("true or false".into()),
+        _ => Err(ExpectedValue::Boolean.into()),
     }
 }
 
 pub(super) fn time_of_day(text: &str) -> Result<NaiveTime, Expected> {
-    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| "a time of the day, such as 09:00".into())
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| ExpectedValue::TimeOfDay.into())
 }
 
 /// A whole number that is at least `least`.
-pub(super) fn whole<T: FromStr + PartialOrd + std::fmt::Display>(
-    least: T,
-    unit: &'static str,
+pub(super) fn whole<T: FromStr + PartialOrd + From<u8>>(
+    least: u8,
 ) -> impl FnOnce(&str) -> Result<T, Expected> {
-    move |text| match text.parse() {
-        Ok(number) if number >= least => Ok(number),
-        _ => Err(format!("a whole number{unit}, {least} or more")),
-    }
+    move |text| number_from(least, text).ok_or_else(|| ExpectedValue::Whole { least: least.into() }.into())
+}
+
+/// As [`whole`], of people.
+pub(super) fn people<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, Expected> {
+    number_from(1, text).ok_or_else(|| "a whole number of people, 1 or more".into())
+}
+
+fn number_from<T: FromStr + PartialOrd + From<u8>>(least: u8, text: &str) -> Option<T> {
+    text.parse().ok().filter(|number| *number >= T::from(least))
 }
 
 /// The longest time that may be configured: a year. More is a typing error, and sums of times could overflow.
@@ -52,8 +57,8 @@ const SECONDS_MAX: u64 = 366 * 24 * 3600;
 pub(super) fn seconds(least: u64) -> impl FnOnce(&str) -> Result<Duration, Expected> {
     move |text| match text.parse() {
         Ok(number) if (least..=SECONDS_MAX).contains(&number) => Ok(Duration::from_secs(number)),
-        Ok(number) if number > SECONDS_MAX => Err(format!("seconds, at most {SECONDS_MAX} (a year)")),
-        _ => Err(format!("a whole number of seconds, {least} or more")),
+        Ok(number) if number > SECONDS_MAX => Err(ExpectedValue::SecondsAtMost { most: SECONDS_MAX }.into()),
+        _ => Err(ExpectedValue::Seconds { least }.into()),
     }
 }
 
@@ -77,12 +82,13 @@ const DAYS_KEPT: std::ops::RangeInclusive<i64> = 30..=36_500;
 
 pub(super) fn days_kept(text: &str) -> Result<TimeDelta, Expected> {
     let days = text.parse().ok().filter(|days| DAYS_KEPT.contains(days));
-    days.map(TimeDelta::days).ok_or_else(|| "a whole number of days, 30 or more".into())
+    let (least, most) = (*DAYS_KEPT.start(), *DAYS_KEPT.end());
+    days.map(TimeDelta::days).ok_or_else(|| ExpectedValue::Days { least, most }.into())
 }
 
 /// vCPU or load per core.
 pub(super) fn per_core(text: &str) -> Result<f64, Expected> {
-    number(text).filter(|ratio| *ratio > 0.0).ok_or_else(|| "a number above 0, such as 7.0".into())
+    number(text).filter(|ratio| *ratio > 0.0).ok_or_else(|| ExpectedValue::PerCore.into())
 }
 
 /// Allocation can exceed 100 %, but a value a hundred times as high is a typing error.
@@ -91,13 +97,11 @@ const PERCENT_MAX: f64 = 1000.0;
 pub(super) fn memory_percent(text: &str) -> Result<f64, Expected> {
     number(text)
         .filter(|percent| *percent > 0.0 && *percent <= PERCENT_MAX)
-        .ok_or_else(|| "a percentage above 0, such as 70".into())
+        .ok_or_else(|| ExpectedValue::Percent.into())
 }
 
 pub(super) fn reserve_percent(text: &str) -> Result<f64, Expected> {
-    number(text)
-        .filter(|percent| (0.0..100.0).contains(percent))
-        .ok_or_else(|| "a percentage from 0 to below 100".into())
+    number(text).filter(|percent| (0.0..100.0).contains(percent)).ok_or_else(|| ExpectedValue::Reserve.into())
 }
 
 /// How far below its thresholds relief takes a node.
@@ -107,14 +111,12 @@ pub(super) fn margin(text: &str) -> Result<Margin, Expected> {
         Some([memory, load]) if (0.0..=50.0).contains(memory) && (0.0..=10.0).contains(load) => {
             Ok(Margin { memory: *memory, load: *load })
         }
-        _ => Err("percent of memory and load per core, with a comma between, such as 0,0.10".into()),
+        _ => Err(ExpectedValue::Margin.into()),
     }
 }
 
 pub(super) fn worth(text: &str) -> Result<f64, Expected> {
-    number(text)
-        .filter(|worth| (0.0..=1.0).contains(worth))
-        .ok_or_else(|| "a part of a node's cores from 0 to 1, such as 0.003".into())
+    number(text).filter(|worth| (0.0..=1.0).contains(worth)).ok_or_else(|| ExpectedValue::Worth.into())
 }
 
 fn number(text: &str) -> Option<f64> {
@@ -162,8 +164,7 @@ pub(super) fn lenience(text: &str) -> Result<Lenience, Expected> {
 pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
     let lower = text.to_ascii_lowercase();
     choices.iter().find(|(word, _)| *word == lower).map(|(_, choice)| *choice).ok_or_else(|| {
-        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        format!("one of {}", words.join(", "))
+        ExpectedValue::OneOf(choices.iter().map(|(word, _)| (*word).to_owned()).collect()).into()
     })
 }
 
@@ -174,13 +175,13 @@ pub(super) fn time_zone(text: &str) -> Result<Tz, Expected> {
     }
     let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| (zone.name(), zone.name()));
     Err(match closest(text, names) {
-        Some(zone) => format!("an IANA time zone; did you mean {zone}?"),
+        Some(zone) => format!("an IANA time zone; did you mean {zone}?").into(),
         None => "an IANA time zone, such as Europe/Moscow".into(),
     })
 }
 
 pub(super) fn windows(text: &str) -> Result<Windows, Expected> {
-    text.parse().map_err(|_| "times such as 22:00-06:00 or Mon-Fri 01:00-05:00, several with a comma".into())
+    text.parse().map_err(|_| ExpectedValue::Windows.into())
 }
 
 pub(super) fn nightly(text: &str) -> Result<Nightly, Expected> {
@@ -192,17 +193,17 @@ pub(super) fn nightly(text: &str) -> Result<Nightly, Expected> {
 
 /// The base URL of VMmanager.
 pub(super) fn base_url(text: &str) -> Result<Url, Expected> {
-    let expected = || Expected::from("a base URL, such as https://vm.example.com");
+    const BASE_URL: &str = "a base URL, such as https://vm.example.com";
     if !text.contains("://") {
-        return Err(format!("{}, with https:// in front", expected()));
+        return Err(format!("{BASE_URL}, with https:// in front").into());
     }
-    let url = Url::parse(text).map_err(|_| expected())?;
+    let url = Url::parse(text).map_err(|_| BASE_URL)?;
     let plain = url.query().is_none() && url.fragment().is_none();
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("{} without a name and a password in it", expected()));
+        return Err(format!("{BASE_URL} without a name and a password in it").into());
     }
     let http = matches!(url.scheme(), "https" | "http");
-    if http && plain && url.has_host() { Ok(url) } else { Err(expected()) }
+    if http && plain && url.has_host() { Ok(url) } else { Err(BASE_URL.into()) }
 }
 
 /// The address of a Bot API server, without the token.

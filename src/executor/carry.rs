@@ -15,8 +15,8 @@ use crate::{
     model::{ApiFailure, Block, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy, SkipWhy, Unfit},
     store::{
-        Approver, Ending, Intent, JournalEntry, JournalState, Motive, Outcome, Proposal, ProposalState,
-        Sight, Step, StepState, StoreError,
+        Approver, Emptied, Ending, Held, Intent, JournalEntry, JournalState, Motive, Outcome, Proposal,
+        ProposalState, Sight, Step, StepState, StoreError,
     },
     vmmanager::{No, OrderError, Ordered},
 };
@@ -519,5 +519,14 @@ fn sight(snapshot: &Snapshot, policy: &Policy, proposal: &Proposal) -> Sight {
         steps.iter().flat_map(|step| [step.migration.source, step.migration.target]).collect();
     let nodes = overview.nodes.into_iter().filter(|node| touched.contains(&node.node));
     let nodes = nodes.map(|node| (node.node, node.at)).collect();
-    Sight::Seen { at: snapshot.taken_at, figures: overview.figures, nodes }
+    let emptied = proposal.drains().map(|(node, _)| emptied(snapshot, node));
+    Sight::Seen { at: snapshot.taken_at, figures: overview.figures, nodes, emptied }
+}
+
+fn emptied(snapshot: &Snapshot, node: NodeId) -> Emptied {
+    if snapshot.node(node).is_none() {
+        return Emptied::Gone;
+    }
+    let on_it = snapshot.vms.iter().filter(|vm| vm.node == node);
+    Emptied::Holds(on_it.map(|vm| Held { vm: vm.id, name: vm.name.clone() }).collect())
 }

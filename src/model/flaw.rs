@@ -11,7 +11,15 @@ pub enum Flaw {
     /// A list has fewer rows than VMmanager promised.
     ShortList { list: List, rows: u64, promised: u64 },
     /// Rows without what must be known of them.
-    UnreadableRows { list: List, rows: u64 },
+    UnreadableRows {
+        list: List,
+        rows: u64,
+        /// Where the first of them stands, from 1; 0 in the records of older versions.
+        #[serde(default)]
+        first: u64,
+        #[serde(default)]
+        shape: RowShape,
+    },
     /// Rows that came twice. Odd, but nothing is missing.
     DoubledRows { list: List, rows: u64 },
     /// Fields of a row that cannot be read. The row stays out of every plan; nothing else does.
@@ -33,6 +41,17 @@ pub enum Flaw {
     Other(Quote),
 }
 
+/// What a row is that cannot be read; never what stands in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowShape {
+    /// An object without an id that can be used.
+    #[default]
+    NoId,
+    /// No object that can be read.
+    NoObject,
+}
+
 /// A list that VMmanager gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +71,10 @@ mod tests {
         let read: Vec<Flaw> =
             serde_json::from_str(r#"["the vm list has 150 of 300 rows", "unlisted_cluster"]"#).unwrap();
         assert_eq!(read, [Flaw::Other("the vm list has 150 of 300 rows".into()), Flaw::UnlistedCluster]);
+        let rows =
+            serde_json::from_str::<Flaw>(r#"{"unreadable_rows": {"list": "vms", "rows": 2}}"#).unwrap();
+        let shape = RowShape::NoId;
+        assert_eq!(rows, Flaw::UnreadableRows { list: List::Vms, rows: 2, first: 0, shape });
         let flaw = Flaw::ShortList { list: List::Vms, rows: 150, promised: 300 };
         let written = serde_json::to_string(&flaw).unwrap();
         assert_eq!(serde_json::from_str::<Flaw>(&written).unwrap(), flaw);

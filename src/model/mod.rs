@@ -19,7 +19,7 @@ mod state;
 mod traces;
 mod trouble;
 
-pub use flaw::{Flaw, List};
+pub use flaw::{Flaw, List, RowShape};
 pub use ids::{ClusterId, Mib, MigrationId, NodeId, ProposalId, VmId};
 pub use machine::{KernelVersion, NodeFault, OsFamily};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};

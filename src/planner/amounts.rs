@@ -29,6 +29,9 @@ pub(super) const MICRO: i64 = 1_000_000;
 impl Dimension {
     pub const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Load, Self::InUse, Self::Disk];
 
+    /// Memory alone, and what a node's CPUs are judged by.
+    pub const EACH_ALONE: [&[Self]; 2] = [&[Self::Memory], &[Self::Cpu, Self::Load]];
+
     /// What one is multiplied by for people: memory is judged in percent, CPU and load per core.
     pub fn scale(self) -> f64 {
         match self {

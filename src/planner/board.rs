@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::{
     amounts::{
         Amounts,
-        Dimension::{Cpu, Disk, InUse, Load, Memory},
+        Dimension::{self, Cpu, Disk, InUse, Load, Memory},
         Limit, MICRO, PerResource, per_threshold, share, signed,
     },
     load,
@@ -248,6 +248,19 @@ impl<'a> Board<'a> {
         soft
     }
 
+    /// The same cluster with one resource looked at, so that others do not forbid its relief while they are far from
+    /// their thresholds; `None` where no node is over by it or nothing is gained.
+    pub fn looking_only_at(&self, relieved: &[Dimension]) -> Option<Self> {
+        let is_over = |node: &Node<'_>| relieved.iter().any(|r| node.over[*r].is_exceeded_by(node.start[*r]));
+        let is_raised = |node: &Node<'_>| node.far_ceiling != node.ceiling;
+        if !self.nodes.iter().any(is_over) || !self.nodes.iter().any(is_raised) {
+            return None;
+        }
+        let mut only = self.clone();
+        only.nodes.iter_mut().for_each(|node| node.look_only_at(relieved));
+        Some(only)
+    }
+
     /// The same cluster for a policy that differs in its strategy alone.
     pub fn under<'b>(&'b self, policy: &'b Policy) -> Board<'b> {
         Board { policy, ..self.clone() }
@@ -312,8 +325,20 @@ impl<'a> Board<'a> {
             .or_else(|| self.nodes[target].softly_overfilled_by(self.filled(placement, vm, target)))
     }
 
+    /// The same where one resource is relieved, and others count only near their thresholds.
+    pub fn refusal_beside(
+        &self,
+        relieved: &[Dimension],
+        placement: &Placement,
+        vm: usize,
+        target: usize,
+    ) -> Option<TargetRefusal> {
+        self.obstacle(placement, vm, target)
+            .or_else(|| self.nodes[target].overfilled_beside(relieved, self.filled(placement, vm, target)))
+    }
+
     /// What a target holds once it has taken the VM.
-    fn filled(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
+    pub fn filled(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
         placement.used[target] + self.vms[vm].needs_on(target)
     }
 

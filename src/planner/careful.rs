@@ -2,6 +2,7 @@
 //! moves, targets beyond their target thresholds) only for what stays overloaded otherwise.
 
 use super::{
+    amounts::Dimension,
     board::Board,
     figures,
     policy::{Policy, Strategy},
@@ -94,11 +95,25 @@ fn going_on(board: &Board<'_>, relief: &Board<'_>, mut steps: Vec<Step>, steps_m
             goes_on |= !more.is_empty();
             steps.extend(more);
         }
+        for relieved in beside(relief.policy) {
+            let Some(only) = usual.under(relief.policy).after(&steps).looking_only_at(relieved) else {
+                continue;
+            };
+            let more = search::steps(&only, steps_max - steps.len());
+            goes_on |= !more.is_empty();
+            steps.extend(more);
+        }
         if !goes_on {
             break;
         }
     }
     steps
+}
+
+/// The resources of which each is looked at alone for what stays overloaded. Soft targets reach further, so with them
+/// there is nothing left for this.
+fn beside(policy: &Policy) -> impl Iterator<Item = &'static [Dimension]> {
+    Dimension::EACH_ALONE.into_iter().filter(|_| !policy.soft_targets)
 }
 
 /// The boards on which moves are looked for that the policy would rather avoid, the least unwelcome first.

@@ -23,6 +23,9 @@ const ROUNDING: f64 = 1e-6;
 /// How far a target may be filled where nothing else helps, of the threshold of overload.
 const SOFT_TARGET: f64 = 0.95;
 
+/// The same for a resource that is not the one that is relieved, where targets are not filled softly.
+const FAR_TARGET: f64 = 0.9;
+
 /// A promise that a plan breaks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Violation {
@@ -409,7 +412,7 @@ impl<'a> Replay<'a> {
                 Resource::Load => (self.policy.load, TargetRefusal::Load),
             };
             let soft = self.tells_soft(step, resource) && threshold.target < threshold.overload;
-            let raised = if soft { SOFT_TARGET * threshold.overload } else { 0.0 };
+            let raised = if soft { self.raised(step, resource) * threshold.overload } else { 0.0 };
             beyond(value, threshold.target.min(threshold.overload).max(raised)).then_some(refusal)
         })
     }
@@ -419,7 +422,17 @@ impl<'a> Replay<'a> {
         let told =
             |caution: &Caution| matches!(caution, Caution::SoftTarget { resource } if *resource == filled);
         let relieves = matches!(step.why, MoveWhy::Relieve(_) | MoveWhy::MakeRoom { .. });
-        self.policy.soft_targets && relieves && step.cautions.iter().any(told)
+        relieves && step.cautions.iter().any(told)
+    }
+
+    /// The part of its threshold of overload to which a resource of a target may be filled by a step that says so.
+    fn raised(&self, step: &Migration, filled: Resource) -> f64 {
+        let of_memory = |resource: Resource| resource == Resource::Memory;
+        match &step.why {
+            _ if self.policy.soft_targets => SOFT_TARGET,
+            MoveWhy::Relieve(excess) if of_memory(excess.resource) == of_memory(filled) => 0.0,
+            _ => FAR_TARGET,
+        }
     }
 
     /// What a node is judged by: memory in percent, and load per core or else vCPUs per core.

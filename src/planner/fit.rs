@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    amounts::Dimension,
     board::{Board, Placement},
     figures, narrate,
     plan::{
@@ -243,9 +244,13 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
         Err(SkipWhy::Resting { why: RestWhy::Moved, .. }) if says_moved_lately(migration) => {}
         movable => movable.map_err(Unfit::Vm)?,
     }
-    let refusal = match may_fill_softly(board.policy, migration) {
-        true => board.soft_refusal(placement, vm, target),
-        false => board.refusal(placement, vm, target),
+    let refusal = match (says_soft(migration), &migration.why) {
+        (true, _) if board.policy.soft_targets => board.soft_refusal(placement, vm, target),
+        (true, MoveWhy::Relieve(excess)) => {
+            board.refusal_beside(alone(excess.resource), placement, vm, target)
+        }
+        (true, MoveWhy::MakeRoom { .. }) => board.refusal_beside(&[], placement, vm, target),
+        _ => board.refusal(placement, vm, target),
     };
     if let Some(refusal) = refusal {
         return Err(Unfit::Target(refusal));
@@ -265,9 +270,17 @@ fn fit_on(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Re
     }
 }
 
-fn may_fill_softly(policy: &Policy, migration: &Migration) -> bool {
-    let told = |caution: &Caution| matches!(caution, Caution::SoftTarget { .. });
-    policy.soft_targets && migration.cautions.iter().any(told)
+fn says_soft(migration: &Migration) -> bool {
+    migration.cautions.iter().any(|caution| matches!(caution, Caution::SoftTarget { .. }))
+}
+
+/// The resource that a move relieves, where others count only near their thresholds.
+fn alone(relieved: Resource) -> &'static [Dimension] {
+    let [memory, cpus] = Dimension::EACH_ALONE;
+    match relieved {
+        Resource::Memory => memory,
+        Resource::Cpu | Resource::Load => cpus,
+    }
 }
 
 fn says_moved_lately(migration: &Migration) -> bool {

@@ -51,7 +51,7 @@ pub use policy::{
     Selector, Strategy, Threshold,
 };
 
-pub use round::{drain_in_turn, maintenance};
+pub use round::{drain_in_turn, maintenance, standstill};
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
 pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled};

@@ -20,7 +20,7 @@ use super::{
     step::{Purpose, Step},
     strain, terms,
 };
-use crate::model::{Block, Mib};
+use crate::model::{Block, Mib, NodeState};
 
 /// How far a node's own memory figure and the sum over its VMs may differ without a note, in percent of the node's
 /// memory. Rounding explains this much, and so do VMs that come and go between two lists.
@@ -409,8 +409,12 @@ fn unreadable(board: &Board<'_>, node: usize) -> Option<Note> {
     let info = board.nodes[node].info;
     let here = board.vms_on[node].iter().map(|vm| board.vms[*vm].info);
     let damaged = here.filter(|vm| vm.blocked_by.contains(&Block::Unreadable));
-    let vms = damaged.map(|vm| vm.name.clone()).collect();
-    is_unreadable(info).then(|| Note::Unreadable { node: info.name.clone(), vms })
+    let vms: Vec<_> = damaged.map(|vm| vm.name.clone()).collect();
+    let node = info.name.clone();
+    match info.state == NodeState::UnreadableVm && vms.is_empty() {
+        true => Some(Note::NamelessVm { node }),
+        false => is_unreadable(info).then_some(Note::Unreadable { node, vms }),
+    }
 }
 
 /// When the load of a node counts again that was read over the threshold and would count but for VMs that left it.

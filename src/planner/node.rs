@@ -31,6 +31,8 @@ pub(super) struct Node<'a> {
     pub ceiling: PerResource<Limit>,
     /// The same where a node would stay overloaded otherwise.
     pub soft_ceiling: PerResource<Limit>,
+    /// The same for a resource that is not the one to be relieved.
+    pub far_ceiling: PerResource<Limit>,
     /// How much a unit of each resource weighs in the overload: one over (capacity × overload threshold).
     pub per_threshold: PerResource<f64>,
     /// How much of a threshold may be used: 1, or 0 on a node that is to be emptied.
@@ -108,8 +110,9 @@ impl<'a> Node<'a> {
             ceiling[Memory] = ceiling[Memory].min(outside_reserve);
             ceiling
         };
-        let (ceiling, soft_ceiling) =
-            (within_reserve(limits.ceiling()), within_reserve(limits.soft_ceiling()));
+        let ceiling = within_reserve(limits.ceiling());
+        let soft_ceiling = within_reserve(limits.raised_ceiling(Threshold::soft_ceiling));
+        let far_ceiling = within_reserve(limits.raised_ceiling(Threshold::far_ceiling));
         let (source, target) = openings(info, known, policy, snapshot.taken_at);
         Self {
             info,
@@ -126,6 +129,7 @@ impl<'a> Node<'a> {
             over,
             ceiling,
             soft_ceiling,
+            far_ceiling,
             per_threshold: limits.per_threshold(&over),
             allowed: 1.0,
             per_ceiling: per_ceiling(&ceiling),
@@ -152,6 +156,20 @@ impl<'a> Node<'a> {
     /// Raises the ceilings to what is allowed where a node would stay overloaded otherwise.
     pub fn soften(&mut self) {
         self.ceiling = self.soft_ceiling;
+        self.per_ceiling = per_ceiling(&self.ceiling);
+    }
+
+    /// Looks at one resource only: others make the node neither overloaded nor a refused target while they are far from
+    /// their thresholds. Where one is not, no VM leaves the node.
+    pub fn look_only_at(&mut self, relieved: &[Dimension]) {
+        for r in [Memory, Cpu, Load].into_iter().filter(|r| !relieved.contains(r)) {
+            if self.far_ceiling[r].is_exceeded_by(self.start[r]) && self.source.is_ok() {
+                self.source = Err(SourceClosed::Excluded);
+            }
+            self.over[r] = Limit::NONE;
+            self.per_threshold[r] = 0.0;
+            self.ceiling[r] = self.far_ceiling[r];
+        }
         self.per_ceiling = per_ceiling(&self.ceiling);
     }
 
@@ -191,6 +209,15 @@ impl<'a> Node<'a> {
     /// The same for a target that may be filled beyond its target thresholds.
     pub fn softly_overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
         self.broken_by(&self.soft_ceiling, used)
+    }
+
+    /// The same for a target of which only one resource matters.
+    pub fn overfilled_beside(&self, relieved: &[Dimension], used: Amounts) -> Option<TargetRefusal> {
+        let ceiling = PerResource::of(|r| match relieved.contains(&r) {
+            true => self.ceiling[r],
+            false => self.far_ceiling[r],
+        });
+        self.broken_by(&ceiling, used)
     }
 
     fn broken_by(&self, ceiling: &PerResource<Limit>, used: Amounts) -> Option<TargetRefusal> {
@@ -303,10 +330,11 @@ impl Limits {
         PerResource::of(|r| self.limit(r, Threshold::ceiling))
     }
 
-    fn soft_ceiling(&self) -> PerResource<Limit> {
+    /// Memory in use and disks have no other ceiling.
+    fn raised_ceiling(&self, level: fn(&Threshold) -> f64) -> PerResource<Limit> {
         PerResource::of(|r| match r {
             InUse | Disk => self.limit(r, Threshold::ceiling),
-            r => self.limit(r, Threshold::soft_ceiling),
+            r => self.limit(r, level),
         })
     }
 

@@ -313,6 +313,9 @@ pub enum SkipWhy {
     NodeState(NodeClosed),
     /// No node may take it; the reason that most of them gave.
     NoTarget(TargetRefusal),
+    /// Back on its node it would fill that beyond what a move may; in hundredths of a percent of memory, or of what a
+    /// core has.
+    NoRoomBack { node: String, resource: Resource, value: u64, most: u64 },
     /// It is not where a plan had put it, so that is not taken back.
     NotThere,
     /// Nothing may be done in its cluster.
@@ -345,6 +348,8 @@ pub enum Note {
     UnknownSelector { selector: String },
     /// The record of the node, or of these VMs on it, cannot be read in full: nothing is moved there or from there.
     Unreadable { node: String, vms: Vec<String> },
+    /// The record of a VM on the node has no id that can be read: nothing is moved there or from there.
+    NamelessVm { node: String },
     /// Steps that broke a rule, or depended on one that did, were left out.
     StepsDropped { steps: usize, violations: usize },
     /// VMmanager reports faults of a node: nothing is moved there.
@@ -367,6 +372,7 @@ impl Note {
             | Self::BuiltinBalancer { .. }
             | Self::UnknownSelector { .. }
             | Self::Unreadable { .. }
+            | Self::NamelessVm { .. }
             | Self::StepsDropped { .. }
             | Self::Faulty { .. }
             | Self::MixedOsFamilies

@@ -151,6 +151,12 @@ impl Threshold {
         }
     }
 
+    /// Returns up to where a resource is far from its threshold of overload: below that it forbids no relief of another.
+    #[must_use]
+    pub fn far_ceiling(&self) -> f64 {
+        self.ceiling().max(FAR_PART * self.overload)
+    }
+
     /// The same with the threshold of overload lowered, by half of it at most.
     #[must_use]
     pub(super) fn lowered(&self, margin: f64) -> Self {
@@ -160,6 +166,10 @@ impl Threshold {
 
 /// What is left below the threshold of overload on a softly filled target: a load swings by a few percent by itself.
 const SOFT_PART: f64 = 0.95;
+
+/// Below this part of its threshold of overload a resource does not forbid the relief of another one. It leaves room for
+/// the swing of a load, twice that of a softly filled target, because nobody asked for soft targets here.
+const FAR_PART: f64 = 0.9;
 
 /// How far below its thresholds a node is taken, so that it is not back in the next cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::{
+    board::Board,
     drain::{Drain, drain},
+    identity::with_id,
+    narrate,
+    plan::ClusterPlan,
     policy::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
 };
-use crate::model::{Mib, NodeId, NodeInfo, Snapshot, VmId, find};
+use crate::model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, find};
 
 /// Plans to empty a node of a round; `None` for a node that the snapshot does not have.
 ///
@@ -46,6 +50,14 @@ pub fn maintenance(snapshot: &Snapshot, policy: &Policy, nodes: &[NodeId]) -> Ve
         drains.push(drain);
     }
     drains
+}
+
+/// Returns the plan that moves nothing, for a node of a round that the snapshot does not have any more; `None` where
+/// the cluster is gone too.
+#[must_use]
+pub fn standstill(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Option<ClusterPlan> {
+    let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?);
+    Some(with_id(narrate::cluster_plan(&board, &[], usize::MAX)))
 }
 
 fn closed(node: NodeId) -> Exclusion {

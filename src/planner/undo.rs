@@ -1,6 +1,7 @@
 //! Takes the moves of a plan back, in an order that fits, or says which VMs stay and why.
 
 use super::{
+    amounts::{Dimension, share},
     board::Board,
     identity::with_id,
     narrate,
@@ -88,7 +89,19 @@ fn why_stuck(end: &Board<'_>, vm: usize, back_to: NodeId) -> SkipWhy {
     if let Err(why) = end.movable(vm, true) {
         return why;
     }
-    let target = end.node_of(back_to);
-    let refusal = target.and_then(|target| end.refusal(&end.start(), vm, target));
-    SkipWhy::NoTarget(refusal.unwrap_or(TargetRefusal::Memory))
+    let Some(target) = end.node_of(back_to) else { return SkipWhy::NoTarget(TargetRefusal::NotActive) };
+    match end.refusal(&end.start(), vm, target) {
+        Some(TargetRefusal::Memory) => no_room_back(end, vm, target, Dimension::Memory),
+        Some(TargetRefusal::Cpu) => no_room_back(end, vm, target, Dimension::Cpu),
+        Some(TargetRefusal::Load) => no_room_back(end, vm, target, Dimension::Load),
+        refusal => SkipWhy::NoTarget(refusal.unwrap_or(TargetRefusal::Memory)),
+    }
+}
+
+fn no_room_back(end: &Board<'_>, vm: usize, target: usize, r: Dimension) -> SkipWhy {
+    let (node, used) = (&end.nodes[target], end.filled(&end.start(), vm, target));
+    let (resource, threshold) = node.threshold(r, end.policy);
+    let most = (threshold.overload.min(threshold.target) * 100.0).round() as u64;
+    let value = (share(used[r], node.has(r)) * r.scale() * 100.0).ceil() as u64;
+    SkipWhy::NoRoomBack { node: node.info.name.clone(), resource, value: value.max(most + 1), most }
 }

@@ -221,4 +221,31 @@ mod tests {
         let picture = Picture::new(snapshot, policy, plan);
         assert_eq!(careful_use(&picture), BTreeMap::from([(NodeId(10), (Mib(24576), 12.0))]));
     }
+
+    #[test]
+    fn what_was_measured_over_ssh_is_exported_and_what_was_not_is_left_out() {
+        let load = json!({"one": 1.0, "five": 4.5, "fifteen": 3.0, "at": "2026-11-23T11:59:00Z", "memory_used_mib": 1024});
+        let node = |id: u64, load: Option<serde_json::Value>| {
+            json!({"id": id, "name": format!("kvm-{id}"), "cluster": 1, "cpu_total": 16, "cpu_used": 2,
+                "memory_total_mib": 65536, "memory_used_mib": 4096, "vm_count": 0, "vm_limit": null,
+                "maintenance": false, "vm_creation_allowed": true, "qemu_version": "7.2.0", "load": load})
+        };
+        let snapshot = json!({
+            "version": 1, "taken_at": "2026-11-23T12:00:00Z", "clusters": [{"id": 1, "name": "msk"}],
+            "nodes": [node(10, Some(load)), node(11, None)], "vms": [],
+        });
+        let snapshot = Snapshot::from_json(&snapshot.to_string()).unwrap();
+        let policy = Policy::default();
+        let plan = planner::plan(&snapshot, &policy);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || of_nodes(&Picture::new(snapshot, policy, plan)));
+        let text = recorder.handle().render();
+        for line in [
+            "vm_balancer_node_load5{cluster=\"msk\",node=\"kvm-10\"} 4.5\n",
+            "vm_balancer_node_memory_used_bytes{cluster=\"msk\",node=\"kvm-10\"} 1073741824\n",
+        ] {
+            assert!(text.contains(line), "no {line} in {text}");
+        }
+        assert!(!text.contains("load5{cluster=\"msk\",node=\"kvm-11\"}"), "{text}");
+    }
 }

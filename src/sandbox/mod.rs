@@ -198,20 +198,24 @@ impl Sandbox {
             taken if taken == port => String::new(),
             taken => format!("Port {taken} is in use by another program; this is port {port}.\n"),
         };
+        let (telegram, token) = (self.telegram.url(), self.telegram.token());
+        let vmmanager::Options { username, password, .. } = self.vmmanager.options();
         format!(
             "{moved}The sandbox is at http://{address}/\n\
              (from another machine: ssh -L {port}:{address} this-machine, then http://localhost:{port}/)\n\
-             Behind it: VMmanager at {}, Bot API at {}\n\
+             Behind it: VMmanager at {}, Bot API at {telegram}\n\
              \n\
              What to try:\n\
              \x20 - within a minute a node fills up and the bot proposes a plan: press Approve\n\
              \x20 - /status, /balance, /history in the chat; write as an operator, a viewer, a stranger\n\
              \x20 - Faults: VMmanager away, the next migration fails, kill and restart the bot; More faults has the rest\n\
              \x20 - Burn CPU on a node; another chat for the bot: a topic, a basic group, a private chat\n\
+             To try `vm-balancer init` here: kill the bot (Faults), and in an empty folder run\n\
+             \x20 TELEGRAM_API_URL={telegram} vm-balancer init\n\
+             with the user {username}, the password {password} and the token {token}\n\
              Here in the terminal: write a command such as /status, press Approve, as viewer, help\n\
              Ctrl+C ends it.\n",
             self.vmmanager.url(),
-            self.telegram.url(),
         )
     }
 

@@ -1,6 +1,6 @@
 //! Answers what people ask for, with the parts that know: each part has a file and a state of its own.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::FusedFuture as _};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Approved, Balanced, Cancelled, Change, Changed, Drained, Foreseen, Maintained, Picture, PlanOf, Refused,
-    Rounded, Settings, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead,
+    Rounded, Settings, StandingNow, Status, Stop, Stopped, Tuning, WatchWish, Watched, WhatIf, When, ahead,
     cycle::Cycle,
     handle::{Answer, Request},
     proposals::{self, Proposals},
@@ -25,9 +25,6 @@ use crate::{
     planner::{Hold, Policy, Skip, SkipWhy, Strategy},
     store::{AuditEntry, Begin, Ending, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
-
-/// How long a status waits for the first look at the platform; later ones show what is known.
-const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The parts of the scheduler.
 pub(super) struct Core {
@@ -48,9 +45,10 @@ impl Core {
         stop: CancellationToken,
     ) -> Self {
         let balancer = Arc::new(balancer);
+        let sight = Sight::new(Arc::clone(&balancer), settings.clone(), stop.clone());
         let switches = Arc::new(Switches::new(settings, tuning, Arc::clone(&balancer)));
         Self {
-            sight: Sight::new(Arc::clone(&balancer), stop.clone()),
+            sight,
             proposals: Proposals::new(Arc::clone(&balancer), Arc::clone(&switches)),
             switches,
             runs: Runs::new(Arc::clone(&balancer), stop.clone()),
@@ -70,10 +68,10 @@ impl Core {
         match request {
             Request::Status { looks, answer, again } => self.tell_status(looks, answer, again).await,
             Request::Settings { answer } => drop(answer.send(self.switches.settings())),
+            Request::Reapply { answer } => drop(answer.send(self.switches.reapply())),
             Request::DryRun { answer } => drop(answer.send(self.balancer.dry_run().map_err(Refused::from))),
-            Request::Look { answer } => {
-                drop(answer.send(self.sight.look().await.map_err(Refused::from)));
-            }
+            Request::Standing { answer } => drop(answer.send(self.standing())),
+            Request::Look { answer } => drop(answer.send(self.look().await)),
             Request::Balance { cluster, by, reply_to, answer } => {
                 drop(answer.send(self.balance(cluster, by, reply_to).await));
             }
@@ -159,7 +157,7 @@ impl Core {
                     () = &mut tried => {}
                 }
             };
-            let _ = timeout(STATUS_PATIENCE, first).await;
+            let _ = timeout(self.sight.patience().status, first).await;
         }
         let known = self.sight.looks();
         drop(answer.send(self.status()));
@@ -197,6 +195,14 @@ impl Core {
             restored_unconfirmed: in_force.restored_unconfirmed,
             standing: in_force.standing,
         })
+    }
+
+    async fn look(&self) -> Result<Picture, Refused> {
+        Ok(self.sight.look().await?)
+    }
+
+    fn standing(&self) -> Result<Vec<StandingNow>, Refused> {
+        Ok(self.switches.in_force(self.now())?.standing)
     }
 
     async fn balance(

@@ -406,7 +406,9 @@ impl Later {
 pub(super) enum Request {
     Status { looks: bool, answer: Answer<Status>, again: Option<Answer<Status>> },
     DryRun { answer: Answer<bool> },
+    Standing { answer: Answer<Vec<StandingNow>> },
     Settings { answer: Answer<Vec<Setting>> },
+    Reapply { answer: Answer<Vec<Setting>> },
     Look { answer: Answer<Picture> },
     Balance { cluster: Option<String>, by: Person, reply_to: ReplyTo, answer: Answer<Balanced> },
     Drain { node: String, by: Person, reply_to: ReplyTo, answer: Answer<Drained> },
@@ -466,9 +468,19 @@ impl Handle {
         self.ask(|answer| Request::DryRun { answer }).await
     }
 
+    /// Returns the standing approvals as they stand.
+    pub async fn standing(&self) -> Result<Vec<StandingNow>, Refused> {
+        self.ask(|answer| Request::Standing { answer }).await
+    }
+
     /// Returns every setting that can change while the bot runs, as it is in force.
     pub async fn settings(&self) -> Result<Vec<Setting>, Refused> {
         self.ask(|answer| Request::Settings { answer }).await
+    }
+
+    /// Puts what the chat has set in force again, over a configuration that was read anew; returns every setting.
+    pub async fn reapply(&self) -> Result<Vec<Setting>, Refused> {
+        self.ask(|answer| Request::Reapply { answer }).await
     }
 
     /// Reads the platform anew and asks every node; the picture's plan is the last cycle's.

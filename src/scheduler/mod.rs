@@ -47,7 +47,9 @@ pub use later::When;
 pub(crate) use standing::in_utc;
 pub use standing::{Nightly, StandingEnd, StandingNow, StandingState};
 use tuning::Untuned;
-pub use tuning::{Group, Kind, Setting, SettingSource, Tuning, Unit, Unsettable};
+pub use tuning::{
+    ExpectedValue, FoundValue, Group, Kind, Setting, SettingSource, SettingWarning, Tuning, Unit, Unsettable,
+};
 pub use windows::Windows;
 
 /// Requests that wait while the loop hands out another; people type slower.
@@ -84,6 +86,22 @@ pub struct Settings {
     pub timezone: chrono_tz::Tz,
     /// `AUTOPILOT`.
     pub autopilot: Option<Nightly>,
+    pub patience: Patience,
+}
+
+/// How long people wait for a look at a platform of which nothing is known yet. Later ones get what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Who asks how things stand; 2 s, for the answer says that nothing is known yet.
+    pub status: Duration,
+    /// Who names something, which cannot be found before a look; 5 s.
+    pub names: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { status: Duration::from_secs(2), names: Duration::from_secs(5) }
+    }
 }
 
 impl Default for Settings {
@@ -95,7 +113,17 @@ impl Default for Settings {
             windows: Windows::default(),
             timezone: chrono_tz::UTC,
             autopilot: None,
+            patience: Patience::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Returns the time from one look at the nodes to the next: load that is over its threshold is confirmed by the
+    /// look before, also where that was none of a cycle.
+    #[must_use]
+    pub fn look_interval(&self) -> Duration {
+        self.watch.map_or(self.interval, |watch| watch.min(self.interval))
     }
 }
 
@@ -313,4 +341,19 @@ fn ticking(every: Duration) -> Interval {
 /// A duration of the runtime as one of the calendar; what does not fit counts as for ever.
 fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_confirmed_by_the_look_before_and_without_looks_by_the_cycle_before() {
+        let apart = |interval, watch: Option<u64>| {
+            let watch = watch.map(Duration::from_secs);
+            let settings = Settings { interval: Duration::from_secs(interval), watch, ..Settings::default() };
+            settings.look_interval().as_secs()
+        };
+        assert_eq!([apart(600, Some(120)), apart(600, None), apart(60, Some(120))], [120, 600, 60]);
+    }
 }

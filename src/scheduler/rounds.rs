@@ -110,18 +110,20 @@ impl Core {
             ProposalState::Done { by, .. } => by.clone(),
             _ => Approver::People(vec![by.clone()]),
         };
-        let Some(node) = round.current().map(|node| node.node) else {
+        let Some((node, called)) = round.current().map(|node| (node.node, node.name.clone())) else {
             return Err(Refused::RoundWentOn { proposal: before.id });
         };
         let picture = self.sight.look().await?;
-        let (later, moved) = (round.later(), round.moved.clone());
+        let (later, moved, cluster) = (round.later(), round.moved.clone(), before.cluster);
         let drain = compute(&picture, move |of| {
-            planner::drain_in_turn(&of.snapshot, &of.policy, node, &later, &moved)
+            let gone = || {
+                // Its message says that it is gone, and somebody says what to do.
+                let plan = planner::standstill(&of.snapshot, &of.policy, cluster)?;
+                Some(Drain { node, node_name: called, plan, stuck: Vec::new(), takers: Vec::new() })
+            };
+            planner::drain_in_turn(&of.snapshot, &of.policy, node, &later, &moved).or_else(gone)
         });
-        let Some(drain) = drain.await? else {
-            let missed = find::node(&picture.snapshot, &find::by_id(node.0)).err();
-            return Err(missed.map_or(Refused::RoundWentOn { proposal: before.id }, Refused::Missed));
-        };
+        let Some(drain) = drain.await? else { return Err(unplanned(&picture, before.cluster)) };
         if let Some(hold) = held(&drain.stuck) {
             return Err(Refused::Held { hold });
         }

@@ -14,23 +14,22 @@ use chrono::{DateTime, Utc};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Picture, Refused, proposals::is_planned};
+use super::{Patience, Picture, Refused, Settings, proposals::is_planned};
 use crate::{
     balancer::{CycleError, VmBalancer},
     event::Alert,
     eyes::LookError,
+    live::Live,
     model::{ApiFailure, Asked, ClusterInfo, NodeInfo, Silence, Trouble, VmInfo, find},
     planner::{Policy, RestWhy},
 };
-
-/// At a start nothing is known that a name could be found in. Who names something waits no longer than this for it.
-const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 
 /// People who ask within this time get the same picture; each look costs VMmanager whole lists.
 const FRESH: Duration = Duration::from_secs(5);
 
 pub(super) struct Sight {
     balancer: Arc<VmBalancer>,
+    settings: Live<Settings>,
     stop: CancellationToken,
     seen: Mutex<Seen>,
     /// Held by the one that looks for all who ask.
@@ -74,9 +73,10 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Sight {
-    pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
+    pub(super) fn new(balancer: Arc<VmBalancer>, settings: Live<Settings>, stop: CancellationToken) -> Self {
         Self {
             balancer,
+            settings,
             stop,
             seen: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -199,6 +199,11 @@ impl Sight {
         self.balancer.parts().clock.now_and_steady().1
     }
 
+    /// Returns how long people wait where nothing is known yet.
+    pub(super) fn patience(&self) -> Patience {
+        self.settings.get().patience
+    }
+
     /// Finds the nodes that are meant by a name, an id or a pattern in the newest picture.
     pub(super) async fn find_nodes(&self, wanted: &str) -> Result<Vec<NodeInfo>, Refused> {
         let picture = self.any_picture().await?;
@@ -215,10 +220,10 @@ impl Sight {
     async fn any_picture(&self) -> Result<Picture, Refused> {
         match self.picture() {
             Some(picture) => Ok(picture),
-            None => match timeout(NAMES_PATIENCE, self.look()).await {
+            None => match timeout(self.patience().names, self.look()).await {
                 Ok(looked) => Ok(looked?),
                 Err(_) => {
-                    let waited = format!("{} s", NAMES_PATIENCE.as_secs());
+                    let waited = format!("{} s", self.patience().names.as_secs());
                     let said = Silence::TimedOut(waited.as_str().into());
                     let what = "GET /vm/v3/host".into();
                     Err(Refused::Unable(Trouble::VmManager(ApiFailure::NoAnswer { what, said })))

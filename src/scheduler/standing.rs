@@ -249,6 +249,7 @@ mod tests {
         let of = |migrations, ram, has_failed| StandingUse {
             used: Used { migrations, ram: Mib(ram) },
             has_failed,
+            ..StandingUse::default()
         };
         let ended = StandingState::Ended;
         for (of, now, expected) in [

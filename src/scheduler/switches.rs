@@ -96,7 +96,8 @@ impl Switches {
     /// Returns what is in force at `now`.
     pub(super) fn in_force(&self, now: DateTime<Utc>) -> Result<InForce, StoreError> {
         let chat = self.store().settings()?;
-        let Settings { interval: _, watch: _, mode, windows, timezone, autopilot: _ } = &*self.settings.get();
+        let Settings { mode, windows, timezone, interval: _, watch: _, autopilot: _, patience: _ } =
+            &*self.settings.get();
         let standing = self.standing(&chat, now)?;
         Ok(InForce {
             mode: chat.mode.unwrap_or(*mode),
@@ -284,6 +285,13 @@ impl Switches {
     /// Returns every setting as it is in force.
     pub(super) fn settings(&self) -> Result<Vec<Setting>, Refused> {
         Ok(self.tuning.settings(&self.store().settings()?.values))
+    }
+
+    /// Puts what the chat has set in force again, and returns every setting.
+    pub(super) fn reapply(&self) -> Result<Vec<Setting>, Refused> {
+        let _one_at_a_time = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tuning.apply(&self.store().settings()?.values);
+        self.settings()
     }
 
     fn setting(&self, name: &str) -> Result<Setting, Refused> {

@@ -20,8 +20,15 @@ pub struct Setting {
     pub source: SettingSource,
     /// What is in force once the chat takes its value back.
     pub configured: String,
-    /// What an operator should know about the value, in the words of the configuration.
-    pub warning: Option<String>,
+    /// What an operator should know about the value.
+    pub warning: Option<SettingWarning>,
+}
+
+/// A value that works and is hardly meant so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingWarning {
+    TargetOverOverload { target: &'static str, overload: &'static str },
+    NothingIsMoved,
 }
 
 /// What a setting is about, in the order in which they are shown.
@@ -96,10 +103,49 @@ pub enum Unsettable {
         name: String,
         command: String,
     },
-    /// What is wrong with the value, in the words of the configuration.
     Value {
-        said: String,
+        name: String,
+        found: FoundValue,
+        expected: ExpectedValue,
     },
+}
+
+/// What stood where a value belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FoundValue {
+    Nothing,
+    Text(String),
+    /// A secret, or a text that may hold one.
+    Hidden,
+}
+
+/// What a value must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExpectedValue {
+    /// Any.
+    Something,
+    Boolean,
+    TimeOfDay,
+    Whole {
+        least: u64,
+    },
+    Seconds {
+        least: u64,
+    },
+    SecondsAtMost {
+        most: u64,
+    },
+    Days {
+        least: i64,
+        most: i64,
+    },
+    PerCore,
+    Percent,
+    Reserve,
+    Margin,
+    Worth,
+    OneOf(Vec<String>),
+    Windows,
 }
 
 /// Reads, checks and puts in force what is set by chat.

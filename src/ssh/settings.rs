@@ -31,7 +31,7 @@ pub struct Settings {
     pub agent: Option<PathBuf>,
     /// The longest that connecting and logging in may take, and the longest for each command.
     pub timeout: Duration,
-    /// The time between two cycles. It decides which past reading a new one is compared with.
+    /// The time between two looks. It decides which past reading a new one is compared with.
     pub interval: Live<Duration>,
     /// Node name or id to host: wins over the address that VMmanager gives.
     pub hosts: BTreeMap<String, HostPort>,

@@ -63,9 +63,9 @@ pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
 pub use pulls::{LastMove, Pull};
 pub use records::{
-    Approval, Approver, AuditEntry, Begin, JournalEntry, JournalState, LeftOut, Mode, Motive, Origin,
-    Outcome, Pause, Proposal, ProposalState, ReplyTo, Selection, SetByChat, SetChange, Settings, Sight, Step,
-    StepState,
+    Approval, Approver, AuditEntry, Begin, Emptied, Held, JournalEntry, JournalState, LeftOut, Mode, Motive,
+    Origin, Outcome, Pause, Proposal, ProposalState, ReplyTo, Selection, SetByChat, SetChange, Settings,
+    Sight, Step, StepState,
 };
 pub use round::{Round, RoundNode, Turn};
 use shelf::{Shelf, guarded};

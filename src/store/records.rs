@@ -87,6 +87,9 @@ pub enum Sight {
         figures: Figures,
         /// Each node that the plan was to move a VM from or to.
         nodes: BTreeMap<NodeId, Fullness>,
+        /// The node that the plan was to empty, where it was to empty one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        emptied: Option<Emptied>,
     },
     /// VMmanager or the store could not be used.
     Failed(Trouble),
@@ -96,6 +99,23 @@ pub enum Sight {
     TimedOut,
     /// The cluster is gone.
     ClusterGone,
+}
+
+/// What a look showed of a node that was to be emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Emptied {
+    /// These VMs are on it; none where it is empty.
+    Holds(Vec<Held>),
+    /// The platform does not have it any more.
+    Gone,
+}
+
+/// A VM that is on a node that was to be emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub vm: VmId,
+    pub name: String,
 }
 
 /// Who or what wanted a plan.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Outcome, Proposal, ProposalState, StepState, Store, StoreError};
+use super::{Approval, Emptied, Proposal, ProposalState, Sight, Store, StoreError};
 use crate::{
     model::{Mib, NodeId, ProposalId, VmId},
     planner::{Drain, Skip},
@@ -101,13 +101,22 @@ impl Round {
 }
 
 impl Proposal {
-    /// Tells whether the plan emptied the node that it was to empty.
+    /// Returns what the look at the end of the plan showed of the node that it was to empty; `None` where nobody
+    /// could look.
+    #[must_use]
+    pub fn emptied(&self) -> Option<&Emptied> {
+        match &self.sight {
+            Some(Sight::Seen { emptied, .. }) => emptied.as_ref(),
+            None | Some(Sight::Failed(_) | Sight::Incomplete(_) | Sight::TimedOut | Sight::ClusterGone) => {
+                None
+            }
+        }
+    }
+
+    /// Tells whether the node that the plan was to empty was empty at its end, whatever became of the steps.
     #[must_use]
     pub fn has_emptied(&self) -> bool {
-        let is_done = |state: &StepState| matches!(state, StepState::Ended { outcome: Outcome::Done, .. });
-        self.drains().is_some()
-            && self.plan.skipped.is_empty()
-            && self.steps.iter().all(|step| is_done(&step.state))
+        matches!(self.emptied(), Some(Emptied::Holds(vms)) if vms.is_empty())
     }
 
     /// Tells whether a node of a round waits for somebody's word.

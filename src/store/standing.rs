@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Approval, Approver, Outcome, Proposal, ProposalState, Settings, StepState, Store, StoreError};
+use super::{
+    Approval, Approver, Outcome, Proposal, ProposalState, Settings, Step, StepState, Store, StoreError,
+};
 use crate::{
     model::{Mib, Person},
     planner::{Limits, Used},
@@ -55,6 +57,10 @@ pub struct StandingUse {
     pub used: Used,
     /// A migration failed, or nobody knows how it ended.
     pub has_failed: bool,
+    /// What of it has moved.
+    pub moved: Used,
+    /// Some of it has not ended.
+    pub is_open: bool,
 }
 
 impl Standing {
@@ -148,14 +154,18 @@ impl StandingUse {
             match &step.state {
                 StepState::LeftOut { .. } | StepState::Ended { outcome: Outcome::Dropped, .. } => continue,
                 StepState::Ended { outcome: Outcome::Failed | Outcome::Lost, .. } => self.has_failed = true,
-                StepState::Ended { outcome: Outcome::Done, .. }
-                | StepState::Waiting
-                | StepState::Running { .. } => {}
+                StepState::Ended { outcome: Outcome::Done, .. } => add(&mut self.moved, step),
+                StepState::Waiting | StepState::Running { .. } => self.is_open = true,
             }
-            self.used.migrations += 1;
-            self.used.ram = Mib(self.used.ram.0 + step.migration.ram.0);
+            add(&mut self.used, step);
         }
+        self.is_open |= !proposal.state.is_final();
     }
+}
+
+fn add(used: &mut Used, step: &Step) {
+    used.migrations += 1;
+    used.ram = Mib(used.ram.0 + step.migration.ram.0);
 }
 
 /// Tells whether a proposal runs or ran by that standing approval.

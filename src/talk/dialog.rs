@@ -364,7 +364,7 @@ mod tests {
     use crate::{
         model::NodeId,
         store::{ProposalState, Selection, SetChange},
-        talk::{Language, samples},
+        talk::{Language, chart, samples},
     };
 
     const GROUP: i64 = -100;
@@ -408,6 +408,7 @@ mod tests {
         ("/autopilot 8h max 5", Role::Operator),
         ("/autopilot off", Role::Operator),
         ("o:c:0123abcd", Role::Operator),
+        ("o:x:0123abcd", Role::Operator),
         ("/audit", Role::Admin),
         ("/rests clear web-1", Role::Admin),
         ("/lang ru chat", Role::Admin),
@@ -444,6 +445,7 @@ mod tests {
         ("p:12:TAG:k:1", Role::Operator),
         ("p:12:TAG:n:10", Role::Operator),
         ("p:12:TAG:l", Role::Operator),
+        ("p:12:TAG:g:1", Role::Operator),
     ];
 
     #[test]
@@ -468,10 +470,21 @@ mod tests {
         let is_there = |word: &str| ROLES.iter().any(|(what, _)| what.starts_with(&format!("/{word}")));
         assert!(verbs::ALL.iter().all(|verb| is_there(verb.word)), "a command is missing in the table");
         let is_pressed = |mark: &str| ROLES.iter().any(|(what, _)| what.split(':').next() == Some(mark));
-        let buttons =
-            verbs::ALL.iter().filter_map(|verb| verb.button).chain([proposal::BUTTON, hand::BUTTON]);
+        let buttons = verbs::ALL.iter().filter_map(|verb| verb.button).chain([
+            proposal::BUTTON,
+            hand::BUTTON,
+            chart::BUTTON,
+        ]);
         for button in buttons {
             assert!(is_pressed(button.mark), "{}: a button is missing in the table", button.mark);
+        }
+        let tag = facts.tag();
+        for letter in ('a'..='z').chain('A'..='Z') {
+            let reads = |rest: String| (proposal::BUTTON.read)(&format!("12:{tag}:{rest}")).is_some();
+            let is_choice = reads(letter.to_string()) || reads(format!("{letter}:1"));
+            let listed = ROLES.iter().filter_map(|(what, _)| what.strip_prefix("p:12:TAG:"));
+            let is_listed = listed.into_iter().any(|rest| rest.starts_with(letter));
+            assert_eq!(is_choice, is_listed, "{letter}: a button of plans");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
         self, ClusterPlan, Excess, Figures, Fullness, Migration, MoveWhy, NodeChange, Obstacle, PlanId,
         Policy, RecentMove, Resource, Skip, SkipWhy, StillOverloaded, TargetRefusal, Unfit,
     },
-    scheduler::{Group, Kind, Picture, Setting, SettingSource, Status, Unit},
+    scheduler::{Group, Kind, Picture, Setting, SettingSource, SettingWarning, Status, Unit},
     store::{
         Approver, Ending, JournalEntry, Mode, Origin, Outcome, Proposal, ProposalState, Step, StepState,
     },
@@ -190,7 +190,10 @@ pub(crate) fn settings() -> Vec<Setting> {
     vec![
         Setting {
             configured: "70".into(),
-            warning: Some("it is above something: targets are filled up to that only".into()),
+            warning: Some(SettingWarning::TargetOverOverload {
+                target: "CPU_TARGET_THRESHOLD",
+                overload: "CPU_OVERLOAD_THRESHOLD",
+            }),
             ..of(
                 "MEMORY_OVERLOAD_THRESHOLD",
                 Group::Thresholds,

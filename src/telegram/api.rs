@@ -11,6 +11,7 @@ use teloxide::{
         AnswerCallbackQuerySetters as _, EditMessageTextSetters as _, GetUpdatesSetters as _,
         PinChatMessageSetters as _, SendChatActionSetters as _, SendDocumentSetters as _,
         SendMessageSetters as _, SendPhotoSetters as _, SetMyCommandsSetters as _,
+        UnpinChatMessageSetters as _,
     },
     requests::{Output, Payload, Request, Requester as _},
     types::{
@@ -243,6 +244,12 @@ impl Api {
     pub(super) async fn pin(&self, chat: i64, message: i32) -> Result<(), Failure> {
         let pin = self.bot.pin_chat_message(ChatId(chat), MessageId(message)).disable_notification(true);
         self.call(pin).await.map(|_| ())
+    }
+
+    /// Unpins a message.
+    pub(super) async fn unpin(&self, chat: i64, message: i32) -> Result<(), Failure> {
+        let unpin = self.bot.unpin_chat_message(ChatId(chat)).message_id(MessageId(message));
+        self.call(unpin).await.map(|_| ())
     }
 
     /// Answers a press; in a window that must be closed, or in a line that goes away.

@@ -41,8 +41,8 @@ use crate::{
     talk::{
         Language,
         access::{Place, Sender},
-        ask::{Ask, Document, Worded},
-        cards::{Address, Answer, AnswerKind, Bell, Input, Spacing, key_of_button},
+        ask::{Ask, Worded},
+        cards::{Address, Answer, AnswerKind, Attached, Bell, Input, Spacing, key_of_button},
         dialog::{self, Effect, Incoming, PressAnswer, Turn, Under, What},
         proposal,
         view::{Page, StalePress, View},
@@ -242,6 +242,7 @@ impl Bot {
 /// What a failed poll leads to.
 struct Polls {
     failures: u32,
+    unread_said: bool,
     second_poller_said: bool,
     bad_token_said: bool,
 }
@@ -249,7 +250,8 @@ struct Polls {
 impl Shared {
     async fn read(self: Arc<Self>, shutdown: CancellationToken) {
         let mut lanes = Lanes::new(self.lanes_beat.clone());
-        let mut polls = Polls { failures: 0, second_poller_said: false, bad_token_said: false };
+        let mut polls =
+            Polls { failures: 0, unread_said: false, second_poller_said: false, bad_token_said: false };
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.poll(&mut lanes, &mut polls) => {}
@@ -271,6 +273,9 @@ impl Shared {
             match self.api.updates(offset).await {
                 Ok(updates) => {
                     polls.failures = 0;
+                    if std::mem::take(&mut polls.unread_said) {
+                        tracing::warn!("Telegram can be read again");
+                    }
                     offset = next_offset(&updates);
                     let mut all_known = !updates.is_empty();
                     for update in updates {
@@ -326,7 +331,7 @@ impl Shared {
             }
             Failure::TooMany(wait) => *wait,
             failure => {
-                if polls.failures == 1 {
+                if !std::mem::replace(&mut polls.unread_said, true) {
                     tracing::warn!(error = %failure, "Telegram cannot be read; trying on");
                 }
                 Duration::from_secs(1 << polls.failures.saturating_sub(1).min(5)).min(BACKOFF_MAX)
@@ -525,45 +530,34 @@ impl Shared {
                     let to =
                         Address { chat: self.chats.resolve(home.chat), thread: home.thread, reply_to: None };
                     let person = sender.id();
-                    let answer = Answer { to, page, rewrites: None, person, kind: AnswerKind::Final };
+                    let answer =
+                        Answer { to, page, rewrites: None, person, kind: AnswerKind::Final, attached: None };
                     let _ = self.inputs.send(Input::Answer(answer)).await;
                 }
             }
-            (Effect::Document(document), ..) => self.send_file(incoming, document).await,
-            (Effect::Picture(page, chart), ..) => self.send_picture(incoming, page, chart).await,
+            (Effect::Document(document), ..) => {
+                let refused = self.view(incoming).file_refused();
+                self.attach(incoming, refused, Attached::File(document)).await;
+            }
+            (Effect::Picture(page, chart), ..) => self.attach(incoming, page, Attached::Picture(chart)).await,
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
             (Effect::StrangerAnswered, ..) => {}
         }
     }
 
-    pub(super) async fn answer(
-        &self,
-        incoming: &Incoming,
-        page: Page,
-        rewrites: Option<i32>,
-        kind: AnswerKind,
-    ) {
-        let Incoming { place, thread, message, sender, .. } = incoming;
-        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
-        let answer = Answer { to, page, rewrites, person: sender.id(), kind };
+    async fn answer(&self, incoming: &Incoming, page: Page, rewrites: Option<i32>, kind: AnswerKind) {
+        let (to, person) = (answer_to(incoming), incoming.sender.id());
+        let answer = Answer { to, page, rewrites, person, kind, attached: None };
         // Nothing is answered once the writer has ended.
         let _ = self.inputs.send(Input::Answer(answer)).await;
     }
 
-    /// Sends a file that somebody asked for. It is no card: after a failure the person asks again.
-    async fn send_file(&self, incoming: &Incoming, document: Document) {
-        let Incoming { place, thread, message, .. } = incoming;
-        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
-        let mut sent = self.api.document(to, &document).await;
-        if let Err(Failure::TooMany(wait)) = sent {
-            sleep(wait).await;
-            sent = self.api.document(to, &document).await;
-        }
-        if let Err(failure) = sent {
-            tracing::warn!(chat.id = place.chat, error = %failure, "a file cannot be sent");
-            let page = self.view(incoming).file_refused();
-            self.answer(incoming, page, None, AnswerKind::Final).await;
-        }
+    /// Answers with a file or a picture; `page` is what is said where the chat takes none.
+    async fn attach(&self, incoming: &Incoming, page: Page, attached: Attached) {
+        let (to, person) = (answer_to(incoming), incoming.sender.id());
+        let kind = AnswerKind::Final;
+        let answer = Answer { to, page, rewrites: None, person, kind, attached: Some(attached) };
+        let _ = self.inputs.send(Input::Answer(answer)).await;
     }
 
     /// A message of ours was pressed or replied to. Its number may not be known: then it is taken over.
@@ -629,6 +623,12 @@ impl Shared {
     pub(super) fn api(&self) -> &Api {
         &self.api
     }
+}
+
+/// Where the answer to this goes.
+fn answer_to(incoming: &Incoming) -> Address {
+    let Incoming { place, thread, message, .. } = incoming;
+    Address { chat: place.chat, thread: *thread, reply_to: Some(*message) }
 }
 
 /// Whether an update was taken before.

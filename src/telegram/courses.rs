@@ -3,20 +3,14 @@
 use std::sync::Arc;
 
 use chrono::{Days as CalendarDays, NaiveTime, TimeDelta};
-use tokio::time::sleep;
 
-use super::{api::Failure, bot::Shared};
+use super::bot::Shared;
 use crate::{
     model::NodeId,
     picture::Chart,
     scheduler::{Refused, Status, in_utc},
     store::{Happened, Measured, Outcome, PageAt, StoreError, TimelineFilter},
-    talk::{
-        cards::{Address, AnswerKind},
-        chart::{Course, DAYS, Days, NODE_DAYS},
-        dialog::Incoming,
-        view::Page,
-    },
+    talk::chart::{Course, DAYS, Days, NODE_DAYS},
 };
 
 /// How far back the highest of a node is looked for.
@@ -78,30 +72,10 @@ impl Shared {
         });
         days.await
     }
-
-    /// Sends a picture that somebody asked for; where that cannot be, its caption has the numbers.
-    pub(super) async fn send_picture(&self, incoming: &Incoming, caption: Page, chart: Arc<Chart>) {
-        let Incoming { place, thread, message, .. } = incoming;
-        let to = Address { chat: place.chat, thread: *thread, reply_to: Some(*message) };
-        if let Some(png) = draw(chart).await {
-            let mut sent = self.api.photo(to, &caption, png.clone()).await;
-            if let Err(Failure::TooMany(wait)) = sent {
-                sleep(wait).await;
-                sent = self.api.photo(to, &caption, png).await;
-            }
-            match sent {
-                Ok(()) => return,
-                Err(failure) => {
-                    tracing::warn!(chat.id = place.chat, error = %failure, "a picture cannot be sent");
-                }
-            }
-        }
-        self.answer(incoming, caption, None, AnswerKind::Final).await;
-    }
 }
 
 /// Draws a chart; `None` where that fails, which is logged.
-async fn draw(chart: Arc<Chart>) -> Option<Vec<u8>> {
+pub(super) async fn draw(chart: Arc<Chart>) -> Option<Vec<u8>> {
     match tokio::task::spawn_blocking(move || chart.png()).await {
         Ok(Ok(png)) => Some(png),
         Ok(Err(error)) => {

@@ -22,6 +22,7 @@ use super::{
     api::{Api, Failure, Markup},
     bot::{BotError, Habits, Settings},
     chats::Chats,
+    courses::draw,
     languages::Languages,
 };
 use crate::{
@@ -33,9 +34,9 @@ use crate::{
     scheduler::Handle,
     store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
     talk::{
-        cards::{Address, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
+        cards::{Address, Attached, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
         dialog::Under,
-        view::View,
+        view::{Page, View},
     },
 };
 
@@ -103,6 +104,8 @@ pub struct TelegramNotifier {
     unrecorded: BTreeSet<String>,
     /// The store could not be used, and that was logged.
     troubled: bool,
+    /// Telegram did not answer, and that was logged.
+    unanswered: bool,
     look_again: Option<Instant>,
     beat: Beat,
 }
@@ -148,6 +151,7 @@ impl TelegramNotifier {
             started: Instant::now(),
             unrecorded: BTreeSet::new(),
             troubled: false,
+            unanswered: false,
             look_again: None,
             beat: Beat::new("notifier", SILENCE),
         })
@@ -365,10 +369,26 @@ impl TelegramNotifier {
     fn ended(&mut self, ended: Result<(Call, Result<Option<i32>, Failure>), JoinError>) {
         match ended {
             Ok((call, result)) => {
+                self.log_silence(&call, &result);
                 let result = result.map_err(|failure| failed(&call, failure));
                 self.on(Input::Ended { call, result });
             }
             Err(error) => tracing::error!(%error, "a call to Telegram panicked"),
+        }
+    }
+
+    /// Logs once that Telegram does not answer, and once that it does again.
+    fn log_silence(&mut self, call: &Call, result: &Result<Option<i32>, Failure>) {
+        match result {
+            Err(Failure::NoAnswer(error) | Failure::Unreached(error)) => {
+                if !std::mem::replace(&mut self.unanswered, true) {
+                    tracing::warn!(chat.id = call.to.chat, error, "Telegram does not answer; will retry");
+                }
+            }
+            Ok(_) if std::mem::take(&mut self.unanswered) => {
+                tracing::warn!("Telegram takes messages again");
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -399,6 +419,14 @@ impl TelegramNotifier {
                 self.pins.spawn(async move {
                     if let Err(failure) = api.pin(chat, message).await {
                         tracing::warn!(chat.id = chat, error = %failure, "the board cannot be pinned; the bot needs that right");
+                    }
+                });
+            }
+            Effect::Unpin { chat, message } => {
+                let api = self.api.clone();
+                self.pins.spawn(async move {
+                    if let Err(failure) = api.unpin(chat, message).await {
+                        tracing::warn!(chat.id = chat, error = %failure, "the board cannot be unpinned");
                     }
                 });
             }
@@ -454,10 +482,9 @@ pub(super) fn under(store: &Store, chat: i64, message: i32) -> Option<Under> {
     cards.iter().find_map(|(_, card)| card.under(chat, message))
 }
 
-/// Logs a failure and returns what the cards need to know of it.
+/// Logs a refusal and returns what the cards need to know of it.
 fn failed(call: &Call, failure: Failure) -> Failed {
     let chat = call.to.chat;
-    let was_unreached = matches!(failure, Failure::Unreached(_));
     match failure {
         Failure::TooMany(wait) => Failed::Wait(wait),
         Failure::Moved(to) => Failed::Moved(to),
@@ -466,10 +493,8 @@ fn failed(call: &Call, failure: Failure) -> Failed {
         Failure::ChatDead(why) => Failed::ChatDead(why),
         // The reader of updates logs it.
         Failure::BadToken => Failed::Unauthorized,
-        Failure::NoAnswer(why) | Failure::Unreached(why) => {
-            tracing::warn!(chat.id = chat, error = why, "Telegram does not answer; will retry");
-            if was_unreached { Failed::Unreached } else { Failed::NoAnswer }
-        }
+        Failure::NoAnswer(_) => Failed::NoAnswer,
+        Failure::Unreached(_) => Failed::Unreached,
         failure @ (Failure::NotModified
         | Failure::BadText(_)
         | Failure::SecondPoller
@@ -495,7 +520,23 @@ async fn carry_out(api: &Api, call: &Call) -> Result<Option<i32>, Failure> {
             Ok(()) | Err(Failure::MessageGone | Failure::Refused(_)) => Ok(None),
             Err(failure) => Err(failure),
         },
+        Step::Upload { page, attached } => upload(api, *to, page, attached).await.map(|()| None),
     }
+}
+
+/// Sends a file or a picture. A chat may refuse those and take texts, so a refusal says nothing of the chat.
+async fn upload(api: &Api, to: Address, page: &Page, attached: &Attached) -> Result<(), Failure> {
+    let sent = match attached {
+        Attached::File(document) => api.document(to, document).await,
+        Attached::Picture(chart) => match draw(Arc::clone(chart)).await {
+            Some(png) => api.photo(to, page, png).await,
+            None => Err(Failure::Refused("the picture cannot be drawn".into())),
+        },
+    };
+    sent.map_err(|failure| match failure {
+        Failure::ChatDead(why) | Failure::BadText(why) => Failure::Refused(why),
+        failure => failure,
+    })
 }
 
 /// Makes a panic in a call a call without an answer, so that the chat does not stay busy for ever.

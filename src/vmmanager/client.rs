@@ -19,7 +19,7 @@ use super::{
     transport::{Ask, Transport},
     wire::{self, ClusterRow, HostRow, Kept, NodeRow, Row, TaskRow},
 };
-use crate::model::{AnswerFlaw, ApiFailure, Flaw, List, NodeId, NodeInfo, VmId, VmInfo, VmState};
+use crate::model::{AnswerFlaw, ApiFailure, Flaw, List, NodeId, NodeInfo, RowShape, VmId, VmInfo, VmState};
 
 /// Rows asked for at once where the server does not give all of them; a page is then about 1 MB.
 const PAGE_ROWS: usize = 500;
@@ -317,12 +317,20 @@ impl VmManagerApi {
             Err(error) => return Err(error),
         };
         let rows = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let unknown = match (listed.promised, listed.broken.len()) {
+        // A task without a number that is plainly over, or no migration, hides none.
+        let may_hide = |row: &Option<TaskRow>| row.as_ref().is_none_or(|row| row.may_be_migration(MIGRATION));
+        let odd: Vec<_> = listed.broken.iter().filter(|(_, row)| may_hide(row)).collect();
+        let unknown = match (listed.promised, odd.first()) {
             (Some(promised), _) => {
                 Some(Flaw::ShortList { list: List::Tasks, rows: rows(listed.len()), promised })
             }
-            (None, 0) => None,
-            (None, broken) => Some(Flaw::UnreadableRows { list: List::Tasks, rows: rows(broken) }),
+            (None, None) => None,
+            (None, Some((first, row))) => Some(Flaw::UnreadableRows {
+                list: List::Tasks,
+                rows: rows(odd.len()),
+                first: rows(*first),
+                shape: if row.is_some() { RowShape::NoId } else { RowShape::NoObject },
+            }),
         };
         let migrations = listed.each().filter_map(|(id, row)| unfinished_migration(id, row)).collect();
         let others = listed.each().filter_map(|(id, row)| other_task(id, row)).collect();
@@ -405,26 +413,29 @@ struct Gathered<T> {
     seen: HashSet<u64>,
     size: Option<u64>,
     pages: usize,
+    /// How many rows came in all, on every page.
+    read: usize,
 }
 
 impl<T> Default for Gathered<T> {
     fn default() -> Self {
-        Self { listed: Listed::default(), seen: HashSet::new(), size: None, pages: 0 }
+        Self { listed: Listed::default(), seen: HashSet::new(), size: None, pages: 0, read: 0 }
     }
 }
 
 impl<T: Kept> Gathered<T> {
     /// Takes a page and returns how many rows it had. The rows of the first one stay where they are.
     fn take(&mut self, page: wire::Page<T>) -> usize {
-        let rows = page.rows.len();
+        let (before, rows) = (self.read, page.rows.len());
+        self.read += rows;
         // Things come and go between two pages: the last word on the size counts.
         self.size = page.size.or(self.size);
         self.pages += 1;
         let is_first = self.pages == 1;
         let Self { listed: Listed { broken, doubled, .. }, seen, .. } = self;
-        let fresh = page.rows.into_iter().filter_map(|row| {
+        let fresh = page.rows.into_iter().enumerate().filter_map(|(at, row)| {
             let Some(id) = row.as_ref().and_then(Kept::id) else {
-                broken.push(row);
+                broken.push((before + at + 1, row));
                 return None;
             };
             let is_new = seen.insert(id);

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::wire::{ClusterRow, HostSeen, KVM, Kept, NodeRow, Plain};
 use crate::model::{
     Block, ClusterId, ClusterInfo, Flaw, KernelVersion, List, Mib, NodeFault, NodeId, NodeInfo, NodeState,
-    QemuVersion, Snapshot, VmId, VmInfo, VmState,
+    QemuVersion, RowShape, Snapshot, VmId, VmInfo, VmState,
 };
 
 /// What one look at the platform gave.
@@ -59,8 +59,8 @@ pub struct RunningMigration {
 #[derive(Debug)]
 pub(super) struct Listed<T> {
     pub rows: Vec<T>,
-    /// Rows without a usable id; `None` for what is no object at all.
-    pub broken: Vec<Option<T>>,
+    /// Rows without a usable id, each with its place from 1; `None` for what is no object at all.
+    pub broken: Vec<(usize, Option<T>)>,
     /// How many rows were promised, where fewer came.
     pub promised: Option<u64>,
     /// How many rows came twice.
@@ -99,19 +99,39 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     let Answers { clusters, nodes, hosts, tasks } = answers;
     let Unfinished { migrations, others, unknown: tasks_unknown } = tasks;
     let mut doubts = Doubts::default();
-    doubts.of_list(List::Clusters, &clusters, |_| None);
-    doubts.of_list(List::Nodes, &nodes, |row| row.cluster.id());
-    doubts.of_list(List::Vms, &hosts, HostSeen::cluster);
+    let known_nodes: BTreeSet<_> = nodes.each().map(|(id, _)| id).collect();
+    // What has nodes and no readable row of its own is an unlisted cluster; the other clusters miss nothing.
+    doubts.of_list(List::Clusters, &clusters, |_| Touched::Nothing);
+    doubts.of_list(List::Nodes, &nodes, |row| Touched::of_cluster(row.cluster.id()));
+    // Its node is closed, as that of a damaged VM.
+    doubts.of_list(List::Vms, &hosts, |row| {
+        match row.node().is_some_and(|node| known_nodes.contains(&node)) {
+            true => Touched::Nothing,
+            false => Touched::of_cluster(row.cluster()),
+        }
+    });
     let tasks_known = tasks_unknown.is_none();
     if let Some(why) = tasks_unknown {
         doubts.everywhere(why);
+    }
+    doubts.of_damage(List::Clusters, clusters.each().map(|(id, row)| (id, &row.damage)));
+    for (id, row) in clusters.each().filter(|(_, row)| row.lost_more_than_words()) {
+        doubts.some.entry(ClusterId(id)).or_default().push(damaged(List::Clusters, id, &row.damage));
     }
     doubts.of_damage(List::Nodes, nodes.each().map(|(id, row)| (id, &row.damage)));
     doubts.of_damage(List::Vms, hosts.each().map(|(id, row)| (id, &row.damage)));
     let mut known = known_clusters(&clusters, &nodes, &mut doubts);
     learn_virtualization(&mut known, &nodes, &hosts);
     let sums = Sums::of(&hosts);
-    let nodes: Vec<_> = nodes.each().filter_map(|(id, row)| node(id, row, &sums, &mut doubts)).collect();
+    let homes = Homes::of(&hosts);
+    let nodes = nodes.each().filter_map(|(id, row)| match row.cluster.id() {
+        Some(cluster) => Some(node(id, ClusterId(cluster), row, &sums)),
+        None => {
+            doubts.about(homes.cluster_of(id), Flaw::NodeWithoutCluster { node: NodeId(id) });
+            None
+        }
+    });
+    let nodes: Vec<_> = nodes.collect();
     let mut vms = vms(hosts, &nodes, &mut doubts);
     occupy(&mut vms, others);
     doubts.settle(&mut known);
@@ -121,7 +141,41 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
 
 /// Reads one node row on its own, without the sums of its VMs.
 pub(super) fn single_node(id: u64, row: &NodeRow) -> Option<NodeInfo> {
-    node(id, row, &Sums::default(), &mut Doubts::default())
+    Some(node(id, ClusterId(row.cluster.id()?), row, &Sums::default()))
+}
+
+/// What a row that cannot be read may be about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Touched {
+    Everything,
+    Cluster(u64),
+    /// Nothing that is not held already.
+    Nothing,
+}
+
+impl Touched {
+    fn of_cluster(cluster: Option<u64>) -> Self {
+        cluster.map_or(Self::Everything, Self::Cluster)
+    }
+}
+
+/// The clusters that the VMs of each node name: the only trace of a node's cluster where its own row is silent.
+struct Homes(HashMap<u64, BTreeSet<Option<u64>>>);
+
+impl Homes {
+    fn of(hosts: &Listed<HostSeen>) -> Self {
+        let mut clusters: HashMap<_, BTreeSet<_>> = HashMap::new();
+        for row in &hosts.rows {
+            clusters.entry(row.node().unwrap_or(0)).or_default().insert(row.cluster());
+        }
+        Self(clusters)
+    }
+
+    /// The cluster of a node, where all of its VMs name the same.
+    fn cluster_of(&self, node: u64) -> Option<u64> {
+        let clusters = self.0.get(&node)?;
+        clusters.first().copied().flatten().filter(|_| clusters.len() == 1)
+    }
 }
 
 /// Reasons not to act on a picture, by cluster.
@@ -149,27 +203,35 @@ impl Doubts {
         }
     }
 
-    fn of_list<T: Kept>(&mut self, what: List, list: &Listed<T>, cluster: impl Fn(&T) -> Option<u64>) {
+    fn of_list<T: Kept>(&mut self, what: List, list: &Listed<T>, touched: impl Fn(&T) -> Touched) {
         if let Some(promised) = list.promised {
             self.everywhere(Flaw::ShortList { list: what, rows: rows(list.len()), promised });
         }
         if list.doubled > 0 {
             self.warnings.push((None, Flaw::DoubledRows { list: what, rows: rows(list.doubled) }));
         }
-        let mut broken: BTreeMap<Option<u64>, usize> = BTreeMap::new();
-        for row in &list.broken {
-            *broken.entry(row.as_ref().and_then(&cluster)).or_default() += 1;
+        let mut broken: BTreeMap<Touched, Vec<(usize, RowShape)>> = BTreeMap::new();
+        let of_nothing = if what == List::Clusters { Touched::Nothing } else { Touched::Everything };
+        for (at, row) in &list.broken {
+            let touched = row.as_ref().map_or(of_nothing, &touched);
+            let shape = if row.is_some() { RowShape::NoId } else { RowShape::NoObject };
+            broken.entry(touched).or_default().push((*at, shape));
         }
-        for (cluster, count) in broken {
-            self.about(cluster, Flaw::UnreadableRows { list: what, rows: rows(count) });
+        for (touched, odd) in broken {
+            let Some((first, shape)) = odd.first().copied() else { continue };
+            let flaw = Flaw::UnreadableRows { list: what, rows: rows(odd.len()), first: rows(first), shape };
+            match touched {
+                Touched::Everything => self.everywhere(flaw),
+                Touched::Cluster(cluster) => self.about(Some(cluster), flaw),
+                Touched::Nothing => self.warnings.push((None, flaw)),
+            }
         }
     }
 
     /// A damaged record is left alone, with its node; it says nothing of the others.
     fn of_damage<'a>(&mut self, list: List, rows: impl Iterator<Item = (u64, &'a Vec<String>)>) {
         for (id, fields) in rows.filter(|(_, fields)| !fields.is_empty()) {
-            let fields = fields.join(", ").into();
-            self.warnings.push((None, Flaw::DamagedRow { list, id, fields }));
+            self.warnings.push((None, damaged(list, id, fields)));
         }
     }
 
@@ -185,6 +247,10 @@ impl Doubts {
             cluster.incomplete.extend(self.all.iter().cloned());
         }
     }
+}
+
+fn damaged(list: List, id: u64, fields: &[String]) -> Flaw {
+    Flaw::DamagedRow { list, id, fields: fields.join(", ").into() }
 }
 
 fn rows(count: usize) -> u64 {
@@ -259,7 +325,8 @@ struct NodeSum {
 impl Sums {
     fn of(hosts: &Listed<HostSeen>) -> Self {
         let mut sums: HashMap<u64, NodeSum> = HashMap::new();
-        for row in &hosts.rows {
+        let nameless = hosts.broken.iter().filter_map(|(_, row)| row.as_ref());
+        for row in hosts.rows.iter().chain(nameless) {
             let Some(node) = row.node() else { continue };
             let sum = sums.entry(node).or_default();
             let (vcpus, memory) = row.size();
@@ -267,17 +334,13 @@ impl Sums {
             sum.memory += memory;
             sum.vms += 1;
             sum.maintenance |= row.maintenance;
-            sum.damaged |= !row.damage.is_empty();
+            sum.damaged |= !row.damage.is_empty() || row.id().is_none();
         }
         Self(sums)
     }
 }
 
-fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<NodeInfo> {
-    let Some(cluster) = row.cluster.id().map(ClusterId) else {
-        doubts.everywhere(Flaw::NodeWithoutCluster { node: NodeId(id) });
-        return None;
-    };
+fn node(id: u64, cluster: ClusterId, row: &NodeRow, sums: &Sums) -> NodeInfo {
     let sum = sums.0.get(&id).copied().unwrap_or_default();
     let cpu_total = first([row.cpu.small_amount(), row.cpu_number.small_amount()]).filter(|cores| *cores > 0);
     let used = first([row.cpu.used(), row.cpu_number.used()]).filter(|used| u32::try_from(*used).is_ok());
@@ -285,7 +348,7 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
     let memory_total = row.ram_mib.amount().filter(|mib| *mib > 0).map(Mib);
     let memory_used = row.ram_mib.used().map_or(sum.memory, Mib);
     let vm_count = row.vm.object.as_ref().and_then(|vm| vm.total.small()).or_else(|| row.host_count.small());
-    Some(NodeInfo {
+    NodeInfo {
         id: NodeId(id),
         name: row.name.text().unwrap_or_else(|| format!("#{id}")),
         cluster,
@@ -311,7 +374,7 @@ fn node(id: u64, row: &NodeRow, sums: &Sums, doubts: &mut Doubts) -> Option<Node
         },
         address: row.ip.text().or_else(|| row.ip_addr.text()),
         ssh_port: first([port(&row.port), port(&row.ssh_port)]),
-    })
+    }
 }
 
 fn storage_available(row: &NodeRow) -> Option<Mib> {
@@ -442,6 +505,69 @@ mod tests {
                 .all(|cluster| cluster.incomplete == [Flaw::NodeWithoutCluster { node: NodeId(5) }])
         );
         assert_eq!(look.warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_node_without_a_cluster_marks_the_one_that_its_vms_name() {
+        let clusters = || vec![json!({"id": 1}), json!({"id": 2})];
+        let nodes = || vec![json!({"id": 5}), json!({"id": 6, "cluster": 1})];
+        let vm = |id: u64, cluster: serde_json::Value| json!({"id": id, "node": 5, "cluster": cluster});
+        let held_by = |vms| held(&looked(clusters(), nodes(), vms));
+        assert_eq!(held_by(vec![vm(1, json!(2)), vm(2, json!({"id": 2}))]), [false, true]);
+        assert_eq!(
+            held_by(vec![vm(1, json!(2)), vm(2, json!(null))]),
+            [true, true],
+            "one of them does not say"
+        );
+        assert_eq!(held_by(vec![vm(1, json!(2)), vm(2, json!(1))]), [true, true], "they differ");
+    }
+
+    #[test]
+    fn a_vm_without_an_id_closes_its_node_and_holds_no_more_than_it_may_be_about() {
+        let seen = |odd: serde_json::Value| {
+            let clusters = listed::<ClusterRow>(vec![json!({"id": 1}), json!({"id": 2})]);
+            let nodes = listed::<NodeRow>(vec![
+                json!({"id": 5, "cluster": 1, "state": "active", "ram_mib": 65536, "cpu": 8}),
+                json!({"id": 6, "cluster": 1, "state": "active"}),
+                json!({"id": 7, "cluster": 2, "state": "active"}),
+            ]);
+            let mut hosts =
+                listed::<HostRow>(vec![json!({"id": 1, "node": 6, "cpu_number": 2, "ram_mib": 1024})]);
+            let odd = (!odd.is_null()).then(|| serde_json::from_value::<HostRow>(odd).unwrap().kept());
+            hosts.broken.push((2, odd));
+            assemble(DateTime::UNIX_EPOCH, Answers { clusters, nodes, hosts, tasks: Unfinished::default() })
+        };
+        let row = |shape| Flaw::UnreadableRows { list: List::Vms, rows: 1, first: 2, shape };
+        let on_node = seen(json!({"node": 5, "cluster": 1, "cpu_number": 2, "ram_mib": 2048}));
+        assert_eq!(held(&on_node), [false, false]);
+        let states: Vec<_> = on_node.snapshot.nodes.iter().map(|node| node.state.clone()).collect();
+        assert_eq!(states, [NodeState::UnreadableVm, NodeState::Active, NodeState::Active]);
+        assert_eq!(on_node.snapshot.nodes[0].memory_used, Some(Mib(2048)), "it takes its room");
+        assert_eq!(on_node.warnings, [(None, row(RowShape::NoId))]);
+        let in_cluster = seen(json!({"cluster": 1}));
+        assert_eq!(held(&in_cluster), [true, false]);
+        assert_eq!(in_cluster.warnings, [(Some(ClusterId(1)), row(RowShape::NoId))]);
+        assert_eq!(held(&seen(json!({"node": 99, "cluster": 2}))), [false, true]);
+        assert_eq!(held(&seen(json!({"name": "x"}))), [true, true]);
+        let nothing = seen(json!(null));
+        assert_eq!(nothing.snapshot.clusters[0].incomplete, [row(RowShape::NoObject)]);
+    }
+
+    #[test]
+    fn a_cluster_row_that_cannot_be_read_holds_that_cluster_only() {
+        let mut clusters = listed::<ClusterRow>(vec![json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
+        clusters.broken.extend([(4, None), (5, Some(ClusterRow::default()))]);
+        clusters.rows[1].damaged(vec!["storages".into()]);
+        clusters.rows[2].damaged(vec!["name".into()]);
+        let nodes = listed::<NodeRow>(vec![json!({"id": 5, "cluster": 1}), json!({"id": 6, "cluster": 4})]);
+        let hosts = listed::<HostRow>(vec![]);
+        let answers = Answers { clusters, nodes, hosts, tasks: Unfinished::default() };
+        let look = assemble(DateTime::UNIX_EPOCH, answers);
+        assert_eq!(held(&look), [false, true, false, true]);
+        assert_eq!(look.snapshot.clusters[3].incomplete, [Flaw::UnlistedCluster]);
+        let named: Vec<_> = look.warnings.iter().map(|(_, flaw)| flaw.clone()).collect();
+        let odd = Flaw::UnreadableRows { list: List::Clusters, rows: 2, first: 4, shape: RowShape::NoObject };
+        assert!(named.contains(&odd), "{named:?}");
     }
 
     #[test]
@@ -594,6 +720,11 @@ mod tests {
             let vm = row.kept().into_vm().unwrap();
             assert_eq!(vm.blocked_by.contains(&Block::BalancerMode), blocked, "{mode}");
         }
+    }
+
+    /// Which clusters must not be acted on.
+    fn held(look: &Look) -> Vec<bool> {
+        look.snapshot.clusters.iter().map(|cluster| !cluster.incomplete.is_empty()).collect()
     }
 
     fn looked(

@@ -96,6 +96,8 @@ pub struct History {
     pub max_id: Option<u64>,
     /// By id where there are ids, else in the server's order.
     pub entries: Vec<HistoryEntry>,
+    /// Some rows cannot be read in full, so that what is not seen may be there.
+    pub has_odd_rows: bool,
 }
 
 /// One entry of a VM's history.

@@ -84,7 +84,7 @@ impl VmManagerApi {
         };
         let goes = match history.max_id {
             Some(newest) => HistoryBefore::UpTo(newest),
-            None if history.entries.is_empty() => HistoryBefore::Empty,
+            None if history.entries.is_empty() && !history.has_odd_rows => HistoryBefore::Empty,
             None => HistoryBefore::Unknown,
         };
         Ok(BeforeOrder { history: goes, busy_with: self.at_work(&history).await? })
@@ -148,8 +148,11 @@ impl VmManagerApi {
             return Ok(Found::Began { task_id: Some(task.task_id) });
         }
         // Where the history cannot tell, any task that does not say its VM may be this one.
-        let tells =
-            |history: &History| is_numbered(history) && !numbers_began_anew(history, order.history_before);
+        let tells = |history: &History| {
+            is_numbered(history)
+                && !history.has_odd_rows
+                && !numbers_began_anew(history, order.history_before)
+        };
         if !history.is_some_and(|history| tells(&history)) && running.iter().any(|task| task.vm.is_none()) {
             return Ok(Found::Unclear);
         }

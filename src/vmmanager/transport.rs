@@ -455,6 +455,7 @@ impl Transport {
             return Failed::refused(ApiFailure::Unavailable { what, waited: 0 });
         }
         let code = error.as_ref().and_then(|error| error.code);
+        let contradicts_itself = error.as_ref().is_some_and(|error| contradicts_itself(ask, status, error));
         let numbers = Said::Numbers { status: status.as_u16(), code };
         let said = match error {
             // A gateway may echo the request, password and all: of a failed login only the numbers are kept.
@@ -465,7 +466,9 @@ impl Transport {
         };
         // The status comes before the code in the body. After a 5xx nobody knows how far the request came, and 408
         // is mostly a proxy's word.
-        let effect = match status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        let is_doubtful =
+            status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || contradicts_itself;
+        let effect = match is_doubtful {
             true => Effect::Unknown,
             false => Effect::None,
         };
@@ -535,6 +538,13 @@ impl Failed {
         let error = ApiFailure::Unreadable { what: ask.what(), said };
         Self { error, effect: Effect::Unknown, session: Session::Alive }
     }
+}
+
+/// Tells whether a success with an error in it may be of an order that was taken: it speaks of a session, which a
+/// success cannot be about, or it names the task beside the error.
+fn contradicts_itself(ask: &Ask, status: StatusCode, error: &WireError) -> bool {
+    let of_session = matches!(error.code, Some(code::DEAD_TOKEN | code::UNAUTHORIZED));
+    status.is_success() && ask.method == Method::POST && ask.path != LOGIN && (of_session || error.names_task)
 }
 
 fn flaw(error: &DialError) -> ApiSettingsFlaw {

@@ -37,6 +37,25 @@ async fn a_standing_approval_relieves_within_its_limits_and_beyond_them_people_a
 }
 
 #[tokio::test]
+async fn an_autopilot_that_ends_by_itself_says_silently_what_it_did() {
+    for lang in LANGUAGES {
+        let setup = Setup::of(&[&BOTH[..], &[("BOARD", "true")]].concat()).often();
+        let mut talk = Talk::start(lang, two_overloaded(), setup).await;
+        let board = talk.bot.heard(["As of", "Данные от"][lang.1]).await;
+        let asked = talk.ask(OPERATOR, "/autopilot 1h").await;
+        talk.press(OPERATOR, &asked, "o:c:").await;
+        // What the board shows is known to what watches for the end, once it shows something else.
+        talk.bot.says(&board, ["Autopilot until", "Автопилот до"][lang.1]).await;
+        talk.ask(ADMIN, "/mode propose").await;
+        talk.bot.says(&board, ["No node is over", "Ни один узел не перегружен"][lang.1]).await;
+        talk.minutes_pass(61);
+        let ended = talk.hears(["time is over", "Время автопилота вышло"]).await;
+        assert!(ended.silent, "{ended:?}");
+        talk.shows("an_autopilot_that_ends_by_itself_says_silently_what_it_did");
+    }
+}
+
+#[tokio::test]
 async fn a_failure_ends_a_standing_approval() {
     let mut talk = Talk::start(LANGUAGES[0], two_overloaded(), Setup::default().often()).await;
     talk.bot.sim.arm(Fault::libvirt_failure());

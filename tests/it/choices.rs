@@ -1,7 +1,7 @@
 //! What people choose by chat: languages, the ends of rests, settings. It outlives a restart.
 
 use vm_balancer::sandbox::{
-    telegram::{ADMIN, OPERATOR, SimMessage, VIEWER},
+    telegram::{ADMIN, OPERATOR, Role, SimMessage, VIEWER},
     vmmanager::World,
 };
 
@@ -94,6 +94,35 @@ async fn another_interval_and_a_board_begin_at_once() {
     talk.ask(ADMIN, "/set BOARD true").await;
     let board = talk.bot.heard("As of").await;
     assert!(board.silent, "{board:?}");
+}
+
+#[tokio::test]
+async fn a_board_that_is_switched_off_says_so_and_is_unpinned() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        talk.bot.telegram.set_bot_role(talk.bot.home, Role::Administrator).unwrap();
+        for _ in 0..2 {
+            talk.ask(ADMIN, "/set BOARD true").await;
+            let board = talk.hears(["As of", "Данные от"]).await;
+            talk.pinned(&board, true).await;
+            talk.ask(ADMIN, "/set BOARD false").await;
+            talk.becomes(&board, ["not kept up to date", "больше не обновляется"]).await;
+            talk.pinned(&board, false).await;
+        }
+        talk.ask(ADMIN, "/set BOARD true").await;
+        let board = talk.hears(["As of", "Данные от"]).await;
+        talk.ask(ADMIN, "/set BOARD default").await;
+        talk.becomes(&board, ["not kept up to date", "больше не обновляется"]).await;
+        talk.shows("a_board_that_is_switched_off_says_so_and_is_unpinned");
+    }
+}
+
+#[tokio::test]
+async fn a_board_of_another_configuration_is_taken_down_at_the_start() {
+    let mut bot = Ctx::with(World::small(), Setup::of(&[("BOARD", "true")])).await;
+    let board = bot.heard("As of").await;
+    bot.restart_with("BOARD", "false").await;
+    bot.says(&board, "not kept up to date").await;
 }
 
 #[tokio::test]

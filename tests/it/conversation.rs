@@ -16,6 +16,7 @@ use vm_balancer::{
         telegram::{self, ADMIN, OPERATOR, SUPERGROUP, SimMessage, SimTelegram, VIEWER},
         vmmanager::{Options, Pace, Running, SimNode, SimVm, SimVmManager, World},
     },
+    scheduler::Patience,
     store::Store,
     telegram::{Settings, Spacing},
 };
@@ -46,6 +47,8 @@ pub struct Setup {
     pub counts_for: Duration,
     /// A plan of a small world comes before anybody could read that it is being made.
     pub plan_patience: Duration,
+    /// How long people wait while nothing is known of the platform.
+    pub patience: Patience,
     pub home: i64,
     /// For the real program, whose clock cannot be moved.
     pub real_time: bool,
@@ -61,6 +64,7 @@ impl Default for Setup {
             panics_at: None,
             counts_for: CARD_SPACING,
             plan_patience: Duration::from_secs(1),
+            patience: Patience::default(),
             home: SUPERGROUP,
             real_time: false,
         }
@@ -293,6 +297,7 @@ async fn run(environment: BotEnvironment, clock: Clock, setup: Arc<Setup>) -> Re
     let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned());
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
     config.scheduler.interval = setup.interval;
+    config.scheduler.patience = setup.patience;
     let spacing =
         Spacing { card: CARD_SPACING, progress: Duration::from_millis(5), counts_for: setup.counts_for };
     let settings = |chat| Settings {

@@ -1,5 +1,7 @@
 //! Much at one time: long plans, many failures, many people.
 
+use std::time::Duration;
+
 use vm_balancer::{
     model::Mib,
     sandbox::{
@@ -10,6 +12,7 @@ use vm_balancer::{
 
 use crate::{
     conversation::{Ctx, Setup},
+    platform,
     transcripts::{BOTH, DONE, LANGUAGES, Talk},
 };
 
@@ -106,6 +109,29 @@ async fn fifty_operations_of_four_people_are_answered_where_they_were_asked() {
             bot.written_in(place).into_iter().filter(|message| message.reply_to == Some(said)).count();
         assert_eq!(answers, 1, "to {said}");
     }
+}
+
+#[tokio::test]
+async fn pictures_asked_in_a_row_leave_room_for_a_plan() {
+    let operators = format!("{OPERATOR},{STRANGER}");
+    // A minute that does not end while this runs.
+    let setup = Setup {
+        counts_for: Duration::from_secs(3600),
+        ..Setup::of(&[("TELEGRAM_OPERATOR_IDS", &operators)])
+    };
+    let bot = Ctx::with(World::small(), setup).await;
+    let status = bot.ask(VIEWER, "/status").await;
+    for number in 0..24 {
+        let told = bot.press([ADMIN, OPERATOR, VIEWER, STRANGER][number % 4], &status, "Chart").await;
+        assert_eq!(told, "");
+    }
+    let pictures = || bot.written().iter().filter(|message| message.media.is_some()).count();
+    // With the status they are as many answers as a group takes in a minute; the others wait.
+    platform::until("the minute has no room for more pictures", async || pictures() == 16).await;
+    bot.proposal().await;
+    let written = bot.telegram.requests().into_iter().filter(|it| it.method.starts_with("send"));
+    assert!(written.clone().all(|request| request.refusal.is_none()));
+    assert_eq!((pictures(), written.count()), (16, 18), "the status, the pictures and the plan");
 }
 
 /// Ten nodes that each need four VMs moved away, one that needs three, and room for them.

@@ -116,7 +116,7 @@ async fn an_order_whose_answer_never_came_is_looked_for_and_never_repeated() {
 
 #[tokio::test]
 async fn an_order_that_runs_though_its_answer_names_a_dead_token_ends_by_where_the_vm_is() {
-    for (status, code) in [(500, 1000), (502, 3001), (500, 3080)] {
+    for (status, code) in [(500, 1000), (502, 3001), (500, 3080), (200, 1000)] {
         let platform = Platform::start(World::small()).await;
         platform.sim.rule(on_orders(Fault::FalseError { status, code }));
         let balancer = platform.balancer();
@@ -444,6 +444,24 @@ async fn an_order_that_is_refused_is_no_failure_and_is_remembered_where_it_belon
         }
     }
     insta::assert_snapshot!("an_order_that_is_refused", told);
+}
+
+#[tokio::test]
+async fn a_status_without_words_says_no_as_plainly() {
+    for (status, rests) in [(409, true), (423, true), (404, false), (405, false)] {
+        let mut platform = Platform::start(World::small()).await;
+        platform.sim.rule(on_orders(Fault::Status { status }));
+        let balancer = platform.balancer();
+        let proposal = platform.carry_out(&balancer).await;
+        let vm = proposal.steps[0].migration.vm;
+        assert_eq!(outcome(&proposal).0, Outcome::Dropped, "{status}");
+        let policy = balancer.policy().unwrap();
+        let rest = policy.resting.get(&vm).map(|rest| rest.why);
+        assert_eq!(rest, rests.then_some(RestWhy::Busy), "{status}");
+        assert!(policy.declined.is_empty() && policy.exclusions.is_empty(), "{status}: {policy:?}");
+        assert_eq!(balancer.orders_are_refused(noon()), !rests, "{status}");
+        assert_eq!(platform.alerts(), []);
+    }
 }
 
 // ---- the world between the plan and the order
@@ -1107,10 +1125,10 @@ fn three_full_nodes() -> World {
 /// So many nodes that must give one VM each, and as many that have room for one.
 fn pairs(count: usize) -> World {
     let web = SimVm::new("web").cores(2).gib(8);
-    let full = |number: usize| SimNode::new(&format!("full-{number}")).cores(16).gib(64);
+    let full = |number: usize| SimNode::new(format!("full-{number}")).cores(16).gib(64);
     let world = (0..count)
         .fold(World::builder().cluster("msk"), |world, number| world.node(full(number)).vms(6, &web));
-    let empty = |number: usize| SimNode::new(&format!("empty-{number}")).cores(16).gib(12);
+    let empty = |number: usize| SimNode::new(format!("empty-{number}")).cores(16).gib(12);
     (0..count).fold(world, |world, number| world.node(empty(number))).build()
 }
 

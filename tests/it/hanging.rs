@@ -10,6 +10,7 @@ use vm_balancer::{
         telegram::{ADMIN, OPERATOR, SimMessage, VIEWER},
         vmmanager::{Fault, World},
     },
+    scheduler::Patience,
 };
 
 use crate::{
@@ -20,12 +21,19 @@ use crate::{
 /// People wait no longer for a word; a busy machine has some of it.
 const SECONDS: Duration = Duration::from_secs(10);
 
+/// Long enough for a simulated VMmanager that does not hang.
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// Longer than any test.
 const HANGS: Fault = Fault::Slow { millis: 3_600_000 };
 
 #[tokio::test]
 async fn a_start_beside_a_hanging_vmmanager_answers_within_seconds() {
-    let bot = Ctx::prepared(World::small(), Setup::default()).await;
+    // Nobody waits longer than the usual patience, which is seconds; the test waits less.
+    let usual = Patience::default();
+    assert!(usual.status < usual.names && usual.names < SECONDS, "{usual:?}");
+    let patience = Patience { status: MOMENT, names: MOMENT };
+    let bot = Ctx::prepared(World::small(), Setup { patience, ..Setup::default() }).await;
     bot.sim.switch_on(HANGS);
     bot.restart().await;
     for question in ["/status", "/vm web-1", "/running", "/mode"] {

@@ -138,6 +138,36 @@ async fn nodes_are_emptied_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_node_of_a_round_that_is_gone_can_be_skipped() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, roomy(), Setup::of(&BOTH)).await;
+        let plan = talk.ask(OPERATOR, "/maintenance kvm-01,kvm-03").await;
+        talk.press(ADMIN, &plan, ":a").await;
+        let first = talk.hears(["kvm-01 is empty", "kvm-01 пуст"]).await;
+        talk.bot.sim.remove_node(NodeId(12));
+        talk.press(OPERATOR, &first, ":d").await;
+        let gone = talk.hears(["does not have kvm-03", "Узла kvm-03 больше нет"]).await;
+        talk.press(OPERATOR, &gone, ":s").await;
+        talk.becomes(&gone, ["is over", "закончены"]).await;
+        talk.shows("a_node_of_a_round_that_is_gone_can_be_skipped");
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_empty_where_a_look_shows_no_vm_on_it() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, roomy(), Setup::of(&BOTH)).await;
+        let plan = talk.ask(OPERATOR, "/drain kvm-01").await;
+        let late = SimVm { id: VmId(1900), node: NodeId(10), ..vm("late", 1) };
+        talk.bot.sim.edit(|world| drop(world.vms.insert(VmId(1900), late)));
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        assert_eq!(talk.bot.sim.orders().len(), 2, "all that was planned is done");
+        talk.shows("a_node_is_empty_where_a_look_shows_no_vm_on_it");
+    }
+}
+
+#[tokio::test]
 async fn a_round_that_the_cluster_cannot_hold_is_not_begun_and_one_that_was_is_cancelled() {
     for lang in LANGUAGES {
         let mut talk = Talk::start(lang, full(), Setup::of(&BOTH)).await;

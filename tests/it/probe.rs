@@ -1,12 +1,12 @@
 //! What the real bot says over HTTP: that it is alive, that it is ready, and what it counts.
 
-use std::{fs, net::TcpListener, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio::{net::UnixDatagram, time::timeout};
 
 use vm_balancer::sandbox::{
-    telegram::OPERATOR,
+    telegram::{ADMIN, OPERATOR},
     vmmanager::{Fault, World},
 };
 
@@ -52,6 +52,14 @@ async fn health_readiness_and_figures_are_told_over_http() {
     for line in expected {
         assert!(metrics.contains(line), "no {line} in {metrics}");
     }
+    for name in drawn_and_alerted() {
+        // These come with SSH: `probe::figures` has their test.
+        let is_measured = ["vm_balancer_node_load5", "vm_balancer_node_memory_used_bytes"].contains(&&*name);
+        let is_exported = metrics
+            .lines()
+            .any(|line| line.strip_prefix(&*name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        assert!(is_exported || is_measured, "docs/ use {name}, which nobody exports:\n{metrics}");
+    }
     assert!(!metrics.contains(bot.telegram.token()), "no secret is a label");
     // `.ci/prometheus` has promtool judge it.
     fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("metrics.prom"), metrics).unwrap();
@@ -90,7 +98,12 @@ async fn systemd_is_told_how_it_goes_and_a_hangup_reads_the_configuration_again(
     }
     assert!(process_with(dir, &variables, &["health"]).wait().await.unwrap().success(), "it is alive");
 
-    fs::write(dir.join(".env"), "LOG_LEVEL=DEBUG # more\nNODE_MEMORY_RESERVE=3\n").unwrap();
+    fs::write(
+        dir.join(".env"),
+        "LOG_LEVEL=DEBUG # more\nNODE_MEMORY_RESERVE=3\nPROPOSAL_TTL=99\nTIMEZONE=Europe/Moscow\n",
+    )
+    .unwrap();
+    bot.ask(ADMIN, "/set PROPOSAL_TTL 600").await;
     signal(&child, "HUP");
     for state in ["RELOADING=1", "READY=1"] {
         hears(&told, state).await;
@@ -98,7 +111,17 @@ async fn systemd_is_told_how_it_goes_and_a_hangup_reads_the_configuration_again(
     let log = fs::read_to_string(dir.join(LOG)).unwrap();
     let line = log.lines().find(|line| line.contains("need a restart"));
     let line = line.unwrap_or_else(|| panic!("nothing of a restart in:\n{log}"));
-    assert!(line.contains("NODE_MEMORY_RESERVE") && line.contains("Debug"), "{line}");
+    assert!(line.contains("TIMEZONE") && !line.contains("NODE_MEMORY_RESERVE"), "{line}");
+    let line = log.lines().find(|line| line.contains("the configuration was read again")).unwrap();
+    assert!(
+        line.contains("LOG_LEVEL, NODE_MEMORY_RESERVE") || line.contains("NODE_MEMORY_RESERVE, LOG_LEVEL"),
+        "{line}"
+    );
+    assert!(line.contains("Debug") && !line.contains("PROPOSAL_TTL"), "{line}");
+    let line = log.lines().find(|line| line.contains("are set in the chat")).unwrap();
+    assert!(line.contains("PROPOSAL_TTL"), "{line}");
+    let shown = bot.ask(ADMIN, "/settings").await.text().to_owned();
+    assert!(shown.contains("NODE_MEMORY_RESERVE: 3 %") && shown.contains("PROPOSAL_TTL: 600 s"), "{shown}");
     fs::write(dir.join(".env"), "LOG_LEVEL=loud\n").unwrap();
     signal(&child, "HUP");
     hears(&told, "READY=1").await;
@@ -134,6 +157,14 @@ async fn an_address_that_is_taken_is_named() {
     let bot = Ctx::prepared(World::small(), Setup::of(&[("HTTP_LISTEN", &address)])).await;
     let error = bot.failed_start().await;
     assert!(error.contains("HTTP_LISTEN") && error.contains(&address), "{error}");
+}
+
+/// The metrics that the dashboard and the alert rules name.
+fn drawn_and_alerted() -> BTreeSet<String> {
+    let text = [include_str!("../../docs/grafana.json"), include_str!("../../docs/alerts.yml")].concat();
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = text.split(|letter| !is_of_name(letter));
+    words.filter(|word| word.starts_with("vm_balancer_")).map(str::to_owned).collect()
 }
 
 async fn hears(socket: &UnixDatagram, state: &str) {

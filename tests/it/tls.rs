@@ -62,6 +62,11 @@ async fn a_servers_own_certificate_is_accepted_as_curl_accepts_it() {
     let misnamed = Identity::self_signed(&["vm.example.com"], |_| ());
     let (pem, server) = (misnamed.pem.clone(), Server::start(misnamed).await);
     assert!(server.read(Some(&pem)).await.is_err(), "the certificate of another name");
+    // Without `-addext` openssl names nobody but the subject.
+    let nameless = Identity::self_signed(&[], |_| ());
+    let (pem, server) = (nameless.pem.clone(), Server::start(nameless).await);
+    server.read(Some(&pem)).await.unwrap();
+    assert!(server.read(None).await.is_err(), "it counts by the file alone");
     let expired = Identity::self_signed(&[ADDRESS], |params| params.not_after = date_time_ymd(2020, 1, 1));
     let (pem, server) = (expired.pem.clone(), Server::start(expired).await);
     let error = server.read(Some(&pem)).await.unwrap_err();

@@ -317,6 +317,14 @@ impl Talk {
         changed
     }
 
+    /// A message is pinned, or is no more.
+    pub async fn pinned(&mut self, message: &SimMessage, is_so: bool) {
+        let found = |all: &[SimMessage]| all.iter().any(|it| it.id == message.id && it.pinned == is_so);
+        let what = if is_so { "pinned" } else { "unpinned" };
+        self.bot.telegram.wait_for(message.chat, what, |all| found(all).then_some(())).await.unwrap();
+        self.line(&format!("— the message is {what} —"));
+    }
+
     /// The bot writes by itself.
     pub async fn hears(&mut self, texts: [&str; 2]) -> SimMessage {
         let heard = self.bot.heard(texts[self.lang.1]).await;

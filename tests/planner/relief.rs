@@ -137,7 +137,47 @@ fn memory_is_relieved_although_every_target_is_near_its_target_threshold_of_load
     assert_eq!(planner::check(&snapshot, &roomy(), &plan), []);
     assert_eq!(only(&plan).cautions, [Caution::SoftTarget { resource: Resource::Load }]);
     assert_eq!(plan.after.overloaded, 0);
-    assert!(planned(&snapshot, &Policy { soft_targets: false, ..roomy() }).migrations.is_empty());
+    // Without soft targets too: load is far from its threshold on both nodes, so it does not forbid relief of memory.
+    let hard = Policy { soft_targets: false, ..roomy() };
+    let plan = planned(&snapshot, &hard);
+    assert_eq!(planner::check(&snapshot, &hard, &plan), []);
+    let step = only(&plan);
+    assert_eq!(step.cautions, [Caution::SoftTarget { resource: Resource::Load }]);
+    assert_eq!(planner::fit(&snapshot, &hard, step), Ok(()));
+    // At 0.89 on the target, or over 0.9 on the source, it is not far any more.
+    for busy in [[4.0, 14.3], [15.0, 12.7]] {
+        let mut near = snapshot.clone();
+        for (node, five) in near.nodes.iter_mut().zip(busy) {
+            node.load = Some(Measured { busy_cores: Some(five), ..support::measured(five) });
+        }
+        assert!(planned(&near, &hard).migrations.is_empty(), "{busy:?}");
+    }
+    assert_eq!(
+        planner::fit(&snapshot, &hard, &planner::Migration { cautions: Vec::new(), ..step.clone() }),
+        Err(Unfit::Target(TargetRefusal::Load))
+    );
+}
+
+#[test]
+fn load_is_relieved_although_every_target_is_near_its_target_threshold_of_memory() {
+    let tight = |used: u64| {
+        let mut snapshot = loaded(&[1.0; 19], 4.0);
+        let mut full = vm(900, 2, 1, used * GIB);
+        full.blocked_by = vec![vm_balancer::model::Block::Snapshots];
+        snapshot.vms.push(full);
+        support::recount(&mut snapshot);
+        snapshot
+    };
+    let memory = Threshold { target: 50.0, overload: 70.0 };
+    let hard = Policy { soft_targets: false, memory, relief_margin: Margin::default(), ..roomy() };
+    let total = tight(0).nodes[1].memory_total.unwrap().0 / GIB;
+    let snapshot = tight(total / 2);
+    let plan = planned(&snapshot, &hard);
+    assert_eq!(planner::check(&snapshot, &hard, &plan), []);
+    assert_eq!(plan.after.overloaded, 0, "{:#?}", plan.still_overloaded);
+    let soft = Caution::SoftTarget { resource: Resource::Memory };
+    assert!(plan.migrations.iter().all(|step| step.cautions == [soft.clone()]), "{:#?}", plan.migrations);
+    assert!(planned(&tight(total * 64 / 100), &hard).migrations.is_empty(), "63 % is not far from 70 %");
 }
 
 #[test]

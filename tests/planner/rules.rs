@@ -519,7 +519,8 @@ fn a_plan_is_taken_back_where_it_fits_although_its_vms_rest() {
     assert_eq!(step.why, MoveWhy::Undo { of: ProposalId(7) });
     assert_eq!(step.cautions, [Caution::MovedLately { until: rest.until }]);
     let stuck: Vec<_> = undo.stuck.iter().map(|skip| (skip.vm, skip.why.clone())).collect();
-    let full = SkipWhy::NoTarget(TargetRefusal::Memory);
+    let (resource, node) = (Resource::Memory, "node-0001".into());
+    let full = SkipWhy::NoRoomBack { node, resource, value: 7500, most: 7000 };
     assert_eq!(stuck, [(VmId(1), full), (VmId(4), SkipWhy::NotThere), (VmId(9), SkipWhy::NotThere)]);
     // What was approved fits although the VM rests; what does not say so does not.
     assert_eq!(planner::fit(&snapshot, &policy, step), Ok(()));
@@ -662,24 +663,81 @@ fn the_sound_part_of_a_plan_is_kept_and_the_rest_told() {
 fn no_detour_leaves_a_node_that_is_closed_as_a_source() {
     let mut detours = 0;
     for seed in 0..150 {
-        let mut dice = Dice::new(seed);
-        let nodes = (1..=4).map(|id| node(id, (60 + dice.remainder(40) as u64) * GIB, 8)).collect();
-        let vms = (0..14).map(|id| {
-            let at = [1, 1, 2, 2, 4][dice.remainder(5)];
-            vm(id, at, 1 << dice.remainder(4), (4 + dice.remainder(6) as u64 * 4) * GIB)
-        });
-        let snapshot = cluster(nodes, vms.collect());
+        let snapshot = scattered(seed);
         let mut policy = Policy { strategy: planner::Strategy::Level, ..roomy() };
         let plan = planned(&snapshot, &policy);
         assert_eq!(planner::check(&snapshot, &policy, &plan), [], "seed {seed}");
-        let mut moved: Vec<_> = plan.migrations.iter().map(|step| step.vm).collect();
-        moved.sort();
-        detours += usize::from(moved.windows(2).any(|pair| pair[0] == pair[1]));
+        detours += usize::from(detour_of(&plan).is_some());
         policy.exclusions.push(exclusion("3", Direction::Source));
         let plan = planned(&snapshot, &policy);
         assert_eq!(planner::check(&snapshot, &policy, &plan), [], "seed {seed}");
     }
     assert!(detours > 0, "some plan has a detour");
+}
+
+#[test]
+fn no_detour_goes_by_a_node_that_was_declined_for_its_vm() {
+    let mut detours = 0;
+    for seed in 0..150 {
+        let snapshot = scattered(seed);
+        let policy = Policy { strategy: planner::Strategy::Level, ..roomy() };
+        let plan = planned(&snapshot, &policy);
+        let Some((first, second)) = detour_of(&plan) else { continue };
+        detours += 1;
+        if detours > 5 {
+            break;
+        }
+        // The third node, and the one that the VM was to come to in the end.
+        for declined in [first.target, second.target] {
+            let mut policy = policy.clone();
+            policy.declined.insert(first.vm, [declined].into());
+            assert_ne!(
+                planner::check(&snapshot, &policy, &plan),
+                [],
+                "seed {seed}: the old plan is seen through"
+            );
+            let plan = planned(&snapshot, &policy);
+            assert_eq!(planner::check(&snapshot, &policy, &plan), [], "seed {seed}");
+            let goes_there = |step: &Migration| (step.vm, step.target) == (first.vm, declined);
+            assert!(!plan.migrations.iter().any(goes_there), "seed {seed}");
+        }
+    }
+    assert!(detours > 0, "some plan has a detour");
+}
+
+#[test]
+fn every_reader_of_a_node_takes_the_careful_figure() {
+    // The counter of node 2 says 4 GiB, its VMs add up to 88 of 100; the other way round on node 3.
+    let nodes = (1..=3).map(|id| node(id, 100 * GIB, 32)).collect();
+    let mut vms = vec![vm(1, 1, 1, 20 * GIB)];
+    vms.extend((10..21).map(|id| vm(id, 2, 1, 8 * GIB)));
+    let mut snapshot = cluster(nodes, vms);
+    snapshot.nodes[1].memory_used = Some(Mib(4 * GIB));
+    snapshot.nodes[2].memory_used = Some(Mib(88 * GIB));
+    let policy = roomy();
+    for id in [2, 3] {
+        let explained = planner::explain_node(&snapshot, &policy, NodeId(id)).expect("the node is there");
+        assert_eq!(explained.target, Err(TargetRefusal::Memory), "node {id}");
+    }
+    let drain = planner::drain(&snapshot, &policy, NodeId(1)).expect("the node is there");
+    assert_eq!((drain.moved(), drain.stuck.len()), (0, 1), "{drain:?}");
+    let loss = planner::node_loss(&snapshot, &policy, NodeId(1)).expect("the node is there");
+    assert_eq!((loss.vms, loss.homeless.len()), (1, 1), "{loss:?}");
+    let growth =
+        planner::growth(&snapshot, &policy, ClusterId(1), 1, Some(1), Mib(GIB)).expect("it is there");
+    assert_eq!(growth.takers.iter().map(|taker| taker.node).collect::<Vec<_>>(), [NodeId(1)], "{growth:?}");
+    // The last look before an order: the counters have changed since the plan.
+    let mut before = snapshot.clone();
+    before.vms.truncate(1);
+    before.nodes[2].memory_used = Some(Mib(0));
+    let step =
+        planner::drain(&before, &policy, NodeId(1)).expect("the node is there").plan.migrations.remove(0);
+    assert!(planner::fit(&before, &policy, &step).is_ok());
+    for target in [2, 3] {
+        let step = Migration { target: NodeId(target), ..step.clone() };
+        let refused = planner::fit(&snapshot, &policy, &step);
+        assert!(matches!(refused, Err(planner::Unfit::Target(TargetRefusal::Memory))), "{refused:?}");
+    }
 }
 
 #[test]
@@ -721,6 +779,25 @@ fn the_plans_name_does_not_depend_on_the_time() {
     assert_eq!(first.id.0.len(), 16);
     snapshot.vms[2].blocked_by = vec![Block::Iso];
     assert_ne!(planner::plan(&snapshot, &roomy()).id, first.id);
+}
+
+/// Four nodes of different sizes and 14 VMs anywhere but on the third.
+fn scattered(seed: u64) -> Snapshot {
+    let mut dice = Dice::new(seed);
+    let nodes = (1..=4).map(|id| node(id, (60 + dice.remainder(40) as u64) * GIB, 8)).collect();
+    let vms = (0..14).map(|id| {
+        let at = [1, 1, 2, 2, 4][dice.remainder(5)];
+        vm(id, at, 1 << dice.remainder(4), (4 + dice.remainder(6) as u64 * 4) * GIB)
+    });
+    cluster(nodes, vms.collect())
+}
+
+/// Both steps of a VM that goes by way of a third node.
+fn detour_of(plan: &ClusterPlan) -> Option<(&Migration, &Migration)> {
+    plan.migrations.iter().enumerate().find_map(|(index, first)| {
+        let second = plan.migrations[index + 1..].iter().find(|step| step.vm == first.vm)?;
+        Some((first, second))
+    })
 }
 
 /// Node 1 with 80 of 100 GiB, nodes 2 and 3 empty.

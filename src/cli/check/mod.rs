@@ -85,6 +85,9 @@ pub struct NodeChecked {
     pub reading: Option<String>,
     /// The first thing that failed.
     pub problem: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub todo: Option<&'static str>,
 }
 
 const CONFIGURATION: &str = "configuration";
@@ -225,7 +228,10 @@ impl Checked {
         let monitor = match app::monitor(config, clock.clone()) {
             Ok(Some(monitor)) => monitor,
             Ok(None) => return self.say(SSH, State::NotChecked, "SSH_ENABLED is false: allocation counts"),
-            Err(error) => return self.findings.push(failed(SSH, &error)),
+            Err(error) => {
+                let todo = "correct SSH_PRIVATE_KEY_PATH, its passphrase or SSH_KNOWN_HOSTS: the bot must be able to read them";
+                return self.findings.push(failed(SSH, &error).todo(todo));
+            }
         };
         let Some(snapshot) = snapshot else {
             return self.say(SSH, State::NotChecked, "without VMmanager nobody knows the nodes");
@@ -235,7 +241,12 @@ impl Checked {
         self.nodes = probes.iter().map(NodeChecked::of).collect();
         let measured = self.nodes.iter().filter(|node| node.reading.is_some()).count();
         let worst = self.nodes.iter().map(|node| node.state).max().unwrap_or(State::Ok);
-        self.say(SSH, worst, format!("{measured} of {} nodes can be measured", nodes.len()));
+        let finding =
+            Finding::new(SSH, worst, format!("{measured} of {} nodes can be measured", nodes.len()));
+        self.findings.push(match worst {
+            State::Ok | State::NotChecked => finding,
+            State::Warning | State::Wrong | State::Misconfigured => finding.todo("see each node below"),
+        });
     }
 }
 
@@ -264,6 +275,40 @@ impl NodeChecked {
             login: auth.as_ref().ok().map(ToString::to_string),
             reading: reading.as_ref().ok().map(told),
             problem: problem.map(SshFailure::to_string),
+            todo: match (problem, doubted) {
+                (Some(failure), _) => Some(advice(failure)),
+                (None, true) => Some("compare its key with the node's own and add the line below"),
+                (None, false) => None,
+            },
+        }
+    }
+}
+
+/// What to do about a node that cannot be measured.
+fn advice(failure: &SshFailure) -> &'static str {
+    match failure {
+        SshFailure::Refused { .. } => "start sshd there, or name its host:port in SSH_HOSTS_MAPPING",
+        SshFailure::Unreachable { .. } | SshFailure::Timeout { .. } => {
+            "check the firewall; where VMmanager's address is not the one for SSH, use SSH_HOSTS_MAPPING"
+        }
+        SshFailure::HostKeyUnknown { .. } => "compare its key with the node's own and add the line below",
+        SshFailure::HostKeyChanged { .. } | SshFailure::HostKeyRevoked { .. } => {
+            "ask who changed it; if it was meant, put the line below in place of the old one"
+        }
+        SshFailure::HostKeyUnchecked(_) => "see that SSH_KNOWN_HOSTS and DATA_DIR can be read and written",
+        SshFailure::Auth { .. } => {
+            "correct SSH_USERNAME, SSH_PRIVATE_KEY_PATH or SSH_PASSWORD, or add the key to the node's authorized_keys"
+        }
+        SshFailure::Handshake { .. } => {
+            "see that an SSH server answers there, and name its host:port in SSH_HOSTS_MAPPING"
+        }
+        SshFailure::SessionRefused(_)
+        | SshFailure::Dropped { .. }
+        | SshFailure::TooMuchOutput { .. }
+        | SshFailure::ExitStatus { .. }
+        | SshFailure::Killed { .. }
+        | SshFailure::Unreadable(_) => {
+            "log in by hand as that user: it must be able to run sh and read /proc"
         }
     }
 }
@@ -344,13 +389,18 @@ pub fn text(checked: &Checked, width: usize) -> String {
     }
     let mut nodes = Table::indented(2);
     for node in &checked.nodes {
-        let NodeChecked { node: id, name, host, state, host_key, known, login, reading, problem, .. } = node;
+        let NodeChecked {
+            node: id, name, host, state, host_key, known, login, reading, problem, todo, ..
+        } = node;
         let login = login.as_ref().map_or_else(|| "no login".into(), |way| format!("login: {way}"));
         nodes.row([label(*state).to_owned(), format!("{name} ({id}) at {host}, {login}")]);
         let known = known.map_or(String::new(), |known| format!(", known: {known}"));
         let key = host_key.as_deref().unwrap_or("no host key seen");
         nodes.row([String::new(), format!("{key}{known}")]);
         nodes.row([String::new(), problem.clone().or_else(|| reading.clone()).unwrap_or_default()]);
+        if let Some(todo) = todo {
+            nodes.row([String::new(), format!("→ {todo}")]);
+        }
     }
     let lines: String = checked
         .nodes

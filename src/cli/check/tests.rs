@@ -100,7 +100,7 @@ fn platform() -> Vec<Case> {
         }),
         wrong("VMMANAGER_HOST=https://{vmmanager}", "no answer", "speaks http and not https"),
         wrong("VMMANAGER_HOST=https://localhost:{tls}", "no answer", "VMMANAGER_CA_FILE"),
-        wrong("VMMANAGER_HOST=http://127.0.0.1:1", "no answer", "nothing listens there"),
+        wrong("VMMANAGER_HOST=http://127.0.0.1:1", "http://127.0.0.1:1: ", "nothing listens there"),
         wrong("VMMANAGER_HOST=https://nowhere.invalid", "no answer", "DNS does not know"),
         wrong("", "no answer", "the log of VMmanager")
             .after(|at| at.vmmanager.switch_on(Fault::Status { status: 500 })),
@@ -116,6 +116,17 @@ fn platform() -> Vec<Case> {
             "cannot read /nowhere.pem",
             "PEM",
         ),
+        case(
+            "SSH_ENABLED=true\nSSH_PRIVATE_KEY_PATH=/nowhere",
+            SSH,
+            State::Misconfigured,
+            "/nowhere",
+            "SSH_PRIVATE_KEY_PATH",
+        ),
+        case("SSH_ENABLED=true\nSSH_PASSWORD=x", SSH, State::Wrong, "0 of", "see each node").after(|at| {
+            at.vmmanager
+                .edit(|world| world.nodes.values_mut().for_each(|node| node.address = "127.0.0.1".into()))
+        }),
         platform("CLUSTER_IDS=777", State::Wrong, "no cluster is left", "correct CLUSTER_IDS"),
         platform("CLUSTER_IDS=1,777", State::Warning, "names cluster 777", "VMmanager has 1 ("),
         platform("EXCLUDE_TARGET_NODES=nobody", State::Warning, "nobody", "EXCLUDE_SOURCE_NODES"),
@@ -164,7 +175,12 @@ async fn every_broken_situation_is_found_and_named_with_what_to_do() {
         let text = text(&checked, 100);
         let too_wide = text.lines().any(|line| unicode_width::UnicodeWidthStr::width(line) > 100);
         let finding = checked.findings.iter().find(|finding| case.is_met_by(finding));
-        if finding.is_none() || too_wide || checked.worst() < case.state {
+        // The configuration's own rows say what is expected.
+        let is_mute = |finding: &&Finding| {
+            finding.part != CONFIGURATION && finding.state > State::NotChecked && finding.todo.is_none()
+        };
+        let mute = checked.findings.iter().find(is_mute);
+        if finding.is_none() || mute.is_some() || too_wide || checked.worst() < case.state {
             missed.push(format!("{}: {}\n{text}", case.lines, case.detail));
         }
     }
@@ -279,14 +295,18 @@ impl Place {
 async fn self_signed() -> u16 {
     use tokio_rustls::{TlsAcceptor, rustls};
 
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    // As `openssl req -x509` makes it: an authority and a server at once.
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let cert = params.self_signed(&signing_key).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], key)
+        .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

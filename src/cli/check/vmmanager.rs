@@ -37,7 +37,9 @@ pub(in crate::cli) async fn check(config: &Config, clock: &Clock) -> (Vec<Findin
     match snapshot {
         Ok(snapshot) => (findings, Some(snapshot)),
         Err(error) => {
-            findings.push(Finding::new(VMMANAGER, State::Wrong, chain(&error)).todo(advice(&error)));
+            let of = config.vmmanager.as_ref().map(|it| it.base_url.origin().ascii_serialization());
+            let detail = format!("{}: {}", of.unwrap_or_default(), chain(&error));
+            findings.push(Finding::new(VMMANAGER, State::Wrong, detail).todo(advice(&error)));
             (findings, None)
         }
     }
@@ -75,14 +77,7 @@ fn silence(detail: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
     match () {
         () if says(&["dns", "lookup"]) => "VMMANAGER_HOST names a machine that DNS does not know",
-        () if says(&[
-            "issuer",
-            "self-signed",
-            "self signed",
-            "caused as end entity",
-            "ca used as end entity",
-        ]) =>
-        {
+        () if says(&["issuer", "self-signed", "self signed", "causedasendentity"]) => {
             "name the private CA, or the certificate itself, as a PEM file in VMMANAGER_CA_FILE"
         }
         () if says(&["certificate"]) => {
@@ -91,8 +86,10 @@ fn silence(detail: &str) -> &'static str {
         () if says(&["corrupt message", "contenttype", "record overflow", "wrong version"]) => {
             "the port speaks http and not https: correct the port, or write http:// in VMMANAGER_HOST"
         }
-        () if says(&["refused"]) => "nothing listens there: check the port in VMMANAGER_HOST",
-        () => "check VMMANAGER_HOST, the firewall and VMMANAGER_PROXY",
+        () if says(&["refused"]) => {
+            "nothing listens there: check the port in VMMANAGER_HOST, and VMMANAGER_PROXY where it is set"
+        }
+        () => "check VMMANAGER_HOST (http:// or https://, name and port), the firewall and VMMANAGER_PROXY",
     }
 }
 
@@ -113,7 +110,8 @@ async fn platform(
     let look = api.look(clock.now()).await?;
     for (cluster, flaw) in look.warnings {
         let of = cluster.map(|id| format!("cluster {id}: ")).unwrap_or_default();
-        findings.push(Finding::new(PLATFORM, State::Warning, of + &plain(&Words::english().flaw(&flaw))));
+        let finding = Finding::new(PLATFORM, State::Warning, of + &plain(&Words::english().flaw(&flaw)));
+        findings.push(finding.todo("look at this in VMmanager; what it is about is not moved until then"));
     }
     picture(&look.snapshot, config, findings);
     Ok(look.snapshot)
@@ -192,11 +190,38 @@ fn picture(snapshot: &Snapshot, config: &Config, findings: &mut Vec<Finding>) {
     let notes = plan.clusters.iter().flat_map(|cluster| &cluster.notes);
     let told: BTreeSet<_> = notes
         .filter(|note| note.is_standing())
-        .map(|note| (plain(&Words::english().note(note)), matches!(note, Note::UnknownSelector { .. })))
+        .map(|note| (plain(&Words::english().note(note)), what_to_do(note)))
         .collect();
-    for (note, is_unknown) in told {
-        let finding = Finding::new(PLATFORM, State::Warning, note);
-        let todo = "correct it in EXCLUDE_SOURCE_NODES, EXCLUDE_TARGET_NODES, PIN_VMS or ANTI_AFFINITY";
-        findings.push(if is_unknown { finding.todo(todo) } else { finding });
+    findings
+        .extend(told.into_iter().map(|(note, todo)| Finding::new(PLATFORM, State::Warning, note).todo(todo)));
+}
+
+/// What to do about what holds of a cluster beyond a single plan.
+fn what_to_do(note: &Note) -> &'static str {
+    match note {
+        Note::UnknownSelector { .. } => {
+            "correct it in EXCLUDE_SOURCE_NODES, EXCLUDE_TARGET_NODES, PIN_VMS or ANTI_AFFINITY"
+        }
+        Note::EveryVmOptedOut => "set the VMs' balancer mode in VMmanager, or RESPECT_BALANCER_MODE=false",
+        Note::BuiltinBalancer { .. } => {
+            "turn VMmanager's balancer off for this cluster, or both undo each other"
+        }
+        Note::Unreadable { .. } | Note::NamelessVm { .. } | Note::SumsDiffer { .. } => {
+            "look at the node and its VMs in VMmanager; the bot counts with the larger figure and moves nothing unread"
+        }
+        Note::Faulty { .. } => "mend the node in VMmanager; until then nothing is moved there",
+        Note::MixedOsFamilies => {
+            "VMmanager supports one family of operating systems in a cluster: take the others out"
+        }
+        Note::ClosedAfterFailures { .. } => {
+            "see why they failed with `vm-balancer history`, then /resume in the chat"
+        }
+        Note::StepsDropped { .. } => "save `vm-balancer snapshot` and report it",
+        Note::Unmeasured { .. }
+        | Note::Settling { .. }
+        | Note::Strained { .. }
+        | Note::LoadIsNotCpu { .. }
+        | Note::NotKvm { .. }
+        | Note::ForeignMigration { .. } => "nothing: it passes by itself",
     }
 }

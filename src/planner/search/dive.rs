@@ -22,7 +22,7 @@ pub fn dive(mut solved: Solved, sizes: &[f64], seed: u64) -> Option<Vec<f64>> {
             if away <= WHOLE {
                 continue;
             }
-            let large = if seed % 2 == 0 { 0.0 } else { size / largest };
+            let large = if seed.is_multiple_of(2) { 0.0 } else { size / largest };
             let chance = if seed < 2 { 0.0 } else { 0.3 * dice.unit() };
             let rank = away - large + chance;
             if next.is_none_or(|(least, _)| rank < least) {

@@ -138,7 +138,7 @@ impl Model {
             rows: free.iter().flat_map(|node| rows(flow, *node)).collect(),
             fullness: if aim == Strategy::Level { fullness(flow, &free) } else { Vec::new() },
             due,
-            limit: (moves_max != usize::MAX).then(|| moves_max as f64 - gone),
+            limit: (moves_max != usize::MAX).then_some(moves_max as f64 - gone),
             kept,
         }
     }

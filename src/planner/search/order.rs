@@ -342,8 +342,7 @@ impl Run<'_, '_> {
         let onward =
             |&node: &usize| self.board.barrier(what.needs, what.needs_same_cpu, node, step.target).is_none();
         // From the third node it must be able to go on.
-        let open =
-            |&node: &usize| self.board.nodes[node].source.is_ok() && !what.declined.contains(&step.target);
+        let open = |&node: &usize| self.board.nodes[node].source.is_ok();
         let parked = |target: usize| Step { target, ..*step };
         let may = |&node: &usize| step.purpose != Purpose::Level || self.urgency(&parked(node)).helps();
         let thirds = (0..self.board.nodes.len()).filter(|node| *node != step.target).filter(open).filter(may);

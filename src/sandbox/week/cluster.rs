@@ -32,6 +32,8 @@ const BURST_MINUTES: (usize, usize) = (20, 300);
 const BURST_SHARE: f64 = 0.95;
 /// Once a day a node is in maintenance for so many minutes.
 const MAINTENANCE: u32 = 120;
+/// Minutes for which a node's averages are kept.
+pub(super) const READINGS_KEPT: u32 = 19;
 /// One migration of so many fails.
 pub(super) const FAILS_ONE_IN: usize = 33;
 /// A node over this share of its memory or this load per core is overloaded, by the defaults of the configuration.
@@ -72,8 +74,8 @@ struct Load {
     wanted: f64,
     memory: u64,
     averages: [f64; 3],
-    /// The five-minute average so many minutes ago, newest last.
-    previous: [f64; 20],
+    /// The five-minute average of so many minutes, newest last.
+    previous: [f64; READINGS_KEPT as usize + 1],
 }
 
 impl Cluster {
@@ -110,7 +112,7 @@ impl Cluster {
         cluster.weigh(0);
         for load in &mut cluster.loads {
             load.averages = [load.wanted; 3];
-            load.previous = [load.wanted; 20];
+            load.previous = [load.wanted; READINGS_KEPT as usize + 1];
         }
         cluster
     }
@@ -275,7 +277,7 @@ impl Load {
             *average += (self.wanted - *average) * (1.0 - f64::exp(-1.0 / minutes));
         }
         self.previous.rotate_left(1);
-        self.previous[19] = self.averages[1];
+        self.previous[READINGS_KEPT as usize] = self.averages[1];
     }
 
     /// The share of what is wanted that the node can give.
@@ -285,7 +287,7 @@ impl Load {
 
     fn measured(&self, node: &NodeInfo, at: DateTime<Utc>, since: u32) -> Measured {
         let [one, five, fifteen] = self.averages;
-        let back = 19_usize.saturating_sub(since as usize);
+        let back = READINGS_KEPT.saturating_sub(since) as usize;
         Measured {
             one,
             five,

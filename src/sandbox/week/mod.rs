@@ -163,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn without_ssh_memory_is_kept_as_well_and_load_is_not_seen() {
+        let ours = Ours::by_defaults(Policy::default());
+        let with = DAY.play(&Rule::Ours(Box::new(ours.clone())));
+        let without = DAY.play(&Rule::Ours(Box::new(ours.without_ssh())));
+        assert!(without.memory_overload <= with.memory_overload * 1.2, "{HEAD}\n{with}\n{without}");
+        assert!(without.migrations > 0 && without.twice == 0, "{without}");
+    }
+
+    #[test]
     fn the_python_tools_rule_moves_small_vms_and_needs_longer() {
         let python = DAY.play(&Rule::Python { migrations_max: 1, interval_min: 10 });
         let ours = DAY.play(&Rule::Ours(Box::new(Ours::by_defaults(Policy::default()))));

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::TimeDelta;
 
-use super::cluster::{Cluster, FAILS_ONE_IN};
+use super::cluster::{Cluster, FAILS_ONE_IN, READINGS_KEPT};
 use crate::{
     model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, dice::Dice},
     planner::{
@@ -56,6 +56,41 @@ impl Ours {
             approval: Approval::None,
             autopilot: None,
         }
+    }
+
+    /// The same where nodes are not asked: memory and vCPUs decide.
+    #[must_use]
+    pub fn without_ssh(mut self) -> Self {
+        self.policy.nodes_are_asked = false;
+        self
+    }
+
+    /// A standing approval for relief between two hours of the day, over midnight, without other limits.
+    #[must_use]
+    pub fn with_autopilot(mut self, from: u32, to: u32) -> Self {
+        let night = |minute: u32| !(to..from).contains(&(minute / 60 % 24));
+        self.autopilot =
+            Some(Autopilot { minutes: (0..7 * 24 * 60).map(night).collect(), limits: Limits::default() });
+        self
+    }
+
+    /// Returns the picture of the cluster as this configuration sees it.
+    fn sees(&self, mut snapshot: Snapshot) -> Snapshot {
+        if !self.policy.nodes_are_asked {
+            snapshot.nodes.iter_mut().for_each(|node| node.load = None);
+            snapshot.vms.iter_mut().for_each(|vm| vm.measured = None);
+        }
+        snapshot
+    }
+
+    /// Minutes from one look to the next.
+    fn look_min(&self) -> u32 {
+        self.watch_min.unwrap_or(self.interval_min).min(self.interval_min)
+    }
+
+    /// How many minutes older the reading is that a new one is compared with, as the monitor of the nodes chooses it.
+    fn reading_before(&self, since: u32) -> u32 {
+        since.clamp(self.look_min().div_ceil(2), 2 * self.look_min()).min(READINGS_KEPT)
     }
 }
 
@@ -160,7 +195,13 @@ impl<'a> Hand<'a> {
 
     /// Acts for a minute, and returns what ended in it.
     pub fn act(&mut self, cluster: &mut Cluster, minute: u32) -> Vec<Ended> {
+        let was_idle = self.is_idle();
         let ended = self.end(cluster, minute);
+        if !was_idle && self.is_idle() {
+            // What is still overloaded after a run is looked at again soon.
+            self.overloaded.clear();
+            self.next_look = minute + 1;
+        }
         match self.rule {
             Rule::Nothing => {}
             Rule::Python { migrations_max, interval_min } => {
@@ -170,12 +211,12 @@ impl<'a> Hand<'a> {
                     self.waiting = python(&snapshot, &resting, *migrations_max).into();
                     self.next_cycle = minute + interval_min;
                 }
-                self.start(cluster, minute, &Policy::default());
+                self.start(cluster, minute, &Ours::by_defaults(Policy::default()));
             }
             Rule::Ours(ours) => {
                 self.look(cluster, minute, ours);
                 if minute >= self.approved_at {
-                    self.start(cluster, minute, &ours.policy);
+                    self.start(cluster, minute, ours);
                 }
             }
         }
@@ -238,8 +279,8 @@ impl<'a> Hand<'a> {
             return;
         }
         let policy = self.policy(&ours.policy, minute);
-        let snapshot = cluster.look(minute, (minute - self.last_look).clamp(ours.interval_min / 2, 19));
-        self.next_look = minute + ours.watch_min.unwrap_or(ours.interval_min);
+        let snapshot = ours.sees(cluster.look(minute, ours.reading_before(minute - self.last_look)));
+        self.next_look = minute + ours.look_min();
         self.last_look = minute;
         let overloaded = planner::overloaded(&snapshot, &policy);
         let decided = !self.is_idle() && minute >= self.approved_at;
@@ -310,8 +351,8 @@ impl<'a> Hand<'a> {
     }
 
     /// Starts what may run now.
-    fn start(&mut self, cluster: &Cluster, minute: u32, base: &Policy) {
-        let parallel = base.parallel_max.max(1);
+    fn start(&mut self, cluster: &Cluster, minute: u32, ours: &Ours) {
+        let parallel = ours.policy.parallel_max.max(1);
         let mut later = VecDeque::new();
         let mut blocked: BTreeSet<NodeId> =
             self.running.iter().flat_map(|one| [one.step.source, one.step.target]).collect();
@@ -325,9 +366,9 @@ impl<'a> Hand<'a> {
             }
             let fits = match &step.planned {
                 Some(planned) => {
-                    let mut policy = self.policy(base, minute);
+                    let mut policy = self.policy(&ours.policy, minute);
                     policy.resting.retain(|vm, rest| rest.why != RestWhy::Moved || !self.moved.contains(vm));
-                    planner::fit(&cluster.look(minute, 1), &policy, planned).is_ok()
+                    planner::fit(&ours.sees(cluster.look(minute, 1)), &policy, planned).is_ok()
                 }
                 None => cluster.place_of(step.vm) == Some(step.source),
             };

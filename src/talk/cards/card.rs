@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Address,
+    Address, Attached,
     bell::{Rings, Urgency},
     failures::Failures,
 };
@@ -89,6 +89,9 @@ pub(super) enum Subject {
     /// How things stand, in one pinned message.
     Board {
         revision: u64,
+        /// It is not kept any more: its message says so, and is then left alone.
+        #[serde(default)]
+        over: bool,
     },
     /// Reports that were too many to keep.
     Missing {
@@ -120,6 +123,11 @@ pub(crate) enum Step {
     },
     Delete {
         message: i32,
+    },
+    /// A file or a picture; never of a card.
+    Upload {
+        page: Page,
+        attached: Attached,
     },
 }
 
@@ -157,6 +165,11 @@ impl Card {
             Subject::Board { .. } => BOARD.into(),
             Subject::Missing { .. } => MISSING.into(),
         }
+    }
+
+    /// Tells whether this is a board that is not kept any more.
+    pub(super) fn is_ended_board(&self) -> bool {
+        matches!(self.subject, Subject::Board { over: true, .. })
     }
 
     /// Tells what a message shows, if it is one of this card.
@@ -297,17 +310,21 @@ impl Card {
                 }
                 self.sending = false;
                 let shown = Shown { message, hash: hash(&page) };
-                self.messages.insert(index.min(self.messages.len()), shown);
+                self.insert(index.min(self.messages.len()), shown);
             }
             (Step::Edit { message, page }, _) => {
-                let mut shown = self.messages.iter_mut().chain(&mut self.copies);
-                if let Some(shown) = shown.find(|shown| shown.message == message) {
-                    shown.hash = hash(&page);
-                }
+                let all = self.messages.iter_mut().chain(&mut self.copies);
+                all.filter(|shown| shown.message == message).for_each(|shown| shown.hash = hash(&page));
             }
             (Step::Delete { message }, _) => self.lose(message),
-            (Step::Send { .. }, None) => {}
+            (Step::Send { .. }, None) | (Step::Upload { .. }, _) => {}
         }
+    }
+
+    /// Adds a message. A press may have come from it before Telegram's answer told its number: it is no copy then.
+    fn insert(&mut self, index: usize, shown: Shown) {
+        self.copies.retain(|copy| copy.message != shown.message);
+        self.messages.insert(index, shown);
     }
 
     /// Forgets a message that is gone. Its text moves up into the next ones, and a new one follows at the end.
@@ -318,7 +335,7 @@ impl Card {
 
     /// Goes on in a message that the chat has already; it rang when it was sent.
     pub(super) fn go_on_in(&mut self, message: i32, urgency: Option<Urgency>, now: DateTime<Utc>) {
-        self.messages.insert(0, Shown { message, hash: String::new() });
+        self.insert(0, Shown { message, hash: String::new() });
         self.shown = None;
         if let Some(urgency) = urgency {
             self.rings.ring(urgency, now);
@@ -470,6 +487,32 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_is_pressed_before_its_number_is_known_is_shown_once() {
+        let pages = pages(&proposal(1));
+        for goes_on in [false, true] {
+            let mut card = card();
+            card.adopt(1);
+            match goes_on {
+                true => card.go_on_in(1, None, now()),
+                false => {
+                    let sent = Step::Send { index: 0, page: pages[0].clone(), ring: None };
+                    card.take(sent, Some(1), now());
+                }
+            }
+            carry_out(&mut card, &pages);
+            assert_eq!((card.messages.len(), card.copies.len()), (1, 0), "{goes_on}");
+        }
+    }
+
+    #[test]
+    fn an_edit_is_over_even_where_a_kept_card_knows_a_message_twice() {
+        let (mut card, pages) = shown_in_full(1);
+        let first = card.messages[0].message;
+        card.copies.push(Shown { message: first, hash: String::new() });
+        assert_eq!(carry_out(&mut card, &pages), [first]);
+    }
+
+    #[test]
     fn a_card_that_was_kept_is_read_again() {
         let kept = r#"{"v":1,"subject":{"proposal":{"id":12,"scheduled_for":1}},"chat":-100,"thread":null,
             "reply_to":5,"messages":[{"message":7,"hash":"00"}],"shown":3,"settled":false,
@@ -493,6 +536,7 @@ mod tests {
             touched.push(match &step {
                 Step::Send { .. } => next,
                 Step::Edit { message, .. } | Step::Delete { message } => *message,
+                Step::Upload { .. } => panic!("no card has files"),
             });
             card.take(step, Some(next), now());
         }

@@ -117,6 +117,10 @@ impl Cards {
                 self.queue.answer_again(answer, since);
                 return self.follow_group(chat, to, now);
             }
+            Err(Failed::Refused) if answer.attached.is_some() => {
+                answer.attached = None;
+                self.queue.ended(chat, false, now.run);
+            }
             Err(Failed::ChatDead(why)) => return self.lose_chat(chat, why),
             Err(Failed::Unauthorized | Failed::MessageGone | Failed::ThreadGone | Failed::Refused) => {
                 self.queue.ended(chat, false, now.run);

@@ -6,6 +6,7 @@
 
 mod bell;
 mod card;
+mod exchange;
 mod failures;
 mod looking;
 mod queue;
@@ -28,11 +29,11 @@ use self::{
 };
 pub(crate) use self::{
     card::{Card, Step, alert_key, key_of_button},
+    exchange::{Address, Answer, AnswerKind, Attached, Call, Effect, Failed, Input, Now, SinceStart},
     queue::Job,
 };
 use crate::{
-    event::Alert,
-    model::{Person, ProposalId},
+    model::ProposalId,
     store::{Proposal, ProposalState},
     talk::{
         Language,
@@ -55,156 +56,11 @@ const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
 /// How often the calendar is looked at while something waits for a time of the day: the clock may be set meanwhile.
 const CALENDAR_LOOK: Duration = Duration::from_secs(1);
 
+/// How often a plan that runs shows anew how much time is left.
+const RENEWED_EVERY: Duration = Duration::from_secs(60);
+
 /// A chain of moved groups longer than this is a ring.
 const MOVES_MAX: usize = 10;
-
-/// Time since the front-end was started. It does not jump when the clock is set.
-pub(crate) type SinceStart = Duration;
-
-/// The time of an input, on the calendar and on a clock that never jumps.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Now {
-    pub(crate) date: DateTime<Utc>,
-    pub(crate) run: SinceStart,
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) chat: i64,
-    pub(crate) thread: Option<i32>,
-    pub(crate) reply_to: Option<i32>,
-}
-
-/// An answer to a command or a press.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) to: Address,
-    pub(crate) page: Page,
-    /// The message to edit; a new one is sent where there is none.
-    pub(crate) rewrites: Option<i32>,
-    /// Who asked: answers are shared out by person.
-    pub(crate) person: i64,
-    pub(crate) kind: AnswerKind,
-}
-
-/// Whether an answer is the last word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnswerKind {
-    Final,
-    /// It says that the answer takes a while. The answer, or the plan that was asked for, goes on in its message.
-    Interim {
-        rings: bool,
-    },
-}
-
-/// What happened.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// A proposal changed. `with` holds it as it is in the store, and the ones that it replaced or that replaced it.
-    Changed {
-        id: ProposalId,
-        with: Vec<Proposal>,
-    },
-    /// Everything that the store has for [`Cards::proposals`] and besides, after a start or where changes were missed.
-    Everything(Vec<Proposal>),
-    Alert {
-        alert: Alert,
-        dry_run: bool,
-    },
-    Answer(Answer),
-    /// Somebody pressed a button of the alert with this key.
-    Hand {
-        key: String,
-        kind: HandKind,
-        by: Person,
-    },
-    /// Somebody pressed a button of this message, or replied to it: it shows the card with this key.
-    Seen {
-        key: String,
-        chat: i64,
-        message: i32,
-        /// The card's proposal.
-        with: Option<Box<Proposal>>,
-    },
-    /// A chat chose a language, or took its choice back. What it shows is in that language from the next change on.
-    Language {
-        chat: i64,
-        language: Option<Language>,
-    },
-    /// How things stand, for the pinned board.
-    Board(Page),
-    /// Something came from this chat, so it can be written to.
-    Heard(i64),
-    /// A group has a new number.
-    Moved {
-        from: i64,
-        to: i64,
-    },
-    /// A call ended; a new message has a number.
-    Ended {
-        call: Call,
-        result: Result<Option<i32>, Failed>,
-    },
-    /// The time of [`Cards::wake_at`] has come.
-    Wake,
-}
-
-/// What the front-end does.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Effect {
-    /// Carries out a call; [`Input::Ended`] tells its result.
-    Call(Call),
-    /// Keeps a card in the store, in place of the one with its key.
-    Record(Card),
-    /// Removes the card with this key from the store.
-    Forget(String),
-    ChatMoved {
-        from: i64,
-        to: i64,
-    },
-    /// Nothing is sent there until something comes from it.
-    ChatDead {
-        chat: i64,
-        why: String,
-    },
-    ChatAlive(i64),
-    /// Pins the board.
-    Pin {
-        chat: i64,
-        message: i32,
-    },
-    /// An answer is not sent: the chat does not take it, or too many wait.
-    AnswerDropped {
-        chat: i64,
-    },
-}
-
-/// One call to the chat.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Call {
-    pub(crate) job: Job,
-    pub(crate) to: Address,
-    pub(crate) step: Step,
-}
-
-/// Why a call was not carried out, by what follows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// The chat wants a pause.
-    Wait(Duration),
-    /// It may or may not have been carried out.
-    NoAnswer,
-    /// It was not carried out.
-    Unreached,
-    Unauthorized,
-    MessageGone,
-    ThreadGone,
-    Moved(i64),
-    ChatDead(String),
-    /// Would be refused again.
-    Refused,
-}
 
 /// What a card should show, without the text.
 #[derive(Clone, Copy)]
@@ -232,6 +88,8 @@ pub(crate) struct Cards {
     looking: BTreeMap<(i64, i32), Looking>,
     bell: Bell,
     calendar_seen: SinceStart,
+    /// When the plans that run showed last how much time is left.
+    renewed: SinceStart,
     /// What the board should show.
     board: Option<Page>,
     effects: Vec<Effect>,
@@ -257,6 +115,7 @@ impl Cards {
             looking: BTreeMap::new(),
             bell,
             calendar_seen: Duration::ZERO,
+            renewed: Duration::ZERO,
             board: None,
             effects: Vec::new(),
         }
@@ -298,6 +157,7 @@ impl Cards {
             Input::Seen { key, chat, message, with } => self.see(&key, chat, message, with, now),
             Input::Language { chat, language } => self.speak(chat, language),
             Input::Board(page) => self.show_board(page, now),
+            Input::BoardOff(page) => self.end_board(page, now),
             Input::Heard(chat) => {
                 self.effects.push(Effect::ChatAlive(chat));
                 self.queue.alive(chat);
@@ -308,7 +168,10 @@ impl Cards {
                 Job::Card { key, chat } => self.card_ended(&key, chat, step, result, now),
             },
             Input::Hand { key, kind, by } => self.take_in_hand(&key, kind, by, now),
-            Input::Wake => self.look_at_calendar(now),
+            Input::Wake => {
+                self.look_at_calendar(now);
+                self.renew_times(now);
+            }
         }
         self.begin(now);
         std::mem::take(&mut self.effects)
@@ -319,7 +182,33 @@ impl Cards {
         let waits =
             |card: &Card| self.urgency(card).is_some_and(|urgency| self.bell.waits(&card.rings, urgency));
         let calendar = self.cards.values().any(waits).then(|| self.calendar_seen + CALENDAR_LOOK);
-        self.queue.wake_at(now).into_iter().chain(calendar).min()
+        let renewal = self.cards.values().any(|card| self.counts_down(card));
+        let renewal = renewal.then(|| self.renewed + RENEWED_EVERY);
+        self.queue.wake_at(now).into_iter().chain(calendar).chain(renewal).min()
+    }
+
+    /// Tells whether a card shows how much time is left of a plan that runs.
+    fn counts_down(&self, card: &Card) -> bool {
+        let proposal = card.proposal().and_then(|id| self.proposals.get(&id));
+        let runs = |proposal: &Proposal| matches!(proposal.state, ProposalState::Running { .. });
+        !card.messages.is_empty() && proposal.is_some_and(|it| runs(it) && it.expected.is_some())
+    }
+
+    /// Shows anew how much time is left.
+    fn renew_times(&mut self, now: Now) {
+        if now.run < self.renewed + RENEWED_EVERY {
+            return;
+        }
+        self.renewed = now.run;
+        let due: Vec<_> = self
+            .cards
+            .values()
+            .filter(|card| self.counts_down(card))
+            .map(|card| (card.key(), card.chat))
+            .collect();
+        for (key, chat) in due {
+            self.queue.show(&key, chat, Rank::Progress);
+        }
     }
 
     /// Returns the proposals whose state matters to a card.
@@ -412,7 +301,8 @@ impl Cards {
                 if proposal.origin.takes_over() {
                     self.adopt(proposal, &mut card, now);
                 }
-                if let (Some(by), true) = (superseded_by, card.messages.is_empty()) {
+                let newer = superseded_by.filter(|by| is_copy || self.answers_the_same(proposal, *by));
+                if let (Some(by), true) = (newer, card.messages.is_empty()) {
                     // Nobody saw it; the one that replaced it is shown instead.
                     return self.show_proposal(by, now);
                 }
@@ -426,6 +316,12 @@ impl Cards {
             self.show_proposal(by, now);
         }
         self.want(&key, now);
+    }
+
+    /// Tells whether a newer plan is where somebody waits for this one; two people may ask at the same moment.
+    fn answers_the_same(&self, older: &Proposal, newer: ProposalId) -> bool {
+        let asked_for = self.proposals.get(&newer).map(|newer| &newer.reply_to);
+        older.origin.takes_over() || asked_for == Some(&older.reply_to)
     }
 
     /// Takes over the messages of the proposal that gave way to this one.
@@ -541,7 +437,7 @@ impl Cards {
             Subject::Alert { revision, .. } | Subject::Failures(Failures { revision, .. }) => {
                 Wanted { revision: *revision, settled: true, rank }
             }
-            Subject::Board { revision } => {
+            Subject::Board { revision, .. } => {
                 self.board.as_ref()?;
                 let rank = if card.messages.is_empty() { rank } else { Rank::Progress };
                 Wanted { revision: *revision, settled: false, rank }
@@ -606,18 +502,7 @@ impl Cards {
     fn begin(&mut self, now: Now) {
         while let Some(job) = self.queue.next(now.run) {
             let next = match &job {
-                Job::Answer { answer: Answer { to, page, rewrites, kind, .. }, .. } => {
-                    let page = page.clone();
-                    let step = match *rewrites {
-                        Some(message) => Step::Edit { message, page },
-                        None => Step::Send {
-                            index: 0,
-                            page,
-                            ring: (*kind == AnswerKind::Interim { rings: true }).then_some(Urgency::Slow),
-                        },
-                    };
-                    Some((step, self.resolve(*to)))
-                }
+                Job::Answer { answer, .. } => Some((step_of(answer), self.resolve(answer.to))),
                 Job::Card { key, chat } => {
                     let next = self.next_step(key, now);
                     if next.is_none() {
@@ -637,6 +522,10 @@ impl Cards {
     /// Returns the next call for a card; `None` where it shows what it should, which is then recorded.
     fn next_step(&mut self, key: &str, now: Now) -> Option<(Step, Address)> {
         let card = self.cards.get(key)?;
+        if card.is_ended_board() && card.messages.is_empty() {
+            self.leave_board();
+            return None;
+        }
         let wanted = self.wanted(card, now)?;
         if let Some(step) = card.step_towards(&self.pages(card, now.date), self.ring(card, now)) {
             let reply_to = match (&step, card.messages.first()) {
@@ -651,6 +540,9 @@ impl Cards {
             card.settled = wanted.settled;
             card.touched_at = now.date;
         });
+        if self.cards.get(key).is_some_and(Card::is_ended_board) {
+            self.leave_board();
+        }
         None
     }
 
@@ -690,7 +582,9 @@ impl Cards {
                 self.change(key, |card| card.lose(message));
             }
             // None of our messages is missing, so there is nothing to mend; it may be taken later.
-            (Err(Failed::MessageGone), Step::Send { .. }) => self.queue.failed(chat, None, now.run),
+            (Err(Failed::MessageGone), Step::Send { .. } | Step::Upload { .. }) => {
+                self.queue.failed(chat, None, now.run)
+            }
             (Err(Failed::ThreadGone), _) => {
                 match self.cards.get_mut(key).and_then(|card| card.thread.take()) {
                     Some(_) => self.queue.ended(chat, false, now.run),
@@ -762,6 +656,20 @@ impl Cards {
         self.effects.push(Effect::Forget(key.to_owned()));
         self.queue.forget(key);
         self.cards.remove(key)
+    }
+}
+
+/// The call that an answer takes.
+fn step_of(answer: &Answer) -> Step {
+    let Answer { to: _, page, rewrites, person: _, kind, attached } = answer;
+    let page = page.clone();
+    match (attached, *rewrites) {
+        (Some(attached), _) => Step::Upload { page, attached: attached.clone() },
+        (None, Some(message)) => Step::Edit { message, page },
+        (None, None) => {
+            let rings = *kind == AnswerKind::Interim { rings: true };
+            Step::Send { index: 0, page, ring: rings.then_some(Urgency::Slow) }
+        }
     }
 }
 

@@ -505,7 +505,7 @@ mod tests {
 
     fn answer_to(person: i64) -> Answer {
         let to = Address { chat: GROUP, thread: None, reply_to: None };
-        Answer { to, page: Page::default(), rewrites: None, person, kind: AnswerKind::Final }
+        Answer { to, page: Page::default(), rewrites: None, person, kind: AnswerKind::Final, attached: None }
     }
 
     fn key(job: Option<Job>) -> String {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Address, Card, Cards, Failures, HandKind, NEWS, Now, Subject,
+    Address, Card, Cards, Effect, Failures, HandKind, NEWS, Now, Subject,
     bell::Urgency,
     card::{BOARD, alert_key, proposal_key},
     failures::{self, FailedPlan},
@@ -20,13 +20,34 @@ impl Cards {
     pub(super) fn show_board(&mut self, page: Page, now: Now) {
         let Some(home) = self.home.map(|home| self.resolve(home)) else { return };
         let known = self.cards.get(BOARD).cloned();
-        let mut card = known.unwrap_or_else(|| Card::new(Subject::Board { revision: 0 }, home, now.date));
+        let mut card =
+            known.unwrap_or_else(|| Card::new(Subject::Board { revision: 0, over: false }, home, now.date));
         let differs = card.differs_from(&page);
         self.board = Some(page);
-        if let (Subject::Board { revision }, true) = (&mut card.subject, differs) {
+        if let Subject::Board { revision, over } = &mut card.subject
+            && (std::mem::take(over) || differs)
+        {
             *revision += 1;
             self.renew(card, now);
         }
+    }
+
+    /// Says in the pinned message that it is not kept any more, so that nobody takes it for how things stand.
+    pub(super) fn end_board(&mut self, page: Page, now: Now) {
+        let Some(mut card) = self.cards.get(BOARD).cloned() else { return };
+        self.board = Some(page);
+        if let Subject::Board { revision, over } = &mut card.subject {
+            *over = true;
+            *revision += 1;
+            self.renew(card, now);
+        }
+    }
+
+    /// Forgets a board that says that it is not kept any more, or whose message is gone.
+    pub(super) fn leave_board(&mut self) {
+        let Some(card) = self.remove(BOARD) else { return };
+        let pinned = card.messages.first().map(|shown| shown.message);
+        self.effects.extend(pinned.map(|message| Effect::Unpin { chat: card.chat, message }));
     }
 
     pub(super) fn show_alert(&mut self, alert: Alert, dry_run: bool, now: Now) {

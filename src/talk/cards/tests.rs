@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::{
+    event::Alert,
     model::{ApiFailure, ClusterId, NodeId},
     planner::{Excess, Fullness, Overloaded, Resource},
     store::{Origin, Outcome, ReplyTo, StepState},
     talk::{
+        ask::Document,
         samples::{self, proposal},
         view::tests::view,
         words::Language,
@@ -112,6 +114,23 @@ fn a_plan_that_nobody_saw_is_left_out_for_the_one_that_replaced_it() {
         _ => None,
     });
     assert_eq!(recorded.collect::<std::collections::BTreeSet<_>>(), [ProposalId(2)].into());
+}
+
+#[test]
+fn of_two_people_who_ask_at_the_same_moment_both_get_an_answer() {
+    let mut chat = Chat::new();
+    let asked = |id: u64, chat: i64| {
+        let reply_to = Some(ReplyTo { chat, thread: None, message: Some(3) });
+        Proposal { reply_to, ..pending(id) }
+    };
+    let newer = asked(2, 6);
+    chat.change(&[superseded(asked(1, 5), &newer), newer.clone()]);
+    chat.change(&[newer]);
+    let asked_in: std::collections::BTreeSet<_> = chat.waiting.iter().map(|call| call.to.chat).collect();
+    assert_eq!(asked_in, [5, 6, HOME].into());
+    chat.settle();
+    let copies = chat.disk.values().filter(|card| card.is_copy()).count();
+    assert_eq!(copies, 1, "the others see the one that counts");
 }
 
 #[test]
@@ -479,8 +498,93 @@ fn the_board_is_one_silent_message_that_is_pinned_and_edited_where_something_cha
     assert_eq!((chat.messages, &chat.edited[..]), (0, &[1][..]));
 }
 
+#[test]
+fn a_board_that_is_not_kept_any_more_says_so_and_is_taken_down() {
+    let text = |text: &str| view(Language::En).line(text.to_owned());
+    let ends = |mut chat: Chat| {
+        chat.on(Input::BoardOff(text("over")));
+        let call = chat.waiting.pop().unwrap();
+        assert!(matches!(&call.step, Step::Edit { message: 1, page } if page.plain() == "over"));
+        chat.on(Input::Ended { call, result: Ok(None) });
+        let effects = chat.wake();
+        assert!(effects.contains(&Effect::Unpin { chat: HOME, message: 1 }), "{effects:?}");
+        assert_eq!(chat.disk.len(), 0);
+        assert_eq!(chat.on(Input::BoardOff(text("over"))), [], "there is none");
+    };
+    let shown = || {
+        let mut chat = Chat::new();
+        chat.on(Input::Board(text("one")));
+        chat.settle();
+        chat.now.run += Duration::from_secs(30);
+        chat
+    };
+    ends(shown());
+    // It was switched off in the configuration: the next start takes it down.
+    let mut started = Chat::with(shown().disk.into_values().collect());
+    started.on(Input::Everything(Vec::new()));
+    ends(started);
+    let mut kept = shown();
+    kept.on(Input::BoardOff(text("over")));
+    kept.waiting.clear();
+    let effects = kept.on(Input::Board(text("one")));
+    assert!(!kept.cards.cards[BOARD].is_ended_board(), "it was switched on again: {effects:?}");
+}
+
+#[test]
+fn the_time_that_is_left_is_renewed_once_a_minute_and_silently() {
+    let mut chat = Chat::new();
+    let expected = serde_json::json!({ "seconds": { "1": 600 }, "parallel": 1 });
+    let mut running = pending(1);
+    running.state = ProposalState::Running { by: samples::approved_by_anna(), since: samples::now() };
+    running.steps[0].state = StepState::Running { since: samples::now(), slow: false };
+    running.expected = serde_json::from_value(expected).unwrap();
+    chat.change(std::slice::from_ref(&running));
+    chat.settle();
+    let edits = |chat: &Chat| chat.edited.len();
+    let before = edits(&chat);
+    let passes = |chat: &mut Chat, seconds: i64| {
+        chat.now.date += TimeDelta::seconds(seconds);
+        chat.now.run += Duration::from_secs(seconds.unsigned_abs());
+        chat.on(Input::Wake);
+        chat.settle();
+    };
+    passes(&mut chat, 30);
+    assert_eq!(edits(&chat), before, "a minute is not over");
+    assert!(chat.cards.wake_at(chat.now.run).is_some_and(|at| at <= chat.now.run + RENEWED_EVERY));
+    passes(&mut chat, 60);
+    assert_eq!((edits(&chat), chat.messages), (before + 1, 1));
+    chat.change(&[Proposal { revision: running.revision + 1, ..samples::ended(running) }]);
+    chat.settle();
+    let ended = edits(&chat);
+    passes(&mut chat, 120);
+    assert_eq!(edits(&chat), ended, "nothing is left to renew");
+}
+
+#[test]
+fn pictures_and_files_wait_like_other_answers_and_a_chat_that_takes_none_gets_their_words() {
+    let mut chat = Chat::new();
+    let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
+    let document = Document { name: "a.csv".into(), text: String::new(), caption: Page::default() };
+    let asked = |person| {
+        let attached = Some(Attached::File(document.clone()));
+        Input::Answer(Answer { person, attached, ..answer(to, None, AnswerKind::Final) })
+    };
+    (0..30).for_each(|number| drop(chat.on(asked(number % 5))));
+    let refused = chat.waiting.pop().unwrap();
+    let effects = chat.on(Input::Ended { call: refused, result: Err(Failed::Refused) });
+    assert!(matches!(step(&effects), Some(Step::Send { .. })), "{effects:?}");
+    let mut files = 0;
+    while let Some(call) = chat.waiting.pop() {
+        files += usize::from(matches!(call.step, Step::Upload { .. }));
+        chat.on(Input::Ended { call, result: Ok(None) });
+    }
+    assert_eq!(files, 16, "with the words they are as many answers as a minute has");
+    chat.on(Input::Alert { alert: away(samples::now()), dry_run: false });
+    assert_eq!(chat.cards.wake_at(chat.now.run), Some(chat.now.run + Spacing::default().card));
+}
+
 fn answer(to: Address, rewrites: Option<i32>, kind: AnswerKind) -> Answer {
-    Answer { to, page: Page::default(), rewrites, person: 1, kind }
+    Answer { to, page: Page::default(), rewrites, person: 1, kind, attached: None }
 }
 
 /// A chat that carries out every call.
@@ -528,6 +632,7 @@ impl Chat {
                 | Effect::ChatDead { .. }
                 | Effect::ChatAlive(_)
                 | Effect::Pin { .. }
+                | Effect::Unpin { .. }
                 | Effect::AnswerDropped { .. } => {}
             }
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use crate::{
-    planner::{Limits, NotALimit},
+    planner::{Limits, NotALimit, Used},
     scheduler::{Change, Changed, StandingEnd, StandingNow, StandingState, Status, in_utc},
     store::Mode,
     talk::{
@@ -268,6 +268,15 @@ impl View {
         self.say(key, args![])
     }
 
+    /// That a standing approval ended by itself, and what it did.
+    pub(crate) fn autopilot_ended(&self, end: StandingEnd, moved: Used) -> Page {
+        let did = match moved.migrations {
+            0 => self.say("autopilot-did-nothing", args![]),
+            n => self.say("autopilot-did", args![n = n, memory = self.memory(moved.ram)]),
+        };
+        self.page(vec![self.standing_end(end), did])
+    }
+
     /// The standing approvals for `/status`, one line each.
     pub(super) fn standing_in_short(&self, status: &Status) -> Vec<String> {
         let news = status.standing.iter().filter(|standing| standing.is_news(status.now));
@@ -300,7 +309,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Mib, Person},
-        planner::{Resource, Used},
+        planner::Resource,
         talk::{
             samples,
             verbs::tests::{Found, answers_to, problem},

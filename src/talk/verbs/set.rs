@@ -70,7 +70,7 @@ impl Act for Set {
                     let mut lines =
                         vec![view.say("setting-set", args![name = name, value = value, was = was])];
                     lines.extend(settings::source(view, &now));
-                    lines.extend(settings::warning(&now));
+                    lines.extend(settings::warning(view, &now));
                     let when = match now.group {
                         Group::Thresholds | Group::Moves | Group::Places => "setting-set-when",
                         Group::Times | Group::Chat => "setting-set-now",
@@ -92,7 +92,7 @@ impl Act for Set {
 mod tests {
     use super::*;
     use crate::{
-        scheduler::{Refused, Unsettable},
+        scheduler::{ExpectedValue, FoundValue, Refused, Unsettable},
         talk::verbs::tests::{Found, answers, answers_to, problem},
     };
 
@@ -126,7 +126,11 @@ mod tests {
             Unsettable::Secret { name: name() },
             Unsettable::AtStart { name: name() },
             Unsettable::ByCommand { name: "BALANCE_MODE".into(), command: "/mode".into() },
-            Unsettable::Value { said: "PIN_VMS: found \"x\", expected y".into() },
+            Unsettable::Value {
+                name: name(),
+                found: FoundValue::Text("x".into()),
+                expected: ExpectedValue::Seconds { least: 1 },
+            },
         ];
         let refused = refusals.map(|why| {
             answers_to("/set X 1", Found { refused: Some(Refused::Unsettable(why)), ..Found::default() })

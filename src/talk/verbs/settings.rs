@@ -82,7 +82,8 @@ impl Act for Look {
                 Shown::Group(group) => of_group(view, &settings, *group),
                 Shown::One(name) => match settings.iter().find(|setting| setting.name == *name) {
                     Some(setting) => one(view, setting, may_set),
-                    None => view.line(view.say("settings-unknown", args![name = words(name)])),
+                    None => view
+                        .page(vec![view.say("settings-unknown", args![name = words(name)]), at_start(view)]),
                 },
             };
             if pressed { Answer::Rewrite(page) } else { Answer::Page(page) }
@@ -124,6 +125,7 @@ fn all(view: &View, settings: &[Setting], may_set: bool) -> Page {
         lines.extend(of_it.flat_map(|setting| entry(view, setting)));
     }
     lines.push(String::new());
+    lines.push(at_start(view));
     lines.push(view.say(if may_set { "settings-how" } else { "settings-who" }, args![]));
     let mut page = view.page(lines);
     if may_set {
@@ -146,7 +148,7 @@ fn of_group(view: &View, settings: &[Setting], group: Group) -> Page {
 /// `MAX_MIGRATIONS_PER_CYCLE: 10`, and a second line where it is not the default.
 fn entry(view: &View, setting: &Setting) -> Vec<String> {
     let line = format!("{}: {}", code(setting.name), amount(view, setting, &setting.value));
-    let more = source(view, setting).into_iter().chain(warning(setting));
+    let more = source(view, setting).into_iter().chain(warning(view, setting));
     std::iter::once(line).chain(more.map(|more| format!("   {more}"))).collect()
 }
 
@@ -158,7 +160,7 @@ pub(super) fn one(view: &View, setting: &Setting, may_set: bool) -> Page {
         let configured = Arg::Html(amount(view, setting, &setting.configured));
         lines.push(view.say("setting-configured", args![value = configured]));
     }
-    lines.extend(warning(setting));
+    lines.extend(warning(view, setting));
     lines.push(match setting.kind {
         _ if !may_set => view.say("settings-who", args![]),
         Kind::Text => view.say("setting-type-text", args![name = setting.name]),
@@ -243,9 +245,14 @@ pub(super) fn source(view: &View, setting: &Setting) -> Option<String> {
     })
 }
 
-/// What the configuration warns of.
-pub(super) fn warning(setting: &Setting) -> Option<String> {
-    setting.warning.as_ref().map(|warning| format!("⚠ {}", escape(&words(warning))))
+/// What is odd about a value.
+pub(super) fn warning(view: &View, setting: &Setting) -> Option<String> {
+    setting.warning.as_ref().map(|warning| format!("⚠ {}", view.setting_warning(warning)))
+}
+
+/// What cannot be changed while the bot runs, and why.
+fn at_start(view: &View) -> String {
+    view.say("settings-at-start", args![zone = view.timezone.name()])
 }
 
 fn title(group: Group) -> &'static str {

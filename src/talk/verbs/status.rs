@@ -164,6 +164,12 @@ impl View {
         if status.dry_run { page.in_dry_run() } else { page }
     }
 
+    /// Returns what the pinned message says once it is not kept any more.
+    #[must_use]
+    pub(crate) fn board_off(&self) -> Page {
+        self.line(self.say("board-off", args![]))
+    }
+
     /// Returns what the last day brought.
     #[must_use]
     pub(crate) fn digest(&self, happened: &[Happened], status: &Status) -> Page {

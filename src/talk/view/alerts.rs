@@ -51,19 +51,21 @@ impl View {
             let cluster = Arg::Html(bold(&name(&plan.cluster_name)));
             let args = args![plan = plan.id.to_string(), cluster = cluster, n = plan.steps.len()];
             lines.push(self.say("failures-title", args));
-            lines.extend(plan.steps.iter().map(|step| self.failed_step(step, now)));
+            let same = self.same_endings(&plan.steps, now);
+            lines.extend(
+                plan.steps.iter().map(|step| self.failed_step(step, same.get(&step.migration.step), now)),
+            );
         }
         lines.extend(failures.alerts.iter().map(|alert| self.alert_line(alert, now)));
         self.page(lines)
     }
 
-    fn failed_step(&self, step: &Step, now: DateTime<Utc>) -> String {
+    fn failed_step(&self, step: &Step, same_as: Option<&u32>, now: DateTime<Utc>) -> String {
         let Migration { vm, vm_name, source_name, target_name, .. } = &step.migration;
         let state = match &step.state {
-            StepState::Ended { outcome, detail: Some(detail), .. } => {
-                format!("{}: {}", self.outcome(*outcome), self.ending(detail, now))
+            StepState::Ended { outcome, detail, .. } => {
+                self.how_it_ended(*outcome, detail.as_ref(), same_as, now)
             }
-            StepState::Ended { outcome, detail: None, .. } => self.outcome(*outcome),
             StepState::Running { since, .. } => self.say("step-slow", args![since = self.time(*since, now)]),
             StepState::Waiting | StepState::LeftOut { .. } => String::new(),
         };

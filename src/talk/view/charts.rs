@@ -438,7 +438,7 @@ mod tests {
         let seen = Fullness { cpu: 1.7, load: None, memory_percent: 71.2 };
         let nodes = BTreeMap::from([(NodeId(10), seen)]);
         let figures = proposal.plan.after;
-        proposal.sight = Some(Sight::Seen { at: samples::now(), figures, nodes });
+        proposal.sight = Some(Sight::Seen { at: samples::now(), figures, nodes, emptied: None });
         proposal
     }
 

@@ -1,6 +1,6 @@
 //! A proposal as it goes on, and what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -9,7 +9,8 @@ use crate::{
     model::{NodeId, VmId},
     planner::{ClusterPlan, Excess, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy},
     store::{
-        Approver, Begin, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection, Sight, Step, StepState,
+        Approver, Begin, Emptied, Ending, Held, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection,
+        Sight, Step, StepState,
     },
     talk::words::{
         Arg, args, escape,
@@ -23,6 +24,9 @@ const NODES_SEEN_MAX: usize = 20;
 
 /// More lines than this about what stays as it is hide what is to be done.
 const STAYS_LINES_MAX: usize = 8;
+
+/// What a phone shows in one line.
+const LINE_CHARS: usize = 40;
 
 /// How much is said of each migration.
 #[derive(Clone, Copy)]
@@ -78,8 +82,9 @@ impl View {
         if matches!(proposal.state, ProposalState::Done { .. }) {
             steps.sort_by_key(|step| weight(step));
         }
+        let same = self.same_endings(steps.iter().copied(), now);
         for step in steps {
-            lines.extend(self.step_lines(proposal, step, now, detail));
+            lines.extend(self.step_lines(proposal, step, same.get(&step.migration.step), now, detail));
         }
         self.pages(&title, lines)
     }
@@ -216,28 +221,58 @@ impl View {
         }
     }
 
-    /// Which node the plan empties, and whether it did.
+    /// Which node the plan empties, and whether it is empty once the plan has ended.
     fn drain_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
         let Some((_, node)) = proposal.drains() else { return Vec::new() };
         let stuck = &proposal.plan.skipped;
-        let Tally { failed, dropped, lost, left_out, .. } = Tally::of(&proposal.steps);
         let is_done = matches!(proposal.state, ProposalState::Done { .. });
         if proposal.round.is_some() {
             // The round says what is to be done.
             let plan = (!proposal.state.is_final()).then(|| self.say("round-plan", args![]));
-            let stuck = if plan.is_some() || is_done { stuck.as_slice() } else { &[] };
-            return plan.into_iter().chain(self.stuck_lines(stuck, now)).collect();
+            let stays = match (is_done, plan.is_some()) {
+                (true, _) => self.still_on_lines(proposal, now),
+                (false, true) => self.stuck_lines(stuck, now),
+                (false, false) => Vec::new(),
+            };
+            return plan.into_iter().chain(stays).collect();
         }
-        let key = match (&proposal.state, failed + dropped + lost + left_out + stuck.len()) {
-            (ProposalState::Done { .. }, 0) => "drain-done",
-            (ProposalState::Done { .. }, _) => "drain-not-done",
+        let key = match (&proposal.state, proposal.emptied()) {
+            (ProposalState::Done { .. }, Some(Emptied::Holds(vms))) if vms.is_empty() => "drain-done",
+            (ProposalState::Done { .. }, Some(Emptied::Holds(_))) => "drain-not-done",
+            (ProposalState::Done { .. }, Some(Emptied::Gone)) => "drain-gone",
+            (ProposalState::Done { .. }, None) => "drain-unseen",
             (ProposalState::Pending | ProposalState::Approved { .. } | ProposalState::Running { .. }, _) => {
                 "drain-plan"
             }
             _ => return Vec::new(),
         };
         let mut lines = vec![self.say(key, args![node = Arg::named(node)])];
-        lines.extend(self.stuck_lines(stuck, now));
+        lines.extend(if is_done { self.still_on_lines(proposal, now) } else { self.stuck_lines(stuck, now) });
+        lines
+    }
+
+    /// The VMs that are still on a node that was to be emptied. What became of those that were to leave it is said
+    /// with the steps.
+    fn still_on_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
+        let stuck = &proposal.plan.skipped;
+        let Some(Emptied::Holds(held)) = proposal.emptied() else {
+            return self.stuck_lines(stuck, now);
+        };
+        let is_held = |skip: &&Skip| held.iter().any(|held| held.vm == skip.vm);
+        let stays: Vec<_> = stuck.iter().filter(is_held).cloned().collect();
+        let is_known = |vm: VmId| {
+            let was_to_leave = proposal.steps.iter().any(|step| step.migration.vm == vm);
+            was_to_leave || stuck.iter().any(|skip| skip.vm == vm)
+        };
+        let came: Vec<_> = held.iter().filter(|held| !is_known(held.vm)).collect();
+        let more = came.len().saturating_sub(STAYS_LINES_MAX);
+        let mut lines = self.stuck_lines(&stays, now);
+        lines.extend(
+            came.iter()
+                .take(STAYS_LINES_MAX)
+                .map(|Held { vm, name }| self.say("drain-came", args![vm = Arg::Html(self.vm(name, *vm))])),
+        );
+        lines.extend((more > 0).then(|| self.say("more-lines", args![n = more])));
         lines
     }
 
@@ -360,11 +395,12 @@ impl View {
         &self,
         proposal: &Proposal,
         step: &Step,
+        same_as: Option<&u32>,
         now: DateTime<Utc>,
         detail: Detail,
     ) -> Vec<String> {
         let migration = &step.migration;
-        let state = self.step_state(proposal, step, now);
+        let state = self.step_state(proposal, step, same_as, now);
         let move_words = match detail {
             Detail::Full => self.migration(migration),
             Detail::Compact => format!(
@@ -375,7 +411,7 @@ impl View {
                 escape(&name(&migration.target_name)),
             ),
         };
-        let why = self.move_why(&migration.why) + &self.cautions(&migration.cautions);
+        let why = self.why_now(proposal, migration) + &self.cautions(&migration.cautions);
         match (detail, state) {
             // A migration that has begun tells how it goes; why it was wanted stays in the history.
             (_, Some(state)) => vec![format!("{}. {move_words} · {state}", migration.step)],
@@ -392,10 +428,32 @@ impl View {
                         vec![first, format!("   {}", self.say("step-unfit", args![why = why]))]
                     }
                     None => {
-                        vec![first, format!("   {why}"), format!("   {}", self.effect(proposal, migration))]
+                        // Of a wish the plan says why, once for all its steps.
+                        let is_told = migration.why.is_wish() && migration.cautions.is_empty();
+                        let why = (!is_told).then(|| format!("   {why}"));
+                        let effect = format!("   {}", self.effect(proposal, migration));
+                        std::iter::once(first).chain(why).chain([effect]).collect()
                     }
                 }
             }
+        }
+    }
+
+    /// Why a VM moves. What its node is over by is computed anew where other steps are left out.
+    fn why_now(&self, proposal: &Proposal, migration: &Migration) -> String {
+        let (source, _) = changes_of(proposal, migration);
+        let now = |resource| match resource {
+            Resource::Memory => Some(source.before.memory_percent),
+            Resource::Cpu => Some(source.before.cpu),
+            Resource::Load => source.before.load,
+        };
+        match &migration.why {
+            MoveWhy::Relieve(excess) if proposal.outlook.is_some() => {
+                let value = now(excess.resource).filter(|value| *value > excess.threshold);
+                let value = value.unwrap_or(excess.value);
+                self.move_why(&MoveWhy::Relieve(Excess { value, ..*excess }))
+            }
+            why => self.move_why(why),
         }
     }
 
@@ -434,7 +492,13 @@ impl View {
     }
 
     /// How far one migration is; `None` where nothing has begun.
-    fn step_state(&self, proposal: &Proposal, step: &Step, now: DateTime<Utc>) -> Option<String> {
+    fn step_state(
+        &self,
+        proposal: &Proposal,
+        step: &Step,
+        same_as: Option<&u32>,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
         match &step.state {
             StepState::Waiting => {
                 matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. })
@@ -447,11 +511,7 @@ impl View {
             }
             StepState::Ended { outcome, detail, .. } => {
                 let has_failed = matches!(outcome, Outcome::Failed | Outcome::Lost);
-                let outcome = self.outcome(*outcome);
-                let mut said = match detail {
-                    Some(detail) => format!("{outcome}: {}", self.ending(detail, now)),
-                    None => outcome,
-                };
+                let mut said = self.how_it_ended(*outcome, detail.as_ref(), same_as, now);
                 if let Some(task) = step.task.filter(|_| has_failed) {
                     said.push_str(&format!("; {}", self.say("step-task", args![task = task.to_string()])));
                 }
@@ -462,6 +522,46 @@ impl View {
                 Some(said)
             }
         }
+    }
+
+    /// `failed: guest CPU does not match …`, or that it was so with another step.
+    pub(super) fn how_it_ended(
+        &self,
+        outcome: Outcome,
+        detail: Option<&Ending>,
+        same_as: Option<&u32>,
+        now: DateTime<Utc>,
+    ) -> String {
+        let outcome = self.outcome(outcome);
+        match (detail, same_as) {
+            (None, _) => outcome,
+            (Some(_), Some(step)) => self.say("step-same", args![outcome = outcome, step = step.to_string()]),
+            (Some(detail), None) => format!("{outcome}: {}", self.ending(detail, now)),
+        }
+    }
+
+    /// The steps that ended with the same long words as one before them, and that one's number: words that fill a
+    /// phone's screen are said once.
+    pub(super) fn same_endings<'a>(
+        &self,
+        steps: impl IntoIterator<Item = &'a Step>,
+        now: DateTime<Utc>,
+    ) -> BTreeMap<u32, u32> {
+        let mut first: BTreeMap<(Outcome, String), u32> = BTreeMap::new();
+        let mut same = BTreeMap::new();
+        for step in steps {
+            let StepState::Ended { outcome, detail: Some(detail), .. } = &step.state else { continue };
+            let words = self.ending(detail, now);
+            if words.chars().count() <= LINE_CHARS {
+                continue;
+            }
+            let number = step.migration.step;
+            match first.entry((*outcome, words)) {
+                Entry::Vacant(place) => drop(place.insert(number)),
+                Entry::Occupied(known) => drop(same.insert(number, *known.get())),
+            }
+        }
+        same
     }
 
     /// Overloaded nodes that stay so, notes, and VMs left alone.
@@ -574,7 +674,7 @@ impl View {
         lines
     }
 
-    /// `Left alone: 12 VMs: snapshots (5), ISO image (3), …`
+    /// `12 VMs left alone: snapshots (5), ISO image (3), …`
     fn skipped_line<'a>(&self, whys: impl ExactSizeIterator<Item = &'a SkipWhy>) -> String {
         let total = whys.len();
         let mut kinds: Vec<(String, usize)> = Vec::new();

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Button, View, plain};
 use crate::{
     scheduler::{Hand, Rounded},
-    store::{Approval, Proposal, ProposalState, Round, RoundNode, Turn},
+    store::{Approval, Emptied, Proposal, ProposalState, Round, RoundNode, Turn},
     talk::{
         proposal::Choice,
         words::{Arg, args, format::name},
@@ -75,10 +75,13 @@ impl View {
         if !proposal.waits_for_hand() {
             return Vec::new();
         }
-        match proposal.has_emptied() {
-            true => vec![self.say("round-empty", args![node = node()])],
-            false => vec![self.say("round-not-empty", args![node = node()])],
-        }
+        let key = match proposal.emptied() {
+            Some(Emptied::Holds(vms)) if vms.is_empty() => "round-empty",
+            Some(Emptied::Holds(_)) => "round-not-empty",
+            Some(Emptied::Gone) => "round-gone",
+            None => "round-unseen",
+        };
+        vec![self.say(key, args![node = node()])]
     }
 
     /// The buttons with which somebody says how the round goes on.

@@ -12,8 +12,8 @@ use crate::{
         StoreFailure, Trouble, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
-    planner::{Caution, Hold, Note, Resource, Skip},
-    scheduler::{PlanOf, Refused, Unsettable},
+    planner::{Caution, Figures, Fullness, Hold, NodeChange, Note, Outlook, Resource, Skip},
+    scheduler::{ExpectedValue, FoundValue, PlanOf, Refused, Unsettable},
     store::{Approval, Approver, Expected, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
         access::{Role, Stranger},
@@ -21,6 +21,23 @@ use crate::{
         words::{samples::samples, tests::latin_words},
     },
 };
+
+#[test]
+fn after_a_leave_out_the_reasons_of_the_others_have_the_figures_of_now() {
+    let mut proposal = proposal(2);
+    let at = |memory_percent| Fullness { cpu: 1.9, load: None, memory_percent };
+    let change = NodeChange { before: at(91.0), after: at(88.0) };
+    let figures = || Figures { overloaded: 1, memory_percent_max: 91.0, cpu_max: 1.9, imbalance: 0.1 };
+    proposal.outlook = Some(Outlook {
+        before: figures(),
+        after: figures(),
+        over: Vec::new(),
+        nodes: [(2, (change.clone(), change))].into(),
+        unfit: [].into(),
+    });
+    let text = view(Language::En).proposal(&proposal, now())[0].plain();
+    assert!(text.contains("memory 83.1 % > 70 %") && text.contains("memory 91.0 % > 70 %"), "{text}");
+}
 
 #[test]
 fn a_pending_proposal() {
@@ -140,7 +157,7 @@ fn the_end_of_a_plan_shows_what_is_beside_what_was_predicted() {
     let before = over.plan.before;
     let source = over.steps[0].migration.source_state.before;
     let nodes = [(over.steps[0].migration.source, source)].into();
-    over.sight = Some(Sight::Seen { at: now(), figures: before, nodes });
+    over.sight = Some(Sight::Seen { at: now(), figures: before, nodes, emptied: None });
     in_both(|view| whole_text(&view.proposal(&over, now())), "seen");
     for sight in [
         None,
@@ -315,7 +332,7 @@ fn alerts() {
 }
 
 /// What a Russian text may hold in Latin letters: names of things, commands and settings.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 32] = [
     "Telegram",
     "CLUSTER_IDS",
     "PIN_VMS",
@@ -341,6 +358,13 @@ const NAMES: [&str; 25] = [
     "settings",
     "cancel",
     "mode",
+    "default",
+    "true",
+    "false",
+    "relieve",
+    "level",
+    "Mon",
+    "Fri",
 ];
 
 #[test]
@@ -399,8 +423,36 @@ fn every_unsettable() -> Vec<Unsettable> {
         Unsettable::AtStart { .. } => [Unsettable::AtStart { name: name() }],
         Unsettable::ByCommand { .. } =>
             [Unsettable::ByCommand { name: "BALANCE_MODE".into(), command: "/mode".into() }],
-        Unsettable::Value { .. } => [Unsettable::Value { said: "no number".into() }],
+        Unsettable::Value { .. } => every_wrong_value(),
     ]
+}
+
+fn every_wrong_value() -> Vec<Unsettable> {
+    let of = |found, expected| Unsettable::Value { name: "PIN_VMS".into(), found, expected };
+    let found = || FoundValue::Text("<x>\u{202e}".into());
+    let others = samples![FoundValue:
+        FoundValue::Nothing => [FoundValue::Nothing],
+        FoundValue::Text(_) => [found()],
+        FoundValue::Hidden => [FoundValue::Hidden],
+    ];
+    let expected = samples![ExpectedValue:
+        ExpectedValue::Something => [ExpectedValue::Something],
+        ExpectedValue::Boolean => [ExpectedValue::Boolean],
+        ExpectedValue::TimeOfDay => [ExpectedValue::TimeOfDay],
+        ExpectedValue::Whole { .. } => [ExpectedValue::Whole { least: 1 }],
+        ExpectedValue::Seconds { .. } => [ExpectedValue::Seconds { least: 1 }],
+        ExpectedValue::SecondsAtMost { .. } => [ExpectedValue::SecondsAtMost { most: 31_622_400 }],
+        ExpectedValue::Days { .. } => [ExpectedValue::Days { least: 30, most: 36_500 }],
+        ExpectedValue::PerCore => [ExpectedValue::PerCore],
+        ExpectedValue::Percent => [ExpectedValue::Percent],
+        ExpectedValue::Reserve => [ExpectedValue::Reserve],
+        ExpectedValue::Margin => [ExpectedValue::Margin],
+        ExpectedValue::Worth => [ExpectedValue::Worth],
+        ExpectedValue::OneOf(_) => [ExpectedValue::OneOf(vec!["relieve".into(), "level".into()])],
+        ExpectedValue::Windows => [ExpectedValue::Windows],
+    ];
+    let others = others.into_iter().map(|found| of(found, ExpectedValue::Something));
+    others.chain(expected.into_iter().map(|expected| of(found(), expected))).collect()
 }
 
 fn every_miss() -> Vec<Missed> {

@@ -109,6 +109,7 @@ skip-rests-pulled = somebody moved it back each time, left alone until { $until 
 skip-rests-busy = VMmanager was busy with it, left alone until { $until }
 skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
+skip-no-room-back = back on { $node } it would have { $resource } { $value }, and { $most } is allowed
 skip-not-there = it is not where that plan had put it
 skip-no-target = no target: { $why }
 kind-rests-moved = moved a short while ago
@@ -191,9 +192,11 @@ hold-foreign = a migration that this bot did not order is running (task { $task 
 
 flaw-short-list = the list of { $list } has { $rows } of { $promised } rows
 flaw-unreadable = { $n ->
-    [one] the list of { $list } has { $n } unreadable row
-   *[other] the list of { $list } has { $n } unreadable rows
+    [one] the list of { $list } has { $n } unreadable row: row { $first } { $shape }
+   *[other] the list of { $list } has { $n } unreadable rows: the first, row { $first }, { $shape }
 }
+flaw-shape-no-id = has no id that can be read
+flaw-shape-no-object = is no readable record at all
 flaw-doubled = { $n ->
     [one] the list of { $list } has { $n } row twice
    *[other] the list of { $list } has { $n } rows twice
@@ -226,6 +229,7 @@ note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
 note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
 note-unknown-selector = Nothing goes by { $selector }, which the settings name.
 note-unreadable-node = The record of { $node } cannot be read in full: nothing is moved there or from there.
+note-nameless-vm = The record of a VM on { $node } has no id that can be read: nothing is moved there or from there. The log says which row it is.
 note-unreadable-vms = { $n ->
     [one] The record of { $vms } on { $node } cannot be read in full: nothing is moved there or from there.
    *[other] The records of { $vms } on { $node } cannot be read in full: nothing is moved there or from there.
@@ -292,10 +296,11 @@ unseen-cluster-gone = the cluster is gone
 effect = { $source } { $of_source }, { $target } { $of_target }
 incomplete = ⚠ The picture is incomplete: { $why }
 still-overloaded = ⚠ { $node } stays overloaded ({ $over }): { $why }
-left-alone = Left alone: { $vms }: { $why }
+left-alone = { $vms } left alone: { $why }
 step-waits = waits
 step-unfit = does not fit without what is left out: { $why }
 step-left-out-by = left out by { $who }
+step-same = { $outcome }, for the same reason as { $step }
 step-task = task { $task }
 step-rests = left alone until { $until }
 step-runs = running since { $since }
@@ -329,6 +334,7 @@ button-older = older →
 
 check-message = vm-balancer check: the bot can write here.
 
+board-off = This board is not kept up to date any more. How things stand: /status
 board-as-of = As of { $at }
 digest-title = The last 24 hours
 digest-moved = { $n ->
@@ -358,7 +364,7 @@ status-more-clusters = { $over ->
    *[other] … and { $n } more clusters with { $over } nodes over: /status CLUSTER
 }
 status-mode = Mode: { $mode }
-status-away = ⚠ VMmanager cannot be used: { $why }
+status-away = ⚠ VMmanager cannot be used: { $why }.
 status-restored = ⚠ The store was restored from its export. An admin confirms with /resume; until then plans wait for approval.
 status-paused = ‖ Paused by { $who }
 status-paused-until = ‖ Paused by { $who } until { $until }
@@ -367,7 +373,7 @@ status-no-next-cycle = No cycle is due
 status-window-closed = Outside the balance window: automatic cycles migrate nothing
 status-last-cycle = Last cycle { $at }
 status-last-trouble = ⚠ Last cycle { $at }: { $why }
-status-no-picture = Nothing is known of the platform yet
+status-no-picture = Nothing is known of the platform yet.
 status-cluster = { $over ->
     [0] { $cluster } ({ $id }): { $nodes }, { $vms }, none overloaded
    *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, { $over } overloaded
@@ -736,6 +742,11 @@ autopilot-unconfirmed = The autopilot was not confirmed in time.
 autopilot-over = The autopilot’s time is over.
 autopilot-used-up = ⚠ The autopilot’s limits are used up: plans wait for people.
 autopilot-failed = ⚠ The autopilot ended after a failure: plans wait for people.
+autopilot-did = { $n ->
+    [one] { $n } VM moved
+   *[other] { $n } VMs moved
+}, { $memory }. More: /history
+autopilot-did-nothing = It moved nothing.
 autopilot-off = The autopilot is off: plans wait for people.
 autopilot-gone = This autopilot is already confirmed, ended or too old. See /autopilot
 button-chart = Chart
@@ -815,7 +826,26 @@ unsettable-similar = There is no setting { $name }. Did you mean { $similar }?
 unsettable-secret = { $name } is a secret and does not belong into a chat. Set it in the file; if you wrote its value here, delete that message.
 unsettable-at-start = { $name } is read at the start only. Change it in the file and restart me.
 unsettable-by-command = { $command } changes { $name }.
-unsettable-value = { $said }
+unsettable-value = { $name } cannot be “{ $found }”. Expected: { $expected }.
+unsettable-value-missing = { $name } needs a value. The word “default” takes the configured one.
+unsettable-value-hidden = { $name } cannot have this value, which may hold a secret. Expected: { $expected }.
+expected-something = a value
+expected-boolean = true or false
+expected-time-of-day = a time of the day, such as 09:00
+expected-whole = a whole number, { $least } or more
+expected-seconds = a whole number of seconds, { $least } or more
+expected-seconds-at-most = seconds, at most { $most } (a year)
+expected-days = a whole number of days, from { $least } to { $most }
+expected-per-core = a number above 0, such as 7.0
+expected-percent = a percentage above 0, such as 70
+expected-reserve = a percentage from 0 to below 100
+expected-margin = percent of memory and load per core, with a comma between, such as 0,0.10
+expected-worth = a part of a node's cores from 0 to 1, such as 0.003
+expected-one-of = one of { $all }
+expected-windows = times such as 22:00-06:00 or Mon-Fri 01:00-05:00, several with a comma
+setting-target-over = { $target } is above { $overload }: targets are filled up to { $overload } only
+setting-nothing-moved = MAX_MIGRATIONS_PER_CYCLE is 0: no plan will ever hold a migration
+settings-at-start = Read at the start only: TIMEZONE ({ $zone }), CLUSTER_IDS, and how VMmanager, the nodes and Telegram are reached. Open plans and the times in messages were made with them.
 lang-name = English
 lang-yours = Answers to you: { $language }
 lang-of-chat = This chat: { $language }
@@ -845,7 +875,7 @@ hand-taken = ✋ { $who } is on it since { $at }
 hand-snoozed = { $who } wants to hear of it again at { $until }
 alert-count = { $n } times so far
 alert-earlier = The outage before began { $since } and lasted { $lasts }
-alert-away = ⚠ VMmanager cannot be used since { $since }: { $why }
+alert-away = ⚠ VMmanager cannot be used since { $since }: { $why }.
 alert-back = ✓ VMmanager answers again since { $until }; it was away for { $lasts }.
 alert-shrank = ⚠ Cluster { $cluster }: { $before } VMs became { $after } from one look to the next. Nothing is done until three looks agree.
 alert-foreign = ⚠ Somebody else moves VM { $vm } in cluster { $cluster } (task { $task }). Nothing is ordered there until it ends.

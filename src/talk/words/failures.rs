@@ -6,7 +6,7 @@ use super::{Arg, Words, args, escape, format::code};
 use crate::{
     model::{
         AnswerFlaw, ApiFailure, ApiSettingsFlaw, Body, BodyKind, Damage, DiskFailure, ExportFlaw, Flaw, List,
-        LoginRefusal, Quote, Said, Silence, StoreFailure, Trouble,
+        LoginRefusal, Quote, RowShape, Said, Silence, StoreFailure, Trouble,
     },
     store::Sight,
 };
@@ -185,8 +185,14 @@ impl Words {
                     promised = promised.to_string(),
                 ],
             ),
-            Flaw::UnreadableRows { list, rows } => {
-                self.say("flaw-unreadable", args![list = Arg::Html(self.list(*list)), n = *rows])
+            Flaw::UnreadableRows { list, rows, first, shape } => {
+                let shape = match shape {
+                    RowShape::NoId => "flaw-shape-no-id",
+                    RowShape::NoObject => "flaw-shape-no-object",
+                };
+                let shape = Arg::Html(self.say(shape, args![]));
+                let (list, first) = (Arg::Html(self.list(*list)), first.to_string());
+                self.say("flaw-unreadable", args![list = list, n = *rows, first = first, shape = shape])
             }
             Flaw::DoubledRows { list, rows } => {
                 self.say("flaw-doubled", args![list = Arg::Html(self.list(*list)), n = *rows])

@@ -17,12 +17,16 @@ const WORDS_CHARS_MAX: usize = 300;
 /// More names than this in one line help nobody.
 const NAMES_MAX: usize = 10;
 
+/// No two numbers of 64 bits from one on are nearer to each other than this place behind the point.
+const PLACES_MAX: usize = 17;
+
 impl Arg {
     /// Returns a name from outside as people can copy it.
     pub(crate) fn named(text: &str) -> Self {
         Self::Html(code(&name(text)))
     }
 }
+
 
 impl Words {
     /// One decimal, as the language writes it.
@@ -99,11 +103,20 @@ impl Words {
         }
     }
 
+    /// `70 %`, with up to two decimals.
+    pub(crate) fn threshold(&self, resource: Resource, value: f64) -> String {
+        match resource {
+            Resource::Memory => format!("{} %", self.trimmed(value)),
+            Resource::Cpu | Resource::Load => self.trimmed(value),
+        }
+    }
+
     /// `memory 83.1 % > 70 %`, as HTML: with as many decimals as it takes to see that it is above.
     pub(crate) fn excess(&self, excess: &Excess) -> String {
         let Excess { resource, value, threshold } = *excess;
         let is_above = |text: &str| text.parse().is_ok_and(|shown: f64| shown > threshold);
-        let places = (1..=6).find(|places| is_above(&format!("{value:.places$}"))).unwrap_or(6);
+        let places = (1..=PLACES_MAX).find(|places| is_above(&format!("{value:.places$}")));
+        let places = places.unwrap_or(PLACES_MAX);
         let key = match resource {
             Resource::Memory => "excess-memory",
             Resource::Cpu => "excess-cpu",
@@ -209,7 +222,33 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::talk::words::plain;
+
+    proptest! {
+        #[test]
+        fn what_is_above_its_threshold_is_above_it_in_words(
+            threshold in prop_oneof![Just(70.0), Just(7.0), Just(1.0), 0.1_f64..1000.0],
+            by in prop_oneof![Just(0.0), -16.0_f64..2.0],
+            kind in 0_usize..3,
+        ) {
+            // The next number there is, or anything from nearly nothing to a lot above.
+            let value = if by == 0.0 { f64::next_up(threshold) } else { threshold + 10_f64.powf(by) };
+            let value = value.max(f64::next_up(threshold));
+            let resource = [Resource::Memory, Resource::Cpu, Resource::Load][kind];
+            for language in Language::ALL {
+                let words = Words { language, timezone: chrono_tz::UTC };
+                let said = plain(&words.excess(&Excess { resource, value, threshold }));
+                let numbers: Vec<f64> = said
+                    .split_whitespace()
+                    .filter_map(|word| word.replace(',', ".").parse().ok())
+                    .collect();
+                prop_assert!(matches!(numbers.as_slice(), [shown, limit] if shown > limit), "{said}");
+            }
+        }
+    }
 
     #[test]
     fn names_turn_no_text_around_and_tear_no_list_apart() {

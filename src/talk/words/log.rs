@@ -10,6 +10,7 @@ use crate::{
         ApiFailure, Flaw, StoreFailure, Trouble,
         ssh::{LoginWay, SshError, SshFailure},
     },
+    scheduler::{ExpectedValue, SettingWarning},
     store::{Ending, StoreError},
 };
 
@@ -36,6 +37,8 @@ display! {
     SshFailure: Words::ssh_failure,
     LoginWay: Words::login_way,
     Flaw: Words::flaw,
+    ExpectedValue: Words::expected_value,
+    SettingWarning: Words::setting_warning,
     // A moment far away: times then show their day.
     Ending: |words, ending| words.ending(ending, DateTime::UNIX_EPOCH),
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Arg, Words, args, escape,
-    format::{code, listed, name, names, words},
+    format::{clip, code, listed, name, names, words},
 };
 use crate::{
     model::{
@@ -15,12 +15,15 @@ use crate::{
         self, Caution, Direction, ExclusionWhy, Hold, MoveWhy, NodeClosed, Note, Obstacle, Resource, RestWhy,
         SkipWhy, StillOverloaded, Strain, TargetRefusal,
     },
-    scheduler::{Refused, Unsettable},
+    scheduler::{ExpectedValue, FoundValue, Refused, SettingWarning, Unsettable},
     store::{Approver, Mode, Motive, Outcome, ProposalState},
 };
 
 /// Clusters that are nearly even still differ in the fourth place.
 const IMBALANCE_DECIMALS: usize = 4;
+
+/// A value that is longer than this was not meant as one.
+const FOUND_CHARS_MAX: usize = 60;
 
 impl Words {
     pub(crate) fn move_why(&self, why: &MoveWhy) -> String {
@@ -89,6 +92,13 @@ impl Words {
             }
             SkipWhy::Held(hold) => self.say("obstacle-held", args![why = Arg::Html(self.hold(hold))]),
             SkipWhy::ExcludedSource => self.say("skip-excluded-source", args![]),
+            SkipWhy::NoRoomBack { node, resource, value, most } => {
+                let amount = |hundredths: u64| self.threshold(*resource, hundredths as f64 / 100.0);
+                let (value, most) = (amount(*value), amount(*most));
+                let resource = self.resource(*resource);
+                let args = args![node = name(node), resource = resource, value = value, most = most];
+                self.say("skip-no-room-back", args)
+            }
             SkipWhy::NotThere => self.say("skip-not-there", args![]),
             SkipWhy::NoTarget(refusal) => {
                 self.say("skip-no-target", args![why = Arg::Html(self.target_refusal(*refusal))])
@@ -257,6 +267,7 @@ impl Words {
             Note::UnknownSelector { selector } => {
                 self.say("note-unknown-selector", args![selector = name(selector)])
             }
+            Note::NamelessVm { node } => self.say("note-nameless-vm", args![node = name(node)]),
             Note::Unreadable { node, vms } if vms.is_empty() => {
                 self.say("note-unreadable-node", args![node = name(node)])
             }
@@ -480,7 +491,54 @@ impl Words {
             Unsettable::ByCommand { name, command } => {
                 self.say("unsettable-by-command", args![name = called(name), command = command])
             }
-            Unsettable::Value { said } => self.say("unsettable-value", args![said = words(said)]),
+            Unsettable::Value { name, found, expected } => {
+                let (name, expected) = (called(name), Arg::Html(self.expected_value(expected)));
+                match found {
+                    FoundValue::Nothing => self.say("unsettable-value-missing", args![name = name]),
+                    FoundValue::Text(found) => {
+                        let found = clip(&words(found), FOUND_CHARS_MAX);
+                        self.say("unsettable-value", args![name = name, found = found, expected = expected])
+                    }
+                    FoundValue::Hidden => {
+                        self.say("unsettable-value-hidden", args![name = name, expected = expected])
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn expected_value(&self, expected: &ExpectedValue) -> String {
+        match expected {
+            ExpectedValue::Something => self.say("expected-something", args![]),
+            ExpectedValue::Boolean => self.say("expected-boolean", args![]),
+            ExpectedValue::TimeOfDay => self.say("expected-time-of-day", args![]),
+            ExpectedValue::Whole { least } => self.say("expected-whole", args![least = least.to_string()]),
+            ExpectedValue::Seconds { least } => {
+                self.say("expected-seconds", args![least = least.to_string()])
+            }
+            ExpectedValue::SecondsAtMost { most } => {
+                self.say("expected-seconds-at-most", args![most = most.to_string()])
+            }
+            ExpectedValue::Days { least, most } => {
+                self.say("expected-days", args![least = least.to_string(), most = most.to_string()])
+            }
+            ExpectedValue::PerCore => self.say("expected-per-core", args![]),
+            ExpectedValue::Percent => self.say("expected-percent", args![]),
+            ExpectedValue::Reserve => self.say("expected-reserve", args![]),
+            ExpectedValue::Margin => self.say("expected-margin", args![]),
+            ExpectedValue::Worth => self.say("expected-worth", args![]),
+            ExpectedValue::OneOf(all) => self.say("expected-one-of", args![all = all.join(", ")]),
+            ExpectedValue::Windows => self.say("expected-windows", args![]),
+        }
+    }
+
+    /// What is odd about the value of a setting.
+    pub(in crate::talk) fn setting_warning(&self, warning: &SettingWarning) -> String {
+        match warning {
+            SettingWarning::TargetOverOverload { target, overload } => {
+                self.say("setting-target-over", args![target = *target, overload = *overload])
+            }
+            SettingWarning::NothingIsMoved => self.say("setting-nothing-moved", args![]),
         }
     }
 

@@ -112,6 +112,7 @@ skip-rests-pulled = кто-то каждый раз возвращает её н
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
+skip-no-room-back = после возврата на { $node } было бы { $resource } { $value }, допустимо { $most }
 skip-not-there = она уже не там, куда её переместил тот план
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно
@@ -198,10 +199,13 @@ hold-foreign = идёт миграция, которую заказал не э�
 
 flaw-short-list = в списке { $list } строк { $rows } из { $promised }
 flaw-unreadable = { $n ->
-    [one] в списке { $list } { $n } нечитаемая строка
-    [few] в списке { $list } { $n } нечитаемые строки
-   *[many] в списке { $list } { $n } нечитаемых строк
+    [1] в списке { $list } нечитаемая строка { $first }: { $shape }
+    [one] в списке { $list } { $n } нечитаемая строка, первая — { $first }: { $shape }
+    [few] в списке { $list } { $n } нечитаемые строки, первая — { $first }: { $shape }
+   *[many] в списке { $list } { $n } нечитаемых строк, первая — { $first }: { $shape }
 }
+flaw-shape-no-id = не читается её номер
+flaw-shape-no-object = это вообще не запись
 flaw-doubled = { $n ->
     [one] в списке { $list } { $n } строка повторяется
     [few] в списке { $list } { $n } строки повторяются
@@ -237,6 +241,7 @@ note-builtin-balancer = Возможно, включён собственный 
 note-foreign = Идёт чужая миграция (задача { $task }): новые не запускаются.
 note-unknown-selector = По имени { $selector } из настроек ничего не найдено.
 note-unreadable-node = Запись об узле { $node } читается не полностью: на него и с него ничего не перемещается.
+note-nameless-vm = У записи об одной из ВМ на { $node } не читается номер: на этот узел и с него ничего не перемещается. Какая это строка, сказано в журнале программы.
 note-unreadable-vms = { $n ->
     [one] Запись о { $vms } на { $node } читается не полностью: на этот узел и с него ничего не перемещается.
     [few] Записи о { $vms } на { $node } читаются не полностью: на этот узел и с него ничего не перемещается.
@@ -307,10 +312,11 @@ unseen-cluster-gone = кластера больше нет
 effect = { $source } { $of_source }, { $target } { $of_target }
 incomplete = ⚠ Картина неполна: { $why }
 still-overloaded = ⚠ { $node } останется перегружен ({ $over }): { $why }
-left-alone = Не трогаем: { $vms }: { $why }
+left-alone = Не трогаем { $vms }: { $why }
 step-waits = ждёт
 step-unfit = не подходит без исключённых миграций: { $why }
 step-left-out-by = исключена из плана: { $who }
+step-same = { $outcome }, причина та же, что у { $step }
 step-task = задача { $task }
 step-rests = не трогать до { $until }
 step-runs = идёт с { $since }
@@ -344,6 +350,7 @@ button-older = старее →
 
 check-message = vm-balancer check: бот может писать в этот чат.
 
+board-off = Эта сводка больше не обновляется. Текущее состояние: /status
 board-as-of = Данные от { $at }
 digest-title = За последние 24 часа
 digest-moved = { $n ->
@@ -373,7 +380,7 @@ status-more-clusters = { $over ->
    *[other] … и ещё кластеров: { $n }, перегруженных узлов в них: { $over }, /status КЛАСТЕР
 }
 status-mode = Режим: { $mode }
-status-away = ⚠ VMmanager недоступен: { $why }
+status-away = ⚠ VMmanager недоступен: { $why }.
 status-restored = ⚠ Хранилище восстановлено из выгрузки. Администратор подтверждает командой /resume; до того планы ждут подтверждения.
 status-paused = ‖ Пауза: { $who }
 status-paused-until = ‖ Пауза: { $who }, до { $until }
@@ -382,7 +389,7 @@ status-no-next-cycle = Цикл не назначен
 status-window-closed = Вне окна балансировки: автоматические циклы миграций не запускают
 status-last-cycle = Последний цикл { $at }
 status-last-trouble = ⚠ Последний цикл { $at }: { $why }
-status-no-picture = О платформе пока ничего не известно
+status-no-picture = О платформе пока ничего не известно.
 status-cluster = { $over ->
     [0] { $cluster } ({ $id }): { $nodes }, { $vms }, перегруженных нет
    *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, перегружено { $over }
@@ -767,6 +774,12 @@ autopilot-unconfirmed = Автопилот не подтвердили вовр�
 autopilot-over = Время автопилота вышло.
 autopilot-used-up = ⚠ Лимиты автопилота исчерпаны: планы ждут подтверждения.
 autopilot-failed = ⚠ Автопилот остановлен после ошибки: планы ждут подтверждения.
+autopilot-did = { $n ->
+    [one] Перенесена { $n } ВМ
+    [few] Перенесены { $n } ВМ
+   *[many] Перенесено { $n } ВМ
+}, { $memory }. Подробно: /history
+autopilot-did-nothing = Ничего не перенесено.
 autopilot-off = Автопилот выключен: планы ждут подтверждения.
 autopilot-gone = Этот автопилот уже подтверждён, завершён или устарел.
 button-chart = График
@@ -853,7 +866,26 @@ unsettable-similar = Настройки { $name } нет. Возможно, { $s
 unsettable-secret = { $name } — секрет, ему не место в чате. Задайте его в файле, а сообщение со значением удалите.
 unsettable-at-start = { $name } читается только при запуске. Измените в файле и перезапустите бота.
 unsettable-by-command = { $name } меняет команда { $command }.
-unsettable-value = Значение не подходит: «{ $said }»
+unsettable-value = «{ $found }» для { $name } не подходит. Нужно: { $expected }.
+unsettable-value-missing = Для { $name } нужно значение. Слово «default» вернёт значение из конфигурации.
+unsettable-value-hidden = Это значение для { $name } не подходит; оно похоже на секрет. Нужно: { $expected }.
+expected-something = любое непустое
+expected-boolean = true или false
+expected-time-of-day = время суток, например 09:00
+expected-whole = целое число, не меньше { $least }
+expected-seconds = целое число секунд, не меньше { $least }
+expected-seconds-at-most = секунды, не больше { $most } (год)
+expected-days = целое число дней, от { $least } до { $most }
+expected-per-core = число больше 0, например 7.0
+expected-percent = процент больше 0, например 70
+expected-reserve = процент не меньше 0 и меньше 100
+expected-margin = процент памяти и нагрузка на ядро через запятую, например 0,0.10
+expected-worth = доля ядер узла от 0 до 1, например 0.003
+expected-one-of = одно из { $all }
+expected-windows = время, например 22:00-06:00 или Mon-Fri 01:00-05:00, несколько через запятую
+setting-target-over = { $target } больше { $overload }: узлы-получатели заполняются только до { $overload }
+setting-nothing-moved = MAX_MIGRATIONS_PER_CYCLE равно 0: ни в одном плане не будет миграций
+settings-at-start = Читаются только при запуске: TIMEZONE ({ $zone }), CLUSTER_IDS и настройки доступа к VMmanager, узлам и Telegram. По ним составлены открытые планы и указано время в сообщениях.
 lang-name = Русский
 lang-yours = Ответы вам: { $language }
 lang-of-chat = Этот чат: { $language }
@@ -885,7 +917,7 @@ hand-taken = ✋ Занимается: { $who }, с { $at }
 hand-snoozed = Отложено до { $until }: { $who }
 alert-count = Повторений: { $n }
 alert-earlier = Предыдущий сбой начался { $since } и длился { $lasts }
-alert-away = ⚠ VMmanager недоступен с { $since }: { $why }
+alert-away = ⚠ VMmanager недоступен с { $since }: { $why }.
 alert-back = ✓ VMmanager снова отвечает с { $until }; был недоступен { $lasts }.
 alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три чтения подряд не совпадут.
 alert-foreign = ⚠ Идёт чужая миграция ВМ { $vm } в кластере { $cluster } (задача { $task }). До её конца новые там не запускаются.

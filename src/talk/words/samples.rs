@@ -6,13 +6,13 @@ use crate::{
     model::{
         AnswerFlaw, ApiFailure, ApiSettingsFlaw, Block, Body, BodyKind, Damage, DiskFailure, ExportFlaw,
         Flaw, List, LoginRefusal, Mib, MigrationId, NodeFault, NodeId, NodeState, Person, ProposalId, Quote,
-        Said, Silence, StoreFailure, TaskFailure, Trouble, VmId, Whereabouts, WhyUnmeasured,
+        RowShape, Said, Silence, StoreFailure, TaskFailure, Trouble, VmId, Whereabouts, WhyUnmeasured,
         ssh::{
             AgentFlaw, HandshakeFlaw, HostKeyDoubt, KnownLine, LoginWay, Phase, SessionRefusal, SshError,
             SshFailure, Tried, Unreadable, UnreadableHosts,
         },
     },
-    planner::{Hold, NodeClosed, Note, Obstacle, RestWhy, SkipWhy, Strain, TargetRefusal, Unfit},
+    planner::{Hold, NodeClosed, Note, Obstacle, Resource, RestWhy, SkipWhy, Strain, TargetRefusal, Unfit},
     store::{Ending, Sight},
 };
 
@@ -300,7 +300,10 @@ pub(in crate::talk) fn flaws() -> Vec<Flaw> {
     let of = |flaw: fn(List) -> Flaw| lists.iter().copied().map(flaw);
     samples![Flaw:
         Flaw::ShortList { .. } => of(|list| Flaw::ShortList { list, rows: 150, promised: 300 }),
-        Flaw::UnreadableRows { .. } => of(|list| Flaw::UnreadableRows { list, rows: 2 }),
+        Flaw::UnreadableRows { .. } => lists.iter().flat_map(|list| {
+            let of = |rows, first, shape| Flaw::UnreadableRows { list: *list, rows, first, shape };
+            [of(1, 3, RowShape::NoId), of(2, 17, RowShape::NoObject)]
+        }),
         Flaw::DoubledRows { .. } => of(|list| Flaw::DoubledRows { list, rows: 1 }),
         Flaw::DamagedRow { .. } => of(|list| Flaw::DamagedRow { list, id: 5, fields: "name".into() }),
         Flaw::TasksRefused(_) => api_failures().into_iter().map(Flaw::TasksRefused),
@@ -323,7 +326,8 @@ pub(in crate::talk) fn holds() -> Vec<Hold> {
 }
 
 pub(in crate::talk) fn sights() -> Vec<Sight> {
-    let seen = Sight::Seen { at: noon(), figures: Default::default(), nodes: Default::default() };
+    let seen =
+        Sight::Seen { at: noon(), figures: Default::default(), nodes: Default::default(), emptied: None };
     samples![Sight:
         Sight::Seen { .. } => [seen],
         Sight::Failed(_) => troubles().into_iter().map(Sight::Failed),
@@ -406,6 +410,12 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
         SkipWhy::ExcludedSource => [SkipWhy::ExcludedSource],
         SkipWhy::NodeState(_) => closed().into_iter().map(SkipWhy::NodeState),
         SkipWhy::NoTarget(_) => refusals().into_iter().map(SkipWhy::NoTarget),
+        SkipWhy::NoRoomBack { .. } => [SkipWhy::NoRoomBack {
+            node: "узел".into(),
+            resource: Resource::Memory,
+            value: 7001,
+            most: 7000,
+        }],
         SkipWhy::NotThere => [SkipWhy::NotThere],
         SkipWhy::Held(_) => holds().into_iter().map(SkipWhy::Held),
     ]
@@ -454,6 +464,7 @@ pub(in crate::talk) fn notes() -> Vec<Note> {
         Note::UnknownSelector { .. } => [Note::UnknownSelector { selector: node() }],
         Note::Faulty { .. } => [Note::Faulty { node: node(), faults: faults() }],
         Note::MixedOsFamilies => [Note::MixedOsFamilies],
+        Note::NamelessVm { .. } => [Note::NamelessVm { node: node() }],
         Note::Unreadable { .. } => [vec![], vec!["web-1".into()], vec!["web-1".into(), "web-2".into()]]
             .map(|vms| Note::Unreadable { node: node(), vms }),
         Note::StepsDropped { .. } => [1, 2].map(|steps| Note::StepsDropped { steps, violations: 1 }),

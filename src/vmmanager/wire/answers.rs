@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     Intake,
     incoming::Incoming,
+    page::{as_text, mended, row},
     plain::{Mixed, Plain, plain},
-    rows::{Reference, TaskRow},
+    rows::{Kept, Reference, Row, TaskRow},
 };
 use crate::{
     model::{AnswerFlaw, NodeId},
@@ -20,14 +21,18 @@ use crate::{
 pub(in crate::vmmanager) fn task(body: &[u8]) -> Result<Option<TaskInfo>, serde_json::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Wrapped {
-        task: Mixed<TaskRow>,
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        task: Option<&'a RawValue>,
     }
-    let row = match serde_json::from_slice::<Wrapped>(body)?.task.object {
-        Some(row) => row,
-        None => serde_json::from_slice(body)?,
+    // Its output is what a tool printed, and may be no text at all: that must not hide how the task stands.
+    let text = as_text(body);
+    let wrapped: Wrapped<'_> = serde_json::from_str(&text)?;
+    let row = match wrapped.task.and_then(mended::<TaskRow>) {
+        Some(row) => Some(row),
+        None => mended::<TaskRow>(serde_json::from_str(&text)?),
     };
-    Ok(row.into_task())
+    Ok(row.and_then(TaskRow::into_task))
 }
 
 /// Reads the consul id out of the answer to an order.
@@ -40,10 +45,10 @@ pub(in crate::vmmanager) fn ordered_task(body: &[u8]) -> Result<Option<u64>, ser
     Ok(serde_json::from_slice::<Answer>(body)?.task.id())
 }
 
-/// A row of a VM's history.
+/// One row of a VM's history.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct HistoryRow {
+pub(in crate::vmmanager) struct HistoryRow {
     id: Plain,
     task: Reference,
     name: Plain,
@@ -51,30 +56,34 @@ struct HistoryRow {
     status: Plain,
     date_create: Plain,
     user: Plain,
+    #[serde(skip)]
+    is_damaged: bool,
 }
 
-impl HistoryRow {
-    fn into_entry(self) -> HistoryEntry {
-        HistoryEntry {
-            id: self.id.id(),
-            task: self.task.id(),
-            name: self.name.text().unwrap_or_default(),
-            state: self.state.text().or_else(|| self.status.text()).unwrap_or_default(),
-            at: self.date_create.text(),
-            user: self.user.text(),
-        }
+impl Row for HistoryRow {
+    type Kept = Self;
+
+    fn kept(self) -> Self {
+        self
+    }
+
+    fn damaged(&mut self, _fields: Vec<String>) {
+        self.is_damaged = true;
     }
 }
 
-/// A VM's history that comes.
-pub(in crate::vmmanager) struct HistoryOf(Incoming<HistoryEntry>);
+impl Kept for HistoryRow {
+    fn id(&self) -> Option<u64> {
+        self.id.id()
+    }
+}
+
+/// A VM's history that comes, row by row: an odd one hides no other, and the history says that it has one.
+pub(in crate::vmmanager) struct HistoryOf(Incoming<HistoryRow>);
 
 impl Default for HistoryOf {
     fn default() -> Self {
-        Self(Incoming::new(|row| {
-            let row: Mixed<HistoryRow> = serde_json::from_slice(row)?;
-            Ok(row.object.map(HistoryRow::into_entry))
-        }))
+        Self(Incoming::new(row::<HistoryRow>))
     }
 }
 
@@ -91,36 +100,86 @@ impl Intake for HistoryOf {
 
     fn taken(self) -> Result<History, AnswerFlaw> {
         let (rows, beside) = self.0.end()?;
-        let mut entries: Vec<_> = rows.into_iter().flatten().collect();
-        if entries.iter().all(|entry| entry.id.is_some()) {
-            entries.sort_by_key(|entry| entry.id);
-        }
         // A bare array has no `max_id` beside it.
-        let max_id = entries.iter().filter_map(|entry| entry.id).max().max(beside.max_id.id());
-        Ok(History { max_id, entries })
+        Ok(history_of(rows, beside.max_id.id()))
     }
 }
 
-/// Reads the migrate form: the targets that VMmanager itself offers.
+fn history_of(rows: Vec<Option<HistoryRow>>, said: Option<u64>) -> History {
+    let is_numbered = rows.iter().flatten().any(|row| row.id().is_some());
+    let is_odd = |row: &Option<HistoryRow>| {
+        row.as_ref().is_none_or(|row| row.is_damaged || is_numbered && row.id().is_none())
+    };
+    let has_odd_rows = rows.iter().any(is_odd);
+    let mut entries: Vec<_> = rows.into_iter().flatten().map(HistoryRow::into_entry).collect();
+    // Those without a number stay together; they are in no known order.
+    if is_numbered {
+        entries.sort_by_key(|entry| entry.id);
+    }
+    let newest = entries.iter().filter_map(|entry| entry.id).max();
+    // The newest row may be the one that cannot be read.
+    let newest = newest.filter(|_| said.is_some() || !has_odd_rows);
+    History { max_id: newest.max(said), entries, has_odd_rows }
+}
+
+impl HistoryRow {
+    fn into_entry(self) -> HistoryEntry {
+        HistoryEntry {
+            id: self.id.id(),
+            task: self.task.id(),
+            name: self.name.text().unwrap_or_default(),
+            state: self.state.text().or_else(|| self.status.text()).unwrap_or_default(),
+            at: self.date_create.text(),
+            user: self.user.text(),
+        }
+    }
+}
+
+/// A row of the migrate form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TargetRow {
+    id: Plain,
+    suitable: Plain,
+    #[serde(skip)]
+    damage: Vec<String>,
+}
+
+impl Row for TargetRow {
+    type Kept = Self;
+
+    fn kept(self) -> Self {
+        self
+    }
+
+    fn damaged(&mut self, fields: Vec<String>) {
+        self.damage = fields;
+    }
+}
+
+impl Kept for TargetRow {
+    fn id(&self) -> Option<u64> {
+        self.id.id()
+    }
+}
+
+/// Reads the migrate form: the targets that VMmanager itself offers, row by row.
 pub(in crate::vmmanager) fn migrate_form(body: &[u8]) -> Result<Vec<FormTarget>, serde_json::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Target {
-        id: Plain,
-        suitable: Plain,
-    }
     #[derive(Deserialize)]
-    struct Form {
-        nodes: Vec<Mixed<Target>>,
+    struct Form<'a> {
+        #[serde(borrow)]
+        nodes: Vec<&'a RawValue>,
     }
-    let targets = serde_json::from_slice::<Form>(body)?.nodes.into_iter().filter_map(|target| target.object);
-    Ok(targets
-        .filter_map(|target| {
-            let node = NodeId(target.id.id()?);
-            // A node in the list without a verdict is offered.
-            Some(FormTarget { node, suitable: target.suitable.truth().unwrap_or(true) })
-        })
-        .collect())
+    let text = as_text(body);
+    let rows = serde_json::from_str::<Form<'_>>(&text)?.nodes;
+    let targets = rows.into_iter().filter_map(mended::<TargetRow>).filter_map(|row| {
+        let node = NodeId(row.id()?);
+        // A node in the list without a verdict is offered; one whose verdict cannot be read is not.
+        let verdict = row.suitable.truth();
+        let suitable = verdict.unwrap_or_else(|| row.damage.iter().all(|field| field != "suitable"));
+        Some(FormTarget { node, suitable })
+    });
+    Ok(targets.collect())
 }
 
 /// Reads the token out of a login's answer, and whether the login is done with it.
@@ -140,6 +199,8 @@ pub(in crate::vmmanager) fn login(body: &[u8]) -> Result<(Option<String>, bool),
 pub(in crate::vmmanager) struct WireError {
     pub code: Option<i64>,
     pub msg: String,
+    /// Beside it the answer names a task, as that to an order does.
+    pub names_task: bool,
 }
 
 /// Finds a top-level `error` in any body; `None` where there is none or it says nothing.
@@ -155,19 +216,25 @@ pub(in crate::vmmanager) fn error(body: &[u8]) -> Option<WireError> {
     #[serde(default)]
     struct Envelope {
         error: Mixed<Inner>,
+        task: Reference,
     }
     const KEY: &str = "\"error\"";
     // No answer is read twice for a key that is not in it.
     if !std::str::from_utf8(body).ok()?.contains(KEY) {
         return None;
     }
-    let Mixed { plain, object } = serde_json::from_slice::<Envelope>(body).ok()?.error;
+    let Envelope { error, task } = serde_json::from_slice(body).ok()?;
+    let (Mixed { plain, object }, names_task) = (error, task.id().is_some());
     let found = match object {
         Some(inner) => WireError {
             code: inner.code.signed(),
             msg: inner.msg.text().or_else(|| inner.message.text()).unwrap_or_default(),
+            names_task,
         },
-        None => WireError { code: None, msg: plain.text().filter(|text| text != "0").unwrap_or_default() },
+        None => {
+            let msg = plain.text().filter(|text| text != "0").unwrap_or_default();
+            WireError { code: None, msg, names_task }
+        }
     };
     (found.code.is_some_and(|code| code != 0) || !found.msg.is_empty()).then_some(found)
 }
@@ -236,19 +303,55 @@ mod tests {
         let json = r#"{"max_id": 7004, "list": [
             {"id": 7004, "task": 55120, "name": "host_migrate", "state": "running", "date_create": "2026-05-04 12:07:13"},
             {"id": "7003", "task": null, "name": "host_start", "state": "complete", "params": {}}]}"#;
-        let read = |json: &str| {
-            let mut history = HistoryOf::default();
-            assert!(history.take(json.as_bytes()));
-            history.taken().unwrap()
-        };
-        let history = read(json);
+        let history = read_history(json);
         assert_eq!(history.max_id, Some(7004));
         assert_eq!(
             history.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(),
             [Some(7003), Some(7004)]
         );
-        let old = read(r#"[{"name": "host_migrate", "state": "complete"}, null]"#);
+        let old = read_history(r#"[{"name": "host_migrate", "state": "complete"}, null]"#);
         assert_eq!((old.max_id, old.entries.len()), (None, 1));
+    }
+
+    #[test]
+    fn an_odd_row_of_a_history_hides_no_other() {
+        let of = |odd: &str| {
+            let json = format!(
+                r#"{{MAX"list": [{{"id": 7003, "task": 5, "name": "host_migrate", "state": "complete"}}, {odd},
+                {{"id": 7005, "task": 6, "name": "host_migrate", "state": "running"}}]}}"#
+            );
+            let said = read_history(&json.replace("MAX", r#""max_id": 7009, "#));
+            let silent = read_history(&json.replace("MAX", ""));
+            let tasks: Vec<_> = said.entries.iter().filter_map(|row| row.task).collect();
+            assert!(said.has_odd_rows && silent.has_odd_rows, "{odd}");
+            assert_eq!((said.max_id, silent.max_id), (Some(7009), None), "{odd}");
+            tasks
+        };
+        assert_eq!(of(r#"{"id": 7004, "task": 9, "name": "host_migrate", "user": "a\ud800"}"#), [5, 9, 6]);
+        assert_eq!(of(r#"{"id": "\ud800", "task": 9, "name": "host_migrate"}"#), [9, 5, 6]);
+        assert_eq!(of("null"), [5, 6]);
+        assert_eq!(of(r#"{"id": 1e999, "task": 9}"#), [9, 5, 6]);
+    }
+
+    #[test]
+    fn what_a_tool_printed_does_not_hide_how_its_task_stands() {
+        for output in [r#""no \ud800 text""#, "1e999", r#"{"content": "\ud800"}"#] {
+            let wrapped = format!(r#"{{"task": {{"id": 7, "status": "failed", "output": {output}}}}}"#);
+            let flat = format!(r#"{{"id": 7, "status": "failed", "output": {output}}}"#);
+            for json in [wrapped, flat] {
+                let task = super::task(json.as_bytes()).unwrap().unwrap();
+                assert_eq!((task.id, task.status), (7, TaskStatus::Failed), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_odd_target_of_the_form_hides_no_other_and_is_not_offered() {
+        let json = r#"{"nodes": [{"id": 6, "suitable": true, "name": "\ud800"}, {"id": 7, "suitable": "\ud800"},
+            {"id": "\ud800", "suitable": true}, {"id": 8}]}"#;
+        let form = migrate_form(json.as_bytes()).unwrap();
+        let form: Vec<_> = form.iter().map(|target| (target.node.0, target.suitable)).collect();
+        assert_eq!(form, [(6, true), (7, false), (8, true)]);
     }
 
     #[test]
@@ -264,6 +367,8 @@ mod tests {
 
     #[test]
     fn errors_are_found_in_any_body_and_nothing_else_is() {
+        let taken = error(br#"{"error": {"code": 5, "msg": "late"}, "id": 311, "task": 90417}"#);
+        assert!(taken.is_some_and(|error| error.names_task), "an order that was taken all the same");
         let found = |json: &str| error(json.as_bytes()).map(|error| (error.code, error.msg));
         let plain = r#"{"error": {"code": 3001, "msg": "Unauthorized"}}"#;
         assert_eq!(found(plain), Some((Some(3001), "Unauthorized".into())));
@@ -278,5 +383,11 @@ mod tests {
         ] {
             assert_eq!(found(fine), None, "{fine}");
         }
+    }
+
+    fn read_history(json: &str) -> History {
+        let mut history = HistoryOf::default();
+        assert!(history.take(json.as_bytes()));
+        history.taken().unwrap()
     }
 }

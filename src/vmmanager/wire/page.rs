@@ -1,6 +1,6 @@
 //! One answer to a list request: a page of rows, each of which becomes what is kept of it as soon as it has come.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Error, Value, value::RawValue};
 
@@ -49,29 +49,52 @@ impl<T: Row> Intake for PageOf<T> {
 }
 
 /// Reads a row. One odd record must not hide the others: a damaged one is read field by field.
-fn row<T: Row>(bytes: &[u8]) -> Result<Option<T::Kept>, Error> {
+pub(super) fn row<T: Row>(bytes: &[u8]) -> Result<Option<T::Kept>, Error> {
     let read = serde_json::from_slice::<Mixed<T>>(bytes).map(|row| row.object);
     let read = read.or_else(|error| {
-        // Bytes that are no text become replacement characters, which no id or number can hide behind.
-        let text = String::from_utf8_lossy(bytes);
+        let text = as_text(bytes);
         serde_json::from_str::<&RawValue>(&text).map(mended).map_err(|_| error)
     });
     read.map(|row| row.map(T::kept))
 }
 
+/// Bytes that are no text become replacement characters, which no id or number can hide behind.
+pub(super) fn as_text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
 /// Reads what can be read of a row and notes the rest; `None` for what is no object.
-fn mended<T: Row>(row: &RawValue) -> Option<T> {
+pub(super) fn mended<T: Row>(row: &RawValue) -> Option<T> {
     if let Ok(Mixed { object, .. }) = serde_json::from_str::<Mixed<T>>(row.get()) {
         return object;
     }
-    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(row.get()).ok()?;
-    let (sound, damaged): (Vec<_>, Vec<_>) =
-        fields.into_iter().partition(|(_, value)| serde_json::from_str::<Value>(value.get()).is_ok());
-    let sound: Vec<_> =
-        sound.iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), value.get())).collect();
-    let mut row: T = serde_json::from_str(&format!("{{{}}}", sound.join(","))).ok()?;
-    row.damaged(damaged.into_iter().map(|(key, _)| key).collect());
+    let mut damage = Vec::new();
+    let sound = sound_object(row, "", &mut damage)?;
+    let mut row: T = serde_json::from_str(&sound).ok()?;
+    row.damaged(damage);
     Some(row)
+}
+
+/// The row of a VM names its node as an object, whose name may be damaged and not its id. Deeper nothing is read.
+const DEPTH_MAX: usize = 3;
+
+/// Returns the sound fields of an object and notes the paths of the others; `None` for what is no object.
+fn sound_object(object: &RawValue, path: &str, damage: &mut Vec<String>) -> Option<String> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(object.get()).ok()?;
+    let mut sound = Vec::new();
+    for (key, value) in fields {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let kept = match serde_json::from_str::<Value>(value.get()) {
+            Ok(_) => Some(value.get().to_owned()),
+            Err(_) if path.matches('.').count() + 1 < DEPTH_MAX => sound_object(&value, &path, damage),
+            Err(_) => None,
+        };
+        match kept {
+            Some(kept) => sound.push(format!("{}:{kept}", Value::from(key))),
+            None => damage.push(path),
+        }
+    }
+    Some(format!("{{{}}}", sound.join(",")))
 }
 
 #[cfg(test)]
@@ -125,6 +148,11 @@ mod tests {
                 assert_eq!((rows[1].damage[0].as_str(), rows[1].node()), (field, Some(5)));
             }
         }
+        let nested = r#"[{"id": 7, "node": {"id": 5, "maintenance_mode": "a\ud800"},
+            "cluster": {"id": 2, "virtualization_type": "\ud800", "name": "msk"}}]"#;
+        let row = page::<HostRow>(nested.as_bytes()).unwrap().rows.remove(0).unwrap();
+        assert_eq!((row.node(), row.cluster()), (Some(5), Some(2)), "what is sound beside it is read");
+        assert_eq!(row.damage, ["cluster.virtualization_type", "node.maintenance_mode"]);
         let no_text = b"[{\"id\": 7, \"node\": 5, \"name\": \"a\xff\"}, {\"id\": 8}]";
         let mut page = page::<HostRow>(no_text).unwrap();
         assert_eq!(page.rows.len(), 2);

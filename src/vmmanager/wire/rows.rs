@@ -89,7 +89,12 @@ pub(in crate::vmmanager) trait Kept: Send + 'static {
 /// Clusters are few, and keys nobody documented matter, so the row is kept whole.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(in crate::vmmanager) struct ClusterRow(pub Map<String, Value>);
+pub(in crate::vmmanager) struct ClusterRow {
+    fields: Map<String, Value>,
+    /// What could not be read of the row, where a part of it is damaged.
+    #[serde(skip)]
+    pub damage: Vec<String>,
+}
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -178,6 +183,10 @@ impl Row for ClusterRow {
     fn kept(self) -> Self {
         self
     }
+
+    fn damaged(&mut self, fields: Vec<String>) {
+        self.damage = fields;
+    }
 }
 
 impl Kept for ClusterRow {
@@ -228,14 +237,19 @@ impl NodeRow {
 }
 
 impl ClusterRow {
+    /// Tells whether something was lost that may decide what is done in the cluster.
+    pub fn lost_more_than_words(&self) -> bool {
+        self.damage.iter().any(|field| !matches!(field.as_str(), "name" | "comment"))
+    }
+
     pub fn plain(&self, key: &str) -> Plain {
-        self.0.get(key).map(plain).unwrap_or_default()
+        self.fields.get(key).map(plain).unwrap_or_default()
     }
 
     /// Returns every true value under a key with `balanc` in it, as `path = value`.
     pub fn balancer_signs(&self) -> Vec<String> {
         let mut signs = Vec::new();
-        for (key, value) in &self.0 {
+        for (key, value) in &self.fields {
             true_values(key, value, key.to_ascii_lowercase().contains("balanc"), &mut signs);
         }
         signs
@@ -243,10 +257,10 @@ impl ClusterRow {
 
     /// Tells whether the main storage copies disks with a VM; `None` for kinds of storage nobody knows.
     pub fn local_storage(&self) -> Option<bool> {
-        let main = self.0.get("storages").and_then(Value::as_array).and_then(|storages| {
+        let main = self.fields.get("storages").and_then(Value::as_array).and_then(|storages| {
             storages.iter().find(|storage| storage.get("is_main").map(plain).unwrap_or_default().is_true())
         });
-        let storage = main.or_else(|| self.0.get("storage"))?;
+        let storage = main.or_else(|| self.fields.get("storage"))?;
         if let Some(network) = storage.get("is_network").map(plain).unwrap_or_default().truth() {
             return Some(!network);
         }
@@ -269,6 +283,12 @@ impl TaskRow {
 
     pub fn consul_id(&self) -> Option<u64> {
         self.consul_id.id()
+    }
+
+    /// Tells whether this may be a migration that waits or runs. A task without a name may be anything.
+    pub fn may_be_migration(&self, name_of_migrations: &str) -> bool {
+        let status = TaskStatus::from_word(&self.status.text().unwrap_or_default());
+        self.name.text().is_none_or(|name| name == name_of_migrations) && !status.has_ended()
     }
 
     /// The VM, on servers that happen to name it; a documented field for it does not exist.
