@@ -27,7 +27,6 @@ impl Arg {
     }
 }
 
-
 impl Words {
     /// One decimal, as the language writes it.
     pub(crate) fn decimal(&self, value: f64) -> String {
