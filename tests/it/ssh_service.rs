@@ -104,7 +104,7 @@ async fn what_is_allocated_counts_where_nothing_is_measured_and_the_plan_says_so
 async fn in_the_bot_a_node_counts_when_it_is_over_in_the_readings_of_two_cycles() {
     let place = Place::new().await;
     place.nodes["kvm-01"].set_load(place.a_little_busy());
-    let bot = Bot::start(&place, "").await;
+    let bot = Bot::start(&place, "WATCH_INTERVAL=0\n").await;
     assert_eq!(bot.moves().await, Vec::<String>::new(), "one reading may be a peak");
     // A person asks many times between the cycles.
     for _ in 0..3 {
@@ -120,7 +120,7 @@ async fn in_the_bot_a_node_counts_when_it_is_over_in_the_readings_of_two_cycles(
 async fn a_peak_that_is_over_by_the_next_cycle_moves_nothing() {
     let place = Place::new().await;
     place.nodes["kvm-01"].set_load(place.a_little_busy());
-    let bot = Bot::start(&place, "").await;
+    let bot = Bot::start(&place, "WATCH_INTERVAL=0\n").await;
     bot.look().await;
     place.nodes["kvm-01"].set_load(SimLoad { load: [0.4; 3], ..place.a_little_busy() });
     bot.clock.advance(TimeDelta::minutes(10));
