@@ -537,7 +537,7 @@ impl Shared {
             }
             (Effect::Document(document), ..) => {
                 let refused = self.view(incoming).file_refused();
-                self.attach(incoming, refused, Attached::File(document)).await;
+                self.attach(incoming, refused, Attached::File(document.into())).await;
             }
             (Effect::Picture(page, chart), ..) => self.attach(incoming, page, Attached::Picture(chart)).await,
             (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),

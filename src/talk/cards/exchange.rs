@@ -48,7 +48,7 @@ pub(crate) struct Answer {
 /// What an answer brings besides its text. It counts as one message, and waits like one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Attached {
-    File(Document),
+    File(Arc<Document>),
     /// Drawn when its turn comes, with the answer's page as its caption.
     Picture(Arc<Chart>),
 }

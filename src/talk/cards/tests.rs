@@ -566,7 +566,7 @@ fn pictures_and_files_wait_like_other_answers_and_a_chat_that_takes_none_gets_th
     let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
     let document = Document { name: "a.csv".into(), text: String::new(), caption: Page::default() };
     let asked = |person| {
-        let attached = Some(Attached::File(document.clone()));
+        let attached = Some(Attached::File(document.clone().into()));
         Input::Answer(Answer { person, attached, ..answer(to, None, AnswerKind::Final) })
     };
     (0..30).for_each(|number| drop(chat.on(asked(number % 5))));

@@ -32,7 +32,7 @@ fn after_a_leave_out_the_reasons_of_the_others_have_the_figures_of_now() {
         before: figures(),
         after: figures(),
         over: Vec::new(),
-        nodes: [(2, (change.clone(), change))].into(),
+        nodes: [(2, (change, change))].into(),
         unfit: [].into(),
     });
     let text = view(Language::En).proposal(&proposal, now())[0].plain();
