@@ -39,8 +39,9 @@ async fn a_watch_that_takes_long_is_given_up_by_an_admin() {
         talk.becomes(&plan, DONE).await;
         talk.press(ADMIN, &slow, ":u").await;
         let vm = talk.bot.sim.orders()[0].vm;
-        talk.ask(VIEWER, &format!("/vm {vm}")).await;
+        // A plan looks by itself; before that, the last picture is an hour old.
         talk.ask(OPERATOR, "/balance 1").await;
+        talk.ask(VIEWER, &format!("/vm {vm}")).await;
         talk.ask(VIEWER, "/history").await;
         talk.ask_in(ADMIN, ADMIN, "/audit 8").await;
         talk.shows("a_watch_that_takes_long_is_given_up_by_an_admin");
