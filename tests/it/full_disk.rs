@@ -87,14 +87,14 @@ async fn the_child_that_starts_on_a_full_file_system() {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+    is_followed(&bot).await;
     let filler = Path::new(&dir).join("filler");
     // Every start on a full disk finds what the one before left.
     for _ in 0..3 {
         bot.kill().await;
         fill_file_system(&filler);
         bot.restart().await;
-        let before = bot.sim.count_requests("/vm/v3/task");
-        bot.until("it is followed", |sim| sim.count_requests("/vm/v3/task") > before + 3).await;
+        is_followed(&bot).await;
     }
     bot.heard(TROUBLE).await;
     bot.sim.finish_all();
@@ -108,6 +108,12 @@ async fn the_child_that_starts_on_a_full_file_system() {
     let names = std::fs::read_dir(bot.dir.path().join("data")).unwrap();
     let names: Vec<_> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().all(|name| !name.contains("damaged")), "{names:?}");
+}
+
+/// A migration is followed once its task is recorded.
+async fn is_followed(bot: &Ctx) {
+    let before = bot.sim.count_requests("/vm/v3/task");
+    bot.until("it is followed", |sim| sim.count_requests("/vm/v3/task") > before + 3).await;
 }
 
 fn fill_file_system(filler: &Path) {
