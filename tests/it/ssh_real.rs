@@ -16,7 +16,7 @@ use vm_balancer::{
     model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, ssh::LoginWay},
     planner::{self, Policy},
     sandbox::vmmanager::{self, Options, Running, SimVmManager, World},
-    ssh::{self, HostKeyCheck, HostPort, KeyFile, Known, Settings, SshFailure, SshMonitor},
+    ssh::{self, HostPort, KeyFile, Known, Settings, SshFailure, SshMonitor},
 };
 
 #[tokio::test]
