@@ -517,7 +517,17 @@ impl Browser {
     }
 }
 
+/// Two drivers that begin at once may choose the same port; the second ends then, and is started again.
 async fn driver() -> (Child, u16) {
+    for _ in 0..5 {
+        if let Some(started) = start_driver().await {
+            return started;
+        }
+    }
+    panic!("chromedriver ends before it names its port")
+}
+
+async fn start_driver() -> Option<(Child, u16)> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
         .stdout(Stdio::piped())
@@ -526,9 +536,9 @@ async fn driver() -> (Child, u16) {
         .unwrap_or_else(|error| panic!("chromedriver is needed, see .ci/browser: {error}"));
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     loop {
-        let line = lines.next_line().await.unwrap().unwrap();
+        let line = lines.next_line().await.unwrap()?;
         if let Some((_, port)) = line.split_once("successfully on port ") {
-            return (driver, port.trim_end_matches('.').parse().unwrap());
+            return Some((driver, port.trim_end_matches('.').parse().unwrap()));
         }
     }
 }
