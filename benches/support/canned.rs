@@ -83,6 +83,7 @@ impl Canned {
 }
 
 async fn serve(stream: TcpStream, bodies: Arc<BTreeMap<&'static str, Vec<u8>>>) {
+    stream.set_nodelay(true).unwrap();
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     let (mut line, mut path, mut asked_with) = (String::new(), String::new(), 0);
