@@ -18,7 +18,7 @@ use std::{
 };
 
 use russh::{
-    Channel, ChannelId, ChannelOpenFailure, Disconnect, MethodKind, MethodSet,
+    Channel, ChannelId, ChannelOpenFailure, Disconnect, MethodKind, MethodSet, Preferred, kex,
     keys::{Algorithm, HashAlg, PrivateKey, PublicKey, key::safe_rng, ssh_key::public::KeyData},
     server::{self, Auth, ChannelOpenHandle, Config, Msg, Response, Session, VerifiedPublicKey},
 };
@@ -99,6 +99,20 @@ pub struct Door {
     pub keys: Vec<PublicKey>,
     /// Asks for the password too after a key.
     pub both: bool,
+    /// How a session's key is agreed on.
+    pub exchange: Exchange,
+}
+
+/// How a server agrees on a session's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exchange {
+    /// As a server of today: whatever the client likes best.
+    #[default]
+    Any,
+    /// A fixed group, and no elliptic curve.
+    FixedGroup,
+    /// A group that the server chooses, as old FIPS servers do, and nothing else.
+    ServersGroup,
 }
 
 impl Default for Door {
@@ -110,6 +124,7 @@ impl Default for Door {
             keyboard: None,
             keys: Vec::new(),
             both: false,
+            exchange: Exchange::Any,
         }
     }
 }
@@ -392,9 +407,16 @@ fn config(host_keys: Vec<PrivateKey>, door: &Door) -> Config {
             methods.push(method);
         }
     }
+    let mut preferred = Preferred::default();
+    match door.exchange {
+        Exchange::Any => {}
+        Exchange::FixedGroup => preferred.kex = Cow::Borrowed(&[kex::DH_G14_SHA256]),
+        Exchange::ServersGroup => preferred.kex = Cow::Borrowed(&[kex::DH_GEX_SHA256]),
+    }
     Config {
         methods,
         keys: host_keys,
+        preferred,
         // A real server delays failed logins to slow down guessing, which tests do not need.
         auth_rejection_time: std::time::Duration::ZERO,
         nodelay: true,

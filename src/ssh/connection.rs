@@ -28,6 +28,7 @@ use super::{
     Phase, Settings, SshFailure, auth,
     host_keys::{Known, Trust, fingerprint},
     settings::Target,
+    threads::Threads,
 };
 use crate::model::{
     Quote,
@@ -136,7 +137,7 @@ impl Connection {
         key: Option<&Arc<PrivateKey>>,
         trust: &Arc<Trust>,
         seen: &Seen,
-        deadline: Deadline,
+        (deadline, threads): (Deadline, &Threads),
     ) -> Result<Self, SshFailure> {
         let stream = connect(target, deadline).await?;
         let token = CancellationToken::new();
@@ -144,9 +145,12 @@ impl Connection {
         let stream = Cuttable { stream, cut: Box::pin(token.cancelled_owned()) };
         let gate = Gate { target: target.clone(), trust: Arc::clone(trust), seen: seen.clone() };
         let handshake = client::connect_stream(Arc::new(config(target, settings, trust)), stream, gate);
-        let mut handle = match deadline.bound(Phase::Handshake, in_turn(handshake)).await? {
-            Ok(handle) => handle,
-            Err(error) => return Err(handshake_failure(target, seen, &error)),
+        // If this is given up, the stream is cut, and with it the handshake ends.
+        let handshake = in_turn(threads.run(handshake));
+        let mut handle = match deadline.bound(Phase::Handshake, handshake).await? {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(error)) => return Err(handshake_failure(target, seen, &error)),
+            Err(_) => return Err(dropped()),
         };
         let login = deadline.bound(Phase::Auth, auth::log_in(&mut handle, settings, key)).await??;
         let Some(SeenKey { key: host_key, .. }) = seen.get() else {

@@ -19,6 +19,7 @@ use super::{
     parse::{self, Sample},
     reading,
     settings::Target,
+    threads::Threads,
 };
 use crate::{
     clock::Clock,
@@ -46,6 +47,7 @@ pub struct SshMonitor {
     clock: Clock,
     key: Option<Arc<PrivateKey>>,
     learner: Arc<Learner>,
+    threads: Threads,
     places: Mutex<BTreeMap<NodeId, Place>>,
 }
 
@@ -121,7 +123,7 @@ impl SshMonitor {
             tracing::warn!("SSH_HOST_KEY_CHECK is off: anybody on the way to a node can pose as it");
         }
         let learner = Arc::new(Learner::new(settings.learned_hosts.clone()));
-        Ok(Self { settings, clock, key, learner, places: Mutex::default() })
+        Ok(Self { settings, clock, key, learner, threads: Threads::new(), places: Mutex::default() })
     }
 
     /// Asks all nodes side by side; returns when each has answered or had its time.
@@ -293,7 +295,8 @@ impl SshMonitor {
         }
         let opening = deadline.or_after(self.settings.timeout);
         let key = self.key.as_ref();
-        let fresh = Connection::open(target, &self.settings, key, trust, &Seen::default(), opening).await?;
+        let (seen, opening) = (Seen::default(), (opening, &self.threads));
+        let fresh = Connection::open(target, &self.settings, key, trust, &seen, opening).await?;
         let said = fresh.run(&command, deadline.or_after(patience)).await;
         peer.keep(fresh, said)
     }
@@ -303,7 +306,8 @@ impl SshMonitor {
         let seen = Seen::default();
         let deadline = Deadline::after(self.settings.timeout);
         let key = self.key.as_ref();
-        let opened = Connection::open(&target, &self.settings, key, trust, &seen, deadline).await;
+        let opening = (deadline, &self.threads);
+        let opened = Connection::open(&target, &self.settings, key, trust, &seen, opening).await;
         let mut probe = match opened {
             Err(failure) => Probe::failed(node, &self.settings, failure),
             Ok(connection) => {

@@ -26,7 +26,7 @@ use vm_balancer::{
         ssh::{AgentFlaw, LoginWay, Phase, Tried, Unreadable},
     },
     planner::{self, Note, Policy},
-    sandbox::ssh::{Door, Fault, SimLoad, SimNode, SimVm},
+    sandbox::ssh::{Door, Exchange, Fault, SimLoad, SimNode, SimVm},
     ssh::{self, HostKeyCheck, KeyFile, Known, Round, Settings, SshFailure, SshMonitor},
 };
 
@@ -533,6 +533,19 @@ async fn known_hosts_that_cannot_be_read_any_more_stop_all_measuring() {
 
     assert!(matches!(failure(&round), SshFailure::HostKeyUnchecked(_)), "{round:?}");
     assert!(round.readings.is_empty());
+}
+
+#[tokio::test]
+async fn nodes_of_every_age_are_measured_side_by_side() {
+    let world = World::new();
+    let mut nodes = Vec::new();
+    for exchange in [Exchange::ServersGroup, Exchange::FixedGroup, Exchange::Any, Exchange::ServersGroup] {
+        nodes.push(world.start_door(Door { exchange, ..Door::default() }).await);
+    }
+    let infos: Vec<NodeInfo> = (0..4).zip(&nodes).map(|(id, node)| info(id, node)).collect();
+    let monitor = world.monitor(Settings { timeout: Duration::from_secs(10), ..world.settings() });
+    let round = monitor.measure(&infos).await;
+    assert_eq!((round.readings.len(), &round.failures), (4, &BTreeMap::new()));
 }
 
 #[tokio::test]
