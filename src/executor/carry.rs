@@ -258,16 +258,11 @@ impl Executor {
         }
     }
 
-    fn taken(&self, entry: JournalEntry, ordered: Ordered) -> JournalEntry {
+    /// If it cannot be recorded, it runs all the same: after a restart it is found by the VM's history.
+    fn taken(&self, mut entry: JournalEntry, ordered: Ordered) -> JournalEntry {
         self.rules.was_allowed();
-        match self.watcher.ledger.ordered(entry.id, ordered.task, None) {
-            Ok(entry) => entry,
-            Err(error) => {
-                // It runs: it is followed by what is known in memory, and found by its history after a restart.
-                tracing::error!(%error, "an order cannot be recorded");
-                entry
-            }
-        }
+        self.watcher.ledger.ordered(&mut entry, ordered.task, None);
+        entry
     }
 
     /// Checks again what was checked before the intent, because people and the platform may have changed during a pause.

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     event::{Event, Events},
     meter,
-    model::{MigrationId, Person, ProposalId, VmId},
+    model::{Person, ProposalId, VmId},
     planner::{Rest, RestWhy},
     store::{
         Ending, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState,
@@ -65,14 +65,38 @@ impl Ledger {
         }
     }
 
-    /// Records that VMmanager took the order, or the number of its task.
-    pub(super) fn ordered(
-        &self,
-        id: MigrationId,
-        consul_id: Option<u64>,
-        task_id: Option<u64>,
-    ) -> Result<JournalEntry, StoreError> {
-        self.store.ordered(id, consul_id, task_id, self.clock.now())
+    /// Notes in the entry that VMmanager took the order, or the number of its task, and records it. Where the store
+    /// cannot be written, the migration is followed by what the entry in memory says, and it is recorded later.
+    pub(super) fn ordered(&self, entry: &mut JournalEntry, consul_id: Option<u64>, task_id: Option<u64>) {
+        let now = self.clock.now();
+        match self.store.ordered(entry.id, consul_id, task_id, now) {
+            Ok(recorded) => *entry = recorded,
+            Err(error) => {
+                tracing::error!(%error, "an order cannot be recorded; it is followed from memory");
+                entry.note_order(consul_id, task_id, now);
+            }
+        }
+    }
+
+    /// Records what is known of an open order and could not be recorded before.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the store does.
+    pub(super) fn catch_up(&self, entry: &JournalEntry) -> Result<(), StoreError> {
+        let JournalState::Ordered { at, consul_id, task_id } = entry.state else { return Ok(()) };
+        let is_behind = |known: &JournalEntry| match known.state {
+            JournalState::Intended => true,
+            JournalState::Ordered { .. } => known.task_numbers() != (consul_id, task_id),
+            JournalState::Closed { .. } => false,
+        };
+        // A store that cannot be read is opened again by the next write.
+        let may_be_behind =
+            self.store.entry(entry.id).map_or(true, |known| known.is_some_and(|it| is_behind(&it)));
+        match may_be_behind.then(|| self.store.ordered(entry.id, consul_id, task_id, at)) {
+            None | Some(Ok(_) | Err(StoreError::Closed(_))) => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
     }
 
     /// Records the end of a migration.
@@ -82,6 +106,7 @@ impl Ledger {
         outcome: Outcome,
         detail: Option<Ending>,
     ) -> Result<JournalEntry, StoreError> {
+        self.catch_up(entry)?;
         let closed = match self.store.close(entry.id, outcome, detail, self.clock.now()) {
             // The journal entry is closed already, but the proposal does not say so yet.
             Err(StoreError::Closed(id)) => self.store.entry(id)?.ok_or(StoreError::NoSuchEntry(id))?,

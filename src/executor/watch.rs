@@ -72,7 +72,7 @@ impl Watcher {
     }
 
     /// Looks for an order whose answer never came. It is not repeated, whatever is found.
-    async fn search(&self, entry: JournalEntry) -> Option<JournalEntry> {
+    async fn search(&self, mut entry: JournalEntry) -> Option<JournalEntry> {
         let began = Instant::now();
         let mut pause = Pause::new(&self.settings);
         let mut slow_reported = false;
@@ -81,12 +81,12 @@ impl Watcher {
             let is_last = began.elapsed() >= self.settings.search_window;
             match self.api.look_for(&order_of(&entry)).await {
                 Ok(Found::Began { task_id }) => {
-                    let ordered = self.recorded(|| self.ledger.ordered(entry.id, None, task_id)).await?;
-                    return self.settle(ordered).await;
+                    self.ledger.ordered(&mut entry, None, task_id);
+                    return self.settle(entry).await;
                 }
                 Ok(Found::Nothing(Whereabouts::OnTarget)) => {
-                    let ordered = self.recorded(|| self.ledger.ordered(entry.id, None, None)).await?;
-                    return self.close(&ordered, Outcome::Done, None).await;
+                    self.ledger.ordered(&mut entry, None, None);
+                    return self.close(&entry, Outcome::Done, None).await;
                 }
                 Ok(Found::Nothing(place)) if is_last => {
                     let outcome = match place {
@@ -164,6 +164,9 @@ impl Watcher {
             tracing::warn!("a migration is slow; it stays watched");
             self.log_trouble(self.ledger.slow(entry));
         }
+        if let Err(error) = self.ledger.catch_up(entry) {
+            tracing::debug!(%error, "an order still cannot be recorded; will retry");
+        }
         self.wait(pause).await?;
         Some(match self.ledger.gave_up(entry) {
             Some(by) => Waited::GivenUp(by),
@@ -190,7 +193,7 @@ impl Watcher {
         matches!(self.api.is_unfinished(&order_of(entry)).await, Ok(false))
     }
 
-    /// Asks how far a migration is, and remembers its task's number. If that cannot be written, it is found again.
+    /// Asks how far a migration is, and remembers its task's number.
     /// A list of running tasks that is younger than `waited` is asked for first: all migrations share it.
     async fn look_at(&self, entry: &mut JournalEntry, waited: Duration) -> Result<TaskState, ApiFailure> {
         let order = order_of(entry);
@@ -199,12 +202,7 @@ impl Watcher {
         }
         let progress = self.api.progress(&order_of(entry)).await?;
         if progress.task_id.is_some() && progress.task_id != entry.task_numbers().1 {
-            match self.ledger.ordered(entry.id, None, progress.task_id) {
-                Ok(known) => *entry = known,
-                Err(error) => {
-                    tracing::warn!(%error, "the number of a task cannot be recorded");
-                }
-            }
+            self.ledger.ordered(entry, None, progress.task_id);
         }
         Ok(progress.state)
     }

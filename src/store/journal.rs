@@ -133,15 +133,7 @@ impl Store {
         task_id: Option<u64>,
         now: DateTime<Utc>,
     ) -> Result<JournalEntry, StoreError> {
-        self.change_entry(id, |entry| {
-            let (at, consul_before, task_before) = match entry.state {
-                JournalState::Ordered { at, consul_id, task_id } => (at, consul_id, task_id),
-                JournalState::Intended | JournalState::Closed { .. } => (now, None, None),
-            };
-            // What was learned once is not unlearned.
-            let (consul_id, task_id) = (consul_id.or(consul_before), task_id.or(task_before));
-            entry.state = JournalState::Ordered { at, consul_id, task_id };
-        })
+        self.change_entry(id, |entry| entry.note_order(consul_id, task_id, now))
     }
 
     /// Records how it ended.

@@ -407,6 +407,17 @@ impl JournalEntry {
         }
     }
 
+    /// Notes that VMmanager took the order, or the numbers of its task. What was learned once is not unlearned.
+    pub(crate) fn note_order(&mut self, consul_id: Option<u64>, task_id: Option<u64>, now: DateTime<Utc>) {
+        let (consul_before, task_before) = self.task_numbers();
+        let at = match self.state {
+            JournalState::Ordered { at, .. } => at,
+            JournalState::Intended | JournalState::Closed { .. } => now,
+        };
+        let (consul_id, task_id) = (consul_id.or(consul_before), task_id.or(task_before));
+        self.state = JournalState::Ordered { at, consul_id, task_id };
+    }
+
     /// Returns how it ended and when; `None` while it is open.
     #[must_use]
     pub fn outcome(&self) -> Option<(Outcome, DateTime<Utc>)> {

@@ -13,7 +13,7 @@ use vm_balancer::{
     model::ProposalId,
     sandbox::{
         telegram::{OPERATOR, SimMessage},
-        vmmanager::{Options, Pace, World},
+        vmmanager::{Fault, Options, Pace, Rule, World},
     },
     scheduler::{Scheduler, Settings},
     store::{AuditEntry, HistoryFilter, Outcome, ProposalState, Store, StoreError},
@@ -22,6 +22,7 @@ use vm_balancer::{
 use crate::{
     conversation::{Ctx, Setup},
     platform::{PATIENCE, Platform, noon, until},
+    transcripts::{DONE, RUNS, in_both},
 };
 
 /// Gives the child its folder. Without it the child's test does nothing.
@@ -30,7 +31,7 @@ const CHILD: &str = "VM_BALANCER_TEST_SMALL_DISK";
 /// Blocks of 512 or 1024 bytes, as the shell counts: at most 4 MiB for each file.
 const FILE_BLOCKS_MAX: u32 = 4096;
 
-const TROUBLE: &str = "My store cannot be written";
+const TROUBLE: [&str; 2] = ["My store cannot be written", "Хранилище не записывается"];
 
 #[test]
 fn on_a_full_disk_nothing_is_ordered_and_nothing_panics() {
@@ -50,6 +51,11 @@ fn a_full_disk_is_told_in_the_chat_and_work_goes_on_when_there_is_room() {
 #[test]
 fn a_disk_that_fills_during_a_migration_orders_nothing_twice_and_forgets_nothing() {
     in_a_child("the_child_whose_disk_fills_during_a_migration");
+}
+
+#[test]
+fn an_order_that_is_taken_while_the_disk_is_full_is_followed_at_once_and_written_when_there_is_room() {
+    in_a_child("the_child_whose_disk_fills_while_its_order_is_on_its_way");
 }
 
 #[test]
@@ -96,7 +102,7 @@ async fn the_child_that_starts_on_a_full_file_system() {
         bot.restart().await;
         is_followed(&bot).await;
     }
-    bot.heard(TROUBLE).await;
+    bot.heard(TROUBLE[0]).await;
     bot.sim.finish_all();
     bot.until("it has moved", |sim| sim.world().nodes_above(70.0).is_empty()).await;
     std::fs::remove_file(&filler).unwrap();
@@ -165,23 +171,25 @@ async fn the_child_whose_disk_fills_before_an_approval() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    let bot = Ctx::start(World::small()).await;
-    let proposal = bot.proposal().await;
-    leave_room(Room::None);
-    // An action that cannot be recorded must not be done.
-    assert!(bot.press(OPERATOR, &proposal, "Approve").await.contains("store cannot be written"));
-    bot.heard(TROUBLE).await;
-    assert_eq!(bot.sim.count_requests("POST /vm/v3/host"), 0);
-    leave_room(Room::Enough);
-    pressed_until_it_is_ordered(&bot, &proposal).await;
-    let done = bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(done.labels(), [["Chart", "Undo"]]);
-    assert_eq!(bot.sim.orders().len(), 1);
-    let is_trouble = |message: &&SimMessage| message.text().contains(TROUBLE);
-    assert_eq!(bot.written().iter().filter(is_trouble).count(), 1, "it is said once");
-    let store = bot.store().await;
-    assert_eq!(outcomes(&store), [Outcome::Done]);
-    assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
+    in_both("a_disk_that_is_full_before_an_approval", World::small, Setup::default, async |talk| {
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        leave_room(Room::None);
+        // An action that cannot be recorded must not be done.
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.hears(TROUBLE).await;
+        assert_eq!(talk.bot.sim.count_requests("POST /vm/v3/host"), 0);
+        leave_room(Room::Enough);
+        talk.line("— there is room again —");
+        pressed_until_it_is_ordered(&talk.bot, &plan).await;
+        talk.becomes(&plan, DONE).await;
+        assert_eq!(talk.bot.sim.orders().len(), 1);
+        let is_trouble = |message: &&SimMessage| TROUBLE.iter().any(|words| message.text().contains(words));
+        assert_eq!(talk.bot.written().iter().filter(is_trouble).count(), 1, "it is said once");
+        let store = talk.bot.store().await;
+        assert_eq!(outcomes(&store), [Outcome::Done]);
+        assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
+    })
+    .await;
 }
 
 /// Not a test by itself.
@@ -190,21 +198,68 @@ async fn the_child_whose_disk_fills_during_a_migration() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    let bot = Ctx::with(World::small(), Setup::default().manual()).await;
-    let proposal = bot.proposal().await;
-    bot.press(OPERATOR, &proposal, "Approve").await;
-    bot.says(&proposal, "running since").await;
-    bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
-    leave_room(Room::None);
-    bot.sim.finish_all();
-    bot.heard(TROUBLE).await;
-    assert!(bot.sim.world().nodes_above(70.0).is_empty(), "it has moved");
-    leave_room(Room::Enough);
-    bot.says(&proposal, "done: 1 moved").await;
-    assert_eq!(bot.sim.orders().len(), 1);
-    let store = bot.store().await;
-    assert_eq!(outcomes(&store), [Outcome::Done]);
-    assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
+    let setup = || Setup::default().manual();
+    in_both("a_disk_that_fills_during_a_migration", World::small, setup, async |talk| {
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, RUNS).await;
+        talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+        leave_room(Room::None);
+        talk.bot.sim.finish_all();
+        talk.hears(TROUBLE).await;
+        assert!(talk.bot.sim.world().nodes_above(70.0).is_empty(), "it has moved");
+        leave_room(Room::Enough);
+        talk.line("— there is room again —");
+        talk.becomes(&plan, DONE).await;
+        talk.ordered();
+        let store = talk.bot.store().await;
+        assert_eq!(outcomes(&store), [Outcome::Done]);
+        assert!(!store.settings().unwrap().restored_unconfirmed, "a full disk is no damage");
+    })
+    .await;
+}
+
+/// Not a test by itself. The order is acknowledged; it is, without a number; a gateway answers in its place.
+#[tokio::test]
+async fn the_child_whose_disk_fills_while_its_order_is_on_its_way() {
+    let Some(dir) = std::env::var_os(CHILD) else { return };
+    for (number, fault) in
+        [None, Some(Fault::OrderWithoutTask), Some(Fault::OrderGateway { status: 504 })].iter().enumerate()
+    {
+        let options = Options { pace: Pace::Manual, ..Options::default() };
+        let mut platform = Platform::start_with(World::small(), options).await;
+        platform.store = Store::open(&Path::new(&dir).join(format!("data-{number}"))).unwrap();
+        let balancer = platform.balancer();
+        let proposal = platform.approved(&balancer).await;
+        // The order is taken, and its answer takes longer than the disk takes to fill.
+        platform.sim.rule(Rule::always(Fault::Slow { millis: 700 }).only("POST /vm/"));
+        if let Some(fault) = fault {
+            platform.sim.switch_on(fault.clone());
+        }
+        let meanwhile = async {
+            until("it is taken", || async { !platform.sim.orders().is_empty() }).await;
+            leave_room(Room::None);
+            until("its task shows", || async { platform.sim.tasks().iter().any(|task| task.listed) }).await;
+            let asked = || platform.sim.count_requests("/vm/v3/task");
+            let before = asked();
+            // More than a search for it needs.
+            until("it is followed", || async { asked() > before + 20 }).await;
+            let noise = AuditEntry::new(noon(), None, "noise", "");
+            assert!(platform.store.audit(&noise).is_err(), "{fault:?}: there is no room");
+            platform.sim.finish_all();
+            let placed = || platform.sim.count_requests("GET /vm/v3/host");
+            let before = placed();
+            until("its end is seen", || async { placed() > before }).await;
+            leave_room(Room::Enough);
+        };
+        let (done, ()) = tokio::join!(platform.finish(&balancer, proposal.id), meanwhile);
+        assert!(matches!(done.state, ProposalState::Done { .. }), "{fault:?}: {:?}", done.state);
+        assert_eq!(outcomes(&platform.store), [Outcome::Done], "{fault:?}");
+        let [entry] = platform.history().try_into().unwrap();
+        let [task] = platform.sim.tasks().try_into().unwrap();
+        assert_eq!(entry.task_numbers().1, Some(task.id), "{fault:?}: what was seen is in the record");
+        assert_eq!(platform.sim.orders().len(), 1, "{fault:?}");
+    }
 }
 
 /// Not a test by itself.
@@ -299,7 +354,7 @@ fn leave_room(room: Room) {
 /// Presses several times, as people do: presses without room on the disk are refused.
 async fn pressed_until_it_is_ordered(bot: &Ctx, proposal: &SimMessage) {
     until("it is ordered", async || {
-        bot.press_only(OPERATOR, proposal, "Approve");
+        bot.press_only(OPERATOR, proposal, &proposal.button_with(":a").unwrap().text);
         sleep(Duration::from_millis(200)).await;
         !bot.sim.orders().is_empty()
     })
