@@ -4,7 +4,10 @@
 //! Tests hold a [`ManualClock`] and turn it by hand.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,10 @@ static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Tells the time.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Source);
+pub struct Clock {
+    source: Source,
+    shift: Option<Shift>,
+}
 
 #[derive(Clone, Debug, Default)]
 enum Source {
@@ -28,36 +34,58 @@ impl Clock {
     /// The clock of the machine.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System)
+        Self::default()
+    }
+
+    /// Returns this clock as one that can be set to a wrong time.
+    #[must_use]
+    pub fn shifted(self, shift: Shift) -> Self {
+        Self { shift: Some(shift), ..self }
     }
 
     /// Returns the present moment in UTC.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn now(&self) -> DateTime<Utc> {
-        match &self.0 {
+        let now = match &self.source {
             Source::System => Utc::now(),
             Source::Manual(manual) => manual.now(),
-        }
+        };
+        now + self.shift.as_ref().map(Shift::get).unwrap_or_default()
     }
 
     /// Returns the present moment with the time since some moment of this process, which nobody can set: a clock
     /// that moved by another amount was set.
     #[must_use]
     pub fn now_and_steady(&self) -> (DateTime<Utc>, Duration) {
-        match &self.0 {
-            Source::System => (self.now(), BEGINNING.elapsed()),
-            Source::Manual(manual) => {
-                let Hands { now, steady } = manual.hands();
-                (now, steady)
-            }
-        }
+        let steady = match &self.source {
+            Source::System => BEGINNING.elapsed(),
+            Source::Manual(manual) => manual.hands().steady,
+        };
+        (self.now(), steady)
     }
 }
 
 impl From<ManualClock> for Clock {
     fn from(manual: ManualClock) -> Self {
-        Self(Source::Manual(manual))
+        Self { source: Source::Manual(manual), shift: None }
+    }
+}
+
+/// By how much a clock is wrong, in whole seconds; cheap to clone. The sandbox sets the bot's clock with it.
+#[derive(Clone, Debug, Default)]
+pub struct Shift(Arc<AtomicI64>);
+
+impl Shift {
+    /// Returns how far ahead the clock is.
+    #[must_use]
+    pub fn get(&self) -> TimeDelta {
+        TimeDelta::try_seconds(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// Sets the clock this far ahead of the right time; a negative one sets it back.
+    pub fn set(&self, ahead: TimeDelta) {
+        self.0.store(ahead.num_seconds(), Ordering::Relaxed);
     }
 }
 

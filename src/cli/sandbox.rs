@@ -225,7 +225,8 @@ pub fn real_bot(clock: Clock) -> StartBot {
     sandbox::bot(move |environment: BotEnvironment| {
         let clock = clock.clone();
         async move {
-            let BotEnvironment { variables, shutdown } = environment;
+            let BotEnvironment { variables, shutdown, clock_shift } = environment;
+            let clock = clock.shifted(clock_shift);
             let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned())
                 .map_err(|problems| problems.to_string())?;
             let app =

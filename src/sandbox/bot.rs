@@ -18,6 +18,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Shift;
+
 /// All that a bot needs to run in the sandbox.
 #[derive(Clone, Debug)]
 pub struct BotEnvironment {
@@ -25,6 +27,8 @@ pub struct BotEnvironment {
     pub variables: BTreeMap<String, String>,
     /// Cancelled when the bot should shut down.
     pub shutdown: CancellationToken,
+    /// By how much its clock is to be wrong.
+    pub clock_shift: Shift,
 }
 
 /// Few threads are enough: the simulated servers run on the same machine.
@@ -57,6 +61,7 @@ pub struct BotSwitch {
     variables: Arc<StdMutex<BTreeMap<String, String>>>,
     running: Arc<Mutex<Option<Run>>>,
     status: watch::Sender<BotStatus>,
+    clock_shift: Shift,
 }
 
 struct Run {
@@ -79,7 +84,8 @@ impl BotSwitch {
     #[must_use]
     pub fn new(start: StartBot, variables: BTreeMap<String, String>) -> Self {
         let status = watch::Sender::new(BotStatus::Killed);
-        Self { start, variables: Arc::new(StdMutex::new(variables)), running: Arc::default(), status }
+        let (variables, clock_shift) = (Arc::new(StdMutex::new(variables)), Shift::default());
+        Self { start, variables, running: Arc::default(), status, clock_shift }
     }
 
     /// Starts the bot; one that runs is killed before.
@@ -92,7 +98,8 @@ impl BotSwitch {
         let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
         let shutdown = CancellationToken::new();
         let variables = self.variables().clone();
-        let bot = (self.start)(BotEnvironment { variables, shutdown: shutdown.clone() });
+        let clock_shift = self.clock_shift.clone();
+        let bot = (self.start)(BotEnvironment { variables, shutdown: shutdown.clone(), clock_shift });
         let (status, (tell_end, ended)) = (self.status.clone(), watch::channel(false));
         status.send_replace(BotStatus::Running);
         runtime.spawn(async move {
@@ -123,6 +130,12 @@ impl BotSwitch {
             let _ = tokio::time::timeout(STOP_WAIT, run.ended.wait_for(|ended| *ended)).await;
         }
         end(&mut running).await;
+    }
+
+    /// Returns what the bot's clock is set wrong with.
+    #[must_use]
+    pub fn clock_shift(&self) -> &Shift {
+        &self.clock_shift
     }
 
     /// Returns one of the bot's variables, as its next start will have it.

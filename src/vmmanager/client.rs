@@ -187,7 +187,9 @@ impl VmManagerApi {
     /// # Errors
     ///
     /// Any [`ApiFailure`].
-    pub async fn unfinished_migrations(&self) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
+    pub(super) async fn unfinished_migrations(
+        &self,
+    ) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
         let Unfinished { migrations, unknown, .. } = self.unfinished_tasks().await?;
         Ok((migrations, unknown))
     }
@@ -423,6 +425,18 @@ impl<T> Default for Gathered<T> {
     }
 }
 
+impl<T: Kept> Listed<T> {
+    /// Compares a row with the earlier one of its id: where they contradict each other, neither is believed.
+    fn compare(&mut self, mut row: T) {
+        let earlier = self.rows.iter_mut().find(|known| known.id() == row.id());
+        if let Some(earlier) = earlier.filter(|earlier| earlier.contradicts(&row)) {
+            earlier.doubt();
+            row.doubt();
+            self.twins.push(row);
+        }
+    }
+}
+
 impl<T: Kept> Gathered<T> {
     /// Takes a page and returns how many rows it had. The rows of the first one stay where they are.
     fn take(&mut self, page: wire::Page<T>) -> usize {
@@ -432,6 +446,7 @@ impl<T: Kept> Gathered<T> {
         self.size = page.size.or(self.size);
         self.pages += 1;
         let is_first = self.pages == 1;
+        let mut again = Vec::new();
         let Self { listed: Listed { broken, doubled, .. }, seen, .. } = self;
         let fresh = page.rows.into_iter().enumerate().filter_map(|(at, row)| {
             let Some(id) = row.as_ref().and_then(Kept::id) else {
@@ -441,13 +456,18 @@ impl<T: Kept> Gathered<T> {
             let is_new = seen.insert(id);
             // Pages may overlap; one answer must not.
             *doubled += usize::from(!is_new && is_first);
-            row.filter(|_| is_new)
+            if is_new {
+                return row;
+            }
+            again.extend(row);
+            None
         });
         let fresh: Vec<_> = fresh.collect();
         match is_first {
             true => self.listed.rows = fresh,
             false => self.listed.rows.extend(fresh),
         }
+        again.into_iter().for_each(|row| self.listed.compare(row));
         rows
     }
 

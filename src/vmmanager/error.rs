@@ -16,7 +16,7 @@ impl ApiFailure {
 
     /// Tells whether this version of the server lacks the function, as opposed to the object.
     #[must_use]
-    pub fn is_missing_function(&self) -> bool {
+    pub(super) fn is_missing_function(&self) -> bool {
         match self {
             Self::NotFound { code, .. } => *code != Some(code::NO_INSTANCE),
             _ => false,

@@ -65,11 +65,13 @@ pub(super) struct Listed<T> {
     pub promised: Option<u64>,
     /// How many rows came twice.
     pub doubled: usize,
+    /// Of rows that came twice and contradict each other, the later ones.
+    pub twins: Vec<T>,
 }
 
 impl<T> Default for Listed<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), broken: Vec::new(), promised: None, doubled: 0 }
+        Self { rows: Vec::new(), broken: Vec::new(), promised: None, doubled: 0, twins: Vec::new() }
     }
 }
 
@@ -326,7 +328,7 @@ impl Sums {
     fn of(hosts: &Listed<HostSeen>) -> Self {
         let mut sums: HashMap<u64, NodeSum> = HashMap::new();
         let nameless = hosts.broken.iter().filter_map(|(_, row)| row.as_ref());
-        for row in hosts.rows.iter().chain(nameless) {
+        for row in hosts.rows.iter().chain(&hosts.twins).chain(nameless) {
             let Some(node) = row.node() else { continue };
             let sum = sums.entry(node).or_default();
             let (vcpus, memory) = row.size();

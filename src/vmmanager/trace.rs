@@ -222,7 +222,8 @@ impl VmManagerApi {
     /// Any [`ApiFailure`].
     pub async fn is_unfinished(&self, order: &Order) -> Result<bool, ApiFailure> {
         let (running, _) = self.unfinished_migrations().await?;
-        Ok(running.iter().any(|task| Some(task.task_id) == order.task_id))
+        let is_its = |vm: Option<VmId>| vm.is_none_or(|vm| vm == order.vm);
+        Ok(running.iter().any(|task| Some(task.task_id) == order.task_id && is_its(task.vm)))
     }
 
     /// Without any number only a task that says its VM, or that may be of any VM, is a sign of life.

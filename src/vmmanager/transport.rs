@@ -409,7 +409,8 @@ impl Transport {
                 Err(BodyError::Broken(_)) => Vec::new(),
             };
             meter(Some(status));
-            return Err(self.refusal(ask, status, wire::error(&body), Body::of(&body), token));
+            let error = wire::error(&body).or_else(|| task_named(ask, &body));
+            return Err(self.refusal(ask, status, error, Body::of(&body), token));
         }
         let intake = pour(response, I::default()).await.map_err(|error| match error {
             BodyError::TooLong => Failed::too_long(ask),
@@ -451,11 +452,12 @@ impl Transport {
         token: Option<&Token>,
     ) -> Failed {
         let what = ask.what();
-        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        let is_put_off = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let may_be_taken = error.as_ref().is_some_and(|error| may_be_taken(ask, status, error));
+        if is_put_off && !may_be_taken {
             return Failed::refused(ApiFailure::Unavailable { what, waited: 0 });
         }
         let code = error.as_ref().and_then(|error| error.code);
-        let contradicts_itself = error.as_ref().is_some_and(|error| contradicts_itself(ask, status, error));
         let numbers = Said::Numbers { status: status.as_u16(), code };
         let said = match error {
             // A gateway may echo the request, password and all: of a failed login only the numbers are kept.
@@ -466,8 +468,7 @@ impl Transport {
         };
         // The status comes before the code in the body. After a 5xx nobody knows how far the request came, and 408
         // is mostly a proxy's word.
-        let is_doubtful =
-            status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || contradicts_itself;
+        let is_doubtful = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || may_be_taken;
         let effect = match is_doubtful {
             true => Effect::Unknown,
             false => Effect::None,
@@ -540,11 +541,24 @@ impl Failed {
     }
 }
 
-/// Tells whether a success with an error in it may be of an order that was taken: it speaks of a session, which a
-/// success cannot be about, or it names the task beside the error.
-fn contradicts_itself(ask: &Ask, status: StatusCode, error: &WireError) -> bool {
+/// What an answer to an order says that names a task and no error.
+fn task_named(ask: &Ask, body: &[u8]) -> Option<WireError> {
+    let names_task = is_order(ask) && matches!(wire::ordered_task(body), Ok(Some(_)));
+    names_task.then(|| WireError { code: None, msg: String::new(), names_task })
+}
+
+/// Tells whether an answer that is no plain success may be of an order that was taken: a success that speaks of a
+/// session, which it cannot be about, or an answer that names the task. A refusal with a reason may name a task that is
+/// in the way.
+fn may_be_taken(ask: &Ask, status: StatusCode, error: &WireError) -> bool {
     let of_session = matches!(error.code, Some(code::DEAD_TOKEN | code::UNAUTHORIZED));
-    status.is_success() && ask.method == Method::POST && ask.path != LOGIN && (of_session || error.names_task)
+    let has_reason = error.code.is_some() || !error.msg.is_empty();
+    let is_refusal = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS && has_reason;
+    is_order(ask) && (of_session && status.is_success() || error.names_task && !is_refusal)
+}
+
+fn is_order(ask: &Ask) -> bool {
+    ask.method == Method::POST && ask.path != LOGIN
 }
 
 fn flaw(error: &DialError) -> ApiSettingsFlaw {

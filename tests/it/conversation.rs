@@ -293,7 +293,7 @@ impl Ctx {
 
 /// Starts the real service as the program does, with cycles and messages in quick succession.
 async fn run(environment: BotEnvironment, clock: Clock, setup: Arc<Setup>) -> Result<(), String> {
-    let BotEnvironment { variables, shutdown } = environment;
+    let BotEnvironment { variables, shutdown, .. } = environment;
     let loaded = Config::for_purpose(Purpose::Daemon, |name| variables.get(name).cloned());
     let mut config = loaded.map_err(|problems| problems.to_string())?.config;
     config.scheduler.interval = setup.interval;

@@ -7,7 +7,7 @@ use vm_balancer::{
     balancer::{NotCarriedOut, VmBalancer},
     event::Alert,
     executor,
-    model::{ClusterId, HistoryBefore, Mib, NodeId, VmId},
+    model::{ClusterId, HistoryBefore, Mib, NodeId, ProposalId, VmId},
     planner::{ExclusionWhy, RestWhy},
     sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, SimNode, SimVm, World},
     store::{
@@ -103,8 +103,9 @@ async fn a_single_dry_cycle_touches_nothing() {
 
 #[tokio::test]
 async fn an_order_whose_answer_never_came_is_looked_for_and_never_repeated() {
-    for fault in [Fault::OrderReset, Fault::OrderGateway { status: 502 }, Fault::OrderGateway { status: 504 }]
-    {
+    let gateways = [502, 504].map(|status| Fault::OrderGateway { status });
+    let taken = [503, 429, 400].map(|status| Fault::OrderTakenUnder { status });
+    for fault in [Fault::OrderReset].into_iter().chain(gateways).chain(taken) {
         let platform = Platform::start(World::small()).await;
         platform.sim.switch_on(fault.clone());
         let proposal = platform.carry_out(&platform.balancer()).await;
@@ -696,6 +697,35 @@ async fn a_number_alone_makes_no_task_ours_after_a_restore_of_vmmanager() {
 }
 
 #[tokio::test]
+async fn an_order_without_an_answer_is_followed_although_its_history_began_anew() {
+    let platform = Platform::start_with(World::small(), manual()).await;
+    let (vm, target) = (VmId(1000), NodeId(11));
+    // Read before VMmanager was restored, whose histories count from far below since.
+    for (number, before) in [HistoryBefore::UpTo(99_000), HistoryBefore::UpTo(7_999)].into_iter().enumerate()
+    {
+        let source = platform.sim.node_of(vm).unwrap();
+        let target = if source == target { NodeId(10) } else { target };
+        let intent = Intent { history_before: before, source, ..intent(vm, target) };
+        let entry = platform.store.intend(intent).unwrap();
+        platform.api().orders().migrate(vm, target).await.unwrap();
+        let ends = async {
+            let asked = || platform.sim.count_requests("/history");
+            let started = asked();
+            // More than the window in which an order without a trace is given up.
+            until("it is watched", || async { asked() > started + 25 }).await;
+            assert_eq!(platform.store.open_entries().unwrap().len(), 1, "{before:?}: it runs");
+            platform.sim.finish_all();
+        };
+        let (closed, ()) = tokio::join!(followed(&platform, entry), ends);
+        assert!(
+            matches!(closed.state, JournalState::Closed { outcome: Outcome::Done, ordered: true, .. }),
+            "{closed:?}"
+        );
+        assert_eq!(platform.sim.orders().len(), number + 1, "it is not sent again");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_vm_rests_and_a_lost_one_does_not() {
     let platform = Platform::start(World::small()).await;
     let balancer = platform.balancer();
@@ -981,15 +1011,8 @@ async fn steps_begin_as_soon_as_their_nodes_are_free_and_share_a_look() {
         platform.sim.finish(first);
         until("the next one begins beside the second", || async { platform.sim.orders().len() == 3 }).await;
         assert_eq!(platform.store.open_entries().unwrap().len(), 2);
-        until("all are done", || async {
-            platform.sim.finish_all();
-            matches!(platform.proposal(proposal.id).state, ProposalState::Done { .. })
-        })
-        .await;
     };
-    let (done, ()) = tokio::join!(platform.finish(&balancer, proposal.id), run);
-    assert!(outcomes(&done).iter().all(|(outcome, _)| *outcome == Outcome::Done), "{:?}", outcomes(&done));
-    assert_eq!(platform.sim.violations(), []);
+    all_are_done_after(&platform, &balancer, proposal.id, run).await;
 }
 
 #[tokio::test]
@@ -1037,13 +1060,26 @@ async fn fifty_orders_cost_three_requests_each_and_their_watching_one_list_for_e
         let polls = began.elapsed().as_millis() / poll.mul_f64(0.9).as_millis() + 2;
         assert!(count(&is_list) as u128 <= polls, "{} lists in {polls} polls", count(&is_list));
         assert_eq!(others, 0, "watching needs nothing but the list");
+    };
+    all_are_done_after(&platform, &balancer, proposal.id, run).await;
+}
+
+/// Carries a plan out beside what looks at it, ends all its migrations then, and finds each of them done.
+async fn all_are_done_after(
+    platform: &Platform,
+    balancer: &VmBalancer,
+    id: ProposalId,
+    looks: impl Future<Output = ()>,
+) {
+    let ends = async {
+        looks.await;
         until("all are done", || async {
             platform.sim.finish_all();
-            matches!(platform.proposal(proposal.id).state, ProposalState::Done { .. })
+            matches!(platform.proposal(id).state, ProposalState::Done { .. })
         })
         .await;
     };
-    let (done, ()) = tokio::join!(platform.finish(&balancer, proposal.id), run);
+    let (done, ()) = tokio::join!(platform.finish(balancer, id), ends);
     assert!(outcomes(&done).iter().all(|(outcome, _)| *outcome == Outcome::Done), "{:?}", outcomes(&done));
     assert_eq!(platform.sim.violations(), []);
 }

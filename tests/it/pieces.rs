@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use vm_balancer::{
-    model::{AnswerFlaw, ApiFailure, Body, BodyKind, Silence},
+    model::{AnswerFlaw, ApiFailure, Block, Body, BodyKind, NodeState, Silence},
     vmmanager::{Credentials, Look, Settings, Timing, VmManagerApi},
 };
 
@@ -55,6 +55,31 @@ async fn a_list_that_breaks_off_is_asked_for_again() {
     .await;
     let error = look(&api).await.unwrap_err();
     assert!(matches!(error, ApiFailure::NoAnswer { said: Silence::Lost(_), .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn of_two_records_that_contradict_each_other_neither_is_believed() {
+    const TWO: &str = r#"{"list": [{"id": 1000, "name": "web", "node": 10, "state": "active", "cpu_number": 2, "ram_mib": 2048},
+        {"id": 1000, "name": "web", "node": 11, "state": "active", "cpu_number": 2, "ram_mib": 2048},
+        {"id": 1001, "name": "db", "node": 12, "state": "active", "cpu_number": 2, "ram_mib": 2048},
+        {"id": 1001, "name": "db", "node": 12, "state": "active", "cpu_number": 2, "ram_mib": 2048}], "size": 2}"#;
+    const THREE: &str = r#"{"list": [{"id": 10, "cluster": 1, "cpu": 8, "ram_mib": 65536, "state": "active"},
+        {"id": 11, "cluster": 1, "cpu": 8, "ram_mib": 65536, "state": "active"},
+        {"id": 12, "cluster": 1, "cpu": 8, "ram_mib": 65536, "state": "active"},
+        {"id": 13, "cluster": 1, "cpu": 8, "ram_mib": 65536, "state": "active"},
+        {"id": 13, "cluster": 1, "cpu": 8, "ram_mib": 65536, "state": "active", "maintenance_mode": true}], "size": 4}"#;
+    let (api, _) = client(|path, _| match path {
+        "/vm/v3/host" => whole(TWO),
+        "/vm/v3/node" => whole(THREE),
+        _ => whole(body_of(path)),
+    })
+    .await;
+    let snapshot = look(&api).await.unwrap().snapshot;
+    let states: Vec<_> = snapshot.nodes.iter().map(|node| node.state.clone()).collect();
+    let unknown = NodeState::UnreadableVm;
+    assert_eq!(states, [unknown.clone(), unknown, NodeState::Active, NodeState::Unreadable]);
+    let blocks: Vec<_> = snapshot.vms.iter().map(|vm| vm.blocked_by.clone()).collect();
+    assert_eq!(blocks, [vec![Block::Unreadable], vec![]], "the one that came twice alike is believed");
 }
 
 #[tokio::test]

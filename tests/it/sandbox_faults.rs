@@ -98,7 +98,7 @@ async fn every_fault_with_a_button_of_its_own_has_its_effect_for_as_long_as_it_i
     assert_eq!(state["in_maintenance"], json!([node.id, node.name]));
     post(&sandbox, "api/switch", json!({ "name": "foreign_migration" })).await;
     assert!(sandbox.vmmanager.tasks().iter().any(|task| task.foreign));
-    assert_eq!(outside.log_in().await, 201);
+    assert_eq!(outside.log_in().await.0, 201);
     post(&sandbox, "api/switch", json!({ "name": "token_dead" })).await;
     assert_eq!(sandbox.vmmanager.session_count(), 0);
 }
@@ -125,6 +125,20 @@ async fn a_damaged_store_is_restored_and_the_chat_is_told() {
     let names = std::fs::read_dir(sandbox.data_dir()).unwrap();
     let names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().any(|name| name.starts_with("store-damaged-")), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_wrong_and_right_again_is_told_in_the_chat() {
+    let sandbox = started(Options::default()).await;
+    sandbox.telegram.wait_for_poll(0).await.unwrap();
+    for (fault, on, said) in [
+        ("bot_clock_back", true, "went back by 40 d"),
+        ("bot_clock_back", false, "went ahead by 40 d"),
+        ("bot_clock_ahead", true, "went ahead by 40 d"),
+    ] {
+        assert_eq!(flip(&sandbox, fault, on).await[fault], on);
+        sandbox.telegram.wait_for_text(SUPERGROUP, said).await.unwrap();
+    }
 }
 
 /// A client that sends the requests of the bot to the simulated servers.
@@ -154,6 +168,8 @@ impl<'a> Outside<'a> {
     async fn sees(&self, fault: &str) -> bool {
         match fault.split_once('_').unwrap() {
             ("telegram", fault) => self.sees_at_telegram(fault).await,
+            ("bot", "clock_back") => self.sandbox.bot.clock_shift().get() < TimeDelta::days(-39),
+            ("bot", "clock_ahead") => self.sandbox.bot.clock_shift().get() > TimeDelta::days(39),
             (_, fault) => match self.sees_in_answers(fault).await {
                 Some(seen) => seen,
                 None => self.sees_in_an_order(fault).await,
@@ -168,7 +184,9 @@ impl<'a> Outside<'a> {
         let began = Instant::now();
         let nodes = self.vmmanager("node").await;
         let took = began.elapsed();
-        let Some((status, text)) = nodes else { return Some(matches!(fault, "away" | "torn_body")) };
+        let Some((status, text)) = nodes else {
+            return Some(matches!(fault, "away" | "torn_body" | "hangs"));
+        };
         let list: Value = serde_json::from_str(&text).unwrap_or_default();
         let count = |list: &Value| list["list"].as_array().map_or(0, Vec::len) as u64;
         let size = |list: &Value| list["size"].as_u64().unwrap_or_default();
@@ -177,10 +195,18 @@ impl<'a> Outside<'a> {
             "html" => status == 200 && text.starts_with("<!doctype html>"),
             "error_in_ok" => status == 200 && list["error"]["code"].is_number(),
             "false_error" => status == 500 && list["error"]["code"] == 1000,
-            "away" | "torn_body" => false,
+            "away" | "torn_body" | "hangs" => false,
             "slow" => took >= VMMANAGER_SLOW,
             "unavailable" => status == 503,
-            "wrong_password" => self.log_in().await == 401,
+            "wrong_password" => self.log_in().await.0 == 401,
+            "login_echo" => {
+                let password = self.sandbox.vmmanager.options().password;
+                let (status, said) = self.log_in().await;
+                status == 403 && said.contains(&password) && said.contains(&password.replace(' ', "+"))
+            }
+            "node_fault" => text.contains(r#""libvirt_error":"Failed"#),
+            "newer_kernel" => text.contains(r#""kernel_version":"6.12"#),
+            "little_disk" => text.contains(r#""available_mib":5120"#),
             "clock_skew" => self.sandbox.vmmanager.view().now - Clock::system().now() > TimeDelta::hours(1),
             "empty_lists" => size(&list) == 0,
             "half_lists" => count(&list) * 2 == size(&list),
@@ -219,6 +245,7 @@ impl<'a> Outside<'a> {
             "order_unavailable" => status == Some(503) && !taken,
             "order_reset" => status.is_none() && *taken,
             "order_gateway" => status == Some(504) && *taken,
+            "order_taken_under" => status == Some(503) && *taken,
             "order_without_task" => *taken && answer.as_ref().unwrap().1["task"].is_null(),
             "node_into_maintenance" => {
                 let refused = status == Some(400) && platform.world().nodes[target].maintenance;
@@ -235,6 +262,11 @@ impl<'a> Outside<'a> {
             "deferred" => is(&early, "created") && is(&task, "complete"),
             "fails" => is(&task, "failed") && platform.node_of(vm.id) == Some(vm.node),
             "vm_vanishes" => platform.node_of(vm.id).is_none(),
+            "restored" => {
+                let orders = platform.orders();
+                let (last, before) = orders.split_last().unwrap();
+                before.iter().any(|order| order.consul_id == last.consul_id)
+            }
             "target_vanishes" => !platform.world().nodes.contains_key(target),
             other => unreachable!("nobody says how {other} looks"),
         }
@@ -283,15 +315,17 @@ impl<'a> Outside<'a> {
     }
 
     async fn vmmanager(&self, path: &str) -> Option<(u16, String)> {
-        let answer = self.authorized(self.http.get(self.at(path))).send().await.ok()?;
+        let request = self.authorized(self.http.get(self.at(path))).timeout(VMMANAGER_SLOW * 2);
+        let answer = request.send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
-    async fn log_in(&self) -> u16 {
+    async fn log_in(&self) -> (u16, String) {
         let platform = &self.sandbox.vmmanager;
         let body = json!({ "email": platform.options().username, "password": platform.options().password });
         let url = format!("{}/auth/v4/public/token", platform.url());
-        self.http.post(url).json(&body).send().await.unwrap().status().as_u16()
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     fn at(&self, path: &str) -> String {
@@ -310,13 +344,18 @@ impl<'a> Outside<'a> {
             "too_many" => self.send(SUPERGROUP).await.unwrap().0 == 429,
             "away" => self.telegram("getMe", json!({})).await.is_none(),
             "conflict" => self.telegram("getUpdates", json!({})).await.unwrap().0 == 409,
-            "lost_answers" => self.send(SUPERGROUP).await.is_none(),
+            "lost_answers" | "late_answers" => self.send(SUPERGROUP).await.is_none(),
             "slow" => {
                 let began = Instant::now();
                 self.telegram("getMe", json!({})).await.unwrap();
                 began.elapsed() >= TELEGRAM_SLOW
             }
             "kicked" => self.send(SUPERGROUP).await.unwrap().0 == 403,
+            "counts_anew" => {
+                self.sandbox.telegram.say(ADMIN, ADMIN, "hello again").unwrap();
+                self.confirm_updates().await;
+                self.sandbox.telegram.last_update_id().unwrap() < 1000
+            }
             "replay" => self.updates().await > 0,
             "supergroup" => self.send(GROUP).await.unwrap().1["parameters"]["migrate_to_chat_id"].is_number(),
             "delete_message" => self.message_is_gone().await,
@@ -358,7 +397,7 @@ impl<'a> Outside<'a> {
     async fn telegram(&self, method: &str, params: Value) -> Option<(u16, Value)> {
         let telegram = &self.sandbox.telegram;
         let url = format!("{}/bot{}/{method}", telegram.url(), telegram.token());
-        let answer = self.http.post(url).json(&params).send().await.ok()?;
+        let answer = self.http.post(url).json(&params).timeout(TELEGRAM_SLOW * 2).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, serde_json::from_str(&answer.text().await.ok()?).unwrap_or_default()))
     }

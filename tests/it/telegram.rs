@@ -86,6 +86,35 @@ async fn an_answer_of_telegrams_that_got_lost_runs_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_plan_that_was_sent_just_before_a_kill_is_brought_up_to_date_by_a_press_or_a_reply() {
+    for by_reply in [false, true] {
+        let bot = Ctx::with(World::small(), Setup::default()).await;
+        bot.ask(VIEWER, "/whoami").await;
+        // The message is there, and its number does not come back before the process dies.
+        bot.telegram.set_faults(|faults| faults.late_answers = true);
+        bot.say(OPERATOR, "/balance 1");
+        let copy = bot.heard(WAITS[0]).await;
+        bot.kill().await;
+        bot.telegram.set_faults(|faults| faults.late_answers = false);
+        bot.restart().await;
+        let second = bot.heard("A copy of this message").await;
+        assert_ne!(second.id, copy.id);
+        assert_eq!(bot.press(OPERATOR, &second, "Approve").await, "Approved: the plan is on its way.");
+        bot.says(&second, "done: 1 moved").await;
+        let shown = bot.telegram.message(bot.home, copy.id).unwrap();
+        assert!(shown.text().contains(WAITS[0]), "nobody can know of it yet: {}", shown.text());
+        if by_reply {
+            bot.telegram.reply(OPERATOR, bot.home, copy.id, "/whoami").unwrap();
+        } else {
+            bot.press(ADMIN, &copy, "Approve").await;
+        }
+        let adopted = bot.says(&copy, "done: 1 moved").await;
+        assert!(adopted.button("Approve").is_none(), "{:?}", adopted.labels());
+        assert_eq!(bot.sim.orders().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn sixty_questions_of_a_viewer_hold_up_nobody_else() {
     let bot = Ctx::with(World::small(), Setup::default().counted()).await;
     let asked: Vec<_> = (0..60).map(|_| Some(bot.say(VIEWER, "/help"))).collect();

@@ -2,6 +2,7 @@
 
 use std::{fs::OpenOptions, io, path::Path, time::Duration};
 
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -9,9 +10,12 @@ use super::{
     Shared,
     switches::{SwitchError, is_in_force, switch_on_off},
 };
-use crate::sandbox::{
-    telegram::{FORUM, Faults, GROUP, OPS_TOPIC, Place, Role},
-    vmmanager::Fault,
+use crate::{
+    model::Mib,
+    sandbox::{
+        telegram::{FORUM, Faults, GROUP, OPS_TOPIC, Place, Role},
+        vmmanager::{Fault, SimNode, World},
+    },
 };
 
 /// How slow a slow Telegram is.
@@ -20,6 +24,16 @@ const TELEGRAM_SLOW: Duration = Duration::from_secs(3);
 const LOST_ANSWERS: u32 = 3;
 /// How many of the newest updates are delivered again after one press.
 const REPLAYED: i64 = 3;
+/// As libvirt says it.
+const LIBVIRT_ERROR: &str = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'";
+/// Newer than the kernel of every other node.
+const NEWER_KERNEL: &str = "6.12.0-55.el10.x86_64";
+/// Too little for most VMs.
+const LITTLE_DISK: Mib = Mib(5 * 1024);
+/// How wrong the bot's clock is set: as after a dead battery that was noticed late.
+const CLOCK_DAYS: i64 = 40;
+/// The number that Telegram begins anew with.
+const UPDATES_FROM: i64 = 17;
 /// The bytes that remain of the store's file when it is damaged: too few to pass as a whole store.
 const DAMAGED_FILE_PART: u64 = 100;
 
@@ -57,18 +71,33 @@ enum How {
     Line(Line),
     /// Removes the bot from its chat until it is added again.
     Kicked,
+    /// Makes the emptiest node a bad target.
+    Node(Oddity),
+    /// Sets the bot's clock this many days ahead.
+    Clock(i64),
     /// Happens at once and cannot be undone.
     Event(Event),
+}
+
+/// What makes a node a bad target, however empty it is.
+#[derive(Clone, Copy)]
+enum Oddity {
+    LibvirtError,
+    NewerKernel,
+    LittleDisk,
 }
 
 #[derive(Clone, Copy)]
 enum Line {
     ServerErrors,
     LostAnswers,
+    LateAnswers,
     Slow,
 }
 
 enum Event {
+    CountUpdatesAnew,
+    RestorePlatform,
     Replay,
     Supergroup,
     DeleteMessage,
@@ -89,7 +118,38 @@ impl Offer {
                 let chat = shared.bot_place().chat;
                 shared.telegram.chats().iter().any(|view| view.id == chat && view.bot == Role::Kicked)
             }
+            How::Node(oddity) => {
+                shared.vmmanager.look(|world| world.nodes.values().any(|node| oddity.is_on(node)))
+            }
+            How::Clock(days) => shared.bot.clock_shift().get() == TimeDelta::days(*days),
             How::Event(_) => false,
+        }
+    }
+}
+
+impl Oddity {
+    fn is_on(self, node: &SimNode) -> bool {
+        match self {
+            Self::LibvirtError => !node.libvirt_error.is_empty(),
+            Self::NewerKernel => node.kernel_version == NEWER_KERNEL,
+            Self::LittleDisk => node.disk_free == LITTLE_DISK,
+        }
+    }
+
+    /// Puts it on the emptiest node that is like others, or takes it off every node.
+    fn set(self, world: &mut World, on: bool) {
+        let usual = SimNode::new("");
+        let set = |node: &mut SimNode, on: bool| match self {
+            Self::LibvirtError => node.libvirt_error = if on { LIBVIRT_ERROR.into() } else { String::new() },
+            Self::NewerKernel if on => node.kernel_version = NEWER_KERNEL.into(),
+            Self::NewerKernel => node.kernel_version.clone_from(&usual.kernel_version),
+            Self::LittleDisk => node.disk_free = if on { LITTLE_DISK } else { usual.disk_free },
+        };
+        if on {
+            let emptiest = world.nodes.values_mut().min_by_key(|node| node.memory_used);
+            emptiest.into_iter().for_each(|node| set(node, true));
+        } else {
+            world.nodes.values_mut().filter(|node| self.is_on(node)).for_each(|node| set(node, false));
         }
     }
 }
@@ -99,6 +159,7 @@ impl Line {
         match self {
             Self::ServerErrors => faults.server_errors = if on { u32::MAX } else { 0 },
             Self::LostAnswers => faults.lost_answers = if on { LOST_ANSWERS } else { 0 },
+            Self::LateAnswers => faults.late_answers = on,
             Self::Slow => faults.slow = if on { TELEGRAM_SLOW } else { Duration::ZERO },
         }
     }
@@ -107,6 +168,7 @@ impl Line {
         match self {
             Self::ServerErrors => faults.server_errors > 0,
             Self::LostAnswers => faults.lost_answers > 0,
+            Self::LateAnswers => faults.late_answers,
             Self::Slow => !faults.slow.is_zero(),
         }
     }
@@ -150,14 +212,20 @@ pub(super) async fn throw(shared: &Shared, name: &str, on: bool) -> Result<(), S
             let role = if on { Role::Kicked } else { Role::Member };
             telegram.set_bot_role(shared.bot_place().chat, role)?;
         }
+        How::Node(oddity) => vmmanager.edit(|world| oddity.set(world, on)),
+        How::Clock(days) => {
+            shared.bot.clock_shift().set(if on { TimeDelta::days(days) } else { TimeDelta::zero() });
+        }
         How::Event(event) => happen(shared, event).await?,
     }
     Ok(())
 }
 
 async fn happen(shared: &Shared, event: Event) -> Result<(), SwitchError> {
-    let Shared { telegram, bot, .. } = shared;
+    let Shared { telegram, vmmanager, bot, .. } = shared;
     match event {
+        Event::CountUpdatesAnew => telegram.count_updates_from(UPDATES_FROM),
+        Event::RestorePlatform => vmmanager.restore_from_backup(),
         Event::Replay => {
             let last = telegram.last_update_id().ok_or(SwitchError::NothingSaid)?;
             // Ids before the first update do not exist, so counting starts from the newest.
@@ -211,6 +279,14 @@ fn vmmanager_offers() -> Vec<Offer> {
         let how = if next { How::Next(fault) } else { How::Lasting(fault) };
         offers.push(Offer { name, group, label, how });
     }
+    for (name, label, how) in [
+        ("node_fault", "The emptiest node has a fault of libvirt", How::Node(Oddity::LibvirtError)),
+        ("newer_kernel", "The emptiest node has a newer kernel", How::Node(Oddity::NewerKernel)),
+        ("little_disk", "The emptiest node has 5 GiB of disk left", How::Node(Oddity::LittleDisk)),
+        ("restored", "VMmanager is restored and counts anew", How::Event(Event::RestorePlatform)),
+    ] {
+        offers.push(Offer { name: format!("vmmanager_{name}"), group: Group::Lists, label, how });
+    }
     offers
 }
 
@@ -229,6 +305,8 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::TornBody => Some((Group::Answers, "Answers torn in half")),
         Fault::FalseError { .. } => Some((Group::Answers, "Done, yet answered as a dead token under 500")),
         Fault::WrongPassword => Some((Group::Answers, "Log-ins refused")),
+        Fault::Hangs => Some((Group::Answers, "Never come")),
+        Fault::LoginEcho => Some((Group::Answers, "Log-ins refused with the password quoted")),
         Fault::ReadOnlyAdmin => Some((Group::Answers, "Changes forbidden")),
         Fault::ClockSkew { .. } => Some((Group::Answers, "Clock two hours ahead")),
         Fault::EmptyLists => Some((Group::Lists, "Empty")),
@@ -245,6 +323,7 @@ fn described(fault: &Fault) -> Option<(Group, &'static str)> {
         Fault::OrderUnavailable => Some((Group::Order, "503, not taken")),
         Fault::OrderReset => Some((Group::Order, "Answer lost")),
         Fault::OrderGateway { .. } => Some((Group::Order, "Answer is a gateway's 504")),
+        Fault::OrderTakenUnder { .. } => Some((Group::Order, "Taken, and answered with 503")),
         Fault::OrderWithoutTask => Some((Group::Order, "Answer names no task")),
         Fault::NodeIntoMaintenance => Some((Group::Order, "Target into maintenance")),
         Fault::TaskNeverShows => Some((Group::Migration, "Task never shows")),
@@ -269,8 +348,10 @@ fn telegram_offers() -> Vec<Offer> {
     vec![
         offer("server_errors", "502", How::Line(Line::ServerErrors)),
         offer("lost_answers", "Answers lost", How::Line(Line::LostAnswers)),
+        offer("late_answers", "Answers never come", How::Line(Line::LateAnswers)),
         offer("slow", "Slow", How::Line(Line::Slow)),
         offer("kicked", "Bot kicked out", How::Kicked),
+        offer("counts_anew", "Count updates anew", How::Event(Event::CountUpdatesAnew)),
         offer("replay", "Replay the last updates", How::Event(Event::Replay)),
         offer("supergroup", "Group becomes a supergroup", How::Event(Event::Supergroup)),
         offer("delete_message", "Delete the bot's newest message", How::Event(Event::DeleteMessage)),
@@ -279,6 +360,10 @@ fn telegram_offers() -> Vec<Offer> {
 }
 
 fn bot_offers() -> Vec<Offer> {
-    let (name, label) = ("bot_damaged_store".to_owned(), "Kill, damage the store, restart");
-    vec![Offer { name, group: Group::Bot, label, how: How::Event(Event::DamageStore) }]
+    let offer = |name: &str, label, how| Offer { name: format!("bot_{name}"), group: Group::Bot, label, how };
+    vec![
+        offer("clock_back", "Its clock is 40 days back", How::Clock(-CLOCK_DAYS)),
+        offer("clock_ahead", "Its clock is 40 days ahead", How::Clock(CLOCK_DAYS)),
+        offer("damaged_store", "Kill, damage the store, restart", How::Event(Event::DamageStore)),
+    ]
 }

@@ -18,6 +18,8 @@ pub struct Faults {
     pub server_errors: u32,
     /// How many of the next sends, edits and answers are carried out, but lose their response.
     pub lost_answers: u32,
+    /// Sends, edits and answers are carried out, and their responses never come.
+    pub late_answers: bool,
     /// The delay of each answer but those of `getUpdates`.
     pub slow: Duration,
     /// Every `getUpdates` is refused because of another poller.
@@ -29,6 +31,7 @@ pub struct Faults {
 pub(super) enum Fate {
     Answered,
     LostAnswer,
+    LateAnswer,
     ServerError,
     TooMany { retry_after_seconds: u32 },
 }
@@ -44,6 +47,9 @@ impl Faults {
         }
         if matches!(method, Kind::Post | Kind::Answer) && take_one(&mut self.lost_answers) {
             return Fate::LostAnswer;
+        }
+        if matches!(method, Kind::Post | Kind::Answer) && self.late_answers {
+            return Fate::LateAnswer;
         }
         Fate::Answered
     }

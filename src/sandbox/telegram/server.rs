@@ -67,15 +67,19 @@ async fn method(
             return (StatusCode::BAD_GATEWAY, html, BAD_GATEWAY).into_response();
         }
         Fate::TooMany { retry_after_seconds } => Err(Refusal::too_many_requests(retry_after_seconds)),
-        Fate::Answered | Fate::LostAnswer if kind == Kind::Poll => poll(&shared, &params).await,
-        Fate::Answered | Fate::LostAnswer => {
+        Fate::Answered | Fate::LostAnswer | Fate::LateAnswer if kind == Kind::Poll => {
+            poll(&shared, &params).await
+        }
+        Fate::Answered | Fate::LostAnswer | Fate::LateAnswer => {
             shared.with(|state, now| methods::call(state, &method, &params, now))
         }
     };
     shared.log(&method, params.to_json(), &answer);
     if fate == Fate::LostAnswer {
         cut.cancel();
-        // The connection is closed, so this answer is never read.
+    }
+    if matches!(fate, Fate::LostAnswer | Fate::LateAnswer) {
+        // This answer is never read: the connection is closed, here or by who waits for it.
         std::future::pending::<()>().await;
     }
     answered(answer)

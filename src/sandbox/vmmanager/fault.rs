@@ -19,6 +19,8 @@ pub enum Fault {
     Slow {
         millis: u64,
     },
+    /// The request is carried out, and its answer never comes.
+    Hangs,
     /// 503 with the text `Unavailable`, as a suspended service says.
     Unavailable,
     /// A status such as 500, 502, 504, and nothing is done.
@@ -43,6 +45,8 @@ pub enum Fault {
     },
     // ---- log-ins and rights
     WrongPassword,
+    /// A gateway refuses the log-in and quotes it, as it came and as a form would have it.
+    LoginEcho,
     /// The user may only read; every change is answered with 3001.
     ReadOnlyAdmin,
     // ---- lists
@@ -77,6 +81,10 @@ pub enum Fault {
     OrderReset,
     /// The order is taken and answered by a gateway, e.g. with 502 or 504.
     OrderGateway {
+        status: u16,
+    },
+    /// The order is taken, and its task is named under a status that says it was not.
+    OrderTakenUnder {
         status: u16,
     },
     /// The order is taken and answered without a task number.
@@ -162,6 +170,7 @@ impl Fault {
         vec![
             Self::Away,
             Self::Slow { millis: 2000 },
+            Self::Hangs,
             Self::Unavailable,
             Self::Status { status: 500 },
             Self::Html,
@@ -170,6 +179,7 @@ impl Fault {
             Self::TornBody,
             Self::FalseError { status: 500, code: 1000 },
             Self::WrongPassword,
+            Self::LoginEcho,
             Self::ReadOnlyAdmin,
             Self::EmptyLists,
             Self::HalfLists,
@@ -184,6 +194,7 @@ impl Fault {
             Self::OrderUnavailable,
             Self::OrderReset,
             Self::OrderGateway { status: 504 },
+            Self::OrderTakenUnder { status: 503 },
             Self::OrderWithoutTask,
             Self::NodeIntoMaintenance,
             Self::TaskNeverShows,

@@ -42,6 +42,9 @@ use crate::model::{NodeId, VmId};
 /// How many requests are kept: a test makes fewer, and a sandbox may run for days.
 const REQUESTS_KEPT: usize = 50_000;
 
+/// Longer than any client waits for an answer.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
 /// The longest body that is accepted; requests of this API are shorter.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -266,6 +269,7 @@ impl State {
         });
         let delay = faults.take(line, |fault| match fault {
             Fault::Slow { millis } => Some(Duration::from_millis(*millis)),
+            Fault::Hangs => Some(NEVER),
             _ => None,
         });
         let said = faults.take(line, |fault| match fault {
@@ -318,6 +322,12 @@ impl State {
     }
 
     fn log_in(&mut self, asked: &Asked, line: &str) -> Answer {
+        if self.engine.faults.takes(line, &Fault::LoginEcho) {
+            let body = String::from_utf8_lossy(&asked.body);
+            let form: String = url::form_urlencoded::byte_serialize(&asked.body).collect();
+            let page = format!("<html><h1>403</h1><p>blocked: {body}</p><p>{form}</p></html>");
+            return Answer { kind: "text/html", ..Answer::json(403, page) };
+        }
         let Ok(Value::Object(body)) = serde_json::from_slice(&asked.body) else {
             return Answer::invalid("the body is not a JSON object");
         };
@@ -536,6 +546,9 @@ impl State {
         let disturbed = self.engine.faults.take(line, |fault| match fault {
             Fault::OrderReset => Some(Answer::cut()),
             Fault::OrderGateway { status } => Some(Answer::text(*status, "text/html", GATEWAY_PAGE)),
+            Fault::OrderTakenUnder { status } => {
+                Some(Answer::json(*status, format!(r#"{{"id":{vm},"task":{consul}}}"#)))
+            }
             Fault::OrderWithoutTask => Some(Answer::json(200, format!(r#"{{"id":{vm}}}"#))),
             _ => None,
         });

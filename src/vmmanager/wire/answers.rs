@@ -10,7 +10,7 @@ use super::{
     incoming::Incoming,
     page::{as_text, mended, row},
     plain::{Mixed, Plain, plain},
-    rows::{Kept, Reference, Row, TaskRow},
+    rows::{Kept as _, Reference, TaskRow, Whole},
 };
 use crate::{
     model::{AnswerFlaw, NodeId},
@@ -60,21 +60,13 @@ pub(in crate::vmmanager) struct HistoryRow {
     is_damaged: bool,
 }
 
-impl Row for HistoryRow {
-    type Kept = Self;
-
-    fn kept(self) -> Self {
-        self
-    }
-
-    fn damaged(&mut self, _fields: Vec<String>) {
-        self.is_damaged = true;
-    }
-}
-
-impl Kept for HistoryRow {
-    fn id(&self) -> Option<u64> {
+impl Whole for HistoryRow {
+    fn number(&self) -> Option<u64> {
         self.id.id()
+    }
+
+    fn note_damage(&mut self, _fields: Vec<String>) {
+        self.is_damaged = true;
     }
 }
 
@@ -145,21 +137,13 @@ struct TargetRow {
     damage: Vec<String>,
 }
 
-impl Row for TargetRow {
-    type Kept = Self;
-
-    fn kept(self) -> Self {
-        self
-    }
-
-    fn damaged(&mut self, fields: Vec<String>) {
-        self.damage = fields;
-    }
-}
-
-impl Kept for TargetRow {
-    fn id(&self) -> Option<u64> {
+impl Whole for TargetRow {
+    fn number(&self) -> Option<u64> {
         self.id.id()
+    }
+
+    fn note_damage(&mut self, fields: Vec<String>) {
+        self.damage = fields;
     }
 }
 

@@ -97,6 +97,17 @@ impl Kept for HostSeen {
     fn id(&self) -> Option<u64> {
         Some(self.vm.id.0).filter(|id| *id > 0)
     }
+
+    fn contradicts(&self, other: &Self) -> bool {
+        let says =
+            |seen: &Self| (seen.vm.node, seen.size(), seen.vm.state.clone(), seen.vm.blocked_by.clone());
+        says(self) != says(other)
+    }
+
+    fn doubt(&mut self) {
+        self.damage.push("id".to_owned());
+        self.vm.blocked_by.push(Block::Unreadable);
+    }
 }
 
 impl Row for HostRow {

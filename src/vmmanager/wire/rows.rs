@@ -84,6 +84,53 @@ pub(in crate::vmmanager) trait Row: DeserializeOwned + Send + 'static {
 /// What is kept of a row.
 pub(in crate::vmmanager) trait Kept: Send + 'static {
     fn id(&self) -> Option<u64>;
+
+    /// Tells whether another row of the same id says something else that matters.
+    fn contradicts(&self, _other: &Self) -> bool {
+        false
+    }
+
+    /// Notes that nobody knows which of two rows is right.
+    fn doubt(&mut self) {}
+}
+
+/// A row that is kept as it was read.
+pub(in crate::vmmanager) trait Whole: DeserializeOwned + Send + 'static {
+    fn number(&self) -> Option<u64>;
+
+    /// Notes which fields could not be read, where that matters.
+    fn note_damage(&mut self, _fields: Vec<String>) {}
+
+    /// Tells whether another row of the same number says something else that matters.
+    fn says_otherwise(&self, _other: &Self) -> bool {
+        false
+    }
+}
+
+impl<T: Whole> Row for T {
+    type Kept = Self;
+
+    fn kept(self) -> Self {
+        self
+    }
+
+    fn damaged(&mut self, fields: Vec<String>) {
+        self.note_damage(fields);
+    }
+}
+
+impl<T: Whole> Kept for T {
+    fn id(&self) -> Option<u64> {
+        self.number()
+    }
+
+    fn contradicts(&self, other: &Self) -> bool {
+        self.says_otherwise(other)
+    }
+
+    fn doubt(&mut self) {
+        self.note_damage(vec!["id".to_owned()]);
+    }
 }
 
 /// Clusters are few, and keys nobody documented matter, so the row is kept whole.
@@ -177,52 +224,43 @@ struct TaskParams {
     vm_id: Reference,
 }
 
-impl Row for ClusterRow {
-    type Kept = Self;
-
-    fn kept(self) -> Self {
-        self
-    }
-
-    fn damaged(&mut self, fields: Vec<String>) {
-        self.damage = fields;
-    }
-}
-
-impl Kept for ClusterRow {
-    fn id(&self) -> Option<u64> {
+impl Whole for ClusterRow {
+    fn number(&self) -> Option<u64> {
         self.plain("id").id()
     }
-}
 
-impl Row for NodeRow {
-    type Kept = Self;
-
-    fn kept(self) -> Self {
-        self
-    }
-
-    fn damaged(&mut self, fields: Vec<String>) {
+    fn note_damage(&mut self, fields: Vec<String>) {
         self.damage = fields;
     }
 }
 
-impl Kept for NodeRow {
-    fn id(&self) -> Option<u64> {
+impl Whole for NodeRow {
+    fn number(&self) -> Option<u64> {
         self.id.id()
     }
-}
 
-impl Row for TaskRow {
-    type Kept = Self;
+    fn says_otherwise(&self, other: &Self) -> bool {
+        let protects = |row: &Self| {
+            [
+                row.maintenance_mode,
+                row.maintenance,
+                row.host_creation_blocked,
+                row.libvirt_error,
+                row.ha_error,
+            ]
+            .map(Guard::is_yes)
+        };
+        let has = |row: &Self| (row.cluster.id(), row.state.text(), row.ram_mib.amount(), row.cpu.amount());
+        (protects(self), has(self)) != (protects(other), has(other))
+    }
 
-    fn kept(self) -> Self {
-        self
+    fn note_damage(&mut self, fields: Vec<String>) {
+        self.damage = fields;
     }
 }
 
-impl Kept for TaskRow {
-    fn id(&self) -> Option<u64> {
+impl Whole for TaskRow {
+    fn number(&self) -> Option<u64> {
         self.id.id()
     }
 }
