@@ -148,7 +148,7 @@ impl Outcomes {
 
     /// Tells whether a migration failed, was interrupted, or nobody knows what became of it.
     #[must_use]
-    pub fn any_trouble(&self) -> bool {
+    pub(super) fn any_trouble(&self) -> bool {
         self.0.values().any(|ending| match ending.outcome {
             Became::Ended(Outcome::Failed | Outcome::Lost) | Became::Interrupted(_) => true,
             Became::Ended(Outcome::Done | Outcome::Dropped) => false,

@@ -3,7 +3,7 @@
 //! A command means one thing: [`cluster`], [`node`], [`vm`], [`vm_or_node`]. A thing is meant by its id or by its
 //! exact name; only where there is neither, by its name in other letters or by a pattern. What could be two things is
 //! a choice for the person, never a guess: an id and an equal name of something else are two things, and `#10` is the
-//! id alone. Commands that may mean several nodes take [`nodes`].
+//! id alone. Commands that may mean several take [`nodes`] and [`vms`].
 //!
 //! A setting means many things: [`names`] and [`Selection`] take ids, names in any case and patterns. In it too
 //! `#10` is the id alone.
@@ -110,12 +110,7 @@ pub fn node<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a NodeInfo, Mi
 ///
 /// As [`cluster`], but several that a pattern matches are no choice.
 pub fn nodes<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Vec<&'a NodeInfo>, Missed> {
-    let matched = || snapshot.nodes.iter().filter(|it| names(wanted, it.id.0, &it.name)).collect::<Vec<_>>();
-    match node(snapshot, wanted) {
-        Ok(node) => Ok(vec![node]),
-        Err(Missed { why: MissedWhy::Several(_), .. }) if is_pattern(wanted) => Ok(matched()),
-        Err(missed) => Err(missed),
-    }
+    several_of(snapshot.nodes.iter().map(|it| (Thing::Node(it), it)), Kind::Node, snapshot, wanted)
 }
 
 /// Finds the VM that a person means.
@@ -125,6 +120,15 @@ pub fn nodes<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Vec<&'a NodeInf
 /// As [`cluster`].
 pub fn vm<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<&'a VmInfo, Missed> {
     one_of(snapshot.vms.iter().map(|it| (Thing::Vm(it), it)), Kind::Vm, snapshot, wanted)
+}
+
+/// Finds the VMs that a person means: all that a pattern matches, or the one that is called so.
+///
+/// # Errors
+///
+/// As [`nodes`].
+pub fn vms<'a>(snapshot: &'a Snapshot, wanted: &str) -> Result<Vec<&'a VmInfo>, Missed> {
+    several_of(snapshot.vms.iter().map(|it| (Thing::Vm(it), it)), Kind::Vm, snapshot, wanted)
 }
 
 /// Finds the VM or the node that a person means.
@@ -257,6 +261,23 @@ fn one_of<'a, T: Copy>(
     Err(Missed { kind, wanted: wanted.to_owned(), why })
 }
 
+/// As [`one_of`], but several that a pattern matches are all meant.
+fn several_of<'a, T: Copy>(
+    all: impl Iterator<Item = (Thing<'a>, T)> + Clone,
+    kind: Kind,
+    snapshot: &Snapshot,
+    wanted: &str,
+) -> Result<Vec<T>, Missed> {
+    match one_of(all.clone(), kind, snapshot, wanted) {
+        Ok(one) => Ok(vec![one]),
+        Err(Missed { why: MissedWhy::Several(_), .. }) if is_pattern(wanted) => {
+            let matched = all.filter(|(thing, _)| names(wanted, thing.id(), thing.name()));
+            Ok(matched.map(|(_, it)| it).collect())
+        }
+        Err(missed) => Err(missed),
+    }
+}
+
 fn unknown(all: &[Thing<'_>], snapshot: &Snapshot, wanted: &str) -> MissedWhy {
     let choices = |things: &[Thing<'_>]| things.iter().map(|thing| thing.choice(snapshot)).collect();
     MissedWhy::Unknown {
@@ -286,7 +307,9 @@ fn id_in(text: &str) -> Option<u64> {
     text.strip_prefix('#').unwrap_or(text).parse().ok()
 }
 
-fn is_pattern(setting: &str) -> bool {
+/// Tells whether a text may name several things.
+#[must_use]
+pub fn is_pattern(setting: &str) -> bool {
     setting.contains(is_wild)
 }
 
@@ -400,6 +423,10 @@ mod tests {
         assert_eq!(said(vm_or_node(&world, "11")), "several: web (11) in msk, db (11) in msk");
         assert!(matches!(vm_or_node(&world, "DB"), Ok(VmOrNode::Node(node)) if node.id == NodeId(11)));
         assert_eq!(vm(&world, "web").unwrap().id, VmId(11));
+        world.vms.push(VmInfo::new(VmId(12), "WEB-2", NodeId(10), 1, Mib(1024)));
+        let ids = |wanted| vms(&world, wanted).map(|all| all.iter().map(|it| it.id.0).collect::<Vec<_>>());
+        assert_eq!((ids("w*"), ids("web"), ids("#12")), (Ok(vec![11, 12]), Ok(vec![11]), Ok(vec![12])));
+        assert_eq!(said(ids("db*")), "similar: ; known: web (11) in msk, WEB-2 (12) in msk");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The version of the snapshot file that this program writes, and the newest it reads.
-pub const SNAPSHOT_VERSION: u32 = 1;
+const SNAPSHOT_VERSION: u32 = 1;
 
 /// Everything the planner knows of a platform. Holds no secret and no client's e-mail.
 ///

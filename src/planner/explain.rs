@@ -15,6 +15,7 @@ use super::{
     node::SourceClosed,
     plan::{Caution, Excess, Figures, Fullness, Hold, SkipWhy, Strain, TargetRefusal},
     policy::Policy,
+    terms::Link,
 };
 use crate::model::{ClusterId, ClusterInfo, Mib, NodeId, Snapshot, VmId, VmUse};
 
@@ -84,8 +85,12 @@ pub struct NodeExplained {
     pub source: Result<(), SkipWhy>,
     /// Why it takes no VM; `Ok` where it takes those that fit.
     pub target: Result<(), TargetRefusal>,
+    /// How many other nodes have an older kernel: their VMs come here only where nothing else helps.
+    pub newer_than: usize,
     /// VMs on it that may be moved.
     pub movable: usize,
+    /// Why VMs on it stay wherever they are.
+    pub stays: BTreeMap<VmId, SkipWhy>,
     /// Memory that moves may still fill; zero where it is full or closed.
     pub memory_room: Mib,
 }
@@ -149,7 +154,8 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
     };
     let full = facts.overfilled_by(facts.start + smallest());
     let crowded = facts.room.is_reached_by(facts.start_count).then_some(TargetRefusal::VmLimit);
-    let target = facts.target.and_then(|()| crowded.or(full).map_or(Ok(()), Err));
+    let closed = || crowded.or(full).or_else(|| closed_to_all(&board, index));
+    let target = facts.target.and_then(|()| closed().map_or(Ok(()), Err));
     let left = [Memory, InUse].into_iter().filter_map(|r| facts.ceiling[r].room(facts.start[r])).min();
     let room = left.filter(|_| target.is_ok()).unwrap_or(0);
     Some(NodeExplained {
@@ -158,9 +164,28 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
         held: narrate::hold(&board),
         source,
         target,
+        newer_than: links_to(&board, index)
+            .filter(|link| link.newer_kernel && link.refusal.is_none())
+            .count(),
+        stays: board.vms_on[index]
+            .iter()
+            .filter_map(|vm| Some((board.vms[*vm].info.id, board.vms[*vm].free.clone().err()?)))
+            .collect(),
         movable: board.vms_on[index].iter().filter(|vm| board.movable(**vm, false).is_ok()).count(),
         memory_room: Mib(u64::try_from(room).unwrap_or(0)),
     })
+}
+
+/// Why no VM of any other node may come here, however much room there is.
+fn closed_to_all(board: &Board<'_>, node: usize) -> Option<TargetRefusal> {
+    let refusals: Option<Vec<_>> = links_to(board, node).map(|link| link.refusal).collect();
+    refusals?.first().copied()
+}
+
+fn links_to(board: &Board<'_>, node: usize) -> impl Iterator<Item = Link> {
+    (0..board.nodes.len())
+        .filter(move |other| *other != node)
+        .map(move |other| board.links.between(other, node))
 }
 
 /// The least that a VM can need: a node that cannot take this takes nothing.

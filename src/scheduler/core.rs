@@ -134,7 +134,7 @@ impl Core {
                 }
                 let is_changed = matches!(
                     changed,
-                    Ok(Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } | Changed::Setting { .. })
+                    Ok(Changed::Done | Changed::Nodes(_) | Changed::Vms(_) | Changed::Setting { .. })
                 );
                 drop(answer.send(changed));
                 if is_changed {
@@ -231,7 +231,9 @@ impl Core {
         if !proposals::is_planned(&picture, cluster) {
             return Err(proposals::unplanned(&picture, cluster));
         }
-        Ok(self.balancer.plan_for(picture, cluster).await?)
+        let planned = self.balancer.plan_for(picture, cluster).await?;
+        self.sight.note_plan(&planned, cluster);
+        Ok(planned)
     }
 
     async fn drain(&self, node: &str, origin: Origin, reply_to: Option<ReplyTo>) -> Result<Drained, Refused> {

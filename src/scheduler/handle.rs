@@ -305,9 +305,10 @@ pub enum Change {
         name: String,
         value: Option<String>,
     },
-    /// Ends the rest of a VM after a migration or a failure.
+    /// Ends the rest of VMs after a migration or a failure.
     EndRest {
-        vm: String,
+        /// Names, ids or patterns.
+        vms: Vec<String>,
     },
     /// Asks for a standing approval until then; people confirm it.
     AskStanding {
@@ -347,7 +348,7 @@ impl fmt::Display for Change {
             Self::Include { node } => write!(f, "include {node}"),
             Self::Set { name, value: Some(value) } => write!(f, "set {} {value:?}", name.to_uppercase()),
             Self::Set { name, value: None } => write!(f, "set {} default", name.to_uppercase()),
-            Self::EndRest { vm } => write!(f, "end the rest of {vm}"),
+            Self::EndRest { vms } => write!(f, "end the rest of {}", vms.join(", ")),
             Self::AskStanding { limits, cluster, until: end } => {
                 let Limits { migrations_max, ram_max, only, cluster: _ } = limits;
                 write!(f, "ask for autopilot until {end}")?;
@@ -375,8 +376,8 @@ pub enum Changed {
     Nodes(Vec<(NodeId, String)>),
     /// A setting has another value; `before` is the one that was in force.
     Setting { before: String, now: Box<Setting> },
-    /// The rest of a VM was ended; its id and name.
-    Vm { id: VmId, name: String },
+    /// The rests of VMs were ended; the id and name of each.
+    Vms(Vec<(VmId, String)>),
 }
 
 impl Changed {
@@ -385,7 +386,7 @@ impl Changed {
     pub fn node_names(&self) -> Vec<&str> {
         match self {
             Self::Nodes(nodes) => nodes.iter().map(|(_, name)| name.as_str()).collect(),
-            Self::Done | Self::Already | Self::Vm { .. } | Self::Setting { .. } => Vec::new(),
+            Self::Done | Self::Already | Self::Vms(_) | Self::Setting { .. } => Vec::new(),
         }
     }
 }

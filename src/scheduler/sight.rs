@@ -3,6 +3,7 @@
 //! Questions are answered from what is known. Where that is a few seconds old, one look follows for all who ask.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -20,7 +21,7 @@ use crate::{
     event::Alert,
     eyes::LookError,
     live::Live,
-    model::{ApiFailure, Asked, ClusterInfo, NodeInfo, Silence, Trouble, VmInfo, find},
+    model::{ApiFailure, Asked, ClusterId, ClusterInfo, NodeInfo, Silence, Trouble, VmInfo, find},
     planner::{Policy, RestWhy},
 };
 
@@ -126,6 +127,18 @@ impl Sight {
         Ok(picture)
     }
 
+    /// Keeps the plan of one cluster that somebody asked for: what people are told of it is to be no older.
+    pub(super) fn note_plan(&self, planned: &Picture, cluster: ClusterId) {
+        let Some(fresh) = planned.plan_of(cluster) else { return };
+        if let Some(newest) = &mut self.seen().picture {
+            let plan = Arc::make_mut(&mut newest.plan);
+            match plan.clusters.iter_mut().find(|of| of.cluster == cluster) {
+                Some(known) => known.clone_from(fresh),
+                None => plan.clusters.push(fresh.clone()),
+            }
+        }
+    }
+
     /// Looks with every node asked, as for all that is planned on. The picture's plan is the last cycle's.
     pub(super) async fn look(&self) -> Result<Picture, CycleError> {
         self.look_asking(Asked::Everybody).await
@@ -211,9 +224,15 @@ impl Sight {
         Ok(found.into_iter().cloned().collect())
     }
 
-    /// Finds a VM by name or id in the newest picture.
-    pub(super) async fn find_vm(&self, wanted: &str) -> Result<VmInfo, Refused> {
-        find::vm(&self.any_picture().await?.snapshot, wanted).cloned().map_err(Refused::Missed)
+    /// Finds VMs by name, id or pattern in the newest picture, each once.
+    pub(super) async fn find_vms(&self, wanted: &[String]) -> Result<Vec<VmInfo>, Refused> {
+        let picture = self.any_picture().await?;
+        let mut found = BTreeMap::new();
+        for wanted in wanted {
+            let vms = find::vms(&picture.snapshot, wanted).map_err(Refused::Missed)?;
+            found.extend(vms.into_iter().map(|vm| (vm.id, vm.clone())));
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Returns the newest picture; looks where there is none.

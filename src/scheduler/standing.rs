@@ -76,6 +76,9 @@ pub enum StandingEnd {
     Limits,
     /// One of its migrations failed, or nobody knows how it ended.
     Failure,
+    /// The clock was set back to before it was given: nobody knows how long it has lasted, and what it moved since
+    /// cannot be counted. It goes on where the clock is right again in time.
+    SetBack,
 }
 
 impl StandingNow {
@@ -129,6 +132,9 @@ impl StandingNow {
     }
 }
 
+/// Time services set a clock back by less than this all the time.
+const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(5);
+
 fn state(
     limits: &Limits,
     since: DateTime<Utc>,
@@ -142,6 +148,8 @@ fn state(
         StandingState::Ended(StandingEnd::Limits)
     } else if now >= until {
         StandingState::Ended(StandingEnd::Time)
+    } else if since - now > CLOCK_SLACK {
+        StandingState::Ended(StandingEnd::SetBack)
     } else {
         StandingState::InForce(since)
     }
@@ -259,6 +267,8 @@ mod tests {
             (of(2, 50, false), 1, ended(StandingEnd::Limits)),
             (of(1, 100, false), 1, ended(StandingEnd::Limits)),
             (of(1, 1, true), 1, ended(StandingEnd::Failure)),
+            (of(0, 0, false), -5, StandingState::InForce(at(0))),
+            (of(0, 0, false), -6, ended(StandingEnd::SetBack)),
         ] {
             assert_eq!(state(&limits, at(0), at(60), of, at(now)), expected, "{of:?} at {now}");
         }

@@ -171,7 +171,7 @@ impl Switches {
             }
             Change::Include { node } => self.include(&sight.find_nodes(&node).await?),
             Change::Set { name, value } => self.set_value(&name, value, by, now),
-            Change::EndRest { vm } => self.end_rest(sight.find_vm(&vm).await?, now),
+            Change::EndRest { vms } => self.end_rests(sight.find_vms(&vms).await?, now),
             Change::AskStanding { limits, cluster, until } => {
                 let cluster = match cluster {
                     Some(wanted) => Some(sight.find_cluster(&wanted).await?),
@@ -329,20 +329,26 @@ impl Switches {
         Ok(Changed::Setting { before, now: Box::new(self.setting(name)?) })
     }
 
-    fn end_rest(&self, vm: VmInfo, now: DateTime<Utc>) -> Result<Changed, Refused> {
-        match self.balancer.policy()?.resting.get(&vm.id).map(|rest| rest.why) {
-            None => return Ok(Changed::Already),
-            Some(RestWhy::InFlight) => return Err(Refused::InFlight { vm: vm.id }),
-            Some(
-                RestWhy::Moved | RestWhy::Failed | RestWhy::FailedAgain | RestWhy::PulledBack | RestWhy::Busy,
-            ) => {}
+    /// Ends the rests of those of the VMs that rest. One whose migration has not ended goes on resting.
+    fn end_rests(&self, vms: Vec<VmInfo>, now: DateTime<Utc>) -> Result<Changed, Refused> {
+        let resting = self.balancer.policy()?.resting;
+        let why = |vm: &VmInfo| resting.get(&vm.id).map(|rest| rest.why);
+        let (in_flight, rest): (Vec<_>, Vec<_>) =
+            vms.into_iter().filter(|vm| why(vm).is_some()).partition(|vm| why(vm) == Some(RestWhy::InFlight));
+        if rest.is_empty() {
+            return match in_flight.first() {
+                None => Ok(Changed::Already),
+                Some(vm) => Err(Refused::InFlight { vm: vm.id }),
+            };
         }
-        self.store().forget_declined_of(vm.id)?;
+        for vm in &rest {
+            self.store().forget_declined_of(vm.id)?;
+        }
         self.store().update_settings(|settings| {
             settings.rests_ended.retain(|_, at| now - *at < REST_MAX);
-            settings.rests_ended.insert(vm.id, now);
+            settings.rests_ended.extend(rest.iter().map(|vm| (vm.id, now)));
         })?;
-        Ok(Changed::Vm { id: vm.id, name: vm.name })
+        Ok(Changed::Vms(rest.into_iter().map(|vm| (vm.id, vm.name)).collect()))
     }
 
     /// Opens a node that a plan closed as a target when it emptied it.

@@ -43,7 +43,7 @@ const WEEK: [Weekday; 7] =
 impl Windows {
     /// Returns the first minute from `local` on that is inside; `None` where none is within eight days.
     #[must_use]
-    pub fn opens_after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
+    pub(super) fn opens_after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
         /// Every window opens once a week at least.
         const DAYS: i64 = 8;
         let whole = local.with_second(0).and_then(|local| local.with_nanosecond(0)).unwrap_or(local);

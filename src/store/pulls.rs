@@ -24,6 +24,13 @@ const LONGEST_REST: TimeDelta = TimeDelta::days(7);
 /// What happened before two weeks says nothing of today.
 const REMEMBERED: TimeDelta = TimeDelta::days(14);
 
+/// What is kept is bounded by its number and not by time, for a clock may be wrong: more moves back than this make no
+/// rest longer.
+const UNDONE_MAX: usize = 16;
+
+/// No platform has this many VMs that somebody fights for.
+const PULLS_MAX: usize = 1000;
+
 /// A VM that somebody moves back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
@@ -55,11 +62,19 @@ impl Store {
     ///
     /// Fails when the disk does.
     pub fn pulls(&self, now: DateTime<Utc>) -> Result<Vec<Pull>, StoreError> {
-        // One of a time to come was written while the clock was ahead.
-        let in_force = |pull: &Pull| {
-            pull.undone.iter().all(|(_, at)| *at <= now) && pull.until.is_some_and(|until| now < until)
-        };
-        Ok(self.kept_pulls()?.pulls.into_iter().filter(in_force).collect())
+        let kept = self.kept_pulls()?.pulls;
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ends = self.ends(now)?;
+        let right = kept.iter().filter_map(|pull| put_right(pull, &ends, now));
+        Ok(right.filter(|pull| pull.until.is_some_and(|until| now < until)).collect())
+    }
+
+    /// When our last migrations ended, put right where the clock was wrong.
+    fn ends(&self, now: DateTime<Utc>) -> Result<BTreeMap<MigrationId, DateTime<Utc>>, StoreError> {
+        let ended = self.ended_since(now - REMEMBERED, now)?;
+        Ok(ended.into_iter().map(|ended| (ended.id, ended.at)).collect())
     }
 
     /// Returns the last migration of each VM that was done before `before`, of those that nothing followed.
@@ -97,20 +112,41 @@ impl Store {
         let before = kept.iter().position(|pull| pull.vm == undone.vm).map(|index| kept.remove(index));
         let mut pull = before.unwrap_or(Pull { vm: undone.vm, undone: Vec::new(), until: None });
         pull.undone.push((undone.id, now));
-        pull.undone.retain(|(_, at)| *at <= now && now - *at < REMEMBERED);
-        pull.until = rest_after(pull.undone.len()).map(|rest| now + rest);
-        kept.retain(|pull| pull.undone.iter().any(|(_, at)| now - *at < REMEMBERED));
-        kept.push(pull.clone());
+        pull.undone.drain(..pull.undone.len().saturating_sub(UNDONE_MAX));
+        let right = put_right(&pull, &self.ends(now)?, now);
+        pull.until = right.as_ref().and_then(|pull| pull.until);
+        kept.push(pull);
+        kept.drain(..kept.len().saturating_sub(PULLS_MAX));
         self.write(|| {
             self.put_meta(ROW, &Kept { v: 1, pulls: kept })?;
             self.files()?.flush()
         })?;
-        Ok(Some(pull).filter(|pull| pull.until.is_some()))
+        Ok(right.filter(|pull| pull.until.is_some()))
     }
 
     fn kept_pulls(&self) -> Result<Kept, StoreError> {
         self.meta_record(ROW, "pulls")
     }
+}
+
+/// Puts the moments of a pull right: a migration is undone after its end, and a moment to come was written while the
+/// clock was ahead. `None` where no moment is known.
+fn put_right(pull: &Pull, ends: &BTreeMap<MigrationId, DateTime<Utc>>, now: DateTime<Utc>) -> Option<Pull> {
+    let right = |(id, at): &(MigrationId, DateTime<Utc>)| {
+        let at = match ends.get(id) {
+            Some(end) if *at > now => *end,
+            Some(end) => (*at).max(*end),
+            None if *at > now => return None,
+            None => *at,
+        };
+        Some((*id, at))
+    };
+    let mut undone: Vec<_> = pull.undone.iter().filter_map(right).collect();
+    undone.sort_by_key(|(id, at)| (*at, *id));
+    let last = undone.last()?.1;
+    undone.retain(|(_, at)| last - *at < REMEMBERED);
+    let until = rest_after(undone.len()).map(|rest| last + rest);
+    Some(Pull { vm: pull.vm, undone, until })
 }
 
 fn rest_after(times: usize) -> Option<TimeDelta> {
@@ -151,6 +187,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Intent;
 
     #[test]
     fn who_is_moved_back_twice_rests_for_a_day_and_twice_as_long_each_time_after_a_restart_too() {
@@ -173,6 +210,28 @@ mod tests {
         assert_eq!(pull(&store, 5, 200), Some(at(200 + 168)), "a week at most");
         assert_eq!(pull(&store, 6, 200 + 24 * 14), None, "what happened long ago does not count");
         assert!(store.pulls(at(0)).unwrap().is_empty(), "a clock that was ahead keeps nobody waiting");
+    }
+
+    #[test]
+    fn a_wrong_clock_neither_hides_that_a_vm_was_moved_back_nor_makes_its_rest_longer() {
+        for wrong in [TimeDelta::days(-40), TimeDelta::days(-20_000), TimeDelta::days(365)] {
+            let dir = tempfile::TempDir::new().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            let at = |hours| DateTime::UNIX_EPOCH + TimeDelta::days(30_000) + TimeDelta::hours(hours);
+            let moved_back = |intended, ended, seen| {
+                let entry = store.intend(Intent::example(7, at(intended))).unwrap();
+                store.close(entry.id, Outcome::Done, None, at(ended)).unwrap();
+                store.note_pull(&LastMove { id: entry.id, vm: VmId(7), source: NodeId(10) }, seen).unwrap();
+            };
+            moved_back(0, 1, at(2));
+            // It is seen again while the clock is wrong.
+            moved_back(3, 4, at(5) + wrong);
+            let until = |hours| store.pulls(at(hours)).unwrap().first().map(|pull| pull.until.unwrap());
+            assert_eq!((until(6), until(27), until(28)), (Some(at(28)), Some(at(28)), None), "{wrong}");
+            // And once more when it is right.
+            moved_back(29, 30, at(31));
+            assert_eq!(until(32), Some(at(31 + 48)), "{wrong}: the third time is two days");
+        }
     }
 
     #[test]

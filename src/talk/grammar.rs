@@ -130,6 +130,22 @@ impl Rest {
         self.joined().ok_or(Problem::Missing)
     }
 
+    /// Returns the names in the whole rest, between commas.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Problem::Missing`] where there is none, and [`Problem::TooMuch`] for the first beyond `most`.
+    pub fn names(self, most: usize) -> Result<Vec<String>, Problem> {
+        let named = self.name()?;
+        let names: Vec<_> =
+            named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        match names.get(most) {
+            Some(beyond) => Err(Problem::TooMuch(beyond.clone())),
+            None if names.is_empty() => Err(Problem::Missing),
+            None => Ok(names),
+        }
+    }
+
     /// Returns what was read, if nothing is left.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use vm_balancer::{
 
 use crate::{
     conversation::{Setup, two_overloaded},
-    transcripts::{BOTH, DONE, LANGUAGES, Talk, WAITS},
+    transcripts::{BOTH, DONE, LANGUAGES, Talk, WAITS, in_both},
 };
 
 const CONFIRMED: [&str; 2] = ["Confirmed by", "Подтверждено"];
@@ -57,17 +57,19 @@ async fn an_autopilot_that_ends_by_itself_says_silently_what_it_did() {
 
 #[tokio::test]
 async fn a_failure_ends_a_standing_approval() {
-    let mut talk = Talk::start(LANGUAGES[0], two_overloaded(), Setup::default().often()).await;
-    talk.bot.sim.arm(Fault::libvirt_failure());
-    let asked = talk.ask(OPERATOR, "/autopilot on").await;
-    talk.press(OPERATOR, &asked, "o:c:").await;
-    talk.becomes(&asked, CONFIRMED).await;
-    talk.ask(ADMIN, "/mode propose").await;
-    talk.hears(WAITS).await;
-    talk.bot.cycles(3).await;
-    assert_eq!(talk.bot.sim.orders().len(), 1);
-    let status = talk.ask(VIEWER, "/status").await;
-    assert!(status.text().contains("The autopilot ended after a failure"), "{}", status.text());
+    let setup = || Setup::default().often();
+    in_both("a_failure_ends_a_standing_approval", two_overloaded, setup, async |talk| {
+        talk.bot.sim.arm(Fault::libvirt_failure());
+        let asked = talk.ask(OPERATOR, "/autopilot on").await;
+        talk.press(OPERATOR, &asked, "o:c:").await;
+        talk.becomes(&asked, CONFIRMED).await;
+        talk.ask(ADMIN, "/mode propose").await;
+        talk.hears(WAITS).await;
+        talk.bot.cycles(3).await;
+        assert_eq!(talk.bot.sim.orders().len(), 1);
+        talk.ask(VIEWER, "/autopilot").await;
+    })
+    .await;
 }
 
 #[tokio::test]

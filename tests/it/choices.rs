@@ -8,7 +8,7 @@ use vm_balancer::sandbox::{
 use crate::{
     conversation::{Ctx, Setup, two_overloaded},
     platform,
-    transcripts::{DONE, LANGUAGES, Talk},
+    transcripts::{BOTH, DONE, LANGUAGES, Talk},
 };
 
 #[tokio::test]
@@ -51,6 +51,27 @@ async fn an_admin_ends_the_rest_of_a_vm() {
         talk.ask(VIEWER, "/rests").await;
         talk.ask(ADMIN, "/audit 2").await;
         talk.shows("an_admin_ends_the_rest_of_a_vm");
+    }
+}
+
+#[tokio::test]
+async fn rests_are_ended_by_names_and_patterns_but_not_while_a_migration_runs() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&BOTH).manual()).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.bot.until("the first is ordered", |sim| sim.orders().len() == 1).await;
+        talk.bot.sim.finish_all();
+        talk.bot.until("the second is ordered", |sim| sim.orders().len() == 2).await;
+        talk.ask(ADMIN, "/rests clear WEB-*, nobody").await;
+        talk.ask(ADMIN, "/rests clear *").await;
+        talk.ask(VIEWER, "/rests").await;
+        talk.ask(ADMIN, "/rests clear web-1,db-*").await;
+        talk.bot.sim.finish_all();
+        talk.becomes(&plan, DONE).await;
+        talk.ask(ADMIN, "/rests clear web-1, DB-*").await;
+        talk.ask(ADMIN, "/rests clear web-1,db-*").await;
+        talk.shows("rests_are_ended_by_names_and_patterns");
     }
 }
 

@@ -200,6 +200,44 @@ async fn a_clock_that_is_set_is_told_while_the_bot_runs_and_at_its_start() {
 }
 
 #[tokio::test]
+async fn a_vm_that_failed_is_not_ordered_again_because_a_clock_was_wrong() {
+    // A dead battery, a wrong month, and a year ahead.
+    for wrong in [-40, -20_000, 365].map(TimeDelta::days) {
+        let bot = Ctx::start(World::small()).await;
+        bot.sim.switch_on(Fault::libvirt_failure());
+        fails(&bot).await;
+        // One more fails while the clock is wrong.
+        bot.clock.set(noon() + wrong);
+        bot.heard(if wrong < TimeDelta::zero() { "went back by" } else { "went ahead by" }).await;
+        fails(&bot).await;
+        bot.clock.set(noon());
+        bot.heard(if wrong < TimeDelta::zero() { "went ahead by" } else { "went back by" }).await;
+        bot.sim.heal();
+        // Neither the process that saw the clock nor the next one forgets who failed.
+        let known = bot.proposal().await;
+        bot.kill().await;
+        bot.restart().await;
+        bot.press(OPERATOR, &known, "Approve").await;
+        bot.says(&known, "done: 1 moved").await;
+        let orders: Vec<VmId> = bot.sim.orders().iter().map(|order| order.vm).collect();
+        assert_eq!(orders.len(), 3, "{wrong}");
+        assert!(!orders[..2].contains(&orders[2]), "{wrong}: {orders:?}");
+        assert_eq!(
+            orders[0] == orders[1],
+            wrong > TimeDelta::zero(),
+            "{wrong}: a year later it may be tried"
+        );
+    }
+}
+
+/// A plan of which the only migration fails.
+async fn fails(bot: &Ctx) {
+    let plan = bot.proposal().await;
+    bot.press(OPERATOR, &plan, "Approve").await;
+    bot.says(&plan, "1 failed").await;
+}
+
+#[tokio::test]
 async fn every_change_of_a_switch_and_a_clean_stop_are_in_the_export() {
     let bot = Ctx::start(two_overloaded()).await;
     let data = bot.dir.path().join("data");

@@ -251,6 +251,8 @@ async fn somebody_else_migrates_here() -> Talk {
     somebody_else_migrates(&talk.bot, true);
     talk.bot.restart().await;
     talk.hears(["Somebody else moves", "Идёт чужая миграция"]).await;
+    // The first cycle is over, whatever it was told before its end.
+    talk.bot.cycles(2).await;
     talk.ask(VIEWER, "/status").await;
     talk.ask(OPERATOR, "/balance 1").await;
     talk
@@ -261,6 +263,8 @@ async fn somebody_else_migrates_somewhere() -> Talk {
     somebody_else_migrates(&talk.bot, false);
     talk.bot.restart().await;
     talk.hears(["Somebody else moves", "Идёт чужая миграция"]).await;
+    // The first cycle is over, whatever it was told before its end.
+    talk.bot.cycles(2).await;
     talk.ask(OPERATOR, "/balance 2").await;
     talk
 }

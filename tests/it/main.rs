@@ -7,6 +7,7 @@ mod autopilot;
 mod browser;
 mod choices;
 mod cli;
+mod conditions;
 mod conversation;
 mod crowd;
 mod decisions;

@@ -42,9 +42,7 @@ async fn what_is_approved_for_the_window_outlives_a_restart() {
         talk.ask(VIEWER, "/status").await;
         talk.restarts().await;
         assert_eq!(talk.bot.sim.orders(), []);
-        talk.minutes_pass(10 * 60);
-        talk.becomes(&plan, DONE).await;
-        assert_eq!(talk.bot.sim.orders().len(), 1);
+        is_done_after(&mut talk, 10 * 60, &plan).await;
         talk.shows("what_is_approved_for_the_window_outlives_a_restart");
     }
 }
@@ -62,11 +60,16 @@ async fn a_plan_begins_at_a_time_unless_it_is_called_off() {
         let again = talk.ask(OPERATOR, "/balance 1").await;
         talk.ask(OPERATOR, "/at 13:00").await;
         talk.becomes(&again, BEGINS_LATER).await;
-        talk.minutes_pass(60);
-        talk.becomes(&again, DONE).await;
-        assert_eq!(talk.bot.sim.orders().len(), 1);
+        is_done_after(&mut talk, 60, &again).await;
         talk.shows("a_plan_begins_at_a_time_unless_it_is_called_off");
     }
+}
+
+/// Time goes by, and the one migration of the plan that waited for it is done.
+async fn is_done_after(talk: &mut Talk, minutes: i64, plan: &SimMessage) {
+    talk.minutes_pass(minutes);
+    talk.becomes(plan, DONE).await;
+    assert_eq!(talk.bot.sim.orders().len(), 1);
 }
 
 #[tokio::test]

@@ -6,11 +6,18 @@ use vm_balancer::{
     event::Alert,
     model::{Block, MigrationId, NodeId, VmId},
     planner::{RestWhy, SkipWhy, Unfit},
-    sandbox::vmmanager::{Fault, Options, Pace, Profile, SimNode, SimVm, World},
+    sandbox::{
+        telegram::{ADMIN, OPERATOR, VIEWER},
+        vmmanager::{Fault, Options, Pace, Profile, Running, SimNode, SimVm, World},
+    },
     store::{Ending, LastMove, Outcome, StepState},
 };
 
-use crate::platform::{Platform, outcome, until};
+use crate::{
+    conversation::Setup,
+    platform::{Platform, outcome, until},
+    transcripts::{DONE, Talk, in_both},
+};
 
 // ---- tasks
 
@@ -104,6 +111,51 @@ async fn a_vm_that_somebody_moves_back_twice_stays_alone_for_a_day_and_the_chat_
     platform.minutes_pass(61);
     assert!(!balancer.look().await.unwrap().plan.is_empty(), "after the day it is tried again");
     assert_eq!(platform.sim.violations(), []);
+}
+
+#[tokio::test]
+async fn who_moves_a_vm_back_is_said_with_what_to_do_and_each_time_it_rests_longer() {
+    let setup = || Setup::default().manual();
+    in_both("somebody_moves_a_vm_back", only_one_to_move, setup, async |talk| {
+        talk.bot.sim.switch_on(Fault::PullsBack);
+        moved_and_back(talk).await;
+        moved_and_back(talk).await;
+        // A question for a plan looks by itself, and finds it back once more.
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.hears(PULLS).await;
+        for question in ["/vm web", "/why web", "/rests", "/status"] {
+            talk.ask(VIEWER, question).await;
+        }
+        talk.minutes_pass(23 * 60);
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.minutes_pass(61);
+        moved_and_back(talk).await;
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.hears(THIRD_TIME).await;
+        talk.ask(VIEWER, "/rests").await;
+        talk.ask(ADMIN, "/rests clear w*").await;
+        talk.ask(OPERATOR, "/balance 1").await;
+    })
+    .await;
+}
+
+const PULLS: [&str; 2] = ["Somebody moves", "Кто-то возвращает"];
+const THIRD_TIME: [&str; 2] = ["after 3 migrations", "(3)"];
+
+/// A plan moves the only VM that helps, and somebody moves it back; then its rest is over.
+async fn moved_and_back(talk: &mut Talk) {
+    let before = talk.bot.sim.orders().len();
+    let plan = talk.ask(OPERATOR, "/balance 1").await;
+    talk.press(OPERATOR, &plan, ":a").await;
+    talk.bot.until("it is ordered", |sim| sim.orders().len() > before).await;
+    talk.bot.sim.finish_all();
+    talk.becomes(&plan, DONE).await;
+    talk.minutes_pass(1);
+    talk.bot.sim.finish_all();
+    let home = |sim: &Running| sim.orders().iter().all(|order| sim.node_of(order.vm) == Some(order.source));
+    talk.bot.until("it is back", home).await;
+    talk.line("— somebody has moved it back —");
+    talk.minutes_pass(61);
 }
 
 #[tokio::test]

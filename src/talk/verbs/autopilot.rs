@@ -264,6 +264,7 @@ impl View {
             StandingEnd::Time => "autopilot-over",
             StandingEnd::Limits => "autopilot-used-up",
             StandingEnd::Failure => "autopilot-failed",
+            StandingEnd::SetBack => "autopilot-set-back",
         };
         self.say(key, args![])
     }
@@ -369,6 +370,7 @@ mod tests {
             ("/autopilot", vec![standing(StandingState::InForce(samples::now())), nightly()]),
             ("/autopilot", vec![standing(StandingState::Ended(StandingEnd::Failure))]),
             ("/autopilot", vec![standing(StandingState::Ended(StandingEnd::Limits))]),
+            ("/autopilot", vec![standing(StandingState::Ended(StandingEnd::SetBack))]),
             ("/autopilot off", vec![]),
         ];
         insta::assert_snapshot!(texts.map(|(text, standing)| answers_to(text, found(standing))).join("\n"));

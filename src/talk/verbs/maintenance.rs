@@ -8,7 +8,6 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Then},
-        grammar::{Problem, Rest},
         verb::{Verb, asks},
         view::{Page, View},
         words::{Arg, args},
@@ -20,23 +19,12 @@ pub(super) static VERB: Verb = Verb {
     usage: "/maintenance NODE,NODE,…",
     examples: &["/maintenance node-001,node-002", "/maintenance rack5-*"],
     least_role: Role::Operator,
-    read: |rest| nodes(rest).map(|nodes| asks(|_| Ask::Maintain(nodes, Then::new(answer)))),
+    read: |rest| rest.names(NODES_MAX).map(|nodes| asks(|_| Ask::Maintain(nodes, Then::new(answer)))),
     button: None,
 };
 
 /// More nodes than this fill no day of work.
 const NODES_MAX: usize = 40;
-
-fn nodes(rest: Rest) -> Result<Vec<String>, Problem> {
-    let named = rest.name()?;
-    let nodes = named.split(',').map(str::trim).filter(|node| !node.is_empty());
-    let nodes: Vec<_> = nodes.map(str::to_owned).collect();
-    match nodes.get(NODES_MAX) {
-        Some(beyond) => Err(Problem::TooMuch(beyond.clone())),
-        None if nodes.is_empty() => Err(Problem::Missing),
-        None => Ok(nodes),
-    }
-}
 
 fn answer(maintained: Maintained, view: &View, now: DateTime<Utc>) -> Answer {
     match maintained {

@@ -8,7 +8,7 @@ use super::{balance, link};
 
 use crate::{
     model::{
-        NodeId, NodeInfo, Snapshot, WhyUnmeasured,
+        NodeInfo, Snapshot, VmInfo, WhyUnmeasured,
         find::{self, Kind, Missed},
     },
     planner::{self, NodeExplained, NodeOverview},
@@ -51,10 +51,10 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
     let mut lines = vec![title(view, node, snapshot)];
     let full = if overview.known { view.fullness(&overview.at) } else { view.say("node-unknown", args![]) };
     lines.push(format!("{full}; {}", view.say("count-vms", args![n = overview.vms])));
-    lines.extend(snapshot.node(overview.node).and_then(|node| software(view, node)));
+    lines.extend(snapshot.node(overview.node).and_then(|node| equipment(view, node)));
     lines.extend(measured_lines(view, overview, snapshot.why_unmeasured(overview.node), now));
     lines.extend(reasons(view, node, now));
-    lines.extend(vm_lines(view, overview.node, snapshot));
+    lines.extend(vm_lines(view, node, snapshot, now));
     lines.push(view.as_of(snapshot.taken_at, now));
     let cluster = snapshot.cluster(node.cluster).map(|cluster| (cluster.id, cluster.name.clone()));
     let mut page = view.page(lines);
@@ -63,28 +63,34 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
     page
 }
 
-/// The VMs of a node, the largest first, each with its link.
-fn vm_lines(view: &View, node: NodeId, snapshot: &Snapshot) -> Vec<String> {
-    let mut vms: Vec<_> = snapshot.vms.iter().filter(|vm| vm.node == node).collect();
+/// The VMs of a node, the largest first, each with its link, and why it stays where it does.
+fn vm_lines(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Vec<String> {
+    let mut vms: Vec<_> = snapshot.vms.iter().filter(|vm| vm.node == node.overview.node).collect();
     vms.sort_by_key(|vm| (Reverse(vm.memory), vm.id));
-    let listed = vms.iter().take(VMS_MAX);
-    let mut lines: Vec<_> = listed
-        .map(|vm| format!("· {} {}: {}", escape(&name(&vm.name)), link::vm(vm.id), view.memory(vm.memory)))
-        .collect();
+    let line = |vm: &VmInfo| {
+        let stays = node.stays.get(&vm.id).map(|why| format!("; {}", view.skip_why(why, now)));
+        let stays = stays
+            .or_else(|| vm.host_passthrough.then(|| format!("; {}", view.say("vm-passthrough", args![]))));
+        let (called, stays) = (escape(&name(&vm.name)), stays.unwrap_or_default());
+        format!("· {called} {}: {}{stays}", link::vm(vm.id), view.memory(vm.memory))
+    };
+    let mut lines: Vec<_> = vms.iter().take(VMS_MAX).map(|vm| line(vm)).collect();
     let more = vms.len().saturating_sub(VMS_MAX);
     lines.extend((more > 0).then(|| view.say("more-lines", args![n = more])));
     lines
 }
 
-/// What live migrations depend on: versions, and room for disks.
-fn software(view: &View, node: &NodeInfo) -> Option<String> {
+/// What live migrations depend on: cores, CPU, versions, and room for disks.
+fn equipment(view: &View, node: &NodeInfo) -> Option<String> {
+    let cores = node.cpu_total.map(|cores| view.say("node-cores", args![n = cores]));
+    let cpu = node.cpu().map(|model| view.say("node-cpu", args![model = name(model)]));
     let qemu = node.qemu_version.as_ref().map(|version| escape(&format!("QEMU {version}")));
     let kernel = node.kernel_version.as_ref();
     let kernel = kernel.map(|version| view.say("node-kernel", args![version = name(&version.to_string())]));
     let disk = node.storage_available;
     let disk = disk.map(|free| view.say("node-disk-free", args![free = view.memory(free)]));
     let os = node.os_version.as_deref().map(|os| escape(&name(os)));
-    let known = [qemu, kernel, os, disk];
+    let known = [cores, cpu, qemu, kernel, os, disk];
     let known: Vec<_> = known.into_iter().flatten().collect();
     (!known.is_empty()).then(|| known.join(", "))
 }
@@ -111,6 +117,9 @@ pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> 
         Ok(()) => view.say("node-target", args![room = view.memory(node.memory_room)]),
         Err(why) => view.say("node-no-target", args![why = Arg::Html(view.target_refusal(why))]),
     });
+    if node.newer_than > 0 && node.target.is_ok() {
+        lines.push(view.say("node-newer-kernel", args![n = node.newer_than]));
+    }
     lines
 }
 

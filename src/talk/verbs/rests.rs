@@ -1,4 +1,4 @@
-//! `/rests [clear VM]`: which VMs rest after a migration or a failure, until when and why.
+//! `/rests [clear VM,VM,…]`: which VMs rest after a migration or a failure, until when and why.
 
 use std::cmp::Reverse;
 
@@ -22,8 +22,8 @@ use crate::{
 
 pub(super) static VERB: Verb = Verb {
     word: "rests",
-    usage: "/rests [clear VM]",
-    examples: &["/rests", "/rests clear web-1"],
+    usage: "/rests [clear VM,PATTERN,…]",
+    examples: &["/rests", "/rests clear web-1", "/rests clear web-*,db-1"],
     least_role: Role::Viewer,
     read,
     button: None,
@@ -32,14 +32,17 @@ pub(super) static VERB: Verb = Verb {
 /// As many as a phone shows without much scrolling.
 const SHOWN_MAX: usize = 20;
 
+/// More than this is a pattern.
+const CLEARED_MAX: usize = 40;
+
 struct Clear {
-    vm: String,
+    vms: Vec<String>,
 }
 
 fn read(mut rest: Rest) -> Result<Box<dyn Act>, Problem> {
     match rest.next_of(&["clear"])? {
         None => Ok(asks(|_| Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))),
-        Some(_) => Ok(boxed(Clear { vm: rest.name()? })),
+        Some(_) => Ok(boxed(Clear { vms: rest.names(CLEARED_MAX)? })),
     }
 }
 
@@ -50,24 +53,30 @@ impl Act for Clear {
     }
 
     fn answer(self: Box<Self>, _: &Asker<'_>) -> Next {
-        let asked = self.vm.clone();
+        let asked = self.vms.clone();
         let then = Then::new(move |(changed, status): (Changed, Box<Status>), view: &View, _| {
-            let vm = match &changed {
-                Changed::Vm { id, name } => view.vm(name, *id),
-                Changed::Done | Changed::Already | Changed::Nodes(_) | Changed::Setting { .. } => {
-                    code(&name(&asked))
-                }
-            };
-            let key = match changed {
-                Changed::Already => "rest-was-none",
-                Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } | Changed::Setting { .. } => {
-                    "rest-ended"
-                }
-            };
             let left = view.say("rests-left", args![n = status.resting.len()]);
-            Answer::Page(view.page(vec![view.say(key, args![vm = Arg::Html(vm)]), left]))
+            Answer::Page(view.page(vec![ended(view, &asked, &changed), left]))
         });
-        Next::Ask(Ask::Change(Change::EndRest { vm: self.vm }, then))
+        Next::Ask(Ask::Change(Change::EndRest { vms: self.vms }, then))
+    }
+}
+
+fn ended(view: &View, asked: &[String], changed: &Changed) -> String {
+    match changed {
+        Changed::Vms(vms) => {
+            let mut named: Vec<_> = vms.iter().take(SHOWN_MAX).map(|(id, name)| view.vm(name, *id)).collect();
+            if let Some(more) = vms.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+                named.push(view.say("rests-more", args![n = more]));
+            }
+            view.say("rest-ended", args![n = vms.len(), vm = Arg::Html(named.join(", "))])
+        }
+        Changed::Already | Changed::Done | Changed::Nodes(_) | Changed::Setting { .. } => {
+            let named = asked.iter().map(|it| code(&name(it))).collect::<Vec<_>>().join(", ");
+            let is_one = asked.len() == 1 && !asked.iter().any(|it| find::is_pattern(it));
+            let key = if is_one { "rest-was-none" } else { "rest-was-none-of" };
+            view.say(key, args![vm = Arg::Html(named)])
+        }
     }
 }
 
@@ -127,6 +136,7 @@ mod tests {
         };
         assert_eq!((role("/rests"), role("/rests clear web-1")), (Role::Viewer, Role::Admin));
         assert_eq!(problem("/rests clear"), Problem::Missing);
+        assert_eq!(problem("/rests clear ,"), Problem::Missing);
     }
 
     #[test]
@@ -150,7 +160,18 @@ mod tests {
     #[test]
     fn the_end_of_a_rest_is_said() {
         let none = Found { changed: Changed::Already, ..Found::default() };
-        let texts = [answers("/rests clear web-1"), answers_to("/rests clear web-1", none)];
+        let several = |count: u64| Found {
+            changed: Changed::Vms((0..count).map(|n| (VmId(1000 + n), format!("web-{n}"))).collect()),
+            ..Found::default()
+        };
+        let none_of = Found { changed: Changed::Already, ..Found::default() };
+        let texts = [
+            answers("/rests clear web-1"),
+            answers_to("/rests clear web-1", none),
+            answers_to("/rests clear web-*,db-1", several(3)),
+            answers_to("/rests clear *", several(22)),
+            answers_to("/rests clear WEB-*, db-1", none_of),
+        ];
         insta::assert_snapshot!(texts.join("\n"));
     }
 }

@@ -79,7 +79,7 @@ impl Act for Set {
                     let row = view.button("button-setting-show", format!("set:n:{}", now.name));
                     view.page(lines).with_row(vec![row])
                 }
-                Changed::Already | Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } => {
+                Changed::Already | Changed::Done | Changed::Nodes(_) | Changed::Vms(_) => {
                     view.changed(&Changed::Already, code(&asked))
                 }
             })

@@ -108,7 +108,7 @@ impl Act for Put {
             Changed::Already => {
                 Answer::Passing(view.say("setting-already", args![said = ""]).trim().to_owned())
             }
-            Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } => {
+            Changed::Done | Changed::Nodes(_) | Changed::Vms(_) => {
                 Answer::Window(view.stale_press(StalePress::Unknown))
             }
         });

@@ -240,7 +240,7 @@ impl Found {
                 then.with((changed, Box::new(self.status.clone())))
             }
             Ask::Change(Change::EndRest { .. }, then) if self.changed == Changed::Done => {
-                let changed = Changed::Vm { id: VmId(1000), name: "web-1".into() };
+                let changed = Changed::Vms(vec![(VmId(1000), "web-1".into())]);
                 then.with((changed, Box::new(self.status.clone())))
             }
             Ask::Change(_, then) => then.with((self.changed.clone(), Box::new(self.status.clone()))),

@@ -1,6 +1,6 @@
 //! Alerts: what an operator must know, the failures of a plan, and who takes them in hand.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Page, View};
 use crate::{
@@ -162,9 +162,13 @@ impl View {
             }
             Alert::StoreRestored { .. } => self.store_restored(alert, now),
             Alert::ClockJumped { before, after } => {
-                let by = self.lasting((*after - *before).abs());
+                // What passed between two looks at the clock is not a part of it.
+                let by =
+                    TimeDelta::minutes(((*after - *before).abs() + TimeDelta::seconds(30)).num_minutes());
+                let by = self.lasting(by);
                 let key = if after > before { "alert-time-ahead" } else { "alert-time-back" };
-                let (before, after) = (self.time(*before, now), self.time(*after, now));
+                // Without their dates only where they are of one day.
+                let (before, after) = (self.time(*before, *after), self.time(*after, *before));
                 self.say(key, args![by = by, before = before, after = after])
             }
             Alert::StoreTrouble { since, why } => {

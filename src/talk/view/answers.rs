@@ -234,7 +234,7 @@ impl View {
     pub(in crate::talk) fn change(&self, changed: &Changed, line: String) -> String {
         match changed {
             Changed::Already => self.say("setting-already", args![said = Arg::Html(line)]),
-            Changed::Done | Changed::Nodes(_) | Changed::Vm { .. } | Changed::Setting { .. } => line,
+            Changed::Done | Changed::Nodes(_) | Changed::Vms(_) | Changed::Setting { .. } => line,
         }
     }
 

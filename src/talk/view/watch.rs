@@ -67,6 +67,7 @@ impl View {
             Says::Runs => self.say("glimpse-runs", args![]),
             Says::Complete => self.say("glimpse-complete", args![]),
             Says::Failed => self.say("glimpse-failed", args![]),
+            Says::Word(word) if word.is_empty() => self.say("glimpse-wordless", args![]),
             Says::Word(word) => self.quoted(word),
             Says::Nothing => self.say("glimpse-nothing", args![]),
         };

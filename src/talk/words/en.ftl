@@ -69,6 +69,7 @@ ending-no-answer = no answer to the order, and { $place }
 ending-task-vanished = the task vanished; { $place }
 ending-task-complete = the task is complete, yet { $place }
 ending-task-word = the task is over with the status { $word }, and { $place }
+ending-task-wordless = the task is over without a status, and { $place }
 ending-task-said = { $said }
 ending-task-cancelled = the task was cancelled
 ending-task-failed = the task failed and gave no reason
@@ -326,6 +327,7 @@ glimpse = { $vm }: task{ $task }: { $says }; { $place }.
 glimpse-runs = waits or runs
 glimpse-complete = complete
 glimpse-failed = failed
+glimpse-wordless = over, without a status
 glimpse-nothing = VMmanager shows none
 button-cancel-plan = Stop plan { $plan }, { $cluster }
 button-balance = Balance { $cluster }
@@ -398,6 +400,15 @@ foreign-of-vm = ⚠ Somebody else's migration runs: VM { $vm }, task { $task }
 
 node-title = Node { $node } ({ $id }), cluster { $cluster }
 node-unknown = capacity unknown
+node-cores = { $n ->
+    [one] { $n } core
+   *[other] { $n } cores
+}
+node-cpu = CPU { $model }
+node-newer-kernel = { $n ->
+    [one] Its kernel is newer than that of { $n } node, whose VMs it takes only where nothing else helps
+   *[other] Its kernel is newer than that of { $n } nodes, whose VMs it takes only where nothing else helps
+}
 node-kernel = kernel { $version }
 node-disk-free = { $free } of disk free
 node-measured = Measured { $age } ago ({ $at }): { $what }
@@ -437,6 +448,7 @@ node-no-source = Not a source: { $why }
 node-target = Target: room for { $room }
 node-no-target = Not a target: { $why }
 vm-title = VM { $vm } on { $node } ({ $id })
+vm-passthrough = host-passthrough
 vm-stays = Stays: { $why }
 vm-movable = { $n ->
     [one] Movable; { $n } node would take it:
@@ -742,6 +754,7 @@ autopilot-unconfirmed = The autopilot was not confirmed in time.
 autopilot-over = The autopilot’s time is over.
 autopilot-used-up = ⚠ The autopilot’s limits are used up: plans wait for people.
 autopilot-failed = ⚠ The autopilot ended after a failure: plans wait for people.
+autopilot-set-back = ⚠ The autopilot does not count: the clock was set back to before it began. Plans wait for people.
 autopilot-did = { $n ->
     [one] { $n } VM moved
    *[other] { $n } VMs moved
@@ -861,8 +874,12 @@ rests-title = { $n ->
 rests-more = … and { $n } more
 rests-how = Closed nodes: /exclusions
 rests-left = VMs that still rest: { $n }, see /rests
-rest-ended = { $vm } rests no longer: a plan may move it.
+rest-ended = { $n ->
+    [one] { $vm } rests no longer: a plan may move it.
+   *[other] { $n } VMs rest no longer, so a plan may move them: { $vm }.
+}
 rest-was-none = { $vm } does not rest.
+rest-was-none-of = None of these VMs rests: { $vm }.
 refused-in-flight = VM { $vm } has a migration that has not ended. It rests until then.
 failures-title = { $n ->
     [0] ✓ Plan { $plan }, { $cluster }: the slow migration ended well

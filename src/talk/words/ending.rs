@@ -54,6 +54,9 @@ impl Words {
             Ending::NoAnswer(place) => self.placed("ending-no-answer", *place),
             Ending::TaskVanished(place) => self.placed("ending-task-vanished", *place),
             Ending::TaskComplete(place) => self.placed("ending-task-complete", *place),
+            Ending::TaskWord { word, place } if word.is_empty() => {
+                self.placed("ending-task-wordless", *place)
+            }
             Ending::TaskWord { word, place } => {
                 let place = self.place(*place);
                 self.say("ending-task-word", args![word = self.quote(word), place = place])

@@ -72,6 +72,7 @@ ending-no-answer = на команду нет ответа, и { $place }
 ending-task-vanished = задача исчезла; { $place }
 ending-task-complete = задача завершена, но { $place }
 ending-task-word = задача окончена со статусом { $word }; { $place }
+ending-task-wordless = задача окончена без статуса; { $place }
 ending-task-said = { $said }
 ending-task-cancelled = задача отменена
 ending-task-failed = задача завершилась ошибкой без объяснения
@@ -342,6 +343,7 @@ glimpse = { $vm }: задача{ $task }: { $says }; { $place }.
 glimpse-runs = ждёт или идёт
 glimpse-complete = завершена
 glimpse-failed = завершилась ошибкой
+glimpse-wordless = окончена без статуса
 glimpse-nothing = VMmanager её не показывает
 button-cancel-plan = Остановить план { $plan }, { $cluster }
 button-balance = Балансировать { $cluster }
@@ -415,7 +417,17 @@ foreign-of-vm = ⚠ Идёт чужая миграция: ВМ { $vm }, зада
 
 node-title = Узел { $node } ({ $id }), кластер { $cluster }
 node-unknown = ёмкость неизвестна
-node-kernel = ядро { $version }
+node-cores = { $n ->
+    [one] { $n } ядро процессора
+    [few] { $n } ядра процессора
+   *[many] { $n } ядер процессора
+}
+node-cpu = процессор { $model }
+node-newer-kernel = { $n ->
+    [one] Ядро новее, чем на { $n } узле: ВМ оттуда принимает, только если иначе никак
+   *[many] Ядро новее, чем на { $n } узлах: ВМ оттуда принимает, только если иначе никак
+}
+node-kernel = ядро ОС { $version }
 node-disk-free = свободно на диске { $free }
 node-measured = Измерено { $age } назад ({ $at }): { $what }
 node-measured-old = ⚠ Измерено { $age } назад ({ $at }), слишком давно, считается выделенное: { $what }
@@ -455,6 +467,7 @@ node-no-source = Не источник: { $why }
 node-target = Цель: есть место для { $room }
 node-no-target = Не цель: { $why }
 vm-title = ВМ { $vm } на { $node } ({ $id })
+vm-passthrough = host-passthrough
 vm-stays = Остаётся: { $why }
 vm-movable = { $n ->
     [one] Переместить можно; ВМ примет { $n } узел:
@@ -774,6 +787,7 @@ autopilot-unconfirmed = Автопилот не подтвердили вовр�
 autopilot-over = Время автопилота вышло.
 autopilot-used-up = ⚠ Лимиты автопилота исчерпаны: планы ждут подтверждения.
 autopilot-failed = ⚠ Автопилот остановлен после ошибки: планы ждут подтверждения.
+autopilot-set-back = ⚠ Автопилот не действует: часы переведены на время до его начала. Планы ждут подтверждения.
 autopilot-did = { $n ->
     [one] Перенесена { $n } ВМ
     [few] Перенесены { $n } ВМ
@@ -902,8 +916,12 @@ rests-title = { $n ->
 rests-more = … и ещё { $n }
 rests-how = Закрытые узлы: /exclusions
 rests-left = Осталось ВМ, которые не трогаем: { $n }, см. /rests
-rest-ended = { $vm } снова можно перемещать.
+rest-ended = { $n ->
+    [1] { $vm } снова можно перемещать.
+   *[other] Снова можно перемещать { $n } ВМ: { $vm }.
+}
 rest-was-none = { $vm } и так можно перемещать.
+rest-was-none-of = Эти ВМ и так можно перемещать: { $vm }.
 refused-in-flight = Миграция ВМ { $vm } ещё не закончена, до её конца ВМ не трогаем.
 failures-title = { $n ->
     [0] ✓ План { $plan }, { $cluster }: затянувшаяся миграция завершилась успешно

@@ -501,7 +501,7 @@ pub(in crate::talk) fn endings() -> Vec<Ending> {
         Ending::TaskVanished(_) => placed(Ending::TaskVanished),
         Ending::TaskComplete(_) => placed(Ending::TaskComplete),
         Ending::TaskWord { .. } =>
-            [Ending::TaskWord { word: "retired".into(), place: Whereabouts::OnSource }],
+            ["retired", ""].map(|word| Ending::TaskWord { word: word.into(), place: Whereabouts::OnSource }),
         Ending::TaskFailed(_) => failed.into_iter().map(Ending::TaskFailed),
         Ending::NotOffered => [Ending::NotOffered],
         Ending::NodeOccupied { .. } =>
