@@ -9,6 +9,7 @@
     reason = "a bench says no by panicking, prints what it measured, and is told where the Python tool is"
 )]
 
+#[expect(dead_code, reason = "other benches need the rest of it")]
 #[path = "support/canned.rs"]
 mod canned;
 #[path = "support/scales.rs"]

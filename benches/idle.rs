@@ -9,6 +9,7 @@
     reason = "a bench says no by panicking, prints what it measured, and is told how long to watch"
 )]
 
+#[expect(dead_code, reason = "other benches need the rest of it")]
 #[path = "support/process.rs"]
 mod process;
 
@@ -36,9 +37,6 @@ const FIRST_POLL_MAX: Duration = Duration::from_millis(200);
 
 /// The most CPU time of a quiet minute.
 const CPU_MAX: Duration = Duration::from_millis(60);
-
-/// The kernel's unit of CPU time.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A look and what follows it are over after this time at the latest.
 const SETTLED: Duration = Duration::from_secs(15);
@@ -76,9 +74,9 @@ async fn a_bot_that_has_nothing_to_do() {
         }
         sleep(SETTLED - Duration::from_secs(5)).await;
         let (resident, most) = (process::memory(bot.id(), "VmRSS"), process::memory(bot.id(), "VmHWM"));
-        let before = cpu(bot.id());
+        let before = process::cpu(bot.id());
         sleep(quiet).await;
-        let cpu = cpu(bot.id()).saturating_sub(before);
+        let cpu = process::cpu(bot.id()).saturating_sub(before);
         assert_eq!(looks(&platform), LOOKS, "it was not quiet");
         bot.kill().unwrap();
         bot.wait().unwrap();
@@ -113,13 +111,4 @@ fn start(platform: &Running, telegram: &telegram::Running, dir: &TempDir, interv
 
 fn looks(platform: &Running) -> usize {
     platform.count_requests("GET /vm/v3/host")
-}
-
-/// Returns the CPU time that a process has had.
-fn cpu(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name in parentheses may hold blanks; the first field behind it is the third.
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
-    TICK * ticks
 }

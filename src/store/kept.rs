@@ -32,10 +32,12 @@ pub(super) mod row {
     pub(in crate::store) const SEQ: u64 = 4;
     /// What is written to see whether anything can be.
     pub(in crate::store) const TRIAL: u64 = 5;
-    /// The number of the last write that the index trees know of.
-    pub(in crate::store) const INDEXED: u64 = 6;
+    /// As [`INDEXED`], of a program that made fewer indexes.
+    pub(in crate::store) const INDEXED_BEFORE: u64 = 6;
     /// When what is too old was last looked for.
     pub(in crate::store) const SWEPT: u64 = 7;
+    /// The number of the last write that the index trees know of.
+    pub(in crate::store) const INDEXED: u64 = 8;
 }
 
 /// A processed update of the Bot API.
