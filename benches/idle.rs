@@ -51,9 +51,10 @@ async fn a_bot_that_has_nothing_to_do() {
     // libtest has written the name of the test without an end of the line.
     println!();
     println!(
-        "| nodes | VMs | first poll | memory after {LOOKS} looks, MiB | most, MiB | CPU in {quiet:?} of quiet |"
+        "| nodes | VMs | first poll | memory after {LOOKS} looks, MiB | of it not the program file's, MiB | most, MiB | CPU in {quiet:?} of quiet |"
     );
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    let mut missed = Vec::new();
     for (nodes, vms, memory_max) in BARS {
         let world = World::generate(&Scale {
             nodes,
@@ -74,19 +75,18 @@ async fn a_bot_that_has_nothing_to_do() {
         }
         sleep(SETTLED - Duration::from_secs(5)).await;
         let (resident, most) = (process::memory(bot.id(), "VmRSS"), process::memory(bot.id(), "VmHWM"));
+        let own = process::memory(bot.id(), "RssAnon");
         let before = process::cpu(bot.id());
         sleep(quiet).await;
         let cpu = process::cpu(bot.id()).saturating_sub(before);
         assert_eq!(looks(&platform), LOOKS, "it was not quiet");
         bot.kill().unwrap();
         bot.wait().unwrap();
-        println!("| {nodes} | {vms} | {first_poll:.0?} | {resident:.1} | {most:.1} | {cpu:?} |");
-        if !cfg!(debug_assertions) {
-            assert!(first_poll <= FIRST_POLL_MAX, "{first_poll:?}");
-            assert!(resident <= memory_max, "{resident} MiB");
-            assert!(cpu <= CPU_MAX, "{cpu:?}");
-        }
+        println!("| {nodes} | {vms} | {first_poll:.0?} | {resident:.1} | {own:.1} | {most:.1} | {cpu:?} |");
+        let is_met = first_poll <= FIRST_POLL_MAX && resident <= memory_max && cpu <= CPU_MAX;
+        missed.extend((!is_met).then_some((nodes, vms)));
     }
+    assert!(cfg!(debug_assertions) || missed.is_empty(), "a bar is missed at {missed:?}");
 }
 
 fn start(platform: &Running, telegram: &telegram::Running, dir: &TempDir, interval: Duration) -> Child {

@@ -25,12 +25,12 @@ use std::{
 };
 
 use canned::Canned;
-use chrono::Utc;
 use futures::future::join_all;
 use scales::scales;
 use tempfile::TempDir;
 use tokio::{sync::broadcast, time::sleep};
 use vm_balancer::{
+    clock::Clock,
     sandbox::telegram::{CROWD, Change, Options, Running, SimMessage, SimTelegram},
     store::{Intent, Store},
 };
@@ -63,8 +63,8 @@ const STALE: Duration = Duration::from_secs(7);
 const P99_MAX: Duration = Duration::from_millis(100);
 const LAST_MAX: Duration = Duration::from_secs(1);
 
-/// In MiB, at 50,000 VMs.
-const MEMORY_MAX: f64 = 20.0;
+/// Up to so many VMs, in MiB.
+const MEMORY_MAX: (usize, f64) = (50_000, 20.0);
 
 /// The longest that is waited for an answer, or for a cycle.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,6 +78,7 @@ async fn twenty_people_ask_at_once() {
          {WATCHED} migrations are watched: p99 | last | slowest | presses: p99 |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    let mut missed = Vec::new();
     for &(nodes, vms) in scales() {
         let quiet = at_once(nodes, vms).await;
         let busy = under_load(nodes, vms).await;
@@ -86,14 +87,11 @@ async fn twenty_people_ask_at_once() {
         println!(
             "| {nodes} | {vms} | {last:.2?} | {looks} | {grown:.1} | {p99:.2?} | {slowest:.2?} | `{what}` | {presses:.2?} |"
         );
-        if !cfg!(debug_assertions) {
-            assert!(last <= LAST_MAX && looks <= 1 && grown <= MEMORY_MAX, "{last:?} {looks} {grown}");
-            assert!(
-                p99 <= P99_MAX && presses <= P99_MAX && slowest <= LAST_MAX,
-                "{p99:?} {presses:?} {slowest:?}"
-            );
-        }
+        let is_quick = last <= LAST_MAX && p99 <= P99_MAX && presses <= P99_MAX && slowest <= LAST_MAX;
+        let is_small = vms > MEMORY_MAX.0 || grown <= MEMORY_MAX.1;
+        missed.extend((!is_quick || !is_small || looks > 1).then_some((nodes, vms)));
     }
+    assert!(cfg!(debug_assertions) || missed.is_empty(), "a bar is missed at {missed:?}");
 }
 
 struct Quiet {
@@ -226,7 +224,7 @@ impl Bot {
             let question = QUESTIONS[(begins_at + round) % QUESTIONS.len()];
             let (answer, took) = self.ask(person, question).await;
             answers.push((took, question));
-            if let Some(button) = answer.button_with("Refresh") {
+            if let Some(button) = answer.button("Refresh") {
                 presses.push(self.press(person, answer.id, &button.text.clone()).await);
             }
             sleep(Duration::from_millis(200)).await;
@@ -237,10 +235,10 @@ impl Bot {
 
 /// Leaves migrations in the store that VMmanager took, as a process does that ends while they run.
 fn leave_open(dir: &TempDir, count: u64) {
-    let store = Store::open(dir.path()).unwrap();
+    let (store, now) = (Store::open(dir.path()).unwrap(), Clock::system().now());
     for number in 1..=count {
-        let entry = store.intend(Intent::example(1000 + number, Utc::now())).unwrap();
-        store.ordered(entry.id, Some(number), Some(number), Utc::now()).unwrap();
+        let entry = store.intend(Intent::example(1000 + number, now)).unwrap();
+        store.ordered(entry.id, Some(number), Some(number), now).unwrap();
     }
 }
 
@@ -259,5 +257,5 @@ async fn first<T>(mut changes: broadcast::Receiver<Change>, is_it: impl Fn(Chang
             }
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("no answer came")
+    tokio::time::timeout(PATIENCE, wait).await.unwrap()
 }

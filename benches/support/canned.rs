@@ -121,8 +121,10 @@ async fn serve(stream: TcpStream, served: Arc<Served>) {
     let (mut line, mut path, mut asked_with) = (String::new(), String::new(), 0);
     while reading.read_line(&mut line).await.is_ok_and(|read| read > 0) {
         let head = std::mem::take(&mut line).to_ascii_lowercase();
-        if let Some(asked) = head.strip_prefix("get ").or(head.strip_prefix("post ")) {
-            path = asked.split(['?', ' ']).next().unwrap_or_default().to_owned();
+        if head.trim_end().ends_with(" http/1.1") {
+            // A request to end the session is answered with nothing.
+            let asked = head.split(' ').nth(1).unwrap_or_default();
+            path = asked.split('?').next().unwrap_or_default().to_owned();
         }
         if let Some(length) = head.strip_prefix("content-length:") {
             asked_with = length.trim().parse().unwrap_or(0);
