@@ -9,6 +9,7 @@
     reason = "a bench says no by panicking, prints what it measured, and is told where the Python tool is"
 )]
 
+#[expect(dead_code, reason = "other benches need the rest of it")]
 #[path = "support/canned.rs"]
 mod canned;
 #[path = "support/scales.rs"]
@@ -39,7 +40,7 @@ const TIME_MAX: [(usize, f64); 2] = [(50_000, 1.0 / 15.0), (0, 1.0 / 6.0)];
 const MEMORY_MAX: (usize, f64) = (50_000, 1.0 / 5.0);
 
 /// The longest that a look may take, in bare fetches and parses of the same bytes.
-const BARE_MAX: (usize, f64) = (50_000, 3.0);
+const BARE_MAX: f64 = 3.0;
 
 /// One run of a program: how long it took, and the most memory that it had, in MiB.
 #[derive(Clone, Copy)]
@@ -66,7 +67,7 @@ async fn a_whole_cycle() {
          time, ours of its | memory, ours of its |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    let mut measured: Vec<(usize, Run, Parts)> = Vec::new();
+    let (mut measured, mut missed) = (Vec::<(usize, Run, Parts)>::new(), Vec::new());
     for (nodes, vms) in scales() {
         let server = Canned::of(*nodes, *vms).await;
         let dir = TempDir::new().unwrap();
@@ -88,9 +89,7 @@ async fn a_whole_cycle() {
             "| {nodes} | {vms} | {mib:.1} | {:.2?} | {:.1} | {look:.2?} | {bare:.2?} | {plan:.2?} | {check:.2?} | {beside}",
             ours.took, ours.peak
         );
-        if !cfg!(debug_assertions) {
-            judge(*vms, &ours, theirs.as_ref(), &parts);
-        }
+        missed.extend(judge(*vms, &ours, theirs.as_ref(), &parts));
         measured.push((*vms, ours, parts));
     }
     println!();
@@ -107,6 +106,7 @@ async fn a_whole_cycle() {
             after.1.peak / before.1.peak,
         );
     }
+    assert!(cfg!(debug_assertions) || missed.is_empty(), "{missed:?}");
 }
 
 /// Runs a program's single dry cycle a few times; returns the shortest time and the smallest peak.
@@ -160,12 +160,21 @@ fn ratios(ours: &Run, theirs: &Run) -> (f64, f64) {
     (ours.took.as_secs_f64() / theirs.took.as_secs_f64(), ours.peak / theirs.peak)
 }
 
-fn judge(vms: usize, ours: &Run, theirs: Option<&Run>, parts: &Parts) {
+/// Returns the bars that are missed at this size.
+fn judge(vms: usize, ours: &Run, theirs: Option<&Run>, parts: &Parts) -> Vec<String> {
     let in_bares = parts.look.as_secs_f64() / parts.bare.as_secs_f64();
-    assert!(vms < BARE_MAX.0 || in_bares <= BARE_MAX.1, "a look takes {in_bares:.2} bare parses");
-    let Some(theirs) = theirs else { return };
+    let mut missed = Vec::new();
+    if in_bares > BARE_MAX {
+        missed.push(format!("{vms} VMs: a look takes {in_bares:.2} bare parses"));
+    }
+    let Some(theirs) = theirs else { return missed };
     let (time, memory) = ratios(ours, theirs);
     let bar = TIME_MAX.iter().find(|(from, _)| vms >= *from).map_or(1.0, |(_, bar)| *bar);
-    assert!(time <= bar, "{time:.3} of the Python tool's time, {bar:.3} are allowed");
-    assert!(vms < MEMORY_MAX.0 || memory <= MEMORY_MAX.1, "{memory:.3} of the Python tool's memory");
+    if time > bar {
+        missed.push(format!("{vms} VMs: {time:.3} of the Python tool's time, {bar:.3} are allowed"));
+    }
+    if vms >= MEMORY_MAX.0 && memory > MEMORY_MAX.1 {
+        missed.push(format!("{vms} VMs: {memory:.3} of the Python tool's memory"));
+    }
+    missed
 }

@@ -9,6 +9,7 @@
     reason = "a bench says no by panicking, prints what it measured, and is told how long to watch"
 )]
 
+#[expect(dead_code, reason = "other benches need the rest of it")]
 #[path = "support/process.rs"]
 mod process;
 
@@ -37,9 +38,6 @@ const FIRST_POLL_MAX: Duration = Duration::from_millis(200);
 /// The most CPU time of a quiet minute.
 const CPU_MAX: Duration = Duration::from_millis(60);
 
-/// The kernel's unit of CPU time.
-const TICK: Duration = Duration::from_millis(10);
-
 /// A look and what follows it are over after this time at the latest.
 const SETTLED: Duration = Duration::from_secs(15);
 
@@ -53,9 +51,10 @@ async fn a_bot_that_has_nothing_to_do() {
     // libtest has written the name of the test without an end of the line.
     println!();
     println!(
-        "| nodes | VMs | first poll | memory after {LOOKS} looks, MiB | most, MiB | CPU in {quiet:?} of quiet |"
+        "| nodes | VMs | first poll | memory after {LOOKS} looks, MiB | of it not the program file's, MiB | most, MiB | CPU in {quiet:?} of quiet |"
     );
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    let mut missed = Vec::new();
     for (nodes, vms, memory_max) in BARS {
         let world = World::generate(&Scale {
             nodes,
@@ -76,19 +75,18 @@ async fn a_bot_that_has_nothing_to_do() {
         }
         sleep(SETTLED - Duration::from_secs(5)).await;
         let (resident, most) = (process::memory(bot.id(), "VmRSS"), process::memory(bot.id(), "VmHWM"));
-        let before = cpu(bot.id());
+        let own = process::memory(bot.id(), "RssAnon");
+        let before = process::cpu(bot.id());
         sleep(quiet).await;
-        let cpu = cpu(bot.id()).saturating_sub(before);
+        let cpu = process::cpu(bot.id()).saturating_sub(before);
         assert_eq!(looks(&platform), LOOKS, "it was not quiet");
         bot.kill().unwrap();
         bot.wait().unwrap();
-        println!("| {nodes} | {vms} | {first_poll:.0?} | {resident:.1} | {most:.1} | {cpu:?} |");
-        if !cfg!(debug_assertions) {
-            assert!(first_poll <= FIRST_POLL_MAX, "{first_poll:?}");
-            assert!(resident <= memory_max, "{resident} MiB");
-            assert!(cpu <= CPU_MAX, "{cpu:?}");
-        }
+        println!("| {nodes} | {vms} | {first_poll:.0?} | {resident:.1} | {own:.1} | {most:.1} | {cpu:?} |");
+        let is_met = first_poll <= FIRST_POLL_MAX && resident <= memory_max && cpu <= CPU_MAX;
+        missed.extend((!is_met).then_some((nodes, vms)));
     }
+    assert!(cfg!(debug_assertions) || missed.is_empty(), "a bar is missed at {missed:?}");
 }
 
 fn start(platform: &Running, telegram: &telegram::Running, dir: &TempDir, interval: Duration) -> Child {
@@ -113,13 +111,4 @@ fn start(platform: &Running, telegram: &telegram::Running, dir: &TempDir, interv
 
 fn looks(platform: &Running) -> usize {
     platform.count_requests("GET /vm/v3/host")
-}
-
-/// Returns the CPU time that a process has had.
-fn cpu(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name in parentheses may hold blanks; the first field behind it is the third.
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u32 = fields[11].parse::<u32>().unwrap() + fields[12].parse::<u32>().unwrap();
-    TICK * ticks
 }

@@ -22,7 +22,10 @@ use chrono::DateTime;
 use scales::scales;
 use serde::de::IgnoredAny;
 
-const ROUNDS: usize = 5;
+/// The best of this many rounds counts: more where one is short.
+fn rounds(vms: usize) -> usize {
+    if vms < 50_000 { 25 } else { 5 }
+}
 
 /// The longest that a look may take, in bare parses of the same bytes.
 const RATIO_MAX: f64 = 3.0;
@@ -33,11 +36,12 @@ async fn a_look_beside_a_bare_parse_of_the_same_bytes() {
     println!();
     println!("| nodes | VMs | MiB of JSON | look | bare fetch and parse | ratio |");
     println!("| --- | --- | --- | --- | --- | --- |");
+    let mut most = 0.0_f64;
     for &(nodes, vms) in scales() {
         let server = Canned::of(nodes, vms).await;
         let api = server.api();
         let (mut looks, mut bare) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds(vms) {
             let began = Instant::now();
             let look = api.look(DateTime::UNIX_EPOCH).await.unwrap();
             looks.push(began.elapsed());
@@ -54,10 +58,9 @@ async fn a_look_beside_a_bare_parse_of_the_same_bytes() {
         let ratio = look.as_secs_f64() / bare.as_secs_f64();
         let bytes = server.bytes() as f64 / 1_048_576.0;
         println!("| {nodes} | {vms} | {bytes:.1} | {look:.2?} | {bare:.2?} | {ratio:.2} |");
-        if !cfg!(debug_assertions) && vms >= 50_000 {
-            assert!(ratio <= RATIO_MAX, "{ratio}");
-        }
+        most = most.max(ratio);
     }
+    assert!(cfg!(debug_assertions) || most <= RATIO_MAX, "{most}");
 }
 
 fn least(times: &[Duration]) -> Duration {

@@ -303,11 +303,12 @@ fn similar<'a>(all: &[Thing<'a>], wanted: &str) -> Vec<Thing<'a>> {
 }
 
 /// Returns the id that a text may mean, with or without `#`.
-fn id_in(text: &str) -> Option<u64> {
+#[must_use]
+pub fn id_in(text: &str) -> Option<u64> {
     text.strip_prefix('#').unwrap_or(text).parse().ok()
 }
 
-/// Tells whether a text may name several things.
+/// Tells whether a text may name several things: `*` and `?` stand for others.
 #[must_use]
 pub fn is_pattern(setting: &str) -> bool {
     setting.contains(is_wild)

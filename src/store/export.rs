@@ -142,20 +142,27 @@ impl Store {
         let files = self.files()?;
         let trees = files.trees();
         let mut batches: BTreeMap<&str, (sled::Batch, usize)> = BTreeMap::new();
+        let mut waiting = 0;
         for text in lines_of(path)?.skip(1) {
             let text = text.map_err(StoreError::io(path))?;
             // The end is known to be the last line.
             let Ok(line) = serde_json::from_str::<Line>(&text) else { break };
             let key = hex::decode(&line.key).map_err(|_| odd(line.key.clone()))?;
-            let is_ours = line.tree == "meta" && [row::SCHEMA, row::INDEXED].contains(&number(&key));
+            let is_ours = line.tree == "meta"
+                && [row::SCHEMA, row::INDEXED_BEFORE, row::INDEXED].contains(&number(&key));
             let tree = trees.iter().find(|(name, _)| *name == line.tree && !is_ours);
             let Some((name, tree)) = tree else { continue };
             let (batch, rows) = batches.entry(*name).or_default();
             batch.insert(key, line.value.as_ref().map_or("", |value| value.get()));
             *rows += 1;
+            waiting += text.len();
             if *rows == ROWS_AT_ONCE {
                 *rows = 0;
                 guarded(|| tree.apply_batch(std::mem::take(batch)))?;
+            }
+            if waiting > WAITING_MAX {
+                waiting = 0;
+                files.flush()?;
             }
         }
         for (name, tree) in trees {
@@ -169,6 +176,9 @@ impl Store {
 
 /// How many rows of an export are put into the store at once: half a megabyte of the journal.
 const ROWS_AT_ONCE: usize = 500;
+
+/// How many bytes of an export wait for the disk at most. sled holds them all in memory, where the disk is slower.
+const WAITING_MAX: usize = 16 << 20;
 
 /// The rows that can change no more: what had ended in the journal, and the audit, when an export began.
 struct Fixed {

@@ -1,6 +1,13 @@
 //! The trees that spare a search: made whole where an older program wrote without them.
 
-use super::{Files, StoreError, ended::Ended, kept::row, shelf::guarded, timeline::is_told};
+use super::{
+    Files, StoreError,
+    ended::Ended,
+    kept::row,
+    shelf::guarded,
+    spans::{Names, span_of},
+    timeline::is_told,
+};
 
 /// How many rows are written at once while the indexes are made: some 100 kB.
 const ROWS_AT_ONCE: u64 = 1000;
@@ -21,6 +28,7 @@ impl Files {
         tracing::debug!("the store's indexes are made");
         guarded(|| self.ended.tree.clear())?;
         guarded(|| self.told.clear())?;
+        guarded(|| self.spans.clear())?;
         self.index_journal()?;
         self.index_proposals()?;
         self.meta.put(row::INDEXED, &self.seq()?.into())?;
@@ -29,8 +37,16 @@ impl Files {
 
     fn index_journal(&self) -> Result<(), StoreError> {
         let (mut batch, mut rows, mut newest) = (sled::Batch::default(), 0, None);
+        let (mut span, mut names) = (None, Names::default());
         for entry in self.journal.oldest_from(0) {
-            let Some(ended) = Ended::of(&entry?, newest) else { continue };
+            let entry = entry?;
+            let begun = span_of(entry.id.0);
+            // The last span gets no row: it is not full yet.
+            if let Some(full) = span.replace(begun).filter(|full| *full != begun) {
+                self.put_span(full, std::mem::take(&mut names))?;
+            }
+            names.add(&entry);
+            let Some(ended) = Ended::of(&entry, newest) else { continue };
             newest = Some(ended.newest);
             rows += 1;
             batch.insert(&u64::to_be_bytes(rows), self.ended.bytes(&ended)?);

@@ -13,6 +13,7 @@ use super::{
     pulls::Failures,
     shelf::{guarded, ids},
     sidecar,
+    spans::Wanted,
 };
 use crate::{
     model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, ProposalId, VmId},
@@ -79,6 +80,13 @@ pub struct HistoryFilter {
 }
 
 impl HistoryFilter {
+    /// What each entry has that it takes; of several the rarest.
+    fn about(&self) -> Option<Wanted> {
+        let node = || self.node.map(|node| node.0);
+        let rarest = self.vm.map(|vm| vm.0).or_else(node).or(self.cluster.map(|cluster| cluster.0));
+        rarest.map(Wanted::id)
+    }
+
     fn takes(&self, entry: &JournalEntry) -> bool {
         let Self { vm, node, cluster, before } = self;
         vm.is_none_or(|vm| entry.vm == vm)
@@ -220,7 +228,7 @@ impl Store {
             row.as_ref().map_or(true, |entry| entry.outcome().is_some() && filter.takes(entry))
         };
         let before = filter.before.map_or(u64::MAX, |before| before.0);
-        self.files()?.journal.newest_below(before).filter(wanted).take(limit).collect()
+        self.files()?.newest_of(before, filter.about()).filter(wanted).take(limit).collect()
     }
 
     /// Returns the VMs that are to be left alone at `now`, as far as the journal knows.
@@ -388,6 +396,9 @@ impl Store {
 
     pub(super) fn write_entry_to_sled(&self, entry: &JournalEntry) -> Result<(), StoreError> {
         let files = self.files()?;
+        if entry.state == JournalState::Intended {
+            files.make_room_for(entry.id.0)?;
+        }
         let key = entry.id.0.to_be_bytes();
         let bytes = files.journal.bytes(entry)?;
         let last = files.ended.last()?;

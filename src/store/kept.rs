@@ -32,10 +32,12 @@ pub(super) mod row {
     pub(in crate::store) const SEQ: u64 = 4;
     /// What is written to see whether anything can be.
     pub(in crate::store) const TRIAL: u64 = 5;
-    /// The number of the last write that the index trees know of.
-    pub(in crate::store) const INDEXED: u64 = 6;
+    /// As [`INDEXED`], of a program that made fewer indexes.
+    pub(in crate::store) const INDEXED_BEFORE: u64 = 6;
     /// When what is too old was last looked for.
     pub(in crate::store) const SWEPT: u64 = 7;
+    /// The number of the last write that the index trees know of.
+    pub(in crate::store) const INDEXED: u64 = 8;
 }
 
 /// A processed update of the Bot API.
@@ -128,20 +130,28 @@ impl Store {
         Ok(newest.into_iter().filter(is_wanted).take(limit).collect())
     }
 
-    /// Remembers that an update of the Bot API is being handled; false where it was remembered before. Numbers begin
-    /// anew after a quiet week, so one that was remembered long ago is another update.
+    /// Remembers that updates of the Bot API, which came together, are being handled; false for each that was
+    /// remembered before. Numbers begin anew after a quiet week, so one that was remembered long ago is another update.
+    /// The disk is waited for once, however many they are.
     ///
     /// # Errors
     ///
-    /// Fails when the disk does.
-    pub fn claim_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    /// Fails when the disk does; then none of them may be handled.
+    pub fn claim_updates(&self, updates: &[u64], now: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
         self.write(|| {
-            if self.files()?.updates.get(update)?.is_some_and(|seen| now - seen.at < UPDATES_KEPT) {
-                return Ok(false);
+            let files = self.files()?;
+            let claim = |update: &u64| {
+                let is_known = files.updates.get(*update)?.is_some_and(|seen| now - seen.at < UPDATES_KEPT);
+                if !is_known {
+                    files.updates.put(*update, &SeenUpdate { v: 1, at: now })?;
+                }
+                Ok(!is_known)
+            };
+            let claimed: Vec<_> = updates.iter().map(claim).collect::<Result<_, StoreError>>()?;
+            if claimed.contains(&true) {
+                files.flush()?;
             }
-            self.files()?.updates.put(update, &SeenUpdate { v: 1, at: now })?;
-            self.files()?.flush()?;
-            Ok(true)
+            Ok(claimed)
         })
     }
 

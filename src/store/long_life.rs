@@ -9,7 +9,7 @@ use super::{
     tests::{at, draft, ended, intent, proposed},
     *,
 };
-use crate::model::{ProposalId, VmId};
+use crate::model::{MigrationId, Person, ProposalId, VmId};
 
 #[test]
 fn an_older_store_gets_its_indexes_when_it_is_opened() {
@@ -35,6 +35,7 @@ fn an_older_store_gets_its_indexes_when_it_is_opened() {
             // As where a program that knows no indexes wrote in between.
             _ => drop(meta.insert(kept::row::INDEXED.to_be_bytes(), "1").unwrap()),
         }
+        db.open_tree("spans").unwrap().clear().unwrap();
         db.open_tree("ended").unwrap().clear().unwrap();
         db.open_tree("told").unwrap().clear().unwrap();
         db.flush().unwrap();
@@ -102,6 +103,64 @@ fn history_and_audit_end_after_their_time_and_what_is_open_or_young_stays() {
     store.close(open.id, Outcome::Failed, None, day(191)).unwrap();
     assert_eq!(store.failures_since(day(190), day(191)).unwrap().len(), 1, "it was open all the time");
     assert_eq!(store.open_entries().unwrap(), []);
+}
+
+#[test]
+fn a_search_for_a_name_passes_over_what_has_it_nowhere() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let anna = Person { id: 42, name: "Anna".into() };
+    for round in 0..40 {
+        let mut intent = Intent::example(100 + round, at(0));
+        if round == 2 {
+            intent.vm_name = "Ärger".into();
+            intent.target_name = "kvm-old".into();
+            intent.approver = Approver::People(vec![anna.clone()]);
+        }
+        let entry = store.intend(intent).unwrap();
+        store.close(entry.id, Outcome::Done, None, at(1)).unwrap();
+    }
+    let names = ["ärger", "102", "#102", "KVM-OLD", "anna", "42", "nobody"];
+    // So few that they are read only where all other spans are passed over.
+    let found = |store: &Store, of: &str, at| {
+        let filter = TimelineFilter { of: Some(of.into()), since: None };
+        let page = store.timeline_within(&filter, at, 3, 3 * spans::SPAN as usize).unwrap();
+        assert_eq!(page.searched_to, None, "{of}: all was searched");
+        page.rows.len()
+    };
+    let all = |store: &Store| {
+        let oldest = PageAt::NewerThan(Edge { migration: 0, proposal: 0 });
+        [PageAt::Newest, oldest].map(|at| names.map(|name| found(store, name, at)))
+    };
+    let expected = [[1, 1, 1, 1, 1, 1, 0]; 2];
+    assert_eq!(all(&store), expected);
+    let of = |vm| HistoryFilter { vm: Some(VmId(vm)), ..HistoryFilter::default() };
+    assert_eq!([102, 99].map(|vm| store.history(&of(vm), 10).unwrap().len()), [1, 0]);
+    store.write_anew().unwrap();
+    assert_eq!(all(&store), expected, "written anew");
+    store.export(at(2)).unwrap();
+    drop(store);
+    fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
+    assert_eq!(all(&store), expected, "restored");
+}
+
+#[test]
+fn an_entry_that_comes_back_is_found_where_others_are_passed_over() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for vm in 0..10 {
+        ended(&store, vm, Outcome::Done, at(0));
+    }
+    let late = JournalEntry {
+        vm: VmId(4711),
+        state: JournalState::Intended,
+        ..store.entry(MigrationId(2)).unwrap().unwrap()
+    };
+    store.write(|| store.write_entry(&late)).unwrap();
+    store.close(late.id, Outcome::Lost, None, at(1)).unwrap();
+    let filter = HistoryFilter { vm: Some(VmId(4711)), ..HistoryFilter::default() };
+    assert_eq!(store.history(&filter, 10).unwrap().len(), 1);
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod records;
 mod round;
 mod shelf;
 mod sidecar;
+mod spans;
 mod standing;
 mod sweep;
 #[cfg(test)]
@@ -118,6 +119,8 @@ struct Files {
     open: sled::Tree,
     /// The journal's closed entries in short, in the order in which they ended.
     ended: Shelf<ended::Ended>,
+    /// What the journal's entries name, by spans of numbers.
+    spans: sled::Tree,
     audit: Shelf<AuditEntry>,
     updates: Shelf<kept::SeenUpdate>,
     outbox: sled::Tree,

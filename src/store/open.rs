@@ -37,6 +37,10 @@ pub(super) const FOLDER: &str = "store";
 /// What sled keeps of its files in memory: what is asked often is small, and without a bound sled takes a gigabyte.
 const CACHE_BYTES: u64 = 16 << 20;
 
+/// How many milliseconds sled's own thread sleeps between two times of tidying up. What must be on disk is put there at
+/// once by whoever writes it, and a process that has nothing to do is woken rarely.
+const TIDY_EVERY: u64 = 5000;
+
 /// How many of the newest records of each kind are read at a start, besides open ones. A damaged record is better found
 /// then than in the middle of a migration. An export reads all.
 const LOOKED_AT: usize = 100;
@@ -393,6 +397,7 @@ impl Files {
             journal: Shelf::open(&db, "journal")?,
             open: tree("open")?,
             ended: Shelf::open(&db, "ended")?,
+            spans: tree("spans")?,
             audit: Shelf::open(&db, "audit")?,
             updates: Shelf::open(&db, "updates")?,
             outbox: tree("outbox")?,
@@ -448,7 +453,11 @@ fn names_in(dir: &Path) -> Result<BTreeSet<OsString>, StoreError> {
 /// sled panics on some broken files; a thread of its own contains that.
 fn open_patiently(path: &Path) -> Result<sled::Db, StoreError> {
     for attempt in 1.. {
-        let config = sled::Config::new().path(path).mode(sled::Mode::LowSpace).cache_capacity(CACHE_BYTES);
+        let config = sled::Config::new()
+            .path(path)
+            .mode(sled::Mode::LowSpace)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(Some(TIDY_EVERY));
         let opened = thread::Builder::new()
             .name("store-open".into())
             .spawn(move || config.open())

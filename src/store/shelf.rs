@@ -37,6 +37,24 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
         self.read_each(self.tree.range(..key.to_be_bytes()).rev())
     }
 
+    /// Those with a key in this range, its end left out, newest first.
+    pub(super) fn newest_between(
+        &self,
+        from: u64,
+        end: u64,
+    ) -> impl Iterator<Item = Result<T, StoreError>> + '_ {
+        self.read_each(self.tree.range(from.to_be_bytes()..end.to_be_bytes()).rev())
+    }
+
+    /// Those with a key in this range, its end left out, oldest first.
+    pub(super) fn oldest_between(
+        &self,
+        from: u64,
+        end: u64,
+    ) -> impl Iterator<Item = Result<T, StoreError>> + '_ {
+        self.read_each(self.tree.range(from.to_be_bytes()..end.to_be_bytes()))
+    }
+
     /// Those with this key or a larger one, oldest first.
     pub(super) fn oldest_from(&self, key: u64) -> impl Iterator<Item = Result<T, StoreError>> + '_ {
         self.read_each(self.tree.range(key.to_be_bytes()..))

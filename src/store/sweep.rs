@@ -105,6 +105,7 @@ impl Store {
         }
         let (migrations, audits) = (migrations.len(), audits.len());
         if migrations + audits > 0 {
+            self.write(|| self.files()?.forget_spans())?;
             self.flush()?;
             tracing::info!(migrations, audits, "what is older than HISTORY_DAYS was removed");
         }
@@ -185,7 +186,9 @@ impl Store {
 impl Files {
     fn copy_into(&self, fresh: &Self) -> Result<(), StoreError> {
         // The export has none of these.
-        let others = |files: &Self| [files.told.clone(), files.ended.tree.clone(), files.measured.clone()];
+        let others = |files: &Self| {
+            [files.told.clone(), files.ended.tree.clone(), files.spans.clone(), files.measured.clone()]
+        };
         let all = |files: &Self| {
             let trees = files.trees().map(|(_, tree)| tree.clone());
             trees.into_iter().chain(others(files)).collect::<Vec<_>>()

@@ -373,11 +373,16 @@ fn a_search_for_a_name_reads_so_much_at_a_time_and_says_how_far_it_came() {
 fn an_update_is_claimed_once() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    assert!(store.claim_update(7, at(0)).unwrap());
-    assert!(!store.claim_update(7, at(1)).unwrap());
-    assert!(store.claim_update(7, at(1) + TimeDelta::days(3)).unwrap(), "before it is forgotten too");
+    let claim = |updates: &[u64], now| store.claim_updates(updates, now).unwrap();
+    assert_eq!(claim(&[7], at(0)), [true]);
+    assert_eq!(
+        claim(&[6, 7, 8, 8], at(1)),
+        [true, false, true, false],
+        "those that come together are told apart"
+    );
+    assert_eq!(claim(&[7], at(1) + TimeDelta::days(3)), [true], "before it is forgotten too");
     store.export(at(0) + TimeDelta::days(7)).unwrap();
-    assert!(store.claim_update(7, at(2)).unwrap(), "after days it may be another update of that number");
+    assert_eq!(claim(&[7], at(2)), [true], "after days it may be another update of that number");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Approver, Files, JournalEntry, Origin, Outcome, Proposal, ProposalState, StepState, Store, StoreError,
     shelf::{Row, number, rows},
+    spans::Wanted,
 };
 use crate::model::{Person, find};
 
@@ -86,6 +87,11 @@ impl Happened {
 }
 
 impl TimelineFilter {
+    /// What each migration has that it takes; `None` where that may be anything.
+    fn wanted(&self) -> Option<Wanted> {
+        self.of.as_deref().and_then(Wanted::of)
+    }
+
     fn takes(&self, happened: &Happened) -> bool {
         let is_of = |of: &String| match happened {
             Happened::Migration(entry) => is_migration_of(entry, of),
@@ -223,7 +229,7 @@ impl Files {
         migrations_read: &'a Searched,
         plans_read: &'a Searched,
     ) -> impl Iterator<Item = Read> + 'a {
-        let migrations = self.journal.newest_below(edge.migration).filter_map(migration);
+        let migrations = self.newest_of(edge.migration, filter.wanted()).filter_map(migration);
         let migrations = migrations.take_while(|row| migrations_read.goes_on(row));
         let ids = rows(self.told.range(..edge.proposal.to_be_bytes()).rev());
         let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
@@ -239,7 +245,7 @@ impl Files {
         migrations_read: &'a Searched,
         plans_read: &'a Searched,
     ) -> impl Iterator<Item = Read> + 'a {
-        let migrations = self.journal.oldest_from(edge.migration).filter_map(migration);
+        let migrations = self.oldest_of(edge.migration, filter.wanted()).filter_map(migration);
         let migrations = migrations.take_while(|row| migrations_read.goes_on(row));
         let ids = rows(self.told.range(edge.proposal.to_be_bytes()..));
         let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));

@@ -278,8 +278,8 @@ impl Shared {
                     }
                     offset = next_offset(&updates);
                     let mut all_known = !updates.is_empty();
-                    for update in updates {
-                        all_known &= self.take(update, lanes).await == Taken::Before;
+                    for (claimed, update) in self.claimed(updates) {
+                        all_known &= self.take(update, claimed, lanes).await == Taken::Before;
                     }
                     if all_known {
                         // They come until they are confirmed; this server does not listen.
@@ -339,17 +339,34 @@ impl Shared {
         }
     }
 
-    /// Records an update and puts it into its person's queue.
-    async fn take(self: &Arc<Self>, update: Update, lanes: &mut Lanes) -> Taken {
-        match self.store.claim_update(u64::from(update.id.0), self.clock.now()) {
-            Ok(true) => {}
-            Ok(false) => {
+    /// Records updates that came together, and says of each whether it may be handled.
+    fn claimed(&self, updates: Vec<Update>) -> Vec<(Claim, Update)> {
+        if updates.is_empty() {
+            return Vec::new();
+        }
+        let ids: Vec<_> = updates.iter().map(|update| u64::from(update.id.0)).collect();
+        let claims: Vec<_> = match self.store.claim_updates(&ids, self.clock.now()) {
+            Ok(claimed) => {
+                claimed.into_iter().map(|new| if new { Claim::New } else { Claim::Known }).collect()
+            }
+            Err(error) => {
+                // Without a record they could be done twice, so they are not done.
+                tracing::error!(%error, updates = ids.len(), "updates cannot be recorded and are left alone");
+                vec![Claim::Unrecorded; ids.len()]
+            }
+        };
+        claims.into_iter().zip(updates).collect()
+    }
+
+    /// Puts an update that was recorded into its person's queue.
+    async fn take(self: &Arc<Self>, update: Update, claim: Claim, lanes: &mut Lanes) -> Taken {
+        match claim {
+            Claim::New => {}
+            Claim::Known => {
                 tracing::debug!(update = update.id.0, "an update came twice");
                 return Taken::Before;
             }
-            Err(error) => {
-                // Without a record it could be done twice, so it is not done.
-                tracing::error!(%error, "an update cannot be recorded and is left alone");
+            Claim::Unrecorded => {
                 if let UpdateKind::CallbackQuery(query) = update.kind {
                     let said =
                         PressAnswer::Window(self.view_of(&[person(&query.from).id]).press_unrecorded());
@@ -636,6 +653,14 @@ fn answer_to(incoming: &Incoming) -> Address {
 enum Taken {
     Now,
     Before,
+}
+
+/// What the store says of an update.
+#[derive(Clone, Copy)]
+enum Claim {
+    New,
+    Known,
+    Unrecorded,
 }
 
 /// Whether a press has had its one answer.

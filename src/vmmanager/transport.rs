@@ -30,6 +30,10 @@ use crate::{
 /// A list of 100,000 VMs is about 100 MB; beyond this, something else is being sent.
 const BODY_BYTES_MAX: usize = 512 * 1024 * 1024;
 
+/// How much of an answer is read in one turn: about a millisecond of work. A server that is faster than we are would
+/// keep a thread busy for the whole list, and all that waits on this thread.
+const TURN_BYTES: usize = 256 * 1024;
+
 const LOGIN: &str = "/auth/v4/public/token";
 
 /// The path of a session, with its token behind.
@@ -577,7 +581,7 @@ enum BodyError {
 
 /// Lets an answer flow into what it becomes, as fast as that takes it.
 async fn pour<I: Intake>(mut response: reqwest::Response, mut intake: I) -> Result<I, BodyError> {
-    let mut bytes = 0;
+    let (mut bytes, mut in_a_row) = (0, 0);
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
         bytes += chunk.len();
         if bytes > BODY_BYTES_MAX {
@@ -585,6 +589,11 @@ async fn pour<I: Intake>(mut response: reqwest::Response, mut intake: I) -> Resu
         }
         if !intake.take(&chunk) {
             break;
+        }
+        in_a_row += chunk.len();
+        if in_a_row >= TURN_BYTES {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
         }
     }
     Ok(intake)

@@ -18,6 +18,9 @@ pub const ANONYMOUS_ADMIN: i64 = 1005;
 /// Not a person: messages of this user are sent in the name of [`NEWS`], the channel.
 pub const CHANNEL: i64 = 1006;
 
+/// The first of those without a name of their own, where there is a crowd.
+pub const CROWD: i64 = 2001;
+
 /// The user that Telegram shows instead of an anonymous administrator.
 pub const GROUP_ANONYMOUS_BOT: i64 = 1_087_968_824;
 /// The user that Telegram shows instead of a channel.
@@ -134,8 +137,12 @@ impl User {
 }
 
 /// Returns all users, by id.
-pub(super) fn people(bot: User) -> BTreeMap<i64, User> {
-    [
+pub(super) fn people(bot: User, crowd: u16) -> BTreeMap<i64, User> {
+    let crowd = (0..crowd).map(|number| {
+        let name = format!("crowd{number}");
+        User::person(CROWD + i64::from(number), &name, &name, Appears::Self_)
+    });
+    let named = [
         User::person(ADMIN, "Anna", "anna_admin", Appears::Self_),
         User::person(OPERATOR, "Oleg", "oleg_operator", Appears::Self_),
         User::person(VIEWER, "Vera", "vera_viewer", Appears::Self_),
@@ -145,10 +152,8 @@ pub(super) fn people(bot: User) -> BTreeMap<i64, User> {
         User::bot(GROUP_ANONYMOUS_BOT, "Group", "GroupAnonymousBot"),
         User::bot(CHANNEL_BOT, "Channel", "Channel_Bot"),
         bot,
-    ]
-    .into_iter()
-    .map(|user| (user.id, user))
-    .collect()
+    ];
+    named.into_iter().chain(crowd).map(|user| (user.id, user)).collect()
 }
 
 /// Returns the bot itself.

@@ -33,8 +33,9 @@ use tokio::{
 };
 
 pub use cast::{
-    ADMIN, ANONYMOUS_ADMIN, Appears, CHANNEL, CHANNEL_BOT, ChatKind, FORUM, GROUP, GROUP_ANONYMOUS_BOT, NEWS,
-    OPERATOR, OPS_TOPIC, Place, Role, STRANGER, SUPERGROUP, TALK_TOPIC, User, VIEWER,
+    ADMIN, ANONYMOUS_ADMIN, Appears, CHANNEL, CHANNEL_BOT, CROWD, ChatKind, FORUM, GROUP,
+    GROUP_ANONYMOUS_BOT, NEWS, OPERATOR, OPS_TOPIC, Place, Role, STRANGER, SUPERGROUP, TALK_TOPIC, User,
+    VIEWER,
 };
 pub use faults::Faults;
 pub use handle::{ChatView, SimError};
@@ -59,6 +60,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether a group takes 20 messages and edits a minute, as Telegram's do.
     pub rate_limit: bool,
+    /// How many people there are besides the named ones: their ids begin with [`CROWD`].
+    pub crowd: u16,
 }
 
 impl Default for Options {
@@ -69,6 +72,7 @@ impl Default for Options {
             username: "vm_balancer_bot".to_owned(),
             clock: Clock::system(),
             rate_limit: false,
+            crowd: 0,
         }
     }
 }
@@ -125,7 +129,7 @@ impl SimTelegram {
         let bot = cast::bot(id, &options.username);
         let breaker = Breaker::default();
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(bot, options.rate_limit)),
+            state: Mutex::new(State::new(bot, &options)),
             version: watch::Sender::new(0),
             changes: broadcast::Sender::new(CHANGES_BACKLOG),
             clock: options.clock,

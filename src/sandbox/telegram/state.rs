@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
+    Options,
     cast::{self, Appears, ChatKind, Place, Role, User},
     faults::Faults,
     html::Formatted,
@@ -140,8 +141,9 @@ pub enum Change {
 }
 
 impl State {
-    pub(super) fn new(bot: User, rate_limit: bool) -> Self {
-        let users = cast::people(bot.clone());
+    pub(super) fn new(bot: User, options: &Options) -> Self {
+        let rate_limit = options.rate_limit;
+        let users = cast::people(bot.clone(), options.crowd);
         let chats = Chat::all(&users).into_iter().map(|chat| (chat.id, chat)).collect();
         Self {
             bot,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{
     Intake,
     incoming::Incoming,
-    page::{as_text, mended, row},
+    page::{as_text, mended, reader},
     plain::{Mixed, Plain, plain},
     rows::{Kept as _, Reference, TaskRow, Whole},
 };
@@ -75,7 +75,7 @@ pub(in crate::vmmanager) struct HistoryOf(Incoming<HistoryRow>);
 
 impl Default for HistoryOf {
     fn default() -> Self {
-        Self(Incoming::new(row::<HistoryRow>))
+        Self(Incoming::new(reader::<HistoryRow>()))
     }
 }
 

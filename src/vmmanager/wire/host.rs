@@ -168,7 +168,11 @@ impl HostRow {
             (!sized, Block::UnknownSize),
             (!self.damage.is_empty(), Block::Unreadable),
         ];
-        checks.into_iter().filter_map(|(holds, block)| holds.then_some(block)).collect()
+        let holding = checks.iter().filter(|(holds, _)| *holds).count();
+        // A list that grows has room for four, and these are kept.
+        let mut blocks = Vec::with_capacity(holding);
+        blocks.extend(checks.into_iter().filter_map(|(holds, block)| holds.then_some(block)));
+        blocks
     }
 }
 

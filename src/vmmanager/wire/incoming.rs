@@ -13,12 +13,22 @@ use crate::model::{AnswerFlaw, Body};
 /// The most that is held of a body at one time: one row, or all that is no row. Beyond it something else is being sent.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Reads a row from its own bytes; `None` for what is no object.
-pub(super) type ReadRow<R> = fn(&[u8]) -> Result<Option<R>, Error>;
+/// For how many rows there is room at first.
+const FIRST_ROWS: usize = 16;
+
+/// How rows are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<R> {
+    /// Reads a sound row at the beginning of these bytes, and returns it with its length. `None` where the row is not
+    /// whole, or odd in any way.
+    pub first: fn(&[u8]) -> Option<(R, usize)>,
+    /// Reads a row from its own bytes; `None` for what is no object.
+    pub row: fn(&[u8]) -> Result<Option<R>, Error>,
+}
 
 /// A list that comes in pieces: `{"list": […], "size": n}`, or a bare array.
 pub(super) struct Incoming<R> {
-    read: ReadRow<R>,
+    reader: Reader<R>,
     rows: Vec<Option<R>>,
     place: Place,
     frame: Frame,
@@ -59,9 +69,9 @@ pub(super) struct Beside {
 }
 
 impl<R> Incoming<R> {
-    pub fn new(read: ReadRow<R>) -> Self {
+    pub fn new(reader: Reader<R>) -> Self {
         Self {
-            read,
+            reader,
             rows: Vec::new(),
             place: Place::Frame,
             frame: Frame::default(),
@@ -107,7 +117,7 @@ impl<R> Incoming<R> {
             Place::BeforeRow { .. } | Place::AfterRow => return Err(Flaw::CutOff(self.at)),
             Place::Row { began, .. } => {
                 // A bracket that the wrong one closes swallows all that follows.
-                let read = (self.read)(&self.begun);
+                let read = (self.reader.row)(&self.begun);
                 return Err(read.err().map_or(Flaw::CutOff(self.at), |error| Flaw::of_row(&error, began)));
             }
             Place::Frame => {}
@@ -141,9 +151,22 @@ impl<R> Incoming<R> {
             None => {}
             Some(b']') if may_end => self.end_list(at),
             Some(b']' | b',') => self.place = Place::Broken(Flaw::NotJson(at.next())),
-            Some(first) => self.place = Place::Row { value: Value::that_begins(*first), began: at },
+            Some(first) => return blanks + self.pass_first(&piece[blanks..], *first, at),
         }
         blanks
+    }
+
+    /// Reads a row that is whole and sound where it stands. Nearly all are: only those at the end of a piece are cut
+    /// out first, and those that are odd.
+    fn pass_first(&mut self, piece: &[u8], first: u8, at: At) -> usize {
+        if first == b'{'
+            && let Some((row, length)) = (self.reader.first)(piece)
+        {
+            self.keep(Some(row));
+            return length;
+        }
+        self.place = Place::Row { value: Value::that_begins(first), began: at };
+        0
     }
 
     fn pass_row(&mut self, piece: &[u8], mut value: Value, began: At) -> usize {
@@ -156,21 +179,27 @@ impl<R> Incoming<R> {
             return piece.len();
         };
         let read = if self.begun.is_empty() {
-            (self.read)(&piece[..end])
+            (self.reader.row)(&piece[..end])
         } else {
             self.begun.extend_from_slice(&piece[..end]);
-            let read = (self.read)(&self.begun);
+            let read = (self.reader.row)(&self.begun);
             self.begun.clear();
             read
         };
-        self.place = match read {
-            Ok(row) => {
-                self.rows.push(row);
-                Place::AfterRow
-            }
-            Err(error) => Place::Broken(Flaw::of_row(&error, began)),
-        };
+        match read {
+            Ok(row) => self.keep(row),
+            Err(error) => self.place = Place::Broken(Flaw::of_row(&error, began)),
+        }
         end
+    }
+
+    fn keep(&mut self, row: Option<R>) {
+        if self.rows.len() == self.rows.capacity() {
+            // Twice the room, as a list takes by itself, is megabytes too much here.
+            self.rows.reserve_exact(self.rows.len() / 4 + FIRST_ROWS);
+        }
+        self.rows.push(row);
+        self.place = Place::AfterRow;
     }
 
     fn pass_comma(&mut self, piece: &[u8]) -> usize {
@@ -310,7 +339,7 @@ impl Text {
                 at += 1;
                 continue;
             }
-            let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) else { break };
+            let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { break };
             at += found + 1;
             if bytes[at - 1] == b'"' {
                 self.is_open = false;
@@ -341,10 +370,10 @@ const START: At = At { line: 1, column: 0, bytes: 0 };
 impl At {
     fn behind(self, passed: &[u8]) -> Self {
         let bytes = self.bytes + passed.len();
-        match passed.iter().filter(|byte| **byte == b'\n').count() {
+        match memchr::memchr_iter(b'\n', passed).count() {
             0 => Self { column: self.column + passed.len(), bytes, ..self },
             lines => {
-                let rest = passed.iter().rev().take_while(|byte| **byte != b'\n').count();
+                let rest = memchr::memrchr(b'\n', passed).map_or(0, |last| passed.len() - last - 1);
                 Self { line: self.line + lines, column: rest, bytes }
             }
         }
@@ -482,7 +511,7 @@ mod tests {
     #[test]
     fn what_never_ends_is_not_held() {
         for beginning in ["[{\"id\": \"", "{\"size\": \"", "[[["] {
-            let mut incoming = Incoming::new(json);
+            let mut incoming = Incoming::new(Reader { first: first_json, row: json });
             incoming.take(beginning.as_bytes());
             let piece = vec![b'['; 1024 * 1024];
             assert_eq!((0..20).filter(|_| incoming.take(&piece)).count(), 15);
@@ -506,12 +535,18 @@ mod tests {
         assert!(matches!(flaw("{}"), AnswerFlaw::OddShape { body: found, .. } if found == body));
     }
 
+    fn first_json(bytes: &[u8]) -> Option<(Json, usize)> {
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Json>();
+        let value = values.next()?.ok()?;
+        Some((value, values.byte_offset()))
+    }
+
     fn json(row: &[u8]) -> Result<Option<Json>, Error> {
         serde_json::from_slice(row).map(Some)
     }
 
     fn read_in_pieces(text: &str, size: usize) -> Result<(Vec<Json>, Beside), AnswerFlaw> {
-        let mut incoming = Incoming::new(json);
+        let mut incoming = Incoming::new(Reader { first: first_json, row: json });
         assert!(text.as_bytes().chunks(size).all(|piece| incoming.take(piece)));
         let (rows, beside) = incoming.end()?;
         Ok((rows.into_iter().map(Option::unwrap).collect(), beside))

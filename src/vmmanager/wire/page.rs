@@ -7,7 +7,7 @@ use serde_json::{Error, Value, value::RawValue};
 use super::{
     Intake,
     answers::{self, WireError},
-    incoming::Incoming,
+    incoming::{Incoming, Reader},
     plain::Mixed,
     rows::Row,
 };
@@ -27,7 +27,7 @@ pub(in crate::vmmanager) struct PageOf<T: Row>(Incoming<T::Kept>);
 
 impl<T: Row> Default for PageOf<T> {
     fn default() -> Self {
-        Self(Incoming::new(row::<T>))
+        Self(Incoming::new(reader::<T>()))
     }
 }
 
@@ -48,8 +48,19 @@ impl<T: Row> Intake for PageOf<T> {
     }
 }
 
+/// Returns how rows of this kind are read.
+pub(super) fn reader<T: Row>() -> Reader<T::Kept> {
+    Reader { first: first::<T>, row: row::<T> }
+}
+
+fn first<T: Row>(bytes: &[u8]) -> Option<(T::Kept, usize)> {
+    let mut rows = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
+    let row = rows.next()?.ok()?;
+    Some((row.kept(), rows.byte_offset()))
+}
+
 /// Reads a row. One odd record must not hide the others: a damaged one is read field by field.
-pub(super) fn row<T: Row>(bytes: &[u8]) -> Result<Option<T::Kept>, Error> {
+fn row<T: Row>(bytes: &[u8]) -> Result<Option<T::Kept>, Error> {
     let read = serde_json::from_slice::<Mixed<T>>(bytes).map(|row| row.object);
     let read = read.or_else(|error| {
         let text = as_text(bytes);
