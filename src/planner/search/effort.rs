@@ -151,21 +151,27 @@ pub const REDEAL_ORDERS: usize = 60;
 /// How much dearer than the best a set may be from which dealing goes on, at first.
 pub const REDEAL_DETOUR: f64 = 0.02;
 
-/// Searches for a sequence that can run, and trials of each: at most, and for each move.
+/// Searches for a sequence that can run: how many, and the trials of each: at most, for each move, and trials × moves at
+/// most, since a trial looks at all moves.
 pub const SEQUENCES: u64 = 4;
-pub const SEQUENCE_PRICES: [(f64, f64); 4] = [(0.3, 100.0), (0.3, 30.0), (1.0, 10.0), (3.0, 3.0)];
 pub const SEQUENCE_TRIALS: usize = 400_000;
 pub const SEQUENCE_TRIALS_EACH: usize = 10_000;
-pub const SEQUENCE_WORK: usize = 20_000_000;
+pub const SEQUENCE_WORK: usize = 30_000_000;
 
-/// They begin where at least this part of what can be removed is missing since the best set cannot run, in clusters of at
-/// least so many nodes.
+/// Their first temperature, in mean costs of a move, and how many times dearer an overfilled target is than overload, at
+/// first and at last. Prices that begin low and end high found most; above 100 they found nothing.
+pub const SEQUENCE_START: f64 = 0.3;
+pub const SEQUENCE_PRICES: [(f64, f64); 4] = [(0.3, 100.0), (0.3, 30.0), (1.0, 10.0), (3.0, 3.0)];
+
+/// They begin where at least this part of what can be removed is missing because the best set cannot run, in clusters of
+/// at least so many nodes.
 pub const SEQUENCE_MISSING: f64 = 0.02;
 pub const SEQUENCE_NODES: usize = 7;
-pub const SEQUENCE_START: f64 = 0.3;
+
+/// Moves × moves × orders at most while nodes are dealt anew.
 pub const REDEAL_PAIRS: usize = 100_000;
 
-/// So many times without a better set for each node, and it ends.
+/// So many times nodes × nodes deals without a better set, and it ends.
 pub const REDEALS_IDLE: usize = 3;
 
 /// Where the pieces of a node's fullness end, as parts of its threshold away from the mean.

@@ -77,7 +77,8 @@ fn sequenced<'a, 'b>(wanted: &Flow<'a, 'b>, reached: &mut Reached<'a, 'b>, remov
         let Some(found) = sequence::searched(board, pool, &from, search, steps_max) else { continue };
         let flow = made(board, pool, &found);
         let outcome = Outcome::of(board, named(&flow, &found));
-        if outcome.beats(&reached.outcome) {
+        let runs = order::overload_after(board, &outcome.steps).is_some();
+        if runs && outcome.beats(&reached.outcome) {
             *reached = Reached { flow, outcome };
             from = found;
         }
@@ -150,8 +151,9 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
                 (orders, idle) = (0, 0);
                 reached = Reached { flow: made(board, pool, &other.moves), outcome: ran };
             }
-        }
-        if near {
+            // From a set that cannot run, few ways lead to one that can.
+            flow.clone_from(&reached.flow);
+        } else if near {
             flow = other;
         }
     }
