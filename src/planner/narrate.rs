@@ -62,14 +62,15 @@ pub(super) fn cluster_plan(board: &Board<'_>, steps: &[Step], steps_max: usize) 
         })
         .collect();
     let limit = (steps.len() >= steps_max).then_some(steps_max);
-    let still = still_overloaded(board, &placement, limit);
+    let refused = refused_on(board, &placement);
+    let still = still_overloaded(board, &placement, limit, &refused);
     ClusterPlan {
         id: PlanId(String::new()),
         cluster: board.info.id,
         name: board.info.name.clone(),
         incomplete: board.info.incomplete.clone(),
         overloaded: overloaded(board, &start),
-        skipped: skipped(board, &start, &placement),
+        skipped: skipped(board, &start, &placement, refused),
         migrations,
         still_overloaded: still,
         notes: notes(board),
@@ -199,7 +200,12 @@ fn over<'b>(board: &'b Board<'_>, placement: &'b Placement) -> impl Iterator<Ite
     (0..board.nodes.len()).filter(|n| board.nodes[*n].known && board.nodes[*n].is_over(&placement.used[*n]))
 }
 
-fn still_overloaded(board: &Board<'_>, placement: &Placement, limit: Option<usize>) -> Vec<StillOverloaded> {
+fn still_overloaded(
+    board: &Board<'_>,
+    placement: &Placement,
+    limit: Option<usize>,
+    refused: &RefusedOn,
+) -> Vec<StillOverloaded> {
     let here = residents(board, placement);
     over(board, placement)
         .map(|node| {
@@ -213,7 +219,7 @@ fn still_overloaded(board: &Board<'_>, placement: &Placement, limit: Option<usiz
                 over: figures::excesses(board, node, &used),
                 needs_memory: beyond(Memory).map(|mib| Mib(mib.unsigned_abs())),
                 needs_cpu: cpu.map(|micro| micro as f64 / MICRO as f64),
-                because: obstacles(board, placement, node, &here[node], limit),
+                because: obstacles(board, placement, node, &here[node], (limit, refused)),
             }
         })
         .collect()
@@ -232,7 +238,7 @@ fn obstacles(
     placement: &Placement,
     node: usize,
     here: &[usize],
-    limit: Option<usize>,
+    (limit, refused): (Option<usize>, &RefusedOn),
 ) -> Vec<Obstacle> {
     if let Some(hold) = hold(board) {
         return vec![Obstacle::Held(hold)];
@@ -246,15 +252,15 @@ fn obstacles(
         limit.map(|migrations_max| Obstacle::Limit { migrations_max }).into_iter().collect();
     let may_leave = |vm: &usize| board.may_relieve(*vm, node, &placement.used[node]);
     let why_not: Vec<_> = here.iter().filter_map(|vm| may_leave(vm).err()).collect();
-    let movable: Vec<_> = here.iter().copied().filter(|vm| may_leave(vm).is_ok()).collect();
+    let movable = here.iter().filter(|vm| may_leave(vm).is_ok()).count();
     let mut refusals = BTreeMap::new();
-    for refused in refused_everywhere(board, placement, &movable) {
-        *refusals.entry(refused.1).or_insert(0) += 1;
+    for (_, refusal) in refused.get(&node).into_iter().flatten() {
+        *refusals.entry(*refusal).or_insert(0) += 1;
     }
     let homeless: usize = refusals.values().sum();
-    if limit.is_none() && (homeless < movable.len() || movable.is_empty()) {
-        because.push(Obstacle::NotEnough { movable: movable.len() });
-    } else if homeless == movable.len() && homeless > 0 {
+    if limit.is_none() && (homeless < movable || movable == 0) {
+        because.push(Obstacle::NotEnough { movable });
+    } else if homeless == movable && homeless > 0 {
         let mut reasons: Vec<_> = refusals.into_iter().collect();
         reasons.sort_by_key(|(refusal, count)| (std::cmp::Reverse(*count), *refusal));
         because.push(Obstacle::NoTarget { movable: homeless, reasons });
@@ -282,6 +288,23 @@ fn grouped(reasons: Vec<SkipWhy>) -> impl Iterator<Item = Obstacle> {
     }
     groups.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     groups.into_iter().map(|(why, count)| Obstacle::Immovable { why, count })
+}
+
+/// For each node that stays overloaded, the VMs that might leave it and that no node takes.
+type RefusedOn = BTreeMap<usize, Vec<(usize, TargetRefusal)>>;
+
+/// Looks at all nodes for each kind of VM, so it is done once.
+fn refused_on(board: &Board<'_>, end: &Placement) -> RefusedOn {
+    if hold(board).is_some() {
+        return RefusedOn::new();
+    }
+    let here = residents(board, end);
+    let of = |node: usize| {
+        let may_leave = |vm: &usize| board.may_relieve(*vm, node, &end.used[node]).is_ok();
+        let movable: Vec<_> = here[node].iter().copied().filter(may_leave).collect();
+        (node, refused_everywhere(board, end, &movable))
+    };
+    over(board, end).map(of).collect()
 }
 
 /// Of these VMs, those that no node would take, with the reason that most nodes give.
@@ -333,7 +356,7 @@ pub(super) fn most_frequent(refusals: impl Iterator<Item = TargetRefusal>) -> Op
     counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0))).map(|(refusal, _)| refusal)
 }
 
-fn skipped(board: &Board<'_>, start: &Placement, end: &Placement) -> Vec<Skip> {
+fn skipped(board: &Board<'_>, start: &Placement, end: &Placement, refused: RefusedOn) -> Vec<Skip> {
     let mut skips: Vec<(usize, SkipWhy)> = Vec::new();
     for node in over(board, start) {
         for &vm in &board.vms_on[node] {
@@ -344,13 +367,12 @@ fn skipped(board: &Board<'_>, start: &Placement, end: &Placement) -> Vec<Skip> {
         let here = residents(board, end);
         for node in over(board, end) {
             let may_leave = |vm: &usize| board.may_relieve(*vm, node, &end.used[node]);
-            let movable: Vec<_> = here[node].iter().copied().filter(|vm| may_leave(vm).is_ok()).collect();
-            let refused = refused_everywhere(board, end, &movable);
-            skips.extend(refused.into_iter().map(|(vm, refusal)| (vm, SkipWhy::NoTarget(refusal))));
             let dear = here[node].iter().filter(|vm| may_leave(vm) == Err(SkipWhy::NotWorthIt));
             skips.extend(dear.map(|vm| (*vm, SkipWhy::NotWorthIt)));
         }
     }
+    let refused = refused.into_values().flatten();
+    skips.extend(refused.map(|(vm, refusal)| (vm, SkipWhy::NoTarget(refusal))));
     skips.sort_by_key(|(vm, _)| *vm);
     skips.into_iter().map(|(vm, why)| skip(board, vm, why)).collect()
 }
@@ -485,9 +507,16 @@ fn sums_differ(board: &Board<'_>, node: usize) -> Option<Note> {
     let memory_node = facts.info.memory_used?;
     let memory_vms: Mib = board.vms_on[node].iter().map(|vm| board.vms[*vm].info.memory).sum();
     let differ = memory_node.0.abs_diff(memory_vms.0);
+    let tolerated = facts.has(Memory).unsigned_abs() * SUMS_DIFFER_PERCENT.unsigned_abs() / 100;
+    if differ <= tolerated {
+        return None;
+    }
     // A VM under way takes room on both of its nodes.
     let moves = |vm: &&Vm<'_>| vm.info.blocked_by.iter().any(Block::is_migration);
     let under_way: Mib = board.vms.iter().filter(moves).map(|vm| vm.info.memory).sum();
-    let tolerated = facts.has(Memory).unsigned_abs() * SUMS_DIFFER_PERCENT.unsigned_abs() / 100 + under_way.0;
-    (differ > tolerated).then(|| Note::SumsDiffer { node: facts.info.name.clone(), memory_node, memory_vms })
+    (differ > tolerated + under_way.0).then(|| Note::SumsDiffer {
+        node: facts.info.name.clone(),
+        memory_node,
+        memory_vms,
+    })
 }

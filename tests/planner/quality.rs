@@ -78,6 +78,15 @@ fn covers_of_very_large_nodes_are_exact() {
 }
 
 #[test]
+fn one_large_node_among_small_ones_is_relieved_at_nearly_the_least_cost() {
+    // The least cost, by HiGHS; single exchanges of VMs end at 612.
+    let (snapshot, policy) = (compact(include_str!("data/onebig14.txt")), thresholds(75.0, 4.0));
+    let plan = sound(&snapshot, &policy);
+    assert_eq!(plan.after.overloaded, 0);
+    assert!(cost(&plan) <= 581.0 * 1.05, "{}", cost(&plan));
+}
+
+#[test]
 fn a_limit_that_relief_uses_up_still_leaves_a_choice_to_even_out() {
     let policy =
         Policy { memory: thresholds(95.0, 8.0).memory, cpu: thresholds(95.0, 8.0).cpu, ..leveling(3) };

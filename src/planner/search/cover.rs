@@ -34,8 +34,19 @@ struct Bundle {
 pub struct Cover {
     /// A slot once for each VM.
     pub slots: Vec<usize>,
-    /// No set that takes the node under its thresholds costs less.
-    pub bound: f64,
+    pub cost: f64,
+    /// Whether no cover costs less.
+    exact: bool,
+}
+
+/// Returns what no set that takes the node under its thresholds undercuts.
+pub fn bound(flow: &Flow<'_, '_>, node: usize, cover: &Cover, price: Price) -> f64 {
+    if cover.exact {
+        return cover.cost;
+    }
+    let slots = &flow.pool.slots_on[node];
+    let (axes, _) = axes(flow, node, slots);
+    filled(flow, slots, &axes, price, Rounding::Up).1
 }
 
 /// Returns the cheapest set; where nothing suffices, the one that takes off the most at the least cost.
@@ -43,15 +54,22 @@ pub fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Cover {
     let slots = &flow.pool.slots_on[node];
     let (axes, exact) = axes(flow, node, slots);
     if axes.is_empty() {
-        return Cover { slots: Vec::new(), bound: 0.0 };
+        return Cover { slots: Vec::new(), cost: 0.0, exact };
     }
-    let filled = |rounding: Rounding| {
-        let bundles = bundles(flow, slots, &axes, price, rounding);
-        let (came_from, least) = fill(&bundles, &axes);
-        pick(&bundles, &came_from, &least, &axes)
-    };
-    let (slots, cost) = filled(Rounding::Down);
-    Cover { slots, bound: if exact { cost } else { filled(Rounding::Up).1 } }
+    let (slots, cost) = filled(flow, slots, &axes, price, Rounding::Down);
+    Cover { slots, cost, exact }
+}
+
+fn filled(
+    flow: &Flow<'_, '_>,
+    slots: &[usize],
+    axes: &[Axis],
+    price: Price,
+    rounding: Rounding,
+) -> (Vec<usize>, f64) {
+    let bundles = bundles(flow, slots, axes, price, rounding);
+    let (came_from, least) = fill(&bundles, axes);
+    pick(&bundles, &came_from, &least, axes)
 }
 
 /// What is counted of a VM where a table is too coarse: less than it is, so that a cover is one, or more, so that the

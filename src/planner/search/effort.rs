@@ -76,6 +76,11 @@ pub const LEVEL_RUNS: usize = 4;
 pub const PROBE: usize = 16;
 pub const PROBES: [u64; 2] = [101, 102];
 
+/// Two short searches for evenness end in the same dead end where VMs are very large: 3.7 times the imbalance. So they
+/// are trusted only with so few moves, or in clusters of so few nodes.
+pub const AGREED_MOVES: usize = 4;
+pub const AGREED_NODES: usize = 6;
+
 /// Runs of a search at most. Each goes on from the best set of those before.
 pub const RUNS: u64 = 6;
 
@@ -138,14 +143,36 @@ pub const ORDERED_MAX: usize = 16;
 
 /// How many times a few nodes are dealt anew at most, for relief and for evenness; how many nodes at least; and how many sets
 /// in a row may turn out not to run.
-pub const REDEALS_MAX: usize = 300;
-pub const REDEALS_LEVEL: usize = 120;
+pub const REDEALS_MAX: usize = 3000;
+pub const REDEALS_LEVEL: usize = 300;
+
 pub const REDEAL_NODES: usize = 3;
-pub const REDEAL_ORDERS: usize = 20;
+pub const REDEAL_ORDERS: usize = 60;
+/// How much dearer than the best a set may be from which dealing goes on, at first.
+pub const REDEAL_DETOUR: f64 = 0.02;
+
+/// Searches for a sequence that can run: how many, and the trials of each: at most, for each move, and trials × moves at
+/// most, since a trial looks at all moves.
+pub const SEQUENCES: u64 = 4;
+pub const SEQUENCE_TRIALS: usize = 400_000;
+pub const SEQUENCE_TRIALS_EACH: usize = 10_000;
+pub const SEQUENCE_WORK: usize = 30_000_000;
+
+/// Their first temperature, in mean costs of a move, and how many times dearer an overfilled target is than overload, at
+/// first and at last. Prices that begin low and end high found most; above 100 they found nothing.
+pub const SEQUENCE_START: f64 = 0.3;
+pub const SEQUENCE_PRICES: [(f64, f64); 4] = [(0.3, 100.0), (0.3, 30.0), (1.0, 10.0), (3.0, 3.0)];
+
+/// They begin where at least this part of what can be removed is missing because the best set cannot run, in clusters of
+/// at least so many nodes.
+pub const SEQUENCE_MISSING: f64 = 0.02;
+pub const SEQUENCE_NODES: usize = 7;
+
+/// Moves × moves × orders at most while nodes are dealt anew.
 pub const REDEAL_PAIRS: usize = 100_000;
 
-/// So many times without a better set for each node, and it ends.
-pub const REDEALS_IDLE: usize = 15;
+/// So many times nodes × nodes deals without a better set, and it ends.
+pub const REDEALS_IDLE: usize = 3;
 
 /// Where the pieces of a node's fullness end, as parts of its threshold away from the mean.
 pub const UNEVEN: [f64; 8] = [0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5];
@@ -159,6 +186,9 @@ pub const CHAIN_MAX: usize = 4;
 
 /// How many of them let VMs that are alike change targets all the time.
 pub const FREEING_ORDERS: u64 = 12;
+
+/// Detours × nodes at most that are looked at for one VM to wait elsewhere.
+pub const DETOURS_WORK: usize = 100_000;
 
 /// Orders × moves × moves at most: choosing a step looks at all that are left.
 pub const ORDERS_WORK: usize = 200_000;

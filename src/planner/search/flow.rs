@@ -85,9 +85,13 @@ impl<'a, 'b> Flow<'a, 'b> {
 
     /// Tells whether a node has room for one more VM of the slot as far as numbers and anti-affinity go.
     pub fn seats(&self, slot: usize, node: usize) -> bool {
-        let class = self.pool.class(slot);
-        !self.board.nodes[node].room.is_reached_by(self.count[node])
-            && class.groups.iter().all(|g| self.in_group[node * self.board.groups + usize::from(*g)] == 0)
+        !self.board.nodes[node].room.is_reached_by(self.count[node]) && self.is_apart(slot, node)
+    }
+
+    /// Tells whether nobody of the slot's anti-affinity groups is on a node.
+    pub fn is_apart(&self, slot: usize, node: usize) -> bool {
+        let alone = |g: &u16| self.in_group[node * self.board.groups + usize::from(*g)] == 0;
+        self.pool.class(slot).groups.iter().all(alone)
     }
 
     /// Tells whether the VM of a move may stay at home after all.

@@ -57,8 +57,14 @@ pub fn redealt(
     seed: u64,
 ) -> Option<Vec<Move>> {
     let mut model = Model::new(flow, &|node| is_free[node], moves_max, aim);
-    // Who receives may not stay over.
-    model.takers.retain(|node| flow.overload_of(*node) <= 0.0);
+    // Who receives may not stay over. Half of the time only those take part that receive already.
+    let starts_over = |node: usize| flow.board.nodes[node].is_over(&flow.board.nodes[node].start);
+    let begins = |node: usize| flow.overload_of(node) <= 0.0 && seed.is_multiple_of(2);
+    model.takers.retain(|node| !starts_over(*node) || flow.arrivals[*node] > 0 || begins(*node));
+    for row in model.rows.iter_mut().filter(|row| row.hot && model.takers.contains(&row.node)) {
+        let facts = &flow.board.nodes[row.node];
+        row.right = row.resource.map_or(0.0, |r| facts.ceiling[r].excess(facts.start[r]) as f64 * row.scale);
+    }
     if model.cells() > CELLS_IDEAL {
         return None;
     }

@@ -3,8 +3,8 @@
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     effort::{
-        self, CANDIDATES, LEVEL_END, LEVEL_RUNS, LEVEL_START, LEVEL_TRIALS, LEVEL_TRIALS_EACH, NOTHING,
-        PROBE, PROBES,
+        self, AGREED_MOVES, AGREED_NODES, CANDIDATES, LEVEL_END, LEVEL_RUNS, LEVEL_START, LEVEL_TRIALS,
+        LEVEL_TRIALS_EACH, NOTHING, PROBE, PROBES, REDEALS_LEVEL,
     },
     flow::Flow,
     ideal,
@@ -39,7 +39,8 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 
         found
     };
     let probes = PROBES.map(|seed| searched(trials / PROBE, seed));
-    let agreed = (aim.of(&probes[0]) - aim.of(&probes[1])).abs() < NOTHING;
+    let is_small = moves <= AGREED_MOVES || flow.board.nodes.len() <= AGREED_NODES;
+    let agreed = is_small && (aim.of(&probes[0]) - aim.of(&probes[1])).abs() < NOTHING;
     let longer: Vec<_> = (0..runs).filter(|_| !agreed).map(|seed| searched(trials, seed)).collect();
     let mut found: Vec<_> = std::iter::once(flow.clone()).chain(probes).chain(longer).collect();
     if !agreed
@@ -56,7 +57,7 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 
         }
     }
     let best = found.iter().min_by(|a, b| aim.of(a).total_cmp(&aim.of(b))).cloned();
-    found.extend(best.filter(|_| !agreed).map(|best| redeal::evened(best, &aim, moves_max)));
+    found.extend(best.filter(|_| !agreed).map(|best| redeal::evened(&best, &aim, moves_max, REDEALS_LEVEL)));
     found
 }
 

@@ -20,6 +20,7 @@ mod proof;
 mod rates;
 mod redeal;
 mod relief;
+mod sequence;
 mod simplex;
 
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
@@ -90,9 +91,15 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     }
     let pool = Pool::new(board, None);
     let relief::Found { flows, ideal } = relief::found(board, &pool, steps_max);
+    let wanted = flows[0].clone();
     let reached = relieved(board, flows, steps_max);
     let (relief, relieving) = match ideal {
-        Some(ideal) => redeal::improved(board, &ideal, reached, steps_max),
+        Some(ideal) => {
+            let goal = redeal::Goal { overload: ideal.overload, cost: ideal.cost };
+            let reached = redeal::Reached { flow: reached.0, outcome: reached.1 };
+            let reached = redeal::improved(wanted, reached, goal, steps_max);
+            (reached.flow, reached.outcome)
+        }
         None => reached,
     };
     let best = match board.policy.strategy {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    effort::{ALIKE_MAX, CHAIN_MAX, FREEING_ORDERS, NOTHING, ORDERS_MAX, ORDERS_WORK},
+    effort::{ALIKE_MAX, CHAIN_MAX, DETOURS_WORK, FREEING_ORDERS, NOTHING, ORDERS_MAX, ORDERS_WORK},
     outcome::Outcome,
     rates::Rates,
 };
@@ -55,10 +55,12 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         steps_max,
         wave: Vec::new(),
         work: vec![0; board.nodes.len()],
-        rank: wanted.iter().enumerate().map(|(rank, step)| (step.vm, rank)).collect(),
+        rank: vec![0; board.vms.len()],
+        looks: wanted.iter().map(|_| None).collect(),
         rates: Rates::new(board),
     };
-    for step in wanted {
+    for (rank, step) in wanted.iter().enumerate() {
+        run.rank[step.vm] = rank;
         run.work[run.placement.at[step.vm]] += 1;
         run.work[step.target] += 1;
     }
@@ -103,7 +105,9 @@ struct Run<'a, 'b> {
     /// Steps left on each node: the busiest go first, so that waves stay full to the end.
     work: Vec<usize>,
     /// The place of each VM among the moves that are wanted: it decides where nothing else does, and does not depend on ids.
-    rank: HashMap<usize, usize>,
+    rank: Vec<usize>,
+    /// For each rank how urgent its step is and whether it may run, until one of its nodes changes.
+    looks: Vec<Option<(Urgency, bool)>>,
     rates: Rates,
 }
 
@@ -140,6 +144,7 @@ impl Run<'_, '_> {
         if self.wave.len() >= 2 * self.board.policy.parallel_max.max(1) {
             self.wave.clear();
         }
+        self.look();
         let best = self.most_urgent(&self.wave).or_else(|| {
             let new_wave = self.most_urgent(&[]);
             new_wave.inspect(|_| self.wave.clear())
@@ -150,19 +155,26 @@ impl Run<'_, '_> {
         true
     }
 
+    /// Looks again at the steps of which a node changed.
+    fn look(&mut self) {
+        for index in 0..self.left.len() {
+            let step = self.left[index];
+            let rank = self.rank[step.vm];
+            if self.looks[rank].is_none() {
+                let urgency = self.urgency(&step);
+                let waits = step.purpose == Purpose::Level && !urgency.helps();
+                let may = !waits && self.board.refusal(&self.placement, step.vm, step.target).is_none();
+                self.looks[rank] = Some((urgency, may));
+            }
+        }
+    }
+
     fn most_urgent(&self, busy: &[usize]) -> Option<usize> {
-        let mut best: Option<(Urgency, usize)> = None;
+        let is_busy = |step: &Step| busy.contains(&self.placement.at[step.vm]) || busy.contains(&step.target);
+        let mut best: Option<(&Urgency, usize)> = None;
         for (index, step) in self.left.iter().enumerate() {
-            let source = self.placement.at[step.vm];
-            if busy.contains(&source) || busy.contains(&step.target) {
-                continue;
-            }
-            let urgency = self.urgency(step);
-            if step.purpose == Purpose::Level && !urgency.helps() {
-                continue;
-            }
-            let more = best.as_ref().is_none_or(|(best, _)| urgency.before(best));
-            if more && self.board.refusal(&self.placement, step.vm, step.target).is_none() {
+            let Some((urgency, true)) = &self.looks[self.rank[step.vm]] else { continue };
+            if !is_busy(step) && best.as_ref().is_none_or(|(best, _)| urgency.before(best)) {
                 best = Some((urgency, index));
             }
         }
@@ -184,11 +196,11 @@ impl Run<'_, '_> {
             Manner::Unlocking => self.awaited[source],
             Manner::Freeing(seed) => self.freeing(step, source, seed),
             Manner::Shuffled(seed) => {
-                let chance = Dice::new(seed << 32 ^ self.rank[&step.vm] as u64).unit();
+                let chance = Dice::new(seed << 32 ^ self.rank[step.vm] as u64).unit();
                 if seed % 2 == 0 { chance } else { (0.5 + chance) * self.awaited[source] }
             }
         };
-        Urgency { first, overload, relief, gain, work: self.work[step.target], rank: self.rank[&step.vm] }
+        Urgency { first, overload, relief, gain, work: self.work[step.target], rank: self.rank[step.vm] }
     }
 
     /// Two VMs that are alike change their targets where that lets one of them go, if possible one that lets another in:
@@ -221,6 +233,8 @@ impl Run<'_, '_> {
         let Some((_, urgency, a, b)) = best else { return false };
         let (own, others) = (self.left[a].target, self.left[b].target);
         self.left[b].target = own;
+        let changed = self.rank[self.left[b].vm];
+        self.looks[changed] = None;
         let mut step = Step { target: others, ..self.left.swap_remove(a) };
         if step.purpose == Purpose::Level && !urgency.helps() {
             step.purpose = Purpose::MakeRoom;
@@ -310,8 +324,7 @@ impl Run<'_, '_> {
             (false, _) => 0.0,
         };
         let chance =
-            Dice::new(seed << 32 ^ (self.rank[&step.vm] * self.board.nodes.len() + step.target) as u64)
-                .unit();
+            Dice::new(seed << 32 ^ (self.rank[step.vm] * self.board.nodes.len() + step.target) as u64).unit();
         match seed {
             0 => rank + lacks.min(0.9),
             _ => rank + 1.5 * chance,
@@ -323,7 +336,9 @@ impl Run<'_, '_> {
         if self.steps.len() + self.left.len() >= self.steps_max {
             return false;
         }
-        let left = || self.left.iter().filter(|step| !self.parked.contains(&step.vm));
+        // Each looks at all nodes: in a large full cluster only the first ones are asked.
+        let most = (DETOURS_WORK / self.board.nodes.len().max(1)).max(1);
+        let left = || self.left.iter().filter(|step| !self.parked.contains(&step.vm)).take(most);
         let unlocking =
             left().filter(|step| self.lets_somebody_in(step)).filter_map(|step| self.detour(step));
         let cheapest = unlocking.min_by(|a, b| self.board.cost(a.vm).total_cmp(&self.board.cost(b.vm)));
@@ -367,6 +382,12 @@ impl Run<'_, '_> {
         }
         self.board.apply(&mut self.placement, step.vm, step.target);
         self.steps.push(step);
+        for other in &self.left {
+            let nodes = [self.placement.at[other.vm], other.target];
+            if nodes.iter().any(|node| *node == source || *node == step.target) {
+                self.looks[self.rank[other.vm]] = None;
+            }
+        }
     }
 }
 

@@ -183,18 +183,25 @@ fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) ->
 /// covers cost together, which no set that clears the overload undercuts.
 fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64) {
     let nodes = 0..start.board.nodes.len();
-    let hot = nodes.filter(|node| start.overload_of(*node) > 0.0);
-    let covers: Vec<_> = hot.map(|node| cover::cover(start, node, price)).collect();
-    let bound = covers.iter().map(|cover| cover.bound).sum();
-    let leaving: Vec<usize> = covers.into_iter().flat_map(|cover| cover.slots).collect();
+    let hot: Vec<usize> = nodes.filter(|node| start.overload_of(*node) > 0.0).collect();
+    let covers: Vec<_> = hot.iter().map(|node| cover::cover(start, *node, price)).collect();
+    let leaving: Vec<usize> = covers.iter().flat_map(|cover| cover.slots.iter().copied()).collect();
     let mut even = start.clone();
     let homeless = pack::pack(&mut even, leaving.clone(), Taste::Emptiest).len();
+    // What covers cost is as good where a search follows anyway: only a proof needs the bound, which takes as long again.
+    let bound = |flow: &Flow<'_, '_>| match flow.overload() > 0.0 {
+        true => covers.iter().map(|cover| cover.cost).sum(),
+        false => hot.iter().zip(&covers).map(|(node, cover)| cover::bound(start, *node, cover, price)).sum(),
+    };
     if homeless == 0 {
+        let bound = bound(&even);
         return (even, bound);
     }
     let mut tight = start.clone();
     let still = pack::pack(&mut tight, leaving, Taste::Fullest).len();
-    (if still < homeless { tight } else { even }, bound)
+    let flow = if still < homeless { tight } else { even };
+    let bound = bound(&flow);
+    (flow, bound)
 }
 
 /// Takes moves back, the least useful first, until the set is small enough. What taking one back adds only grows with
