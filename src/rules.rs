@@ -10,7 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     event::{Alert, Events},
     model::{NodeId, Snapshot, VmId, find},
-    planner::{self, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy},
+    planner::{
+        self, Brims, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy,
+    },
     store::{
         Declined, FailingNode, JournalEntry, Outcome, Pull, Settings as ChatSettings, Store, StoreError,
         failing_nodes,
@@ -82,13 +84,15 @@ pub struct Rules {
     events: Events,
     /// When VMmanager last took no order, whatever the VM. Forgotten with the process: then it is asked once more.
     refused_at: Arc<Mutex<Option<DateTime<Utc>>>>,
+    /// Nodes that are a hair over their memory threshold. Forgotten with the process: then they count at once.
+    brims: Arc<Mutex<Brims>>,
 }
 
 impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
     pub fn new(base: Base, store: Store, events: Events) -> Self {
-        Self { base, store, events, refused_at: Arc::default() }
+        Self { base, store, events, refused_at: Arc::default(), brims: Arc::default() }
     }
 
     /// Returns the policy in force at `now`.
@@ -109,10 +113,17 @@ impl Rules {
         if policy.strategy == Strategy::Level {
             policy.settled = Some(settings.evenness());
         }
+        policy.memory_brims = self.brims.lock().unwrap_or_else(PoisonError::into_inner).waiting(now);
         // The oldest reading that counts must have seen whatever ended before these.
         let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
         policy.recent_moves = self.store.moves_since(now - unseen, now)?;
         Ok(policy)
+    }
+
+    /// Takes a look at the whole platform into account.
+    pub fn note_look(&self, snapshot: &Snapshot) {
+        let policy = self.base.policy();
+        self.brims.lock().unwrap_or_else(PoisonError::into_inner).note(snapshot, &policy);
     }
 
     /// Remembers at which imbalance clusters come to rest, where a plan of all of them says so.

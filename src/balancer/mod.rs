@@ -218,6 +218,7 @@ impl VmBalancer {
     /// Says that VMmanager or the store cannot be read.
     pub async fn see(&self, asked: Asked) -> Result<Picture, CycleError> {
         let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
+        self.rules.note_look(&snapshot);
         let policy = self.rules.policy(snapshot.taken_at)?;
         let plan = Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters: Vec::new() };
         let picture = Picture::new(snapshot, policy, plan);

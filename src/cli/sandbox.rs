@@ -48,6 +48,9 @@ pub struct SandboxArgs {
     /// tool's, ours by its defaults, ours with this configuration where there is one, and ours with other settings
     #[arg(long, conflicts_with_all = ["tour", "data_dir", "listen", "speed", "chat", "ssh"])]
     pub(super) week: bool,
+    /// How often a day each VM bursts in the week that is played: more bursts make more overload by load
+    #[arg(long, value_name = "TIMES", default_value_t = week::BURSTS_A_DAY, requires = "week", value_parser = bursts)]
+    bursts: f64,
     /// Also draw the week as a picture: overload and RAM moved over time, as PNG
     #[arg(long, value_name = "FILE", requires = "week")]
     curve: Option<PathBuf>,
@@ -110,6 +113,9 @@ impl From<ChatArg> for BotChat {
 /// So many rules at the end of the table show what a setting changes. They are left out of the picture.
 const VARIANTS: usize = 4;
 
+/// More bursts a day than this leave no time between them.
+const BURSTS_MAX: u32 = 24;
+
 /// VMs for each node unless a number is given.
 const VMS_PER_NODE: usize = 25;
 
@@ -127,6 +133,7 @@ impl SandboxArgs {
             speed,
             snapshot,
             week: _,
+            bursts: _,
             curve: _,
             tour,
             data_dir,
@@ -164,7 +171,7 @@ impl SandboxArgs {
                 Start::Generated { nodes: self.nodes, vms: self.vms.unwrap_or(self.nodes * VMS_PER_NODE) }
             }
         };
-        let week = Week { seed: self.seed, days: 7, start };
+        let week = Week { seed: self.seed, days: 7, bursts: self.bursts, start };
         let auto = || Ours::by_defaults(Policy::default());
         let propose = Ours { approval: Approval::People { minutes: 15, from: 9, to: 19 }, ..auto() };
         let even = Ours::by_defaults(Policy { strategy: Strategy::Level, ..Policy::default() });
@@ -235,6 +242,15 @@ pub fn real_bot(clock: Clock) -> StartBot {
             Ok(())
         }
     })
+}
+
+/// Reads a number of bursts a day.
+fn bursts(text: &str) -> Result<f64, String> {
+    let most = f64::from(BURSTS_MAX);
+    match text.parse() {
+        Ok(bursts) if (0.0..=most).contains(&bursts) => Ok(bursts),
+        Ok(_) | Err(_) => Err(format!("expected a number of bursts a day from 0 to {BURSTS_MAX}, e.g. 1.5")),
+    }
 }
 
 fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {

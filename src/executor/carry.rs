@@ -143,7 +143,7 @@ impl Executor {
             .map(|step| &step.migration)
             .collect();
         loop {
-            let begun = startable(&waiting, &running.steps, self.rules.parallel_max());
+            let begun = planner::startable(&waiting, &running.steps, self.rules.parallel_max());
             if !begun.is_empty() {
                 // Steps that begin together share one look.
                 let look: Look<'a> = async { Arc::new(self.eyes.look(Depth::Quick).await) }.boxed().shared();
@@ -440,23 +440,6 @@ impl<'a> Running<'a> {
     }
 }
 
-/// The waiting steps that may begin now, in the order of the plan: no step overtakes one that it shares a node with,
-/// since that one may make the room that it needs.
-fn startable<'a>(waiting: &[&'a Migration], running: &[&Migration], most: usize) -> Vec<&'a Migration> {
-    let mut before: Vec<&Migration> = running.to_vec();
-    let mut begun = Vec::new();
-    for step in waiting {
-        if running.len() + begun.len() >= most {
-            break;
-        }
-        if before.iter().all(|other| !share_a_node(other, step)) {
-            begun.push(*step);
-        }
-        before.push(step);
-    }
-    begun
-}
-
 /// What an answer of VMmanager's means for the step that it was asked for.
 fn left_after(error: &ApiFailure) -> Left {
     let failure = error.clone();
@@ -476,10 +459,6 @@ fn left_after(error: &ApiFailure) -> Left {
             Some(No::Declined | No::Gone) | None => Left::Drop(Ending::VmManager(failure)),
         },
     }
-}
-
-fn share_a_node(one: &Migration, other: &Migration) -> bool {
-    [one.source, one.target].iter().any(|node| *node == other.source || *node == other.target)
 }
 
 fn in_the_way(other: &JournalEntry, migration: &Migration) -> bool {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
+    brim::MEMORY_BRIM,
     plan::{Caution, ClusterPlan, Migration, MoveWhy, NodeClosed, Resource, SkipWhy, TargetRefusal},
     policy::{Direction, Lenience, Policy, RecentMove, Rest, RestWhy},
     settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
@@ -453,6 +454,7 @@ impl<'a> Replay<'a> {
     fn overload_of(&self, both: [NodeId; 2]) -> f64 {
         let of = |node: &NodeInfo| -> f64 {
             let over = |(resource, value): (Resource, f64)| match resource {
+                Resource::Memory if self.is_at_the_brim(node, value) => 0.0,
                 Resource::Memory => (value / self.policy.memory.overload - 1.0).max(0.0),
                 Resource::Cpu => (value / self.policy.cpu.overload - 1.0).max(0.0),
                 Resource::Load if !self.load_counts(node) => 0.0,
@@ -461,6 +463,12 @@ impl<'a> Replay<'a> {
             self.ratios(node).into_iter().map(over).sum()
         };
         both.iter().filter_map(|id| self.nodes.get(id)).map(|node| of(node)).sum()
+    }
+
+    /// Whether so many percent of memory are over the threshold by a hair, and not for long.
+    fn is_at_the_brim(&self, node: &NodeInfo, percent: f64) -> bool {
+        let waits = self.policy.memory_brims.contains(&node.id);
+        waits && percent <= self.policy.memory.overload + MEMORY_BRIM
     }
 
     /// The contract's imbalance: over memory and CPU, the variance of use / (capacity × threshold) by capacity.

@@ -5,6 +5,7 @@
 
 mod amounts;
 mod board;
+mod brim;
 mod careful;
 mod check;
 mod curve;
@@ -14,6 +15,7 @@ mod figures;
 mod fit;
 mod forecast;
 mod identity;
+mod lanes;
 mod load;
 mod narrate;
 mod node;
@@ -32,6 +34,7 @@ mod undo;
 
 use crate::model::{ClusterInfo, Snapshot};
 
+pub use brim::{BRIM_LASTS, Brims, MEMORY_BRIM};
 pub use check::{Violation, check};
 pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
 pub use drain::{Drain, drain};
@@ -41,6 +44,7 @@ pub use explain::{
 };
 pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
 pub use forecast::{Growth, NodeLoss, Taker, capacity_for, growth, node_loss, node_losses};
+pub use lanes::startable;
 pub use plan::{
     Caution, ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note,
     Obstacle, Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain,

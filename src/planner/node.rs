@@ -8,6 +8,7 @@ use super::{
         Dimension::{self, Cpu, Disk, InUse, Load, Memory},
         Limit, MICRO, PerResource, per_threshold, share, signed,
     },
+    brim::MEMORY_BRIM,
     load::{self, NodeLoad},
     plan::{Fullness, NodeClosed, Resource, TargetRefusal},
     policy::{Direction, Policy, Threshold},
@@ -103,6 +104,10 @@ impl<'a> Node<'a> {
         let load_limit = over[Load];
         if measured.is_some_and(|measured| !measured.persistent || measured.settles.is_some()) {
             over[Load] = Limit::NONE;
+        }
+        if known && policy.memory_brims.contains(&info.id) {
+            let brim = policy.memory.overload + MEMORY_BRIM;
+            over[Memory] = Limit::within(memory, brim, Memory.scale());
         }
         let outside_reserve =
             Limit::within(real_memory, 100.0 - policy.memory_reserve_percent.clamp(0.0, 100.0), 100.0);

@@ -68,6 +68,9 @@ pub struct Policy {
     pub measurement_max_age: TimeDelta,
     /// How many readings running must be over the load threshold: 2 in the bot, 1 for a single look.
     pub load_readings: u32,
+    /// Nodes that are over their memory threshold by a hair and not for long: their memory counts as no overload yet.
+    #[serde(default)]
+    pub memory_brims: BTreeSet<NodeId>,
     /// Whether nodes are asked to measure themselves: then one without a fresh measurement is worth a note.
     #[serde(default)]
     pub nodes_are_asked: bool,
@@ -102,6 +105,7 @@ impl Default for Policy {
             recent_moves: Vec::new(),
             measurement_max_age: TimeDelta::seconds(1200),
             load_readings: 1,
+            memory_brims: BTreeSet::new(),
             nodes_are_asked: false,
         }
     }

@@ -28,8 +28,8 @@ pub(super) struct Cycle {
     balancer: Arc<VmBalancer>,
     stop: CancellationToken,
     times: Mutex<Times>,
-    /// The nodes that were overloaded at the last look.
-    overloaded: Mutex<BTreeSet<NodeId>>,
+    /// The nodes that were overloaded at the last look, with their clusters.
+    overloaded: Mutex<BTreeMap<NodeId, ClusterId>>,
 }
 
 #[derive(Default)]
@@ -163,11 +163,19 @@ impl Cycle {
         migrating: &BTreeSet<ClusterId>,
     ) -> Option<NodeId> {
         let mut known = self.overloaded();
-        known.retain(|node| seen.contains_key(node));
-        let idle = seen.iter().filter(|(_, cluster)| !migrating.contains(cluster));
-        let new: Vec<NodeId> = idle.map(|(node, _)| *node).filter(|node| !known.contains(node)).collect();
-        known.extend(&new);
-        new.first().copied()
+        known.retain(|node, _| seen.contains_key(node));
+        let is_new = |(node, cluster): &(&NodeId, &ClusterId)| {
+            !migrating.contains(cluster) && !known.contains_key(node)
+        };
+        let new: Vec<(NodeId, ClusterId)> =
+            seen.iter().filter(is_new).map(|(node, cluster)| (*node, *cluster)).collect();
+        known.extend(new.iter().copied());
+        new.first().map(|(node, _)| *node)
+    }
+
+    /// Lets what is still overloaded in these clusters count as new: their VMs were moved, so the next plan is another.
+    pub(super) fn forget_overload(&self, clusters: &BTreeSet<ClusterId>) {
+        self.overloaded().retain(|_, cluster| !clusters.contains(cluster));
     }
 
     /// Tells whether a migration of ours ran in this cluster during the look. The plan was then made on a picture that
@@ -324,7 +332,7 @@ impl Cycle {
         left.dropped.is_empty() && left.relieves
     }
 
-    fn overloaded(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+    fn overloaded(&self) -> MutexGuard<'_, BTreeMap<NodeId, ClusterId>> {
         self.overloaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -224,6 +224,7 @@ impl Scheduler {
                     self.core.upkeep.look_after_store();
                     self.core.proposals.expire();
                     self.begin_due(&mut work);
+                    self.look_after_runs(&mut rhythm);
                 }
                 _ = exports.tick() => self.export(&mut work),
             }
@@ -281,6 +282,15 @@ impl Scheduler {
                 core.sight.look_again().await;
                 Left::default()
             });
+        }
+    }
+
+    /// Looks at once where a plan has ended: what is still overloaded there does not wait for the next cycle.
+    fn look_after_runs(&self, rhythm: &mut Rhythm) {
+        let ended = self.core.runs.take_ended();
+        if !ended.is_empty() {
+            self.core.cycle.forget_overload(&ended);
+            rhythm.watches.reset_immediately();
         }
     }
 

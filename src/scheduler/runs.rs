@@ -1,6 +1,11 @@
 //! Carries out approved proposals, as far as the world still agrees.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::try_join_all};
 use tokio::time::timeout;
@@ -14,9 +19,9 @@ use super::{
 use crate::{
     balancer::{CycleError, VmBalancer},
     executor::{Carried, Glimpse, Watcher},
-    model::{ApiFailure, ProposalId, Silence, Trouble, find},
+    model::{ApiFailure, ClusterId, ProposalId, Silence, Trouble, find},
     planner::{Direction, Exclusion, ExclusionWhy, Revalidated, Selector, Unfit},
-    store::{Approver, Ending, Origin, Proposal, ProposalState, StoreError},
+    store::{Approver, Ending, Origin, Outcome, Proposal, ProposalState, Step, StepState, StoreError},
 };
 
 /// How long a person who pressed a button waits for VMmanager.
@@ -26,11 +31,13 @@ pub(super) struct Runs {
     balancer: Arc<VmBalancer>,
     /// Cancelled when nothing more may be ordered.
     stop: CancellationToken,
+    /// Clusters in which a plan has moved VMs and ended.
+    ended: Mutex<BTreeSet<ClusterId>>,
 }
 
 impl Runs {
     pub(super) fn new(balancer: Arc<VmBalancer>, stop: CancellationToken) -> Self {
-        Self { balancer, stop }
+        Self { balancer, stop, ended: Mutex::default() }
     }
 
     /// Tells whether nothing more may be ordered.
@@ -63,7 +70,7 @@ impl Runs {
         let why = match self.balancer.executor(&self.stop) {
             Ok(Some(executor)) => match AssertUnwindSafe(executor.carry_out(id)).catch_unwind().await {
                 // Its steps say what they met.
-                Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return,
+                Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return self.note_end(id),
                 Ok(Err(error)) => Ending::Store(error.failure()),
                 Err(_) => Ending::Panicked,
             },
@@ -72,6 +79,22 @@ impl Runs {
         };
         tracing::error!(proposal.id = %id, error = %why, "a plan is not carried out to its end");
         self.watcher().abandon(id, &why).await;
+    }
+
+    /// Returns the clusters in which plans have moved VMs and ended since the last call.
+    pub(super) fn take_ended(&self) -> BTreeSet<ClusterId> {
+        std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A plan that moved nothing would be made again, and who stopped one does not want the next at once.
+    fn note_end(&self, id: ProposalId) {
+        // A store that cannot be read is reported by whoever needs it next.
+        let Ok(Some(proposal)) = self.balancer.parts().store.proposal(id) else { return };
+        let is_done = |step: &Step| matches!(step.state, StepState::Ended { outcome: Outcome::Done, .. });
+        let is_relief = proposal.cancel.is_none() && !proposal.is_wish();
+        if is_relief && proposal.steps.iter().any(is_done) {
+            self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(proposal.cluster);
+        }
     }
 
     /// Drops steps that no longer fit. If what is left relieves nothing, posts a fresh plan instead: false.

@@ -66,7 +66,7 @@ async fn what_is_left_out_stays_so_until_it_is_taken_in_again() {
 #[tokio::test]
 async fn a_plan_of_many_steps_is_narrowed_with_a_few_taps() {
     for lang in LANGUAGES {
-        let setup = [("MAX_MIGRATIONS_PER_CYCLE", "20"), ("MAX_PARALLEL_MIGRATIONS", "1")];
+        let setup = [("MAX_MIGRATIONS_PER_CYCLE", "20"), ("MAX_PARALLEL_MIGRATIONS", "3")];
         let mut talk = Talk::start(lang, many_overloaded(), Setup::of(&setup)).await;
         let plan = talk.ask(OPERATOR, "/balance 1").await;
         talk.press(OPERATOR, &plan, ":g:9").await;

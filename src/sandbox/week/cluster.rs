@@ -25,8 +25,7 @@ const DAY_SWING: f64 = 0.35;
 /// The share of the VMs that is born in a day, that ends, and that is made twice as large.
 const BORN_A_DAY: f64 = 0.04;
 const RESIZED_A_DAY: f64 = 0.012;
-/// So many bursts a day has each VM, and so many minutes last they at least and at most.
-const BURSTS_A_DAY: f64 = 0.12;
+/// How many minutes a burst lasts, at least and at most.
 const BURST_MINUTES: (usize, usize) = (20, 300);
 /// The share of its vCPUs that a VM uses in a burst.
 const BURST_SHARE: f64 = 0.95;
@@ -49,6 +48,8 @@ pub(super) struct Cluster {
     places: BTreeMap<NodeId, usize>,
     dice: Dice,
     seed: u64,
+    /// How often a day each VM bursts.
+    bursts: f64,
     next_vm: u64,
     /// Due births, deaths and resizes, in fractions.
     due: [f64; 3],
@@ -104,6 +105,7 @@ impl Cluster {
             habits,
             dice,
             seed: week.seed,
+            bursts: week.bursts,
             due: [0.0; 3],
             scale: per_core * all_cores / wanted.max(1.0),
             maintenance: None,
@@ -153,7 +155,7 @@ impl Cluster {
             }
         }
         for habit in &mut self.habits {
-            if self.dice.unit() < BURSTS_A_DAY / f64::from(DAY) {
+            if self.dice.unit() < self.bursts / f64::from(DAY) {
                 let (least, most) = BURST_MINUTES;
                 habit.burst_until = minute + (least + self.dice.remainder(most - least)) as u32;
             }

@@ -23,8 +23,13 @@ const PING_PONG: TimeDelta = TimeDelta::hours(6);
 pub struct Week {
     pub seed: u64,
     pub days: u32,
+    /// How often a day each VM bursts.
+    pub bursts: f64,
     pub start: Start,
 }
+
+/// How often a day each VM bursts in an ordinary cluster.
+pub const BURSTS_A_DAY: f64 = 0.12;
 
 /// How the cluster looks in the beginning.
 #[derive(Clone, Debug)]
@@ -131,7 +136,8 @@ mod tests {
     use super::*;
     use crate::planner::{Limits, Policy};
 
-    const DAY: Week = Week { seed: 3, days: 1, start: Start::Generated { nodes: 12, vms: 300 } };
+    const DAY: Week =
+        Week { seed: 3, days: 1, bursts: BURSTS_A_DAY, start: Start::Generated { nodes: 12, vms: 300 } };
 
     #[test]
     fn a_day_is_the_same_each_time_and_our_rule_leaves_little_of_what_nothing_leaves() {
@@ -142,6 +148,15 @@ mod tests {
         assert_eq!(ours, DAY.play(&rule));
         assert!(ours.overload < nothing.overload / 4.0, "{HEAD}\n{nothing}\n{ours}");
         assert!(ours.migrations > 0 && ours.twice == 0, "{ours}");
+    }
+
+    #[test]
+    fn more_bursts_overload_nodes_by_load_where_few_do_not() {
+        let by_load = |bursts| {
+            let outcome = Week { bursts, ..DAY }.play(&Rule::Nothing);
+            outcome.overload - outcome.memory_overload
+        };
+        assert!(by_load(BURSTS_A_DAY) < 0.1 && by_load(8.0) > 1.0);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::cluster::{Cluster, FAILS_ONE_IN, READINGS_KEPT};
 use crate::{
     model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, dice::Dice},
     planner::{
-        self, ClusterPlan, Limits, Migration, MoveWhy, Policy, RecentMove, Rest, RestWhy, Strategy, Used,
+        self, Brims, ClusterPlan, Limits, Migration, MoveWhy, Policy, RecentMove, Rest, RestWhy, Strategy,
+        Used,
     },
 };
 
@@ -163,6 +164,7 @@ pub(super) struct Hand<'a> {
     overloaded: BTreeSet<NodeId>,
     resting: BTreeMap<VmId, Rest>,
     recent: Vec<RecentMove>,
+    brims: Brims,
     /// What the run under way moved: it does not rest within it.
     moved: BTreeSet<VmId>,
     night: Night,
@@ -186,6 +188,7 @@ impl<'a> Hand<'a> {
             overloaded: BTreeSet::new(),
             resting: BTreeMap::new(),
             recent: Vec::new(),
+            brims: Brims::default(),
             moved: BTreeSet::new(),
             night: Night::default(),
             is_by_night: false,
@@ -198,9 +201,9 @@ impl<'a> Hand<'a> {
         let was_idle = self.is_idle();
         let ended = self.end(cluster, minute);
         if !was_idle && self.is_idle() {
-            // What is still overloaded after a run is looked at again soon.
+            // What is still overloaded after a run is looked at at once.
             self.overloaded.clear();
-            self.next_look = minute + 1;
+            self.next_look = minute;
         }
         match self.rule {
             Rule::Nothing => {}
@@ -268,6 +271,7 @@ impl<'a> Hand<'a> {
                 .map(|(vm, r)| (*vm, r.clone()))
                 .collect(),
             recent_moves: self.recent.iter().filter(|recent| now - recent.ended < unseen).cloned().collect(),
+            memory_brims: self.brims.waiting(now),
             settled: (base.strategy == Strategy::Level).then(|| self.settled.clone()),
             ..base.clone()
         }
@@ -278,8 +282,9 @@ impl<'a> Hand<'a> {
         if minute < self.next_look.min(self.next_cycle) {
             return;
         }
-        let policy = self.policy(&ours.policy, minute);
         let snapshot = ours.sees(cluster.look(minute, ours.reading_before(minute - self.last_look)));
+        self.brims.note(&snapshot, &ours.policy);
+        let policy = self.policy(&ours.policy, minute);
         self.next_look = minute + ours.look_min();
         self.last_look = minute;
         let overloaded = planner::overloaded(&snapshot, &policy);
@@ -352,18 +357,8 @@ impl<'a> Hand<'a> {
 
     /// Starts what may run now.
     fn start(&mut self, cluster: &Cluster, minute: u32, ours: &Ours) {
-        let parallel = ours.policy.parallel_max.max(1);
-        let mut later = VecDeque::new();
-        let mut blocked: BTreeSet<NodeId> =
-            self.running.iter().flat_map(|one| [one.step.source, one.step.target]).collect();
-        while let Some(step) = self.waiting.pop_front() {
-            let free = !blocked.contains(&step.source) && !blocked.contains(&step.target);
-            if self.running.len() >= parallel || !free {
-                // What waits for a node keeps it: a later step may count on this one.
-                blocked.extend([step.source, step.target]);
-                later.push_back(step);
-                continue;
-            }
+        while let Some(index) = self.startable(ours.policy.parallel_max.max(1)) {
+            let Some(step) = self.waiting.remove(index) else { break };
             let fits = match &step.planned {
                 Some(planned) => {
                     let mut policy = self.policy(&ours.policy, minute);
@@ -375,7 +370,6 @@ impl<'a> Hand<'a> {
             if !fits {
                 continue;
             }
-            blocked.extend([step.source, step.target]);
             let gib = step.memory.0 as f64 / 1024.0;
             let minutes = (planner::MINUTES_PER_MIGRATION + gib / planner::GIB_PER_MINUTE).ceil() as u32;
             self.running.push(Running {
@@ -384,7 +378,18 @@ impl<'a> Hand<'a> {
                 fails: self.dice.one_in(FAILS_ONE_IN),
             });
         }
-        self.waiting = later;
+    }
+
+    /// The place among the waiting steps of one that may begin, chosen as the executor does. The Python tool carries out
+    /// one after the other.
+    fn startable(&self, parallel: usize) -> Option<usize> {
+        let waiting: Vec<_> = self.waiting.iter().filter_map(|step| step.planned.as_deref()).collect();
+        let running: Vec<_> = self.running.iter().filter_map(|one| one.step.planned.as_deref()).collect();
+        if waiting.len() < self.waiting.len() {
+            return self.running.is_empty().then_some(0);
+        }
+        let first = planner::startable(&waiting, &running, parallel).first().map(|step| step.step)?;
+        waiting.iter().position(|step| step.step == first)
     }
 }
 
