@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::link;
 use crate::{
     store::{
         Edge, Happened, JournalEntry, JournalState, Outcome, PageAt, Proposal, ProposalState, Step,
@@ -15,7 +16,11 @@ use crate::{
         rows::{self, Row},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
         view::{BUTTON_DATA_BYTES_MAX, Page, View},
-        words::{Arg, args, escape, format::name, plain},
+        words::{
+            Arg, args, escape,
+            format::{code, name, packed},
+            plain,
+        },
     },
 };
 
@@ -196,7 +201,7 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     for row in &found.rows {
         match row {
             Happened::Migration(entry) => lines.extend(row_lines(view, entry)),
-            Happened::Plan(proposal) => lines.push(plan_line(view, proposal, row.at(), now)),
+            Happened::Plan(proposal) => lines.extend(plan_lines(view, proposal, row.at(), now)),
         }
     }
     lines.extend(found.searched_to.map(|to| view.say("history-searched", args![to = view.stamp(to)])));
@@ -217,22 +222,23 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     page
 }
 
-/// `– Plan 12, msk: rejected by Anna (42) · 23.11. 20:15`
-fn plan_line(view: &View, proposal: &Proposal, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+/// `– Plan 12, msk`, when, and what became of it.
+fn plan_lines(view: &View, proposal: &Proposal, at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     let state = match &proposal.state {
         ProposalState::Done { .. } => {
             let dropped =
                 |step: &&Step| matches!(&step.state, StepState::Ended { outcome: Outcome::Dropped, .. });
-            view.say("history-dropped", args![n = proposal.steps.iter().filter(dropped).count()])
+            vec![view.say("history-dropped", args![n = proposal.steps.iter().filter(dropped).count()])]
         }
-        _ => view.state_line(proposal, now),
+        _ => view.state_lines(proposal, now).iter().flat_map(|it| it.lines()).map(str::to_owned).collect(),
     };
     let (plan, cluster) = (proposal.id.to_string(), name(&proposal.cluster_name));
-    let line = view.say("history-plan", args![plan = plan, cluster = cluster, what = Arg::Html(state)]);
-    format!("– {line} · {}", view.stamp(at))
+    let title = format!("– {}", view.say("history-plan", args![plan = plan, cluster = cluster]));
+    let first = packed("", [title, view.stamp(at)], ", ");
+    first.into_iter().chain(state.into_iter().map(|line| format!("   {}", line.trim_start()))).collect()
 }
 
-fn row_lines(view: &View, entry: &JournalEntry) -> [String; 2] {
+fn row_lines(view: &View, entry: &JournalEntry) -> Vec<String> {
     let (mark, outcome) = match entry.outcome() {
         Some((Outcome::Done, _)) => ("✓", view.outcome(Outcome::Done)),
         Some((outcome, _)) => ("✗", view.outcome(outcome)),
@@ -240,27 +246,20 @@ fn row_lines(view: &View, entry: &JournalEntry) -> [String; 2] {
     };
     let detail = match &entry.state {
         JournalState::Closed { detail: Some(detail), outcome, at, .. } if *outcome != Outcome::Done => {
-            format!(": {}", view.ending(detail, *at))
+            Some(view.ending(detail, *at))
         }
-        _ => String::new(),
+        _ => None,
     };
+    let vm = format!("{mark} {} {}:", code(&name(&entry.vm_name)), link::vm(entry.vm));
+    let nodes = format!("{} → {}", escape(&name(&entry.source_name)), escape(&name(&entry.target_name)));
     let lasts = entry.outcome().map(|(_, at)| view.lasting(at - entry.intended_at));
-    let first = format!(
-        "{mark} {}: {} → {} · {outcome}{detail}",
-        view.vm(&entry.vm_name, entry.vm),
-        escape(&name(&entry.source_name)),
-        escape(&name(&entry.target_name)),
-    );
-    let second = view.say(
-        "history-line",
-        args![
-            at = view.stamp(entry.intended_at),
-            lasts = lasts.unwrap_or_else(|| "…".into()),
-            who = Arg::Html(view.approver(&entry.approver)),
-            why = Arg::Html(view.motive(&entry.why)),
-        ],
-    );
-    [first, format!("   {second}")]
+    let lasts = lasts.map(|lasts| view.say("history-lasts", args![lasts = lasts]));
+    let who = view.say("plan-approved-by", args![who = Arg::Html(view.approver(&entry.approver))]);
+    let facts = [outcome].into_iter().chain(detail);
+    let facts = facts.chain([view.stamp(entry.intended_at)]).chain(lasts);
+    let mut lines = packed("", [vm, nodes], " ");
+    lines.extend(packed("   ", facts.chain([who, view.motive(&entry.why)]), ", "));
+    lines
 }
 
 #[cfg(test)]

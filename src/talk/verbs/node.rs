@@ -18,7 +18,10 @@ use crate::{
         chart::Wanted,
         verb::{Verb, asks_about},
         view::{Page, View},
-        words::{Arg, args, escape, format::name},
+        words::{
+            Arg, args, escape,
+            format::{INDENT, hung, name, packed},
+        },
     },
 };
 
@@ -49,9 +52,11 @@ fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Pa
 fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Page {
     let overview = &node.overview;
     let mut lines = vec![title(view, node, snapshot)];
-    let full = if overview.known { view.fullness(&overview.at) } else { view.say("node-unknown", args![]) };
-    lines.push(format!("{full}; {}", view.say("count-vms", args![n = overview.vms])));
-    lines.extend(snapshot.node(overview.node).and_then(|node| software(view, node)));
+    let vms = view.say("count-vms", args![n = overview.vms]);
+    let full =
+        if overview.known { view.fullness(&overview.at) } else { vec![view.say("node-unknown", args![])] };
+    lines.extend(hung(full.into_iter().chain([vms]), ", "));
+    lines.extend(snapshot.node(overview.node).into_iter().flat_map(|node| software(view, node)));
     lines.extend(measured_lines(view, overview, snapshot.why_unmeasured(overview.node), now));
     lines.extend(reasons(view, node, now));
     lines.extend(vm_lines(view, overview.node, snapshot));
@@ -77,16 +82,14 @@ fn vm_lines(view: &View, node: NodeId, snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// What live migrations depend on: versions, and room for disks.
-fn software(view: &View, node: &NodeInfo) -> Option<String> {
+fn software(view: &View, node: &NodeInfo) -> Vec<String> {
     let qemu = node.qemu_version.as_ref().map(|version| escape(&format!("QEMU {version}")));
     let kernel = node.kernel_version.as_ref();
     let kernel = kernel.map(|version| view.say("node-kernel", args![version = name(&version.to_string())]));
     let disk = node.storage_available;
     let disk = disk.map(|free| view.say("node-disk-free", args![free = view.memory(free)]));
     let os = node.os_version.as_deref().map(|os| escape(&name(os)));
-    let known = [qemu, kernel, os, disk];
-    let known: Vec<_> = known.into_iter().flatten().collect();
-    (!known.is_empty()).then(|| known.join(", "))
+    hung([qemu, kernel, os, disk].into_iter().flatten(), ", ")
 }
 
 /// `Node kvm-01 (12), cluster msk`
@@ -126,10 +129,9 @@ fn measured_lines(
         return never.into_iter().map(|never| format!("⚠ {never}")).collect();
     };
     let mut what = view.reading(reading);
-    if let Some(used) = reading.memory_used {
-        what.push_str(&format!(" ({})", view.memory(used)));
+    if let (Some(used), Some(last)) = (reading.memory_used, what.last_mut()) {
+        last.push_str(&format!(" ({})", view.memory(used)));
     }
-    let mut what: Vec<_> = Some(what).filter(|what| !what.is_empty()).into_iter().collect();
     let pressures = [
         ("pressure-cpu", reading.cpu_pressure),
         ("pressure-memory", reading.memory_pressure),
@@ -143,7 +145,8 @@ fn measured_lines(
     let key = if reading.fresh { "node-measured" } else { "node-measured-old" };
     let age = view.lasting(now - reading.at);
     let at = view.time(reading.at, now);
-    let mut lines = vec![view.say(key, args![what = what.join(", "), age = age, at = at])];
+    let mut lines = vec![view.say(key, args![age = age, at = at])];
+    lines.extend(packed(INDENT, what, ", "));
     lines.extend(why.map(|why| view.say("node-last-try", args![why = view.why_unmeasured(why)])));
     lines.extend(reading.waits.then(|| view.say("node-load-waits", args![])));
     lines.extend(

@@ -12,6 +12,7 @@ mod plan_buttons;
 mod platform;
 mod proposal;
 mod round;
+mod steps;
 mod watch;
 
 use std::ops::Deref;
@@ -153,7 +154,8 @@ impl Page {
 const DRY_RUN: &str = "DRY RUN";
 
 fn in_dry_run(line: &str) -> String {
-    format!("<b>{DRY_RUN}</b> · {line}")
+    let mark = format!("<b>{DRY_RUN}</b> ·");
+    format::packed("", [mark, line.to_owned()], " ").join("\n")
 }
 
 /// What is left of a message.

@@ -30,7 +30,7 @@ impl View {
 
     fn round_node(&self, node: &RoundNode, has_turn: bool, now: DateTime<Utc>) -> String {
         let called = Arg::named(&node.name);
-        let by = |word: &Approval| format!("{} ({})", name(&word.by.name), word.by.id);
+        let by = |word: &Approval| name(&word.by.name);
         match &node.turn {
             Turn::Worked(word) => self
                 .say("round-node-worked", args![node = called, who = by(word), at = self.time(word.at, now)]),
