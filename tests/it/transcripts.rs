@@ -17,7 +17,7 @@ use crate::{
 /// Both steps of [`two_overloaded`] in one plan.
 pub const BOTH: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "9"), ("MAX_PARALLEL_MIGRATIONS", "1")];
 
-pub const DONE: [&str; 2] = [", ended ", ", завершено "];
+pub const DONE: [&str; 2] = ["Ended at ", "Завершено в "];
 pub const RUNS: [&str; 2] = ["running since", "идёт с"];
 
 #[tokio::test]

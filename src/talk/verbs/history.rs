@@ -230,6 +230,11 @@ fn plan_lines(view: &View, proposal: &Proposal, at: DateTime<Utc>, now: DateTime
                 |step: &&Step| matches!(&step.state, StepState::Ended { outcome: Outcome::Dropped, .. });
             vec![view.say("history-dropped", args![n = proposal.steps.iter().filter(dropped).count()])]
         }
+        // Until when it held is said under the plan itself.
+        ProposalState::Rejected { reason, .. } => {
+            let lines = view.state_lines(proposal, now);
+            lines.into_iter().take(1 + usize::from(reason.is_some())).collect()
+        }
         _ => view.state_lines(proposal, now).iter().flat_map(|it| it.lines()).map(str::to_owned).collect(),
     };
     let (plan, cluster) = (proposal.id.to_string(), name(&proposal.cluster_name));

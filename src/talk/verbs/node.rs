@@ -101,10 +101,13 @@ pub(super) fn title(view: &View, node: &NodeExplained, snapshot: &Snapshot) -> S
 
 /// Whether a node is overloaded, and why it is (not) a source or a target.
 pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> Vec<String> {
-    let mut lines = vec![match node.overview.over.as_slice() {
-        [] => view.say("node-not-overloaded", args![]),
-        over => view.say("node-overloaded", args![over = Arg::Html(view.excesses(over))]),
-    }];
+    let mut lines = match node.overview.over.as_slice() {
+        [] => vec![view.say("node-not-overloaded", args![])],
+        over => {
+            let over = over.iter().map(|excess| view.excess(excess));
+            hung(std::iter::once(view.say("node-overloaded", args![])).chain(over), " ")
+        }
+    };
     lines.extend(node.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))])));
     lines.push(match &node.source {
         Ok(()) => view.say("node-source", args![n = node.movable]),

@@ -358,7 +358,8 @@ impl View {
 
     fn overloaded_line(&self, node: &NodeOverview) -> String {
         let called = format!("⚠ {} {}:", code(&name(&node.name)), link::node(node.node));
-        hung([called, self.excesses(&node.over)], " ").join("\n")
+        let over = node.over.iter().map(|excess| self.excess(excess));
+        hung(std::iter::once(called).chain(over), " ").join("\n")
     }
 
     /// `· node-002 /node_11: 25.0 %, 0 VMs`: memory decides, and the rest is behind the link.

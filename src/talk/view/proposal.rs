@@ -6,11 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Besides, Page, View,
+    plan_buttons::STEP_BUTTONS_MAX,
     steps::{Detail, changes_of, weight},
 };
 use crate::{
     model::{NodeId, VmId},
-    planner::{ClusterPlan, Fullness, Note, Obstacle, Skip, SkipWhy, StillOverloaded},
+    planner::{ClusterPlan, Excess, Fullness, Note, Obstacle, Skip, SkipWhy, StillOverloaded},
     store::{
         Approval, Approver, Begin, Emptied, Held, LeftOut, Origin, Outcome, Proposal, ProposalState,
         Selection, Sight, Step, StepState,
@@ -27,6 +28,9 @@ use crate::{
 
 /// Nodes whose memory the end of a plan shows; a plan of ten migrations touches twenty at most.
 const NODES_SEEN_MAX: usize = 20;
+
+/// Lines of a phone that nodes that stay overloaded and notes may take.
+const STAYS_HEIGHT_MAX: usize = 16;
 
 /// More lines than this about what stays as it is hide what is to be done.
 const STAYS_LINES_MAX: usize = 8;
@@ -47,8 +51,22 @@ impl View {
     /// The first has the state, the figures and the buttons.
     #[must_use]
     pub fn proposal(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<Page> {
-        let mut pages = self.with_detail(proposal, now, Detail::Full);
-        if pages.len() > 1 {
+        // What has no room on one page of buttons has none for every detail.
+        let is_long = proposal.steps.len() > STEP_BUTTONS_MAX;
+        let is_off = matches!(
+            proposal.state,
+            ProposalState::Rejected { .. }
+                | ProposalState::Superseded { .. }
+                | ProposalState::Expired { .. }
+                | ProposalState::Stale { .. }
+        );
+        let detail = match (is_off, is_long) {
+            (true, _) => Detail::Brief,
+            (false, true) => Detail::Compact,
+            (false, false) => Detail::Full,
+        };
+        let mut pages = self.with_detail(proposal, now, detail);
+        if pages.len() > 1 && !is_off {
             pages = self.with_detail(proposal, now, Detail::Compact);
         }
         if let Some(first) = pages.first_mut() {
@@ -138,8 +156,10 @@ impl View {
                 let reason = reason.as_ref().map(|reason| format!("{INDENT}{}", escape(&words(reason))));
                 let until = self.time(*at + Proposal::REJECTION_HOLDS, now);
                 let cluster = proposal.cluster.to_string();
-                let holds = self.say("plan-rejection-holds", args![until = until, cluster = cluster]);
-                std::iter::once(rejected).chain(reason).chain([holds]).collect()
+                // What somebody wished for no cycle proposes anyway.
+                let holds = (!proposal.is_wish())
+                    .then(|| self.say("plan-rejection-holds", args![until = until, cluster = cluster]));
+                std::iter::once(rejected).chain(reason).chain(holds).collect()
             }
             ProposalState::Expired { at } => vec![self.say("plan-expired", args![at = self.time(*at, now)])],
             ProposalState::Superseded { by, .. } => {
@@ -227,14 +247,11 @@ impl View {
         let Some((_, node)) = proposal.drains() else { return Vec::new() };
         let stuck = &proposal.plan.skipped;
         let is_done = matches!(proposal.state, ProposalState::Done { .. });
-        if proposal.round.is_some() {
+        if let Some(round) = &proposal.round {
             // The round says what is to be done.
-            let plan = (!proposal.state.is_final()).then(|| self.say("round-plan", args![]));
-            let stays = match (is_done, plan.is_some()) {
-                (true, _) => self.still_on_lines(proposal, now),
-                (false, true) => self.stuck_lines(stuck, now),
-                (false, false) => Vec::new(),
-            };
+            let goes_on = !proposal.state.is_final() && round.stopped.is_none();
+            let plan = goes_on.then(|| self.say("round-plan", args![]));
+            let stays = if is_done { self.still_on_lines(proposal, now) } else { Vec::new() };
             return plan.into_iter().chain(stays).collect();
         }
         let key = match (&proposal.state, proposal.emptied()) {
@@ -411,7 +428,7 @@ impl View {
         let over = proposal.outlook.iter().flat_map(|outlook| &outlook.over);
         let by_choice = over.filter(|over| known.iter().all(|still| still.node != over.node)).map(|over| {
             let why = self.say("obstacle-left-out", args![]);
-            self.stays_over((over.node, &over.name), self.excesses(&over.over), vec![why])
+            self.stays_over((over.node, &over.name), &over.over, vec![why])
         });
         by_choice.chain(self.plan_stays(&proposal.plan)).collect()
     }
@@ -475,19 +492,36 @@ impl View {
             .iter()
             .map(|why| self.say("incomplete", args![why = Arg::Html(self.flaw(why))]))
             .collect();
-        lines.extend(self.still_over_lines(&plan.still_overloaded));
-        lines.extend(plan.notes.iter().map(|note| self.note(note)));
-        if lines.len() > STAYS_LINES_MAX {
-            let more = lines.len() - STAYS_LINES_MAX;
-            lines.truncate(STAYS_LINES_MAX);
-            lines.push(self.say("more-lines", args![n = more]));
-        }
-        // A plan that somebody wished for says of each VM why it stays.
+        // A plan that somebody wished for relieves nothing, so it need not say why.
         let is_wish = plan.migrations.iter().any(|migration| migration.why.is_wish());
+        lines.extend(match is_wish {
+            true => {
+                let over = plan.still_overloaded.iter();
+                over.map(|it| self.stays_over((it.node, &it.name), &it.over, Vec::new())).collect()
+            }
+            false => self.still_over_lines(&plan.still_overloaded),
+        });
+        lines.extend(plan.notes.iter().map(|note| self.note(note)));
+        lines = self.as_far_as_they_fit(lines);
+        // And it says of each VM why it stays.
         if !plan.skipped.is_empty() && !is_wish {
             lines.push(self.skipped_line(plan.skipped.iter().map(|skip| &skip.why)));
         }
         lines
+    }
+
+    /// As many of these as leave room for what is to be done, and how many more there are.
+    fn as_far_as_they_fit(&self, mut all: Vec<String>) -> Vec<String> {
+        let mut height = 0;
+        let fits = |it: &&String| {
+            height += it.lines().count();
+            height <= STAYS_HEIGHT_MAX
+        };
+        let shown = all.iter().take_while(fits).count();
+        let more = all.len() - shown;
+        all.truncate(shown);
+        all.extend((more > 0).then(|| self.say("more-lines", args![n = more])));
+        all
     }
 
     /// The nodes that stay overloaded. What cut the plan is said once for all that it leaves so.
@@ -497,7 +531,7 @@ impl View {
         let line = |still: &StillOverloaded| {
             let because = still.because.iter().map(|it| self.obstacle(it));
             let why = self.needs_less(still).into_iter().chain(because).collect();
-            self.stays_over((still.node, &still.name), self.excesses(&still.over), why)
+            self.stays_over((still.node, &still.name), &still.over, why)
         };
         let other = other.into_iter();
         let [first, _, ..] = cut.as_slice() else {
@@ -507,17 +541,18 @@ impl View {
         let head = self.say("cut-by-limit", args![why = Arg::Html(limit)]);
         let cut = cut.into_iter().map(|still| {
             let node = format!("· {} {}:", code(&name(&still.name)), link::node(still.node));
-            let parts = [node, self.excesses(&still.over)].into_iter();
+            let parts = std::iter::once(node).chain(still.over.iter().map(|excess| self.excess(excess)));
             hung(parts, " ").join("\n")
         });
         other.map(line).chain([head]).chain(cut).collect()
     }
 
     /// A node that stays overloaded, by how much, and why: each on a line of its own.
-    fn stays_over(&self, node: (NodeId, &str), over: String, why: Vec<String>) -> String {
+    fn stays_over(&self, node: (NodeId, &str), over: &[Excess], why: Vec<String>) -> String {
         let (id, called) = node;
         let node = Arg::Html(format!("{} {}", code(&name(called)), link::node(id)));
-        let lines = packed(INDENT, std::iter::once(over).chain(why), "; ");
+        let over = over.iter().map(|excess| self.excess(excess));
+        let lines = packed(INDENT, over.chain(why), "; ");
         format!("{}\n{}", self.say("still-overloaded", args![node = node]), lines.join("\n"))
     }
 

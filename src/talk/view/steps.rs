@@ -23,6 +23,8 @@ use crate::{
 pub(super) enum Detail {
     Full,
     Compact,
+    /// Of a plan that comes to nothing: what it would have moved where.
+    Brief,
 }
 
 impl View {
@@ -36,6 +38,9 @@ impl View {
     ) -> Vec<String> {
         let migration = &step.migration;
         let mut lines = self.route(step);
+        if let (Detail::Brief, StepState::Waiting) = (detail, &step.state) {
+            return lines;
+        }
         if let Some(state) = self.step_state(proposal, step, same_as, now) {
             // A migration that has begun tells how it goes; why it was wanted stays in the history.
             lines.extend(state);
@@ -44,8 +49,13 @@ impl View {
         let cautions = migration.cautions.iter().map(|caution| format!("⚠ {}", self.caution(caution)));
         let why = self.why_now(proposal, migration);
         if let Detail::Compact = detail {
-            let size = self.memory(migration.ram);
-            lines.extend(packed(INDENT, [size, why].into_iter().chain(cautions), ", "));
+            let why = (!migration.why.is_wish()).then_some(why);
+            let (_, target) = changes_of(proposal, migration);
+            let (before, after) = (target.before.memory_percent, target.after.memory_percent);
+            let (before, after) = (self.decimal(before), self.decimal(after));
+            let target = format!("{}: {before} → {after} %", escape(&name(&migration.target_name)));
+            let facts = [self.memory(migration.ram)].into_iter().chain(why).chain([target]);
+            lines.extend(packed(INDENT, facts.chain(cautions), ", "));
             return lines;
         }
         lines.extend(packed(INDENT, self.size(migration), ", "));

@@ -7,7 +7,7 @@ plan-held = ✗ Held, and nothing was begun:
     Refresh makes a new plan.
 round-title = { $n ->
     [one] Maintenance of { $n } node:
-   *[other] Maintenance of { $n } nodes, one after the other:
+   *[other] Maintenance of { $n } nodes, one by one:
 }
 round-node-worked = ✓ { $node }: done, { $who }, { $at }
 round-node-skipped = » { $node }: skipped, { $who }, { $at }
@@ -88,7 +88,7 @@ button-node-back = The node is back: even out
 verdict-round = Maintenance, node { $number } of { $of }: { $node }
     being emptied, plan { $plan }
 verdict-round-hand = Maintenance, node { $number } of { $of }: { $node }
-    waits for your word, plan { $plan }
+    waits for you, plan { $plan }
 verdict-begins = Plan { $plan } begins at { $at }
 called-off = Plan { $plan } ({ $cluster }) is called off: nothing of it had begun.
 nothing-waits = No plan waits for approval.

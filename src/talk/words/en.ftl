@@ -17,7 +17,8 @@ unit-minutes = { $n } min
 unit-hours = { $n } h
 unit-days = { $n } d
 until = until { $until }
-continued = { $title } (part { $n })
+continued = { $title }
+    part { $n }
 more-lines = … and { $n } more
 
 resource-memory = memory
@@ -101,7 +102,7 @@ skip-state = state { $state }
 skip-node-state = its node is closed: { $why }
 skip-pinned = pinned
 skip-host-passthrough = its CPU mode is host-passthrough
-skip-not-worth-it = too little load would leave with it for what its migration costs
+skip-not-worth-it = its migration takes off too little load
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
 skip-rests-failed-again = its migration failed again and again, left alone until { $until }
@@ -300,10 +301,12 @@ figures-later = Figures without what is left out
 node-seen = { $node }: { $before } → { $after } %
 node-seen-unlike = predicted { $predicted } %
 unseen = The result was not looked at.
-unseen-why = ⚠ The result could not be looked at: { $why }
+unseen-why = ⚠ The result could not be looked at:
+    { $why }
 unseen-timed-out = VMmanager took too long
 unseen-cluster-gone = the cluster is gone
-incomplete = ⚠ The picture is incomplete: { $why }
+incomplete = ⚠ The picture is incomplete:
+    { $why }
 still-overloaded = ⚠ { $node } stays overloaded
 cut-by-limit = ⚠ { $why }.
     Still over then:
@@ -430,7 +433,8 @@ node-measured-old = ⚠ Measured { $age } ago ({ $at }),
     too old, so allocation counts:
 node-load-waits = Over the load threshold in one reading;
     it counts when the next one is, too
-node-load-settles = Over the load threshold, but a VM left a moment ago; it counts when read at { $until } or later
+node-load-settles = Over the load threshold, but a VM left;
+    it counts when read at { $until } or later
 measured-briefly = measured { $age } ago: { $what }
 measured-briefly-old = ⚠ measured { $age } ago, too old: { $what }
 measured-never = not measured, allocation counts
@@ -443,7 +447,7 @@ unmeasured-host-key-unknown = its host key is not known
 unmeasured-host-key-changed = its host key is not the known one
 unmeasured-host-key-revoked = its host key is revoked
 unmeasured-host-key-unchecked = the known hosts cannot be used
-unmeasured-handshake = it does not speak SSH as we do
+unmeasured-handshake = no SSH connection could be negotiated
 unmeasured-login = the login was refused
 unmeasured-lost = the connection was lost
 unmeasured-command = the command was refused or failed
@@ -452,11 +456,12 @@ memory-really-used = memory really used { $percent }
 pressure-cpu = waiting for CPU { $percent } of the time
 pressure-memory = waiting for memory { $percent } of the time
 pressure-io = waiting for storage { $percent } of the time
-vm-measured = Uses { $cores } cores of CPU, measured { $age } ago
+vm-measured = Uses { $cores } cores of CPU,
+    measured { $age } ago
 node-not-overloaded = Not overloaded
-node-overloaded = ⚠ Overloaded: { $over }
+node-overloaded = ⚠ Overloaded:
 node-source = { $n ->
-    [0] Source: open, but no VM on it can be moved
+    [0] Source: open, but no VM can be moved
     [one] Source: { $n } VM may leave it
    *[other] Source: { $n } VMs may leave it
 }
@@ -471,7 +476,7 @@ vm-movable = { $n ->
    *[other] Movable; { $n } nodes would take it:
 }
 vm-refused = Not possible:
-vm-no-other-node = Movable, but there is no other node in its cluster
+vm-no-other-node = Movable, but there is no other node
 vm-no-target = Movable, but no node takes it:
 
 running-title = { $n ->
@@ -506,8 +511,10 @@ history-days = { $n ->
     [one] Of the last day
    *[other] Of the last { $n } days
 }
-history-nothing-of = Nothing in the history goes by { $of }: no VM, node, cluster or person.
-history-searched = Searched as far as { $to }; the buttons go on.
+history-nothing-of = Nothing in the history goes by { $of }:
+    no VM, node, cluster or person.
+history-searched = Searched as far as { $to };
+    the buttons go on.
 history-plan = Plan { $plan }, { $cluster }
 history-lasts = took { $lasts }
 history-dropped = { $n ->

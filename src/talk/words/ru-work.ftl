@@ -96,7 +96,7 @@ button-node-back = Узел вернулся: выровнять
 verdict-round = Работы, узел { $number } из { $of }: { $node }
     освобождается, план { $plan }
 verdict-round-hand = Работы, узел { $number } из { $of }: { $node }
-    ждёт вашего слова, план { $plan }
+    ждёт вашего решения, план { $plan }
 verdict-begins = План { $plan } начнётся в { $at }
 called-off = План { $plan } ({ $cluster }) снят: из него ещё ничего не начато.
 nothing-waits = Ни один план не ждёт подтверждения.

@@ -20,7 +20,8 @@ unit-minutes = { $n } мин
 unit-hours = { $n } ч
 unit-days = { $n } д
 until = до { $until }
-continued = { $title } (часть { $n })
+continued = { $title }
+    часть { $n }
 more-lines = … и ещё { $n }
 
 resource-memory = память
@@ -103,8 +104,8 @@ caution-soft-target = целевой узел заполняется выше ц
 skip-state = состояние «{ $state }»
 skip-node-state = узел закрыт: { $why }
 skip-pinned = закреплена
-skip-host-passthrough = её режим процессора — «host-passthrough»
-skip-not-worth-it = с ней уйдёт слишком мало нагрузки для такой миграции
+skip-host-passthrough = режим процессора «host-passthrough»
+skip-not-worth-it = миграция сняла бы слишком мало нагрузки
 skip-rests-moved = миграция была недавно, не трогаем до { $until }
 skip-rests-failed = миграция не удалась, не трогаем до { $until }
 skip-rests-failed-again = миграция не удалась несколько раз подряд, не трогаем до { $until }
@@ -191,7 +192,7 @@ obstacle-left-out = миграция для него исключена
 obstacle-held = в этом кластере ничего не делается: { $why }
 needs-less = нужно разгрузить на { $amount }
 needs-vcpus = { $amount } vCPU
-needs-cores = { $amount } (ядер нагрузки)
+needs-cores = { $amount } по нагрузке на ядра
 
 hold-incomplete = данные неполны: { $why }
 hold-not-kvm = { $kind } не балансируется, только KVM
@@ -235,7 +236,7 @@ note-every-vm-opted-out = У всех ВМ выключен balancer_mode: пе�
 note-unmeasured = Нет свежих измерений { $nodes }: считается по выделению.
 note-settling = Нагрузка { $node } выше порога, но с него только что ушла ВМ: нагрузка учтётся в измерении от { $until } или позже.
 note-strained = { $node } в пределах порогов, но: { $what }
-note-load-is-not-cpu = Нагрузка { $node } ждёт дисков или подобного, а не процессора: { $waits }.
+note-load-is-not-cpu = Нагрузка { $node } — ожидание дисков и подобного, а не процессора: { $waits }.
 
 note-builtin-balancer = Возможно, включён собственный балансировщик VMmanager ({ $key }).
 note-foreign = Идёт чужая миграция (задача { $task }): новые не запускаются.
@@ -316,10 +317,12 @@ figures-later = Прогноз без исключённых миграций
 node-seen = { $node }: { $before } → { $after } %
 node-seen-unlike = прогноз { $predicted } %
 unseen = Результат не проверен.
-unseen-why = ⚠ Результат не удалось проверить: { $why }
+unseen-why = ⚠ Результат не удалось проверить:
+    { $why }
 unseen-timed-out = VMmanager отвечал слишком долго
 unseen-cluster-gone = кластера больше нет
-incomplete = ⚠ Картина неполна: { $why }
+incomplete = ⚠ Картина неполна:
+    { $why }
 still-overloaded = ⚠ { $node } останется перегружен
 cut-by-limit = ⚠ { $why }.
     Останутся перегружены:
@@ -447,7 +450,8 @@ node-measured-old = ⚠ Измерено { $age } назад ({ $at }),
     слишком давно, считается выделенное:
 node-load-waits = Нагрузка выше порога в одном измерении;
     учтётся, если и следующее будет выше
-node-load-settles = Нагрузка выше порога, но ВМ только что ушла; нагрузка учтётся в измерении от { $until } или позже
+node-load-settles = Нагрузка выше порога, но ВМ только ушла;
+    учтётся в измерении от { $until } или позже
 measured-briefly = измерено { $age } назад: { $what }
 measured-briefly-old = ⚠ измерено { $age } назад, слишком давно: { $what }
 measured-never = не измеряется, считается выделенное
@@ -460,7 +464,7 @@ unmeasured-host-key-unknown = ключ узла неизвестен
 unmeasured-host-key-changed = ключ узла не тот, что известен
 unmeasured-host-key-revoked = ключ узла отозван
 unmeasured-host-key-unchecked = файл известных ключей не читается
-unmeasured-handshake = узел не говорит по SSH так, как мы
+unmeasured-handshake = не удалось согласовать соединение SSH
 unmeasured-login = во входе отказано
 unmeasured-lost = соединение потеряно
 unmeasured-command = команда отклонена или не удалась
@@ -469,11 +473,12 @@ memory-really-used = памяти действительно занято { $per
 pressure-cpu = ожидание процессора { $percent } времени
 pressure-memory = ожидание памяти { $percent } времени
 pressure-io = ожидание дисков { $percent } времени
-vm-measured = Занимает { $cores } ядра процессора, измерено { $age } назад
+vm-measured = Занимает { $cores } ядра процессора,
+    измерено { $age } назад
 node-not-overloaded = Не перегружен
-node-overloaded = ⚠ Перегружен: { $over }
+node-overloaded = ⚠ Перегружен:
 node-source = { $n ->
-    [0] Источник: открыт, но перемещать с него нечего
+    [0] Источник: открыт, перемещать нечего
     [one] Источник: переместить можно { $n } ВМ
     [few] Источник: переместить можно { $n } ВМ
    *[many] Источник: переместить можно { $n } ВМ
@@ -490,7 +495,7 @@ vm-movable = { $n ->
    *[many] Переместить можно; ВМ примут { $n } узлов:
 }
 vm-refused = Не подходят:
-vm-no-other-node = Переместить можно, но в кластере нет другого узла
+vm-no-other-node = Переместить можно, но других узлов нет
 vm-no-target = Переместить можно, но никто не примет:
 
 running-title = { $n ->
@@ -529,8 +534,10 @@ history-days = { $n ->
     [few] За последние { $n } дня
    *[many] За последние { $n } дней
 }
-history-nothing-of = В истории ничего нет для { $of }: ни ВМ, ни узла, ни кластера, ни человека.
-history-searched = Просмотрено до { $to }; дальше — кнопками.
+history-nothing-of = В истории нет ничего про { $of }:
+    ни ВМ, ни узла, ни кластера, ни человека.
+history-searched = Просмотрено до { $to };
+    дальше — кнопками.
 history-plan = План { $plan }, { $cluster }
 history-lasts = заняло { $lasts }
 history-dropped = { $n ->
@@ -926,8 +933,9 @@ lang-yours = Ответы вам: { $language }
 lang-of-chat = Этот чат: { $language }
 lang-default = Если не выбрано: { $language }
 lang-not-chosen = не выбрано
-lang-how = /lang en меняет язык ответов вам.
-    /lang en chat — язык сообщений в этом чате, для администраторов.
+lang-how = /lang en — язык ответов вам.
+    /lang en chat — язык этого чата,
+    меняет администратор.
 rests-none = Нет ВМ, которые сейчас нельзя трогать.
 rests-title = { $n ->
     [one] { $n } ВМ пока не трогаем:
@@ -954,7 +962,7 @@ alert-count = Повторений: { $n }
 alert-earlier = Предыдущий сбой начался { $since } и длился { $lasts }
 alert-away = ⚠ VMmanager недоступен с { $since }: { $why }.
 alert-back = ✓ VMmanager снова отвечает с { $until }; был недоступен { $lasts }.
-alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три чтения подряд не совпадут.
+alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три опроса подряд не совпадут.
 alert-foreign = ⚠ Идёт чужая миграция ВМ { $vm } в кластере { $cluster } (задача { $task }). До её конца новые там не запускаются.
 alert-pulled = ⚠ Кто-то возвращает { $vm } назад: после миграций этого бота ({ $n }) она снова на { $node }{ $by }. Не трогаем её до { $until }. Проверьте, не двигает ли её встроенный балансировщик VMmanager или правило HA: отключите его или закрепите ВМ через PIN_VMS.
 alert-pulled-by = , в последний раз её двигал { $who }
