@@ -198,12 +198,21 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
             None => view.say("history-empty", args![]),
         });
     }
-    for row in &found.rows {
-        match row {
-            Happened::Migration(entry) => lines.extend(row_lines(view, entry)),
-            Happened::Plan(proposal) => lines.extend(plan_lines(view, proposal, row.at(), now)),
-        }
-    }
+    let head = lines.len();
+    lines.extend(found.rows.iter().map(|row| {
+        let lines = match row {
+            Happened::Migration(entry) => row_lines(view, entry),
+            Happened::Plan(proposal) => plan_lines(view, proposal, row.at(), now),
+        };
+        lines.join("\n")
+    }));
+    // What has no room here is the first of the older ones.
+    let fits = view.fitting(&lines);
+    let (dropped, older) = match found.rows.get(fits.saturating_sub(head)..) {
+        Some(dropped) if !dropped.is_empty() => (dropped.len(), Some(older_from(dropped, found.older))),
+        _ => (0, found.older),
+    };
+    lines.truncate(lines.len() - dropped);
     lines.extend(found.searched_to.map(|to| view.say("history-searched", args![to = view.stamp(to)])));
     let mut page = view.page(lines);
     let button = |label, at| {
@@ -211,7 +220,7 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
         (data.len() <= BUTTON_DATA_BYTES_MAX).then(|| view.button(label, data))
     };
     let newer = found.newer.and_then(|edge| button("button-newer", PageAt::NewerThan(edge)));
-    let older = found.older.and_then(|edge| button("button-older", PageAt::OlderThan(edge)));
+    let older = older.and_then(|edge| button("button-older", PageAt::OlderThan(edge)));
     let row: Vec<_> = newer.into_iter().chain(older).collect();
     page.buttons.extend((!row.is_empty()).then_some(row));
     page.buttons.push(vec![view.button("button-chart", Wanted::History.data())]);
@@ -220,6 +229,21 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
         page.buttons.push(vec![view.button("button-csv", data)]);
     }
     page
+}
+
+/// Where the older entries begin that no page has shown yet.
+fn older_from(dropped: &[Happened], older: Option<Edge>) -> Edge {
+    let older = older.unwrap_or(Edge { migration: 0, proposal: 0 });
+    let newest = |id: &dyn Fn(&Happened) -> Option<u64>| dropped.iter().filter_map(id).max();
+    let migration = newest(&|row| match row {
+        Happened::Migration(entry) => Some(entry.id.0 + 1),
+        Happened::Plan(_) => None,
+    });
+    let proposal = newest(&|row| match row {
+        Happened::Plan(proposal) => Some(proposal.id.0 + 1),
+        Happened::Migration(_) => None,
+    });
+    Edge { migration: migration.unwrap_or(older.migration), proposal: proposal.unwrap_or(older.proposal) }
 }
 
 /// `– Plan 12, msk`, when, and what became of it.
@@ -312,6 +336,33 @@ mod tests {
             page(crate::talk::Language::Ru, Vec::new()),
         ];
         insta::assert_snapshot!(pages.join("\n\n"));
+    }
+
+    #[test]
+    fn entries_that_have_no_room_are_the_first_of_the_older_ones() {
+        let detail = Some(crate::store::Ending::Other(crate::model::Quote::of(&"long ".repeat(60))));
+        let entries = (1..=20).rev().map(|id| {
+            let state = JournalState::Closed {
+                outcome: Outcome::Failed,
+                detail: detail.clone(),
+                at: crate::talk::samples::now(),
+                ordered: true,
+                consul_id: None,
+                task_id: None,
+            };
+            Happened::Migration(Box::new(JournalEntry { state, ..crate::talk::samples::entry(id, 1) }))
+        });
+        let part = HistoryPart { at: PageAt::Newest, count: 20, of: None, days: None };
+        let found = HistoryPage { part, found: Timeline { rows: entries.collect(), ..Timeline::default() } };
+        let page = super::page(
+            &View::new(crate::talk::Language::En, chrono_tz::UTC),
+            &found,
+            crate::talk::samples::now(),
+        );
+        let shown = page.plain().matches('✗').count();
+        assert!((5..20).contains(&shown), "{shown}");
+        let older = page.buttons.concat().into_iter().find(|it| it.data.starts_with("h:o:")).unwrap();
+        assert!(older.data.starts_with(&format!("h:o:{}:", 20 - shown + 1)), "{}", older.data);
     }
 
     #[test]

@@ -104,6 +104,12 @@ impl View {
         pages
     }
 
+    /// Returns how many of these lines one message holds.
+    pub(super) fn fitting(&self, lines: &[String]) -> usize {
+        let mut room = Room::new();
+        lines.iter().take_while(|line| room.take(&whole((*line).clone()))).count()
+    }
+
     /// Puts lines into one message; what does not fit is counted in its last line.
     pub(super) fn page(&self, lines: Vec<String>) -> Page {
         let mut room = Room::new();

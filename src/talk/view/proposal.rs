@@ -99,7 +99,9 @@ impl View {
         }
         let same = self.same_endings(steps.iter().copied(), now);
         for step in steps {
-            lines.extend(self.step_lines(proposal, step, same.get(&step.migration.step), now, detail));
+            // A step is in one message, with all its lines.
+            let same_as = same.get(&step.migration.step);
+            lines.push(self.step_lines(proposal, step, same_as, now, detail).join("\n"));
         }
         self.pages(&title, lines)
     }
@@ -426,11 +428,22 @@ impl View {
         }
         let known = &proposal.plan.still_overloaded;
         let over = proposal.outlook.iter().flat_map(|outlook| &outlook.over);
-        let by_choice = over.filter(|over| known.iter().all(|still| still.node != over.node)).map(|over| {
-            let why = self.say("obstacle-left-out", args![]);
-            self.stays_over((over.node, &over.name), &over.over, vec![why])
-        });
-        by_choice.chain(self.plan_stays(&proposal.plan)).collect()
+        let by_choice: Vec<_> =
+            over.filter(|over| known.iter().all(|still| still.node != over.node)).collect();
+        let mut lines = match by_choice.as_slice() {
+            [] => Vec::new(),
+            [only] => {
+                let why = self.say("obstacle-left-out", args![]);
+                vec![self.stays_over((only.node, &only.name), &only.over, vec![why])]
+            }
+            several => {
+                let rows = several.iter().map(|it| self.over_row((it.node, &it.name), &it.over));
+                let rows = std::iter::once(self.say("cut-by-choice", args![])).chain(rows);
+                self.as_far_as_they_fit(rows.collect())
+            }
+        };
+        lines.extend(self.plan_stays(&proposal.plan));
+        lines
     }
 
     /// What holds beyond a single plan, each thing once.
@@ -539,12 +552,16 @@ impl View {
         };
         let limit = first.because.iter().map(|limit| self.obstacle(limit)).collect::<String>();
         let head = self.say("cut-by-limit", args![why = Arg::Html(limit)]);
-        let cut = cut.into_iter().map(|still| {
-            let node = format!("· {} {}:", code(&name(&still.name)), link::node(still.node));
-            let parts = std::iter::once(node).chain(still.over.iter().map(|excess| self.excess(excess)));
-            hung(parts, " ").join("\n")
-        });
+        let cut = cut.into_iter().map(|still| self.over_row((still.node, &still.name), &still.over));
         other.map(line).chain([head]).chain(cut).collect()
+    }
+
+    /// One of several nodes that stay overloaded for the same reason.
+    fn over_row(&self, node: (NodeId, &str), over: &[Excess]) -> String {
+        let (id, called) = node;
+        let node = format!("· {} {}:", code(&name(called)), link::node(id));
+        let parts = std::iter::once(node).chain(over.iter().map(|excess| self.excess(excess)));
+        hung(parts, " ").join("\n")
     }
 
     /// A node that stays overloaded, by how much, and why: each on a line of its own.

@@ -310,6 +310,7 @@ incomplete = ⚠ The picture is incomplete:
 still-overloaded = ⚠ { $node } stays overloaded
 cut-by-limit = ⚠ { $why }.
     Still over then:
+cut-by-choice = ⚠ Still over without what is left out:
 left-alone = { $vms } left alone:
 step-waits = waits
 step-unfit = does not fit without what is left out:

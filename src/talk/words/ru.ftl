@@ -326,6 +326,7 @@ incomplete = ⚠ Картина неполна:
 still-overloaded = ⚠ { $node } останется перегружен
 cut-by-limit = ⚠ { $why }.
     Останутся перегружены:
+cut-by-choice = ⚠ Исключено, и останутся перегружены:
 left-alone = Не трогаем { $vms }:
 step-waits = ждёт
 step-unfit = не подходит без исключённых миграций:
