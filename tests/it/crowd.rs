@@ -49,7 +49,7 @@ async fn five_failures_of_a_plan_are_one_message() {
         let stop = ["stopped: 5 migrations failed", "остановлена: не удалось 5"];
         let failures = talk.hears(stop).await;
         let about = |text: &str| talk.bot.written().iter().filter(|it| it.text().contains(text)).count();
-        assert_eq!(about(["need a look", "требуют"][lang.1]), 1, "{}", failures.text());
+        assert_eq!(about(["need a look", "проверьте"][lang.1]), 1, "{}", failures.text());
         talk.shows("five_failures_of_a_plan_are_one_message");
     }
 }

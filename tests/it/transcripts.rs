@@ -140,7 +140,7 @@ async fn failures_of_a_plan_are_one_message_that_somebody_takes_in_hand() {
         let plan = talk.ask(OPERATOR, "/balance 1").await;
         talk.press(OPERATOR, &plan, ":a").await;
         talk.becomes(&plan, DONE).await;
-        let failures = talk.bot.heard(["2 migrations need a look", "2 миграции требуют"][lang.1]).await;
+        let failures = talk.bot.heard(["2 migrations need a look", "проверьте 2 миграции"][lang.1]).await;
         talk.shown(&failures, "");
         talk.press(OPERATOR, &failures, "a:t:").await;
         talk.becomes(&failures, ["is on it", "Занимается"]).await;

@@ -65,11 +65,11 @@ impl View {
                 self.how_it_ended(*outcome, detail.as_ref(), same_as, now)
             }
             StepState::Running { since, .. } => {
-                vec![self.say("step-slow", args![since = self.time(*since, now)])]
+                let slow = self.say("step-slow", args![since = self.time(*since, now)]);
+                vec![format!("{INDENT}{slow}")]
             }
             StepState::Waiting | StepState::LeftOut { .. } => Vec::new(),
         };
-        let state = state.into_iter().map(|line| format!("{INDENT}{line}"));
         self.route(step).into_iter().chain(state).collect()
     }
 

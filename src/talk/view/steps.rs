@@ -176,8 +176,7 @@ impl View {
                 let task = task.map(|task| self.say("step-task", args![task = task.to_string()]));
                 let until = proposal.rests.get(&step.migration.vm).filter(|_| has_failed);
                 let until = until.map(|at| self.say("step-rests", args![until = self.time(*at, now)]));
-                let how = self.how_it_ended(*outcome, detail.as_ref(), same_as, now);
-                let how = how.into_iter().map(|line| format!("{INDENT}{line}"));
+                let how = self.how_it_ended(*outcome, detail.as_ref(), same_as, now).into_iter();
                 how.chain(packed(INDENT, task.into_iter().chain(until), ", ")).collect()
             }
         })
@@ -193,11 +192,12 @@ impl View {
     ) -> Vec<String> {
         let outcome = self.outcome(outcome);
         match (detail, same_as) {
-            (None, _) => vec![outcome],
+            (None, _) => vec![format!("{INDENT}{outcome}")],
             (Some(_), Some(step)) => {
-                vec![self.say("step-same", args![outcome = outcome, step = step.to_string()])]
+                let same = self.say("step-same", args![outcome = outcome, step = step.to_string()]);
+                vec![format!("{INDENT}{same}")]
             }
-            (Some(detail), None) => packed("", [format!("{outcome}:"), self.ending(detail, now)], " "),
+            (Some(detail), None) => packed(INDENT, [format!("{outcome}:"), self.ending(detail, now)], " "),
         }
     }
 

@@ -35,7 +35,7 @@ role-admin = admin
 
 mode-off = off (only on command)
 mode-propose = propose (cycles propose plans)
-mode-auto = auto (cycles carry their plans out)
+mode-auto = auto (cycles carry plans out)
 
 direction-source = not a source
 direction-target = not a target
@@ -384,7 +384,7 @@ status-more-clusters = { $over ->
     /status CLUSTER
 status-mode = Mode: { $mode }
 status-away = ⚠ VMmanager cannot be used: { $why }
-status-restored = ⚠ The store was restored from its export.
+status-restored = ⚠ The store was restored from its export
     An admin confirms with /resume;
     until then plans wait for approval.
 status-paused = ‖ Paused by { $who }
