@@ -81,7 +81,7 @@ impl Telling {
                 format!("{} ({})", row.vm_name, row.vm),
                 row.source_name.clone(),
                 row.target_name.clone(),
-                row.outcome.map_or("running", word).to_owned(),
+                row.outcome.word().to_owned(),
                 row.seconds.map(|seconds| duration(TimeDelta::seconds(seconds))).unwrap_or_default(),
                 row.approver.clone(),
                 row.why.clone(),

@@ -39,7 +39,8 @@ pub struct Draft {
 pub enum Proposed {
     /// It is on disk; the pending ones of the cluster, if any, gave way to it.
     Recorded { proposal: Box<Proposal>, superseded: Vec<ProposalId> },
-    /// Another plan of this cluster is approved or runs, or people left out all that would begin by itself.
+    /// Another plan of this cluster is approved or runs, or people left out all of it: nothing is left to ask, or to
+    /// begin by itself.
     Busy(ProposalId),
 }
 
@@ -105,6 +106,36 @@ impl Proposal {
         }
         all.extend(self.left_out_before.iter().cloned());
         all
+    }
+
+    /// Returns what was left out of a plan that people approved: it is theirs to say no to a migration.
+    #[must_use]
+    pub fn held_back(&self) -> Vec<LeftOut> {
+        match &self.state {
+            ProposalState::Approved { by: Approver::People(_), .. }
+            | ProposalState::Running { by: Approver::People(_), .. }
+            | ProposalState::Done { by: Approver::People(_), .. }
+                if !self.is_wish() =>
+            {
+                self.left_out()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns when it was approved, began or ended, or was rejected; `None` for a plan that nobody decided.
+    fn decided_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            ProposalState::Approved { at, .. }
+            | ProposalState::Running { since: at, .. }
+            | ProposalState::Done { at, .. }
+            | ProposalState::Rejected { at, .. } => Some(at),
+            ProposalState::Pending
+            | ProposalState::Expired { .. }
+            | ProposalState::Superseded { .. }
+            | ProposalState::Stale { .. }
+            | ProposalState::Shown { .. } => None,
+        }
     }
 
     /// Returns the node that the plan empties, if it is one that empties a node.
@@ -221,23 +252,17 @@ impl Proposal {
     }
 
     /// Goes on with the question of an older plan of the cluster: what was left out stays so, and its approvals count
-    /// for nothing here.
+    /// for nothing here. Once it is decided, the schedule alone goes on with what was left out, for as long as a
+    /// rejection holds; a person who asks for a plan asks anew.
     fn go_on_from(&mut self, older: &Proposal) {
-        let is_decided = match older.state {
-            ProposalState::Approved { .. }
-            | ProposalState::Running { .. }
-            | ProposalState::Done { .. }
-            | ProposalState::Rejected { .. } => true,
-            ProposalState::Pending
-            | ProposalState::Expired { .. }
-            | ProposalState::Superseded { .. }
-            | ProposalState::Stale { .. }
-            | ProposalState::Shown { .. } => false,
+        let decided_at = older.decided_at();
+        let holds = |at| self.origin == Origin::Schedule && self.created_at - at < Self::REJECTION_HOLDS;
+        let left_out = match decided_at {
+            None => older.left_out(),
+            Some(at) if holds(at) => older.held_back(),
+            Some(_) => Vec::new(),
         };
-        if is_decided {
-            return;
-        }
-        for known in older.left_out() {
+        for known in left_out {
             let mut is_here = false;
             for step in self.steps.iter_mut().filter(|step| step.migration.vm == known.vm) {
                 step.state = StepState::LeftOut { by: known.by.clone() };
@@ -246,6 +271,9 @@ impl Proposal {
             if !is_here {
                 self.left_out_before.push(known);
             }
+        }
+        if decided_at.is_some() {
+            return;
         }
         let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
         let is_news = match older.state {
@@ -300,7 +328,8 @@ impl Store {
             if let Some(older) = older.filter(|_| proposal.origin != Origin::Once) {
                 proposal.go_on_from(&older);
                 let begins = matches!(proposal.state, ProposalState::Approved { .. });
-                if begins && proposal.is_all_left_out() {
+                let is_answered = begins || older.decided_at().is_some();
+                if is_answered && proposal.is_all_left_out() {
                     return Ok(Proposed::Busy(older.id));
                 }
             }

@@ -3,6 +3,8 @@
 //! The data names a record of the store and carries a tag of what the message showed, so that a press on an older text
 //! is recognised. It is never trusted: the role of the person and the record decide.
 
+use std::fmt;
+
 use chrono::TimeDelta;
 
 use super::{
@@ -62,6 +64,34 @@ pub(super) enum Choice {
     GiveUp,
     /// Gives up watching.
     GiveUpSurely,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Self::Steps(Selection::LeaveOut(vm)) => return write!(f, "leave out VM {vm}"),
+            Self::Steps(Selection::TakeIn(vm)) => return write!(f, "take in VM {vm}"),
+            Self::Steps(Selection::KeepFirst(last)) => return write!(f, "only the first {last}"),
+            Self::Steps(Selection::OnlyNode(node)) => return write!(f, "only node {node}"),
+            Self::Steps(Selection::Show(first)) => return write!(f, "show the buttons from {first} on"),
+            Self::Steps(Selection::KeepAll) => "take all in",
+            Self::Approve => "approve",
+            Self::ApproveInWindow => "approve, run in the window",
+            Self::Undo => "undo",
+            Self::Return => "the node is back",
+            Self::Round(Hand::Done) => "node done",
+            Self::Round(Hand::Again) => "try the node again",
+            Self::Round(Hand::Skip) => "skip the node",
+            Self::Round(Hand::Stop) => "stop the maintenance",
+            Self::Reject => "reject",
+            Self::Refresh => "refresh",
+            Self::Cancel => "stop",
+            Self::LookAgain => "look again",
+            Self::GiveUp => "ask to give up",
+            Self::GiveUpSurely => "give up",
+        };
+        f.write_str(words)
+    }
 }
 
 impl Press {
@@ -190,6 +220,11 @@ impl Act for Press {
             Choice::GiveUp | Choice::GiveUpSurely => Role::Admin,
             _ => usual,
         }
+    }
+
+    /// Who reads the audit reads what was pressed, not the data of a button.
+    fn audited(&self, _: &str) -> String {
+        format!("plan {}: {}", self.proposal, self.choice)
     }
 
     fn answer(self: Box<Self>, asker: &Asker<'_>) -> Next {

@@ -30,11 +30,47 @@ pub struct Row {
     pub ram_mib: u64,
     pub why: String,
     pub approver: String,
-    /// `null` while it runs.
-    pub outcome: Option<Outcome>,
+    pub outcome: RowOutcome,
     pub detail: Option<String>,
     pub proposal: u64,
     pub plan_id: String,
+}
+
+/// How a migration of the past ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowOutcome {
+    Done,
+    Failed,
+    Lost,
+    Dropped,
+    Running,
+}
+
+impl RowOutcome {
+    /// Returns the word of the JSON and of the CSV.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Dropped => "dropped",
+            Self::Running => "running",
+        }
+    }
+}
+
+impl From<Option<Outcome>> for RowOutcome {
+    fn from(outcome: Option<Outcome>) -> Self {
+        match outcome {
+            Some(Outcome::Done) => Self::Done,
+            Some(Outcome::Failed) => Self::Failed,
+            Some(Outcome::Lost) => Self::Lost,
+            Some(Outcome::Dropped) => Self::Dropped,
+            None => Self::Running,
+        }
+    }
 }
 
 impl From<&JournalEntry> for Row {
@@ -63,7 +99,7 @@ impl From<&JournalEntry> for Row {
             ram_mib: entry.ram.0,
             why: plain(&words.motive(&entry.why)),
             approver: approver(&entry.approver),
-            outcome,
+            outcome: outcome.into(),
             detail,
             proposal: entry.proposal.0,
             plan_id: entry.plan.0.clone(),

@@ -99,7 +99,7 @@ pub struct Settings {
     pub habits: Live<Habits>,
     /// How often the board and the digest are looked at.
     pub look_every: Duration,
-    /// A plan that takes longer than this is announced: a look and a search, so at once.
+    /// A plan that takes longer than this is announced, so that people have a word within a second.
     pub plan_patience: Duration,
     /// A text whose handling panics: how tests see that a panic ends nothing else. `None` outside of them.
     pub panics_at: Option<String>,
@@ -124,7 +124,7 @@ impl Settings {
             spacing: Spacing::default(),
             habits: Live::default(),
             look_every: board::LOOK,
-            plan_patience: Duration::ZERO,
+            plan_patience: Duration::from_millis(500),
             panics_at: None,
         }
     }
@@ -478,9 +478,7 @@ impl Shared {
             self.do_effect(effect, &incoming, Answered::No).await;
         }
         let Some(ask) = ask else { return };
-        // A plan that somebody waits for rings with its first word.
         let plans = matches!(ask, Ask::Balance(..) | Ask::Drain(..) | Ask::Maintain(..));
-        let rings = plans && !facts.dry_run;
         let patience = if plans { self.settings.plan_patience } else { LOOKING_PATIENCE };
         let asking = self.ask(ask, &incoming);
         tokio::pin!(asking);
@@ -490,7 +488,7 @@ impl Shared {
                 Err(_) => {
                     let page = self.view(&incoming).looking();
                     let page = if facts.dry_run { page.in_dry_run() } else { page };
-                    self.answer(&incoming, page, None, AnswerKind::Interim { rings }).await;
+                    self.answer(&incoming, page, None, AnswerKind::Interim).await;
                     (asking.await, Answered::No)
                 }
             },

@@ -29,7 +29,6 @@ async fn people_and_chats_choose_their_language() {
     let said = talk.bot.say(OPERATOR, "/balance 1");
     let plan = talk.bot.answer_to(talk.bot.home, said).await;
     talk.shown(&plan, "");
-    assert!(plan.text().contains("План 1"), "the plan is for everybody in the chat: {}", plan.text());
     talk.ask(ADMIN, "/lang default chat").await;
     talk.shows("people_and_chats_choose_their_language");
 }
@@ -163,8 +162,8 @@ async fn the_menu_of_commands_is_that_of_the_role_in_the_language_of_the_answers
         assert!(has(ADMIN, "balance") && has(ADMIN, "set"));
     }
     bot.ask(VIEWER, "/lang ru").await;
-    let is_russian =
-        |user: i64| about(user, bot.home, "history").is_some_and(|about| about.contains("миграции"));
+    let russian = "выполненные миграции, сначала новые";
+    let is_russian = |user: i64| about(user, bot.home, "history").as_deref() == Some(russian);
     platform::until("the menu is Russian", async || is_russian(VIEWER)).await;
     assert!(!is_russian(OPERATOR), "the others keep theirs");
     bot.ask(ADMIN, "/lang ru chat").await;

@@ -22,7 +22,7 @@ async fn a_plan_of_43_steps_from_the_question_to_its_end() {
         let setup = [("MAX_MIGRATIONS_PER_CYCLE", "100"), ("MAX_PARALLEL_MIGRATIONS", "1")];
         let mut talk = Talk::start(lang, of_43_steps(), Setup::of(&setup)).await;
         let plan = talk.ask(OPERATOR, "/balance 1").await;
-        let parts = ["web-1 (1000)", "web-14 (1013)"];
+        let parts = ["/vm_1000:", "/vm_1013:"];
         assert!(plan.text().contains("43") && parts.iter().any(|part| plan.text().contains(part)));
         talk.press(OPERATOR, &plan, ":g:9").await;
         talk.offers(&plan, ":g:17").await;
@@ -49,7 +49,7 @@ async fn five_failures_of_a_plan_are_one_message() {
         let stop = ["stopped: 5 migrations failed", "остановлена: не удалось 5"];
         let failures = talk.hears(stop).await;
         let about = |text: &str| talk.bot.written().iter().filter(|it| it.text().contains(text)).count();
-        assert_eq!(about(["need a look", "требуют"][lang.1]), 1, "{}", failures.text());
+        assert_eq!(about(["need a look", "проверьте"][lang.1]), 1, "{}", failures.text());
         talk.shows("five_failures_of_a_plan_are_one_message");
     }
 }

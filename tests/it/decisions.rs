@@ -15,7 +15,7 @@ use crate::{
 
 /// What a message says while something is left out, and what it says of an approval that does not count any more.
 const LEFT_OUT: [&str; 2] = ["left out by", "исключена из плана"];
-const VOIDED: [&str; 2] = ["does not count any more", "больше не действует"];
+const VOIDED: [&str; 2] = ["votes are void", "голоса сброшены"];
 
 #[tokio::test]
 async fn a_leave_out_between_two_approvals_voids_the_first() {
@@ -54,12 +54,38 @@ async fn what_is_left_out_stays_so_until_it_is_taken_in_again() {
         talk.minutes_pass(31);
         let again = talk.ask(ADMIN, "/balance 1").await;
         talk.press(ADMIN, &again, ":x:1006").await;
-        let nothing = talk.becomes(&again, ["Everything is left out", "Исключено всё"]).await;
+        let nothing = talk.becomes(&again, ["All is left out", "Исключено всё"]).await;
         talk.press(ADMIN, &nothing, ":a").await;
         talk.press(ADMIN, &nothing, ":i:1000").await;
         talk.offers(&again, ":x:1000").await;
         assert!(talk.bot.sim.orders().is_empty());
         talk.shows("what_is_left_out_stays_so_until_it_is_taken_in_again");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_out_of_an_approved_plan_is_not_asked_again_for_a_day() {
+    for lang in LANGUAGES {
+        let setup = [&BOTH[..], &[("BALANCE_MODE", "propose")]].concat();
+        let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&setup).often()).await;
+        let plan = talk.hears(["Plan 1", "План 1"]).await;
+        talk.press(OPERATOR, &plan, ":x:1000").await;
+        let without = talk.becomes(&plan, LEFT_OUT).await;
+        talk.seconds_pass(5);
+        talk.press(ADMIN, &without, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        for _ in 0..3 {
+            talk.minutes_pass(31);
+            talk.bot.cycles(2).await;
+        }
+        let rings = |talk: &Talk| talk.bot.written().iter().filter(|message| !message.silent).count();
+        assert_eq!((talk.bot.written().len(), rings(&talk)), (1, 1), "only the first plan rang");
+        // A day later it is asked again; who asks for a plan has it at once.
+        talk.minutes_pass(24 * 60);
+        talk.bot.cycles(2).await;
+        let again = talk.hears(["Plan 2", "План 2"]).await;
+        assert!(again.button_with(":x:1000").is_some(), "{}", again.text());
+        talk.shows("what_is_left_out_of_an_approved_plan_is_not_asked_again_for_a_day");
     }
 }
 

@@ -145,7 +145,7 @@ async fn a_task_never_ends() -> Talk {
     talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
     talk.minutes_pass(61);
     talk.becomes(&plan, [", slow", ", медленно"]).await;
-    let alarm = talk.hears(["needs a look", "требует внимания"]).await;
+    let alarm = talk.hears(["needs a look", "проверьте 1 миграцию"]).await;
     talk.restarts().await;
     talk.bot.sim.finish_all();
     talk.becomes(&plan, DONE).await;

@@ -17,6 +17,7 @@ mod full_disk;
 mod hanging;
 mod in_russian;
 mod kill;
+mod layout;
 mod operations;
 mod others;
 mod pictures;

@@ -207,7 +207,7 @@ async fn a_dead_node_delays_no_answer_and_the_others_are_shown_as_they_are() {
         healthy.set_load(SimLoad { load: [f64::from(minute); 3], cpus: 8, ..SimLoad::default() });
         bot.asked().await;
         chat.say(ADMIN, ADMIN, "/node kvm-02").unwrap();
-        let measured = format!("(12:0{minute} UTC): load per core {:.2}", f64::from(minute) / 8.0);
+        let measured = format!("(12:0{minute} UTC):\n   load per core {:.2}", f64::from(minute) / 8.0);
         chat.wait_for_text(ADMIN, &measured).await.unwrap();
     }
     insta::assert_snapshot!(

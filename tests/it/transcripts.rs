@@ -17,7 +17,7 @@ use crate::{
 /// Both steps of [`two_overloaded`] in one plan.
 pub const BOTH: [(&str, &str); 2] = [("MAX_MIGRATIONS_PER_CYCLE", "9"), ("MAX_PARALLEL_MIGRATIONS", "1")];
 
-pub const DONE: [&str; 2] = [", ended ", ", завершено "];
+pub const DONE: [&str; 2] = ["Ended at ", "Завершено в "];
 pub const RUNS: [&str; 2] = ["running since", "идёт с"];
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn failures_of_a_plan_are_one_message_that_somebody_takes_in_hand() {
         let plan = talk.ask(OPERATOR, "/balance 1").await;
         talk.press(OPERATOR, &plan, ":a").await;
         talk.becomes(&plan, DONE).await;
-        let failures = talk.bot.heard(["2 migrations need a look", "2 миграции требуют"][lang.1]).await;
+        let failures = talk.bot.heard(["2 migrations need a look", "проверьте 2 миграции"][lang.1]).await;
         talk.shown(&failures, "");
         talk.press(OPERATOR, &failures, "a:t:").await;
         talk.becomes(&failures, ["is on it", "Занимается"]).await;

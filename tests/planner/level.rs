@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use vm_balancer::{
     model::{ClusterId, Snapshot},
-    planner::{self, ClusterPlan, LEVEL_TRIGGER, MoveWhy, Policy, Strategy},
+    planner::{self, ClusterPlan, LEVEL_GAIN_MIN, LEVEL_TRIGGER, MoveWhy, Policy, Strategy},
 };
 
 use crate::support::{self, C20, after, compact, leveling};
+
+const GIB: u64 = 1024;
 
 #[test]
 fn evening_out_begins_above_its_trigger_and_ends_at_the_knee() {
@@ -26,6 +28,30 @@ fn evening_out_begins_above_its_trigger_and_ends_at_the_knee() {
     let now = first.before.imbalance;
     let begins = |at_rest: f64| !planned(&snapshot, &settling(1000, Some(at_rest))).migrations.is_empty();
     assert_eq!((begins(now / LEVEL_TRIGGER * 1.001), begins(now / LEVEL_TRIGGER * 0.999)), (false, true));
+}
+
+/// Two nodes of 1000 GiB, and VMs of one: a migration costs 5, and what it must gain for that is documented.
+#[test]
+fn no_plan_is_made_for_less_than_the_least_gain() {
+    let least = LEVEL_GAIN_MIN * 5.0 / 2000.0;
+    let policy = leveling(1000);
+    let squared = |snapshot: &Snapshot| planned(snapshot, &policy).before.imbalance.powi(2);
+    let gain = |more: u64| squared(&apart(more)) - squared(&apart(more - 2));
+    let mut seen = Vec::new();
+    for more in 2..=12 {
+        let plan = planned(&apart(more), &policy);
+        assert_eq!(planner::check(&apart(more), &policy, &plan), []);
+        assert_eq!(plan.migrations.is_empty(), gain(more) < least, "{more}: {} of {least}", gain(more));
+        seen.push(plan.migrations.is_empty());
+    }
+    assert_eq!((seen.first(), seen.last()), (Some(&true), Some(&false)), "both sides are tried");
+}
+
+/// Two nodes, of which the first has so many VMs more.
+fn apart(more: u64) -> Snapshot {
+    let nodes = vec![support::node(1, 1000 * GIB, 1000), support::node(2, 1000 * GIB, 1000)];
+    let vms = (0..20 + more).map(|id| support::vm(id, if id < 10 { 2 } else { 1 }, 1, GIB));
+    support::cluster(nodes, vms.collect())
 }
 
 #[test]

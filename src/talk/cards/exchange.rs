@@ -57,10 +57,8 @@ pub(crate) enum Attached {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AnswerKind {
     Final,
-    /// It says that the answer takes a while. The answer, or the plan that was asked for, goes on in its message.
-    Interim {
-        rings: bool,
-    },
+    /// It says silently that the answer takes a while. The answer, or the plan that was asked for, goes on in its message.
+    Interim,
 }
 
 /// What happened.

@@ -50,6 +50,13 @@ impl Cards {
         Some(answer)
     }
 
+    /// How urgent a plan is where who asked for it can decide it alone: they look at its message, so it need not ring.
+    /// One that others must approve rings for them in a message of its own.
+    pub(super) fn seen_by_asking(&self, card: &Card) -> Option<Urgency> {
+        let proposal = self.proposals.get(&card.proposal()?)?;
+        self.urgency(card).filter(|_| proposal.approvals_needed <= 1)
+    }
+
     /// Lets a plan go on in the message that said that it takes a while.
     pub(super) fn card_after_looking(
         &mut self,
@@ -79,7 +86,7 @@ impl Cards {
                 self.queue_answer(Answer { rewrites: sent, ..answer }, now);
             }
             (Some(Looking::ThenCard(key)), Some(message)) => {
-                let urgency = self.cards.get(&key).and_then(|card| self.urgency(card));
+                let urgency = self.cards.get(&key).and_then(|card| self.seen_by_asking(card));
                 self.change(&key, |card| card.go_on_in(message, urgency, now.date));
                 self.want(&key, now);
             }

@@ -22,7 +22,6 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
-    bell::Urgency,
     card::{BOARD, MISSING, Shown, Subject, copy_key, gave_way, is_troubled, proposal_key},
     looking::Looking,
     queue::{Queue, Rank},
@@ -148,7 +147,7 @@ impl Cards {
             Input::Answer(answer) => {
                 let answer = match answer.kind {
                     AnswerKind::Final => self.after_looking(answer),
-                    AnswerKind::Interim { .. } => Some(self.look(answer)),
+                    AnswerKind::Interim => Some(self.look(answer)),
                 };
                 if let Some(answer) = answer {
                     self.queue_answer(answer, now);
@@ -296,7 +295,7 @@ impl Cards {
             Some(_) => {}
             None => {
                 let mut card = Card::of_proposal(proposal, to, is_copy, now.date);
-                let urgency = self.urgency(&card);
+                let urgency = self.seen_by_asking(&card);
                 self.card_after_looking(&mut card, to, urgency, now);
                 if proposal.origin.takes_over() {
                     self.adopt(proposal, &mut card, now);
@@ -661,15 +660,12 @@ impl Cards {
 
 /// The call that an answer takes.
 fn step_of(answer: &Answer) -> Step {
-    let Answer { to: _, page, rewrites, person: _, kind, attached } = answer;
+    let Answer { to: _, page, rewrites, person: _, kind: _, attached } = answer;
     let page = page.clone();
     match (attached, *rewrites) {
         (Some(attached), _) => Step::Upload { page, attached: attached.clone() },
         (None, Some(message)) => Step::Edit { message, page },
-        (None, None) => {
-            let rings = *kind == AnswerKind::Interim { rings: true };
-            Step::Send { index: 0, page, ring: rings.then_some(Urgency::Slow) }
-        }
+        (None, None) => Step::Send { index: 0, page, ring: None },
     }
 }
 

@@ -441,7 +441,7 @@ fn what_did_not_reach_telegram_is_not_named() {
 #[test]
 fn an_answer_that_takes_a_while_goes_on_in_the_message_that_said_so() {
     let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
-    let interim = || Input::Answer(answer(to, None, AnswerKind::Interim { rings: false }));
+    let interim = || Input::Answer(answer(to, None, AnswerKind::Interim));
     let last = || Input::Answer(answer(to, None, AnswerKind::Final));
     // Sent, under way, and not even begun when the answer comes.
     for (is_sent, is_busy, sends) in [(true, false, 1), (false, false, 1), (false, true, 2)] {
@@ -461,18 +461,22 @@ fn an_answer_that_takes_a_while_goes_on_in_the_message_that_said_so() {
 }
 
 #[test]
-fn a_plan_that_takes_a_while_goes_on_in_the_message_that_rang_for_it() {
+fn a_plan_that_takes_a_while_goes_on_in_the_silent_message_that_said_so_and_rings_for_others() {
     let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
-    for is_sent in [true, false] {
+    for (is_sent, approvals_needed) in [(true, 1), (false, 1), (true, 2), (false, 2)] {
         let mut chat = Chat::new();
-        chat.on(Input::Answer(answer(to, None, AnswerKind::Interim { rings: true })));
+        chat.on(Input::Answer(answer(to, None, AnswerKind::Interim)));
         if is_sent {
             chat.settle();
+            assert_eq!((chat.messages, chat.rings), (1, 0), "nobody knows yet whether there is a plan");
         }
-        chat.change(&[pending(1)]);
+        let reply_to = Some(ReplyTo { chat: HOME, thread: None, message: Some(3) });
+        chat.change(&[Proposal { approvals_needed, reply_to, ..pending(1) }]);
         let kept = chat.settle();
-        assert_eq!((chat.messages, chat.rings), (1, 1), "{is_sent}");
-        assert_eq!(kept[0].messages.len(), 1);
+        // Who asked looks at the message; others must be told.
+        let (messages, rings) = if approvals_needed == 1 { (1, 0) } else { (2, 1) };
+        assert_eq!((chat.messages, chat.rings), (messages, rings), "{is_sent} {approvals_needed}");
+        assert_eq!(kept[0].messages.len(), 1, "the first word is deleted then");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         view::{Page, View},
         words::{
             args, escape,
-            format::{code, name, words},
+            format::{code, hung, name, words},
         },
     },
 };
@@ -52,10 +52,10 @@ impl Audit {
 fn page(view: &View, entries: &[AuditEntry]) -> Page {
     let key = if entries.is_empty() { "audit-empty" } else { "audit-title" };
     let mut lines = vec![view.say(key, args![])];
-    lines.extend(entries.iter().map(|AuditEntry { at, by, what, detail, .. }| {
+    lines.extend(entries.iter().flat_map(|AuditEntry { at, by, what, detail, .. }| {
         let by = by.as_ref().map(|by| format!(" {} ({})", name(&by.name), by.id)).unwrap_or_default();
         let did = code(&words(&format!("{what}: {detail}")));
-        format!("{}{} {did}", view.stamp(*at), escape(&by))
+        hung([format!("{}{}", view.stamp(*at), escape(&by)), did], " ")
     }));
     view.page(lines)
 }

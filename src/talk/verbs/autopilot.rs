@@ -150,7 +150,7 @@ impl Act for Autopilot {
                     }
                     if !status.running.is_empty() {
                         lines.push(view.say("setting-paused-runs", args![]));
-                        lines.extend(status.running.iter().map(|entry| view.running_line(entry, now)));
+                        lines.extend(status.running.iter().flat_map(|entry| view.running_lines(entry, now)));
                     }
                     Answer::Page(view.page(lines))
                 }),
@@ -200,7 +200,7 @@ impl View {
             let mode = Arg::Html(self.mode(status.mode));
             lines.push(self.say("autopilot-other-mode", args![mode = mode]));
         }
-        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, now)));
+        lines.extend(status.pause.iter().flat_map(|pause| self.pause_lines(pause, now)));
         let page = self.page(lines);
         match status.standing.iter().find_map(|standing| self.standing_buttons(standing)) {
             Some(row) => page.with_row(row),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::link;
 use crate::{
     store::{
         Edge, Happened, JournalEntry, JournalState, Outcome, PageAt, Proposal, ProposalState, Step,
@@ -15,7 +16,11 @@ use crate::{
         rows::{self, Row},
         verb::{Act, Asker, ButtonKind, Verb, boxed},
         view::{BUTTON_DATA_BYTES_MAX, Page, View},
-        words::{Arg, args, escape, format::name, plain},
+        words::{
+            Arg, args, escape,
+            format::{code, name, packed},
+            plain,
+        },
     },
 };
 
@@ -193,12 +198,21 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
             None => view.say("history-empty", args![]),
         });
     }
-    for row in &found.rows {
-        match row {
-            Happened::Migration(entry) => lines.extend(row_lines(view, entry)),
-            Happened::Plan(proposal) => lines.push(plan_line(view, proposal, row.at(), now)),
-        }
-    }
+    let head = lines.len();
+    lines.extend(found.rows.iter().map(|row| {
+        let lines = match row {
+            Happened::Migration(entry) => row_lines(view, entry),
+            Happened::Plan(proposal) => plan_lines(view, proposal, row.at(), now),
+        };
+        lines.join("\n")
+    }));
+    // What has no room here is the first of the older ones.
+    let fits = view.fitting(&lines);
+    let (dropped, older) = match found.rows.get(fits.saturating_sub(head)..) {
+        Some(dropped) if !dropped.is_empty() => (dropped.len(), Some(older_from(dropped, found.older))),
+        _ => (0, found.older),
+    };
+    lines.truncate(lines.len() - dropped);
     lines.extend(found.searched_to.map(|to| view.say("history-searched", args![to = view.stamp(to)])));
     let mut page = view.page(lines);
     let button = |label, at| {
@@ -206,7 +220,7 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
         (data.len() <= BUTTON_DATA_BYTES_MAX).then(|| view.button(label, data))
     };
     let newer = found.newer.and_then(|edge| button("button-newer", PageAt::NewerThan(edge)));
-    let older = found.older.and_then(|edge| button("button-older", PageAt::OlderThan(edge)));
+    let older = older.and_then(|edge| button("button-older", PageAt::OlderThan(edge)));
     let row: Vec<_> = newer.into_iter().chain(older).collect();
     page.buttons.extend((!row.is_empty()).then_some(row));
     page.buttons.push(vec![view.button("button-chart", Wanted::History.data())]);
@@ -217,22 +231,43 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     page
 }
 
-/// `– Plan 12, msk: rejected by Anna (42) · 23.11. 20:15`
-fn plan_line(view: &View, proposal: &Proposal, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+/// Where the older entries begin that no page has shown yet.
+fn older_from(dropped: &[Happened], older: Option<Edge>) -> Edge {
+    let older = older.unwrap_or(Edge { migration: 0, proposal: 0 });
+    let newest = |id: &dyn Fn(&Happened) -> Option<u64>| dropped.iter().filter_map(id).max();
+    let migration = newest(&|row| match row {
+        Happened::Migration(entry) => Some(entry.id.0 + 1),
+        Happened::Plan(_) => None,
+    });
+    let proposal = newest(&|row| match row {
+        Happened::Plan(proposal) => Some(proposal.id.0 + 1),
+        Happened::Migration(_) => None,
+    });
+    Edge { migration: migration.unwrap_or(older.migration), proposal: proposal.unwrap_or(older.proposal) }
+}
+
+/// `– Plan 12, msk`, when, and what became of it.
+fn plan_lines(view: &View, proposal: &Proposal, at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     let state = match &proposal.state {
         ProposalState::Done { .. } => {
             let dropped =
                 |step: &&Step| matches!(&step.state, StepState::Ended { outcome: Outcome::Dropped, .. });
-            view.say("history-dropped", args![n = proposal.steps.iter().filter(dropped).count()])
+            vec![view.say("history-dropped", args![n = proposal.steps.iter().filter(dropped).count()])]
         }
-        _ => view.state_line(proposal, now),
+        // Until when it held is said under the plan itself.
+        ProposalState::Rejected { reason, .. } => {
+            let lines = view.state_lines(proposal, now);
+            lines.into_iter().take(1 + usize::from(reason.is_some())).collect()
+        }
+        _ => view.state_lines(proposal, now).iter().flat_map(|it| it.lines()).map(str::to_owned).collect(),
     };
     let (plan, cluster) = (proposal.id.to_string(), name(&proposal.cluster_name));
-    let line = view.say("history-plan", args![plan = plan, cluster = cluster, what = Arg::Html(state)]);
-    format!("– {line} · {}", view.stamp(at))
+    let title = format!("– {}", view.say("history-plan", args![plan = plan, cluster = cluster]));
+    let first = packed("", [title, view.stamp(at)], ", ");
+    first.into_iter().chain(state.into_iter().map(|line| format!("   {}", line.trim_start()))).collect()
 }
 
-fn row_lines(view: &View, entry: &JournalEntry) -> [String; 2] {
+fn row_lines(view: &View, entry: &JournalEntry) -> Vec<String> {
     let (mark, outcome) = match entry.outcome() {
         Some((Outcome::Done, _)) => ("✓", view.outcome(Outcome::Done)),
         Some((outcome, _)) => ("✗", view.outcome(outcome)),
@@ -240,27 +275,20 @@ fn row_lines(view: &View, entry: &JournalEntry) -> [String; 2] {
     };
     let detail = match &entry.state {
         JournalState::Closed { detail: Some(detail), outcome, at, .. } if *outcome != Outcome::Done => {
-            format!(": {}", view.ending(detail, *at))
+            Some(view.ending(detail, *at))
         }
-        _ => String::new(),
+        _ => None,
     };
+    let vm = format!("{mark} {} {}:", code(&name(&entry.vm_name)), link::vm(entry.vm));
+    let nodes = format!("{} → {}", escape(&name(&entry.source_name)), escape(&name(&entry.target_name)));
     let lasts = entry.outcome().map(|(_, at)| view.lasting(at - entry.intended_at));
-    let first = format!(
-        "{mark} {}: {} → {} · {outcome}{detail}",
-        view.vm(&entry.vm_name, entry.vm),
-        escape(&name(&entry.source_name)),
-        escape(&name(&entry.target_name)),
-    );
-    let second = view.say(
-        "history-line",
-        args![
-            at = view.stamp(entry.intended_at),
-            lasts = lasts.unwrap_or_else(|| "…".into()),
-            who = Arg::Html(view.approver(&entry.approver)),
-            why = Arg::Html(view.motive(&entry.why)),
-        ],
-    );
-    [first, format!("   {second}")]
+    let lasts = lasts.map(|lasts| view.say("history-lasts", args![lasts = lasts]));
+    let who = view.say("plan-approved-by", args![who = Arg::Html(view.approver(&entry.approver))]);
+    let facts = [outcome].into_iter().chain(detail);
+    let facts = facts.chain([view.stamp(entry.intended_at)]).chain(lasts);
+    let mut lines = packed("", [vm, nodes], " ");
+    lines.extend(packed("   ", facts.chain([who, view.motive(&entry.why)]), ", "));
+    lines
 }
 
 #[cfg(test)]
@@ -308,6 +336,33 @@ mod tests {
             page(crate::talk::Language::Ru, Vec::new()),
         ];
         insta::assert_snapshot!(pages.join("\n\n"));
+    }
+
+    #[test]
+    fn entries_that_have_no_room_are_the_first_of_the_older_ones() {
+        let detail = Some(crate::store::Ending::Other(crate::model::Quote::of(&"long ".repeat(60))));
+        let entries = (1..=20).rev().map(|id| {
+            let state = JournalState::Closed {
+                outcome: Outcome::Failed,
+                detail: detail.clone(),
+                at: crate::talk::samples::now(),
+                ordered: true,
+                consul_id: None,
+                task_id: None,
+            };
+            Happened::Migration(Box::new(JournalEntry { state, ..crate::talk::samples::entry(id, 1) }))
+        });
+        let part = HistoryPart { at: PageAt::Newest, count: 20, of: None, days: None };
+        let found = HistoryPage { part, found: Timeline { rows: entries.collect(), ..Timeline::default() } };
+        let page = super::page(
+            &View::new(crate::talk::Language::En, chrono_tz::UTC),
+            &found,
+            crate::talk::samples::now(),
+        );
+        let shown = page.plain().matches('✗').count();
+        assert!((5..20).contains(&shown), "{shown}");
+        let older = page.buttons.concat().into_iter().find(|it| it.data.starts_with("h:o:")).unwrap();
+        assert!(older.data.starts_with(&format!("h:o:{}:", 20 - shown + 1)), "{}", older.data);
     }
 
     #[test]

@@ -64,9 +64,12 @@ fn page(view: &View, asked: &str, changed: &Changed, status: &Status) -> Page {
     opened.retain(|opened| still.iter().all(|node| node.name != *opened));
     let mut lines = Vec::new();
     if still.is_empty() || !opened.is_empty() {
+        let key = if *changed == Changed::Already { "setting-was-open" } else { "setting-included" };
+        if *changed == Changed::Already {
+            opened = open.iter().map(|node| node.name.as_str()).collect();
+        }
         let node = Arg::Html(view.nodes(&opened, asked));
-        let line = view.say("setting-included", args![n = opened.len().max(1), node = node]);
-        lines.push(view.change(changed, line));
+        lines.push(view.say(key, args![n = opened.len().max(1), node = node]));
     }
     for node in &still {
         let called = Arg::named(&node.name);

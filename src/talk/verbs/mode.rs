@@ -47,8 +47,8 @@ impl Act for SetMode {
         Next::Ask(match self.wanted {
             None => Ask::Status(Then::new(|status: Status, view, now| {
                 let mode = view.say("status-mode", args![mode = Arg::Html(view.mode(status.mode))]);
-                let pause = status.pause.as_ref().map(|pause| view.pause_line(pause, now));
-                Answer::Page(view.page(std::iter::once(mode).chain(pause).collect()))
+                let pause = status.pause.as_ref().map(|pause| view.pause_lines(pause, now));
+                Answer::Page(view.page(std::iter::once(mode).chain(pause.into_iter().flatten()).collect()))
             })),
             Some(mode) => Ask::Change(
                 Change::Mode(mode),

@@ -18,7 +18,10 @@ use crate::{
         chart::Wanted,
         verb::{Verb, asks_about},
         view::{Page, View},
-        words::{Arg, args, escape, format::name},
+        words::{
+            Arg, args, escape,
+            format::{INDENT, hung, name, packed},
+        },
     },
 };
 
@@ -49,9 +52,11 @@ fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Pa
 fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Page {
     let overview = &node.overview;
     let mut lines = vec![title(view, node, snapshot)];
-    let full = if overview.known { view.fullness(&overview.at) } else { view.say("node-unknown", args![]) };
-    lines.push(format!("{full}; {}", view.say("count-vms", args![n = overview.vms])));
-    lines.extend(snapshot.node(overview.node).and_then(|node| equipment(view, node)));
+    let vms = view.say("count-vms", args![n = overview.vms]);
+    let full =
+        if overview.known { view.fullness(&overview.at) } else { vec![view.say("node-unknown", args![])] };
+    lines.extend(hung(full.into_iter().chain([vms]), ", "));
+    lines.extend(snapshot.node(overview.node).into_iter().flat_map(|node| equipment(view, node)));
     lines.extend(measured_lines(view, overview, snapshot.why_unmeasured(overview.node), now));
     lines.extend(reasons(view, node, now));
     lines.extend(vm_lines(view, node, snapshot, now));
@@ -81,7 +86,7 @@ fn vm_lines(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTim
 }
 
 /// What live migrations depend on: cores, CPU, versions, and room for disks.
-fn equipment(view: &View, node: &NodeInfo) -> Option<String> {
+fn equipment(view: &View, node: &NodeInfo) -> Vec<String> {
     let cores = node.cpu_total.map(|cores| view.say("node-cores", args![n = cores]));
     let cpu = node.cpu().map(|model| view.say("node-cpu", args![model = name(model)]));
     let qemu = node.qemu_version.as_ref().map(|version| escape(&format!("QEMU {version}")));
@@ -90,9 +95,7 @@ fn equipment(view: &View, node: &NodeInfo) -> Option<String> {
     let disk = node.storage_available;
     let disk = disk.map(|free| view.say("node-disk-free", args![free = view.memory(free)]));
     let os = node.os_version.as_deref().map(|os| escape(&name(os)));
-    let known = [cores, cpu, qemu, kernel, os, disk];
-    let known: Vec<_> = known.into_iter().flatten().collect();
-    (!known.is_empty()).then(|| known.join(", "))
+    hung([cores, cpu, qemu, kernel, os, disk].into_iter().flatten(), ", ")
 }
 
 /// `Node kvm-01 (12), cluster msk`
@@ -104,10 +107,13 @@ pub(super) fn title(view: &View, node: &NodeExplained, snapshot: &Snapshot) -> S
 
 /// Whether a node is overloaded, and why it is (not) a source or a target.
 pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> Vec<String> {
-    let mut lines = vec![match node.overview.over.as_slice() {
-        [] => view.say("node-not-overloaded", args![]),
-        over => view.say("node-overloaded", args![over = Arg::Html(view.excesses(over))]),
-    }];
+    let mut lines = match node.overview.over.as_slice() {
+        [] => vec![view.say("node-not-overloaded", args![])],
+        over => {
+            let over = over.iter().map(|excess| view.excess(excess));
+            hung(std::iter::once(view.say("node-overloaded", args![])).chain(over), " ")
+        }
+    };
     lines.extend(node.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))])));
     lines.push(match &node.source {
         Ok(()) => view.say("node-source", args![n = node.movable]),
@@ -135,10 +141,9 @@ fn measured_lines(
         return never.into_iter().map(|never| format!("⚠ {never}")).collect();
     };
     let mut what = view.reading(reading);
-    if let Some(used) = reading.memory_used {
-        what.push_str(&format!(" ({})", view.memory(used)));
+    if let (Some(used), Some(last)) = (reading.memory_used, what.last_mut()) {
+        last.push_str(&format!(" ({})", view.memory(used)));
     }
-    let mut what: Vec<_> = Some(what).filter(|what| !what.is_empty()).into_iter().collect();
     let pressures = [
         ("pressure-cpu", reading.cpu_pressure),
         ("pressure-memory", reading.memory_pressure),
@@ -152,7 +157,8 @@ fn measured_lines(
     let key = if reading.fresh { "node-measured" } else { "node-measured-old" };
     let age = view.lasting(now - reading.at);
     let at = view.time(reading.at, now);
-    let mut lines = vec![view.say(key, args![what = what.join(", "), age = age, at = at])];
+    let mut lines = vec![view.say(key, args![age = age, at = at])];
+    lines.extend(packed(INDENT, what, ", "));
     lines.extend(why.map(|why| view.say("node-last-try", args![why = view.why_unmeasured(why)])));
     lines.extend(reading.waits.then(|| view.say("node-load-waits", args![])));
     lines.extend(

@@ -45,7 +45,7 @@ impl Pause {
             let mut lines = vec![line];
             if !status.running.is_empty() {
                 lines.push(view.say("setting-paused-runs", args![]));
-                lines.extend(status.running.iter().map(|entry| view.running_line(entry, now)));
+                lines.extend(status.running.iter().flat_map(|entry| view.running_lines(entry, now)));
             }
             Answer::Page(view.page(lines))
         });

@@ -29,7 +29,7 @@ fn page(view: &View, status: &Status) -> Page {
         return view.line(view.say("nothing-running", args![]));
     }
     let mut lines = vec![view.say("running-title", args![n = status.running.len()])];
-    lines.extend(status.running.iter().map(|entry| view.running_line(entry, status.now)));
+    lines.extend(status.running.iter().flat_map(|entry| view.running_lines(entry, status.now)));
     let mut plans: Vec<PlanOf> = Vec::new();
     for entry in &status.running {
         if plans.iter().all(|known| known.plan != entry.proposal) {

@@ -16,7 +16,7 @@ use crate::{
         view::{Button, Page, View},
         words::{
             Arg, args, escape,
-            format::{bold, code, listed, name},
+            format::{bold, code, hung, listed, name},
             plain,
         },
     },
@@ -128,9 +128,9 @@ impl View {
     fn status(&self, status: &Status, about: About) -> Page {
         let only = about.cluster;
         let listed = status.picture.as_ref().map(|picture| by_weight(picture, only)).unwrap_or_default();
-        let mut lines = vec![self.verdict(status, &listed, only)];
+        let mut lines = self.verdict(status, &listed, only);
         lines.extend(status.restored_unconfirmed.then(|| self.say("status-restored", args![])));
-        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, status.now)));
+        lines.extend(status.pause.iter().flat_map(|pause| self.pause_lines(pause, status.now)));
         if let Some(picture) = &status.picture {
             lines.extend(self.picture_lines(status, picture, &listed, about));
         }
@@ -138,7 +138,7 @@ impl View {
             lines.push(String::new());
             let more = status.running.len().saturating_sub(RUNNING_LINES_MAX);
             let running = status.running.iter().take(RUNNING_LINES_MAX);
-            lines.extend(running.map(|entry| self.running_line(entry, status.now)));
+            lines.extend(running.flat_map(|entry| self.running_lines(entry, status.now)));
             lines.extend((more > 0).then(|| self.say("status-more-running", args![n = more])));
         }
         lines.push(String::new());
@@ -151,10 +151,10 @@ impl View {
     #[must_use]
     pub(crate) fn board(&self, status: &Status) -> Page {
         let clusters = status.picture.as_ref().map(|picture| by_weight(picture, None)).unwrap_or_default();
-        let mut lines = vec![self.verdict(status, &clusters, None)];
-        lines.extend(status.pause.as_ref().map(|pause| self.pause_line(pause, status.now)));
+        let mut lines = self.verdict(status, &clusters, None);
+        lines.extend(status.pause.iter().flat_map(|pause| self.pause_lines(pause, status.now)));
         let running = status.running.iter().take(RUNNING_LINES_MAX);
-        lines.extend(running.map(|entry| self.running_line(entry, status.now)));
+        lines.extend(running.flat_map(|entry| self.running_lines(entry, status.now)));
         lines.push(self.say("status-mode", args![mode = Arg::Html(self.mode(status.mode))]));
         lines.extend(self.standing_in_short(status));
         // An age would change with every look, and each change is an edit.
@@ -184,20 +184,20 @@ impl View {
         let failed = moved(Outcome::Failed) + moved(Outcome::Lost);
         lines.extend((failed > 0).then(|| self.say("digest-failed", args![n = failed])));
         lines.extend((plans > 0).then(|| self.say("digest-plans", args![n = plans])));
-        lines.push(self.verdict(status, &clusters, None));
+        lines.extend(self.verdict(status, &clusters, None));
         let page = self.page(lines);
         if status.dry_run { page.in_dry_run() } else { page }
     }
 
-    /// `⚠ 4 nodes over, worst node-002 memory 99.6 %. Plan 1 waits until 04:17`
-    fn verdict(&self, status: &Status, listed: &[&Overview], only: Option<ClusterId>) -> String {
+    /// `⚠ 4 nodes over`, `worst node-002: memory 99.6 %`, `Plan 1 waits until 04:17`
+    fn verdict(&self, status: &Status, listed: &[&Overview], only: Option<ClusterId>) -> Vec<String> {
         let over: Vec<_> =
             listed.iter().flat_map(|cluster| &cluster.nodes).filter(|node| !node.over.is_empty()).collect();
         let worst = over.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
         let first = match (&status.vmmanager_away, &status.picture, worst) {
-            (Some(why), ..) => self.say("status-away", args![why = Arg::Html(self.api_failure(why))]),
-            (None, None, _) => self.say("status-no-picture", args![]),
-            (None, Some(_), None) => self.say("verdict-none-over", args![]),
+            (Some(why), ..) => vec![self.say("status-away", args![why = Arg::Html(self.api_failure(why))])],
+            (None, None, _) => vec![self.say("status-no-picture", args![])],
+            (None, Some(_), None) => vec![self.say("verdict-none-over", args![])],
             (None, Some(_), Some(worst)) => {
                 let why = worst.over.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
                 let why = why.map(|excess| {
@@ -207,9 +207,10 @@ impl View {
                         self.value(excess.resource, excess.value)
                     )
                 });
-                let args =
-                    args![n = over.len(), node = Arg::named(&worst.name), why = why.unwrap_or_default(),];
-                self.say("verdict-over", args)
+                let called = Arg::Html(format!("{} {}", code(&name(&worst.name)), link::node(worst.node)));
+                let args = args![n = over.len(), node = called, why = why.unwrap_or_default()];
+                let worst = self.say("verdict-worst", args);
+                vec![self.say("verdict-over", args![n = over.len()]), worst]
             }
         };
         let here = |cluster: ClusterId| only.is_none_or(|only| only == cluster);
@@ -227,7 +228,7 @@ impl View {
             let (of, plan) = (round.of.to_string(), round.proposal.to_string());
             self.say(key, args![node = node, number = number, of = of, plan = plan])
         });
-        std::iter::once(first).chain(plans).chain(deferred).chain(rounds).collect::<Vec<_>>().join(" ")
+        first.into_iter().chain(plans).chain(deferred).chain(rounds).collect()
     }
 
     fn schedule_lines(&self, status: &Status) -> Vec<String> {
@@ -299,16 +300,17 @@ impl View {
     ) -> Vec<String> {
         let every_node = about.cluster.is_some();
         let vms: usize = overview.nodes.iter().map(|node| node.vms).sum();
-        let mut lines = vec![self.say(
+        let cluster = self.say(
             "status-cluster",
             args![
                 cluster = Arg::Html(bold(&name(&overview.name))),
                 id = overview.cluster.to_string(),
                 nodes = Arg::Html(self.say("count-nodes", args![n = overview.nodes.len()])),
                 vms = Arg::Html(self.say("count-vms", args![n = vms])),
-                over = overview.figures.overloaded,
             ],
-        )];
+        );
+        let over = self.say("status-cluster-over", args![over = overview.figures.overloaded]);
+        let mut lines = hung([cluster, over], ", ");
         lines.extend(
             overview.held.as_ref().map(|hold| self.say("held", args![why = Arg::Html(self.hold(hold))])),
         );
@@ -355,8 +357,9 @@ impl View {
     }
 
     fn overloaded_line(&self, node: &NodeOverview) -> String {
-        let link = link::node(node.node);
-        format!("⚠ {} {link}: {}", code(&name(&node.name)), self.excesses(&node.over))
+        let called = format!("⚠ {} {}:", code(&name(&node.name)), link::node(node.node));
+        let over = node.over.iter().map(|excess| self.excess(excess));
+        hung(std::iter::once(called).chain(over), " ").join("\n")
     }
 
     /// `· node-002 /node_11: 25.0 %, 0 VMs`: memory decides, and the rest is behind the link.
@@ -367,7 +370,8 @@ impl View {
             (true, true) => ("·", self.percent(node.at.memory_percent)),
             (true, false) => ("⚠", self.excesses(&node.over)),
         };
-        format!("{mark} {} {}: {full}, {vms}", escape(&name(&node.name)), link::node(node.node))
+        let called = format!("{mark} {} {}: {full}", escape(&name(&node.name)), link::node(node.node));
+        hung([called, vms], ", ").join("\n")
     }
 
     /// The figures of a cluster; vCPU and imbalance only where they are what is acted on.
@@ -421,7 +425,7 @@ impl View {
     fn foreign_line(&self, foreign: &ForeignMigration) -> String {
         let task = foreign.task.to_string();
         match foreign.vm {
-            Some(vm) => self.say("foreign-of-vm", args![task = task, vm = vm.to_string()]),
+            Some(vm) => self.say("foreign-of-vm", args![task = task, vm = link::vm(vm)]),
             None => self.say("foreign", args![task = task]),
         }
     }
@@ -527,10 +531,10 @@ mod tests {
             let view = View::new(Language::En, chrono_tz::UTC);
             let page = view.status(&status, About { cluster: Some(ClusterId(1)), from });
             let data = page.buttons.concat().into_iter().map(|it| it.data);
-            let nodes = page.plain().lines().filter(|line| line.contains("/node_")).count();
+            let of_list = |line: &&str| line.starts_with(['·', '⚠']) && line.contains("/node_");
+            let nodes = page.plain().lines().filter(of_list).count();
             (nodes, data.filter(|it| it.starts_with("s:")).collect::<Vec<_>>())
         };
-        // The first line names the worst node of a cluster without a link.
         assert_eq!(page(0), (25, vec!["s:1".into(), "s:1:25".into()]));
         assert_eq!(page(510), (25, ["s:1:500", "s:1:475", "s:1:525"].map(str::to_owned).into()));
         assert_eq!(page(5000), (25, ["s:1:975", "s:1:950"].map(str::to_owned).into()), "the last");

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
+use super::link;
 use crate::{
     model::{
         Snapshot,
         find::{self, Kind, Missed},
     },
-    planner::{self, TargetRefusal, VmExplained},
+    planner::{self, Resource, TargetRefusal, VmExplained},
     scheduler::Picture,
     talk::{
         access::Role,
@@ -15,7 +16,7 @@ use crate::{
         view::{Page, View},
         words::{
             Arg, args, escape,
-            format::{name, names},
+            format::{INDENT, code, hung, name, names, packed},
         },
     },
 };
@@ -62,8 +63,8 @@ fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) 
 /// `VM web-1 (1000) on kvm-01 (12)`
 pub(super) fn title(view: &View, vm: &VmExplained, snapshot: &Snapshot) -> String {
     let node = snapshot.node(vm.node).map_or("", |node| &node.name);
-    let (vm, id) = (Arg::Html(view.vm(&vm.name, vm.vm)), vm.node.to_string());
-    view.say("vm-title", args![vm = vm, node = Arg::named(node), id = id])
+    let node = Arg::Html(format!("{} {}", code(&name(node)), link::node(vm.node)));
+    view.say("vm-title", args![vm = Arg::Html(view.vm(&vm.name, vm.vm)), node = node])
 }
 
 /// Why a VM stays, or which nodes would take it.
@@ -82,23 +83,29 @@ fn target_lines(view: &View, vm: &VmExplained) -> Vec<String> {
         return vec![view.say("vm-no-other-node", args![])];
     }
     if vm.targets.is_empty() {
-        return vec![view.say("vm-no-target", args![why = Arg::Html(refusals_by_reason(view, vm))])];
+        let no_target = view.say("vm-no-target", args![]);
+        return std::iter::once(no_target).chain(refusals_by_reason(view, vm)).collect();
     }
     let mut lines = vec![view.say("vm-movable", args![n = vm.targets.len()])];
     lines.extend(vm.targets.iter().take(TARGETS_MAX).map(|(id, node, after, cautions)| {
-        let (node, cautions) = (escape(&name(node)), view.cautions(cautions));
-        format!("· {node} ({id}): {}{cautions}", view.fullness(after))
+        let called = format!("· {} {}:", escape(&name(node)), link::node(*id));
+        // Memory decides; the rest is behind the link.
+        let memory = format!("{} {}", view.resource(Resource::Memory), view.percent(after.memory_percent));
+        let cautions = cautions.iter().map(|caution| format!("⚠ {}", view.caution(caution)));
+        hung([called, memory].into_iter().chain(cautions), " ").join("\n")
     }));
     if vm.targets.len() > TARGETS_MAX {
         lines.push(view.say("more-lines", args![n = vm.targets.len() - TARGETS_MAX]));
     }
     if !vm.refusals.is_empty() {
-        lines.push(view.say("vm-refused", args![why = Arg::Html(refusals_by_reason(view, vm))]));
+        lines.push(view.say("vm-refused", args![]));
+        lines.extend(refusals_by_reason(view, vm));
     }
     lines
 }
 
-fn refusals_by_reason(view: &View, vm: &VmExplained) -> String {
+/// Each reason with the nodes that it keeps from taking the VM.
+fn refusals_by_reason(view: &View, vm: &VmExplained) -> Vec<String> {
     let mut reasons: Vec<(TargetRefusal, Vec<&str>)> = Vec::new();
     for (_, node, refusal) in &vm.refusals {
         match reasons.iter_mut().find(|(known, _)| known == refusal) {
@@ -106,10 +113,11 @@ fn refusals_by_reason(view: &View, vm: &VmExplained) -> String {
             None => reasons.push((*refusal, vec![node])),
         }
     }
-    let lines = reasons.iter().map(|(why, nodes)| {
-        format!("{}: {}", view.target_refusal(*why), escape(&names(nodes.iter().copied())))
+    let lines = reasons.iter().flat_map(|(why, nodes)| {
+        let why = format!("{}:", view.target_refusal(*why));
+        packed(INDENT, [why, escape(&names(nodes.iter().copied()))], " ")
     });
-    lines.collect::<Vec<_>>().join("; ")
+    lines.collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{Mib, find},
+    model::Mib,
     planner::{Drain, Growth, NodeLoss, Taker},
     scheduler::{Forecast, Foreseen, WhatIf},
     talk::{
@@ -84,7 +84,7 @@ fn page(view: &View, foreseen: &Foreseen, now: DateTime<Utc>) -> Page {
     lines.push(view.as_of(*taken_at, now));
     lines.push(match what {
         Forecast::Drain(drain) if !drain.plan.migrations.is_empty() => {
-            view.say("whatif-drain-next", args![node = find::by_id(drain.node.0)])
+            view.say("whatif-drain-next", args![node = Arg::named(&drain.node_name)])
         }
         _ => view.say("whatif-changes-nothing", args![]),
     });

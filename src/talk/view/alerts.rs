@@ -6,14 +6,13 @@ use super::{Page, View};
 use crate::{
     event::{Alert, KeptKey, KnownSwitches},
     model::{NodeId, Person},
-    planner::Migration,
     store::{Step, StepState},
     talk::{
         cards::{Failures, Hand, HandKind},
         hand,
         words::{
-            Arg, args, escape,
-            format::{bold, code, name, words},
+            Arg, args,
+            format::{INDENT, bold, code, name, words},
         },
     },
 };
@@ -52,25 +51,26 @@ impl View {
             let args = args![plan = plan.id.to_string(), cluster = cluster, n = plan.steps.len()];
             lines.push(self.say("failures-title", args));
             let same = self.same_endings(&plan.steps, now);
-            lines.extend(
-                plan.steps.iter().map(|step| self.failed_step(step, same.get(&step.migration.step), now)),
-            );
+            for step in &plan.steps {
+                lines.extend(self.failed_step(step, same.get(&step.migration.step), now));
+            }
         }
         lines.extend(failures.alerts.iter().map(|alert| self.alert_line(alert, now)));
         self.page(lines)
     }
 
-    fn failed_step(&self, step: &Step, same_as: Option<&u32>, now: DateTime<Utc>) -> String {
-        let Migration { vm, vm_name, source_name, target_name, .. } = &step.migration;
+    fn failed_step(&self, step: &Step, same_as: Option<&u32>, now: DateTime<Utc>) -> Vec<String> {
         let state = match &step.state {
             StepState::Ended { outcome, detail, .. } => {
                 self.how_it_ended(*outcome, detail.as_ref(), same_as, now)
             }
-            StepState::Running { since, .. } => self.say("step-slow", args![since = self.time(*since, now)]),
-            StepState::Waiting | StepState::LeftOut { .. } => String::new(),
+            StepState::Running { since, .. } => {
+                let slow = self.say("step-slow", args![since = self.time(*since, now)]);
+                vec![format!("{INDENT}{slow}")]
+            }
+            StepState::Waiting | StepState::LeftOut { .. } => Vec::new(),
         };
-        let nodes = format!("{} → {}", escape(&name(source_name)), escape(&name(target_name)));
-        format!("{}. {}: {nodes} · {state}", step.migration.step, self.vm(vm_name, *vm))
+        self.route(step).into_iter().chain(state).collect()
     }
 
     /// Says that another message of the same matter may stand in the chat.

@@ -112,7 +112,7 @@ impl View {
         let (resource, ..) = second(&bar.now, policy);
         let mark = if is_over(&bar.now, policy) { "⚠ " } else { "" };
         let figures = self.figures(bar, policy);
-        format!("{mark}{}: {figures} {}", escape(&name(&bar.name)), self.resource(resource))
+        format!("{mark}{}: {figures} ({})", escape(&name(&bar.name)), self.resource(resource))
     }
 
     /// `83.1 → 69.0 % · 1.20`

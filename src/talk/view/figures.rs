@@ -3,7 +3,7 @@
 use super::View;
 use crate::{
     planner::{ClusterPlan, Excess, Figures, MoveWhy, Resource},
-    talk::words::args,
+    talk::words::{args, format::hung},
 };
 
 /// Which figures are shown besides overload and memory: those that the plan acts on.
@@ -27,8 +27,8 @@ impl Besides {
 }
 
 impl View {
-    /// What a plan was to lead to, in one line.
-    pub(super) fn predicted_line(&self, figures: &Figures, besides: Besides) -> String {
+    /// What a plan was to lead to.
+    pub(super) fn predicted_lines(&self, figures: &Figures, besides: Besides) -> Vec<String> {
         let memory = self.decimal(figures.memory_percent_max);
         let mut parts = vec![
             self.say("predicted-over", args![over = figures.overloaded.to_string()]),
@@ -39,31 +39,31 @@ impl View {
         let imbalance =
             || self.say("status-imbalance", args![imbalance = self.decimals(figures.imbalance, 3)]);
         parts.extend(besides.imbalance.then(imbalance));
-        parts.join(", ")
+        hung(parts, ", ")
     }
 
     /// Before and after in lines that a phone shows whole: `Overloaded nodes 4 → 0`, `Fullest memory 99.6 → 69.8 %`.
+    /// What stays as it is stands once, and no word is lost on overload that there is none of.
     pub(in crate::talk) fn figures_lines(
         &self,
         before: &Figures,
         after: &Figures,
         besides: Besides,
     ) -> Vec<String> {
-        let both = |key, before: String, after: String| self.say(key, args![before = before, after = after]);
-        let decimals = |value: f64, places| self.decimals(value, places);
-        let mut lines = vec![
-            both("figures-over", before.overloaded.to_string(), after.overloaded.to_string()),
-            both(
-                "figures-memory",
-                decimals(before.memory_percent_max, 1),
-                decimals(after.memory_percent_max, 1),
-            ),
-        ];
-        let cpu = || both("figures-cpu", decimals(before.cpu_max, 2), decimals(after.cpu_max, 2));
-        lines.extend(besides.cpu.then(cpu));
+        let change = |key, before: String, after: String| {
+            let change = if before == after { after } else { format!("{before} → {after}") };
+            self.say(key, args![change = change])
+        };
+        let both = |key, before, after, places| {
+            change(key, self.decimals(before, places), self.decimals(after, places))
+        };
+        let is_over = before.overloaded + after.overloaded > 0;
+        let over = is_over
+            .then(|| change("figures-over", before.overloaded.to_string(), after.overloaded.to_string()));
+        let memory = both("figures-memory", before.memory_percent_max, after.memory_percent_max, 1);
+        let cpu = besides.cpu.then(|| both("figures-cpu", before.cpu_max, after.cpu_max, 2));
         let imbalance =
-            || both("figures-imbalance", decimals(before.imbalance, 3), decimals(after.imbalance, 3));
-        lines.extend(besides.imbalance.then(imbalance));
-        lines
+            besides.imbalance.then(|| both("figures-imbalance", before.imbalance, after.imbalance, 3));
+        over.into_iter().chain([memory]).chain(cpu).chain(imbalance).collect()
     }
 }

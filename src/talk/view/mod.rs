@@ -12,6 +12,7 @@ mod plan_buttons;
 mod platform;
 mod proposal;
 mod round;
+mod steps;
 mod watch;
 
 use std::ops::Deref;
@@ -103,6 +104,12 @@ impl View {
         pages
     }
 
+    /// Returns how many of these lines one message holds.
+    pub(super) fn fitting(&self, lines: &[String]) -> usize {
+        let mut room = Room::new();
+        lines.iter().take_while(|line| room.take(&whole((*line).clone()))).count()
+    }
+
     /// Puts lines into one message; what does not fit is counted in its last line.
     pub(super) fn page(&self, lines: Vec<String>) -> Page {
         let mut room = Room::new();
@@ -153,7 +160,8 @@ impl Page {
 const DRY_RUN: &str = "DRY RUN";
 
 fn in_dry_run(line: &str) -> String {
-    format!("<b>{DRY_RUN}</b> · {line}")
+    let mark = format!("<b>{DRY_RUN}</b> ·");
+    format::packed("", [mark, line.to_owned()], " ").join("\n")
 }
 
 /// What is left of a message.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How many steps have buttons at one time: a phone shows this many without scrolling.
-const STEP_BUTTONS_MAX: usize = 8;
+pub(super) const STEP_BUTTONS_MAX: usize = 8;
 
 /// As many names as fit side by side on a phone.
 const STEP_BUTTONS_PER_ROW: usize = 2;

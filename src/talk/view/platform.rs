@@ -7,9 +7,12 @@ use crate::{
     model::WhyUnmeasured,
     planner::{NodeOverview, NodeReading, Resource},
     store::{JournalEntry, JournalState, Pause},
-    talk::words::{
-        Arg, args, escape,
-        format::{name, words},
+    talk::{
+        verbs::link,
+        words::{
+            args, escape,
+            format::{INDENT, code, hung, name, packed, words},
+        },
     },
 };
 
@@ -20,16 +23,13 @@ impl View {
         self.say("status-as-of", args![at = self.time(at, now), age = age])
     }
 
-    pub(in crate::talk) fn pause_line(&self, pause: &Pause, now: DateTime<Utc>) -> String {
+    pub(in crate::talk) fn pause_lines(&self, pause: &Pause, now: DateTime<Utc>) -> Vec<String> {
         let who = format!("{} ({})", name(&pause.by.name), pause.by.id);
-        let mut line = match pause.until {
-            Some(until) => self.say("status-paused-until", args![who = who, until = self.time(until, now)]),
-            None => self.say("status-paused", args![who = who]),
-        };
-        if let Some(reason) = &pause.reason {
-            line.push_str(&format!(": {}", escape(&words(reason))));
-        }
-        line
+        let until = pause.until.map(|until| self.say("until", args![until = self.time(until, now)]));
+        let paused = self.say("status-paused", args![who = who]);
+        let mut lines = hung(std::iter::once(paused).chain(until), " ");
+        lines.extend(pause.reason.as_ref().map(|reason| format!("{INDENT}{}", escape(&words(reason)))));
+        lines
     }
 
     /// What a node measured and how long ago, for a line of a list; `None` where nobody asks nodes.
@@ -42,7 +42,10 @@ impl View {
         match &node.measured {
             Some(reading) => {
                 let key = if reading.fresh { "measured-briefly" } else { "measured-briefly-old" };
-                Some(self.say(key, args![what = self.reading(reading), age = self.lasting(now - reading.at)]))
+                Some(self.say(
+                    key,
+                    args![what = self.reading(reading).join(", "), age = self.lasting(now - reading.at)],
+                ))
             }
             None => (node.asked && node.known).then(|| match why {
                 Some(why) => self.say("measured-never-why", args![why = self.why_unmeasured(why)]),
@@ -52,31 +55,27 @@ impl View {
     }
 
     /// Load per core and memory really used.
-    pub(in crate::talk) fn reading(&self, reading: &NodeReading) -> String {
+    pub(in crate::talk) fn reading(&self, reading: &NodeReading) -> Vec<String> {
         let load = reading
             .load
             .map(|load| format!("{} {}", self.resource(Resource::Load), self.value(Resource::Load, load)));
         let memory = reading
             .memory_used_percent
             .map(|used| self.say("memory-really-used", args![percent = self.percent(used)]));
-        load.into_iter().chain(memory).collect::<Vec<_>>().join(", ")
+        load.into_iter().chain(memory).collect()
     }
 
-    pub(in crate::talk) fn running_line(&self, entry: &JournalEntry, now: DateTime<Utc>) -> String {
+    /// `▸ web-1 /vm_1000: kvm-01 → kvm-02`, since when, and of which plan.
+    pub(in crate::talk) fn running_lines(&self, entry: &JournalEntry, now: DateTime<Utc>) -> Vec<String> {
         let since = match &entry.state {
             JournalState::Ordered { at, .. } => *at,
             JournalState::Intended | JournalState::Closed { .. } => entry.intended_at,
         };
-        self.say(
-            "running-line",
-            args![
-                vm = Arg::Html(self.vm(&entry.vm_name, entry.vm)),
-                source = name(&entry.source_name),
-                target = name(&entry.target_name),
-                since = self.time(since, now),
-                lasts = self.lasting(now - since),
-                plan = entry.proposal.to_string(),
-            ],
-        )
+        let vm = format!("▸ {} {}:", code(&name(&entry.vm_name)), link::vm(entry.vm));
+        let nodes = format!("{} → {}", escape(&name(&entry.source_name)), escape(&name(&entry.target_name)));
+        let (since, lasts) = (self.time(since, now), self.lasting(now - since));
+        let since = self.say("running-since", args![since = since, lasts = lasts]);
+        let plan = self.say("running-plan", args![plan = entry.proposal.to_string()]);
+        hung([vm, nodes], " ").into_iter().chain(packed(INDENT, [since, plan], ", ")).collect()
     }
 }

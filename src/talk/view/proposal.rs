@@ -1,39 +1,39 @@
 //! A proposal as it goes on, and what became of it.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Besides, Page, View};
+use super::{
+    Besides, Page, View,
+    plan_buttons::STEP_BUTTONS_MAX,
+    steps::{Detail, changes_of, weight},
+};
 use crate::{
     model::{NodeId, VmId},
-    planner::{ClusterPlan, Excess, Fullness, Migration, MoveWhy, NodeChange, Note, Resource, Skip, SkipWhy},
+    planner::{ClusterPlan, Excess, Fullness, Note, Obstacle, Skip, SkipWhy, StillOverloaded},
     store::{
-        Approver, Begin, Emptied, Ending, Held, LeftOut, Origin, Outcome, Proposal, ProposalState, Selection,
-        Sight, Step, StepState,
+        Approval, Approver, Begin, Emptied, Held, LeftOut, Origin, Outcome, Proposal, ProposalState,
+        Selection, Sight, Step, StepState,
     },
-    talk::words::{
-        Arg, args, escape,
-        format::{bold, name, names, words},
-        plain,
+    talk::{
+        verbs::link,
+        words::{
+            Arg, args, escape,
+            format::{INDENT, bold, code, hung, name, names, packed, words},
+            plain,
+        },
     },
 };
 
 /// Nodes whose memory the end of a plan shows; a plan of ten migrations touches twenty at most.
 const NODES_SEEN_MAX: usize = 20;
 
+/// Lines of a phone that nodes that stay overloaded and notes may take.
+const STAYS_HEIGHT_MAX: usize = 16;
+
 /// More lines than this about what stays as it is hide what is to be done.
 const STAYS_LINES_MAX: usize = 8;
-
-/// What a phone shows in one line.
-const LINE_CHARS: usize = 40;
-
-/// How much is said of each migration.
-#[derive(Clone, Copy)]
-enum Detail {
-    Full,
-    Compact,
-}
 
 /// How many migrations ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,8 +51,22 @@ impl View {
     /// The first has the state, the figures and the buttons.
     #[must_use]
     pub fn proposal(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<Page> {
-        let mut pages = self.with_detail(proposal, now, Detail::Full);
-        if pages.len() > 1 {
+        // What has no room on one page of buttons has none for every detail.
+        let is_long = proposal.steps.len() > STEP_BUTTONS_MAX;
+        let is_off = matches!(
+            proposal.state,
+            ProposalState::Rejected { .. }
+                | ProposalState::Superseded { .. }
+                | ProposalState::Expired { .. }
+                | ProposalState::Stale { .. }
+        );
+        let detail = match (is_off, is_long) {
+            (true, _) => Detail::Brief,
+            (false, true) => Detail::Compact,
+            (false, false) => Detail::Full,
+        };
+        let mut pages = self.with_detail(proposal, now, detail);
+        if pages.len() > 1 && !is_off {
             pages = self.with_detail(proposal, now, Detail::Compact);
         }
         if let Some(first) = pages.first_mut() {
@@ -63,7 +77,8 @@ impl View {
 
     fn with_detail(&self, proposal: &Proposal, now: DateTime<Utc>, detail: Detail) -> Vec<Page> {
         let title = self.proposal_title(proposal);
-        let mut lines = vec![title.clone(), self.state_line(proposal, now)];
+        let mut lines = vec![title.clone()];
+        lines.extend(self.state_lines(proposal, now));
         lines.push(self.origin_line(proposal, now));
         if proposal.cancel.is_some() && !proposal.state.is_final() {
             lines.extend(proposal.cancel.as_ref().map(|asked| {
@@ -84,7 +99,9 @@ impl View {
         }
         let same = self.same_endings(steps.iter().copied(), now);
         for step in steps {
-            lines.extend(self.step_lines(proposal, step, same.get(&step.migration.step), now, detail));
+            // A step is in one message, with all its lines.
+            let same_as = same.get(&step.migration.step);
+            lines.push(self.step_lines(proposal, step, same_as, now, detail).join("\n"));
         }
         self.pages(&title, lines)
     }
@@ -102,85 +119,95 @@ impl View {
         if proposal.dry_run { super::in_dry_run(&title) } else { title }
     }
 
-    pub(in crate::talk) fn state_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {
+    /// What holds of a plan, in lines that a phone shows whole.
+    pub(in crate::talk) fn state_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
+        let approved =
+            |by: &Approver| self.say("plan-approved-by", args![who = Arg::Html(self.approver(by))]);
         match &proposal.state {
-            ProposalState::Pending => self.pending_line(proposal, now),
-            ProposalState::Approved { by, .. } => {
-                let who = Arg::Html(self.approver(by));
-                match proposal.begins {
-                    None => self.say("plan-approved", args![who = who]),
-                    Some(Begin::At(at)) => {
-                        self.say("plan-deferred", args![who = who, at = self.time(at, now)])
-                    }
-                    Some(Begin::InWindow { opens }) => {
-                        self.say("plan-deferred-window", args![who = who, at = self.time(opens, now)])
-                    }
+            ProposalState::Pending => self.pending_lines(proposal, now),
+            ProposalState::Approved { by, .. } => match proposal.begins {
+                None => {
+                    vec![format!("▸ {}", approved(by)), self.say("plan-checked", args![])]
                 }
-            }
+                Some(begin) => {
+                    let at = self.time(begin.at(), now);
+                    let begins = match begin {
+                        Begin::At(_) => self.say("plan-begins", args![at = at]),
+                        Begin::InWindow { .. } => self.say("plan-begins-in-window", args![at = at]),
+                    };
+                    vec![format!("⏲ {}", approved(by)), begins]
+                }
+            },
             ProposalState::Running { by, since } => {
                 let tally = Tally::of(&proposal.steps);
-                self.say(
-                    "plan-running",
-                    args![
-                        ended = tally.ended().to_string(),
-                        of = (tally.ended() + tally.open).to_string(),
-                        who = Arg::Html(self.approver(by)),
-                        since = self.time(*since, now),
-                    ],
-                )
+                let (ended, of) = (tally.ended().to_string(), (tally.ended() + tally.open).to_string());
+                let since = self.time(*since, now);
+                let runs = self.say("plan-running", args![since = since]);
+                let ended = self.say("plan-running-ended", args![ended = ended, of = of]);
+                hung([runs, ended], ": ").into_iter().chain([approved(by)]).collect()
             }
-            ProposalState::Done { by, at } => self.done_line(proposal, &self.approver(by), *at, now),
+            ProposalState::Done { by, at } => {
+                let ended = self.say("plan-ended", args![at = self.time(*at, now)]);
+                let mut lines = vec![self.done_line(proposal), approved(by), ended];
+                lines.extend(self.left_out_holds(proposal, *at, now));
+                lines
+            }
             ProposalState::Rejected { by, at, reason } => {
                 let who = format!("{} ({})", name(&by.name), by.id);
-                let mut line = self.say("plan-rejected", args![who = who, at = self.time(*at, now)]);
-                if let Some(reason) = reason {
-                    line.push_str(&format!(": {}", escape(&words(reason))));
-                }
+                let rejected = self.say("plan-rejected", args![who = who, at = self.time(*at, now)]);
+                let reason = reason.as_ref().map(|reason| format!("{INDENT}{}", escape(&words(reason))));
                 let until = self.time(*at + Proposal::REJECTION_HOLDS, now);
-                let holds = self.say(
-                    "plan-rejection-holds",
-                    args![until = until, cluster = proposal.cluster.to_string()],
-                );
-                format!("{line}\n{holds}")
+                let cluster = proposal.cluster.to_string();
+                // What somebody wished for no cycle proposes anyway.
+                let holds = (!proposal.is_wish())
+                    .then(|| self.say("plan-rejection-holds", args![until = until, cluster = cluster]));
+                std::iter::once(rejected).chain(reason).chain(holds).collect()
             }
-            ProposalState::Expired { at } => self.say("plan-expired", args![at = self.time(*at, now)]),
-            ProposalState::Superseded { by, .. } => self.say("plan-superseded", args![plan = by.to_string()]),
-            ProposalState::Stale { .. } => match &proposal.held {
+            ProposalState::Expired { at } => vec![self.say("plan-expired", args![at = self.time(*at, now)])],
+            ProposalState::Superseded { by, .. } => {
+                vec![self.say("plan-superseded", args![plan = by.to_string()])]
+            }
+            ProposalState::Stale { .. } => vec![match &proposal.held {
                 Some(hold) => self.say("plan-held", args![why = Arg::Html(self.hold(hold))]),
                 None => self.say("plan-stale", args![]),
-            },
-            ProposalState::Shown { .. } => self.say("plan-shown", args![]),
+            }],
+            ProposalState::Shown { .. } => vec![self.say("plan-shown", args![])],
         }
     }
 
-    fn pending_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {
-        let until = self.time(proposal.expires_at, now);
+    fn pending_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
         if proposal.dry_run {
-            return self.say("plan-shown", args![]);
+            return vec![self.say("plan-shown", args![])];
         }
+        let until = self.say("until", args![until = self.time(proposal.expires_at, now)]);
+        let mut lines = hung([self.say("plan-pending", args![]), until], " ");
         if proposal.approvals_needed <= 1 {
-            return self.say("plan-pending", args![until = until]);
+            return lines;
         }
-        let people: Vec<_> =
-            proposal.approvals.iter().map(|a| format!("{} ({})", name(&a.by.name), a.by.id)).collect();
-        let counted = self.say(
-            "plan-pending-many",
-            args![
-                have = proposal.approvals.len().to_string(),
-                need = proposal.approvals_needed.to_string(),
-                until = until,
-            ],
-        );
-        if people.is_empty() {
-            return counted;
-        }
-        let begins = proposal.begins.map(|begin| self.time(begin.at(), now));
-        let begins = begins.map(|at| format!("; {}", self.say("plan-begins", args![at = at])));
-        format!("{counted} ✓ {}{}", escape(&people.join(", ")), begins.unwrap_or_default())
+        let (have, need) = (proposal.approvals.len().to_string(), proposal.approvals_needed.to_string());
+        let people = proposal.approvals.iter().map(|a| format!("✓ {} ({})", name(&a.by.name), a.by.id));
+        let counted = self.say("plan-counted", args![have = have, need = need]);
+        lines.extend(packed(INDENT, std::iter::once(counted).chain(people.map(|it| escape(&it))), ", "));
+        let begins = proposal.begins.filter(|_| !proposal.approvals.is_empty());
+        lines.extend(begins.map(|begin| {
+            format!("{INDENT}{}", self.say("plan-begins", args![at = self.time(begin.at(), now)]))
+        }));
+        lines
+    }
+
+    /// What people left out of a plan is not proposed again for a while: until when, and what lifts that.
+    fn left_out_holds(&self, proposal: &Proposal, at: DateTime<Utc>, now: DateTime<Utc>) -> Option<String> {
+        let until = self.time(at + Proposal::REJECTION_HOLDS, now);
+        let cluster = proposal.cluster.to_string();
+        let holds = !proposal.held_back().is_empty();
+        holds.then(|| self.say("plan-left-out-holds", args![until = until, cluster = cluster]))
     }
 
     /// `done` where all was done, else `partly`, or `stopped` where somebody asked for it.
-    fn done_line(&self, proposal: &Proposal, who: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    fn done_line(&self, proposal: &Proposal) -> String {
+        if proposal.steps.is_empty() {
+            return self.say("round-nothing-to-move", args![]);
+        }
         let Tally { moved, failed, dropped, lost, left_out, .. } = Tally::of(&proposal.steps);
         let counts = [
             ("tally-moved", moved),
@@ -191,21 +218,17 @@ impl View {
         ];
         let counted = counts.into_iter().filter(|(_, n)| *n > 0);
         let counts: Vec<_> = counted.map(|(key, n)| self.say(key, args![n = n.to_string()])).collect();
+        let by = |asked: &Approval| format!("{} ({})", name(&asked.by.name), asked.by.id);
         let (key, stopper) = match &proposal.cancel {
-            _ if failed + dropped + lost == 0 => ("plan-done", String::new()),
-            Some(asked) if dropped > 0 => {
-                ("plan-stopped", escape(&format!("{} ({})", name(&asked.by.name), asked.by.id)))
-            }
-            _ => ("plan-partly", String::new()),
+            _ if failed + dropped + lost == 0 => ("plan-done", None),
+            Some(asked) if dropped > 0 => ("plan-stopped", Some(by(asked))),
+            _ => ("plan-partly", None),
         };
-        if proposal.steps.is_empty() {
-            let by =
-                self.say("plan-done-by", args![who = Arg::Html(who.to_owned()), at = self.time(at, now)]);
-            return format!("{} {by}", self.say("round-nothing-to-move", args![]));
-        }
-        let state = self.say(key, args![counts = Arg::Html(counts.join(", ")), who = Arg::Html(stopper)]);
-        let by = self.say("plan-done-by", args![who = Arg::Html(who.to_owned()), at = self.time(at, now)]);
-        format!("{state}\n{by}")
+        let state = self.say(key, args![who = stopper.unwrap_or_default()]);
+        let last = counts.len().saturating_sub(1);
+        let counts = counts.into_iter().enumerate();
+        let counts = counts.map(|(at, count)| if at == last { count } else { format!("{count},") });
+        hung(std::iter::once(state).chain(counts), " ").join("\n")
     }
 
     fn origin_line(&self, proposal: &Proposal, now: DateTime<Utc>) -> String {
@@ -226,14 +249,11 @@ impl View {
         let Some((_, node)) = proposal.drains() else { return Vec::new() };
         let stuck = &proposal.plan.skipped;
         let is_done = matches!(proposal.state, ProposalState::Done { .. });
-        if proposal.round.is_some() {
+        if let Some(round) = &proposal.round {
             // The round says what is to be done.
-            let plan = (!proposal.state.is_final()).then(|| self.say("round-plan", args![]));
-            let stays = match (is_done, plan.is_some()) {
-                (true, _) => self.still_on_lines(proposal, now),
-                (false, true) => self.stuck_lines(stuck, now),
-                (false, false) => Vec::new(),
-            };
+            let goes_on = !proposal.state.is_final() && round.stopped.is_none();
+            let plan = goes_on.then(|| self.say("round-plan", args![]));
+            let stays = if is_done { self.still_on_lines(proposal, now) } else { Vec::new() };
             return plan.into_iter().chain(stays).collect();
         }
         let key = match (&proposal.state, proposal.emptied()) {
@@ -300,8 +320,9 @@ impl View {
     /// The VMs that stay where they are, with their reasons.
     pub(in crate::talk) fn stuck_lines(&self, stuck: &[Skip], now: DateTime<Utc>) -> Vec<String> {
         let shown = stuck.iter().take(STAYS_LINES_MAX).map(|skip| {
-            let vm = Arg::Html(self.vm(&skip.name, skip.vm));
-            self.say("drain-stays", args![vm = vm, why = Arg::Html(self.skip_why(&skip.why, now))])
+            let vm = Arg::Html(format!("{} {}", code(&name(&skip.name)), link::vm(skip.vm)));
+            let stays = self.say("drain-stays", args![vm = vm]);
+            format!("{stays}\n{INDENT}{}", self.skip_why(&skip.why, now))
         });
         let more = stuck.len().saturating_sub(STAYS_LINES_MAX);
         shown.chain((more > 0).then(|| self.say("more-lines", args![n = more]))).collect()
@@ -315,7 +336,8 @@ impl View {
         let mut lines = Vec::new();
         if !proposal.voided.is_empty() {
             let who = self.approver(&Approver::People(proposal.voided.clone()));
-            lines.push(self.say("plan-voided", args![who = Arg::Html(who)]));
+            lines.push(self.say("plan-voided", args![]));
+            lines.push(format!("{INDENT}{who}"));
         }
         if proposal.is_all_left_out() {
             lines.push(self.say("plan-all-left-out", args![]));
@@ -342,11 +364,13 @@ impl View {
             (ProposalState::Done { .. }, Some(Sight::Seen { figures, nodes, .. })) => {
                 let seen = self.figures_lines(before, figures, besides);
                 let is_as_predicted = seen == self.figures_lines(before, predicted, besides);
-                let predicted = (!is_as_predicted).then(|| self.predicted_line(predicted, besides));
+                let predicted = (!is_as_predicted).then(|| self.predicted_lines(predicted, besides));
+                let predicted = predicted.into_iter().flatten();
                 seen.into_iter().chain(predicted).chain(self.nodes_seen(proposal, nodes)).collect()
             }
             (ProposalState::Done { .. }, unseen) => {
-                vec![self.predicted_line(predicted, besides), self.unseen(unseen.as_ref())]
+                let predicted = self.predicted_lines(predicted, besides);
+                predicted.into_iter().chain([self.unseen(unseen.as_ref())]).collect()
             }
             _ => self.figures_lines(before, predicted, besides),
         }
@@ -372,196 +396,22 @@ impl View {
         for (node, (node_name, before, predicted)) in touched {
             let Some(at) = seen.get(&node) else { continue };
             let (after, predicted) = (self.decimal(at.memory_percent), self.decimal(predicted));
-            let (node, before) = (name(node_name), self.decimal(before));
+            let (before, node) = (self.decimal(before), format!("{} {}", name(node_name), link::node(node)));
             if after == before {
                 // Nothing came of it there; the steps say why.
                 continue;
             }
-            lines.push(match after == predicted {
-                true => self.say("node-seen", args![node = node, before = before, after = after]),
-                false => self.say(
-                    "node-seen-unlike",
-                    args![node = node, before = before, after = after, predicted = predicted],
-                ),
-            });
+            let mut line = self.say("node-seen", args![node = node, before = before, after = &after]);
+            if after != predicted {
+                let unlike = self.say("node-seen-unlike", args![predicted = predicted]);
+                line = format!("{line}\n{INDENT}{unlike}");
+            }
+            lines.push(line);
         }
         let more = lines.len().saturating_sub(NODES_SEEN_MAX);
         lines.truncate(NODES_SEEN_MAX);
         lines.extend((more > 0).then(|| self.say("more-lines", args![n = more])));
         lines
-    }
-
-    fn step_lines(
-        &self,
-        proposal: &Proposal,
-        step: &Step,
-        same_as: Option<&u32>,
-        now: DateTime<Utc>,
-        detail: Detail,
-    ) -> Vec<String> {
-        let migration = &step.migration;
-        let state = self.step_state(proposal, step, same_as, now);
-        let move_words = match detail {
-            Detail::Full => self.migration(migration),
-            Detail::Compact => format!(
-                "{} ({}): {} → {}",
-                escape(&name(&migration.vm_name)),
-                migration.vm,
-                escape(&name(&migration.source_name)),
-                escape(&name(&migration.target_name)),
-            ),
-        };
-        let why = self.why_now(proposal, migration) + &self.cautions(&migration.cautions);
-        match (detail, state) {
-            // A migration that has begun tells how it goes; why it was wanted stays in the history.
-            (_, Some(state)) => vec![format!("{}. {move_words} · {state}", migration.step)],
-            (Detail::Compact, None) => {
-                let size = self.memory(migration.ram);
-                vec![format!("{}. {move_words}, {size}; {why}", migration.step)]
-            }
-            (Detail::Full, None) => {
-                let unfit = proposal.outlook.as_ref().and_then(|outlook| outlook.unfit.get(&migration.step));
-                let first = format!("{}. {move_words}", migration.step);
-                match unfit {
-                    Some(unfit) => {
-                        let why = Arg::Html(self.unfit(unfit, now));
-                        vec![first, format!("   {}", self.say("step-unfit", args![why = why]))]
-                    }
-                    None => {
-                        // Of a wish the plan says why, once for all its steps.
-                        let is_told = migration.why.is_wish() && migration.cautions.is_empty();
-                        let why = (!is_told).then(|| format!("   {why}"));
-                        let effect = format!("   {}", self.effect(proposal, migration));
-                        std::iter::once(first).chain(why).chain([effect]).collect()
-                    }
-                }
-            }
-        }
-    }
-
-    /// Why a VM moves. What its node is over by is computed anew where other steps are left out.
-    fn why_now(&self, proposal: &Proposal, migration: &Migration) -> String {
-        let (source, _) = changes_of(proposal, migration);
-        let now = |resource| match resource {
-            Resource::Memory => Some(source.before.memory_percent),
-            Resource::Cpu => Some(source.before.cpu),
-            Resource::Load => source.before.load,
-        };
-        match &migration.why {
-            MoveWhy::Relieve(excess) if proposal.outlook.is_some() => {
-                let value = now(excess.resource).filter(|value| *value > excess.threshold);
-                let value = value.unwrap_or(excess.value);
-                self.move_why(&MoveWhy::Relieve(Excess { value, ..*excess }))
-            }
-            why => self.move_why(why),
-        }
-    }
-
-    /// `web-1 (1000): node-001 → node-021, 8 GiB`, and its vCPUs where they are why it moves.
-    pub(super) fn migration(&self, migration: &Migration) -> String {
-        let mut text = format!(
-            "{}: {} → {}, {}",
-            self.vm(&migration.vm_name, migration.vm),
-            escape(&name(&migration.source_name)),
-            escape(&name(&migration.target_name)),
-            self.memory(migration.ram),
-        );
-        if let MoveWhy::Relieve(Excess { resource: Resource::Cpu | Resource::Load, .. }) = migration.why {
-            text.push_str(&format!(", {} vCPU", migration.vcpus));
-        }
-        if let Some(disk) = migration.disk {
-            text.push_str(&format!(", {}", self.say("disk", args![size = self.memory(disk)])));
-        }
-        text
-    }
-
-    /// Memory of both nodes before and after: what an operator compares.
-    fn effect(&self, proposal: &Proposal, migration: &Migration) -> String {
-        let change =
-            |before: f64, after: f64| format!("{} → {} %", self.decimal(before), self.decimal(after));
-        let (source, target) = changes_of(proposal, migration);
-        self.say(
-            "effect",
-            args![
-                source = name(&migration.source_name),
-                of_source = change(source.before.memory_percent, source.after.memory_percent),
-                target = name(&migration.target_name),
-                of_target = change(target.before.memory_percent, target.after.memory_percent),
-            ],
-        )
-    }
-
-    /// How far one migration is; `None` where nothing has begun.
-    fn step_state(
-        &self,
-        proposal: &Proposal,
-        step: &Step,
-        same_as: Option<&u32>,
-        now: DateTime<Utc>,
-    ) -> Option<String> {
-        match &step.state {
-            StepState::Waiting => {
-                matches!(proposal.state, ProposalState::Approved { .. } | ProposalState::Running { .. })
-                    .then(|| self.say("step-waits", args![]))
-            }
-            StepState::LeftOut { by } => Some(self.say("step-left-out-by", args![who = name(&by.name)])),
-            StepState::Running { since, slow } => {
-                let key = if *slow { "step-slow" } else { "step-runs" };
-                Some(self.say(key, args![since = self.time(*since, now)]))
-            }
-            StepState::Ended { outcome, detail, .. } => {
-                let has_failed = matches!(outcome, Outcome::Failed | Outcome::Lost);
-                let mut said = self.how_it_ended(*outcome, detail.as_ref(), same_as, now);
-                if let Some(task) = step.task.filter(|_| has_failed) {
-                    said.push_str(&format!("; {}", self.say("step-task", args![task = task.to_string()])));
-                }
-                if let Some(until) = proposal.rests.get(&step.migration.vm).filter(|_| has_failed) {
-                    let until = self.time(*until, now);
-                    said.push_str(&format!("; {}", self.say("step-rests", args![until = until])));
-                }
-                Some(said)
-            }
-        }
-    }
-
-    /// `failed: guest CPU does not match …`, or that it was so with another step.
-    pub(super) fn how_it_ended(
-        &self,
-        outcome: Outcome,
-        detail: Option<&Ending>,
-        same_as: Option<&u32>,
-        now: DateTime<Utc>,
-    ) -> String {
-        let outcome = self.outcome(outcome);
-        match (detail, same_as) {
-            (None, _) => outcome,
-            (Some(_), Some(step)) => self.say("step-same", args![outcome = outcome, step = step.to_string()]),
-            (Some(detail), None) => format!("{outcome}: {}", self.ending(detail, now)),
-        }
-    }
-
-    /// The steps that ended with the same long words as one before them, and that one's number: words that fill a
-    /// phone's screen are said once.
-    pub(super) fn same_endings<'a>(
-        &self,
-        steps: impl IntoIterator<Item = &'a Step>,
-        now: DateTime<Utc>,
-    ) -> BTreeMap<u32, u32> {
-        let mut first: BTreeMap<(Outcome, String), u32> = BTreeMap::new();
-        let mut same = BTreeMap::new();
-        for step in steps {
-            let StepState::Ended { outcome, detail: Some(detail), .. } = &step.state else { continue };
-            let words = self.ending(detail, now);
-            if words.chars().count() <= LINE_CHARS {
-                continue;
-            }
-            let number = step.migration.step;
-            match first.entry((*outcome, words)) {
-                Entry::Vacant(place) => drop(place.insert(number)),
-                Entry::Occupied(known) => drop(same.insert(number, *known.get())),
-            }
-        }
-        same
     }
 
     /// Overloaded nodes that stay so, notes, and VMs left alone.
@@ -578,17 +428,22 @@ impl View {
         }
         let known = &proposal.plan.still_overloaded;
         let over = proposal.outlook.iter().flat_map(|outlook| &outlook.over);
-        let by_choice = over.filter(|over| known.iter().all(|still| still.node != over.node)).map(|over| {
-            self.say(
-                "still-overloaded",
-                args![
-                    node = Arg::named(&over.name),
-                    over = Arg::Html(self.excesses(&over.over)),
-                    why = self.say("obstacle-left-out", args![]),
-                ],
-            )
-        });
-        by_choice.chain(self.plan_stays(&proposal.plan)).collect()
+        let by_choice: Vec<_> =
+            over.filter(|over| known.iter().all(|still| still.node != over.node)).collect();
+        let mut lines = match by_choice.as_slice() {
+            [] => Vec::new(),
+            [only] => {
+                let why = self.say("obstacle-left-out", args![]);
+                vec![self.stays_over((only.node, &only.name), &only.over, vec![why])]
+            }
+            several => {
+                let rows = several.iter().map(|it| self.over_row((it.node, &it.name), &it.over));
+                let rows = std::iter::once(self.say("cut-by-choice", args![])).chain(rows);
+                self.as_far_as_they_fit(rows.collect())
+            }
+        };
+        lines.extend(self.plan_stays(&proposal.plan));
+        lines
     }
 
     /// What holds beyond a single plan, each thing once.
@@ -650,28 +505,72 @@ impl View {
             .iter()
             .map(|why| self.say("incomplete", args![why = Arg::Html(self.flaw(why))]))
             .collect();
-        lines.extend(plan.still_overloaded.iter().map(|still| {
-            self.say(
-                "still-overloaded",
-                args![
-                    node = Arg::named(&still.name),
-                    over = Arg::Html(self.excesses(&still.over)),
-                    why = Arg::Html(self.still_overloaded(still)),
-                ],
-            )
-        }));
-        lines.extend(plan.notes.iter().map(|note| self.note(note)));
-        if lines.len() > STAYS_LINES_MAX {
-            let more = lines.len() - STAYS_LINES_MAX;
-            lines.truncate(STAYS_LINES_MAX);
-            lines.push(self.say("more-lines", args![n = more]));
-        }
-        // A plan that somebody wished for says of each VM why it stays.
+        // A plan that somebody wished for relieves nothing, so it need not say why.
         let is_wish = plan.migrations.iter().any(|migration| migration.why.is_wish());
+        lines.extend(match is_wish {
+            true => {
+                let over = plan.still_overloaded.iter();
+                over.map(|it| self.stays_over((it.node, &it.name), &it.over, Vec::new())).collect()
+            }
+            false => self.still_over_lines(&plan.still_overloaded),
+        });
+        lines.extend(plan.notes.iter().map(|note| self.note(note)));
+        lines = self.as_far_as_they_fit(lines);
+        // And it says of each VM why it stays.
         if !plan.skipped.is_empty() && !is_wish {
             lines.push(self.skipped_line(plan.skipped.iter().map(|skip| &skip.why)));
         }
         lines
+    }
+
+    /// As many of these as leave room for what is to be done, and how many more there are.
+    fn as_far_as_they_fit(&self, mut all: Vec<String>) -> Vec<String> {
+        let mut height = 0;
+        let fits = |it: &&String| {
+            height += it.lines().count();
+            height <= STAYS_HEIGHT_MAX
+        };
+        let shown = all.iter().take_while(fits).count();
+        let more = all.len() - shown;
+        all.truncate(shown);
+        all.extend((more > 0).then(|| self.say("more-lines", args![n = more])));
+        all
+    }
+
+    /// The nodes that stay overloaded. What cut the plan is said once for all that it leaves so.
+    fn still_over_lines(&self, all: &[StillOverloaded]) -> Vec<String> {
+        let is_cut = |still: &&StillOverloaded| matches!(still.because.as_slice(), [Obstacle::Limit { .. }]);
+        let (cut, other): (Vec<_>, Vec<_>) = all.iter().partition(is_cut);
+        let line = |still: &StillOverloaded| {
+            let because = still.because.iter().map(|it| self.obstacle(it));
+            let why = self.needs_less(still).into_iter().chain(because).collect();
+            self.stays_over((still.node, &still.name), &still.over, why)
+        };
+        let other = other.into_iter();
+        let [first, _, ..] = cut.as_slice() else {
+            return other.chain(cut).map(line).collect();
+        };
+        let limit = first.because.iter().map(|limit| self.obstacle(limit)).collect::<String>();
+        let head = self.say("cut-by-limit", args![why = Arg::Html(limit)]);
+        let cut = cut.into_iter().map(|still| self.over_row((still.node, &still.name), &still.over));
+        other.map(line).chain([head]).chain(cut).collect()
+    }
+
+    /// One of several nodes that stay overloaded for the same reason.
+    fn over_row(&self, node: (NodeId, &str), over: &[Excess]) -> String {
+        let (id, called) = node;
+        let node = format!("· {} {}:", code(&name(called)), link::node(id));
+        let parts = std::iter::once(node).chain(over.iter().map(|excess| self.excess(excess)));
+        hung(parts, " ").join("\n")
+    }
+
+    /// A node that stays overloaded, by how much, and why: each on a line of its own.
+    fn stays_over(&self, node: (NodeId, &str), over: &[Excess], why: Vec<String>) -> String {
+        let (id, called) = node;
+        let node = Arg::Html(format!("{} {}", code(&name(called)), link::node(id)));
+        let over = over.iter().map(|excess| self.excess(excess));
+        let lines = packed(INDENT, over.chain(why), "; ");
+        format!("{}\n{}", self.say("still-overloaded", args![node = node]), lines.join("\n"))
     }
 
     /// `12 VMs left alone: snapshots (5), ISO image (3), …`
@@ -688,32 +587,13 @@ impl View {
         kinds.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
         let listed: Vec<_> = kinds.iter().take(5).map(|(kind, n)| format!("{kind} ({n})")).collect();
         let vms = self.say("count-vms", args![n = total]);
-        self.say("left-alone", args![vms = Arg::Html(vms), why = Arg::Html(listed.join(", "))])
-    }
-}
-
-/// Steps that need a look come first.
-fn weight(step: &Step) -> u8 {
-    match &step.state {
-        StepState::Ended { outcome: Outcome::Failed, .. } => 0,
-        StepState::Ended { outcome: Outcome::Lost, .. } => 1,
-        StepState::Ended { outcome: Outcome::Dropped, .. } => 2,
-        StepState::Waiting | StepState::Running { .. } => 3,
-        StepState::Ended { outcome: Outcome::Done, .. } => 4,
-        StepState::LeftOut { .. } => 5,
+        let head = self.say("left-alone", args![vms = Arg::Html(vms)]);
+        std::iter::once(head).chain(packed(INDENT, listed, ", ")).collect::<Vec<_>>().join("\n")
     }
 }
 
 pub(super) fn is_left_out(step: &Step) -> bool {
     matches!(step.state, StepState::LeftOut { .. })
-}
-
-/// Both nodes of a migration before and after it, without what is left out where that is known.
-fn changes_of<'a>(proposal: &'a Proposal, migration: &'a Migration) -> (&'a NodeChange, &'a NodeChange) {
-    match proposal.outlook.as_ref().and_then(|outlook| outlook.nodes.get(&migration.step)) {
-        Some((source, target)) => (source, target),
-        None => (&migration.source_state, &migration.target_state),
-    }
 }
 
 impl Tally {

@@ -8,9 +8,17 @@ use crate::{
     store::{Approval, Emptied, Proposal, ProposalState, Round, RoundNode, Turn},
     talk::{
         proposal::Choice,
-        words::{Arg, args, format::name},
+        words::{
+            Arg, args,
+            format::{INDENT, name},
+        },
     },
 };
+
+/// Lines that belong to the one above them.
+fn moved_in(lines: &str) -> impl Iterator<Item = String> {
+    lines.lines().map(|line| format!("{INDENT}{line}"))
+}
 
 impl View {
     /// The nodes of the round that this proposal belongs to, and how it stands with it.
@@ -19,9 +27,13 @@ impl View {
         let mut lines = vec![self.say("round-title", args![n = round.nodes.len()])];
         for (index, node) in round.nodes.iter().enumerate() {
             lines.push(self.round_node(node, index == round.at, now));
-            // What stays on the node whose turn it is is told below.
-            if proposal.state == ProposalState::Pending && index > round.at {
-                lines.extend(self.stuck_lines(&node.stuck, now));
+            let is_ahead = match proposal.state {
+                ProposalState::Pending => index >= round.at,
+                // At the end it is looked at what is still there.
+                _ => index == round.at && !proposal.state.is_final(),
+            };
+            if is_ahead {
+                lines.extend(self.stuck_lines(&node.stuck, now).iter().flat_map(|it| moved_in(it)));
             }
         }
         lines.extend(self.round_state(proposal, round));
@@ -30,7 +42,7 @@ impl View {
 
     fn round_node(&self, node: &RoundNode, has_turn: bool, now: DateTime<Utc>) -> String {
         let called = Arg::named(&node.name);
-        let by = |word: &Approval| format!("{} ({})", name(&word.by.name), word.by.id);
+        let by = |word: &Approval| name(&word.by.name);
         match &node.turn {
             Turn::Worked(word) => self
                 .say("round-node-worked", args![node = called, who = by(word), at = self.time(word.at, now)]),

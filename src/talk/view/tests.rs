@@ -12,7 +12,7 @@ use crate::{
         StoreFailure, Trouble, VmId,
         find::{Choice, Kind, Missed, MissedWhy},
     },
-    planner::{Caution, Figures, Fullness, Hold, NodeChange, Note, Outlook, Resource, Skip},
+    planner::{Caution, Figures, Fullness, Hold, NodeChange, Note, Outlook, Resource, Skip, StillOverloaded},
     scheduler::{ExpectedValue, FoundValue, PlanOf, Refused, Unsettable},
     store::{Approval, Approver, Expected, Origin, Proposal, ProposalState, Selection, Sight, StepState},
     talk::{
@@ -232,6 +232,16 @@ fn a_dry_run_says_so_in_its_first_line_and_cannot_be_approved() {
 }
 
 #[test]
+fn the_limit_that_cut_a_plan_is_said_once() {
+    let mut cut = proposal(1);
+    let one = cut.plan.still_overloaded.remove(0);
+    let nodes = (3..6).map(|node| StillOverloaded { name: format!("node-00{node}"), ..one.clone() });
+    cut.plan.still_overloaded = nodes.collect();
+    let texts = Language::ALL.map(|language| view(language).proposal(&cut, now()).remove(0).plain());
+    insta::assert_snapshot!(texts.join("\n\n"));
+}
+
+#[test]
 fn long_plans_name_everything_within_what_telegram_takes() {
     for count in [1, 7, 8, 60, 61, 300] {
         let mut long = proposal(count);
@@ -244,7 +254,7 @@ fn long_plans_name_everything_within_what_telegram_takes() {
             let text: Vec<_> = pages.iter().map(Page::plain).collect();
             for step in &long.steps {
                 let wanted = format!(
-                    "<b>&web-{}</b> ({}): узел-длинное-имя-001 → node-012",
+                    "<b>&web-{}</b> /vm_{}:\n   узел-длинное-имя-001 → node-012",
                     step.migration.step, step.migration.vm
                 );
                 assert_eq!(text.iter().filter(|page| page.contains(&wanted)).count(), 1, "{wanted}");

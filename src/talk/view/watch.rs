@@ -10,7 +10,7 @@ use crate::{
         proposal::{Choice, Press},
         words::{
             Arg, args,
-            format::{clip, name},
+            format::{INDENT, clip, name},
             plain,
         },
     },
@@ -34,10 +34,9 @@ impl View {
         let mut lines = vec![self.say("give-up-title", title)];
         for step in proposal.steps.iter().filter(|step| step.is_watched_long()) {
             let StepState::Running { since, .. } = step.state else { continue };
-            lines.push(self.say(
-                "give-up-step",
-                args![migration = Arg::Html(self.migration(&step.migration)), since = self.time(since, now)],
-            ));
+            lines.extend(self.migration(&step.migration));
+            let runs = self.say("step-slow", args![since = self.time(since, now)]);
+            lines.push(format!("{INDENT}{runs}"));
         }
         lines.push(self.say("give-up-means", args![]));
         let press = Press { proposal: proposal.id, tag: proposal.tag(), choice: Choice::GiveUpSurely };

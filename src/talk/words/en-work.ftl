@@ -1,28 +1,35 @@
 # What the bot says in English of work on nodes and of plans that begin later or are taken back.
 
-plan-deferred = ⏲ Approved by { $who }; begins at { $at }
-plan-deferred-window = ⏲ Approved by { $who }; begins when the window opens, at { $at }
-plan-begins = to begin at { $at }
-plan-held = ✗ Held: { $why }. Nothing was begun; Refresh makes a new plan
+plan-begins = Begins at { $at }
+plan-begins-in-window = Begins when the window opens: { $at }
+plan-held = ✗ Held, and nothing was begun:
+    { $why }.
+    Refresh makes a new plan.
 round-title = { $n ->
     [one] Maintenance of { $n } node:
-   *[other] Maintenance of { $n } nodes, one after the other:
+   *[other] Maintenance of { $n } nodes, one by one:
 }
 round-node-worked = ✓ { $node }: done, { $who }, { $at }
-round-node-skipped = » { $node }: skipped by { $who }, { $at }
+round-node-skipped = » { $node }: skipped, { $who }, { $at }
 round-node-now = ▸ { $node }: { $forecast }
 round-node-waits = · { $node }: { $forecast }
 round-forecast-empty = empty
-round-plan = From its turn on each node takes no VM, until you say that it is done.
+round-plan = Each node takes no VM from its turn
+    until you say that it is done.
 round-nothing-to-move = ✓ Nothing was to be moved.
 round-forecast-stay = { $n } stay
-round-stopped = ■ Maintenance stopped by { $who }. { $node } takes no VM, until /include.
+round-stopped = ■ Maintenance stopped by { $who }.
+    { $node } takes no VM until /include.
 round-over = ✓ The maintenance is over.
 round-goes-on = It goes on with plan { $plan }.
 round-empty = ✓ { $node } is empty: do your work.
-round-not-empty = ⚠ { $node } is not empty. Move or stop by hand what stays and try again, or skip the node.
-round-gone = ⚠ VMmanager does not have { $node } any more. Skip it, or stop the maintenance.
-round-unseen = ⚠ Nobody could look whether { $node } is empty. Try again, or skip the node.
+round-not-empty = ⚠ { $node } is not empty.
+    Move or stop by hand what stays
+    and try again, or skip the node.
+round-gone = ⚠ VMmanager has { $node } no more.
+    Skip it, or stop the maintenance.
+round-unseen = ⚠ Nobody could look at { $node }.
+    Try again, or skip the node.
 round-cancelled = The maintenance is stopped: plan { $plan } ({ $cluster }) was its last.
 round-several-clusters = These nodes are of several clusters. Name those of one.
 round-cannot-hold = ✗ The cluster cannot hold this, so nothing begins. One after the other:
@@ -30,13 +37,18 @@ round-holds = { $node }: { $moved } of { $of } VMs find a place, { $memory }
 plan-takes = Takes about { $lasts }
 plan-left = ~{ $lasts } left
 undo-plan = Takes plan { $plan } back.
-drain-plan = Empties { $node }. From its start the node takes no VM, until /include.
-drain-done = ✓ { $node } is empty: do your work, then /include it.
-drain-not-done = ⚠ { $node } is not empty. It takes no VM, until /include.
-drain-gone = ⚠ VMmanager does not have { $node } any more.
-drain-unseen = ⚠ Nobody could look whether { $node } is empty. It takes no VM, until /include.
-drain-came = also on it: { $vm }, which came meanwhile
-drain-stays = stays: { $vm }: { $why }
+drain-plan = Empties { $node }.
+    It takes no VM until /include.
+drain-done = ✓ { $node } is empty: do your work.
+    Then: /include { $node }
+drain-not-done = ⚠ { $node } is not empty.
+    It takes no VM until /include.
+drain-gone = ⚠ VMmanager has { $node } no more.
+drain-unseen = ⚠ Nobody could look at { $node }.
+    It takes no VM until /include.
+drain-came = also on it: { $vm },
+    which came meanwhile
+drain-stays = stays: { $vm }
 whatif-drain-title = If { $node } were emptied, cluster { $cluster }:
 whatif-drain-empty = ✓ No VM is on it.
 whatif-drain-all = ✓ { $vms } would leave it: { $migrations }, { $memory }
@@ -73,9 +85,11 @@ button-round-stop = Stop the maintenance
 button-even-out = Even the cluster out
 button-undo = Undo
 button-node-back = The node is back: even out
-verdict-round = Maintenance: { $node } ({ $number } of { $of }) is being emptied, plan { $plan }.
-verdict-round-hand = Maintenance: { $node } ({ $number } of { $of }) waits for your word, plan { $plan }.
-verdict-begins = Plan { $plan } begins at { $at }.
+verdict-round = Maintenance, node { $number } of { $of }: { $node }
+    being emptied, plan { $plan }
+verdict-round-hand = Maintenance, node { $number } of { $of }: { $node }
+    waits for you, plan { $plan }
+verdict-begins = Plan { $plan } begins at { $at }
 called-off = Plan { $plan } ({ $cluster }) is called off: nothing of it had begun.
 nothing-waits = No plan waits for approval.
 at-approved = Plan { $plan } ({ $cluster }) is approved and begins at { $at }. It is checked anew then.

@@ -17,7 +17,8 @@ unit-minutes = { $n } min
 unit-hours = { $n } h
 unit-days = { $n } d
 until = until { $until }
-continued = { $title } (part { $n })
+continued = { $title }
+    part { $n }
 more-lines = … and { $n } more
 
 resource-memory = memory
@@ -33,8 +34,8 @@ role-operator = operator
 role-admin = admin
 
 mode-off = off (only on command)
-mode-propose = propose (a cycle posts a plan with buttons)
-mode-auto = auto (a cycle carries its plan out)
+mode-propose = propose (cycles propose plans)
+mode-auto = auto (cycles carry plans out)
 
 direction-source = not a source
 direction-target = not a target
@@ -102,7 +103,7 @@ skip-state = state { $state }
 skip-node-state = its node is closed: { $why }
 skip-pinned = pinned
 skip-host-passthrough = its CPU mode is host-passthrough
-skip-not-worth-it = too little load would leave with it for what its migration costs
+skip-not-worth-it = its migration takes off too little load
 skip-rests-moved = moved a short while ago, left alone until { $until }
 skip-rests-failed = its migration failed, left alone until { $until }
 skip-rests-failed-again = its migration failed again and again, left alone until { $until }
@@ -164,7 +165,7 @@ refusal-declined = VMmanager declined it for this VM a while ago
 
 obstacle-limit = { $n ->
     [one] the limit of one migration is used up
-   *[other] the limit of { $n } migrations is used up
+   *[other] limit of { $n } migrations is used up
 }
 obstacle-excluded = the node is closed as a source
 obstacle-state = the node is closed: { $why }
@@ -173,13 +174,13 @@ obstacle-immovable = { $n ->
    *[other] { $n } VMs stay: { $why }
 }
 obstacle-no-target = { $n ->
-    [one] no node takes its { $n } movable VM: { $why }
-   *[other] no node takes any of its { $n } movable VMs: { $why }
+    [one] no target for its movable VM: { $why }
+   *[other] no target for its { $n } movable VMs: { $why }
 }
 obstacle-not-enough = { $n ->
     [0] nothing on it can be moved
-    [one] the { $n } VM that can be moved does not suffice
-   *[other] the { $n } VMs that can be moved do not suffice
+    [one] its movable VM does not suffice
+   *[other] its { $n } movable VMs do not suffice
 }
 obstacle-left-out = what would relieve it is left out
 obstacle-held = nothing is done in this cluster: { $why }
@@ -253,53 +254,67 @@ plan-title = { $n ->
     [one] Plan { $plan }, cluster { $cluster } ({ $id }): { $n } migration
    *[other] Plan { $plan }, cluster { $cluster } ({ $id }): { $n } migrations
 }
-plan-pending = ⏳ Waits for approval until { $until }
-plan-pending-many = ⏳ Waits for approval ({ $have } of { $need }) until { $until }
-plan-approved = ▸ Approved by { $who }
-    It is checked against the present state.
-plan-running = ▸ Running since { $since }: { $ended } of { $of } ended
-    Approved by { $who }
-plan-stops = ■ Stops after the running migration, as { $who } asked
-plan-done = ✓ done: { $counts }
-plan-partly = ⚠ partly: { $counts }
-plan-stopped = ■ stopped by { $who }: { $counts }
+plan-pending = ⏳ Waits for approval
+plan-counted = { $have } of { $need }
+plan-approved-by = Approved by { $who }
+plan-checked = Checked against the present state.
+plan-ended = Ended at { $at }
+plan-running = ▸ Running since { $since }
+plan-running-ended = { $ended } of { $of } ended
+plan-stops = ■ Stops after the running migration,
+    as { $who } asked
+plan-done = ✓ done:
+plan-partly = ⚠ partly:
+plan-stopped = ■ stopped by { $who }:
 tally-moved = { $n } moved
 tally-failed = { $n } failed
 tally-lost = { $n } lost
 tally-dropped = { $n } dropped
 tally-left-out = { $n } left out
-plan-done-by = Approved by { $who }, ended { $at }
-plan-voided = ⚠ The plan changed: the approval of { $who } does not count any more.
-plan-all-left-out = Everything is left out: there is nothing to approve.
-plan-left-out-before = Stays left out if a later plan moves it: { $vm }, by { $who }
+plan-voided = ⚠ The plan changed, votes are void:
+plan-all-left-out = All is left out: nothing to approve.
+plan-left-out-before = Also left out of later plans:
+    { $vm }, by { $who }
 plan-rejected = ✗ Rejected by { $who } at { $at }
-plan-rejection-holds = Cycles do not propose the same again until { $until }; /balance { $cluster } lifts this.
-plan-expired = ✗ Expired at { $at }; Refresh makes a new plan
+plan-rejection-holds = Cycles do not propose the same again
+    until { $until }.
+    /balance { $cluster } lifts this.
+plan-left-out-holds = Cycles do not propose what is left out
+    until { $until }.
+    /balance { $cluster } lifts this.
+plan-expired = ✗ Expired at { $at }
+    Refresh makes a new plan.
 plan-superseded = ✗ Plan { $plan } took its place
-plan-stale = ✗ The cluster has moved on: this plan does not fit any more
+plan-stale = ✗ The cluster has moved on:
+    this plan does not fit any more.
 plan-shown = Only shown: nothing is carried out
 origin-schedule = By schedule at { $at }
 origin-person = Asked for by { $who } at { $at }
 origin-once = From the command line at { $at }
 origin-replaces = In place of plan { $plan } at { $at }
-figures-over = Overloaded nodes { $before } → { $after }
-figures-memory = Fullest memory { $before } → { $after } %
-figures-cpu = Highest vCPU per core { $before } → { $after }
-figures-imbalance = Imbalance { $before } → { $after }
+figures-over = Overloaded nodes { $change }
+figures-memory = Fullest memory { $change } %
+figures-cpu = Highest vCPU per core { $change }
+figures-imbalance = Imbalance { $change }
 predicted-over = Predicted: overloaded nodes { $over }
-figures-later = What it leads to without what is left out is computed at the next look.
-node-seen = { $node }: memory { $before } → { $after } %
-node-seen-unlike = { $node }: memory { $before } → { $after } %, predicted { $predicted } %
+figures-later = Figures without what is left out
+    come with the next look.
+node-seen = { $node }: { $before } → { $after } %
+node-seen-unlike = predicted { $predicted } %
 unseen = The result was not looked at.
-unseen-why = ⚠ The result could not be looked at: { $why }
+unseen-why = ⚠ The result could not be looked at:
+    { $why }
 unseen-timed-out = VMmanager took too long
 unseen-cluster-gone = the cluster is gone
-effect = { $source } { $of_source }, { $target } { $of_target }
-incomplete = ⚠ The picture is incomplete: { $why }
-still-overloaded = ⚠ { $node } stays overloaded ({ $over }): { $why }
-left-alone = { $vms } left alone: { $why }
+incomplete = ⚠ The picture is incomplete:
+    { $why }
+still-overloaded = ⚠ { $node } stays overloaded
+cut-by-limit = ⚠ { $why }.
+    Still over then:
+cut-by-choice = ⚠ Still over without what is left out:
+left-alone = { $vms } left alone:
 step-waits = waits
-step-unfit = does not fit without what is left out: { $why }
+step-unfit = does not fit without what is left out:
 step-left-out-by = left out by { $who }
 step-same = { $outcome }, for the same reason as { $step }
 step-task = task { $task }
@@ -320,7 +335,6 @@ button-look-again = Look again
 button-give-up = Give up watching
 button-give-up-surely = Give up: outcome unknown
 give-up-title = Give up watching plan { $plan } in { $cluster }?
-give-up-step = { $migration }, running since { $since }
 give-up-means = The outcome is recorded as unknown, the rest of the plan is dropped and the cluster is free for new plans. VMmanager's task is not stopped: while it runs, its VM stays alone and its target keeps the room.
 gave-up = Plan { $plan } ({ $cluster }) is not watched any longer; the outcome is recorded as unknown.
 glimpse = { $vm }: task{ $task }: { $says }; { $place }.
@@ -352,33 +366,41 @@ digest-plans = { $n ->
     [one] { $n } plan came to nothing or lost steps.
    *[other] { $n } plans came to nothing or lost steps.
 }
-verdict-none-over = ✓ No node is over its thresholds.
+verdict-none-over = ✓ No node is over its thresholds
 verdict-over = { $n ->
-    [one] ⚠ { $n } node over: { $node } { $why }.
-   *[other] ⚠ { $n } nodes over, worst { $node } { $why }.
+    [one] ⚠ { $n } node over
+   *[other] ⚠ { $n } nodes over
 }
-verdict-waits = Plan { $plan } waits until { $until }.
+verdict-worst = { $n ->
+    [one] { $node }: { $why }
+   *[other] worst { $node }: { $why }
+}
+verdict-waits = Plan { $plan } waits until { $until }
 status-closed = Closed nodes: { $n }, see /exclusions
 status-more-running = … and { $n } more: /running
 status-more-nodes = … and { $n } more: /status { $cluster }
 status-more-clusters = { $over ->
-    [0] … and { $n } more clusters without overload: /status CLUSTER
-   *[other] … and { $n } more clusters with { $over } nodes over: /status CLUSTER
+    [0] … and { $n } more clusters, none overloaded
+   *[other] … and { $n } more clusters, { $over } nodes over
 }
+    /status CLUSTER
 status-mode = Mode: { $mode }
-status-away = ⚠ VMmanager cannot be used: { $why }.
-status-restored = ⚠ The store was restored from its export. An admin confirms with /resume; until then plans wait for approval.
+status-away = ⚠ VMmanager cannot be used: { $why }
+status-restored = ⚠ The store was restored from its export
+    An admin confirms with /resume;
+    until then plans wait for approval.
 status-paused = ‖ Paused by { $who }
-status-paused-until = ‖ Paused by { $who } until { $until }
 status-next-cycle = Next cycle { $at }
 status-no-next-cycle = No cycle is due
-status-window-closed = Outside the balance window: automatic cycles migrate nothing
+status-window-closed = Outside the balance window:
+    automatic cycles migrate nothing
 status-last-cycle = Last cycle { $at }
 status-last-trouble = ⚠ Last cycle { $at }: { $why }
 status-no-picture = Nothing is known of the platform yet.
-status-cluster = { $over ->
-    [0] { $cluster } ({ $id }): { $nodes }, { $vms }, none overloaded
-   *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, { $over } overloaded
+status-cluster = { $cluster } ({ $id }): { $nodes }, { $vms }
+status-cluster-over = { $over ->
+    [0] none overloaded
+   *[other] { $over } overloaded
 }
 status-memory = fullest memory { $memory } %
 status-cpu = highest vCPU per core { $cpu }
@@ -386,17 +408,24 @@ status-imbalance = imbalance { $imbalance }
 status-page = Nodes { $from }–{ $to } of { $n }
 button-nodes-before = ← { $from }–{ $to }
 button-nodes-after = { $from }–{ $to } →
-status-measured = measured: highest load per core { $load }, memory really used up to { $memory }, { $age } ago
-status-unmeasured = ⚠ no fresh measurement, allocation counts: { $nodes }
+status-measured = measured { $age } ago:
+    highest load per core { $load }
+    memory really used up to { $memory }
+status-unmeasured = ⚠ no fresh measurement,
+    allocation counts: { $nodes }
 status-would-move = { $n ->
     [one] A plan would move { $n } VM
    *[other] A plan would move { $n } VMs
 }
-status-stopped = ⚠ Automatic runs stopped here after failures; /resume lets them go on
+status-stopped = ⚠ Automatic runs stopped after failures
+    /resume lets them go on
 status-as-of = As of { $at }, { $age } ago
-held = ⚠ Nothing is done in this cluster: { $why }
-foreign = ⚠ Somebody else's migration runs (task { $task })
-foreign-of-vm = ⚠ Somebody else's migration runs: VM { $vm }, task { $task }
+held = ⚠ Nothing is done in this cluster:
+    { $why }
+foreign = ⚠ Somebody else's migration runs:
+    task { $task }
+foreign-of-vm = ⚠ Somebody else's migration runs:
+    { $vm }, task { $task }
 
 node-title = Node { $node } ({ $id }), cluster { $cluster }
 node-unknown = capacity unknown
@@ -411,10 +440,13 @@ node-newer-kernel = { $n ->
 }
 node-kernel = kernel { $version }
 node-disk-free = { $free } of disk free
-node-measured = Measured { $age } ago ({ $at }): { $what }
-node-measured-old = ⚠ Measured { $age } ago ({ $at }), too old, allocation counts: { $what }
-node-load-waits = Over the load threshold in one reading; it counts when the next one is, too
-node-load-settles = Over the load threshold, but a VM left a moment ago; it counts when read at { $until } or later
+node-measured = Measured { $age } ago ({ $at }):
+node-measured-old = ⚠ Measured { $age } ago ({ $at }),
+    too old, so allocation counts:
+node-load-waits = Over the load threshold in one reading;
+    it counts when the next one is, too
+node-load-settles = Over the load threshold, but a VM left;
+    it counts when read at { $until } or later
 measured-briefly = measured { $age } ago: { $what }
 measured-briefly-old = ⚠ measured { $age } ago, too old: { $what }
 measured-never = not measured, allocation counts
@@ -427,7 +459,7 @@ unmeasured-host-key-unknown = its host key is not known
 unmeasured-host-key-changed = its host key is not the known one
 unmeasured-host-key-revoked = its host key is revoked
 unmeasured-host-key-unchecked = the known hosts cannot be used
-unmeasured-handshake = it does not speak SSH as we do
+unmeasured-handshake = no SSH connection could be negotiated
 unmeasured-login = the login was refused
 unmeasured-lost = the connection was lost
 unmeasured-command = the command was refused or failed
@@ -436,33 +468,36 @@ memory-really-used = memory really used { $percent }
 pressure-cpu = waiting for CPU { $percent } of the time
 pressure-memory = waiting for memory { $percent } of the time
 pressure-io = waiting for storage { $percent } of the time
-vm-measured = Uses { $cores } cores of CPU, measured { $age } ago
+vm-measured = Uses { $cores } cores of CPU,
+    measured { $age } ago
 node-not-overloaded = Not overloaded
-node-overloaded = ⚠ Overloaded: { $over }
+node-overloaded = ⚠ Overloaded:
 node-source = { $n ->
-    [0] Source: open, but no VM on it can be moved
+    [0] Source: open, but no VM can be moved
     [one] Source: { $n } VM may leave it
    *[other] Source: { $n } VMs may leave it
 }
 node-no-source = Not a source: { $why }
 node-target = Target: room for { $room }
 node-no-target = Not a target: { $why }
-vm-title = VM { $vm } on { $node } ({ $id })
+vm-title = VM { $vm }
+    on { $node }
 vm-passthrough = host-passthrough
 vm-stays = Stays: { $why }
 vm-movable = { $n ->
     [one] Movable; { $n } node would take it:
    *[other] Movable; { $n } nodes would take it:
 }
-vm-refused = Not: { $why }
-vm-no-other-node = Movable, but there is no other node in its cluster
-vm-no-target = Movable, but no node takes it: { $why }
+vm-refused = Not possible:
+vm-no-other-node = Movable, but there is no other node
+vm-no-target = Movable, but no node takes it:
 
 running-title = { $n ->
     [one] { $n } migration is running
    *[other] { $n } migrations are running
 }
-running-line = ▸ { $vm }: { $source } → { $target }, since { $since } ({ $lasts }), plan { $plan }
+running-since = since { $since } ({ $lasts })
+running-plan = plan { $plan }
 nothing-running = Nothing is running.
 plan-cancelled = Plan { $plan } ({ $cluster }) stops after its running migration.
 no-exclusions = No node is closed.
@@ -489,9 +524,12 @@ history-days = { $n ->
     [one] Of the last day
    *[other] Of the last { $n } days
 }
-history-nothing-of = Nothing in the history goes by { $of }: no VM, node, cluster or person.
-history-searched = Searched as far as { $to }; the buttons go on.
-history-plan = Plan { $plan }, { $cluster }: { $what }
+history-nothing-of = Nothing in the history goes by { $of }:
+    no VM, node, cluster or person.
+history-searched = Searched as far as { $to };
+    the buttons go on.
+history-plan = Plan { $plan }, { $cluster }
+history-lasts = took { $lasts }
 history-dropped = { $n ->
     [one] { $n } step dropped
    *[other] { $n } steps dropped
@@ -503,7 +541,6 @@ history-csv = { $n ->
 history-csv-cut = There are more: vm-balancer history --csv writes all.
 button-csv = CSV
 history-open = open
-history-line = { $at }, took { $lasts }, approved by { $who }; { $why }
 
 start = I keep the VMs of VMmanager clusters well spread over their nodes.
 help = What you can ask for:
@@ -749,7 +786,8 @@ autopilot-migrations = Migrations: { $used } of { $max }
 autopilot-ram = { $used } of { $max } RAM
 autopilot-only = Only { $resource }
 autopilot-cluster = Only cluster { $cluster }
-autopilot-other-mode = It counts in propose mode only; the mode is { $mode }.
+autopilot-other-mode = Works in the mode propose only.
+    Mode now: { $mode }
 autopilot-unconfirmed = The autopilot was not confirmed in time.
 autopilot-over = The autopilot’s time is over.
 autopilot-used-up = ⚠ The autopilot’s limits are used up: plans wait for people.
@@ -787,7 +825,8 @@ status-autopilot = Autopilot until { $until }
 status-autopilot-asked = Autopilot until { $until } waits for confirmation: /autopilot
 status-autopilot-migrations = { $used } of { $max } migrations
 setting-paused = Paused: automatic cycles stop until /resume.
-setting-paused-until = Paused: automatic cycles stop until { $until }.
+setting-paused-until = Automatic cycles are paused
+    until { $until }.
 setting-paused-runs = What runs goes on; /cancel stops it:
 setting-resumed-off = The pause is over, but the mode is off: nothing runs by itself. /mode propose lets cycles post plans again.
 setting-still-closed = { $node } stays closed:
@@ -803,6 +842,10 @@ setting-excluded-until = { $n ->
 setting-included = { $n ->
     [one] { $node } is open again.
    *[other] { $n } nodes are open again: { $node }.
+}
+setting-was-open = { $n ->
+    [one] { $node } was open already.
+   *[other] These were open already: { $node }.
 }
 setting-already = No change. { $said }
 dry-run-is-on = Dry run is on: nothing is carried out.

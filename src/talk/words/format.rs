@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Arg, Language, Words, args, escape};
+use super::{Arg, Language, Words, args, escape, plain};
 use crate::{
     model::{Mib, turns_direction},
     planner::{Excess, Fullness, Resource},
@@ -16,6 +16,12 @@ const WORDS_CHARS_MAX: usize = 300;
 
 /// More names than this in one line help nobody.
 const NAMES_MAX: usize = 10;
+
+/// What a phone shows in one line.
+pub(crate) const LINE_CHARS: usize = 40;
+
+/// What belongs to the line above is moved in by this.
+pub(crate) const INDENT: &str = "   ";
 
 /// No two numbers of 64 bits from one on are nearer to each other than this place behind the point.
 const PLACES_MAX: usize = 17;
@@ -140,8 +146,8 @@ impl Words {
         self.say(key, args![])
     }
 
-    /// `memory 83.1 %, CPU 1.90` and the load where it is known.
-    pub(crate) fn fullness(&self, at: &Fullness) -> String {
+    /// `memory 83.1 %`, `CPU 1.90`, and the load where it is known.
+    pub(crate) fn fullness(&self, at: &Fullness) -> Vec<String> {
         let mut parts = vec![
             format!("{} {}", self.resource(Resource::Memory), self.percent(at.memory_percent)),
             format!("{} {}", self.resource(Resource::Cpu), self.value(Resource::Cpu, at.cpu)),
@@ -149,7 +155,7 @@ impl Words {
         if let Some(load) = at.load {
             parts.push(format!("{} {}", self.resource(Resource::Load), self.value(Resource::Load, load)));
         }
-        parts.join(", ")
+        parts
     }
 }
 
@@ -193,6 +199,36 @@ pub(crate) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
         text.push_str(&format!(", … +{more}"));
     }
     text
+}
+
+/// Characters of a line once its tags are read.
+pub(crate) fn width(html: &str) -> usize {
+    plain(html).chars().count()
+}
+
+/// Puts parts on as few lines as a phone shows whole, each moved in; a longer part stands alone. The parts are HTML.
+pub(crate) fn packed(indent: &str, parts: impl IntoIterator<Item = String>, between: &str) -> Vec<String> {
+    filled(indent, indent, parts, between)
+}
+
+/// As [`packed`], with the first line at the edge and the others moved in.
+pub(crate) fn hung(parts: impl IntoIterator<Item = String>, between: &str) -> Vec<String> {
+    filled("", INDENT, parts, between)
+}
+
+fn filled(first: &str, rest: &str, parts: impl IntoIterator<Item = String>, between: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(between) + width(&part) <= LINE_CHARS => {
+                line.push_str(between);
+                line.push_str(&part);
+            }
+            Some(_) => lines.push(format!("{rest}{part}")),
+            None => lines.push(format!("{first}{part}")),
+        }
+    }
+    lines
 }
 
 pub(crate) fn bold(text: &str) -> String {

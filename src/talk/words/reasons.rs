@@ -200,17 +200,20 @@ impl Words {
         }
     }
 
-    /// How much less the node needs, and what is in the way.
-    pub(crate) fn still_overloaded(&self, still: &StillOverloaded) -> String {
+    /// How much less a node needs that stays overloaded.
+    pub(crate) fn needs_less(&self, still: &StillOverloaded) -> Option<String> {
         let memory = still.needs_memory.map(|memory| self.memory(memory));
         let of_load = still.over.iter().any(|excess| excess.resource == Resource::Load);
         let key = if of_load { "needs-cores" } else { "needs-vcpus" };
         let cpu = still.needs_cpu.map(|cpus| self.say(key, args![amount = self.trimmed(cpus)]));
         let needs: Vec<_> = memory.into_iter().chain(cpu).collect();
-        let needs =
-            (!needs.is_empty()).then(|| self.say("needs-less", args![amount = Arg::Html(needs.join(" + "))]));
+        (!needs.is_empty()).then(|| self.say("needs-less", args![amount = Arg::Html(needs.join(" + "))]))
+    }
+
+    /// How much less the node needs, and what is in the way.
+    pub(crate) fn still_overloaded(&self, still: &StillOverloaded) -> String {
         let obstacles = still.because.iter().map(|obstacle| self.obstacle(obstacle));
-        needs.into_iter().chain(obstacles).collect::<Vec<_>>().join("; ")
+        self.needs_less(still).into_iter().chain(obstacles).collect::<Vec<_>>().join("; ")
     }
 
     /// Why VMs do not leave a node by themselves.

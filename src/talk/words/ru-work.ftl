@@ -1,9 +1,10 @@
 # Слова бота по-русски о работах на узлах, об отложенных планах и об их отмене.
 
-plan-deferred = ⏲ Подтверждение: { $who }; начало в { $at }
-plan-deferred-window = ⏲ Подтверждение: { $who }; начало, когда откроется окно, в { $at }
-plan-begins = начало в { $at }
-plan-held = ✗ Отложено: { $why }. Ничего не начато; «Обновить» составит новый план
+plan-begins = Начало в { $at }
+plan-begins-in-window = Начало с открытием окна: { $at }
+plan-held = ✗ Отложено, ничего не начато:
+    { $why }.
+    «Обновить» составит новый план.
 round-title = { $n ->
     [one] Работы на { $n } узле:
     [few] Работы на { $n } узлах по очереди:
@@ -14,16 +15,23 @@ round-node-skipped = » { $node }: пропущен, { $who }, { $at }
 round-node-now = ▸ { $node }: { $forecast }
 round-node-waits = · { $node }: { $forecast }
 round-forecast-empty = пуст
-round-plan = Со своей очереди и до вашего «готово» узел не принимает ВМ.
+round-plan = Узел, до которого дошла очередь,
+    не принимает ВМ до вашего «готово».
 round-nothing-to-move = ✓ Перемещать было нечего.
 round-forecast-stay = останется { $n }
-round-stopped = ■ Работы остановлены, по запросу: { $who }. { $node } не принимает ВМ, пока его не откроет /include.
+round-stopped = ■ Работы остановлены: { $who }.
+    { $node } не принимает ВМ до /include.
 round-over = ✓ Работы на узлах закончены.
 round-goes-on = Дальше — план { $plan }.
 round-empty = ✓ { $node } пуст: можно работать.
-round-not-empty = ⚠ { $node } не пуст. Уберите или остановите оставшееся вручную и повторите, или пропустите узел.
-round-gone = ⚠ Узла { $node } больше нет в VMmanager. Пропустите его или остановите работы.
-round-unseen = ⚠ Не удалось проверить, пуст ли { $node }. Повторите или пропустите узел.
+round-not-empty = ⚠ { $node } не пуст.
+    Уберите или остановите оставшееся
+    вручную и повторите
+    или пропустите узел.
+round-gone = ⚠ Узла { $node } в VMmanager больше нет.
+    Пропустите его или остановите работы.
+round-unseen = ⚠ Не удалось проверить { $node }.
+    Повторите или пропустите узел.
 round-cancelled = Работы на узлах остановлены: последним был план { $plan } ({ $cluster }).
 round-several-clusters = Эти узлы из разных кластеров. Назовите узлы одного.
 round-cannot-hold = ✗ Кластер этого не выдержит, поэтому ничего не начато. По очереди:
@@ -31,13 +39,18 @@ round-holds = { $node }: место есть для { $moved } из { $of } ВМ
 plan-takes = Займёт около { $lasts }
 plan-left = Осталось ~{ $lasts }
 undo-plan = Отменяет сделанное планом { $plan }.
-drain-plan = Освобождает { $node }. С начала выполнения узел не принимает ВМ, пока его не откроет /include.
-drain-done = ✓ { $node } пуст: можно работать, потом /include.
-drain-not-done = ⚠ { $node } не пуст. Он не принимает ВМ, пока его не откроет /include.
-drain-gone = ⚠ Узла { $node } больше нет в VMmanager.
-drain-unseen = ⚠ Не удалось проверить, пуст ли { $node }. Он не принимает ВМ, пока его не откроет /include.
-drain-came = ещё на узле: { $vm }, появилась за это время
-drain-stays = остаётся: { $vm }: { $why }
+drain-plan = Освобождает { $node }.
+    Он не принимает ВМ до /include.
+drain-done = ✓ { $node } пуст: можно работать.
+    Потом: /include { $node }
+drain-not-done = ⚠ { $node } не пуст.
+    Он не принимает ВМ до /include.
+drain-gone = ⚠ Узла { $node } в VMmanager больше нет.
+drain-unseen = ⚠ Не удалось проверить { $node }.
+    Он не принимает ВМ до /include.
+drain-came = ещё на узле: { $vm },
+    появилась за это время
+drain-stays = остаётся { $vm }:
 whatif-drain-title = Если освободить { $node }, кластер { $cluster }:
 whatif-drain-empty = ✓ ВМ на нём нет.
 whatif-drain-all = ✓ С него уйдут { $vms }: { $migrations }, { $memory }
@@ -80,9 +93,11 @@ button-round-stop = Остановить работы
 button-even-out = Выровнять кластер
 button-undo = Вернуть как было
 button-node-back = Узел вернулся: выровнять
-verdict-round = Работы: освобождается { $node } ({ $number } из { $of }), план { $plan }.
-verdict-round-hand = Работы: { $node } ({ $number } из { $of }) ждёт вашего слова, план { $plan }.
-verdict-begins = План { $plan } начнётся в { $at }.
+verdict-round = Работы, узел { $number } из { $of }: { $node }
+    освобождается, план { $plan }
+verdict-round-hand = Работы, узел { $number } из { $of }: { $node }
+    ждёт вашего решения, план { $plan }
+verdict-begins = План { $plan } начнётся в { $at }
 called-off = План { $plan } ({ $cluster }) снят: из него ещё ничего не начато.
 nothing-waits = Ни один план не ждёт подтверждения.
 at-approved = План { $plan } ({ $cluster }) подтверждён, начало в { $at }. Перед началом он будет проверен заново.

@@ -20,7 +20,8 @@ unit-minutes = { $n } мин
 unit-hours = { $n } ч
 unit-days = { $n } д
 until = до { $until }
-continued = { $title } (часть { $n })
+continued = { $title }
+    часть { $n }
 more-lines = … и ещё { $n }
 
 resource-memory = память
@@ -36,7 +37,7 @@ role-operator = оператор
 role-admin = администратор
 
 mode-off = off (только по команде)
-mode-propose = propose (цикл предлагает план с кнопками)
+mode-propose = propose (цикл предлагает план)
 mode-auto = auto (цикл сам выполняет план)
 
 direction-source = не источник
@@ -91,7 +92,7 @@ unfit-no-relief = это больше не поможет
 
 why-relieve = { $excess }
 why-make-room = освобождает место для { $vm } ({ $id })
-why-level = выравнивание: неравномерность { $before } → { $after }
+why-level = выравнивание: { $before } → { $after }
 why-undo = обратно, как до плана { $plan }
 why-drain = узел освобождается
 
@@ -104,8 +105,8 @@ caution-soft-target = целевой узел заполняется выше ц
 skip-state = состояние «{ $state }»
 skip-node-state = узел закрыт: { $why }
 skip-pinned = закреплена
-skip-host-passthrough = её режим процессора — «host-passthrough»
-skip-not-worth-it = с ней уйдёт слишком мало нагрузки для такой миграции
+skip-host-passthrough = режим процессора «host-passthrough»
+skip-not-worth-it = миграция сняла бы слишком мало нагрузки
 skip-rests-moved = миграция была недавно, не трогаем до { $until }
 skip-rests-failed = миграция не удалась, не трогаем до { $until }
 skip-rests-failed-again = миграция не удалась несколько раз подряд, не трогаем до { $until }
@@ -178,9 +179,9 @@ obstacle-immovable = { $n ->
    *[many] { $n } ВМ остаются: { $why }
 }
 obstacle-no-target = { $n ->
-    [one] ни один узел не примет { $n } ВМ, которую можно переместить: { $why }
-    [few] ни один узел не примет ни одной из { $n } ВМ, которые можно переместить: { $why }
-   *[many] ни один узел не примет ни одной из { $n } ВМ, которые можно переместить: { $why }
+    [one] нет цели для { $n } ВМ: { $why }
+    [few] нет цели ни для одной из { $n } ВМ: { $why }
+   *[many] нет цели ни для одной из { $n } ВМ: { $why }
 }
 obstacle-not-enough = { $n ->
     [0] перемещать с него нечего
@@ -188,11 +189,11 @@ obstacle-not-enough = { $n ->
     [few] переместить можно { $n } ВМ, этого мало
    *[many] переместить можно { $n } ВМ, этого мало
 }
-obstacle-left-out = миграция, которая разгрузила бы его, исключена
+obstacle-left-out = миграция для него исключена
 obstacle-held = в этом кластере ничего не делается: { $why }
 needs-less = нужно разгрузить на { $amount }
 needs-vcpus = { $amount } vCPU
-needs-cores = { $amount } (ядер нагрузки)
+needs-cores = { $amount } по нагрузке на ядра
 
 hold-incomplete = данные неполны: { $why }
 hold-not-kvm = { $kind } не балансируется, только KVM
@@ -236,7 +237,7 @@ note-every-vm-opted-out = У всех ВМ выключен balancer_mode: пе�
 note-unmeasured = Нет свежих измерений { $nodes }: считается по выделению.
 note-settling = Нагрузка { $node } выше порога, но с него только что ушла ВМ: нагрузка учтётся в измерении от { $until } или позже.
 note-strained = { $node } в пределах порогов, но: { $what }
-note-load-is-not-cpu = Нагрузка { $node } ждёт дисков или подобного, а не процессора: { $waits }.
+note-load-is-not-cpu = Нагрузка { $node } — ожидание дисков и подобного, а не процессора: { $waits }.
 
 note-builtin-balancer = Возможно, включён собственный балансировщик VMmanager ({ $key }).
 note-foreign = Идёт чужая миграция (задача { $task }): новые не запускаются.
@@ -269,53 +270,67 @@ plan-title = { $n ->
     [few] План { $plan }, кластер { $cluster } ({ $id }): { $n } миграции
    *[many] План { $plan }, кластер { $cluster } ({ $id }): { $n } миграций
 }
-plan-pending = ⏳ Ждёт подтверждения до { $until }
-plan-pending-many = ⏳ Ждёт подтверждения ({ $have } из { $need }) до { $until }
-plan-approved = ▸ Подтверждение: { $who }
-    План сверяется с текущим состоянием.
-plan-running = ▸ Выполняется с { $since }: завершено { $ended } из { $of }
-    Подтверждение: { $who }
-plan-stops = ■ Остановится после текущей миграции, по запросу: { $who }
-plan-done = ✓ готово (done): { $counts }
-plan-partly = ⚠ частично (partly): { $counts }
-plan-stopped = ■ остановлено (stopped), по запросу: { $who }; { $counts }
+plan-pending = ⏳ Ждёт подтверждения
+plan-counted = { $have } из { $need }
+plan-approved-by = Подтверждение: { $who }
+plan-checked = План сверяется с текущим состоянием.
+plan-ended = Завершено в { $at }
+plan-running = ▸ Идёт с { $since }
+plan-running-ended = завершено { $ended } из { $of }
+plan-stops = ■ Остановится после текущей миграции,
+    по запросу: { $who }
+plan-done = ✓ готово (done):
+plan-partly = ⚠ частично (partly):
+plan-stopped = ■ остановлено (stopped), { $who }:
 tally-moved = перенесено { $n }
 tally-failed = не удалось { $n }
 tally-lost = исход неизвестен { $n }
 tally-dropped = отменено { $n }
 tally-left-out = исключено { $n }
-plan-done-by = Подтверждение: { $who }, завершено { $at }
-plan-voided = ⚠ План изменился, подтверждение больше не действует: { $who }
+plan-voided = ⚠ План изменился, голоса сброшены:
 plan-all-left-out = Исключено всё: подтверждать нечего.
-plan-left-out-before = Исключена и из следующих планов: { $vm }, решение: { $who }
+plan-left-out-before = Исключена и из следующих планов:
+    { $vm }, решение: { $who }
 plan-rejected = ✗ Отклонено: { $who }, { $at }
-plan-rejection-holds = До { $until } циклы не предложат то же самое; снять запрет: /balance { $cluster }
-plan-expired = ✗ Срок вышел в { $at }; «Обновить» составит новый план
+plan-rejection-holds = Циклы не предложат то же самое
+    до { $until }.
+    Снять запрет: /balance { $cluster }
+plan-left-out-holds = Исключённое циклы не предложат
+    до { $until }.
+    Снять запрет: /balance { $cluster }
+plan-expired = ✗ Срок вышел в { $at }
+    «Обновить» составит новый план.
 plan-superseded = ✗ Его место занял план { $plan }
-plan-stale = ✗ Кластер изменился: этот план больше не подходит
+plan-stale = ✗ Кластер изменился:
+    этот план больше не подходит.
 plan-shown = Только показ: ничего не выполняется
 origin-schedule = По расписанию в { $at }
 origin-person = По запросу: { $who }, { $at }
 origin-once = Из командной строки в { $at }
 origin-replaces = Вместо плана { $plan } в { $at }
-figures-over = Перегружено узлов { $before } → { $after }
-figures-memory = Наибольшая память { $before } → { $after } %
-figures-cpu = Наибольшее vCPU на ядро { $before } → { $after }
-figures-imbalance = Неравномерность { $before } → { $after }
+figures-over = Перегружено узлов { $change }
+figures-memory = Наибольшая память { $change } %
+figures-cpu = Наибольшее vCPU на ядро { $change }
+figures-imbalance = Неравномерность { $change }
 predicted-over = Прогноз: перегружено узлов { $over }
-figures-later = К чему план ведёт без исключённых миграций, будет рассчитано при следующем опросе.
-node-seen = { $node }: память { $before } → { $after } %
-node-seen-unlike = { $node }: память { $before } → { $after } %, прогноз { $predicted } %
+figures-later = Прогноз без исключённых миграций
+    появится при следующем опросе.
+node-seen = { $node }: { $before } → { $after } %
+node-seen-unlike = прогноз { $predicted } %
 unseen = Результат не проверен.
-unseen-why = ⚠ Результат не удалось проверить: { $why }
+unseen-why = ⚠ Результат не удалось проверить:
+    { $why }
 unseen-timed-out = VMmanager отвечал слишком долго
 unseen-cluster-gone = кластера больше нет
-effect = { $source } { $of_source }, { $target } { $of_target }
-incomplete = ⚠ Картина неполна: { $why }
-still-overloaded = ⚠ { $node } останется перегружен ({ $over }): { $why }
-left-alone = Не трогаем { $vms }: { $why }
+incomplete = ⚠ Картина неполна:
+    { $why }
+still-overloaded = ⚠ { $node } останется перегружен
+cut-by-limit = ⚠ { $why }.
+    Останутся перегружены:
+cut-by-choice = ⚠ Исключено, и останутся перегружены:
+left-alone = Не трогаем { $vms }:
 step-waits = ждёт
-step-unfit = не подходит без исключённых миграций: { $why }
+step-unfit = не подходит без исключённых миграций:
 step-left-out-by = исключена из плана: { $who }
 step-same = { $outcome }, причина та же, что у { $step }
 step-task = задача { $task }
@@ -336,7 +351,6 @@ button-look-again = Посмотреть ещё раз
 button-give-up = Больше не ждать
 button-give-up-surely = Не ждать: исход неизвестен
 give-up-title = Больше не ждать конца плана { $plan } в { $cluster }?
-give-up-step = { $migration }, идёт с { $since }
 give-up-means = Исход будет записан как неизвестный, остаток плана отменён, кластер освободится для новых планов. Задачу VMmanager это не остановит: пока она идёт, эта ВМ остаётся на месте, а место на целевом узле считается занятым.
 gave-up = План { $plan } ({ $cluster }) больше не отслеживается, исход записан как неизвестный.
 glimpse = { $vm }: задача{ $task }: { $says }; { $place }.
@@ -367,34 +381,42 @@ digest-failed = { $n ->
    *[many] ⚠ Не удались или исход неизвестен: { $n } миграций, /history
 }
 digest-plans = Планов, не выполненных полностью: { $n }
-verdict-none-over = ✓ Ни один узел не перегружен.
+verdict-none-over = ✓ Ни один узел не перегружен
 verdict-over = { $n ->
-    [one] ⚠ Перегружен { $n } узел: { $node }, { $why }.
-    [few] ⚠ Перегружено { $n } узла, хуже всего { $node }, { $why }.
-   *[many] ⚠ Перегружено { $n } узлов, хуже всего { $node }, { $why }.
+    [one] ⚠ Перегружен { $n } узел
+    [few] ⚠ Перегружено { $n } узла
+   *[many] ⚠ Перегружено { $n } узлов
 }
-verdict-waits = План { $plan } ждёт до { $until }.
+verdict-worst = { $n ->
+    [1] { $node }: { $why }
+   *[other] худший { $node }: { $why }
+}
+verdict-waits = План { $plan } ждёт до { $until }
 status-closed = Закрытых узлов: { $n }, см. /exclusions
 status-more-running = … и ещё { $n }: /running
 status-more-nodes = … и ещё { $n }: /status { $cluster }
 status-more-clusters = { $over ->
-    [0] … и ещё кластеров без перегрузки: { $n }, /status КЛАСТЕР
-   *[other] … и ещё кластеров: { $n }, перегруженных узлов в них: { $over }, /status КЛАСТЕР
+    [0] … и ещё кластеров без перегрузки: { $n }
+   *[other] … и ещё кластеров: { $n }, перегружено узлов: { $over }
 }
+    /status КЛАСТЕР
 status-mode = Режим: { $mode }
-status-away = ⚠ VMmanager недоступен: { $why }.
-status-restored = ⚠ Хранилище восстановлено из выгрузки. Администратор подтверждает командой /resume; до того планы ждут подтверждения.
+status-away = ⚠ VMmanager недоступен: { $why }
+status-restored = ⚠ Хранилище восстановлено из выгрузки.
+    Администратор подтверждает: /resume;
+    до того планы ждут подтверждения.
 status-paused = ‖ Пауза: { $who }
-status-paused-until = ‖ Пауза: { $who }, до { $until }
 status-next-cycle = Следующий цикл { $at }
 status-no-next-cycle = Цикл не назначен
-status-window-closed = Вне окна балансировки: автоматические циклы миграций не запускают
+status-window-closed = Вне окна балансировки:
+    циклы сами миграций не запускают
 status-last-cycle = Последний цикл { $at }
 status-last-trouble = ⚠ Последний цикл { $at }: { $why }
 status-no-picture = О платформе пока ничего не известно.
-status-cluster = { $over ->
-    [0] { $cluster } ({ $id }): { $nodes }, { $vms }, перегруженных нет
-   *[other] { $cluster } ({ $id }): { $nodes }, { $vms }, перегружено { $over }
+status-cluster = { $cluster } ({ $id }): { $nodes }, { $vms }
+status-cluster-over = { $over ->
+    [0] перегруженных нет
+   *[other] перегружено { $over }
 }
 status-memory = наибольшая память { $memory } %
 status-cpu = наибольшее vCPU на ядро { $cpu }
@@ -402,18 +424,25 @@ status-imbalance = неравномерность { $imbalance }
 status-page = Узлы { $from }–{ $to } из { $n }
 button-nodes-before = ← { $from }–{ $to }
 button-nodes-after = { $from }–{ $to } →
-status-measured = измерено: наибольшая нагрузка на ядро { $load }, памяти действительно занято до { $memory }, { $age } назад
-status-unmeasured = ⚠ свежих измерений нет, считается выделенное: { $nodes }
+status-measured = измерено { $age } назад:
+    наибольшая нагрузка на ядро { $load }
+    памяти действительно занято { $memory }
+status-unmeasured = ⚠ нет свежих измерений,
+    считается выделенное: { $nodes }
 status-would-move = { $n ->
     [one] План переместит { $n } ВМ
     [few] План переместит { $n } ВМ
    *[many] План переместит { $n } ВМ
 }
-status-stopped = ⚠ Автоматика здесь остановлена после неудач; включить: /resume
+status-stopped = ⚠ Автоматика остановлена после неудач
+    Включить: /resume
 status-as-of = По состоянию на { $at }, { $age } назад
-held = ⚠ В этом кластере ничего не делается: { $why }
-foreign = ⚠ Идёт чужая миграция (задача { $task })
-foreign-of-vm = ⚠ Идёт чужая миграция: ВМ { $vm }, задача { $task }
+held = ⚠ В этом кластере ничего не делается:
+    { $why }
+foreign = ⚠ Идёт чужая миграция:
+    задача { $task }
+foreign-of-vm = ⚠ Идёт чужая миграция:
+    { $vm }, задача { $task }
 
 node-title = Узел { $node } ({ $id }), кластер { $cluster }
 node-unknown = ёмкость неизвестна
@@ -429,10 +458,13 @@ node-newer-kernel = { $n ->
 }
 node-kernel = ядро ОС { $version }
 node-disk-free = свободно на диске { $free }
-node-measured = Измерено { $age } назад ({ $at }): { $what }
-node-measured-old = ⚠ Измерено { $age } назад ({ $at }), слишком давно, считается выделенное: { $what }
-node-load-waits = Нагрузка выше порога в одном измерении; она учтётся, если и следующее будет выше
-node-load-settles = Нагрузка выше порога, но ВМ только что ушла; нагрузка учтётся в измерении от { $until } или позже
+node-measured = Измерено { $age } назад ({ $at }):
+node-measured-old = ⚠ Измерено { $age } назад ({ $at }),
+    слишком давно, считается выделенное:
+node-load-waits = Нагрузка выше порога в одном измерении;
+    учтётся, если и следующее будет выше
+node-load-settles = Нагрузка выше порога, но ВМ только ушла;
+    учтётся в измерении от { $until } или позже
 measured-briefly = измерено { $age } назад: { $what }
 measured-briefly-old = ⚠ измерено { $age } назад, слишком давно: { $what }
 measured-never = не измеряется, считается выделенное
@@ -445,7 +477,7 @@ unmeasured-host-key-unknown = ключ узла неизвестен
 unmeasured-host-key-changed = ключ узла не тот, что известен
 unmeasured-host-key-revoked = ключ узла отозван
 unmeasured-host-key-unchecked = файл известных ключей не читается
-unmeasured-handshake = узел не говорит по SSH так, как мы
+unmeasured-handshake = не удалось согласовать соединение SSH
 unmeasured-login = во входе отказано
 unmeasured-lost = соединение потеряно
 unmeasured-command = команда отклонена или не удалась
@@ -454,11 +486,12 @@ memory-really-used = памяти действительно занято { $per
 pressure-cpu = ожидание процессора { $percent } времени
 pressure-memory = ожидание памяти { $percent } времени
 pressure-io = ожидание дисков { $percent } времени
-vm-measured = Занимает { $cores } ядра процессора, измерено { $age } назад
+vm-measured = Занимает { $cores } ядра процессора,
+    измерено { $age } назад
 node-not-overloaded = Не перегружен
-node-overloaded = ⚠ Перегружен: { $over }
+node-overloaded = ⚠ Перегружен:
 node-source = { $n ->
-    [0] Источник: открыт, но перемещать с него нечего
+    [0] Источник: открыт, перемещать нечего
     [one] Источник: переместить можно { $n } ВМ
     [few] Источник: переместить можно { $n } ВМ
    *[many] Источник: переместить можно { $n } ВМ
@@ -466,7 +499,8 @@ node-source = { $n ->
 node-no-source = Не источник: { $why }
 node-target = Цель: есть место для { $room }
 node-no-target = Не цель: { $why }
-vm-title = ВМ { $vm } на { $node } ({ $id })
+vm-title = ВМ { $vm }
+    на { $node }
 vm-passthrough = host-passthrough
 vm-stays = Остаётся: { $why }
 vm-movable = { $n ->
@@ -474,16 +508,17 @@ vm-movable = { $n ->
     [few] Переместить можно; ВМ примут { $n } узла:
    *[many] Переместить можно; ВМ примут { $n } узлов:
 }
-vm-refused = Не подходят: { $why }
-vm-no-other-node = Переместить можно, но в кластере нет другого узла
-vm-no-target = Переместить можно, но ни один узел не примет ВМ: { $why }
+vm-refused = Не подходят:
+vm-no-other-node = Переместить можно, но других узлов нет
+vm-no-target = Переместить можно, но никто не примет:
 
 running-title = { $n ->
     [one] Идёт { $n } миграция
     [few] Идут { $n } миграции
    *[many] Идут { $n } миграций
 }
-running-line = ▸ { $vm }: { $source } → { $target }, с { $since } ({ $lasts }), план { $plan }
+running-since = с { $since } ({ $lasts })
+running-plan = план { $plan }
 nothing-running = Ничего не выполняется.
 plan-cancelled = План { $plan } ({ $cluster }) остановится после текущей миграции.
 no-exclusions = Закрытых узлов нет.
@@ -513,9 +548,12 @@ history-days = { $n ->
     [few] За последние { $n } дня
    *[many] За последние { $n } дней
 }
-history-nothing-of = В истории ничего нет для { $of }: ни ВМ, ни узла, ни кластера, ни человека.
-history-searched = Просмотрено до { $to }; дальше — кнопками.
-history-plan = План { $plan }, { $cluster }: { $what }
+history-nothing-of = В истории нет ничего про { $of }:
+    ни ВМ, ни узла, ни кластера, ни человека.
+history-searched = Просмотрено до { $to };
+    дальше — кнопками.
+history-plan = План { $plan }, { $cluster }
+history-lasts = заняло { $lasts }
 history-dropped = { $n ->
     [one] отменён { $n } шаг
     [few] отменено { $n } шага
@@ -529,7 +567,6 @@ history-csv = { $n ->
 history-csv-cut = Это не всё: целиком — vm-balancer history --csv.
 button-csv = CSV
 history-open = не завершено
-history-line = { $at }, заняло { $lasts }, подтверждение: { $who }; { $why }
 
 start = Я слежу, чтобы ВМ кластеров VMmanager были хорошо распределены по узлам.
 help = Доступные команды:
@@ -782,7 +819,8 @@ autopilot-migrations = Миграции: { $used } из { $max }
 autopilot-ram = { $used } из { $max } памяти
 autopilot-only = Только { $resource }
 autopilot-cluster = Только кластер { $cluster }
-autopilot-other-mode = Действует только в режиме propose, сейчас режим: { $mode }.
+autopilot-other-mode = Действует только в режиме propose.
+    Сейчас режим: { $mode }
 autopilot-unconfirmed = Автопилот не подтвердили вовремя.
 autopilot-over = Время автопилота вышло.
 autopilot-used-up = ⚠ Лимиты автопилота исчерпаны: планы ждут подтверждения.
@@ -822,7 +860,8 @@ status-autopilot = Автопилот до { $until }
 status-autopilot-asked = Автопилот до { $until } ждёт подтверждения: /autopilot
 status-autopilot-migrations = { $used } из { $max } миграций
 setting-paused = Пауза: автоматические циклы остановлены до /resume.
-setting-paused-until = Пауза: автоматические циклы остановлены до { $until }.
+setting-paused-until = Пауза: автоматические циклы стоят
+    до { $until }.
 setting-paused-runs = Начатое продолжится; остановить: /cancel
 setting-resumed-off = Пауза снята, но режим off: само ничего не запускается. С /mode propose циклы снова предлагают планы.
 setting-still-closed = { $node } остаётся закрыт:
@@ -844,6 +883,10 @@ setting-included = { $n ->
     [one] Снова открыт { $n } узел: { $node }.
     [few] Снова открыты { $n } узла: { $node }.
    *[many] Снова открыты { $n } узлов: { $node }.
+}
+setting-was-open = { $n ->
+    [1] { $node } и так открыт.
+   *[other] И так открыты: { $node }.
 }
 setting-already = Без изменений. { $said }
 dry-run-is-on = Пробный режим включён: ничего не выполняется.
@@ -905,8 +948,9 @@ lang-yours = Ответы вам: { $language }
 lang-of-chat = Этот чат: { $language }
 lang-default = Если не выбрано: { $language }
 lang-not-chosen = не выбрано
-lang-how = /lang en меняет язык ответов вам.
-    /lang en chat — язык сообщений в этом чате, для администраторов.
+lang-how = /lang en — язык ответов вам.
+    /lang en chat — язык этого чата,
+    меняет администратор.
 rests-none = Нет ВМ, которые сейчас нельзя трогать.
 rests-title = { $n ->
     [one] { $n } ВМ пока не трогаем:
@@ -925,9 +969,9 @@ rest-was-none-of = Эти ВМ и так можно перемещать: { $vm 
 refused-in-flight = Миграция ВМ { $vm } ещё не закончена, до её конца ВМ не трогаем.
 failures-title = { $n ->
     [0] ✓ План { $plan }, { $cluster }: затянувшаяся миграция завершилась успешно
-    [one] ⚠ План { $plan }, { $cluster }: { $n } миграция требует внимания
-    [few] ⚠ План { $plan }, { $cluster }: { $n } миграции требуют внимания
-   *[other] ⚠ План { $plan }, { $cluster }: { $n } миграций требуют внимания
+    [one] ⚠ План { $plan }, { $cluster }: проверьте { $n } миграцию
+    [few] ⚠ План { $plan }, { $cluster }: проверьте { $n } миграции
+   *[other] ⚠ План { $plan }, { $cluster }: проверьте { $n } миграций
 }
 copy-may-be-there = Выше может быть копия этого сообщения: нажмите на ней кнопку или ответьте на неё, и она обновится.
 looking = … Опрашиваю платформу
@@ -937,7 +981,7 @@ alert-count = Повторений: { $n }
 alert-earlier = Предыдущий сбой начался { $since } и длился { $lasts }
 alert-away = ⚠ VMmanager недоступен с { $since }: { $why }.
 alert-back = ✓ VMmanager снова отвечает с { $until }; был недоступен { $lasts }.
-alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три чтения подряд не совпадут.
+alert-shrank = ⚠ Кластер { $cluster }: ВМ было { $before }, стало { $after }. Ничего не делается, пока три опроса подряд не совпадут.
 alert-foreign = ⚠ Идёт чужая миграция ВМ { $vm } в кластере { $cluster } (задача { $task }). До её конца новые там не запускаются.
 alert-pulled = ⚠ Кто-то возвращает { $vm } назад: после миграций этого бота ({ $n }) она снова на { $node }{ $by }. Не трогаем её до { $until }. Проверьте, не двигает ли её встроенный балансировщик VMmanager или правило HA: отключите его или закрепите ВМ через PIN_VMS.
 alert-pulled-by = , в последний раз её двигал { $who }
