@@ -76,13 +76,14 @@ fn advice(failure: &ApiFailure) -> &'static str {
 fn silence(detail: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
     match () {
-        () if says(&["dns", "lookup"]) => "VMMANAGER_HOST names a machine that DNS does not know",
         () if says(&["issuer", "self-signed", "self signed", "causedasendentity"]) => {
             "name the private CA, or the certificate itself, as a PEM file in VMMANAGER_CA_FILE"
         }
         () if says(&["certificate"]) => {
             "the certificate is not for this name or is out of date: see VMMANAGER_HOST and this machine's clock"
         }
+        // A certificate's names are called `DnsName` too.
+        () if says(&["dns", "lookup"]) => "VMMANAGER_HOST names a machine that DNS does not know",
         () if says(&["corrupt message", "contenttype", "record overflow", "wrong version"]) => {
             "the port speaks http and not https: correct the port, or write http:// in VMMANAGER_HOST"
         }
