@@ -3,7 +3,7 @@
 use std::io;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::words::{Words, format::printable, plain};
 use crate::{
@@ -30,7 +30,8 @@ pub struct Row {
     pub ram_mib: u64,
     pub why: String,
     pub approver: String,
-    /// `null` while it runs.
+    /// `running` where it has not ended.
+    #[serde(serialize_with = "outcome")]
     pub outcome: Option<Outcome>,
     pub detail: Option<String>,
     pub proposal: u64,
@@ -140,6 +141,13 @@ fn approver(approver: &Approver) -> String {
         Approver::CommandLine => "command line".into(),
         Approver::Standing { people, .. } if people.is_empty() => "autopilot".into(),
         Approver::Standing { people, .. } => format!("autopilot of {}", names(people)),
+    }
+}
+
+fn outcome<S: Serializer>(outcome: &Option<Outcome>, serializer: S) -> Result<S::Ok, S::Error> {
+    match outcome {
+        Some(ended) => ended.serialize(serializer),
+        None => serializer.serialize_str("running"),
     }
 }
 
