@@ -89,8 +89,18 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     fn config(&self) -> Result<Config, String> {
-        let lookup = |name: &str| self.given.get(name).or_else(|| self.environment.get(name)).cloned();
-        let loaded = Config::for_purpose(Purpose::Live, lookup);
+        self.config_with(|_| None)
+    }
+
+    /// As [`Self::config`], with a token that is nobody's in place of a login.
+    fn config_for_address(&self) -> Result<Config, String> {
+        self.config_with(|name| (name == "VMMANAGER_TOKEN").then_some("init"))
+    }
+
+    fn config_with(&self, first: impl Fn(&str) -> Option<&'static str>) -> Result<Config, String> {
+        let given = |name: &str| self.given.get(name).or_else(|| self.environment.get(name)).cloned();
+        let loaded =
+            Config::for_purpose(Purpose::Live, |name| first(name).map(str::to_owned).or_else(|| given(name)));
         loaded.map(|loaded| loaded.config).map_err(|problems| problems.to_string())
     }
 
@@ -155,7 +165,7 @@ impl Asker<'_> {
 
     async fn vmmanager(&mut self, answers: &mut Answers<'_>, clock: &Clock) -> io::Result<()> {
         loop {
-            self.ask(answers, "VMMANAGER_HOST", "Address of VMmanager, e.g. https://vm.example.com")?;
+            self.address(answers).await?;
             self.ask(answers, "VMMANAGER_USERNAME", "User of VMmanager (an administrator of its own)")?;
             self.ask_hidden(answers, "VMMANAGER_PASSWORD", "Password")?;
             let findings = match answers.config() {
@@ -170,6 +180,23 @@ impl Asker<'_> {
             }
             self.ask_what_is_named(answers, &findings)?;
             self.say("Once more, please; an empty answer keeps what is in brackets.")?;
+        }
+    }
+
+    /// Asks for the address until something answers there: nobody types a password for a machine that is not the one.
+    async fn address(&mut self, answers: &mut Answers<'_>) -> io::Result<()> {
+        loop {
+            self.ask(answers, "VMMANAGER_HOST", "Address of VMmanager, e.g. https://vm.example.com")?;
+            let finding = match answers.config_for_address() {
+                Err(problems) => {
+                    self.say(&problems)?;
+                    continue;
+                }
+                Ok(config) => check::vmmanager::address(&config).await,
+            };
+            let Some(finding) = finding else { return Ok(()) };
+            self.show(std::slice::from_ref(&finding))?;
+            self.ask_what_is_named(answers, &[finding])?;
         }
     }
 
@@ -385,8 +412,12 @@ mod tests {
         ]
         .into();
         let Options { username, password, .. } = vmmanager.options();
-        let answers =
-            format!("\n{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n", vmmanager.url(), bot.token());
+        // Nothing listens at the first address, and the remedy that is asked for is not one.
+        let answers = format!(
+            "\nhttp://127.0.0.1:1\n-\n{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n",
+            vmmanager.url(),
+            bot.token()
+        );
         let place = Place { chat: FORUM, thread: Some(OPS_TOPIC) };
         bot.say(ADMIN, place, "/start@vm_balancer_bot").unwrap();
         let file = dir.path().join(".env");
@@ -394,6 +425,8 @@ mod tests {
         let said = asked(&answers, &mut out, &file, &environment).await.unwrap();
         let shown = String::from_utf8(out).unwrap();
         assert!(said.contains("vm-balancer check"), "{said}");
+        let address = shown.find("nothing listens there");
+        assert!(address.is_some() && address < shown.find("User of VMmanager"), "before the login: {shown}");
         for part in ["WRONG", "does not know the token", "(1001) in Operations"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
