@@ -268,7 +268,12 @@ impl Eyes {
             else {
                 continue;
             };
-            tracing::warn!(vm.id = %vm.id, node.id = %node.id, times = undone.len(), "somebody moves a VM back");
+            tracing::warn!(
+                vm.id = vm.id.0,
+                node.id = node.id.0,
+                times = undone.len(),
+                "somebody moves a VM back"
+            );
             let alert = Alert::PulledBack {
                 vm: vm.id,
                 name: vm.name.clone(),
@@ -331,7 +336,7 @@ impl Eyes {
     }
 
     fn tell_of_doubt(&self, cluster: ClusterId, vms_before: usize, vms_after: usize) {
-        tracing::warn!(cluster.id = %cluster, before = vms_before, after = vms_after, "a picture shrank");
+        tracing::warn!(cluster.id = cluster.0, before = vms_before, after = vms_after, "a picture shrank");
         let alert = Alert::PictureShrank { cluster, vms_before, vms_after };
         self.store.alert(&self.events, self.clock.now(), alert);
     }
@@ -366,7 +371,7 @@ impl Eyes {
         let mut memory = self.memory();
         for warning in warnings.iter().filter(|warning| !memory.warned.contains(*warning)) {
             let (cluster, flaw) = warning;
-            tracing::warn!(cluster.id = ?cluster, error = %flaw, "vmmanager's answers are odd");
+            tracing::warn!(cluster.id = cluster.map(|id| id.0), error = %flaw, "vmmanager's answers are odd");
         }
         memory.warned = warnings.into_iter().collect();
     }

@@ -261,7 +261,11 @@ impl Rules {
         let before: Vec<_> = failures.iter().filter(|failed| failed.id != entry.id).cloned().collect();
         let was_out: BTreeSet<_> = failing(&before, now).into_iter().map(|node| node.node).collect();
         for node in failing(&failures, now).into_iter().filter(|node| !was_out.contains(&node.node)) {
-            tracing::warn!(node.id = %node.node, failures = node.failures, "a node is taken out after failures");
+            tracing::warn!(
+                node.id = node.node.0,
+                failures = node.failures,
+                "a node is taken out after failures"
+            );
             let FailingNode { node, name, cluster, failures, until } = node;
             let alert = Alert::NodeTakenOut { cluster, node, name, failures, until };
             self.store.alert(&self.events, now, alert);
@@ -287,7 +291,11 @@ impl Rules {
             settings.stopped_clusters.insert(entry.cluster);
             settings.stopped_at.insert(entry.cluster, now);
         })?;
-        tracing::warn!(cluster.id = %entry.cluster, failures = here, "automatic runs stop in a cluster after failures");
+        tracing::warn!(
+            cluster.id = entry.cluster.0,
+            failures = here,
+            "automatic runs stop in a cluster after failures"
+        );
         let (cluster, name) = (entry.cluster, entry.cluster_name.clone());
         let failures = here.try_into().unwrap_or(u32::MAX);
         let until = Some(now + self.base.cooldowns().failure);
@@ -321,7 +329,7 @@ impl Rules {
                 }
             })?;
             if is_over {
-                tracing::info!(cluster.id = %stopped, "automatic runs of a cluster begin again");
+                tracing::info!(cluster.id = stopped.0, "automatic runs of a cluster begin again");
                 let (cluster, name) = (*stopped, cluster.name.clone());
                 self.store.alert(&self.events, now, Alert::ClusterResumed { cluster, name });
             }

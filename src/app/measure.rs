@@ -69,7 +69,7 @@ impl Told {
     fn clusters(&mut self, wanted: impl Iterator<Item = ClusterId>, snapshot: &Snapshot) {
         let missing: BTreeSet<_> = wanted.filter(|id| snapshot.cluster(*id).is_none()).collect();
         for id in missing.difference(&self.missing_clusters) {
-            tracing::warn!(cluster.id = %id, "CLUSTER_IDS names a cluster that VMmanager does not have");
+            tracing::warn!(cluster.id = id.0, "CLUSTER_IDS names a cluster that VMmanager does not have");
         }
         self.missing_clusters = missing;
     }
@@ -79,10 +79,10 @@ impl Told {
             round.failures.iter().map(|(node, failure)| (*node, failure.to_string())).collect();
         for (node, why) in failing.iter().filter(|(node, why)| self.failing.get(node) != Some(why)) {
             let name = name(snapshot, *node);
-            tracing::warn!(node.id = %node, node.name = %name, %why, "the node cannot be measured; allocation counts");
+            tracing::warn!(node.id = node.0, node.name = %name, %why, "the node cannot be measured; allocation counts");
         }
         for node in self.failing.keys().filter(|node| !failing.contains_key(node)) {
-            tracing::warn!(node.id = %node, node.name = %name(snapshot, *node), "the node is measured again");
+            tracing::warn!(node.id = node.0, node.name = %name(snapshot, *node), "the node is measured again");
         }
         self.failing = failing;
     }

@@ -288,7 +288,7 @@ impl VmBalancer {
             planner::drain(&of, &under, node).inspect(|drain| {
                 let dropped = |note: &&Note| matches!(note, Note::StepsDropped { .. });
                 if let Some(note) = drain.plan.notes.iter().find(dropped) {
-                    tracing::error!(node.id = %node, ?note, "a plan to empty a node breaks a rule; its sound part is kept");
+                    tracing::error!(node.id = node.0, %note, "a plan to empty a node breaks a rule; its sound part is kept");
                 }
             })
         });
@@ -436,5 +436,11 @@ fn keep_sound(snapshot: &Snapshot, policy: &Policy, plan: &mut ClusterPlan) {
     let steps = plan.migrations.len();
     *plan = planner::sound(snapshot, policy, plan);
     let kept = plan.migrations.len();
-    tracing::error!(cluster.id = %plan.cluster, steps, kept, ?broken, "a plan breaks a rule; its sound part is kept");
+    tracing::error!(
+        cluster.id = plan.cluster.0,
+        steps,
+        kept,
+        ?broken,
+        "a plan breaks a rule; its sound part is kept"
+    );
 }

@@ -1,15 +1,18 @@
 //! `vm-balancer init`: from nothing to a configuration that works. Each answer is tried as it comes.
 
 use std::{
-    collections::BTreeMap,
-    fs::OpenOptions,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, OpenOptions},
     io::{self, BufRead, IsTerminal as _, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::Duration,
 };
 
-use super::check::{self, Finding, State};
+use super::{
+    check::{self, Finding, State},
+    run::{CONFIG_FILE, PACKAGE_FILE},
+};
 use crate::{
     clock::Clock,
     config::{Config, Purpose, VARIABLES, read_env_file},
@@ -33,6 +36,9 @@ config.env.example names every other variable with its default.
 
 /// Every variable with one line about it.
 const EXAMPLE: &str = include_str!("../../config.env.example");
+
+/// What the package's file sets by itself.
+const SET_BY_PACKAGE: [&str; 2] = ["DATA_DIR", "SSH_KNOWN_HOSTS"];
 
 /// What is asked for only where it may be the remedy.
 const REMEDIES: [(&str, &str); 4] = [
@@ -83,8 +89,18 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     fn config(&self) -> Result<Config, String> {
-        let lookup = |name: &str| self.given.get(name).or_else(|| self.environment.get(name)).cloned();
-        let loaded = Config::for_purpose(Purpose::Live, lookup);
+        self.config_with(|_| None)
+    }
+
+    /// As [`Self::config`], with a token that is nobody's in place of a login.
+    fn config_for_address(&self) -> Result<Config, String> {
+        self.config_with(|name| (name == "VMMANAGER_TOKEN").then_some("init"))
+    }
+
+    fn config_with(&self, first: impl Fn(&str) -> Option<&'static str>) -> Result<Config, String> {
+        let given = |name: &str| self.given.get(name).or_else(|| self.environment.get(name)).cloned();
+        let loaded =
+            Config::for_purpose(Purpose::Live, |name| first(name).map(str::to_owned).or_else(|| given(name)));
         loaded.map(|loaded| loaded.config).map_err(|problems| problems.to_string())
     }
 
@@ -112,18 +128,14 @@ impl Asker<'_> {
         environment: &BTreeMap<String, String>,
         clock: &Clock,
     ) -> io::Result<String> {
-        // Checked first, so that nobody answers all questions for nothing.
-        if file.exists() {
-            let why =
-                format!("{} is there already; remove it, or name another with --config", file.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
-        }
+        // Looked at first, so that nobody answers all questions for nothing.
+        let unfilled = unfilled(file)?;
         let mut answers = Answers { given: BTreeMap::new(), environment };
         self.dry_run(&mut answers)?;
         self.vmmanager(&mut answers, clock).await?;
         self.telegram(&mut answers).await?;
         let (taken, secret) = answers.take_environment();
-        write(file, &answers.given)?;
+        write(file, unfilled.as_deref(), &answers.given)?;
         let mut said = format!("wrote {}", file.display());
         if !taken.is_empty() {
             said += &format!(", with {} from the environment", taken.join(", "));
@@ -131,7 +143,7 @@ impl Asker<'_> {
         if !secret.is_empty() {
             said += &format!("; the bot needs {} in its environment", secret.join(", "));
         }
-        said += "; next: `vm-balancer check`, then `vm-balancer --dry-run --once`, then `vm-balancer`\n";
+        said += &next_steps(file);
         Ok(said)
     }
 
@@ -153,7 +165,7 @@ impl Asker<'_> {
 
     async fn vmmanager(&mut self, answers: &mut Answers<'_>, clock: &Clock) -> io::Result<()> {
         loop {
-            self.ask(answers, "VMMANAGER_HOST", "Address of VMmanager, e.g. https://vm.example.com")?;
+            self.address(answers).await?;
             self.ask(answers, "VMMANAGER_USERNAME", "User of VMmanager (an administrator of its own)")?;
             self.ask_hidden(answers, "VMMANAGER_PASSWORD", "Password")?;
             let findings = match answers.config() {
@@ -168,6 +180,23 @@ impl Asker<'_> {
             }
             self.ask_what_is_named(answers, &findings)?;
             self.say("Once more, please; an empty answer keeps what is in brackets.")?;
+        }
+    }
+
+    /// Asks for the address until something answers there: nobody types a password for a machine that is not the one.
+    async fn address(&mut self, answers: &mut Answers<'_>) -> io::Result<()> {
+        loop {
+            self.ask(answers, "VMMANAGER_HOST", "Address of VMmanager, e.g. https://vm.example.com")?;
+            let finding = match answers.config_for_address() {
+                Err(problems) => {
+                    self.say(&problems)?;
+                    continue;
+                }
+                Ok(config) => check::vmmanager::address(&config).await,
+            };
+            let Some(finding) = finding else { return Ok(()) };
+            self.show(std::slice::from_ref(&finding))?;
+            self.ask_what_is_named(answers, &[finding])?;
         }
     }
 
@@ -274,20 +303,74 @@ fn keep(answers: &mut Answers<'_>, name: &'static str, answer: &str) {
     }
 }
 
-/// Writes the example with the answers in their places and everything else as a comment, for its owner alone.
-fn write(file: &Path, given: &BTreeMap<&'static str, String>) -> io::Result<()> {
+/// Says which commands come next.
+fn next_steps(file: &Path) -> String {
+    if file == Path::new(PACKAGE_FILE) {
+        return format!(
+            "; next: `runuser -u vm-balancer -- vm-balancer check --config {PACKAGE_FILE}`, \
+             then `systemctl enable --now vm-balancer`\n"
+        );
+    }
+    let named = match file == Path::new(CONFIG_FILE) {
+        true => String::new(),
+        false => format!(" --config {}", file.display()),
+    };
+    format!(
+        "; next: `vm-balancer check{named}`, then `vm-balancer --dry-run --once{named}`, then `vm-balancer{named}`\n"
+    )
+}
+
+/// Returns the text of a file that nobody has filled in yet, such as the package's; `None` where there is no file.
+///
+/// # Errors
+///
+/// Somebody has filled it in, or it cannot be written.
+fn unfilled(file: &Path) -> io::Result<Option<String>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
+    };
+    let values = |text: &str| read_env_file(text).map(|file| file.values).unwrap_or_default();
+    let (found, example) = (values(&text), values(EXAMPLE));
+    let is_as_shipped =
+        |name: &String| SET_BY_PACKAGE.contains(&name.as_str()) || found.get(name) == example.get(name);
+    if !found.keys().chain(example.keys()).all(is_as_shipped) {
+        let why = format!(
+            "{} is filled in already; correct it there, remove it, or name another file with --config",
+            file.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+    }
+    OpenOptions::new()
+        .append(true)
+        .open(file)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", file.display())))?;
+    Ok(Some(text))
+}
+
+/// Writes the answers into their places and everything else that is the default as a comment. A new file is for its
+/// owner alone; one that was there keeps its owner and its mode.
+fn write(file: &Path, unfilled: Option<&str>, given: &BTreeMap<&'static str, String>) -> io::Result<()> {
+    let defaults: BTreeSet<_> = EXAMPLE.lines().collect();
     let mut text = String::new();
-    for line in EXAMPLE.lines() {
+    for line in unfilled.unwrap_or(EXAMPLE).lines() {
         let name = line.split_once('=').map(|(name, _)| name);
         let answer = name.and_then(|name| Some((name, given.get(name)?)));
         match answer {
             Some((name, value)) => text.push_str(&assignment(name, value)?),
-            None if line.starts_with('#') || line.is_empty() => text.push_str(line),
+            None if line.starts_with('#') || !defaults.contains(line) => text.push_str(line),
+            None if line.is_empty() => {}
             None => text.extend(["# ", line]),
         }
         text.push('\n');
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let mut options = OpenOptions::new();
+    match unfilled {
+        Some(_) => options.write(true).truncate(true),
+        None => options.write(true).create_new(true).mode(0o600),
+    };
+    let mut file = options.open(file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -329,8 +412,12 @@ mod tests {
         ]
         .into();
         let Options { username, password, .. } = vmmanager.options();
-        let answers =
-            format!("\n{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n", vmmanager.url(), bot.token());
+        // Nothing listens at the first address, and the remedy that is asked for is not one.
+        let answers = format!(
+            "\nhttp://127.0.0.1:1\n-\n{}\n{username}\nnot it\n\n\n{password}\n1:wrong\n{}\n",
+            vmmanager.url(),
+            bot.token()
+        );
         let place = Place { chat: FORUM, thread: Some(OPS_TOPIC) };
         bot.say(ADMIN, place, "/start@vm_balancer_bot").unwrap();
         let file = dir.path().join(".env");
@@ -338,6 +425,8 @@ mod tests {
         let said = asked(&answers, &mut out, &file, &environment).await.unwrap();
         let shown = String::from_utf8(out).unwrap();
         assert!(said.contains("vm-balancer check"), "{said}");
+        let address = shown.find("nothing listens there");
+        assert!(address.is_some() && address < shown.find("User of VMmanager"), "before the login: {shown}");
         for part in ["WRONG", "does not know the token", "(1001) in Operations"] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
@@ -359,7 +448,30 @@ mod tests {
         let checked = check::check(&sources, false, &Clock::system(), |_| {}).await;
         assert!(checked.worst() < State::Warning, "{}", check::text(&checked, 100));
         let again = asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
-        assert!(again.to_string().contains("is there already"), "{again}");
+        assert!(again.to_string().contains("is filled in already"), "{again}");
+    }
+
+    #[tokio::test]
+    async fn the_packages_file_is_filled_in_where_it_is() {
+        let vmmanager = SimVmManager::start(World::small(), Options::default()).await.unwrap();
+        let Options { username, password, .. } = vmmanager.options();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.env");
+        let shipped = EXAMPLE.replace("DATA_DIR=./data", "DATA_DIR=/var/lib/vm-balancer");
+        fs::write(&file, shipped).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let answers = format!("yes\n{}\n{username}\n{password}\n\noff\n", vmmanager.url());
+        let said = asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
+        assert!(said.contains(&format!("check --config {}`", file.display())), "{said}");
+        let read = read_env_file(&fs::read_to_string(&file).unwrap()).unwrap();
+        let of = |name: &str| read.values.get(name).map(String::as_str);
+        assert_eq!((of("DATA_DIR"), of("BALANCE_MODE")), (Some("/var/lib/vm-balancer"), Some("off")));
+        assert_eq!((of("VMMANAGER_USERNAME"), of("BALANCE_INTERVAL")), (Some(&*username), None));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640, "the service may read it");
+        let again = asked("", &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
+        assert!(again.to_string().contains("is filled in already"), "{again}");
+        let unit = next_steps(Path::new(PACKAGE_FILE));
+        assert!(unit.contains("systemctl enable --now vm-balancer"), "{unit}");
     }
 
     #[tokio::test]

@@ -38,7 +38,10 @@ use crate::{
 };
 
 /// The file that is read where `--config` names none.
-const CONFIG_FILE: &str = ".env";
+pub(super) const CONFIG_FILE: &str = ".env";
+
+/// The file of the Debian package.
+pub(super) const PACKAGE_FILE: &str = "/etc/vm-balancer/config.env";
 
 /// A health check is asked often, and Docker waits 30 s for it.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
@@ -195,9 +198,13 @@ impl Setup {
         if self.is_there || self.sources.lookup("VMMANAGER_HOST").is_some() {
             return Ok(());
         }
-        let told = "there is no .env here and no VMMANAGER_HOST in the environment; \
-                    run `vm-balancer init` to make one, or name a file with --config FILE";
-        Err(Failure::usage(told.into()))
+        let mut told = "there is no .env here and no VMMANAGER_HOST in the environment; \
+                        run `vm-balancer init` to make one, or name a file with --config FILE"
+            .to_owned();
+        if Path::new(PACKAGE_FILE).exists() {
+            told += &format!("; the package's is {PACKAGE_FILE}");
+        }
+        Err(Failure::usage(told))
     }
 
     /// Checks the values, starts the log and logs the warnings.
@@ -385,6 +392,10 @@ impl Told<'_> {
     fn by_store(&mut self, dir: &Path, limit: usize) -> Result<(), Failure> {
         // A question about the past must not create a store.
         if !dir.exists() {
+            logging::say_note(&format!(
+                "there is no store in {} (DATA_DIR); name the bot's configuration with --config FILE",
+                dir.display()
+            ));
             return Ok(());
         }
         let store = Store::open(dir)?;
@@ -430,7 +441,7 @@ async fn once(
             NotCarriedOut::Busy(plan) => format!("plan {plan} of this cluster is being carried out"),
             NotCarriedOut::VmManager(why) => words.plain_ending(why, clock.now()),
         };
-        tracing::warn!(cluster.id = %cluster, why, "the plan was not carried out as a whole");
+        tracing::warn!(cluster.id = cluster.0, why, "the plan was not carried out as a whole");
     }
     if cycle.restored_unconfirmed {
         tracing::warn!(

@@ -233,6 +233,7 @@ fn rows() -> Vec<Row> {
         Person { id: 43, name: "Борис".into() },
     ]);
     [
+        entry(3, "db-1", Approver::Auto, start, JournalState::Intended),
         entry(2, "=cmd()", people, start, closed(Outcome::Failed, Some("no space, \"full\""), 95)),
         entry(1, "web-1", Approver::Auto, start, closed(Outcome::Done, None, 3725)),
     ]

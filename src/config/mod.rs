@@ -359,9 +359,10 @@ fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warni
     .collect()
 }
 
-/// Tells whether only variables of the Python tool are set. Its user may expect plans to be carried out at once.
+/// Tells whether only variables of the Python tool are set, besides where and how the program runs. Its user may
+/// expect plans to be carried out at once.
 fn was_written_for_python(reader: &Reader<'_>) -> bool {
-    VARIABLES.iter().all(|variable| variable.is_pythons() || reader.given(variable.name).is_none())
+    VARIABLES.iter().all(|variable| variable.fits_python() || reader.given(variable.name).is_none())
 }
 
 #[cfg(test)]

@@ -90,48 +90,85 @@ pub enum Warning {
     PythonWaits,
 }
 
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Problem {
+    /// Says what to do about it; `place` is where the value came from or belongs.
+    #[must_use]
+    pub fn remedy(&self, place: &str) -> String {
+        let name = self.name;
+        match self.found {
+            FoundValue::Nothing => format!("set {name} in {place}"),
+            FoundValue::Text(_) | FoundValue::Hidden => format!("correct {name} in {place}"),
+        }
+    }
+}
+
+impl Warning {
+    /// Says what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
         match self {
-            Self::UnknownName { name, meant: Some(meant), place } => {
-                write!(f, "{name} in {place} is not known and does nothing; did you mean {meant}?")
+            Self::UnknownName { meant: Some(meant), .. } => format!("did you mean {meant}?"),
+            Self::UnknownName { meant: None, .. } => {
+                "take it out, or look its name up in config.env.example".into()
             }
-            Self::UnknownName { name, meant: None, place } => {
-                write!(f, "{name} in {place} is not known and does nothing")
+            Self::UnreadableLine { .. } => "write NAME=value, or # in front of a comment".into(),
+            Self::TlsNotVerified => "set VERIFY_SSL=true; VMMANAGER_CA_FILE names a private CA".into(),
+            Self::PlainHttp => "name VMmanager with https:// in VMMANAGER_HOST".into(),
+            Self::HostKeysNotChecked => {
+                "set SSH_HOST_KEY_CHECK=accept-new, which learns each key the first time".into()
+            }
+            Self::PlainBotApi => "name the server with https:// in TELEGRAM_API_URL".into(),
+            Self::Setting(SettingWarning::TargetOverOverload { target, overload }) => {
+                format!("set {target} to at most {overload} where that is not meant")
+            }
+            Self::Setting(SettingWarning::NothingIsMoved) => {
+                "set MAX_MIGRATIONS_PER_CYCLE to 1 or more, or DRY_RUN=true to look on".into()
+            }
+            Self::ChatWithoutToken => "set TELEGRAM_BOT_TOKEN, or take TELEGRAM_CHAT_ID out".into(),
+            Self::TokenWithoutChat => {
+                "set TELEGRAM_CHAT_ID: start the bot and write /whoami in the chat, which answers its number"
+                    .into()
+            }
+            Self::PythonWaits => {
+                "set BALANCE_MODE=auto to have them carried out at once, as the Python tool did, \
+                 or BALANCE_MODE=propose to keep it so"
+                    .into()
+            }
+        }
+    }
+
+    /// Says what was seen.
+    #[must_use]
+    pub fn fact(&self) -> String {
+        match self {
+            Self::UnknownName { name, meant: _, place } => {
+                format!("{name} in {place} is not known and does nothing")
             }
             Self::UnreadableLine { file, line } => {
-                write!(f, "line {line} of {file} is not NAME=value and does nothing")
+                format!("line {line} of {file} is not NAME=value and does nothing")
             }
-            Self::TlsNotVerified => write!(
-                f,
-                "VERIFY_SSL is false: whoever sits between can read the password and give orders; \
-                 VMMANAGER_CA_FILE names a private CA"
-            ),
-            Self::PlainHttp => {
-                write!(f, "VMMANAGER_ALLOW_HTTP is true: the password travels unencrypted")
+            Self::TlsNotVerified => {
+                "VERIFY_SSL is false: whoever sits between can read the password and give orders".into()
             }
-            Self::HostKeysNotChecked => write!(
-                f,
-                "SSH_HOST_KEY_CHECK is off: any machine can pose as a node; \
-                 accept-new learns each key the first time"
-            ),
+            Self::PlainHttp => "VMMANAGER_ALLOW_HTTP is true: the password travels unencrypted".into(),
+            Self::HostKeysNotChecked => "SSH_HOST_KEY_CHECK is off: any machine can pose as a node".into(),
             Self::PlainBotApi => {
-                write!(f, "TELEGRAM_API_URL is http to another machine: the bot's token travels unencrypted")
+                "TELEGRAM_API_URL is http to another machine: the bot's token travels unencrypted".into()
             }
-            Self::Setting(warning) => warning.fmt(f),
+            Self::Setting(warning) => warning.to_string(),
             Self::ChatWithoutToken => {
-                write!(f, "TELEGRAM_CHAT_ID is set and TELEGRAM_BOT_TOKEN is not: there is no chat")
+                "TELEGRAM_CHAT_ID is set and TELEGRAM_BOT_TOKEN is not: there is no chat".into()
             }
-            Self::PythonWaits => write!(
-                f,
-                "BALANCE_MODE is not set: plans wait in the chat for an approval; \
-                 with BALANCE_MODE=auto they are carried out at once, as the Python tool did"
-            ),
-            Self::TokenWithoutChat => write!(
-                f,
-                "TELEGRAM_BOT_TOKEN is set and TELEGRAM_CHAT_ID is not: \
+            Self::TokenWithoutChat => "TELEGRAM_BOT_TOKEN is set and TELEGRAM_CHAT_ID is not: \
                  reports and proposals of the schedule have no chat to go to"
-            ),
+                .into(),
+            Self::PythonWaits => "BALANCE_MODE is not set: plans wait in the chat for an approval".into(),
         }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.fact(), self.remedy())
     }
 }

@@ -59,6 +59,15 @@ impl Sources {
         given.map_or(Source::Default, |(_, source)| source)
     }
 
+    /// Returns where a person corrects a value, or sets one that is not there.
+    #[must_use]
+    pub fn place(&self, name: &str) -> String {
+        match self.source(name) {
+            Source::File | Source::Default => self.file_name.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Warns of names and lines that have no effect.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {

@@ -116,6 +116,11 @@ fn a_file_of_the_python_tool_balances_as_it_did_or_says_what_to_set() {
     let warnings = |purpose, file: &str| read_as(purpose, file).unwrap().warnings;
     assert!(warnings(Purpose::Daemon, &with_chat).contains(&Warning::PythonWaits));
     assert!(!warnings(Purpose::Live, &with_chat).contains(&Warning::PythonWaits), "--once carries plans out");
+    let in_the_image = format!("{with_chat}DATA_DIR=/data\nHTTP_LISTEN=0.0.0.0:9464\nLOG_FORMAT=json\n");
+    assert!(
+        warnings(Purpose::Daemon, &in_the_image).contains(&Warning::PythonWaits),
+        "nobody has chosen yet"
+    );
     for ours in ["BALANCE_MODE=propose", "TELEGRAM_ADMIN_IDS=5"] {
         let file = format!("{with_chat}{ours}\n");
         assert!(!warnings(Purpose::Daemon, &file).contains(&Warning::PythonWaits), "{ours}");

@@ -257,6 +257,9 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Expected> {
 pub(super) fn hosts(text: &str) -> Result<BTreeMap<String, HostPort>, Expected> {
     const EXPECTED: &str = r#"a JSON object of node to host or host:port, such as {"node-1": "10.0.0.1", "12": "10.0.0.2:2222"}"#;
     let raw: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| EXPECTED.to_owned())?;
+    if raw.values().any(|host| host.contains('@')) {
+        return Err("hosts without a user and a password: SSH_USERNAME and SSH_PASSWORD are for those".into());
+    }
     raw.into_iter()
         .map(|(node, host)| host.parse().ok().map(|host| (node, host)))
         .collect::<Option<_>>()

@@ -118,10 +118,26 @@ const PYTHON: [&str; 24] = [
     "VM_BALANCER_LANG",
 ];
 
+/// Variables about the place where the program runs. The image, the unit and a move from the Python tool set them, so
+/// they do not tell whether anybody has thought about who decides.
+const SURROUNDINGS: [&str; 11] = [
+    "VMMANAGER_ALLOW_HTTP",
+    "VMMANAGER_CA_FILE",
+    "VMMANAGER_PROXY",
+    "SSH_KNOWN_HOSTS",
+    "SSH_HOST_KEY_CHECK",
+    "TELEGRAM_API_URL",
+    "TELEGRAM_PROXY",
+    "DATA_DIR",
+    "HTTP_LISTEN",
+    "LOG_FORMAT",
+    "TIMEZONE",
+];
+
 impl Variable {
-    /// Tells whether the Python tool 2.0.1 had it too.
-    pub(super) fn is_pythons(&self) -> bool {
-        PYTHON.contains(&self.name)
+    /// Tells whether a configuration of the Python tool 2.0.1 may hold it after a move to this program.
+    pub(super) fn fits_python(&self) -> bool {
+        PYTHON.contains(&self.name) || SURROUNDINGS.contains(&self.name)
     }
 }
 

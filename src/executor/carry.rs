@@ -79,8 +79,8 @@ impl Executor {
         let span = tracing::info_span!(
             "plan",
             plan.id = %proposal.plan.id,
-            proposal.id = %id,
-            cluster.id = %proposal.cluster,
+            proposal.id = id.0,
+            cluster.id = proposal.cluster.0,
         );
         self.carry_out_started(&proposal).instrument(span).await
     }

@@ -158,7 +158,7 @@ impl Ledger {
     ///
     /// Fails when the store does.
     pub fn drop_step(&self, id: ProposalId, step: u32, why: &Ending) -> Result<(), StoreError> {
-        tracing::info!(proposal.id = %id, step, error = %why, "a step is dropped");
+        tracing::info!(proposal.id = id.0, step, error = %why, "a step is dropped");
         self.drop_steps(id, why, |known| known.migration.step == step)
     }
 
@@ -279,8 +279,8 @@ fn log_end(entry: &JournalEntry) {
         meter::migration(name(*outcome), took.to_std().unwrap_or_default(), entry.ram.0);
         let JournalEntry { vm_name, source_name, target_name, .. } = entry;
         tracing::info!(
-            migration.id = %entry.id,
-            vm.id = %entry.vm,
+            migration.id = entry.id.0,
+            vm.id = entry.vm.0,
             vm.name = vm_name,
             source.name = source_name,
             target.name = target_name,

@@ -66,7 +66,11 @@ impl Watcher {
     /// Follows an entry of the last run to its end, and ends its proposal when it was the last. Needs the store
     /// only for that: with one that cannot be written the migration is followed all the same.
     pub async fn follow_up(&self, entry: JournalEntry) {
-        tracing::debug!(migration.id = %entry.id, vm.id = %entry.vm, "an open migration of the last run is looked after");
+        tracing::debug!(
+            migration.id = entry.id.0,
+            vm.id = entry.vm.0,
+            "an open migration of the last run is looked after"
+        );
         let proposal = entry.proposal;
         if self.follow(entry).await.is_none() {
             return;

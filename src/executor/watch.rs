@@ -299,10 +299,10 @@ impl Pause {
 pub(super) fn span_of(entry: &JournalEntry) -> tracing::Span {
     tracing::info_span!(
         "migration",
-        migration.id = %entry.id,
-        vm.id = %entry.vm,
-        source = %entry.source,
-        target = %entry.target,
+        migration.id = entry.id.0,
+        vm.id = entry.vm.0,
+        source = entry.source.0,
+        target = entry.target.0,
     )
 }
 

@@ -167,6 +167,7 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Sorts the settings into ids, names and patterns.
     #[must_use]
     pub fn new<'a>(settings: impl IntoIterator<Item = &'a str>) -> Self {
         let mut selection = Self::default();
@@ -200,6 +201,7 @@ pub struct Selections {
 }
 
 impl Selections {
+    /// Sorts the settings into ids, names and patterns.
     #[must_use]
     pub fn new<'a>(selections: impl IntoIterator<Item = &'a [String]>) -> Self {
         let mut all = Self::default();

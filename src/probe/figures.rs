@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use metrics::{Unit, describe_gauge, gauge, with_local_recorder};
+use metrics::{Label, Unit, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::{
     meter::Beat,
-    model::{Mib, NodeId, NodeInfo},
+    model::{ClusterId, Mib, NodeId, NodeInfo},
     planner::{self, NodeOverview, Policy},
     scheduler::{Picture, Status},
     store::{Mode, ProposalState, Store},
@@ -20,8 +20,9 @@ pub(super) fn now(status: Option<&Status>, store: &Store, beats: &[Beat]) -> Str
     let recorder = PrometheusBuilder::new().build_recorder();
     let figures = recorder.handle();
     with_local_recorder(&recorder, || {
-        describe_gauge!("vm_balancer_build_info", "Always 1; the version is a label.");
-        gauge!("vm_balancer_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+        describe_gauge!("vm_balancer_build_info", "Always 1; the version and the commit are labels.");
+        let commit = option_env!("VM_BALANCER_COMMIT").unwrap_or_default();
+        gauge!("vm_balancer_build_info", "version" => env!("CARGO_PKG_VERSION"), "commit" => commit).set(1);
         of_loops(beats);
         of_store(store);
         if let Some(status) = status {
@@ -126,17 +127,25 @@ fn of_clusters(picture: &Picture) {
     describe_gauge!("vm_balancer_cluster_incomplete", "1 where the picture of the cluster is not acted on.");
     describe_gauge!("vm_balancer_virtual_machines", "VMs of a cluster.");
     for plan in &picture.plan.clusters {
-        let label = plan.name.clone();
-        gauge!("vm_balancer_overloaded_nodes", "cluster" => label.clone()).set(plan.overloaded.len() as f64);
-        gauge!("vm_balancer_imbalance", "cluster" => label.clone()).set(plan.before.imbalance);
-        gauge!("vm_balancer_planned_migrations", "cluster" => label.clone())
-            .set(plan.migrations.len() as f64);
-        gauge!("vm_balancer_cluster_incomplete", "cluster" => label.clone())
-            .set(flag(!plan.incomplete.is_empty()));
+        let labels = cluster_labels(plan.cluster, &plan.name);
         let seen = picture.overviews().iter().find(|seen| seen.cluster == plan.cluster);
         let vms: usize = seen.map_or(0, |seen| seen.nodes.iter().map(|node| node.vms).sum());
-        gauge!("vm_balancer_virtual_machines", "cluster" => label).set(vms as f64);
+        let values = [
+            ("vm_balancer_overloaded_nodes", plan.overloaded.len() as f64),
+            ("vm_balancer_imbalance", plan.before.imbalance),
+            ("vm_balancer_planned_migrations", plan.migrations.len() as f64),
+            ("vm_balancer_cluster_incomplete", flag(!plan.incomplete.is_empty())),
+            ("vm_balancer_virtual_machines", vms as f64),
+        ];
+        for (name, value) in values {
+            gauge!(name, labels.clone()).set(value);
+        }
     }
+}
+
+/// The name is for people, the id tells apart clusters of one name.
+fn cluster_labels(id: ClusterId, name: &str) -> Vec<Label> {
+    vec![Label::new("cluster", name.to_owned()), Label::new("cluster_id", id.to_string())]
 }
 
 fn of_nodes(picture: &Picture) {
@@ -158,7 +167,10 @@ fn of_nodes(picture: &Picture) {
     let careful = careful_use(picture);
     for node in &picture.snapshot.nodes {
         let plan = picture.plan.clusters.iter().find(|plan| plan.cluster == node.cluster);
-        let cluster = plan.map_or_else(|| node.cluster.to_string(), |plan| plan.name.clone());
+        let named = plan.map_or_else(|| node.cluster.to_string(), |plan| plan.name.clone());
+        let mut labels = cluster_labels(node.cluster, &named);
+        labels.push(Label::new("node", node.name.clone()));
+        labels.push(Label::new("node_id", node.id.to_string()));
         let NodeInfo { cpu_total, memory_total, load, maintenance, .. } = node;
         let (memory_used, cpu_used) = careful.get(&node.id).copied().unzip();
         let bytes = |Mib(mib): Mib| mib as f64 * 1_048_576.0;
@@ -174,7 +186,7 @@ fn of_nodes(picture: &Picture) {
         ];
         for (name, value) in values {
             if let Some(value) = value {
-                gauge!(name, "cluster" => cluster.clone(), "node" => node.name.clone()).set(value);
+                gauge!(name, labels.clone()).set(value);
             }
         }
     }
@@ -241,11 +253,29 @@ mod tests {
         with_local_recorder(&recorder, || of_nodes(&Picture::new(snapshot, policy, plan)));
         let text = recorder.handle().render();
         for line in [
-            "vm_balancer_node_load5{cluster=\"msk\",node=\"kvm-10\"} 4.5\n",
-            "vm_balancer_node_memory_used_bytes{cluster=\"msk\",node=\"kvm-10\"} 1073741824\n",
+            "vm_balancer_node_load5{cluster=\"msk\",cluster_id=\"1\",node=\"kvm-10\",node_id=\"10\"} 4.5\n",
+            "vm_balancer_node_memory_used_bytes{cluster=\"msk\",cluster_id=\"1\",node=\"kvm-10\",node_id=\"10\"} 1073741824\n",
         ] {
             assert!(text.contains(line), "no {line} in {text}");
         }
-        assert!(!text.contains("load5{cluster=\"msk\",node=\"kvm-11\"}"), "{text}");
+        assert!(!text.contains("load5{cluster=\"msk\",cluster_id=\"1\",node=\"kvm-11\""), "{text}");
+    }
+
+    #[test]
+    fn clusters_of_one_name_have_figures_of_their_own() {
+        let snapshot = json!({
+            "version": 1, "taken_at": "2026-11-23T12:00:00Z", "nodes": [], "vms": [],
+            "clusters": [{"id": 1, "name": "msk"}, {"id": 2, "name": "msk"}],
+        });
+        let snapshot = Snapshot::from_json(&snapshot.to_string()).unwrap();
+        let policy = Policy::default();
+        let plan = planner::plan(&snapshot, &policy);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || of_clusters(&Picture::new(snapshot, policy, plan)));
+        let text = recorder.handle().render();
+        for id in [1, 2] {
+            let line = format!("vm_balancer_imbalance{{cluster=\"msk\",cluster_id=\"{id}\"}} 0\n");
+            assert!(text.contains(&line), "no {line} in {text}");
+        }
     }
 }

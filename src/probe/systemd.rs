@@ -1,6 +1,6 @@
 //! Says to systemd that the program is ready, alive, reloading or stopping. Without systemd nobody listens.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::time::interval;
@@ -37,6 +37,7 @@ pub async fn watch(beats: Vec<Beat>, shutdown: CancellationToken) {
     // Twice in the time allowed, as systemd's manual says.
     let mut ticks = interval((patience / 2).max(Duration::from_millis(1)));
     let mut late_before = false;
+    let mut feeding = Feeding::default();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -47,8 +48,36 @@ pub async fn watch(beats: Vec<Beat>, shutdown: CancellationToken) {
             tracing::error!(?late, "a loop hangs: the watchdog is not fed");
         }
         late_before = !late.is_empty();
-        if !late_before && let Err(error) = sd_notify::notify(&[NotifyState::Watchdog]) {
+        if !late_before && let Some(error) = feeding.news(sd_notify::notify(&[NotifyState::Watchdog])) {
             tracing::warn!(%error, "the watchdog cannot be fed");
         }
+    }
+}
+
+/// Whether the watchdog was fed the last time. A socket that is gone is named once, not at every tick.
+#[derive(Debug, Default)]
+struct Feeding {
+    fails: bool,
+}
+
+impl Feeding {
+    /// Returns an error that was not there the time before.
+    fn news(&mut self, fed: io::Result<()>) -> Option<io::Error> {
+        let failed_before = std::mem::replace(&mut self.fails, fed.is_err());
+        fed.err().filter(|_| !failed_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_gone_is_named_once() {
+        let mut feeding = Feeding::default();
+        let gone = || Err(io::ErrorKind::NotFound.into());
+        let named: Vec<_> =
+            [gone(), gone(), Ok(()), gone(), gone()].map(|fed| feeding.news(fed).is_some()).into();
+        assert_eq!(named, [true, false, false, true, false]);
     }
 }

@@ -150,7 +150,11 @@ impl Cycle {
         let Ok(Before { migrating, .. }) = self.before() else { return false };
         let new = self.learn_overload(&seen, &migrating);
         if let Some(node) = new {
-            tracing::debug!(node.id = %node, count = seen.len(), "new overload: the next cycle begins at once");
+            tracing::debug!(
+                node.id = node.0,
+                count = seen.len(),
+                "new overload: the next cycle begins at once"
+            );
         }
         new.is_some()
     }
@@ -252,7 +256,11 @@ impl Cycle {
             let within = match within {
                 Ok(within) => within,
                 Err(beyond) => {
-                    tracing::info!(cluster.id = %plan.cluster, ?beyond, "a plan is beyond the standing approval");
+                    tracing::info!(
+                        cluster.id = plan.cluster.0,
+                        ?beyond,
+                        "a plan is beyond the standing approval"
+                    );
                     continue;
                 }
             };
@@ -305,7 +313,7 @@ impl Cycle {
         match news {
             Ok(news) => {
                 for note in news {
-                    tracing::warn!(cluster.id = %plan.cluster, ?note, "noted of a cluster");
+                    tracing::warn!(cluster.id = plan.cluster.0, %note, "noted of a cluster");
                 }
             }
             Err(error) => tracing::error!(%error, "what was noted of a cluster cannot be kept"),

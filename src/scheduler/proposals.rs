@@ -75,7 +75,7 @@ impl Proposals {
                 proposal.window_opens = window_opens;
                 look_ahead(proposal, Some(picture));
             })?;
-            tracing::info!(proposal.id = %proposal.id, cluster.id = %cluster, plan.id = %plan_id, "a plan is recorded");
+            tracing::info!(proposal.id = proposal.id.0, cluster.id = cluster.0, plan.id = %plan_id, "a plan is recorded");
             for older in superseded {
                 self.notify(*older);
             }

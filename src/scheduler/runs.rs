@@ -59,7 +59,7 @@ impl Runs {
             Ok(true) => self.carry_out(id).await,
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(proposal.id = %id, %error, "an approved plan cannot be started");
+                tracing::error!(proposal.id = id.0, %error, "an approved plan cannot be started");
                 self.watcher().abandon(id, &error.trouble().into()).await;
             }
         }
@@ -77,7 +77,7 @@ impl Runs {
             Ok(None) => Ending::DryRun,
             Err(error) => Ending::Store(error.failure()),
         };
-        tracing::error!(proposal.id = %id, error = %why, "a plan is not carried out to its end");
+        tracing::error!(proposal.id = id.0, error = %why, "a plan is not carried out to its end");
         self.watcher().abandon(id, &why).await;
     }
 

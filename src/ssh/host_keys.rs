@@ -17,6 +17,7 @@ use russh::keys::{
     ssh_key::{known_hosts::HostPatterns, public::KeyData},
 };
 use sha1::Sha1;
+use tempfile::NamedTempFile;
 use wildmatch::WildMatch;
 
 use super::{HostKeyCheck, KnownLine, Settings, SshFailure, settings::Target};
@@ -388,8 +389,6 @@ impl Learner {
 
 /// Writes the whole file anew beside the old one and puts it in its place, readable by its owner alone.
 fn append(path: &Path, lines: &[String]) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-
     let mut text = read_or_empty(path)?;
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -400,17 +399,13 @@ fn append(path: &Path, lines: &[String]) -> io::Result<()> {
             text.push_str(line);
         }
     }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    // A leftover of a crash may have another mode, which `mode` below would not change.
-    let _ = fs::remove_file(&beside);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // Its mode is 0600 from the start.
+    let mut beside = NamedTempFile::new_in(folder)?;
+    beside.write_all(text.as_bytes())?;
+    beside.as_file().sync_all()?;
+    beside.persist(path).map(|_| ()).map_err(|error| error.error)
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ async fn an_interrupted_run_names_what_runs_and_what_has_not_begun() {
     assert_eq!(outcomes, ["running", "not_begun"], "{object}");
     let history: Value = serde_json::from_str(&place.run("history --json").await.out).unwrap();
     assert_eq!(history[0]["outcome"], "running", "an open migration is in the history: {history}");
+    let table = place.run("history --csv").await.out;
+    assert!(
+        table.lines().nth(1).unwrap().contains(",running,"),
+        "as the table and the JSON have it: {table}"
+    );
     assert_eq!(history[0]["plan_id"], object["plan_id"], "one plan has one id");
 }
 
@@ -118,7 +123,9 @@ async fn without_a_configuration_the_program_says_what_to_run() {
         "without_a_terminal_init_says_what_to_set",
         place.shown(&place.run("init").await)
     );
-    assert_eq!(place.run("history").await.status, 0, "what was done needs no configuration");
+    let history = place.run("history").await;
+    assert_eq!(history.status, 0, "what was done needs no configuration");
+    assert!(history.err.contains("there is no store in ./data"), "{history:?}");
 }
 
 #[tokio::test]
@@ -141,6 +148,27 @@ async fn with_a_log_in_json_every_line_is_json_even_where_nothing_starts() {
         let told = place.run("--once --dry-run").await;
         assert!(!told.err.is_empty(), "{told:?}");
         every_line_is_json(&told);
+    }
+}
+
+#[tokio::test]
+async fn in_a_log_in_json_every_id_but_a_plans_is_a_number() {
+    let place = Place::with_vmmanager().await;
+    let told = place.run_with("--once", &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "DEBUG")]).await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let mut seen = BTreeSet::new();
+    for line in told.err.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let spans = line["spans"].as_array().into_iter().flatten();
+        for part in [&line, &line["span"]].into_iter().chain(spans).filter_map(Value::as_object) {
+            for (name, value) in part.iter().filter(|(name, _)| name.ends_with(".id")) {
+                assert_eq!(value.is_number(), name != "plan.id", "{name} in {line}");
+                seen.insert(name.clone());
+            }
+        }
+    }
+    for name in ["cluster.id", "vm.id", "plan.id", "proposal.id", "migration.id"] {
+        assert!(seen.contains(name), "{name} is not among {seen:?}");
     }
 }
 

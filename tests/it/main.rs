@@ -13,6 +13,7 @@ mod crowd;
 mod decisions;
 mod executor;
 mod faults;
+mod from_python;
 mod full_disk;
 mod hanging;
 mod in_russian;

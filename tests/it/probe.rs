@@ -28,7 +28,10 @@ async fn health_readiness_and_figures_are_told_over_http() {
     let proposal = bot.proposal().await;
     let (_, metrics) = get(&address, "/metrics").await;
     assert!(metrics.contains("vm_balancer_proposals{state=\"pending\"} 1\n"), "{metrics}");
-    assert!(metrics.contains("vm_balancer_overloaded_nodes{cluster=\"msk\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("vm_balancer_overloaded_nodes{cluster=\"msk\",cluster_id=\"1\"} 1\n"),
+        "{metrics}"
+    );
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.says(&proposal, "done: 1 moved").await;
     let (_, metrics) = get(&address, "/metrics").await;
@@ -37,8 +40,8 @@ async fn health_readiness_and_figures_are_told_over_http() {
         "vm_balancer_vmmanager_up 1\n",
         "vm_balancer_mode{mode=\"off\"} 1\n",
         "vm_balancer_overload_threshold{resource=\"memory\"} 0.7\n",
-        "vm_balancer_node_memory_allocated_bytes{cluster=\"msk\",node=\"kvm-01\"} ",
-        "vm_balancer_node_cpus{cluster=\"msk\",node=\"kvm-02\"} ",
+        "vm_balancer_node_memory_allocated_bytes{cluster=\"msk\",cluster_id=\"1\",node=\"kvm-01\",",
+        "vm_balancer_node_cpus{cluster=\"msk\",cluster_id=\"1\",node=\"kvm-02\",",
         "vm_balancer_store_size_bytes ",
         "vm_balancer_build_info{version=\"",
         "vm_balancer_loop_alive{loop=\"chat\"} 1\n",

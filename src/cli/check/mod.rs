@@ -5,6 +5,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,7 +23,7 @@ use crate::{
     app::{self, AppError},
     causes::chain,
     clock::Clock,
-    config::{Config, Purpose, Sources, Warning},
+    config::{Config, Problem, Purpose, Sources, Warning},
     control::{self, Answer, Request},
     model::Snapshot,
     ssh::{self, Known, Probe, Reading, SshFailure},
@@ -140,29 +141,28 @@ impl Checked {
 
     fn configuration(&mut self, sources: &Sources) -> Option<Config> {
         let read = |purpose| Config::for_purpose(purpose, |name| sources.lookup(name));
-        let warnings = sources.warnings();
+        let of = |state, problem: &Problem, more: &str| {
+            let todo = problem.remedy(&sources.place(problem.name)) + more;
+            Finding::new(CONFIGURATION, state, problem.to_string()).todo(todo)
+        };
+        let warned = |warning: &Warning| {
+            Finding::new(CONFIGURATION, State::Warning, warning.fact()).todo(warning.remedy())
+        };
+        self.findings.extend(sources.warnings().iter().map(warned));
         let loaded = match (read(Purpose::Daemon), read(Purpose::Live)) {
             (Ok(loaded), _) => loaded,
             (Err(problems), Ok(loaded)) => {
-                for problem in problems.0 {
-                    let finding = Finding::new(CONFIGURATION, State::Wrong, problem.to_string());
-                    self.findings.push(finding.todo("the bot does not start so; plan and --once work"));
-                }
+                let until = "; until then the bot does not start, and only plan and --once work";
+                self.findings.extend(problems.0.iter().map(|problem| of(State::Wrong, problem, until)));
                 loaded
             }
             (Err(_), Err(problems)) => {
-                let of = |warning: &Warning| Finding::new(CONFIGURATION, State::Warning, warning.to_string());
-                self.findings.extend(warnings.iter().map(of));
-                for problem in problems.0 {
-                    self.say(CONFIGURATION, State::Misconfigured, problem.to_string());
-                }
+                self.findings.extend(problems.0.iter().map(|problem| of(State::Misconfigured, problem, "")));
                 self.say("all else", State::NotChecked, "first mend the configuration");
                 return None;
             }
         };
-        for warning in warnings.into_iter().chain(loaded.warnings) {
-            self.say(CONFIGURATION, State::Warning, warning.to_string());
-        }
+        self.findings.extend(loaded.warnings.iter().map(warned));
         if self.findings.is_empty() {
             self.say(CONFIGURATION, State::Ok, "every value can be used");
         }
@@ -187,7 +187,16 @@ impl Checked {
             Ok(None) => {}
         }
         let finding = match try_store(dir) {
-            Ok(detail) => Finding::new(STORE, State::Ok, detail),
+            Ok(Tried::Usable(detail)) => Finding::new(STORE, State::Ok, detail),
+            Ok(Tried::Anothers(owner)) => {
+                let detail = format!(
+                    "{} belongs to another user (id {owner}), who runs the bot: it was not opened",
+                    dir.display()
+                );
+                Finding::new(STORE, State::Warning, detail).todo(
+                    "run check as that user, e.g. `runuser -u vm-balancer -- vm-balancer check --config FILE`",
+                )
+            }
             Err(detail) => Finding::new(STORE, State::Wrong, detail)
                 .todo("DATA_DIR must be a folder of the user that the bot runs as"),
         };
@@ -236,6 +245,7 @@ impl Checked {
         let Some(snapshot) = snapshot else {
             return self.say(SSH, State::NotChecked, "without VMmanager nobody knows the nodes");
         };
+        self.findings.extend(unknown_hosts(config, snapshot));
         let nodes = app::nodes_to_ask(snapshot, config.balancer.policy.clusters.as_ref());
         let probes = ssh::probe(&monitor, &nodes).await;
         self.nodes = probes.iter().map(NodeChecked::of).collect();
@@ -248,6 +258,25 @@ impl Checked {
             State::Warning | State::Wrong | State::Misconfigured => finding.todo("see each node below"),
         });
     }
+}
+
+/// How many names are shown where more would fill the screen.
+const NAMES_SHOWN: usize = 5;
+
+/// Warns of names in the mapping that are no node's.
+fn unknown_hosts(config: &Config, snapshot: &Snapshot) -> Option<Finding> {
+    let is_known = |name: &&String| {
+        snapshot.nodes.iter().any(|node| node.name == **name || node.id.to_string() == **name)
+    };
+    let hosts = config.ssh.as_ref().map(|ssh| &ssh.hosts)?;
+    let unknown: Vec<_> = hosts.keys().filter(|name| !is_known(name)).map(String::as_str).collect();
+    if unknown.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = snapshot.nodes.iter().map(|node| node.name.as_str()).collect();
+    let shown = names.get(..NAMES_SHOWN).map_or_else(|| names.join(", "), |some| some.join(", ") + ", …");
+    let detail = format!("SSH_HOSTS_MAPPING names {}, which VMmanager does not have", unknown.join(", "));
+    Some(Finding::new(SSH, State::Warning, detail).todo(format!("VMmanager has {shown}")))
 }
 
 fn failed(part: &'static str, error: &AppError) -> Finding {
@@ -352,24 +381,46 @@ async fn health_over_http(mut address: SocketAddr) -> reqwest::Result<reqwest::S
     Ok(client.get(format!("http://{address}/healthz")).send().await?.status())
 }
 
+/// What a trial of the store's folder showed.
+enum Tried {
+    Usable(String),
+    /// We are root and it is this user's, who could not read what sled would make in there now.
+    Anothers(u32),
+}
+
+/// The id of the user that may do everything.
+const ROOT: u32 = 0;
+
 /// Tells whether the store can be used or created. Creates nothing.
-fn try_store(dir: &Path) -> Result<String, String> {
+fn try_store(dir: &Path) -> Result<Tried, String> {
     let there = dir.exists();
     let place = match there {
         true => dir.to_owned(),
         false => nearest(dir).ok_or("DATA_DIR has no folder above it")?,
     };
-    let trial = place.join(format!(".vm-balancer-check-{}", std::process::id()));
-    let tried = fs::write(&trial, b"x").and_then(|()| fs::remove_file(&trial));
-    tried.map_err(|error| format!("cannot write to {}: {error}", place.display()))?;
+    let user =
+        try_writing(&place).map_err(|error| format!("cannot write to {}: {error}", place.display()))?;
     if !there {
-        return Ok(format!("{} will be made at the first start", dir.display()));
+        return Ok(Tried::Usable(format!("{} will be made at the first start", dir.display())));
     }
     let holds_something = fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some());
     if holds_something {
+        let owner = fs::metadata(dir).map_err(|error| error.to_string())?.uid();
+        if user == ROOT && owner != ROOT {
+            return Ok(Tried::Anothers(owner));
+        }
         Store::open(dir).map_err(|error| chain(&error))?;
     }
-    Ok(format!("{} can be read and written", dir.display()))
+    Ok(Tried::Usable(format!("{} can be read and written", dir.display())))
+}
+
+/// Writes a file and takes it away. Returns the id of the user that it was written by.
+fn try_writing(place: &Path) -> std::io::Result<u32> {
+    let trial = place.join(format!(".vm-balancer-check-{}", std::process::id()));
+    fs::write(&trial, b"x")?;
+    let user = fs::metadata(&trial).map(|it| it.uid());
+    fs::remove_file(&trial)?;
+    user
 }
 
 fn nearest(dir: &Path) -> Option<PathBuf> {

@@ -22,14 +22,13 @@ const VMMANAGER: &str = "vmmanager";
 /// The largest difference between two clocks that does no harm: windows and cool-downs are counted in minutes.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(60);
 
+const CA_FILE: &str = "VMMANAGER_CA_FILE must be a PEM file that the bot may read";
+
 /// Tries the login, the rights and the lists; returns the picture for what else needs it.
 pub(in crate::cli) async fn check(config: &Config, clock: &Clock) -> (Vec<Finding>, Option<Snapshot>) {
     let api = match app::vmmanager(config, Pace::Trial) {
         Ok(api) => api,
-        Err(error) => {
-            let todo = "VMMANAGER_CA_FILE must be a PEM file that the bot may read";
-            return (vec![failed(VMMANAGER, &error).todo(todo)], None);
-        }
+        Err(error) => return (vec![failed(VMMANAGER, &error).todo(CA_FILE)], None),
     };
     let mut findings = Vec::new();
     let snapshot = platform(&api, config, clock, &mut findings).await;
@@ -37,12 +36,28 @@ pub(in crate::cli) async fn check(config: &Config, clock: &Clock) -> (Vec<Findin
     match snapshot {
         Ok(snapshot) => (findings, Some(snapshot)),
         Err(error) => {
-            let of = config.vmmanager.as_ref().map(|it| it.base_url.origin().ascii_serialization());
-            let detail = format!("{}: {}", of.unwrap_or_default(), chain(&error));
-            findings.push(Finding::new(VMMANAGER, State::Wrong, detail).todo(advice(&error)));
+            findings.push(unusable(config, &error));
             (findings, None)
         }
     }
+}
+
+/// Tries whether VMmanager answers at its address. The token of `config` is nobody's, so a refusal is an answer.
+pub(in crate::cli) async fn address(config: &Config) -> Option<Finding> {
+    let api = match app::vmmanager(config, Pace::Trial) {
+        Ok(api) => api,
+        Err(error) => return Some(failed(VMMANAGER, &error).todo(CA_FILE)),
+    };
+    match api.whoami().await {
+        Ok(_) | Err(ApiFailure::Credentials(_) | ApiFailure::Forbidden { .. }) => None,
+        Err(error) => Some(unusable(config, &error)),
+    }
+}
+
+fn unusable(config: &Config, error: &ApiFailure) -> Finding {
+    let of = config.vmmanager.as_ref().map(|it| it.base_url.origin().ascii_serialization());
+    let detail = format!("{}: {}", of.unwrap_or_default(), chain(error));
+    Finding::new(VMMANAGER, State::Wrong, detail).todo(advice(error))
 }
 
 /// What to do about a request that failed.
@@ -76,13 +91,14 @@ fn advice(failure: &ApiFailure) -> &'static str {
 fn silence(detail: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
     match () {
-        () if says(&["dns", "lookup"]) => "VMMANAGER_HOST names a machine that DNS does not know",
         () if says(&["issuer", "self-signed", "self signed", "causedasendentity"]) => {
             "name the private CA, or the certificate itself, as a PEM file in VMMANAGER_CA_FILE"
         }
         () if says(&["certificate"]) => {
             "the certificate is not for this name or is out of date: see VMMANAGER_HOST and this machine's clock"
         }
+        // A certificate's names are called `DnsName` too.
+        () if says(&["dns", "lookup"]) => "VMMANAGER_HOST names a machine that DNS does not know",
         () if says(&["corrupt message", "contenttype", "record overflow", "wrong version"]) => {
             "the port speaks http and not https: correct the port, or write http:// in VMMANAGER_HOST"
         }

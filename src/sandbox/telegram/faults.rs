@@ -24,6 +24,8 @@ pub struct Faults {
     pub slow: Duration,
     /// Every `getUpdates` is refused because of another poller.
     pub conflict: bool,
+    /// The bot's privacy mode is off, which its owner chooses at BotFather.
+    pub reads_all: bool,
 }
 
 /// How a fault affects a request.

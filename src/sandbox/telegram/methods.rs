@@ -86,7 +86,7 @@ fn me(state: &State) -> Value {
         state.bot.to_api(),
         json!({
             "can_join_groups": true,
-            "can_read_all_group_messages": false,
+            "can_read_all_group_messages": state.faults.reads_all,
             "supports_inline_queries": false,
             "can_connect_to_business": false,
             "has_main_web_app": false,

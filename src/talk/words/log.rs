@@ -10,6 +10,7 @@ use crate::{
         ApiFailure, Flaw, StoreFailure, Trouble,
         ssh::{LoginWay, SshError, SshFailure},
     },
+    planner::Note,
     scheduler::{ExpectedValue, SettingWarning},
     store::{Ending, StoreError},
 };
@@ -37,6 +38,7 @@ display! {
     SshFailure: Words::ssh_failure,
     LoginWay: Words::login_way,
     Flaw: Words::flaw,
+    Note: Words::note,
     ExpectedValue: Words::expected_value,
     SettingWarning: Words::setting_warning,
     // A moment far away: times then show their day.
