@@ -20,7 +20,7 @@ use crate::{
         view::{Page, View},
         words::{
             Arg, args, escape,
-            format::{INDENT, hung, name, packed},
+            format::{INDENT, hung, hung_words, name, packed},
         },
     },
 };
@@ -72,14 +72,14 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
 fn vm_lines(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Utc>) -> Vec<String> {
     let mut vms: Vec<_> = snapshot.vms.iter().filter(|vm| vm.node == node.overview.node).collect();
     vms.sort_by_key(|vm| (Reverse(vm.memory), vm.id));
-    let line = |vm: &VmInfo| {
-        let stays = node.stays.get(&vm.id).map(|why| format!("; {}", view.skip_why(why, now)));
-        let stays = stays
-            .or_else(|| vm.host_passthrough.then(|| format!("; {}", view.say("vm-passthrough", args![]))));
-        let (called, stays) = (escape(&name(&vm.name)), stays.unwrap_or_default());
-        format!("· {called} {}: {}{stays}", link::vm(vm.id), view.memory(vm.memory))
+    let lines = |vm: &VmInfo| {
+        let stays = node.stays.get(&vm.id).map(|why| view.skip_why(why, now));
+        let stays = stays.or_else(|| vm.host_passthrough.then(|| view.say("vm-passthrough", args![])));
+        let called = escape(&name(&vm.name));
+        let shown = format!("· {called} {}: {}", link::vm(vm.id), view.memory(vm.memory));
+        hung([shown].into_iter().chain(stays), "; ")
     };
-    let mut lines: Vec<_> = vms.iter().take(VMS_MAX).map(|vm| line(vm)).collect();
+    let mut lines: Vec<_> = vms.iter().take(VMS_MAX).flat_map(|vm| lines(vm)).collect();
     let more = vms.len().saturating_sub(VMS_MAX);
     lines.extend((more > 0).then(|| view.say("more-lines", args![n = more])));
     lines
@@ -114,17 +114,19 @@ pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> 
             hung(std::iter::once(view.say("node-overloaded", args![])).chain(over), " ")
         }
     };
-    lines.extend(node.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))])));
-    lines.push(match &node.source {
+    if let Some(hold) = &node.held {
+        lines.extend(hung_words(&view.say("held", args![why = Arg::Html(view.hold(hold))])));
+    }
+    lines.extend(hung_words(&match &node.source {
         Ok(()) => view.say("node-source", args![n = node.movable]),
         Err(why) => view.say("node-no-source", args![why = Arg::Html(view.skip_why(why, now))]),
-    });
-    lines.push(match node.target {
+    }));
+    lines.extend(hung_words(&match node.target {
         Ok(()) => view.say("node-target", args![room = view.memory(node.memory_room)]),
         Err(why) => view.say("node-no-target", args![why = Arg::Html(view.target_refusal(why))]),
-    });
+    }));
     if node.newer_than > 0 && node.target.is_ok() {
-        lines.push(view.say("node-newer-kernel", args![n = node.newer_than]));
+        lines.extend(hung_words(&view.say("node-newer-kernel", args![n = node.newer_than])));
     }
     lines
 }

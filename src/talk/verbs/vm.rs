@@ -16,7 +16,7 @@ use crate::{
         view::{Page, View},
         words::{
             Arg, args, escape,
-            format::{INDENT, code, hung, name, names, packed},
+            format::{INDENT, code, hung, hung_words, name, names, packed},
         },
     },
 };
@@ -70,9 +70,11 @@ pub(super) fn title(view: &View, vm: &VmExplained, snapshot: &Snapshot) -> Strin
 /// Why a VM stays, or which nodes would take it.
 pub(super) fn reasons(view: &View, vm: &VmExplained, now: DateTime<Utc>) -> Vec<String> {
     let held = vm.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))]));
-    let mut lines: Vec<_> = held.into_iter().collect();
+    let mut lines: Vec<_> = held.iter().flat_map(|held| hung_words(held)).collect();
     match &vm.movable {
-        Err(why) => lines.push(view.say("vm-stays", args![why = Arg::Html(view.skip_why(why, now))])),
+        Err(why) => {
+            lines.extend(hung_words(&view.say("vm-stays", args![why = Arg::Html(view.skip_why(why, now))])));
+        }
         Ok(()) => lines.extend(target_lines(view, vm)),
     }
     lines

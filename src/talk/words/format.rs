@@ -216,6 +216,12 @@ pub(crate) fn hung(parts: impl IntoIterator<Item = String>, between: &str) -> Ve
     filled("", INDENT, parts, between)
 }
 
+/// A sentence on as few lines as a phone shows whole, broken between its words; all but the first are moved in. No tag of
+/// it has a blank inside.
+pub(crate) fn hung_words(html: &str) -> Vec<String> {
+    hung(html.split(' ').map(str::to_owned), " ")
+}
+
 fn filled(first: &str, rest: &str, parts: impl IntoIterator<Item = String>, between: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
