@@ -238,7 +238,7 @@ fn leave_open(dir: &TempDir, count: u64) {
     let (store, now) = (Store::open(dir.path()).unwrap(), Clock::system().now());
     for number in 1..=count {
         let entry = store.intend(Intent::example(1000 + number, now)).unwrap();
-        store.ordered(entry.id, Some(number), Some(number), now).unwrap();
+        store.record_order(entry.id, Some(number), Some(number), now).unwrap();
     }
 }
 

@@ -81,7 +81,7 @@ fn a_long_history() {
     drop(store);
     fs::remove_dir_all(&folder).unwrap();
     let (store, _) = timed("a restore", || Store::open_or_restore(dir.path(), now()).unwrap());
-    assert!(store.restored().unwrap().is_some());
+    assert!(store.restoration().unwrap().is_some());
     println!("| memory at the most | {:.1} MiB |", memory("VmHWM"));
     if !cfg!(debug_assertions) {
         let scale = (entries / ENTRIES).max(1).try_into().unwrap_or(u32::MAX);

@@ -148,11 +148,11 @@ impl Eyes {
         let ours = self.under_way_since(before)?;
         self.take_given_up(&mut snapshot, &mut migrations, tasks_known).await?;
         let foreign = self.foreign(&ours, migrations).await?;
-        snapshot.foreign = foreign.iter().map(|running| named(running, &snapshot)).collect();
+        snapshot.foreign = foreign.iter().map(|running| to_foreign(running, &snapshot)).collect();
         self.tell_of_foreign(&snapshot.foreign, &ours);
         self.doubt_what_shrank(&mut snapshot)?;
         self.notice_who_pulls(&snapshot).await?;
-        Ok(self.measured(snapshot, depth).await)
+        Ok(self.add_measurements(snapshot, depth).await)
     }
 
     async fn look_in_time(&self) -> Result<Look, ApiFailure> {
@@ -207,7 +207,7 @@ impl Eyes {
             let before = migrations.len();
             migrations.retain(|running| !is_its(running));
             match migrations.len() < before {
-                true => occupied(snapshot, &entry),
+                true => occupy(snapshot, &entry),
                 false if tasks_known => ended.push(entry.id),
                 false => {}
             }
@@ -341,7 +341,7 @@ impl Eyes {
         self.store.alert(&self.events, self.clock.now(), alert);
     }
 
-    async fn measured(&self, mut snapshot: Snapshot, depth: Depth) -> Snapshot {
+    async fn add_measurements(&self, mut snapshot: Snapshot, depth: Depth) -> Snapshot {
         let Some(measure) = &self.measure else { return snapshot };
         match depth {
             Depth::Measured(asked) => {
@@ -390,7 +390,7 @@ fn is_of(running: &RunningMigration, entry: &JournalEntry) -> bool {
     has_its_number && running.vm.is_none_or(|vm| vm == entry.vm)
 }
 
-fn occupied(snapshot: &mut Snapshot, entry: &JournalEntry) {
+fn occupy(snapshot: &mut Snapshot, entry: &JournalEntry) {
     for vm in snapshot.vms.iter_mut().filter(|vm| vm.id == entry.vm) {
         vm.blocked_by.push(Block::Task(Block::MIGRATION.into()));
     }
@@ -399,7 +399,7 @@ fn occupied(snapshot: &mut Snapshot, entry: &JournalEntry) {
     }
 }
 
-fn named(running: &RunningMigration, snapshot: &Snapshot) -> ForeignMigration {
+fn to_foreign(running: &RunningMigration, snapshot: &Snapshot) -> ForeignMigration {
     let node = running.vm.and_then(|vm| snapshot.vm(vm)).and_then(|vm| snapshot.node(vm.node));
     ForeignMigration {
         task: running.task_id,

@@ -132,7 +132,8 @@ impl Rules {
     ///
     /// Fails when the store does.
     pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
-        let settled = plan.clusters.iter().filter_map(|of| Some((of.cluster, planner::settled(of, policy)?)));
+        let settled =
+            plan.clusters.iter().filter_map(|of| Some((of.cluster, planner::settled_imbalance(of, policy)?)));
         let settled: Vec<_> = settled.collect();
         if settled.is_empty() {
             return Ok(());
@@ -215,7 +216,7 @@ impl Rules {
     /// Adds what VMmanager declined: a pair of VM and target, and the target itself where several VMs may not go there.
     fn add_declined(&self, policy: &mut Policy, now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut by_target: BTreeMap<NodeId, Vec<DateTime<Utc>>> = BTreeMap::new();
-        for Declined { vm, target, until, .. } in self.store.declined(now)? {
+        for Declined { vm, target, until, .. } in self.store.declined_at(now)? {
             let Some(target) = target else {
                 policy.resting.insert(vm, Rest { until, why: RestWhy::Busy });
                 continue;

@@ -41,7 +41,8 @@ impl Tuner {
         load_readings: u32,
         pace: Pace,
     ) -> Self {
-        let configured = Tuned { balancer: of_balancer(config, load_readings, pace), ..tuned(config, chat) };
+        let configured =
+            Tuned { balancer: of_balancer(config, load_readings, pace), ..read_tuned(config, chat) };
         let Tuned { balancer, scheduler, habits, history_kept: _ } = configured.clone();
         Self {
             readings: scheduler.look_interval().into(),
@@ -56,7 +57,8 @@ impl Tuner {
     /// Takes what can change while the bot runs from a configuration that was read again. It is in force after the
     /// next [`Tuning::apply`].
     pub(super) fn configure(&self, config: &Config) {
-        let tuned = self.configured.get().tuned.retuned(&tuned(config, config.telegram.as_ref()));
+        let tuned =
+            self.configured.get().tuned.with_tunables_of(&read_tuned(config, config.telegram.as_ref()));
         self.configured.set(Configured { tuned, given: config.given.clone() });
     }
 }
@@ -87,7 +89,7 @@ impl Tuning for Tuner {
     }
 }
 
-fn tuned(config: &Config, chat: Option<&telegram::Settings>) -> Tuned {
+fn read_tuned(config: &Config, chat: Option<&telegram::Settings>) -> Tuned {
     Tuned {
         balancer: config.balancer.clone(),
         scheduler: config.scheduler.clone(),

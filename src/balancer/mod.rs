@@ -425,7 +425,7 @@ pub fn checked_plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
     for cluster in &mut plan.clusters {
         keep_sound(snapshot, policy, cluster);
     }
-    planner::named(plan)
+    planner::with_id(plan)
 }
 
 fn keep_sound(snapshot: &Snapshot, policy: &Policy, plan: &mut ClusterPlan) {

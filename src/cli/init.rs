@@ -422,7 +422,7 @@ mod tests {
         bot.say(ADMIN, place, "/start@vm_balancer_bot").unwrap();
         let file = dir.path().join(".env");
         let mut out = Vec::new();
-        let said = asked(&answers, &mut out, &file, &environment).await.unwrap();
+        let said = ask_for(&answers, &mut out, &file, &environment).await.unwrap();
         let shown = String::from_utf8(out).unwrap();
         assert!(said.contains("vm-balancer check"), "{said}");
         let address = shown.find("nothing listens there");
@@ -447,7 +447,7 @@ mod tests {
         let sources = crate::config::Sources { environment, file: read, ..Default::default() };
         let checked = check::check(&sources, false, &Clock::system(), |_| {}).await;
         assert!(checked.worst() < State::Warning, "{}", check::text(&checked, 100));
-        let again = asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
+        let again = ask_for(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
         assert!(again.to_string().contains("is filled in already"), "{again}");
     }
 
@@ -461,14 +461,14 @@ mod tests {
         fs::write(&file, shipped).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         let answers = format!("yes\n{}\n{username}\n{password}\n\noff\n", vmmanager.url());
-        let said = asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
+        let said = ask_for(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
         assert!(said.contains(&format!("check --config {}`", file.display())), "{said}");
         let read = read_env_file(&fs::read_to_string(&file).unwrap()).unwrap();
         let of = |name: &str| read.values.get(name).map(String::as_str);
         assert_eq!((of("DATA_DIR"), of("BALANCE_MODE")), (Some("/var/lib/vm-balancer"), Some("off")));
         assert_eq!((of("VMMANAGER_USERNAME"), of("BALANCE_INTERVAL")), (Some(&*username), None));
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640, "the service may read it");
-        let again = asked("", &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
+        let again = ask_for("", &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap_err();
         assert!(again.to_string().contains("is filled in already"), "{again}");
         let unit = next_steps(Path::new(PACKAGE_FILE));
         assert!(unit.contains("systemctl enable --now vm-balancer"), "{unit}");
@@ -481,10 +481,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let answers = format!("maybe\nno\n{}\n{username}\n{password}\n\npropose\noff\n", vmmanager.url());
         let file = dir.path().join(".env");
-        asked(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
+        ask_for(&answers, &mut Vec::new(), &file, &BTreeMap::new()).await.unwrap();
         let read = read_env_file(&std::fs::read_to_string(&file).unwrap()).unwrap();
         assert_eq!((&*read.values["BALANCE_MODE"], &*read.values["DRY_RUN"]), ("off", "false"));
-        let ended = asked("", &mut Vec::new(), &dir.path().join("other"), &BTreeMap::new()).await;
+        let ended = ask_for("", &mut Vec::new(), &dir.path().join("other"), &BTreeMap::new()).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -499,7 +499,7 @@ mod tests {
         let answers =
             format!("yes\n{}\n{username}\n{password}\n1:t\nsocks5h://127.0.0.1:1\n", vmmanager.url());
         let mut out = Vec::new();
-        let ended = asked(&answers, &mut out, &dir.path().join(".env"), &environment).await;
+        let ended = ask_for(&answers, &mut out, &dir.path().join(".env"), &environment).await;
         assert_eq!(
             ended.unwrap_err().kind(),
             io::ErrorKind::UnexpectedEof,
@@ -524,7 +524,7 @@ mod tests {
         }
     }
 
-    async fn asked(
+    async fn ask_for(
         answers: &str,
         out: &mut Vec<u8>,
         file: &Path,

@@ -213,9 +213,9 @@ fn numbers(figures: &Figures) -> Numbers {
     let Figures { overloaded, memory_percent_max, cpu_max, imbalance } = *figures;
     Numbers {
         overloaded: Some(overloaded),
-        memory_percent_max: Some(rounded(memory_percent_max, PERCENT_DECIMALS)),
-        cpu_max: Some(rounded(cpu_max, CPU_DECIMALS)),
-        imbalance: Some(rounded(imbalance, IMBALANCE_DECIMALS)),
+        memory_percent_max: Some(round_to(memory_percent_max, PERCENT_DECIMALS)),
+        cpu_max: Some(round_to(cpu_max, CPU_DECIMALS)),
+        imbalance: Some(round_to(imbalance, IMBALANCE_DECIMALS)),
     }
 }
 
@@ -233,14 +233,14 @@ const DECIMALS_MAX: i32 = 12;
 
 /// Rounds, but never so far that what is over its threshold looks as if it were not.
 fn above(value: f64, decimals: i32, threshold: Option<f64>) -> f64 {
-    let Some(threshold) = threshold else { return rounded(value, decimals) };
+    let Some(threshold) = threshold else { return round_to(value, decimals) };
     (decimals..=DECIMALS_MAX)
-        .map(|decimals| rounded(value, decimals))
+        .map(|decimals| round_to(value, decimals))
         .find(|shown| *shown > threshold)
         .unwrap_or(value)
 }
 
-fn rounded(value: f64, decimals: i32) -> f64 {
+fn round_to(value: f64, decimals: i32) -> f64 {
     let scale = 10f64.powi(decimals);
     let shown = (value * scale).round() / scale;
     // A zero has no sign for people.
@@ -257,6 +257,6 @@ mod tests {
         assert_eq!(above(70.000_4, 2, Some(70.0)), 70.000_4);
         assert_eq!(above(70.001_8, 2, Some(70.0)), 70.002);
         assert_eq!(above(69.999_9, 2, None), 70.0);
-        assert_eq!(rounded(-0.0, 2).to_string(), "0");
+        assert_eq!(round_to(-0.0, 2).to_string(), "0");
     }
 }

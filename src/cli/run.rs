@@ -213,7 +213,7 @@ impl Setup {
             self.refuse_nothing()?;
         }
         let loaded =
-            Config::from_sources(purpose, &self.sources).map_err(|problems| self.refused(&problems))?;
+            Config::from_sources(purpose, &self.sources).map_err(|problems| self.refuse(&problems))?;
         let mut config = loaded.config;
         config.balancer.dry_run_forced = self.dry_run_forced;
         // The log may have been started for another purpose before.
@@ -226,7 +226,7 @@ impl Setup {
     }
 
     /// Adds the warnings, since a misspelled name is often the reason why another one is not set.
-    fn refused(&self, problems: &Problems) -> Failure {
+    fn refuse(&self, problems: &Problems) -> Failure {
         let warnings = self.sources.warnings();
         let said: Vec<_> = warnings.iter().map(|warning| format!("\n  warning: {warning}")).collect();
         Failure::usage(format!("{problems}{}", said.concat()))
@@ -328,7 +328,7 @@ async fn health(setup: &Setup, out: &mut (dyn Write + Send)) -> Result<Exit, Fai
         Ok(Ok(Some(Answer::Health { stuck }))) => {
             Err(Failure::trouble(format!("the running vm-balancer hangs: {}", stuck.join(", "))))
         }
-        Ok(Ok(Some(other))) => Err(unexpected(other)),
+        Ok(Ok(Some(other))) => Err(unexpected_answer(other)),
         Ok(Ok(None)) => Err(Failure::trouble(format!("no vm-balancer runs with {}", data_dir.display()))),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Failure::trouble("the running vm-balancer gives no answer".into())),
@@ -383,7 +383,7 @@ impl Told<'_> {
                 Answer::History { entries } => self.entries(&entries)?,
                 Answer::HistoryEnd { entries } if u64::try_from(self.entries) == Ok(entries) => return Ok(()),
                 Answer::HistoryEnd { .. } => break,
-                other => return Err(unexpected(other)),
+                other => return Err(unexpected_answer(other)),
             }
         }
         Err(ControlError::CutOff.into())
@@ -538,7 +538,7 @@ impl Reread<'_> {
         probe::report(Said::Reloading);
         let read = Setup::new(self.args, self.environment.clone()).and_then(|setup| {
             let loaded = Config::from_sources(Purpose::Daemon, &setup.sources)
-                .map_err(|problems| setup.refused(&problems))?;
+                .map_err(|problems| setup.refuse(&problems))?;
             Ok((setup, loaded))
         });
         match read {
@@ -558,7 +558,7 @@ impl Reread<'_> {
         let by_chat = match self.reloader.reload(&config).await {
             Ok(by_chat) => by_chat,
             Err(refused) => {
-                let error = plain(&Words::english().refused(&refused));
+                let error = plain(&Words::english().refusal(&refused));
                 return tracing::error!(error, "the configuration was read again and cannot be taken");
             }
         };
@@ -646,7 +646,7 @@ async fn picture(setup: &Setup, clock: &Clock) -> Result<(Snapshot, Policy), Fai
             logging::say_note(whose);
             return Ok((*snapshot, *policy));
         }
-        Some(other) => return Err(unexpected(other)),
+        Some(other) => return Err(unexpected_answer(other)),
         None => {}
     }
     let picture = Single::new(setup.config(Purpose::Live)?, clock.clone()).look().await?;
@@ -713,13 +713,13 @@ fn no_signals(error: io::Error) -> Failure {
     Failure::trouble(format!("cannot wait for signals: {error}"))
 }
 
-fn unexpected(answer: Answer) -> Failure {
+fn unexpected_answer(answer: Answer) -> Failure {
     match answer {
         Answer::Refused { why } => {
             let words = Words::english();
             let why = match &why {
                 Unanswered::NotUnderstood(said) => format!("it does not understand the request: {said}"),
-                Unanswered::Refused(refused) => plain(&words.refused(refused)),
+                Unanswered::Refused(refused) => plain(&words.refusal(refused)),
                 Unanswered::Store(failure) => plain(&words.trouble(&Trouble::Store(failure.clone()))),
                 Unanswered::Other(said) => said.to_string(),
             };

@@ -13,7 +13,7 @@ pub(super) struct Table {
 
 impl Table {
     /// A table that is indented by this many blanks.
-    pub(super) fn indented(indent: usize) -> Self {
+    pub(super) fn with_indent(indent: usize) -> Self {
         Self { rows: Vec::new(), indent }
     }
 
@@ -25,11 +25,11 @@ impl Table {
 impl Table {
     /// Writes the rows. Where a row is wider than `width` columns, its last cell goes on below itself. Where too little
     /// is left beside the others, the cells that have no room go on below the row. `None` for no limit.
-    pub(super) fn fitted(&self, width: Option<usize>) -> String {
+    pub(super) fn render(&self, width: Option<usize>) -> String {
         self.fitted_on(&mut Vec::new(), width)
     }
 
-    /// As [`Self::fitted`], below a table whose columns have these widths; they grow where a cell is wider.
+    /// As [`Self::render`], below a table whose columns have these widths; they grow where a cell is wider.
     pub(super) fn fitted_on(&self, widths: &mut Vec<usize>, width: Option<usize>) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let widest =
@@ -50,9 +50,9 @@ impl Table {
             let has_room_beside = |width: usize| at + last.width() <= width || at + LAST_MIN <= width;
             match width {
                 Some(width) if line.trim_end().width() > width || !has_room_beside(width) => {
-                    text.push_str(&self.broken(row, widths, width));
+                    text.push_str(&self.render_broken_row(row, widths, width));
                 }
-                Some(width) => text.extend([&line, wrapped(last, at, width).as_str()]),
+                Some(width) => text.extend([&line, wrap(last, at, width).as_str()]),
                 None => text.extend([&line, last.as_str()]),
             }
             text.truncate(text.trim_end().len());
@@ -64,7 +64,7 @@ impl Table {
 
 impl Table {
     /// Writes the cells of a row that have room in it, and the others below.
-    fn broken(&self, row: &[String], widths: &[usize], width: usize) -> String {
+    fn render_broken_row(&self, row: &[String], widths: &[usize], width: usize) -> String {
         let mut line = " ".repeat(self.indent);
         let fits = |line: &str, cell: &str| line.width() + cell.width() <= width;
         let mut cells = row.iter().zip(widths).peekable();
@@ -74,13 +74,13 @@ impl Table {
         }
         let at = self.indent + 2 * GAP;
         let rest = cells.map(|(cell, _)| cell.as_str()).filter(|cell| !cell.is_empty());
-        let rest = wrapped(&rest.collect::<Vec<_>>().join(&" ".repeat(GAP)), at, width);
+        let rest = wrap(&rest.collect::<Vec<_>>().join(&" ".repeat(GAP)), at, width);
         format!("{}\n{}{rest}", line.trim_end(), " ".repeat(at))
     }
 }
 
 /// Breaks a text between words, so that it stands between the columns `at` and `width`.
-fn wrapped(text: &str, at: usize, width: usize) -> String {
+fn wrap(text: &str, at: usize, width: usize) -> String {
     let (mut lines, mut used) = (String::new(), at);
     for word in text.split(' ') {
         if used > at && used + 1 + word.width() > width {
@@ -115,29 +115,29 @@ mod tests {
 
     #[test]
     fn columns_line_up_whatever_the_script() {
-        let mut table = Table::indented(1);
+        let mut table = Table::with_indent(1);
         table.row(["узел-1", "a"]);
         table.row(["ノード", "b"]);
         table.row(["x"]);
-        assert_eq!(table.fitted(None), " узел-1  a\n ノード  b\n x\n");
+        assert_eq!(table.render(None), " узел-1  a\n ノード  b\n x\n");
     }
 
     #[test]
     fn a_row_fits_the_terminal() {
-        let mut table = Table::indented(2);
+        let mut table = Table::with_indent(2);
         table.row(["vmmanager", "a sentence of some words that is long"]);
         let beside = "  vmmanager  a sentence of some words that\n             is long\n";
-        assert_eq!(table.fitted(Some(43)), beside);
+        assert_eq!(table.render(Some(43)), beside);
         let below = "  vmmanager\n      a sentence of\n      some words\n      that is long\n";
-        assert_eq!(table.fitted(Some(20)), below);
-        assert_eq!(table.fitted(Some(100)), table.fitted(None));
-        let mut table = Table::indented(1);
+        assert_eq!(table.render(Some(20)), below);
+        assert_eq!(table.render(Some(100)), table.render(None));
+        let mut table = Table::with_indent(1);
         table.row(["1.", "web-1 (1001)", "kvm-01 -> kvm-02", "memory 78.1 % > 70 %", ""]);
         table.row(["2.", "a", "kvm-01 -> kvm-02", "memory", "DONE"]);
         let below = " 1.  web-1 (1001)\n     kvm-01 -> kvm-02\n     memory 78.1 % >\n     70 %\n \
                      2.  a\n     kvm-01 -> kvm-02\n     memory  DONE\n";
-        assert_eq!(table.fitted(Some(22)), below, "no cell is cut and no line is longer");
-        assert_eq!(wrapped("unbreakable", 2, 5), "unbreakable");
+        assert_eq!(table.render(Some(22)), below, "no cell is cut and no line is longer");
+        assert_eq!(wrap("unbreakable", 2, 5), "unbreakable");
     }
 
     #[test]

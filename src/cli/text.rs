@@ -51,13 +51,13 @@ fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>, width: Op
     for reason in &plan.incomplete {
         line(text, format_args!("  {}", printable(&plain(&Words::english().flaw(reason)))));
     }
-    let mut section = |title, table: Table| section(text, title, &table.fitted(width));
+    let mut section = |title, table: Table| section(text, title, &table.render(width));
     section("overloaded", overloaded_nodes(plan));
     section("migrations", steps(plan, report));
     section("still overloaded afterwards", still_overloaded(plan));
     section("left alone", left_alone(plan, report.plan.taken_at));
     section("notes", notes(plan));
-    let mut figures = Table::indented(2);
+    let mut figures = Table::with_indent(2);
     figures.row(numbers("before", &plan.before));
     match report.after(plan) {
         After::Predicted(_) if migrations.is_empty() => {}
@@ -73,7 +73,7 @@ fn cluster(text: &mut String, plan: &ClusterPlan, report: &Report<'_>, width: Op
             figures.row(["after:".into(), plain(&Words::english().unseen(sight))]);
         }
     }
-    text.push_str(&figures.fitted(width));
+    text.push_str(&figures.render(width));
 }
 
 fn section(text: &mut String, title: &str, body: &str) {
@@ -84,7 +84,7 @@ fn section(text: &mut String, title: &str, body: &str) {
 }
 
 fn overloaded_nodes(plan: &ClusterPlan) -> Table {
-    let mut table = Table::indented(4);
+    let mut table = Table::with_indent(4);
     for node in &plan.overloaded {
         let Fullness { cpu, load, memory_percent } = node.at;
         table.row([
@@ -99,7 +99,7 @@ fn overloaded_nodes(plan: &ClusterPlan) -> Table {
 }
 
 fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
-    let (words, mut table) = (Words::english(), Table::indented(4));
+    let (words, mut table) = (Words::english(), Table::with_indent(4));
     for step in &plan.migrations {
         let ending = report.outcomes.get(plan.cluster, step.step).map(|ending| {
             let detail = ending.detail.as_deref().unwrap_or_default();
@@ -119,7 +119,7 @@ fn steps(plan: &ClusterPlan, report: &Report<'_>) -> Table {
 }
 
 fn still_overloaded(plan: &ClusterPlan) -> Table {
-    let mut table = Table::indented(4);
+    let mut table = Table::with_indent(4);
     for node in &plan.still_overloaded {
         table
             .row([format!("{} ({})", node.name, node.node), plain(&Words::english().still_overloaded(node))]);
@@ -135,7 +135,7 @@ fn left_alone(plan: &ClusterPlan, now: DateTime<Utc>) -> Table {
     for skip in &plan.skipped {
         by_reason.entry(plain(&Words::english().skip_why(&skip.why, now))).or_default().push(&skip.name);
     }
-    let mut table = Table::indented(4);
+    let mut table = Table::with_indent(4);
     for (reason, names) in by_reason {
         let shown = names.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
         let more = names.len().saturating_sub(NAMES_MAX);
@@ -146,7 +146,7 @@ fn left_alone(plan: &ClusterPlan, now: DateTime<Utc>) -> Table {
 }
 
 fn notes(plan: &ClusterPlan) -> Table {
-    let mut table = Table::indented(4);
+    let mut table = Table::with_indent(4);
     for note in &plan.notes {
         table.row([plain(&Words::english().note(note))]);
     }

@@ -69,7 +69,7 @@ pub fn prepare(text: &str) -> Prepared {
             }
             Line::Assignment { name, value_at } => {
                 let (value, taken) = value(name, &rest[value_at..]);
-                prepared.text.push_str(&format!("{name}={}\n", quoted(&value)));
+                prepared.text.push_str(&format!("{name}={}\n", quote(&value)));
                 value_at + taken
             }
         };
@@ -125,7 +125,7 @@ fn value(name: &str, text: &str) -> (String, usize) {
     };
     match taken {
         Some((value, end)) => (value, start + end + first_line(&body[end..]).len()),
-        None => (unquoted(line).to_owned(), line.len()),
+        None => (strip_comment(line).to_owned(), line.len()),
     }
 }
 
@@ -168,7 +168,7 @@ fn ends_here(behind: &str) -> bool {
 }
 
 /// A comment begins at a `#` behind a blank; any other `#` is a part of the value.
-fn unquoted(line: &str) -> &str {
+fn strip_comment(line: &str) -> &str {
     let comment = line.char_indices().find(|(at, c)| *c == '#' && line[..*at].ends_with([' ', '\t']));
     match comment {
         Some((at, _)) => line[..at].trim(),
@@ -216,7 +216,7 @@ fn unescape(text: &str, meant: impl Fn(char) -> Option<char>) -> String {
 }
 
 /// Writes a value so that both of dotenvy's passes (lines, then values) read it back as it is.
-fn quoted(value: &str) -> String {
+fn quote(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     text.push('"');
     for c in value.chars() {
@@ -323,7 +323,7 @@ mod tests {
     proptest! {
         #[test]
         fn dotenvy_reads_back_every_value_as_it_was(value in "[^\r]*") {
-            let text = format!("A={}\nB=end\n", quoted(&value));
+            let text = format!("A={}\nB=end\n", quote(&value));
             let read: Vec<_> = dotenvy::from_read_iter(text.as_bytes()).collect::<Result<_, _>>().unwrap();
             prop_assert_eq!(read, [("A".to_owned(), value), ("B".to_owned(), "end".to_owned())]);
         }

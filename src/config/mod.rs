@@ -147,7 +147,7 @@ impl Config {
         let mut reader = Reader::new(&lookup);
         let mut config = read(&mut reader, purpose, lookup("HOME"), lookup("SSH_AUTH_SOCK"));
         let is_given =
-            |name: &'static str| if reader.given(name).is_some() { Source::File } else { Source::Default };
+            |name: &'static str| if reader.text_of(name).is_some() { Source::File } else { Source::Default };
         config.given = Given::new(is_given);
         let warnings = warnings(&config, &reader, purpose);
         let problems = reader.into_problems();
@@ -156,9 +156,9 @@ impl Config {
 }
 
 fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: Option<String>) -> Config {
-    let Tuned { mut balancer, scheduler, habits, history_kept } = tuned(reader);
+    let Tuned { mut balancer, scheduler, habits, history_kept } = read_tuned(reader);
     let telegram = telegram(reader, scheduler.timezone, habits);
-    let data_dir = reader.given("DATA_DIR").map_or_else(|| PathBuf::from("./data"), PathBuf::from);
+    let data_dir = reader.text_of("DATA_DIR").map_or_else(|| PathBuf::from("./data"), PathBuf::from);
     let ssh_dir = home.map(|home| PathBuf::from(home).join(".ssh"));
     let mut ssh = ssh(reader, ssh_dir.as_deref(), &data_dir);
     ssh.agent = agent.filter(|socket| !socket.is_empty()).map(PathBuf::from);
@@ -188,8 +188,8 @@ fn read(reader: &mut Reader<'_>, purpose: Purpose, home: Option<String>, agent: 
         values::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
     });
     let nobody_approves = config.scheduler.mode == Mode::Propose && !config.balancer.dry_run;
-    if purpose == Purpose::Daemon && nobody_approves && reader.given("TELEGRAM_BOT_TOKEN").is_none() {
-        let found = reader.given("BALANCE_MODE").unwrap_or_default();
+    if purpose == Purpose::Daemon && nobody_approves && reader.text_of("TELEGRAM_BOT_TOKEN").is_none() {
+        let found = reader.text_of("BALANCE_MODE").unwrap_or_default();
         reader.refuse(
             "BALANCE_MODE",
             &found,
@@ -206,7 +206,7 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Set
     let path_prefix = reader.value("VMMANAGER_PATH_PREFIX", String::new(), values::path_prefix);
     let verify_tls = reader.value("VERIFY_SSL", true, values::boolean);
     if base_url.as_ref().is_some_and(is_unencrypted) && !allow_http {
-        let found = reader.given("VMMANAGER_HOST").unwrap_or_default();
+        let found = reader.text_of("VMMANAGER_HOST").unwrap_or_default();
         reader.refuse(
             "VMMANAGER_HOST",
             &found,
@@ -214,7 +214,7 @@ fn vmmanager(reader: &mut Reader<'_>, purpose: Purpose) -> Option<vmmanager::Set
         );
     }
     let needed = purpose != Purpose::Offline;
-    if needed && reader.given("VMMANAGER_HOST").is_none() {
+    if needed && reader.text_of("VMMANAGER_HOST").is_none() {
         reader.missing("VMMANAGER_HOST", "the base URL of VMmanager, such as https://vm.example.com");
     }
     let credentials = credentials(reader, needed);
@@ -237,14 +237,14 @@ fn is_unencrypted(url: &Url) -> bool {
 }
 
 fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
-    if let Some(token) = reader.given("VMMANAGER_TOKEN") {
+    if let Some(token) = reader.text_of("VMMANAGER_TOKEN") {
         let fits_a_header = token.trim().chars().all(|c| c.is_ascii_graphic());
         if !fits_a_header {
             reader.refuse("VMMANAGER_TOKEN", &token, "a token as VMmanager gives it, one word");
         }
         return Some(Credentials::Token(SecretString::from(token.trim())));
     }
-    let username = reader.given("VMMANAGER_USERNAME");
+    let username = reader.text_of("VMMANAGER_USERNAME");
     let password = reader.optional("VMMANAGER_PASSWORD", values::secret);
     if needed && username.is_none() {
         reader.missing("VMMANAGER_USERNAME", "a user's name (or VMMANAGER_TOKEN instead)");
@@ -256,7 +256,7 @@ fn credentials(reader: &mut Reader<'_>, needed: bool) -> Option<Credentials> {
 }
 
 /// Reads what may change while the bot runs by its table, and beside it what is read at the start only.
-fn tuned(reader: &mut Reader<'_>) -> Tuned {
+fn read_tuned(reader: &mut Reader<'_>) -> Tuned {
     let mut tuned = Tuned::default();
     for tunable in TUNABLES {
         (tunable.read)(&mut tuned, reader, tunable.name);
@@ -268,7 +268,7 @@ fn tuned(reader: &mut Reader<'_>) -> Tuned {
     reader.set(&mut balancer.policy.clusters, "CLUSTER_IDS", values::cluster_ids);
     reader.set(&mut balancer.dry_run, "DRY_RUN", values::boolean);
     reader.set(&mut balancer.approvals_needed, "TELEGRAM_APPROVALS", values::people);
-    tuned.derived()
+    tuned.derive()
 }
 
 /// The keys that OpenSSH tries by itself, and the Python tool with it.
@@ -341,7 +341,7 @@ fn language(text: &str) -> Result<Language, Expected> {
 fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warning> {
     let Config { vmmanager, telegram, ssh, balancer, .. } = config;
     let policy = &balancer.policy;
-    let chat_given = reader.given("TELEGRAM_CHAT_ID").is_some();
+    let chat_given = reader.text_of("TELEGRAM_CHAT_ID").is_some();
     let bot_api = telegram.as_ref().and_then(|telegram| telegram.api_url.as_ref());
     let host_keys_off = ssh.as_ref().is_some_and(|ssh| ssh.host_key_check == HostKeyCheck::Off);
     [
@@ -362,7 +362,7 @@ fn warnings(config: &Config, reader: &Reader<'_>, purpose: Purpose) -> Vec<Warni
 /// Tells whether only variables of the Python tool are set, besides where and how the program runs. Its user may
 /// expect plans to be carried out at once.
 fn was_written_for_python(reader: &Reader<'_>) -> bool {
-    VARIABLES.iter().all(|variable| variable.fits_python() || reader.given(variable.name).is_none())
+    VARIABLES.iter().all(|variable| variable.fits_python() || reader.text_of(variable.name).is_none())
 }
 
 #[cfg(test)]

@@ -45,12 +45,12 @@ impl<'a> Reader<'a> {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> Option<T> {
-        let text = self.given(name)?;
+        let text = self.text_of(name)?;
         parse(&text).map_err(|expected| self.refuse(name, &text, expected)).ok()
     }
 
     /// Returns the text as it is, without checking it. An empty text counts as not set.
-    pub(super) fn given(&self, name: &str) -> Option<String> {
+    pub(super) fn text_of(&self, name: &str) -> Option<String> {
         let text = (self.lookup)(name)?;
         // A password may begin or end with a blank: it is taken as it is.
         let secret = variables::find(name).is_some_and(|variable| variable.secret);
@@ -65,13 +65,13 @@ impl<'a> Reader<'a> {
 
     /// Reports that the value cannot be used.
     pub(super) fn refuse(&mut self, name: &'static str, found: &str, expected: impl Into<Expected>) {
-        let found = self.shown(name, found);
+        let found = self.printable(name, found);
         self.problems.push(Problem { name, found, expected: expected.into() });
     }
 
     /// Reads the path of a file.
     pub(super) fn path(&mut self, name: &'static str) -> Option<String> {
-        let text = self.given(name)?;
+        let text = self.text_of(name)?;
         if !text.contains('\n') && !text.contains("-----") && text.len() <= PATH_BYTES_MAX {
             return Some(text);
         }
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value as it may be shown: not where it is a secret, holds another variable's secret or looks like one.
-    fn shown(&self, name: &str, found: &str) -> FoundValue {
+    fn printable(&self, name: &str, found: &str) -> FoundValue {
         let holds = |secret: String| secret.trim().len() >= SECRET_BYTES_MIN && found.contains(secret.trim());
         let mut secrets = VARIABLES.iter().filter(|variable| variable.secret);
         if found.trim().is_empty() {

@@ -47,7 +47,7 @@ impl Sources {
         Some(match source {
             // Docker's --env-file hands over comments as a part of the value.
             Source::Environment if !secret => without_comment(value).to_owned(),
-            Source::File => self.expanded(value, secret),
+            Source::File => self.expand(value, secret),
             Source::CommandLine | Source::Environment | Source::Default => value.to_owned(),
         })
     }
@@ -92,7 +92,7 @@ impl Sources {
 
     /// Puts the value of a variable in place of `${NAME}` and `${NAME:-text}`, as the Python tool did, where there
     /// is such a variable. A secret is left as it is unless it is nothing but one `${NAME}`.
-    fn expanded(&self, value: &str, secret: bool) -> String {
+    fn expand(&self, value: &str, secret: bool) -> String {
         let whole = value.starts_with("${") && value.find('}') == Some(value.len() - 1);
         if secret && !whole {
             return value.to_owned();
@@ -103,13 +103,13 @@ impl Sources {
             let Some(length) = rest[start..].find('}') else { break };
             let (before, reference) = (&rest[..start], &rest[start..=start + length]);
             text.push_str(before);
-            text.push_str(&self.referred(reference).unwrap_or_else(|| reference.to_owned()));
+            text.push_str(&self.resolve(reference).unwrap_or_else(|| reference.to_owned()));
             rest = &rest[start + length + 1..];
         }
         text + rest
     }
 
-    fn referred(&self, reference: &str) -> Option<String> {
+    fn resolve(&self, reference: &str) -> Option<String> {
         let inner = reference.strip_prefix("${")?.strip_suffix('}')?;
         let (name, default) = match inner.split_once(":-") {
             Some((name, default)) => (name, Some(default)),

@@ -153,9 +153,9 @@ pub(super) static TUNABLES: &[Tunable] = &[
     number("RELIEF_WORTH", (Thresholds, Unit::None, 0.001), More,
         |t, r, n| r.set(&mut policy(t).relief_worth, n, values::worth), |t| t.balancer.policy.relief_worth.to_string()),
     text("EXCLUDE_SOURCE_NODES", Places, Both(","),
-        |t, r, n| exclude(t, r, n, Direction::Source), |t| excluded(t, Direction::Source)),
+        |t, r, n| exclude(t, r, n, Direction::Source), |t| join_exclusions(t, Direction::Source)),
     text("EXCLUDE_TARGET_NODES", Places, Both(","),
-        |t, r, n| exclude(t, r, n, Direction::Target), |t| excluded(t, Direction::Target)),
+        |t, r, n| exclude(t, r, n, Direction::Target), |t| join_exclusions(t, Direction::Target)),
     number("NODE_MEMORY_RESERVE", (Thresholds, Percent, 5.0), More,
         |t, r, n| r.set(&mut policy(t).memory_reserve_percent, n, values::reserve_percent), |t| t.balancer.policy.memory_reserve_percent.to_string()),
     choice("RESPECT_BALANCER_MODE", Places, YES_NO,
@@ -167,7 +167,7 @@ pub(super) static TUNABLES: &[Tunable] = &[
     text("ANTI_AFFINITY", Places, Both(";"),
         |t, r, n| policy(t).anti_affinity = r.value(n, Vec::new(), values::anti_affinity), |t| groups(&t.balancer.policy.anti_affinity)),
     text("PIN_VMS", Places, Both(","),
-        |t, r, n| policy(t).pinned = r.value(n, Vec::new(), values::selectors), |t| listed(t.balancer.policy.pinned.iter())),
+        |t, r, n| policy(t).pinned = r.value(n, Vec::new(), values::selectors), |t| join_selectors(t.balancer.policy.pinned.iter())),
     number("PROPOSAL_TTL", (Times, Seconds, MINUTES), Less,
         |t, r, n| r.set(&mut t.balancer.proposal_ttl, n, values::time(1)), |t| seconds(t.balancer.proposal_ttl)),
     number("HISTORY_DAYS", (Times, Days, 30.0), More,
@@ -206,7 +206,7 @@ fn lenience(lenience: Lenience) -> String {
     }
 }
 
-fn listed<'a>(selectors: impl Iterator<Item = &'a Selector>) -> String {
+fn join_selectors<'a>(selectors: impl Iterator<Item = &'a Selector>) -> String {
     selectors.map(|selector| selector.0.as_str()).collect::<Vec<_>>().join(",")
 }
 
@@ -230,9 +230,11 @@ fn exclude(tuned: &mut Tuned, reader: &mut Reader<'_>, name: &'static str, direc
     }));
 }
 
-fn excluded(tuned: &Tuned, direction: Direction) -> String {
+fn join_exclusions(tuned: &Tuned, direction: Direction) -> String {
     let exclusions = tuned.balancer.policy.exclusions.iter();
-    listed(exclusions.filter(|exclusion| is_of(exclusion, direction)).map(|exclusion| &exclusion.node))
+    join_selectors(
+        exclusions.filter(|exclusion| is_of(exclusion, direction)).map(|exclusion| &exclusion.node),
+    )
 }
 
 /// Names what works and is hardly meant so.
@@ -287,7 +289,7 @@ impl Given {
 
 impl Tuned {
     /// Computes what follows from other settings.
-    pub(super) fn derived(mut self) -> Self {
+    pub(super) fn derive(mut self) -> Self {
         let interval = TimeDelta::from_std(self.scheduler.interval * 2);
         self.balancer.policy.measurement_max_age = interval.unwrap_or(TimeDelta::MAX);
         self.habits.bell.timezone = self.scheduler.timezone;
@@ -303,18 +305,18 @@ impl Tuned {
                 problems.extend(tunable.put(&mut tuned, &text));
             }
         }
-        (if set.is_empty() { tuned } else { tuned.derived() }, problems)
+        (if set.is_empty() { tuned } else { tuned.derive() }, problems)
     }
 
     /// Takes each setting that can change while the bot runs from another configuration, and leaves all else as it is.
     #[must_use]
-    pub fn retuned(&self, read: &Self) -> Self {
+    pub fn with_tunables_of(&self, read: &Self) -> Self {
         let mut tuned = self.clone();
         for tunable in TUNABLES {
             let problem = tunable.put(&mut tuned, &(tunable.show)(read));
             debug_assert!(problem.is_none(), "what is shown is read again: {problem:?}");
         }
-        tuned.derived()
+        tuned.derive()
     }
 
     /// Tells whether a variable can change while the bot runs.

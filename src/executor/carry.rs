@@ -235,14 +235,15 @@ impl Executor {
         let mut patience = self.orders.patience();
         loop {
             match self.orders.migrate_if(entry.vm, entry.target, &may_send).await {
-                Ok(ordered) => return Ok(self.taken(entry, ordered)),
+                Ok(ordered) => return Ok(self.record_taken(entry, ordered)),
                 Err(OrderError::NoAnswer(error)) => {
                     tracing::warn!(%error, "no answer to an order; looking for it");
                     return Ok(entry);
                 }
                 Err(OrderError::NotTaken(ApiFailure::Unavailable { what, .. })) => {
                     let Some(pause) = patience.next_pause() else {
-                        let error = ApiFailure::Unavailable { what, waited: patience.waited().as_secs() };
+                        let error =
+                            ApiFailure::Unavailable { what, waited: patience.waiting_time().as_secs() };
                         return Err(self.not_taken(&entry, &error)?);
                     };
                     tracing::debug!(?pause, "an order is put off by vmmanager");
@@ -259,9 +260,9 @@ impl Executor {
     }
 
     /// If it cannot be recorded, it runs all the same: after a restart it is found by the VM's history.
-    fn taken(&self, mut entry: JournalEntry, ordered: Ordered) -> JournalEntry {
+    fn record_taken(&self, mut entry: JournalEntry, ordered: Ordered) -> JournalEntry {
         self.rules.was_allowed();
-        self.watcher.ledger.ordered(&mut entry, ordered.task, None);
+        self.watcher.ledger.record_order(&mut entry, ordered.task, None);
         entry
     }
 
@@ -313,7 +314,7 @@ impl Executor {
             // The entry stays open, and the next start looks for the order.
             Left::Store(_) => return Ok(left),
         };
-        self.watcher.ledger.ended(entry, Outcome::Dropped, Some(why))?;
+        self.watcher.ledger.record_end(entry, Outcome::Dropped, Some(why))?;
         Ok(left)
     }
 
@@ -493,11 +494,11 @@ fn sight(snapshot: &Snapshot, policy: &Policy, proposal: &Proposal) -> Sight {
         steps.iter().flat_map(|step| [step.migration.source, step.migration.target]).collect();
     let nodes = overview.nodes.into_iter().filter(|node| touched.contains(&node.node));
     let nodes = nodes.map(|node| (node.node, node.at)).collect();
-    let emptied = proposal.drains().map(|(node, _)| emptied(snapshot, node));
+    let emptied = proposal.drains().map(|(node, _)| how_empty(snapshot, node));
     Sight::Seen { at: snapshot.taken_at, figures: overview.figures, nodes, emptied }
 }
 
-fn emptied(snapshot: &Snapshot, node: NodeId) -> Emptied {
+fn how_empty(snapshot: &Snapshot, node: NodeId) -> Emptied {
     if snapshot.node(node).is_none() {
         return Emptied::Gone;
     }

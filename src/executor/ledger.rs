@@ -67,9 +67,14 @@ impl Ledger {
 
     /// Notes in the entry that VMmanager took the order, or the number of its task, and records it. Where the store
     /// cannot be written, the migration is followed by what the entry in memory says, and it is recorded later.
-    pub(super) fn ordered(&self, entry: &mut JournalEntry, consul_id: Option<u64>, task_id: Option<u64>) {
+    pub(super) fn record_order(
+        &self,
+        entry: &mut JournalEntry,
+        consul_id: Option<u64>,
+        task_id: Option<u64>,
+    ) {
         let now = self.clock.now();
-        match self.store.ordered(entry.id, consul_id, task_id, now) {
+        match self.store.record_order(entry.id, consul_id, task_id, now) {
             Ok(recorded) => *entry = recorded,
             Err(error) => {
                 tracing::error!(%error, "an order cannot be recorded; it is followed from memory");
@@ -93,14 +98,14 @@ impl Ledger {
         // A store that cannot be read is opened again by the next write.
         let may_be_behind =
             self.store.entry(entry.id).map_or(true, |known| known.is_some_and(|it| is_behind(&it)));
-        match may_be_behind.then(|| self.store.ordered(entry.id, consul_id, task_id, at)) {
+        match may_be_behind.then(|| self.store.record_order(entry.id, consul_id, task_id, at)) {
             None | Some(Ok(_) | Err(StoreError::Closed(_))) => Ok(()),
             Some(Err(error)) => Err(error),
         }
     }
 
     /// Records the end of a migration.
-    pub(super) fn ended(
+    pub(super) fn record_end(
         &self,
         entry: &JournalEntry,
         outcome: Outcome,
@@ -251,12 +256,12 @@ fn step_state(entry: &JournalEntry, before: &StepState) -> StepState {
         }
         JournalState::Intended | JournalState::Ordered { .. } => match before {
             StepState::Running { .. } => before.clone(),
-            _ => StepState::Running { since: started(entry), slow: false },
+            _ => StepState::Running { since: start_of(entry), slow: false },
         },
     }
 }
 
-fn started(entry: &JournalEntry) -> DateTime<Utc> {
+fn start_of(entry: &JournalEntry) -> DateTime<Utc> {
     match &entry.state {
         JournalState::Ordered { at, .. } => *at,
         JournalState::Intended | JournalState::Closed { .. } => entry.intended_at,

@@ -48,7 +48,7 @@ impl Watcher {
 
     /// As [`Watcher::left_open`], until it can be read; `None` where everything stops.
     pub async fn left_open_at_last(&self) -> Option<LeftOpen> {
-        self.recorded(|| self.left_open()).await
+        self.write_until_done(|| self.left_open()).await
     }
 
     /// Looks after what the last process left, until all of it has ended or everything stops.
@@ -60,7 +60,8 @@ impl Watcher {
     /// Ends the plans of the last process: their migrations are followed, what waits is dropped. Goes on until
     /// that is written, or everything stops.
     pub async fn end_left(&self, left: &LeftOpen) {
-        join_all(left.proposals.iter().map(|id| self.recorded(|| self.adopt(*id, &left.entries)))).await;
+        join_all(left.proposals.iter().map(|id| self.write_until_done(|| self.adopt(*id, &left.entries))))
+            .await;
     }
 
     /// Follows an entry of the last run to its end, and ends its proposal when it was the last. Needs the store
@@ -75,7 +76,7 @@ impl Watcher {
         if self.follow(entry).await.is_none() {
             return;
         }
-        if self.recorded(|| self.finish_if_kept(proposal)).await.is_some() {
+        if self.write_until_done(|| self.finish_if_kept(proposal)).await.is_some() {
             self.ledger.events.say(Event::Proposal(proposal));
         }
     }
@@ -83,16 +84,16 @@ impl Watcher {
     /// Ends a proposal that is not carried out any further: its open migrations are followed, what waits is
     /// dropped for this reason. Goes on until that is written, or everything stops.
     pub async fn abandon(&self, id: ProposalId, why: &Ending) {
-        if self.recorded(|| self.ledger.drop_waiting(id, why)).await.is_none() {
+        if self.write_until_done(|| self.ledger.drop_waiting(id, why)).await.is_none() {
             return;
         }
-        let Some(open) = self.recorded(|| self.ledger.store.open_entries()).await else { return };
+        let Some(open) = self.write_until_done(|| self.ledger.store.open_entries()).await else { return };
         for entry in open.into_iter().filter(|entry| entry.proposal == id) {
             if self.follow(entry).await.is_none() {
                 return;
             }
         }
-        self.recorded(|| self.ledger.finish(id)).await;
+        self.write_until_done(|| self.ledger.finish(id)).await;
     }
 
     /// May be repeated as a whole: it brings each step to what the journal says at that moment.

@@ -81,11 +81,11 @@ impl Watcher {
             let is_last = began.elapsed() >= self.settings.search_window;
             match self.api.look_for(&order_of(&entry)).await {
                 Ok(Found::Began { task_id }) => {
-                    self.ledger.ordered(&mut entry, None, task_id);
+                    self.ledger.record_order(&mut entry, None, task_id);
                     return self.settle(entry).await;
                 }
                 Ok(Found::Nothing(Whereabouts::OnTarget)) => {
-                    self.ledger.ordered(&mut entry, None, None);
+                    self.ledger.record_order(&mut entry, None, None);
                     return self.close(&entry, Outcome::Done, None).await;
                 }
                 Ok(Found::Nothing(place)) if is_last => {
@@ -177,7 +177,7 @@ impl Watcher {
     /// Ends the watch, whatever VMmanager does. What runs there on is remembered as ours first.
     async fn give_up(&self, entry: &JournalEntry, by: Person) -> Option<JournalEntry> {
         tracing::warn!(person.id = by.id, "a person gave up watching a migration");
-        self.recorded(|| self.ledger.store.give_up(entry.id)).await?;
+        self.write_until_done(|| self.ledger.store.give_up(entry.id)).await?;
         self.close(entry, Outcome::Lost, Some(Ending::GivenUp(by))).await
     }
 
@@ -202,7 +202,7 @@ impl Watcher {
         }
         let progress = self.api.progress(&order_of(entry)).await?;
         if progress.task_id.is_some() && progress.task_id != entry.task_numbers().1 {
-            self.ledger.ordered(entry, None, progress.task_id);
+            self.ledger.record_order(entry, None, progress.task_id);
         }
         Ok(progress.state)
     }
@@ -235,13 +235,13 @@ impl Watcher {
         outcome: Outcome,
         detail: Option<Ending>,
     ) -> Option<JournalEntry> {
-        let closed = self.recorded(|| self.ledger.ended(entry, outcome, detail.clone())).await?;
+        let closed = self.write_until_done(|| self.ledger.record_end(entry, outcome, detail.clone())).await?;
         self.log_trouble(self.rules.after(&closed, self.ledger.clock.now()));
         Some(closed)
     }
 
     /// Retries until the record is written. On a full disk the entry stays open and the VM is not planned for.
-    pub(super) async fn recorded<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Option<T> {
+    pub(super) async fn write_until_done<T>(&self, write: impl Fn() -> Result<T, StoreError>) -> Option<T> {
         let mut pause = Pause::new(&self.settings);
         let mut reported = false;
         loop {

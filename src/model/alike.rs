@@ -9,7 +9,7 @@ const SUGGESTIONS_MAX: usize = 3;
 
 /// Returns what is called nearly so, the most alike first; case does not count.
 pub fn alike<'a, T>(word: &str, known: impl IntoIterator<Item = (&'a str, T)>) -> Vec<T> {
-    let mut found = rated(word, LIKENESS_MIN, known);
+    let mut found = rank(word, LIKENESS_MIN, known);
     found.truncate(SUGGESTIONS_MAX);
     found
 }
@@ -25,10 +25,10 @@ pub fn closest_above<'a, T>(
     word: &str,
     known: impl IntoIterator<Item = (&'a str, T)>,
 ) -> Option<T> {
-    rated(word, least, known).into_iter().next()
+    rank(word, least, known).into_iter().next()
 }
 
-fn rated<'a, T>(word: &str, least: f64, known: impl IntoIterator<Item = (&'a str, T)>) -> Vec<T> {
+fn rank<'a, T>(word: &str, least: f64, known: impl IntoIterator<Item = (&'a str, T)>) -> Vec<T> {
     let word = word.to_lowercase();
     let mut rated: Vec<_> = known
         .into_iter()

@@ -53,7 +53,7 @@ impl Bars {
         }
         let mut y = HEAD + ROW * self.rows.len() as f64;
         if let Some(more) = &self.more {
-            svg.text((MARGIN, y + 24.0), WIDTH - 2.0 * MARGIN, more, Style::of(23.0).muted());
+            svg.text((MARGIN, y + 24.0), WIDTH - 2.0 * MARGIN, more, Style::of(23.0).in_muted_colour());
             y += 36.0;
         }
         let legend = self.legend.iter().map(|(hue, words)| (hue.colour(), words.clone()));
@@ -67,7 +67,7 @@ impl Row {
     fn draw(&self, svg: &mut Svg, top: f64) {
         let name = if self.is_over { format!("⚠ {}", self.name) } else { self.name.clone() };
         let figures = Style::of(24.0).at(Anchor::End);
-        let figures = if self.is_over { figures.coloured(Hue::Over.colour()) } else { figures };
+        let figures = if self.is_over { figures.with_colour(Hue::Over.colour()) } else { figures };
         let inside = WIDTH - 2.0 * MARGIN;
         let taken = width(&self.figures, 24.0).min(inside * 0.7);
         svg.text((MARGIN, top + 30.0), inside - taken - 12.0, &name, Style::of(25.0).bold());

@@ -69,7 +69,7 @@ impl Panels {
             panel.draw(&mut svg, HEAD + PANEL * index as f64);
         }
         for (at, words) in &self.times {
-            let style = Style::of(21.0).muted().at(Anchor::Middle);
+            let style = Style::of(21.0).in_muted_colour().at(Anchor::Middle);
             svg.text((across(*at), foot + 26.0), 150.0, words, style);
         }
         let legend: Vec<_> = self.legend.iter().map(|(hue, words)| (hue.colour(), words.clone())).collect();
@@ -89,7 +89,7 @@ impl Panel {
         svg.text((MARGIN, top + 30.0), WIDTH - 2.0 * MARGIN, &self.title, Style::of(24.0).bold());
         for (height, words) in &self.marks {
             svg.line((across(0.0), up(*height)), (across(1.0), up(*height)), TRACK, false);
-            let style = Style::of(21.0).muted().at(Anchor::End);
+            let style = Style::of(21.0).in_muted_colour().at(Anchor::End);
             svg.text((LEFT - 10.0, up(*height) + 7.0), LEFT - 14.0, words, style);
         }
         match &self.content {

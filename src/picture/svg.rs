@@ -52,11 +52,11 @@ impl Style {
         Self { bold: true, ..self }
     }
 
-    pub(super) fn muted(self) -> Self {
+    pub(super) fn in_muted_colour(self) -> Self {
         Self { colour: MUTED, ..self }
     }
 
-    pub(super) fn coloured(self, colour: &'static str) -> Self {
+    pub(super) fn with_colour(self, colour: &'static str) -> Self {
         Self { colour, ..self }
     }
 
@@ -117,7 +117,7 @@ impl Svg {
             r#"<text x="{:.1}" y="{:.1}" font-family="{FAMILY}" font-size="{size:.0}"{weight} fill="{colour}" text-anchor="{anchor}">{}</text>"#,
             at.0,
             at.1,
-            escaped(&cut(text, letters(room, size))),
+            escape(&cut(text, letters(room, size))),
         );
         self.body.push('\n');
     }
@@ -131,7 +131,7 @@ impl Svg {
                 (x, y) = (MARGIN, y + 32.0);
             }
             self.rect((x, y - 17.0), (18.0, 18.0), colour, 1.0);
-            self.text((x + 26.0, y), WIDTH - MARGIN - x - 26.0, words, Style::of(22.0).muted());
+            self.text((x + 26.0, y), WIDTH - MARGIN - x - 26.0, words, Style::of(22.0).in_muted_colour());
             x += width + 20.0;
         }
     }
@@ -181,7 +181,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Escapes what XML reads, and drops what changes the direction of writing or is no letter at all.
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

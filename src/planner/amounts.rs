@@ -175,6 +175,6 @@ pub(super) fn share(part: i64, whole: i64) -> f64 {
 }
 
 /// Returns an amount as a number that may be added up.
-pub(super) fn signed(amount: u64) -> i64 {
+pub(super) fn to_signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }

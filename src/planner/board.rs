@@ -10,7 +10,7 @@ use super::{
     amounts::{
         Amounts,
         Dimension::{self, Cpu, Disk, InUse, Load, Memory},
-        Limit, MICRO, PerResource, per_threshold, share, signed,
+        Limit, MICRO, PerResource, per_threshold, share, to_signed,
     },
     load,
     node::{Node, SourceClosed},
@@ -98,14 +98,14 @@ impl<'a> Board<'a> {
                 info: vm,
                 node,
                 needs: Amounts::new(
-                    signed(vm.memory.0),
+                    to_signed(vm.memory.0),
                     i64::from(vm.cpu_cores) * MICRO,
                     loads.of_vm(index),
-                    signed(vm.memory.0),
+                    to_signed(vm.memory.0),
                     disk_needs(vm, copies_disks),
                 ),
                 groups: apart.holding(vm.id.0, &vm.name),
-                declined: declined(policy, vm.id, &node_index),
+                declined: declined_targets(policy, vm.id, &node_index),
                 needs_same_cpu: vm.host_passthrough && policy.host_passthrough != Lenience::Allow,
                 free: free(vm, policy, &pins, snapshot.taken_at),
             })
@@ -204,13 +204,13 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster with its nodes in that order.
-    pub fn reordered(&self, order: &[usize]) -> Self {
+    pub fn with_node_order(&self, order: &[usize]) -> Self {
         let mut number = vec![0; order.len()];
         order.iter().enumerate().for_each(|(now, before)| number[*before] = now);
         let mut board = self.clone();
         board.nodes = order.iter().map(|node| self.nodes[*node].clone()).collect();
         board.vms_on = order.iter().map(|node| self.vms_on[*node].clone()).collect();
-        board.links = board.links.reordered(order);
+        board.links = board.links.with_node_order(order);
         board.node_index.values_mut().for_each(|node| *node = number[*node]);
         for vm in &mut board.vms {
             vm.node = number[vm.node];
@@ -242,7 +242,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster with targets that may be filled beyond their target thresholds.
-    pub fn softened(&self) -> Self {
+    pub fn with_soft_targets(&self) -> Self {
         let mut soft = self.clone();
         soft.nodes.iter_mut().for_each(Node::soften);
         soft
@@ -316,13 +316,13 @@ impl<'a> Board<'a> {
     /// Returns why the target may not take the VM from where it is; every rule of a single step is here.
     pub fn refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
         self.obstacle(placement, vm, target)
-            .or_else(|| self.nodes[target].overfilled_by(self.filled(placement, vm, target)))
+            .or_else(|| self.nodes[target].overfilled_by(self.fill_after(placement, vm, target)))
     }
 
     /// The same where the target may be filled beyond its target thresholds.
     pub fn soft_refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
         self.obstacle(placement, vm, target)
-            .or_else(|| self.nodes[target].softly_overfilled_by(self.filled(placement, vm, target)))
+            .or_else(|| self.nodes[target].softly_overfilled_by(self.fill_after(placement, vm, target)))
     }
 
     /// The same where one resource is relieved, and others count only near their thresholds.
@@ -333,12 +333,13 @@ impl<'a> Board<'a> {
         vm: usize,
         target: usize,
     ) -> Option<TargetRefusal> {
-        self.obstacle(placement, vm, target)
-            .or_else(|| self.nodes[target].overfilled_beside(relieved, self.filled(placement, vm, target)))
+        self.obstacle(placement, vm, target).or_else(|| {
+            self.nodes[target].overfilled_beside(relieved, self.fill_after(placement, vm, target))
+        })
     }
 
     /// What a target holds once it has taken the VM.
-    pub fn filled(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
+    pub fn fill_after(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
         placement.used[target] + self.vms[vm].needs_on(target)
     }
 
@@ -365,7 +366,7 @@ impl<'a> Board<'a> {
         if to.room.is_reached_by(placement.count[target]) {
             return Some(TargetRefusal::VmLimit);
         }
-        self.crowded(placement, vm, target).then_some(TargetRefusal::AntiAffinity)
+        self.breaks_anti_affinity(placement, vm, target).then_some(TargetRefusal::AntiAffinity)
     }
 
     /// Returns why a VM never goes from one node to another, however empty that is.
@@ -393,7 +394,7 @@ impl<'a> Board<'a> {
         let newer = newer.map(|(source, target)| Caution::NewerKernel { source, target });
         let same_cpu = from.cpu().is_some() && to.cpu().is_some();
         let passthrough = self.vms[vm].needs_same_cpu.then_some(Caution::HostPassthrough { same_cpu });
-        let soft = self.nodes[target].softly_filled(self.filled(placement, vm, target));
+        let soft = self.nodes[target].softly_filled(self.fill_after(placement, vm, target));
         let soft = soft.map(|resource| Caution::SoftTarget { resource });
         let lifted = self.policy.rest_lifted(self.vms[vm].info.id, self.snapshot.taken_at);
         let moved = lifted.map(|until| Caution::MovedLately { until });
@@ -415,7 +416,7 @@ impl<'a> Board<'a> {
     }
 
     /// Tells whether a VM of one of its anti-affinity groups is on the target.
-    pub fn crowded(&self, placement: &Placement, vm: usize, target: usize) -> bool {
+    pub fn breaks_anti_affinity(&self, placement: &Placement, vm: usize, target: usize) -> bool {
         let on_target = |group: &u16| placement.in_group[target * self.groups + usize::from(*group)] > 0;
         self.vms[vm].groups.iter().any(on_target)
     }
@@ -481,12 +482,12 @@ fn free(vm: &VmInfo, policy: &Policy, pins: &Selection, now: DateTime<Utc>) -> R
     }
 }
 
-fn declined(policy: &Policy, vm: VmId, node_index: &HashMap<NodeId, usize>) -> Vec<usize> {
+fn declined_targets(policy: &Policy, vm: VmId, node_index: &HashMap<NodeId, usize>) -> Vec<usize> {
     let declined = policy.declined.get(&vm).into_iter().flatten();
     declined.filter_map(|node| node_index.get(node).copied()).collect()
 }
 
 /// The disk that a VM brings to a node.
 fn disk_needs(vm: &VmInfo, copied: bool) -> i64 {
-    vm.disk.filter(|_| copied).map_or(0, |disk| signed(disk.0))
+    vm.disk.filter(|_| copied).map_or(0, |disk| to_signed(disk.0))
 }

@@ -92,7 +92,7 @@ mod tests {
         let policy = Policy { memory_brims: brims.waiting(snapshot.taken_at), ..base };
         let plan = plan(snapshot, &policy).clusters.remove(0);
         assert_eq!(check(snapshot, &policy, &plan), []);
-        assert_eq!(plan.overloaded.len(), planner::overloaded(snapshot, &policy).len());
+        assert_eq!(plan.overloaded.len(), planner::overloaded_nodes(snapshot, &policy).len());
         plan.migrations.len()
     }
 

@@ -30,23 +30,23 @@ pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if board.policy.strategy == Strategy::Level && board.policy.settled.is_some() {
         return settling(board, &relief, steps_max);
     }
-    evened(board, &relief, steps_max)
+    even_out(board, &relief, steps_max)
 }
 
 /// The steps where evening out comes to rest: relief alone while the cluster is even enough, else up to the knee of what
 /// could be done.
 fn settling(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if !settled::is_due(board) {
-        return relieved(relief, steps_max);
+        return relieve(relief, steps_max);
     }
-    let mut all = evened(board, relief, usize::MAX);
+    let mut all = even_out(board, relief, usize::MAX);
     all.truncate(settled::to_the_knee(board, &all));
-    if all.len() <= steps_max { all } else { evened(board, relief, steps_max) }
+    if all.len() <= steps_max { all } else { even_out(board, relief, steps_max) }
 }
 
-fn evened(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+fn even_out(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if board.policy.strategy == Strategy::Relieve {
-        return relieved(relief, steps_max);
+        return relieve(relief, steps_max);
     }
     let steps = going_on(board, relief, Vec::new(), steps_max);
     let left = overload_after(board, &steps);
@@ -54,7 +54,7 @@ fn evened(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> 
         return steps;
     }
     // Evening out must not cost relief.
-    let relieving = relieved(relief, steps_max);
+    let relieving = relieve(relief, steps_max);
     match overload_after(board, &relieving) < left - NOTHING {
         true => going_on(board, relief, relieving, steps_max),
         false => steps,
@@ -65,7 +65,7 @@ fn evened(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> 
 ///
 /// Where overload is left that the limit does not explain, a smaller limit may happen to lead further. What it leads to is
 /// then gone on from.
-fn relieved(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+fn relieve(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let found = going_on(relief, relief, Vec::new(), steps_max);
     let left = overload_after(relief, &found);
     let is_small = relief.vms.len() * relief.nodes.len() <= CHOICES_MAX;
@@ -74,7 +74,7 @@ fn relieved(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if search::takes_off_the_most(relief, &found, steps_max) {
         return found;
     }
-    let further = relieved(relief, limit);
+    let further = relieve(relief, limit);
     match overload_after(relief, &further) < left - NOTHING {
         true => going_on(relief, relief, further, steps_max),
         false => found,
@@ -120,8 +120,8 @@ fn beside(policy: &Policy) -> impl Iterator<Item = &'static [Dimension]> {
 fn daring<'a>(all: &Board<'a>, usual: Board<'a>, has_risky: bool) -> Vec<Board<'a>> {
     let soft = all.policy.soft_targets;
     let risky = has_risky.then(|| all.clone());
-    let softly = soft.then(|| usual.softened());
-    let both = (soft && has_risky).then(|| all.softened());
+    let softly = soft.then(|| usual.with_soft_targets());
+    let both = (soft && has_risky).then(|| all.with_soft_targets());
     risky.into_iter().chain(softly).chain(both).collect()
 }
 

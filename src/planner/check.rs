@@ -221,7 +221,7 @@ impl<'a> Replay<'a> {
         let mut refusals = self.refusals(vm, really, step.target);
         refusals.extend(self.unlike(vm, really, step));
         self.carry_out(vm, really, step.target);
-        let full = self.overfilled(step);
+        let full = self.exceeded_limit(step);
         let refused = refusals.into_iter().chain(full);
         self.broken.extend(refused.map(|why| Violation::Refused { step: number, target: step.target, why }));
         let after = self.overload_of([really, step.target]);
@@ -255,7 +255,7 @@ impl<'a> Replay<'a> {
             Some(SkipWhy::HostPassthrough)
         } else if let Some(rest) = rest {
             Some(SkipWhy::Resting { until: rest.until, why: rest.why })
-        } else if self.excluded(node, Direction::Source) {
+        } else if self.is_excluded(node, Direction::Source) {
             Some(SkipWhy::ExcludedSource)
         } else if node.maintenance && !step.why.is_wish() {
             Some(SkipWhy::NodeState(NodeClosed::Maintenance))
@@ -296,7 +296,7 @@ impl<'a> Replay<'a> {
             (to.state != NodeState::Active, TargetRefusal::NotActive),
             (!to.vm_creation_allowed, TargetRefusal::CreationBlocked),
             (unknown, TargetRefusal::UnknownCapacity),
-            (self.excluded(to, Direction::Target), TargetRefusal::Excluded),
+            (self.is_excluded(to, Direction::Target), TargetRefusal::Excluded),
             (older, TargetRefusal::OlderQemu),
             (crowded, TargetRefusal::AntiAffinity),
             (full, TargetRefusal::VmLimit),
@@ -352,7 +352,7 @@ impl<'a> Replay<'a> {
         fault.into_iter().chain(checks.into_iter().filter_map(|(holds, why)| holds.then_some(why))).collect()
     }
 
-    fn excluded(&self, node: &NodeInfo, direction: Direction) -> bool {
+    fn is_excluded(&self, node: &NodeInfo, direction: Direction) -> bool {
         self.policy.exclusions.iter().any(|exclusion| {
             let open_again = exclusion.until.is_some_and(|until| until <= self.snapshot.taken_at);
             let closes = exclusion.direction == direction || exclusion.direction == Direction::Both;
@@ -392,7 +392,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Which of its limits a target exceeds.
-    fn overfilled(&self, step: &Migration) -> Option<TargetRefusal> {
+    fn exceeded_limit(&self, step: &Migration) -> Option<TargetRefusal> {
         let (node, sums) = (self.nodes.get(&step.target)?, self.sums[&step.target]);
         let measured = node.load.as_ref().and_then(|load| load.memory_total_mib).filter(|total| total.0 > 0);
         let total = node.memory_total?.min(measured.unwrap_or(node.memory_total?)).0 as f64;
@@ -413,7 +413,7 @@ impl<'a> Replay<'a> {
                 Resource::Load => (self.policy.load, TargetRefusal::Load),
             };
             let soft = self.tells_soft(step, resource) && threshold.target < threshold.overload;
-            let raised = if soft { self.raised(step, resource) * threshold.overload } else { 0.0 };
+            let raised = if soft { self.raised_share(step, resource) * threshold.overload } else { 0.0 };
             beyond(value, threshold.target.min(threshold.overload).max(raised)).then_some(refusal)
         })
     }
@@ -427,7 +427,7 @@ impl<'a> Replay<'a> {
     }
 
     /// The part of its threshold of overload to which a resource of a target may be filled by a step that says so.
-    fn raised(&self, step: &Migration, filled: Resource) -> f64 {
+    fn raised_share(&self, step: &Migration, filled: Resource) -> f64 {
         let of_memory = |resource: Resource| resource == Resource::Memory;
         match &step.why {
             _ if self.policy.soft_targets => SOFT_TARGET,
@@ -443,7 +443,7 @@ impl<'a> Replay<'a> {
             return Vec::new();
         }
         let sums = self.sums[&node.id];
-        let cpu = match measured(node, self.snapshot.taken_at, self.policy) {
+        let cpu = match fresh_load(node, self.snapshot.taken_at, self.policy) {
             Some((_, cpus)) => (Resource::Load, sums.load / cpus),
             None => (Resource::Cpu, sums.vcpus / f64::from(cores)),
         };
@@ -527,7 +527,7 @@ impl<'a> Replay<'a> {
 }
 
 /// A node's fresh five-minute load and the CPUs it is for.
-fn measured(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<(f64, f64)> {
+fn fresh_load(node: &NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<(f64, f64)> {
     let load = node.load.as_ref().filter(|load| now - load.at <= policy.measurement_max_age)?;
     let cpus = load.cpus.filter(|cpus| *cpus > 0).or(node.cpu_total).filter(|cpus| *cpus > 0)?;
     let usable = load.five.is_finite() && node.memory_total.is_some_and(|m| m.0 > 0) && node.cpu_total? > 0;
@@ -544,7 +544,7 @@ struct Measuring<'a, 'b> {
 
 impl Measuring<'_, '_> {
     fn five(&self, node: NodeId) -> Option<f64> {
-        Some(measured(self.nodes.get(&node)?, self.now, self.policy)?.0)
+        Some(fresh_load(self.nodes.get(&node)?, self.now, self.policy)?.0)
     }
 
     /// When a node was read last, however long ago.

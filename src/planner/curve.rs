@@ -76,10 +76,10 @@ fn point(board: &Board<'_>, steps: &[Step]) -> CurvePoint {
         gib += moved;
         board.apply(&mut placement, step.vm, step.target);
     }
-    summed(board, &placement, steps.len(), gib, minutes + longest)
+    sum_up(board, &placement, steps.len(), gib, minutes + longest)
 }
 
-fn summed(board: &Board<'_>, end: &Placement, migrations: usize, gib: f64, minutes: f64) -> CurvePoint {
+fn sum_up(board: &Board<'_>, end: &Placement, migrations: usize, gib: f64, minutes: f64) -> CurvePoint {
     let figures = figures::figures(board, end);
     CurvePoint {
         migrations,

@@ -28,7 +28,7 @@ pub struct Drain {
 impl Drain {
     /// Returns how many VMs leave the node.
     #[must_use]
-    pub fn moved(&self) -> usize {
+    pub fn leaving(&self) -> usize {
         self.plan.migrations.iter().filter(|step| step.source == self.node).count()
     }
 

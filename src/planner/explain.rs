@@ -129,12 +129,12 @@ pub fn overview(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Opt
 
 /// Returns the overloaded nodes of all clusters that the policy names, with their clusters.
 #[must_use]
-pub fn overloaded(snapshot: &Snapshot, policy: &Policy) -> BTreeMap<NodeId, ClusterId> {
+pub fn overloaded_nodes(snapshot: &Snapshot, policy: &Policy) -> BTreeMap<NodeId, ClusterId> {
     let wanted =
         |cluster: &&ClusterInfo| policy.clusters.as_ref().is_none_or(|only| only.contains(&cluster.id));
     let nodes = snapshot.clusters.iter().filter(wanted).flat_map(|cluster| {
         let board = Board::new(snapshot, policy, cluster);
-        let over = narrate::overloaded(&board, &board.start());
+        let over = narrate::list_overloaded(&board, &board.start());
         over.into_iter().map(|node| (node.node, cluster.id))
     });
     nodes.collect()
@@ -237,7 +237,7 @@ fn node_overview(board: &Board<'_>, node: usize) -> NodeOverview {
         known: facts.known,
         asked: board.policy.nodes_are_asked,
         measured: reading(board, node),
-        strains: narrate::strained(board, node),
+        strains: narrate::list_strains(board, node),
     }
 }
 
@@ -247,7 +247,7 @@ fn reading(board: &Board<'_>, node: usize) -> Option<NodeReading> {
     let counts = load::fresh_load(info, board.snapshot.taken_at, board.policy);
     let load = load::cpus(info).map(|cpus| measured.five / f64::from(cpus));
     let over = load::reads_over(info, board.policy);
-    let percent = |used: Mib| info.real_memory().map(|all| share(signed(used), signed(all)) * 100.0);
+    let percent = |used: Mib| info.real_memory().map(|all| share(to_signed(used), to_signed(all)) * 100.0);
     Some(NodeReading {
         at: measured.at,
         fresh: counts.is_some(),
@@ -262,6 +262,6 @@ fn reading(board: &Board<'_>, node: usize) -> Option<NodeReading> {
     })
 }
 
-fn signed(amount: Mib) -> i64 {
+fn to_signed(amount: Mib) -> i64 {
     i64::try_from(amount.0).unwrap_or(i64::MAX)
 }

@@ -127,7 +127,7 @@ pub fn outlook(
     Some(Outlook {
         before: figures::figures(&board, &start),
         after: figures::figures(&board, &end),
-        over: narrate::overloaded(&board, &end),
+        over: narrate::list_overloaded(&board, &end),
         nodes,
         unfit: left.dropped.into_iter().map(|(migration, unfit)| (migration.step, unfit)).collect(),
     })

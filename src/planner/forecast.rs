@@ -93,7 +93,7 @@ fn loss(board: &mut Board<'_>, node: usize) -> NodeLoss {
         vms,
         homeless,
         takers: takers(board, &start, &end),
-        over: narrate::overloaded(board, &end),
+        over: narrate::list_overloaded(board, &end),
         before: figures::figures(board, &start),
         after: figures::figures(board, &end),
     };
@@ -154,7 +154,7 @@ fn refusal(board: &Board<'_>, placement: &Placement, vm: usize, target: usize) -
     if to.room.is_reached_by(placement.count[target]) {
         return Some(TargetRefusal::VmLimit);
     }
-    if board.crowded(placement, vm, target) {
+    if board.breaks_anti_affinity(placement, vm, target) {
         return Some(TargetRefusal::AntiAffinity);
     }
     let memory = placement.used[target][Memory] + board.vms[vm].needs[Memory];
@@ -202,7 +202,7 @@ pub fn growth(
     let needs = Amounts::new(mib, i64::from(vcpus) * MICRO, load, mib, 0);
     let mut left: Vec<u64> = board.nodes.iter().map(|node| fit(node, needs)).collect();
     let fit = left.iter().sum();
-    let closed = closed(&board, &left, needs);
+    let closed = closed_targets(&board, &left, needs);
     let start = board.start();
     let mut end = board.start();
     for _ in 0..count.min(fit) {
@@ -237,7 +237,7 @@ fn fit(node: &Node<'_>, needs: Amounts) -> u64 {
     if is_open { u64::try_from(most).unwrap_or(0) } else { 0 }
 }
 
-fn closed(board: &Board<'_>, fit: &[u64], needs: Amounts) -> Vec<(TargetRefusal, usize)> {
+fn closed_targets(board: &Board<'_>, fit: &[u64], needs: Amounts) -> Vec<(TargetRefusal, usize)> {
     let mut reasons: BTreeMap<TargetRefusal, usize> = BTreeMap::new();
     for (node, _) in board.nodes.iter().zip(fit).filter(|(_, fit)| **fit == 0) {
         let why = match node.target {

@@ -104,7 +104,7 @@ impl Loads {
         let stretches: Vec<_> =
             (0..nodes.len()).map(|node| self.stretch(nodes[node], node, residents[node])).collect();
         let by_use = |(vm, home, own): (&VmInfo, usize, Option<f64>)| {
-            own.map(|cores| micro(stretched(cores, stretches[home], vm.cpu_cores)))
+            own.map(|cores| micro(stretch_load(cores, stretches[home], vm.cpu_cores)))
         };
         let by_use: Vec<_> = read.iter().map(by_use).collect();
         let per_vcpu = self.left_per_vcpu(&by_use, read, &residents);
@@ -188,7 +188,7 @@ fn own_cores(vm: &VmInfo, now: DateTime<Utc>, policy: &Policy) -> Option<f64> {
 }
 
 /// No VM has more threads that want to run than vCPUs; what it really uses counts all the same.
-fn stretched(cores: f64, stretch: f64, vcpus: u32) -> f64 {
+fn stretch_load(cores: f64, stretch: f64, vcpus: u32) -> f64 {
     (cores * stretch).min(f64::from(vcpus)).max(cores)
 }
 

@@ -39,8 +39,8 @@ pub use check::{Violation, check};
 pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
 pub use drain::{Drain, drain};
 pub use explain::{
-    NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overloaded,
-    overview,
+    NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm,
+    overloaded_nodes, overview,
 };
 pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
 pub use forecast::{Growth, NodeLoss, Taker, capacity_for, growth, node_loss, node_losses};
@@ -58,7 +58,7 @@ pub use policy::{
 pub use round::{drain_in_turn, maintenance, standstill};
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
-pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled};
+pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled_imbalance};
 pub use sound::sound;
 pub use standing::{Beyond, Limits, NotALimit, Used};
 pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
@@ -83,12 +83,12 @@ pub fn plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
         .collect();
     wanted.sort_by_key(|cluster| cluster.id);
     let clusters: Vec<_> = wanted.into_iter().map(|info| plan_cluster(snapshot, policy, info)).collect();
-    named(Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters })
+    with_id(Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters })
 }
 
 /// Gives a plan the id that belongs to its content.
 #[must_use]
-pub fn named(plan: Plan) -> Plan {
+pub fn with_id(plan: Plan) -> Plan {
     Plan { id: identity::of_all(&plan.clusters), ..plan }
 }
 

@@ -69,8 +69,8 @@ pub(super) fn cluster_plan(board: &Board<'_>, steps: &[Step], steps_max: usize) 
         cluster: board.info.id,
         name: board.info.name.clone(),
         incomplete: board.info.incomplete.clone(),
-        overloaded: overloaded(board, &start),
-        skipped: skipped(board, &start, &placement, refused),
+        overloaded: list_overloaded(board, &start),
+        skipped: list_skips(board, &start, &placement, refused),
         migrations,
         still_overloaded: still,
         notes: notes(board),
@@ -185,7 +185,7 @@ fn runner_up(board: &Board<'_>, placement: &Placement, vm: usize, target: usize)
     Some(RunnerUp { node: info.id, name: info.name.clone(), after })
 }
 
-pub(super) fn overloaded(board: &Board<'_>, placement: &Placement) -> Vec<Overloaded> {
+pub(super) fn list_overloaded(board: &Board<'_>, placement: &Placement) -> Vec<Overloaded> {
     over(board, placement)
         .map(|node| Overloaded {
             node: board.nodes[node].info.id,
@@ -265,12 +265,12 @@ fn obstacles(
         reasons.sort_by_key(|(refusal, count)| (std::cmp::Reverse(*count), *refusal));
         because.push(Obstacle::NoTarget { movable: homeless, reasons });
     }
-    because.extend(grouped(why_not));
+    because.extend(group_reasons(why_not));
     because
 }
 
 /// Counts the reasons; VMs that rest for the same reason are one group, free when the last of them is.
-fn grouped(reasons: Vec<SkipWhy>) -> impl Iterator<Item = Obstacle> {
+fn group_reasons(reasons: Vec<SkipWhy>) -> impl Iterator<Item = Obstacle> {
     let mut groups: Vec<(SkipWhy, usize)> = Vec::new();
     for why in reasons {
         let same = groups.iter_mut().find(|(known, _)| match (known, &why) {
@@ -356,7 +356,7 @@ pub(super) fn most_frequent(refusals: impl Iterator<Item = TargetRefusal>) -> Op
     counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0))).map(|(refusal, _)| refusal)
 }
 
-fn skipped(board: &Board<'_>, start: &Placement, end: &Placement, refused: RefusedOn) -> Vec<Skip> {
+fn list_skips(board: &Board<'_>, start: &Placement, end: &Placement, refused: RefusedOn) -> Vec<Skip> {
     let mut skips: Vec<(usize, SkipWhy)> = Vec::new();
     for node in over(board, start) {
         for &vm in &board.vms_on[node] {
@@ -397,7 +397,7 @@ fn notes(board: &Board<'_>) -> Vec<Note> {
     }
     notes.extend((0..board.nodes.len()).filter_map(|node| settling(board, node)));
     notes.extend((0..board.nodes.len()).filter_map(|node| {
-        let strains = strained(board, node);
+        let strains = list_strains(board, node);
         (!strains.is_empty()).then(|| Note::Strained { node: board.nodes[node].info.name.clone(), strains })
     }));
     notes.extend((0..board.nodes.len()).filter_map(|node| load_is_not_cpu(board, node)));
@@ -450,7 +450,7 @@ fn settling(board: &Board<'_>, node: usize) -> Option<Note> {
 }
 
 /// What a node suffers from although its thresholds hold.
-pub(super) fn strained(board: &Board<'_>, node: usize) -> Vec<Strain> {
+pub(super) fn list_strains(board: &Board<'_>, node: usize) -> Vec<Strain> {
     let facts = &board.nodes[node];
     let holds = !facts.is_over(&facts.start) && !load::reads_over(facts.info, board.policy);
     match facts.known && holds {

@@ -6,7 +6,7 @@ use super::{
     amounts::{
         Amounts,
         Dimension::{self, Cpu, Disk, InUse, Load, Memory},
-        Limit, MICRO, PerResource, per_threshold, share, signed,
+        Limit, MICRO, PerResource, per_threshold, share, to_signed,
     },
     brim::MEMORY_BRIM,
     load::{self, NodeLoad},
@@ -82,12 +82,12 @@ impl<'a> Node<'a> {
         let listed = i64::try_from(residents.len()).unwrap_or(i64::MAX);
         let infos: Vec<_> = residents.iter().map(|(vm, _)| *vm).collect();
         let in_use = load::memory_in_use(info, &infos, snapshot.taken_at, policy);
-        let memory = info.memory_total.map_or(0, |memory| signed(memory.0));
+        let memory = info.memory_total.map_or(0, |memory| to_signed(memory.0));
         let cores = i64::from(info.cpu_total.unwrap_or(0)) * MICRO;
-        let real_memory = info.real_memory().map_or(0, |memory| signed(memory.0));
+        let real_memory = info.real_memory().map_or(0, |memory| to_signed(memory.0));
         let known = memory > 0 && cores > 0;
         let has = |amount: i64| (amount > 0).then_some(amount);
-        let disk = info.storage_available.map(|free| signed(free.0));
+        let disk = info.storage_available.map(|free| to_signed(free.0));
         let cpus = measured.map_or(0, |measured| measured.cpus);
         let limits = Limits::new(
             PerResource::new(has(memory), has(cores), has(cpus), has(real_memory), disk),
@@ -124,7 +124,7 @@ impl<'a> Node<'a> {
             capacity: limits.capacity,
             start: Amounts::new(
                 // Of two figures for one thing the careful one decides.
-                sums[Memory].max(info.memory_used.map_or(0, |memory| signed(memory.0))),
+                sums[Memory].max(info.memory_used.map_or(0, |memory| to_signed(memory.0))),
                 sums[Cpu].max(info.cpu_used.map_or(0, |cpu| i64::from(cpu) * MICRO)),
                 measured.map_or(sums[Load], |measured| measured.five),
                 in_use.unwrap_or(0),
@@ -183,7 +183,7 @@ impl<'a> Node<'a> {
         let mut lowered = false;
         for (r, margin) in [(Memory, policy.relief_margin.memory), (Load, policy.relief_margin.load)] {
             if margin > 0.0 && self.over[r].is_exceeded_by(self.start[r]) {
-                let threshold = self.threshold(r, policy).1.lowered(margin);
+                let threshold = self.threshold(r, policy).1.with_lower_thresholds(margin);
                 self.over[r] = Limit::within(self.has(r), threshold.overload, r.scale());
                 self.per_threshold[r] = per_threshold(threshold, self.has(r), r);
                 lowered = true;

@@ -451,7 +451,7 @@ impl fmt::Display for NodeClosed {
 impl ClusterPlan {
     /// Returns why nothing may be done in the cluster at the moment.
     #[must_use]
-    pub fn held(&self) -> Option<Hold> {
+    pub fn hold(&self) -> Option<Hold> {
         let of_note = |note: &Note| match note {
             Note::NotKvm { virtualization } => Some(Hold::NotKvm { virtualization: virtualization.clone() }),
             Note::ForeignMigration { task } => Some(Hold::Foreign { task: *task }),

@@ -163,7 +163,7 @@ impl Threshold {
 
     /// The same with the threshold of overload lowered, by half of it at most.
     #[must_use]
-    pub(super) fn lowered(&self, margin: f64) -> Self {
+    pub(super) fn with_lower_thresholds(&self, margin: f64) -> Self {
         Self { overload: (self.overload - margin).max(self.overload / 2.0), ..*self }
     }
 }

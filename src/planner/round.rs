@@ -26,7 +26,7 @@ pub fn drain_in_turn(
 ) -> Option<Drain> {
     let policy = Policy { despite_rest: moved.clone(), ..policy.clone() };
     let mut sparing = policy.clone();
-    sparing.exclusions.extend(later.iter().map(|node| closed(*node)));
+    sparing.exclusions.extend(later.iter().map(|node| close_node(*node)));
     let spared = drain(snapshot, &sparing, node)?;
     if spared.is_complete() || later.is_empty() {
         return Some(spared);
@@ -60,7 +60,7 @@ pub fn standstill(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> O
     Some(with_id(narrate::cluster_plan(&board, &[], usize::MAX)))
 }
 
-fn closed(node: NodeId) -> Exclusion {
+fn close_node(node: NodeId) -> Exclusion {
     Exclusion {
         node: Selector(find::by_id(node.0)),
         direction: Direction::Target,

@@ -53,7 +53,7 @@ pub(super) fn to_the_knee(board: &Board<'_>, steps: &[Step]) -> usize {
 /// Returns the imbalance at which a cluster comes to rest with this plan, where that is to be remembered: what the plan
 /// leaves if it goes to the knee, or what there is if that is less than was known.
 #[must_use]
-pub fn settled(plan: &ClusterPlan, policy: &Policy) -> Option<f64> {
+pub fn settled_imbalance(plan: &ClusterPlan, policy: &Policy) -> Option<f64> {
     let known = policy.settled.as_ref()?.get(&plan.cluster).copied();
     let held = |note: &Note| matches!(note, Note::ForeignMigration { .. } | Note::NotKvm { .. });
     let is_held = !plan.incomplete.is_empty() || plan.notes.iter().any(held);

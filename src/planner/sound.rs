@@ -25,7 +25,7 @@ pub fn sound(snapshot: &Snapshot, policy: &Policy, plan: &ClusterPlan) -> Cluste
     let mut rest = plan.clone();
     let mut still_broken = broken.clone();
     while !still_broken.is_empty() {
-        let kept = kept(snapshot, policy, &rest, &still_broken);
+        let kept = without_first_break(snapshot, policy, &rest, &still_broken);
         let is_over = kept.is_empty();
         let steps: Vec<_> = kept.iter().filter_map(|migration| step(&board, migration)).collect();
         rest = narrate::cluster_plan(&board, &steps, steps_max);
@@ -40,7 +40,12 @@ pub fn sound(snapshot: &Snapshot, policy: &Policy, plan: &ClusterPlan) -> Cluste
 }
 
 /// What is left without the first step that breaks a rule; nothing where no step is to blame.
-fn kept(snapshot: &Snapshot, policy: &Policy, plan: &ClusterPlan, broken: &[Violation]) -> Vec<Migration> {
+fn without_first_break(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    plan: &ClusterPlan,
+    broken: &[Violation],
+) -> Vec<Migration> {
     let mut kept = plan.migrations.clone();
     match broken.iter().filter_map(Violation::step).min() {
         Some(step) => kept.retain(|migration| migration.step != step),

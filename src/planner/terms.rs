@@ -54,7 +54,7 @@ impl Links {
     }
 
     /// The same nodes in another order.
-    pub fn reordered(mut self, order: &[usize]) -> Self {
+    pub fn with_node_order(mut self, order: &[usize]) -> Self {
         self.kind = order.iter().map(|node| self.kind[*node]).collect();
         self
     }

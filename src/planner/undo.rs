@@ -99,7 +99,7 @@ fn why_stuck(end: &Board<'_>, vm: usize, back_to: NodeId) -> SkipWhy {
 }
 
 fn no_room_back(end: &Board<'_>, vm: usize, target: usize, r: Dimension) -> SkipWhy {
-    let (node, used) = (&end.nodes[target], end.filled(&end.start(), vm, target));
+    let (node, used) = (&end.nodes[target], end.fill_after(&end.start(), vm, target));
     let (resource, threshold) = node.threshold(r, end.policy);
     let most = (threshold.overload.min(threshold.target) * 100.0).round() as u64;
     let value = (share(used[r], node.has(r)) * r.scale() * 100.0).ceil() as u64;

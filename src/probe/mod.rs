@@ -101,7 +101,7 @@ impl Probe {
     pub async fn open(address: SocketAddr) -> Result<Self, ProbeError> {
         let listener =
             TcpListener::bind(address).await.map_err(|source| ProbeError::Listen { address, source })?;
-        Ok(Self { listener, figures: collected().map_err(ProbeError::Figures)? })
+        Ok(Self { listener, figures: collector().map_err(ProbeError::Figures)? })
     }
 
     /// Answers until the shutdown.
@@ -150,7 +150,7 @@ impl Probe {
 }
 
 /// The process has one collector; the first use makes it.
-fn collected() -> Result<PrometheusHandle, String> {
+fn collector() -> Result<PrometheusHandle, String> {
     static COLLECTED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
     let collect = || {
         let whole = |name: &str| Matcher::Full(name.to_owned());
@@ -179,11 +179,11 @@ async fn answer(
     match request.uri().path() {
         "/healthz" => {
             let (alive, told) = health(&sources.beats);
-            said(alive, &told)
+            respond(alive, &told)
         }
         "/readyz" => {
             let (ready, told) = readiness(sources).await;
-            said(ready, &told)
+            respond(ready, &told)
         }
         "/metrics" => {
             let status = status(sources).await;
@@ -224,7 +224,7 @@ async fn status(sources: &Sources) -> Option<Status> {
     timeout(STATUS_WAIT, sources.handle.status()).await.ok()?.ok()
 }
 
-fn said(fine: bool, told: &Value) -> Response<Full<Bytes>> {
+fn respond(fine: bool, told: &Value) -> Response<Full<Bytes>> {
     let status = if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     response(status, "application/json", format!("{told}\n"))
 }

@@ -187,7 +187,7 @@ impl Core {
             vmmanager_away: self.sight.away(),
             running: self.balancer.parts().store.open_entries()?,
             waiting: self.proposals.waiting()?,
-            deferred: self.proposals.deferred()?,
+            deferred: self.proposals.approved_for_later()?,
             rounds: self.rounds()?,
             exclusions: policy.exclusions,
             resting: policy.resting,
@@ -214,7 +214,7 @@ impl Core {
         let picture = self.sight.look().await?;
         let cluster = find_cluster(&picture, cluster.as_deref())?;
         self.audit(&by, "balance", format!("cluster {cluster}"));
-        let picture = self.planned(picture, cluster).await?;
+        let picture = self.plan_cluster(picture, cluster).await?;
         self.proposals.propose_fresh(&picture, cluster, Origin::Person(by), Some(reply_to))
     }
 
@@ -227,9 +227,9 @@ impl Core {
     }
 
     /// Plans one cluster; one that `CLUSTER_IDS` leaves out has no plan.
-    async fn planned(&self, picture: Picture, cluster: ClusterId) -> Result<Picture, Refused> {
+    async fn plan_cluster(&self, picture: Picture, cluster: ClusterId) -> Result<Picture, Refused> {
         if !proposals::is_planned(&picture, cluster) {
-            return Err(proposals::unplanned(&picture, cluster));
+            return Err(proposals::why_no_plan(&picture, cluster));
         }
         let planned = self.balancer.plan_for(picture, cluster).await?;
         self.sight.note_plan(&planned, cluster);
@@ -325,7 +325,7 @@ impl Core {
     ) -> Result<Balanced, Refused> {
         let picture = self.sight.look().await?;
         if !proposals::is_planned(&picture, cluster) {
-            return Err(proposals::unplanned(&picture, cluster));
+            return Err(proposals::why_no_plan(&picture, cluster));
         }
         let policy = Policy {
             strategy: Strategy::Level,
@@ -375,7 +375,9 @@ impl Core {
             let drained = self.drain(&node, Origin::Replaces(id), proposal.reply_to.clone());
             return match drained.await? {
                 Drained::Proposed(fresh) => Ok(Balanced::Proposed(fresh)),
-                Drained::Stuck { stuck, .. } if let Some(hold) = held(&stuck) => Err(Refused::Held { hold }),
+                Drained::Stuck { stuck, .. } if let Some(hold) = hold_of(&stuck) => {
+                    Err(Refused::Held { hold })
+                }
                 Drained::Empty { .. } | Drained::Stuck { .. } => {
                     self.proposals.end_as_stale(id)?;
                     Err(Refused::NotPending { proposal: id, state: self.proposals.existing(id)?.state })
@@ -391,7 +393,7 @@ impl Core {
             }
             return fresh.map(Balanced::Proposed);
         }
-        let picture = self.planned(picture, proposal.cluster).await?;
+        let picture = self.plan_cluster(picture, proposal.cluster).await?;
         self.proposals.propose_fresh(&picture, proposal.cluster, Origin::Replaces(id), proposal.reply_to)
     }
 
@@ -442,7 +444,7 @@ fn note_decision(by: &Person, decision: &str, subject: &str) {
 }
 
 /// Why nothing leaves the node, where that is the same for every VM: nothing may be done in the cluster.
-pub(super) fn held(stuck: &[Skip]) -> Option<Hold> {
+pub(super) fn hold_of(stuck: &[Skip]) -> Option<Hold> {
     stuck.iter().find_map(|skip| match &skip.why {
         SkipWhy::Held(hold) => Some(hold.clone()),
         _ => None,

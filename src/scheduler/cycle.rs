@@ -142,9 +142,10 @@ impl Cycle {
                 return false;
             }
         };
-        let found =
-            tokio::task::spawn_blocking(move || planner::overloaded(&picture.snapshot, &picture.policy))
-                .await;
+        let found = tokio::task::spawn_blocking(move || {
+            planner::overloaded_nodes(&picture.snapshot, &picture.policy)
+        })
+        .await;
         // A panic of the planner is reported by the next cycle.
         let Ok(seen) = found else { return false };
         let Ok(Before { migrating, .. }) = self.before() else { return false };
@@ -166,7 +167,7 @@ impl Cycle {
         seen: &BTreeMap<NodeId, ClusterId>,
         migrating: &BTreeSet<ClusterId>,
     ) -> Option<NodeId> {
-        let mut known = self.overloaded();
+        let mut known = self.lock_overloaded();
         known.retain(|node, _| seen.contains_key(node));
         let is_new = |(node, cluster): &(&NodeId, &ClusterId)| {
             !migrating.contains(cluster) && !known.contains_key(node)
@@ -179,7 +180,7 @@ impl Cycle {
 
     /// Lets what is still overloaded in these clusters count as new: their VMs were moved, so the next plan is another.
     pub(super) fn forget_overload(&self, clusters: &BTreeSet<ClusterId>) {
-        self.overloaded().retain(|_, cluster| !clusters.contains(cluster));
+        self.lock_overloaded().retain(|_, cluster| !clusters.contains(cluster));
     }
 
     /// Tells whether a migration of ours ran in this cluster during the look. The plan was then made on a picture that
@@ -215,7 +216,7 @@ impl Cycle {
     ) -> Result<(), StoreError> {
         let pending = proposals.pending_of(plan.cluster)?;
         if let Some(pending) = &pending {
-            if plan.held().is_some() || self.still_stands(picture, pending, plan) {
+            if plan.hold().is_some() || self.still_stands(picture, pending, plan) {
                 return proposals.look_ahead(pending, picture);
             }
             if pending.is_wish() {
@@ -226,7 +227,7 @@ impl Cycle {
                 return proposals.end_as_stale(pending.id);
             }
         }
-        if plan.migrations.is_empty() && plan.held().is_none() {
+        if plan.migrations.is_empty() && plan.hold().is_none() {
             proposals.cause_is_over(plan.cluster)?;
         }
         if plan.migrations.is_empty()
@@ -340,7 +341,7 @@ impl Cycle {
         left.dropped.is_empty() && left.relieves
     }
 
-    fn overloaded(&self) -> MutexGuard<'_, BTreeMap<NodeId, ClusterId>> {
+    fn lock_overloaded(&self) -> MutexGuard<'_, BTreeMap<NodeId, ClusterId>> {
         self.overloaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

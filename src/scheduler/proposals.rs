@@ -96,11 +96,11 @@ impl Proposals {
             return Err(Refused::Busy { proposal: running });
         }
         let Some(plan) = picture.plan_of(cluster) else {
-            return Err(unplanned(picture, cluster));
+            return Err(why_no_plan(picture, cluster));
         };
         if plan.migrations.is_empty() {
             // A picture on which nothing may be done says nothing about what is pending.
-            if let (Some(pending), true) = (self.store().pending_of(cluster)?, plan.held().is_none()) {
+            if let (Some(pending), true) = (self.store().pending_of(cluster)?, plan.hold().is_none()) {
                 self.end_as_stale(pending.id)?;
             }
             return Ok(Balanced::NothingToDo(Box::new(plan.clone())));
@@ -124,7 +124,7 @@ impl Proposals {
             return Err(Refused::Busy { proposal: running });
         }
         let Some(Drain { mut plan, stuck, .. }) = drain.filter(|_| is_planned(picture, node.cluster)) else {
-            return Err(unplanned(picture, node.cluster));
+            return Err(why_no_plan(picture, node.cluster));
         };
         match (plan.migrations.is_empty(), stuck.is_empty()) {
             (true, true) => return Ok(Drained::Empty { node: node.name.clone() }),
@@ -360,7 +360,7 @@ impl Proposals {
     }
 
     /// Returns the proposals that are approved for later.
-    pub(super) fn deferred(&self) -> Result<Vec<WaitingPlan>, StoreError> {
+    pub(super) fn approved_for_later(&self) -> Result<Vec<WaitingPlan>, StoreError> {
         let open = self.store().open_proposals()?.into_iter();
         let deferred = open.filter(Proposal::is_deferred);
         let of = |it: Proposal| {
@@ -385,14 +385,14 @@ impl Proposals {
         if let Some(running) = self.running_in(older.cluster)? {
             return Err(Refused::Busy { proposal: running });
         }
-        let moves = older.moved();
+        let moves = older.moved_vms();
         let undone = planner::undo(&picture.snapshot, &picture.policy, (older.cluster, older.id), &moves);
         let Some(planner::Undo { mut plan, stuck }) = undone.filter(|_| is_planned(picture, older.cluster))
         else {
-            return Err(unplanned(picture, older.cluster));
+            return Err(why_no_plan(picture, older.cluster));
         };
         if plan.migrations.is_empty() {
-            return Err(match plan.held() {
+            return Err(match plan.hold() {
                 Some(hold) => Refused::Held { hold },
                 None => Refused::NothingToUndo { proposal: older.id, stuck },
             });
@@ -500,7 +500,7 @@ pub(super) fn is_planned(picture: &Picture, cluster: ClusterId) -> bool {
 }
 
 /// Why there is no plan of a cluster: it is gone, or it is not ours to plan for.
-pub(super) fn unplanned(picture: &Picture, cluster: ClusterId) -> Refused {
+pub(super) fn why_no_plan(picture: &Picture, cluster: ClusterId) -> Refused {
     match find::cluster(&picture.snapshot, &cluster.to_string()) {
         Ok(known) => Refused::NotOurs { cluster, name: known.name.clone() },
         Err(missed) => Refused::Missed(missed),

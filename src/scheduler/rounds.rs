@@ -3,9 +3,9 @@
 use super::{
     Picture, Refused, Stop,
     ahead::compute,
-    core::{Core, held},
+    core::{Core, hold_of},
     handle::{Cancelled, Hand, InRound, Maintained, Rounded, Stopped},
-    proposals::{is_planned, unplanned},
+    proposals::{is_planned, why_no_plan},
 };
 use crate::{
     model::{NodeInfo, Person, ProposalId, find},
@@ -24,14 +24,14 @@ impl Core {
         reply_to: Option<ReplyTo>,
     ) -> Result<Maintained, Refused> {
         let picture = self.sight.look().await?;
-        let nodes = found(&picture, nodes)?;
+        let nodes = find_nodes(&picture, nodes)?;
         let Some(first) = nodes.first() else { return Ok(Maintained::CannotHold { nodes: Vec::new() }) };
         let cluster = first.cluster;
         if nodes.iter().any(|node| node.cluster != cluster) {
             return Ok(Maintained::SeveralClusters);
         }
         if !is_planned(&picture, cluster) {
-            return Err(unplanned(&picture, cluster));
+            return Err(why_no_plan(&picture, cluster));
         }
         if let Some(running) = self.proposals.running_in(cluster)? {
             return Err(Refused::Busy { proposal: running });
@@ -42,7 +42,7 @@ impl Core {
         }
         let drains =
             compute(&picture, move |of| planner::maintenance(&of.snapshot, &of.policy, &ids)).await?;
-        if let Some(hold) = drains.first().and_then(|drain| held(&drain.stuck)) {
+        if let Some(hold) = drains.first().and_then(|drain| hold_of(&drain.stuck)) {
             return Err(Refused::Held { hold });
         }
         let nodes: Vec<_> = drains.iter().map(RoundNode::foreseen).collect();
@@ -90,7 +90,7 @@ impl Core {
             }
         }
         let at = if hand == Hand::Again { round.at } else { round.at + 1 };
-        let moved = proposal.moved().into_iter().map(|moved| moved.vm).chain(round.moved.iter().copied());
+        let moved = proposal.moved_vms().into_iter().map(|moved| moved.vm).chain(round.moved.iter().copied());
         let next = Round { at, moved: moved.collect(), ..round.clone() };
         let fresh = self.take_turn(&proposal, next, by).await?;
         round.next = Some(fresh);
@@ -123,8 +123,8 @@ impl Core {
             };
             planner::drain_in_turn(&of.snapshot, &of.policy, node, &later, &moved).or_else(gone)
         });
-        let Some(drain) = drain.await? else { return Err(unplanned(&picture, before.cluster)) };
-        if let Some(hold) = held(&drain.stuck) {
+        let Some(drain) = drain.await? else { return Err(why_no_plan(&picture, before.cluster)) };
+        if let Some(hold) = hold_of(&drain.stuck) {
             return Err(Refused::Held { hold });
         }
         let state = ProposalState::Approved { by: approver, at: self.now() };
@@ -175,7 +175,7 @@ impl Core {
 }
 
 /// Finds the nodes that a person names, by patterns too, each once.
-fn found(picture: &Picture, named: &[String]) -> Result<Vec<NodeInfo>, Refused> {
+fn find_nodes(picture: &Picture, named: &[String]) -> Result<Vec<NodeInfo>, Refused> {
     let mut nodes: Vec<NodeInfo> = Vec::new();
     for named in named {
         for node in find::nodes(&picture.snapshot, named).map_err(Refused::Missed)? {

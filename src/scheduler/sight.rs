@@ -89,12 +89,12 @@ impl Sight {
 
     /// Returns the newest picture.
     pub(super) fn picture(&self) -> Option<Picture> {
-        self.seen().picture.clone()
+        self.lock_seen().picture.clone()
     }
 
     /// Returns the newest picture under this policy. What was computed for it serves until the policy changes.
     pub(super) fn picture_under(&self, mut policy: Policy) -> Option<Picture> {
-        let mut seen = self.seen();
+        let mut seen = self.lock_seen();
         let known = seen.picture.take()?;
         keep_running_rests(&mut policy, &known.policy);
         let is_same = *known.policy == policy;
@@ -104,7 +104,7 @@ impl Sight {
 
     /// Returns why VMmanager cannot be used at this moment.
     pub(super) fn away(&self) -> Option<ApiFailure> {
-        self.seen().away.as_ref().map(|away| away.why.clone())
+        self.lock_seen().away.as_ref().map(|away| away.why.clone())
     }
 
     /// Tells whether VMmanager was read or known to be away since the start.
@@ -121,7 +121,7 @@ impl Sight {
     /// Looks with every node asked, and plans every cluster: what a cycle does.
     pub(super) async fn look_and_plan(&self) -> Result<Picture, CycleError> {
         let picture = self.balancer.plan_on(self.look().await?).await?;
-        if let Some(newest) = &mut self.seen().picture {
+        if let Some(newest) = &mut self.lock_seen().picture {
             newest.plan = Arc::clone(&picture.plan);
         }
         Ok(picture)
@@ -130,7 +130,7 @@ impl Sight {
     /// Keeps the plan of one cluster that somebody asked for: what people are told of it is to be no older.
     pub(super) fn note_plan(&self, planned: &Picture, cluster: ClusterId) {
         let Some(fresh) = planned.plan_of(cluster) else { return };
-        if let Some(newest) = &mut self.seen().picture {
+        if let Some(newest) = &mut self.lock_seen().picture {
             let plan = Arc::make_mut(&mut newest.plan);
             match plan.clusters.iter_mut().find(|of| of.cluster == cluster) {
                 Some(known) => known.clone_from(fresh),
@@ -155,7 +155,7 @@ impl Sight {
 
     /// Looks for those who will ask: what was seen before is known not to be so any more.
     pub(super) async fn look_again(&self) {
-        self.seen().looked_at = None;
+        self.lock_seen().looked_at = None;
         self.look_if_old().await;
     }
 
@@ -181,7 +181,7 @@ impl Sight {
             }
             Err(error) => Err(error),
         };
-        self.seen().looked_at = Some(self.steady());
+        self.lock_seen().looked_at = Some(self.steady());
         self.looks.send_modify(|looks| *looks += 1);
         looked
     }
@@ -204,7 +204,7 @@ impl Sight {
     }
 
     fn is_fresh(&self) -> bool {
-        let looked_at = self.seen().looked_at;
+        let looked_at = self.lock_seen().looked_at;
         looked_at.is_some_and(|at| self.steady().saturating_sub(at) < FRESH)
     }
 
@@ -264,7 +264,7 @@ impl Sight {
     /// Keeps the picture, with the plan of the one before; returns it so.
     fn note_picture(&self, picture: Picture) -> Picture {
         let (picture, away) = {
-            let mut seen = self.seen();
+            let mut seen = self.lock_seen();
             let plan = seen.picture.as_ref().map(|before| Arc::clone(&before.plan));
             let picture = match plan {
                 Some(plan) => picture.with_plan(plan),
@@ -284,7 +284,7 @@ impl Sight {
     fn note_away(&self, why: ApiFailure) {
         let since = self.balancer.parts().clock.now();
         let is_known = {
-            let mut seen = self.seen();
+            let mut seen = self.lock_seen();
             let is_known = seen.away.is_some();
             let away = seen.away.get_or_insert(Away { since, why: why.clone() });
             away.why = why.clone();
@@ -304,7 +304,7 @@ impl Sight {
         parts.store.alert(&parts.events, now, alert(now));
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn lock_seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

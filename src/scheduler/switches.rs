@@ -231,7 +231,7 @@ impl Switches {
             && settings.stopped_clusters.is_empty()
             && !(settings.restored_unconfirmed && confirms_restored)
             && nothing_failed
-            && self.store().declined(now)?.is_empty();
+            && self.store().declined_at(now)?.is_empty();
         if !is_so {
             self.store().forget_declined()?;
         }

@@ -54,7 +54,7 @@ impl Upkeep {
 
     /// Raises an alert if the store was restored from an export at this start.
     pub(super) fn report_restore(&self) {
-        if let Ok(Some(restored)) = self.parts().store.restored() {
+        if let Ok(Some(restored)) = self.parts().store.restoration() {
             let moved_to = restored.moved_to.display().to_string();
             let Restored { exported_at, writes_lost, switches, .. } = restored;
             self.alert(Alert::StoreRestored { exported_at, moved_to, writes_lost, switches });

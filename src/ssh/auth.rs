@@ -44,7 +44,7 @@ pub(super) async fn log_in(
     if login.heard(first)? {
         return Ok(LoginWay::Open);
     }
-    let mut agent = Agent::unasked(settings);
+    let mut agent = Agent::before_any_attempt(settings);
     let mut ways = ways(settings, key);
     while let Some(next) = ways.iter().position(|way| login.is_offered(way.method())) {
         if login.tried.len() >= TRIES_MAX {
@@ -167,7 +167,7 @@ impl Login<'_> {
                 }));
                 Ok(false)
             }
-            Err(_) => Err(dropped()),
+            Err(_) => Err(connection_lost()),
         }
     }
 
@@ -177,7 +177,7 @@ impl Login<'_> {
         let mut said = self.handle.authenticate_keyboard_interactive_start(username, None).await;
         let mut password = self.settings.password.as_ref();
         for _ in 0..QUESTIONS_MAX {
-            match said.map_err(|_| dropped())? {
+            match said.map_err(|_| connection_lost())? {
                 Answer::Success => return Ok(true),
                 Answer::Failure { remaining_methods, partial_success } => {
                     return self.heard(Ok(AuthResult::Failure { remaining_methods, partial_success }));
@@ -205,19 +205,19 @@ impl Login<'_> {
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
             return Ok(None);
         }
-        let best = self.handle.best_supported_rsa_hash().await.map_err(|_| dropped())?;
+        let best = self.handle.best_supported_rsa_hash().await.map_err(|_| connection_lost())?;
         Ok(best.unwrap_or(Some(HashAlg::Sha256)))
     }
 
     /// Notes what the server answered. Returns true for success.
     fn heard(&mut self, said: Result<AuthResult, russh::Error>) -> Result<bool, SshFailure> {
-        match said.map_err(|_| dropped())? {
+        match said.map_err(|_| connection_lost())? {
             AuthResult::Success => Ok(true),
             // russh reports a lost connection as a failure that offers nothing. After a try it is an answer
             // too: servers hang up on those who fail too often.
             AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() => {
                 self.is_over = true;
-                if self.tried.is_empty() { Err(dropped()) } else { Ok(false) }
+                if self.tried.is_empty() { Err(connection_lost()) } else { Ok(false) }
             }
             AuthResult::Failure { remaining_methods, .. } => {
                 self.offered = names(&remaining_methods);
@@ -235,7 +235,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn unasked(settings: &Settings) -> Self {
+    fn before_any_attempt(settings: &Settings) -> Self {
         let patience = AGENT_PATIENCE.min(settings.timeout / AGENT_PART);
         Self { client: None, trouble: None, patience }
     }
@@ -309,6 +309,6 @@ fn names(methods: &MethodSet) -> Vec<&'static str> {
     methods.iter().map(<&'static str>::from).collect()
 }
 
-fn dropped() -> SshFailure {
+fn connection_lost() -> SshFailure {
     SshFailure::Dropped { phase: Phase::Auth }
 }

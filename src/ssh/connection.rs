@@ -150,7 +150,7 @@ impl Connection {
         let mut handle = match deadline.bound(Phase::Handshake, handshake).await? {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => return Err(handshake_failure(target, seen, &error)),
-            Err(_) => return Err(dropped()),
+            Err(_) => return Err(connection_lost()),
         };
         let login = deadline.bound(Phase::Auth, auth::log_in(&mut handle, settings, key)).await??;
         let Some(SeenKey { key: host_key, .. }) = seen.get() else {
@@ -186,21 +186,21 @@ impl Connection {
         alive: Deadline,
         deadline: Deadline,
     ) -> Result<String, SshFailure> {
-        let session = alive.bound(Phase::Command, self.session()).await.map_err(|_| dropped())??;
+        let session = alive.bound(Phase::Command, self.session()).await.map_err(|_| connection_lost())??;
         deadline.bound(Phase::Command, answer(session, command)).await?
     }
 
     async fn session(&self) -> Result<Channel<client::Msg>, SshFailure> {
         self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(why) => SshFailure::SessionRefused(session_refusal(why)),
-            _ => dropped(),
+            _ => connection_lost(),
         })
     }
 }
 
 /// Runs the command in the session and reads its whole output.
 async fn answer(mut session: Channel<client::Msg>, command: &str) -> Result<String, SshFailure> {
-    session.exec(true, command).await.map_err(|_| dropped())?;
+    session.exec(true, command).await.map_err(|_| connection_lost())?;
     let mut heard = Heard::default();
     // Output may follow the exit status, so this reads to the end.
     while let Some(message) = session.wait().await {
@@ -209,7 +209,7 @@ async fn answer(mut session: Channel<client::Msg>, command: &str) -> Result<Stri
     heard.result()
 }
 
-fn dropped() -> SshFailure {
+fn connection_lost() -> SshFailure {
     SshFailure::Dropped { phase: Phase::Command }
 }
 
@@ -246,7 +246,7 @@ impl Heard {
             (_, Some(signal)) => Err(SshFailure::Killed { signal, said }),
             (Some(0), None) => Ok(String::from_utf8_lossy(&self.stdout).into_owned()),
             (Some(code), None) => Err(SshFailure::ExitStatus { code, said }),
-            (None, None) => Err(dropped()),
+            (None, None) => Err(connection_lost()),
         }
     }
 }
@@ -284,7 +284,7 @@ fn config(target: &Target, settings: &Settings, trust: &Trust) -> client::Config
         ..client::Config::default()
     };
     config.preferred.kex = Cow::Borrowed(&KEY_EXCHANGES);
-    config.preferred.key = trust.preferred(target, &config.preferred.key).into();
+    config.preferred.key = trust.order_of_kinds(target, &config.preferred.key).into();
     config
 }
 

@@ -89,7 +89,7 @@ impl KnownHosts {
     }
 
     /// Puts the kinds of key that are known for a host first, so that a host with several keys shows a known one.
-    pub fn preferred(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
+    pub fn order_of_kinds(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
         let mut known: Vec<&KeyData> = self.keys_of(&target.known_as()).collect();
         if known.is_empty() {
             known = target.known_without_port().map(|host| self.keys_of(&host).collect()).unwrap_or_default();
@@ -244,8 +244,8 @@ impl Trust {
     }
 
     /// Returns the order in which host keys are asked for.
-    pub fn preferred(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
-        self.known.preferred(target, all)
+    pub fn order_of_kinds(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
+        self.known.order_of_kinds(target, all)
     }
 
     /// Tells whether a key that was accepted once may still be used; learns nothing.
@@ -534,9 +534,9 @@ mod tests {
     fn kinds_of_key_that_are_known_are_asked_for_first() {
         let known = known_hosts(&format!("node-1 {}", text(&ecdsa())));
         let all = [Algorithm::Ed25519, ecdsa().algorithm(), Algorithm::Rsa { hash: Some(HashAlg::Sha512) }];
-        assert_eq!(known.preferred(&at("node-1", 22), &all)[0], ecdsa().algorithm());
-        assert_eq!(known.preferred(&at("node-1", 2222), &all)[0], ecdsa().algorithm());
-        assert_eq!(known.preferred(&at("node-2", 22), &all), all);
+        assert_eq!(known.order_of_kinds(&at("node-1", 22), &all)[0], ecdsa().algorithm());
+        assert_eq!(known.order_of_kinds(&at("node-1", 2222), &all)[0], ecdsa().algorithm());
+        assert_eq!(known.order_of_kinds(&at("node-2", 22), &all), all);
     }
 
     #[test]

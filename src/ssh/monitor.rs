@@ -140,7 +140,7 @@ impl SshMonitor {
         self.forget_all_but(nodes);
         let trust = match Trust::load(&self.settings, Learn::Into(Arc::clone(&self.learner))) {
             Ok(trust) => Arc::new(trust),
-            Err(error) => return self.unchecked(nodes, &error),
+            Err(error) => return self.fail_all(nodes, &error),
         };
         // Made before the stream, because a closure inside it would make the future not `Send`.
         let turns: Vec<_> = nodes.iter().map(|node| self.turn(node, asked, &trust)).collect();
@@ -163,10 +163,10 @@ impl SshMonitor {
         let trust = match Trust::load(&self.settings, Learn::Nothing) {
             Ok(trust) => Arc::new(trust),
             Err(error) => {
-                let failed = unchecked(&error);
+                let failed = fail_all(&error);
                 return nodes
                     .iter()
-                    .map(|node| Probe::failed(node, &self.settings, failed.clone()))
+                    .map(|node| Probe::with_failure(node, &self.settings, failed.clone()))
                     .collect();
             }
         };
@@ -187,7 +187,7 @@ impl SshMonitor {
     }
 
     /// Returns how the last turn at this address ended.
-    fn ended(&self, node: NodeId, target: &Target) -> Option<Turn> {
+    fn last_end(&self, node: NodeId, target: &Target) -> Option<Turn> {
         let places = self.lock_places();
         let (asked, turn) = places.get(&node)?.ended.as_ref()?;
         (asked == target).then(|| turn.clone())
@@ -198,7 +198,7 @@ impl SshMonitor {
         let is_silent = |turn: &Turn| turn.failure.as_ref().is_some_and(SshFailure::is_silence);
         match asked {
             Asked::Everybody => None,
-            Asked::WhoAnswered => self.ended(node, target).filter(is_silent),
+            Asked::WhoAnswered => self.last_end(node, target).filter(is_silent),
         }
     }
 
@@ -207,8 +207,8 @@ impl SshMonitor {
     }
 
     /// Without known hosts no node can be trusted, not even over an open connection.
-    fn unchecked(&self, nodes: &[NodeInfo], error: &UnreadableHosts) -> Round {
-        let failures = nodes.iter().map(|node| (node.id, unchecked(error))).collect();
+    fn fail_all(&self, nodes: &[NodeInfo], error: &UnreadableHosts) -> Round {
+        let failures = nodes.iter().map(|node| (node.id, fail_all(error))).collect();
         Round { failures, ..Round::default() }
     }
 
@@ -223,7 +223,7 @@ impl SshMonitor {
         let mut peer = match deadline.bound(super::Phase::Queue, peer.lock()).await {
             Ok(peer) => peer,
             Err(failure) => {
-                let reading = self.ended(node.id, &target).and_then(|turn| turn.reading);
+                let reading = self.last_end(node.id, &target).and_then(|turn| turn.reading);
                 return Turn { node: node.id, reading, failure: Some(failure) };
             }
         };
@@ -309,7 +309,7 @@ impl SshMonitor {
         let opening = (deadline, &self.threads);
         let opened = Connection::open(&target, &self.settings, key, trust, &seen, opening).await;
         let mut probe = match opened {
-            Err(failure) => Probe::failed(node, &self.settings, failure),
+            Err(failure) => Probe::with_failure(node, &self.settings, failure),
             Ok(connection) => {
                 let command = command::reading(Samples::Two, self.settings.timeout);
                 let deadline = Deadline::after(self.settings.timeout + SAMPLE_PAUSE);
@@ -459,12 +459,12 @@ impl Probe {
         }
     }
 
-    fn failed(node: &NodeInfo, settings: &Settings, failure: SshFailure) -> Self {
+    fn with_failure(node: &NodeInfo, settings: &Settings, failure: SshFailure) -> Self {
         let target = Target::of(node, settings);
         Self { auth: Err(failure.clone()), reading: Err(failure), ..Self::new(node, &target) }
     }
 }
 
-fn unchecked(known_hosts: &UnreadableHosts) -> SshFailure {
+fn fail_all(known_hosts: &UnreadableHosts) -> SshFailure {
     SshFailure::HostKeyUnchecked(HostKeyDoubt::KnownHosts(known_hosts.clone()))
 }

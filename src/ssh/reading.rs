@@ -96,7 +96,7 @@ impl Reading {
         uses.into_iter().map(|(vm, (_, cores))| (vm, VmUse { cores, at: self.at })).collect()
     }
 
-    fn measured(&self) -> Measured {
+    fn to_measured(&self) -> Measured {
         let [one, five, fifteen] = self.load;
         Measured {
             one,
@@ -131,7 +131,7 @@ pub(super) fn apply(snapshot: &mut Snapshot, readings: &BTreeMap<crate::model::N
     }
     for node in &mut snapshot.nodes {
         if let Some(reading) = readings.get(&node.id) {
-            node.load = Some(reading.measured());
+            node.load = Some(reading.to_measured());
         }
     }
 }
@@ -195,7 +195,7 @@ impl<'a> Window<'a> {
             Some(before) if before.started == process.started => self.rate(before.cpu, process.cpu),
             // It came after the first sample: its whole life lies between the two.
             _ if process.started >= self.first.uptime => {
-                lived(self.last.uptime, process).map(|seconds| process.cpu / seconds)
+                running_seconds(self.last.uptime, process).map(|seconds| process.cpu / seconds)
             }
             _ => None,
         }
@@ -221,11 +221,13 @@ fn domains(answer: &Answer, window: Option<&Window<'_>>) -> Vec<DomainUse> {
 
 /// A young process, e.g. of a VM that came by migration, is measured over its own life.
 fn life(uptime: f64, process: &Process) -> Option<f64> {
-    lived(uptime, process).filter(|seconds| *seconds <= YOUNG_SECONDS).map(|seconds| process.cpu / seconds)
+    running_seconds(uptime, process)
+        .filter(|seconds| *seconds <= YOUNG_SECONDS)
+        .map(|seconds| process.cpu / seconds)
 }
 
 /// How long a process has run, in seconds, where that is long enough to tell its CPU use.
-fn lived(uptime: f64, process: &Process) -> Option<f64> {
+fn running_seconds(uptime: f64, process: &Process) -> Option<f64> {
     Some(uptime - process.started).filter(|seconds| *seconds >= WINDOW_MIN_SECONDS)
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, shelf::guarded};
+use super::{Store, StoreError, shelf::guard};
 use crate::event::{Alert, Event, Events};
 
 /// Where alerts are in the outbox.
@@ -55,7 +55,7 @@ impl Store {
                 return Ok(());
             }
             let files = self.files()?;
-            guarded(|| files.outbox.remove(&key))?;
+            guard(|| files.outbox.remove(&key))?;
             files.flush()
         })
     }

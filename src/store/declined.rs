@@ -39,7 +39,7 @@ impl Store {
     /// # Errors
     ///
     /// Fails when the disk does.
-    pub fn declined(&self, now: DateTime<Utc>) -> Result<Vec<Declined>, StoreError> {
+    pub fn declined_at(&self, now: DateTime<Utc>) -> Result<Vec<Declined>, StoreError> {
         // One of a time to come was written while the clock was ahead.
         let in_force = |declined: &Declined| declined.at <= now && now < declined.until;
         Ok(self.kept_declined()?.declined.into_iter().filter(in_force).collect())
@@ -117,10 +117,10 @@ mod tests {
         let decline = |store: &Store, minutes| {
             store.decline(VmId(7), Some(NodeId(11)), at(minutes), TimeDelta::hours(3)).unwrap();
         };
-        let rests = |store: &Store, minutes| !store.declined(at(minutes)).unwrap().is_empty();
+        let rests = |store: &Store, minutes| !store.declined_at(at(minutes)).unwrap().is_empty();
         decline(&store, 0);
         store.decline(VmId(7), None, at(0), TimeDelta::minutes(5)).unwrap();
-        assert_eq!(store.declined(at(0)).unwrap().len(), 2);
+        assert_eq!(store.declined_at(at(0)).unwrap().len(), 2);
         drop(store);
         let store = Store::open(dir.path()).unwrap();
         assert!(rests(&store, 59) && !rests(&store, 60), "an hour");

@@ -59,7 +59,7 @@ impl Expected {
 
     /// Returns how long it takes from now on until all these steps have ended.
     #[must_use]
-    pub fn left(&self, steps: &[Step], now: DateTime<Utc>) -> TimeDelta {
+    pub fn time_left(&self, steps: &[Step], now: DateTime<Utc>) -> TimeDelta {
         // Each migration under way, with its nodes and its end in seconds from now.
         let mut running: Vec<([NodeId; 2], i64)> = Vec::new();
         let mut waiting: Vec<([NodeId; 2], i64)> = Vec::new();
@@ -153,7 +153,7 @@ mod tests {
                 state,
             };
             let steps: Vec<_> = migrations.iter().zip(states).map(step).collect();
-            expected.left(&steps, now).num_seconds()
+            expected.time_left(&steps, now).num_seconds()
         };
         let waiting = || StepState::Waiting;
         let running = |ago| StepState::Running { since: now - TimeDelta::seconds(ago), slow: false };

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::{
     Files, SCHEMA_VERSION, Store, StoreError, folder,
     kept::{UPDATES_KEPT, row},
-    shelf::{Row, guarded, ids, number, rows},
+    shelf::{Row, guard, ids, number, rows},
     sweep,
 };
 use crate::model::ExportFlaw;
@@ -158,7 +158,7 @@ impl Store {
             waiting += text.len();
             if *rows == ROWS_AT_ONCE {
                 *rows = 0;
-                guarded(|| tree.apply_batch(std::mem::take(batch)))?;
+                guard(|| tree.apply_batch(std::mem::take(batch)))?;
             }
             if waiting > WAITING_MAX {
                 waiting = 0;
@@ -167,7 +167,7 @@ impl Store {
         }
         for (name, tree) in trees {
             if let Some((batch, _)) = batches.remove(name) {
-                guarded(|| tree.apply_batch(batch))?;
+                guard(|| tree.apply_batch(batch))?;
             }
         }
         Ok(header.exported_at)
@@ -212,9 +212,7 @@ impl Fixed {
         let after = |last: u64| rows(tree.range((last + 1).to_be_bytes()..));
         let row_of = |id: &u64| {
             let key = id.to_be_bytes();
-            guarded(|| tree.get(key))
-                .map(|found| found.map(|bytes| (key.as_slice().into(), bytes)))
-                .transpose()
+            guard(|| tree.get(key)).map(|found| found.map(|bytes| (key.as_slice().into(), bytes))).transpose()
         };
         match name {
             "journal" => Box::new(self.open.iter().filter_map(row_of).chain(after(self.journal))),

@@ -4,7 +4,7 @@ use super::{
     Files, StoreError,
     ended::Ended,
     kept::row,
-    shelf::guarded,
+    shelf::guard,
     spans::{Names, span_of},
     timeline::is_told,
 };
@@ -26,9 +26,9 @@ impl Files {
             return Ok(());
         }
         tracing::debug!("the store's indexes are made");
-        guarded(|| self.ended.tree.clear())?;
-        guarded(|| self.told.clear())?;
-        guarded(|| self.spans.clear())?;
+        guard(|| self.ended.tree.clear())?;
+        guard(|| self.told.clear())?;
+        guard(|| self.spans.clear())?;
         self.index_journal()?;
         self.index_proposals()?;
         self.meta.put(row::INDEXED, &self.seq()?.into())?;
@@ -51,17 +51,17 @@ impl Files {
             rows += 1;
             batch.insert(&u64::to_be_bytes(rows), self.ended.bytes(&ended)?);
             if rows % ROWS_AT_ONCE == 0 {
-                guarded(|| self.ended.tree.apply_batch(std::mem::take(&mut batch)))?;
+                guard(|| self.ended.tree.apply_batch(std::mem::take(&mut batch)))?;
             }
         }
-        guarded(|| self.ended.tree.apply_batch(batch))
+        guard(|| self.ended.tree.apply_batch(batch))
     }
 
     fn index_proposals(&self) -> Result<(), StoreError> {
         for row in self.proposals.oldest() {
             let (key, proposal) = row?;
             if is_told(&proposal) {
-                guarded(|| self.told.insert(key.to_be_bytes(), &[]))?;
+                guard(|| self.told.insert(key.to_be_bytes(), &[]))?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::{
     kept::SCHEMA_FLOORS,
     proposals::plain,
     pulls::Failures,
-    shelf::{guarded, ids},
+    shelf::{guard, ids},
     sidecar,
     spans::Wanted,
 };
@@ -134,7 +134,7 @@ impl Store {
     /// # Errors
     ///
     /// Fails when there is no such entry, when it is closed, or when the disk fails.
-    pub fn ordered(
+    pub fn record_order(
         &self,
         id: MigrationId,
         consul_id: Option<u64>,
@@ -249,7 +249,7 @@ impl Store {
         let rests_ended = self.settings()?.rests_ended;
         let mut rests: BTreeMap<VmId, Rest> = BTreeMap::new();
         let mut failures = Failures::default();
-        let remembered = cooldown.max(failure_cooldown).max(Failures::remembered()).max(LEVEL_REST);
+        let remembered = cooldown.max(failure_cooldown).max(Failures::memory_span()).max(LEVEL_REST);
         for ended in self.ended_since(now - remembered, now)?.into_iter().rev() {
             // An end that is still to come was written while the clock was ahead.
             let over = rests_ended.get(&ended.vm).filter(|over| **over <= now);
@@ -405,7 +405,7 @@ impl Store {
         let ended = Ended::of(entry, last.as_ref().map(|(_, last)| last.newest));
         let ended = ended.map(|ended| files.ended.bytes(&ended)).transpose()?;
         let next = last.map_or(0, |(key, _)| key) + 1;
-        guarded(|| {
+        guard(|| {
             let trees = (&files.journal.tree, &files.open, &files.ended.tree);
             let done = trees.transaction(|(journal, open, ends)| {
                 journal.insert(&key, bytes.as_slice())?;
@@ -461,11 +461,11 @@ fn rest(
 ) -> Option<Rest> {
     match ended.outcome {
         Outcome::Done => {
-            failures.succeeded(ended.vm);
+            failures.note_success(ended.vm);
             Some(Rest { until: ended.at + cooldown, why: RestWhy::Moved })
         }
         Outcome::Failed => {
-            let times = failures.failed(ended.vm);
+            let times = failures.note_failure(ended.vm);
             let why = if times > 1 { RestWhy::FailedAgain } else { RestWhy::Failed };
             Some(Rest { until: ended.at + Failures::rest(failure_cooldown, times), why })
         }

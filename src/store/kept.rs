@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     AuditEntry, Files, Settings, Store, StoreError,
-    shelf::{Shelf, guarded},
+    shelf::{Shelf, guard},
 };
 use crate::model::{Person, find};
 
@@ -173,12 +173,12 @@ impl Store {
             let shelf = &files.updates;
             let mut forgotten = 0;
             for row in shelf.tree.iter() {
-                let (key, bytes) = guarded(|| row)?;
+                let (key, bytes) = guard(|| row)?;
                 let seen: SeenUpdate = serde_json::from_slice(&bytes).map_err(|source| {
                     StoreError::Record { tree: shelf.name, key: format!("{key:?}"), source }
                 })?;
                 if seen.at < before {
-                    guarded(|| shelf.tree.remove(key))?;
+                    guard(|| shelf.tree.remove(key))?;
                     forgotten += 1;
                 }
             }
@@ -243,7 +243,7 @@ impl Keep<'_> {
             .map_err(|source| StoreError::Unwritable { tree: self.name, source })?;
         self.store.write(|| {
             let files = self.store.files()?;
-            guarded(|| (self.tree)(&files).insert(key, bytes).map(|_| ()))?;
+            guard(|| (self.tree)(&files).insert(key, bytes).map(|_| ()))?;
             files.flush()
         })
     }
@@ -255,7 +255,7 @@ impl Keep<'_> {
     /// Fails when the disk does, or when the record is of another kind.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
         let files = self.store.files()?;
-        let bytes = guarded(|| (self.tree)(&files).get(key))?;
+        let bytes = guard(|| (self.tree)(&files).get(key))?;
         bytes.map(|bytes| self.read(key.as_bytes(), &bytes)).transpose()
     }
 
@@ -275,7 +275,7 @@ impl Keep<'_> {
     /// Fails when the disk does, or when a record is of another kind.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
         let files = self.store.files()?;
-        let rows = guarded(|| (self.tree)(&files).scan_prefix(prefix).collect::<sled::Result<Vec<_>>>())?;
+        let rows = guard(|| (self.tree)(&files).scan_prefix(prefix).collect::<sled::Result<Vec<_>>>())?;
         rows.into_iter()
             .map(|(key, bytes)| Ok((String::from_utf8_lossy(&key).into_owned(), self.read(&key, &bytes)?)))
             .collect()
@@ -289,7 +289,7 @@ impl Keep<'_> {
     pub fn remove(&self, key: &str) -> Result<bool, StoreError> {
         self.store.write(|| {
             let files = self.store.files()?;
-            let before = guarded(|| (self.tree)(&files).remove(key))?;
+            let before = guard(|| (self.tree)(&files).remove(key))?;
             files.flush()?;
             Ok(before.is_some())
         })

@@ -61,7 +61,7 @@ fn a_start_reads_no_old_history_and_an_export_finds_what_is_damaged_in_it() {
     assert!(store.export(at(2)).is_err());
     drop(store);
     let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
-    assert_eq!(store.restored().unwrap().unwrap().exported_at, Some(at(1)));
+    assert_eq!(store.restoration().unwrap().unwrap().exported_at, Some(at(1)));
     assert_eq!(store.history(&HistoryFilter::default(), 1000).unwrap().len(), 150);
     store.export(at(4)).unwrap();
     drop(store);
@@ -198,7 +198,7 @@ fn a_death_while_the_folders_change_places_loses_nothing() {
     fs::create_dir(dir.path().join("store-fresh")).unwrap();
     fs::rename(dir.path().join("store"), dir.path().join("store-replaced")).unwrap();
     let store = Store::open_or_restore(dir.path(), at(1)).unwrap();
-    assert!(store.restored().unwrap().is_none(), "this is no damage");
+    assert!(store.restoration().unwrap().is_none(), "this is no damage");
     assert_eq!(store.history(&HistoryFilter::default(), 10).unwrap().len(), 1);
     assert!(!dir.path().join("store-fresh").exists());
 }
@@ -225,7 +225,7 @@ fn an_export_has_what_was_written_while_it_was_made() {
     drop(store);
     fs::remove_dir_all(dir.path().join("store")).unwrap();
     let store = Store::open_or_restore(dir.path(), at(4)).unwrap();
-    assert_eq!(store.restored().unwrap().unwrap().writes_lost, Some(0));
+    assert_eq!(store.restoration().unwrap().unwrap().writes_lost, Some(0));
     let vms = store.newest_entries(None, 1000).unwrap().into_iter().map(|entry| entry.vm);
     assert_eq!(vms.collect::<std::collections::BTreeSet<VmId>>().len(), 240);
     assert_eq!(store.audit_log(1000).unwrap().len(), 40);

@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, shelf::guarded};
+use super::{Store, StoreError, shelf::guard};
 use crate::{
     model::{ClusterId, NodeId},
     planner::{Fullness, Overview},
@@ -124,7 +124,7 @@ impl Sums {
     }
 }
 
-fn scaled(node: NodeId, figures: [f64; 3], has_load: bool) -> (u64, u32, u32, Option<u32>) {
+fn scale(node: NodeId, figures: [f64; 3], has_load: bool) -> (u64, u32, u32, Option<u32>) {
     // Figures are far below the limit; larger ones are cut there.
     let [memory, cpu, load] = std::array::from_fn(|index| (figures[index] * SCALES[index]).round() as u32);
     (node.0, memory, cpu, has_load.then_some(load))
@@ -134,7 +134,7 @@ impl Row {
     fn of_quarter(nodes: &BTreeMap<NodeId, Sums>) -> Self {
         let share = |sums: &Sums| f64::from(sums.over) / f64::from(sums.looks.max(1));
         let hours = nodes.values().map(share).sum::<f64>() * QUARTER_SECONDS as f64 / 3600.0;
-        let scaled = |(node, sums): (&NodeId, &Sums)| scaled(*node, sums.means(), sums.with_load > 0);
+        let scaled = |(node, sums): (&NodeId, &Sums)| scale(*node, sums.means(), sums.with_load > 0);
         Self { v: 1, over: (hours * 100.0).round() as u64, nodes: nodes.iter().map(scaled).collect() }
     }
 
@@ -144,7 +144,7 @@ impl Row {
         let mut all: BTreeMap<u64, (u32, u32, Option<u32>)> =
             self.nodes.iter().map(|(node, memory, cpu, load)| (*node, (*memory, *cpu, *load))).collect();
         for (node, sums) in nodes {
-            let (node, memory, cpu, load) = scaled(*node, sums.max, sums.with_load > 0);
+            let (node, memory, cpu, load) = scale(*node, sums.max, sums.with_load > 0);
             let known = all.entry(node).or_default();
             *known = (known.0.max(memory), known.1.max(cpu), known.2.max(load));
         }
@@ -170,7 +170,11 @@ impl Store {
     /// # Errors
     ///
     /// Fails when the disk does.
-    pub fn measured(&self, cluster: ClusterId, since: DateTime<Utc>) -> Result<Vec<Measured>, StoreError> {
+    pub fn measured_since(
+        &self,
+        cluster: ClusterId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Measured>, StoreError> {
         self.rows(Kind::Quarter, cluster, since.timestamp().div_euclid(QUARTER_SECONDS), QUARTER_SECONDS)
     }
 
@@ -199,7 +203,7 @@ impl Store {
         let range = key(kind, from, ClusterId(0))..key(kind, i64::MAX, ClusterId(u64::MAX));
         let mut found = Vec::new();
         for row in files.measured.range(range) {
-            let (key, bytes) = guarded(|| row)?;
+            let (key, bytes) = guard(|| row)?;
             let Some(number) = number_of(&key, cluster) else { continue };
             let Some(at) = DateTime::from_timestamp(number * seconds, 0) else { continue };
             match serde_json::from_slice::<Row>(&bytes) {
@@ -225,7 +229,7 @@ impl Store {
             for (cluster, nodes) in &quarter.clusters {
                 let row = Row::of_quarter(nodes);
                 let of_day = key(Kind::Day, day, *cluster);
-                let known = guarded(|| files.measured.get(of_day))?;
+                let known = guard(|| files.measured.get(of_day))?;
                 let known = known.and_then(|bytes| serde_json::from_slice::<Row>(&bytes).ok());
                 let mut known = known.unwrap_or(Row { v: 1, over: 0, nodes: Vec::new() });
                 known.raise(&row, nodes);
@@ -236,10 +240,10 @@ impl Store {
                 [(Kind::Quarter, quarter.number - QUARTERS_KEPT), (Kind::Day, day - DAYS_KEPT)]
             {
                 for old in files.measured.range(key(kind, 0, ClusterId(0))..key(kind, before, ClusterId(0))) {
-                    batch.remove(guarded(|| old)?.0);
+                    batch.remove(guard(|| old)?.0);
                 }
             }
-            guarded(|| files.measured.apply_batch(batch))
+            guard(|| files.measured.apply_batch(batch))
         })
     }
 }
@@ -308,10 +312,10 @@ mod tests {
         };
         look(0, 60.0, Some(0.5));
         look(5, 80.0, None);
-        assert_eq!(store.measured(MSK, at(0)).unwrap(), [], "the quarter is open");
+        assert_eq!(store.measured_since(MSK, at(0)).unwrap(), [], "the quarter is open");
         look(15, 40.0, None);
         look(30, 40.0, None);
-        let quarters = store.measured(MSK, at(0)).unwrap();
+        let quarters = store.measured_since(MSK, at(0)).unwrap();
         let of = |memory_percent, load| BTreeMap::from([(NODE, Fullness { cpu: 1.5, load, memory_percent })]);
         assert_eq!(
             quarters,
@@ -320,13 +324,13 @@ mod tests {
                 Measured { at: at(15), over: 0.0, nodes: of(40.0, None) },
             ]
         );
-        assert_eq!(store.measured(MSK, at(15)).unwrap().len(), 1);
+        assert_eq!(store.measured_since(MSK, at(15)).unwrap().len(), 1);
         let day = store.daily_maxima(MSK, at(600)).unwrap();
         assert_eq!(day, [Measured { at: at(0), over: 0.13, nodes: of(80.0, Some(0.5)) }]);
         store.write_anew().unwrap();
-        assert_eq!(store.measured(MSK, at(0)).unwrap(), quarters, "a smaller file has it too");
+        assert_eq!(store.measured_since(MSK, at(0)).unwrap(), quarters, "a smaller file has it too");
         drop(store);
-        assert_eq!(Store::open(dir.path()).unwrap().measured(MSK, at(0)).unwrap(), quarters);
+        assert_eq!(Store::open(dir.path()).unwrap().measured_since(MSK, at(0)).unwrap(), quarters);
     }
 
     #[test]
@@ -342,7 +346,7 @@ mod tests {
         for minutes in [later, later + 15] {
             gauge.note(&store, at(minutes), &[seen(MSK, 50.0, None)]).unwrap();
         }
-        let kept = store.measured(MSK, at(0)).unwrap();
+        let kept = store.measured_since(MSK, at(0)).unwrap();
         assert_eq!(kept.iter().map(|row| row.at).collect::<Vec<_>>(), [at(later)]);
         assert_eq!(store.daily_maxima(MSK, at(0)).unwrap().len(), 2);
         let year = 366 * 24 * 60 + later;
@@ -363,6 +367,6 @@ mod tests {
         let number = at(0).timestamp() / QUARTER_SECONDS;
         let files = store.files().unwrap();
         files.measured.insert(key(Kind::Quarter, number, MSK), b"broken").unwrap();
-        assert_eq!(store.measured(MSK, at(0)).unwrap().len(), 1);
+        assert_eq!(store.measured_since(MSK, at(0)).unwrap().len(), 1);
     }
 }

@@ -69,7 +69,7 @@ pub use records::{
     Sight, Step, StepState,
 };
 pub use round::{Round, RoundNode, Turn};
-use shelf::{Shelf, guarded};
+use shelf::{Shelf, guard};
 pub use standing::{Confirmed, Standing, StandingUse};
 pub use sweep::HISTORY_KEPT;
 pub use timeline::{Edge, Happened, PageAt, Timeline, TimelineFilter};
@@ -145,7 +145,7 @@ impl Store {
     /// Fails when the disk does.
     pub fn size_on_disk(&self) -> Result<u64, StoreError> {
         let files = self.files()?;
-        shelf::guarded(|| files.db.size_on_disk())
+        shelf::guard(|| files.db.size_on_disk())
     }
 
     /// Puts everything on disk, and after a write that failed tries whether one would not. Also the way back after
@@ -242,7 +242,7 @@ impl Store {
             self.put_meta(kept::row::TRIAL, &"?".repeat(folder::TRIAL_BYTES))?;
             self.files()?.flush()?;
             let files = self.files()?;
-            guarded(|| files.meta.tree.remove(kept::row::TRIAL.to_be_bytes()))?;
+            guard(|| files.meta.tree.remove(kept::row::TRIAL.to_be_bytes()))?;
             files.flush()?;
             self.note(self.seq()?, sidecar::Lasting::OneOfTwo)
         })?;
@@ -257,7 +257,7 @@ impl Files {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.db.flush().map(|_| ()))
+        guard(|| self.db.flush().map(|_| ()))
     }
 }
 

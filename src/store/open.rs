@@ -22,7 +22,7 @@ use super::{
     Files, JournalEntry, JournalState, SCHEMA_VERSION, Shared, Shelf, Store, StoreError, export, folder,
     folder::{LOCK_PAUSE, LOCK_TRIES},
     kept::{SCHEMA_FLOORS, row},
-    shelf::{guarded, panic_text},
+    shelf::{guard, panic_text},
     sidecar::{self, Sidecar},
     sweep,
 };
@@ -148,7 +148,7 @@ impl Store {
     /// # Errors
     ///
     /// Fails when the disk does.
-    pub fn restored(&self) -> Result<Option<Restored>, StoreError> {
+    pub fn restoration(&self) -> Result<Option<Restored>, StoreError> {
         if !self.settings()?.restored_unconfirmed {
             return Ok(None);
         }
@@ -388,7 +388,7 @@ impl Files {
     }
 
     fn of(db: sled::Db) -> Result<Self, StoreError> {
-        let tree = |name: &'static str| guarded(|| db.open_tree(name));
+        let tree = |name: &'static str| guard(|| db.open_tree(name));
         Ok(Self {
             meta: Shelf::open(&db, "meta")?,
             proposals: Shelf::open(&db, "proposals")?,

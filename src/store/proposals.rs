@@ -10,7 +10,7 @@ use super::{
     Approval, Approver, AuditEntry, Begin, Expected, LeftOut, Origin, Outcome, Proposal, ProposalState,
     ReplyTo, Round, Selection, SetChange, Step, StepState, Store, StoreError,
     kept::SCHEMA_FLOORS,
-    shelf::{guarded, ids},
+    shelf::{guard, ids},
     timeline::is_told,
 };
 use crate::{
@@ -179,7 +179,7 @@ impl Proposal {
 
     /// Returns the VMs that the plan moved, each with where it was before and where the plan put it last.
     #[must_use]
-    pub fn moved(&self) -> Vec<Moved> {
+    pub fn moved_vms(&self) -> Vec<Moved> {
         let mut all: Vec<Moved> = Vec::new();
         for step in &self.steps {
             if !matches!(step.state, StepState::Ended { outcome: Outcome::Done, .. }) {
@@ -539,8 +539,8 @@ impl Store {
                 young_in_a_row = if is_old { 0 } else { young_in_a_row + 1 };
                 // The newest stays: the next id counts from it.
                 if is_old && proposal.state.is_final() && newest != Some(id) {
-                    guarded(|| files.told.remove(id.to_be_bytes()))?;
-                    guarded(|| files.proposals.tree.remove(id.to_be_bytes()))?;
+                    guard(|| files.told.remove(id.to_be_bytes()))?;
+                    guard(|| files.proposals.tree.remove(id.to_be_bytes()))?;
                     forgotten += 1;
                 }
                 if young_in_a_row == Self::YOUNG_IN_A_ROW {
@@ -590,7 +590,7 @@ impl Store {
         let audit = audit
             .map(|entry| Ok::<_, StoreError>((self.next_id(&files.audit, 0)?, files.audit.bytes(entry)?)))
             .transpose()?;
-        guarded(|| {
+        guard(|| {
             let trees = (&files.proposals.tree, &files.live, &files.told, &files.audit.tree);
             let done = trees.transaction(|(proposals, live, told, audits)| {
                 for (key, bytes, is_final, is_told) in &rows {

@@ -160,19 +160,19 @@ pub(super) struct Failures(BTreeMap<VmId, u32>);
 
 impl Failures {
     /// A success ends a row of failures.
-    pub(super) fn succeeded(&mut self, vm: VmId) {
+    pub(super) fn note_success(&mut self, vm: VmId) {
         self.0.remove(&vm);
     }
 
     /// Returns how many there are in a row with this one.
-    pub(super) fn failed(&mut self, vm: VmId) -> u32 {
+    pub(super) fn note_failure(&mut self, vm: VmId) -> u32 {
         let times = self.0.entry(vm).or_default();
         *times = times.saturating_add(1);
         *times
     }
 
     /// Returns how far back failures count.
-    pub(super) fn remembered() -> TimeDelta {
+    pub(super) fn memory_span() -> TimeDelta {
         REMEMBERED
     }
 

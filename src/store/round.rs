@@ -59,7 +59,7 @@ impl RoundNode {
         Self {
             node: drain.node,
             name: drain.node_name.clone(),
-            vms: drain.moved(),
+            vms: drain.leaving(),
             memory: drain.plan.migrations.iter().map(|step| step.ram).sum(),
             stuck: drain.stuck.clone(),
             turn: Turn::Waits,
@@ -104,7 +104,7 @@ impl Proposal {
     /// Returns what the look at the end of the plan showed of the node that it was to empty; `None` where nobody
     /// could look.
     #[must_use]
-    pub fn emptied(&self) -> Option<&Emptied> {
+    pub fn node_at_end(&self) -> Option<&Emptied> {
         match &self.sight {
             Some(Sight::Seen { emptied, .. }) => emptied.as_ref(),
             None | Some(Sight::Failed(_) | Sight::Incomplete(_) | Sight::TimedOut | Sight::ClusterGone) => {
@@ -116,7 +116,7 @@ impl Proposal {
     /// Tells whether the node that the plan was to empty was empty at its end, whatever became of the steps.
     #[must_use]
     pub fn has_emptied(&self) -> bool {
-        matches!(self.emptied(), Some(Emptied::Holds(vms)) if vms.is_empty())
+        matches!(self.node_at_end(), Some(Emptied::Holds(vms)) if vms.is_empty())
     }
 
     /// Tells whether a node of a round waits for somebody's word.

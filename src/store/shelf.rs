@@ -18,12 +18,12 @@ pub(super) struct Shelf<T> {
 
 impl<T: Serialize + DeserializeOwned> Shelf<T> {
     pub(super) fn open(db: &sled::Db, name: &'static str) -> Result<Self, StoreError> {
-        let tree = guarded(|| db.open_tree(name))?;
+        let tree = guard(|| db.open_tree(name))?;
         Ok(Self { tree, name, record: PhantomData })
     }
 
     pub(super) fn get(&self, key: u64) -> Result<Option<T>, StoreError> {
-        let bytes = guarded(|| self.tree.get(key.to_be_bytes()))?;
+        let bytes = guard(|| self.tree.get(key.to_be_bytes()))?;
         bytes.map(|bytes| self.read(key, &bytes)).transpose()
     }
 
@@ -82,16 +82,16 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
     /// Writes without waiting for the disk.
     pub(super) fn put(&self, key: u64, record: &T) -> Result<(), StoreError> {
         let bytes = self.bytes(record)?;
-        guarded(|| self.tree.insert(key.to_be_bytes(), bytes).map(|_| ()))
+        guard(|| self.tree.insert(key.to_be_bytes(), bytes).map(|_| ()))
     }
 
     pub(super) fn last_key(&self) -> Result<Option<u64>, StoreError> {
-        Ok(guarded(|| self.tree.last())?.map(|(key, _)| number(&key)))
+        Ok(guard(|| self.tree.last())?.map(|(key, _)| number(&key)))
     }
 
     /// The newest record with its key.
     pub(super) fn last(&self) -> Result<Option<(u64, T)>, StoreError> {
-        let Some((key, bytes)) = guarded(|| self.tree.last())? else { return Ok(None) };
+        let Some((key, bytes)) = guard(|| self.tree.last())? else { return Ok(None) };
         Ok(Some((number(&key), self.read(number(&key), &bytes)?)))
     }
 
@@ -110,11 +110,11 @@ pub(super) type Row = (sled::IVec, sled::IVec);
 pub(super) fn rows(
     mut of: impl Iterator<Item = sled::Result<Row>>,
 ) -> impl Iterator<Item = Result<Row, StoreError>> {
-    std::iter::from_fn(move || guarded(|| of.next().transpose()).transpose())
+    std::iter::from_fn(move || guard(|| of.next().transpose()).transpose())
 }
 
 /// Runs something of sled's: its panics become errors, for one broken page must not end the bot.
-pub(super) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+pub(super) fn guard<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done.map_err(StoreError::Sled),
         Err(panic) => Err(StoreError::Broken(panic_text(panic.as_ref()))),
@@ -123,7 +123,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, St
 
 /// Reads the ids of an index tree, oldest first.
 pub(super) fn ids(index: &sled::Tree) -> Result<Vec<u64>, StoreError> {
-    guarded(|| index.iter().keys().map(|key| key.map(|key| number(&key))).collect())
+    guard(|| index.iter().keys().map(|key| key.map(|key| number(&key))).collect())
 }
 
 pub(super) fn number(key: &[u8]) -> u64 {

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, iter};
 
 use super::{
     Approver, Files, JournalEntry, StoreError,
-    shelf::{guarded, number, rows},
+    shelf::{guard, number, rows},
 };
 use crate::model::find;
 
@@ -132,7 +132,7 @@ impl Files {
     /// Makes the row of the span that is full once this entry begins another one.
     pub(super) fn make_room_for(&self, new: u64) -> Result<(), StoreError> {
         // An entry that comes back after damage belongs to a span whose row does not know it.
-        guarded(|| self.spans.remove(span_of(new).to_be_bytes()))?;
+        guard(|| self.spans.remove(span_of(new).to_be_bytes()))?;
         let Some(last) = self.journal.last_key()?.map(span_of).filter(|last| *last < span_of(new)) else {
             return Ok(());
         };
@@ -155,16 +155,15 @@ impl Files {
     }
 
     pub(super) fn put_span(&self, begin: u64, names: Names) -> Result<(), StoreError> {
-        guarded(|| self.spans.insert(begin.to_be_bytes(), names.row()).map(|_| ()))
+        guard(|| self.spans.insert(begin.to_be_bytes(), names.row()).map(|_| ()))
     }
 
     /// Forgets the spans below the oldest entry that is left.
     pub(super) fn forget_spans(&self) -> Result<(), StoreError> {
-        let oldest =
-            guarded(|| self.journal.tree.first())?.map_or(u64::MAX, |(key, _)| span_of(number(&key)));
+        let oldest = guard(|| self.journal.tree.first())?.map_or(u64::MAX, |(key, _)| span_of(number(&key)));
         for row in rows(self.spans.range(..oldest.to_be_bytes())) {
             let (key, _) = row?;
-            guarded(|| self.spans.remove(&key))?;
+            guard(|| self.spans.remove(&key))?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{
     kept::row,
     open::{FOLDER, wait_for_readers},
     proposals::plain,
-    shelf::{guarded, rows},
+    shelf::{guard, rows},
 };
 use crate::model::StoreFailure;
 
@@ -100,7 +100,7 @@ impl Store {
                 let files = self.files()?;
                 let mut batch = sled::Batch::default();
                 rows.iter().for_each(|id| batch.remove(&id.to_be_bytes()));
-                guarded(|| files.audit.tree.apply_batch(batch))
+                guard(|| files.audit.tree.apply_batch(batch))
             })?;
         }
         let (migrations, audits) = (migrations.len(), audits.len());
@@ -134,7 +134,7 @@ impl Store {
     fn remove_migrations(&self, rows: &[(u64, u64)]) -> Result<(), StoreError> {
         self.write(|| {
             let files = self.files()?;
-            guarded(|| {
+            guard(|| {
                 let done = (&files.journal.tree, &files.ended.tree).transaction(|(journal, ended)| {
                     for (number, id) in rows {
                         journal.remove(&id.to_be_bytes())?;
@@ -207,10 +207,10 @@ fn copy_rows(from: &sled::Tree, to: &sled::Tree) -> Result<(), StoreError> {
         batch.insert(key, bytes);
         count += 1;
         if count % ROWS_AT_ONCE == 0 {
-            guarded(|| to.apply_batch(std::mem::take(&mut batch)))?;
+            guard(|| to.apply_batch(std::mem::take(&mut batch)))?;
         }
     }
-    guarded(|| to.apply_batch(batch))
+    guard(|| to.apply_batch(batch))
 }
 
 /// Finds the oldest that are old, at most [`SWEPT_MAX`].

@@ -18,7 +18,7 @@ fn what_was_written_is_there_after_reopening() {
     let store = Store::open(dir.path()).unwrap();
     let proposal = proposed(&store, draft(1));
     let entry = store.intend(intent(proposal.id, 1000)).unwrap();
-    store.ordered(entry.id, Some(90417), None, at(1)).unwrap();
+    store.record_order(entry.id, Some(90417), None, at(1)).unwrap();
     store.update_settings(|settings| settings.dry_run = Some(true)).unwrap();
     store.outbox().put("alert", &"text".to_owned()).unwrap();
     drop(store);
@@ -395,12 +395,12 @@ fn a_damaged_store_comes_back_from_its_export_with_what_was_in_flight_since() {
         store.chats().put("lang", &"ru".to_owned()).unwrap();
         store.export(at(1)).unwrap();
         let running = store.intend(intent(proposal.id, 77)).unwrap();
-        store.ordered(running.id, Some(5), None, at(2)).unwrap();
+        store.record_order(running.id, Some(5), None, at(2)).unwrap();
         drop(store);
         damage(dir.path());
 
         let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
-        let restored = store.restored().unwrap().expect("the settings say so until somebody confirms");
+        let restored = store.restoration().unwrap().expect("the settings say so until somebody confirms");
         assert_eq!(restored.exported_at, Some(at(1)));
         assert!(restored.moved_to.exists());
         assert!(store.settings().unwrap().restored_unconfirmed);
@@ -419,11 +419,11 @@ fn a_damaged_store_without_an_export_starts_empty_and_unconfirmed() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let entry = store.intend(intent(ProposalId(1), 77)).unwrap();
-    store.ordered(entry.id, None, None, at(1)).unwrap();
+    store.record_order(entry.id, None, None, at(1)).unwrap();
     drop(store);
     overwritten(dir.path());
     let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
-    assert_eq!(store.restored().unwrap().unwrap().exported_at, None);
+    assert_eq!(store.restoration().unwrap().unwrap().exported_at, None);
     assert_eq!(store.open_entries().unwrap().len(), 1);
 }
 
@@ -439,7 +439,7 @@ fn an_export_that_was_cut_off_is_not_used() {
     fs::write(&path, &text[..text.len() / 2]).unwrap();
     overwritten(dir.path());
     let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
-    assert_eq!(store.restored().unwrap().unwrap().exported_at, None);
+    assert_eq!(store.restoration().unwrap().unwrap().exported_at, None);
     assert_eq!(store.history(&HistoryFilter::default(), 10).unwrap(), []);
 }
 
@@ -475,7 +475,7 @@ fn a_torn_end_never_goes_unnoticed_whatever_it_held() {
         let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
         if store.settings().unwrap().restored_unconfirmed {
             noticed += 1;
-            assert!(store.restored().unwrap().is_some());
+            assert!(store.restoration().unwrap().is_some());
         } else {
             assert_eq!(store.settings().unwrap(), settings, "{damage:?} {lost}");
             assert_eq!(store.failures_since(at(-1), at(9)).unwrap(), failures, "{damage:?} {lost}");
@@ -538,7 +538,7 @@ fn an_older_folder_put_in_the_stores_place_is_noticed_by_the_export_alone() {
     copy(&older.path().join("store"), &dir.path().join("store"));
     fs::remove_file(dir.path().join("inflight.json")).unwrap();
     let store = Store::open_or_restore(dir.path(), at(9)).unwrap();
-    assert_eq!(store.restored().unwrap().unwrap().exported_at, Some(at(5)));
+    assert_eq!(store.restoration().unwrap().unwrap().exported_at, Some(at(5)));
     assert_eq!(store.settings().unwrap().stopped_clusters, settings.stopped_clusters);
 }
 
@@ -549,7 +549,7 @@ fn a_folder_that_is_gone_is_no_first_start() {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let entry = store.intend(intent(ProposalId(1), 77)).unwrap();
-        store.ordered(entry.id, Some(1), None, at(1)).unwrap();
+        store.record_order(entry.id, Some(1), None, at(1)).unwrap();
         drop(store);
         fs::rename(dir.path().join("store"), dir.path().join("store-damaged-x")).unwrap();
         if !beside_too {
@@ -582,7 +582,7 @@ fn an_export_that_cannot_be_used_is_kept_with_the_damaged_files() {
     overwritten(dir.path());
     let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
     store.export(at(4)).unwrap();
-    let moved_to = store.restored().unwrap().unwrap().moved_to;
+    let moved_to = store.restoration().unwrap().unwrap().moved_to;
     assert_eq!(fs::read_to_string(moved_to.join("export.jsonl")).unwrap(), half);
 }
 
@@ -761,7 +761,7 @@ fn after_a_restore_the_strictest_of_what_is_known_counts() {
         let mut strict = Settings { v: 1, restored_unconfirmed: true, ..Settings::default() };
         stricter(&mut strict);
         assert_eq!(store.settings().unwrap(), strict);
-        let restored = store.restored().unwrap().unwrap();
+        let restored = store.restoration().unwrap().unwrap();
         assert_eq!((restored.writes_lost, restored.switches), (Some(1), KnownSwitches::Known));
     }
 }
@@ -807,7 +807,7 @@ fn a_restore_says_what_could_not_be_known() {
         // Without any trace of an earlier store it would be a first start.
         fs::create_dir(dir.path().join("store-damaged-1")).unwrap();
         let store = Store::open_or_restore(dir.path(), at(3)).unwrap();
-        let restored = store.restored().unwrap().unwrap();
+        let restored = store.restoration().unwrap().unwrap();
         (restored.writes_lost, restored.switches, store.settings().unwrap().dry_run)
     };
     assert_eq!(without(&[]), (Some(0), KnownSwitches::Known, Some(true)));

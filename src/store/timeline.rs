@@ -234,7 +234,7 @@ impl Files {
         let ids = rows(self.told.range(..edge.proposal.to_be_bytes()).rev());
         let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
         let (migrations, plans) = (filter.applied_to(migrations), filter.applied_to(plans));
-        merged(migrations, plans, |migration, plan| migration.at() >= plan.at())
+        merge(migrations, plans, |migration, plan| migration.at() >= plan.at())
     }
 
     /// What is not older than a place, oldest first.
@@ -250,7 +250,7 @@ impl Files {
         let ids = rows(self.told.range(edge.proposal.to_be_bytes()..));
         let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
         let is_wanted = |row: &Read| row.as_ref().map_or(true, |row| filter.takes(row));
-        merged(migrations.filter(is_wanted), plans.filter(is_wanted), |migration, plan| {
+        merge(migrations.filter(is_wanted), plans.filter(is_wanted), |migration, plan| {
             migration.at() < plan.at()
         })
     }
@@ -267,7 +267,7 @@ fn migration(row: Result<JournalEntry, StoreError>) -> Option<Read> {
 }
 
 /// Joins two rows of events. An error comes first, so that it is not passed over.
-fn merged(
+fn merge(
     migrations: impl Iterator<Item = Read>,
     plans: impl Iterator<Item = Read>,
     migration_first: impl Fn(&Happened, &Happened) -> bool,

@@ -110,7 +110,7 @@ impl Lists {
         self.are_empty() && !place.private && self.chat == Some(place.chat)
     }
 
-    fn listed(&self, person: i64) -> Option<Role> {
+    fn listed_role(&self, person: i64) -> Option<Role> {
         [(Role::Admin, &self.admins), (Role::Operator, &self.operators), (Role::Viewer, &self.viewers)]
             .into_iter()
             .find(|(_, list)| list.contains(&person))
@@ -142,7 +142,7 @@ pub fn role_of(
             (false, _) => Err(Stranger::OtherChat { chat: place.chat, person }),
         };
     }
-    match lists.listed(person) {
+    match lists.listed_role(person) {
         Some(role) if configured || place.private => Ok(role),
         Some(_) => Err(Stranger::OtherChat { chat: place.chat, person }),
         None if configured => Err(Stranger::NotListed(person)),
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn with_any_list_only_the_listed_have_a_role() {
-        let lists = listed();
+        let lists = listed_role();
         let admins = ChatAdmins::Known(BTreeSet::from([9]));
         assert!(!lists.need_chat_admins(GROUP));
         for (id, role) in [(1, Role::Admin), (2, Role::Operator), (3, Role::Viewer)] {
@@ -207,14 +207,14 @@ mod tests {
 
     #[test]
     fn somebody_on_two_lists_has_the_higher_role() {
-        let mut lists = listed();
+        let mut lists = listed_role();
         lists.viewers.insert(1);
         assert_eq!(role_of(&person(1), GROUP, &ChatAdmins::Unknown, &lists), Ok(Role::Admin));
     }
 
     #[test]
     fn nobody_hides_behind_a_group_or_a_channel_even_when_listed() {
-        let mut lists = listed();
+        let mut lists = listed_role();
         lists.admins.extend([ANONYMOUS_ADMIN, -300, CHANNEL_BOT, TELEGRAM]);
         let who = |person, speaks_for| {
             role_of(&Sender::new(person, speaks_for, -100), GROUP, &ChatAdmins::Unknown, &lists)
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(who(None, None), Err(Stranger::Channel(-100)));
     }
 
-    fn listed() -> Lists {
+    fn listed_role() -> Lists {
         Lists {
             admins: BTreeSet::from([1]),
             operators: BTreeSet::from([2]),

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{
     access::Role,
     ask::{Answer, Ask, Next, Then},
-    verb::{Act, Asker, ButtonKind, boxed},
+    verb::{Act, Asker, ButtonKind, erase},
     view::{StalePress, View},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The buttons that begin with `g`.
-pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "g", read: |rest| Wanted::read(rest).map(boxed) };
+pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "g", read: |rest| Wanted::read(rest).map(erase) };
 
 pub(super) const LEAST_ROLE: Role = Role::Viewer;
 

@@ -1,6 +1,6 @@
 //! What a message or a press leads to: a state machine over data, without a runtime.
 //!
-//! [`handle`] looks at what came in and says what to do; where the scheduler or the store must be asked, [`answered`]
+//! [`handle`] looks at what came in and says what to do; where the scheduler or the store must be asked, [`go_on`]
 //! goes on with its answer. The states themselves live in the store: a press names a record there, and nothing else of
 //! it is believed.
 
@@ -168,7 +168,7 @@ pub fn handle(incoming: &Incoming, context: &Context<'_>) -> Turn {
                 refused_audit(format!("press by {}", sender.id())),
             ]),
             (Ok(role), Sender::Person(person)) => {
-                pressed(data, under, &asker(incoming, person, role, context), context)
+                press(data, under, &asker(incoming, person, role, context), context)
             }
             (Ok(_), Sender::AnonymousAdmin | Sender::Channel(_)) => Turn::default(),
         },
@@ -205,7 +205,7 @@ fn wrote(parsed: Parsed, text: &str, at: DateTime<Utc>, asker: &Asker<'_>, conte
             return Turn::of(vec![reply(view.unknown_command(&typed, similar), context)]);
         }
         Parsed::Malformed { verb, problem } => {
-            let answer = reply(view.malformed(verb, &problem), context);
+            let answer = reply(view.malformed_command(verb, &problem), context);
             return Turn::of(vec![answer]).about(verb.word);
         }
         Parsed::NotACommand | Parsed::ForAnotherBot => {
@@ -213,7 +213,7 @@ fn wrote(parsed: Parsed, text: &str, at: DateTime<Utc>, asker: &Asker<'_>, conte
         }
     };
     let needed = act.least_role(verb.least_role);
-    let text = act.audited(text);
+    let text = act.audit_text(text);
     if needed > asker.role {
         let words = view.needs_role(needed, asker.role, admins_known(asker.place, context));
         let effects = vec![reply(view.line(words), context), refused_audit(text)];
@@ -232,9 +232,9 @@ fn wrote(parsed: Parsed, text: &str, at: DateTime<Utc>, asker: &Asker<'_>, conte
     }
 }
 
-fn pressed(data: &str, under: &Under, asker: &Asker<'_>, context: &Context<'_>) -> Turn {
+fn press(data: &str, under: &Under, asker: &Asker<'_>, context: &Context<'_>) -> Turn {
     let view = &context.view;
-    let Some(Pressed { word, least_role, act }) = verbs::pressed(data) else {
+    let Some(Pressed { word, least_role, act }) = verbs::read_press(data) else {
         return Turn::of(vec![window(view.stale_press(StalePress::Unknown))]);
     };
     if least_role > asker.role {
@@ -247,7 +247,7 @@ fn pressed(data: &str, under: &Under, asker: &Asker<'_>, context: &Context<'_>) 
         let words = words.map_or_else(|| view.stale_press(StalePress::Unknown), |it| view.refusal_alert(&it));
         return Turn::of(vec![window(words)]).about(word);
     }
-    let detail = act.audited(data);
+    let detail = act.audit_text(data);
     match act.answer(asker) {
         Next::Ask(ask) => {
             // A press that only looks is not worth an entry.
@@ -268,7 +268,7 @@ fn is_to_be_reported(ask: &Ask, asker: &Asker<'_>, context: &Context<'_>) -> boo
 
 /// Goes on with what was answered.
 #[must_use]
-pub fn answered(
+pub fn go_on(
     found: Result<Worded, Refused>,
     reports: bool,
     incoming: &Incoming,
@@ -277,13 +277,18 @@ pub fn answered(
     let worded = found.map(|worded| worded(&context.view, context.now));
     let said = match &incoming.what {
         What::Text { text, .. } => text.clone(),
-        What::Press { data, .. } => verbs::pressed(data).map(|it| it.act.audited(data)).unwrap_or_default(),
+        What::Press { data, .. } => {
+            verbs::read_press(data).map(|it| it.act.audit_text(data)).unwrap_or_default()
+        }
     };
     let report = match (&worded, &incoming.sender) {
         (Ok(Answer::Page(page) | Answer::Rewrite(page)), Sender::Person(by)) if reports => {
             // The answer is worded for the person; the command says it in every language.
             let is_readable = context.home_view.language == context.view.language;
-            Some(Effect::Report(marked(context.home_view.reported(by, &said, page, is_readable), context)))
+            Some(Effect::Report(mark(
+                context.home_view.report_elsewhere(by, &said, page, is_readable),
+                context,
+            )))
         }
         _ => None,
     };
@@ -303,7 +308,7 @@ fn shown_to_a_message(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
             vec![reply(context.view.line(escape(&words)), context)]
         }
         Answer::Document(document) => vec![file(document, context)],
-        Answer::Picture(page, chart) => vec![Effect::Picture(marked(page, context), chart)],
+        Answer::Picture(page, chart) => vec![Effect::Picture(mark(page, context), chart)],
         Answer::ShownElsewhere => Vec::new(),
     }
 }
@@ -312,11 +317,11 @@ fn shown_to_a_press(answer: Answer, context: &Context<'_>) -> Vec<Effect> {
     let silent = Effect::AnswerPress(PressAnswer::Silent);
     match answer {
         Answer::Page(page) => vec![silent, reply(page, context)],
-        Answer::Rewrite(page) => vec![silent, Effect::Rewrite(marked(page, context))],
+        Answer::Rewrite(page) => vec![silent, Effect::Rewrite(mark(page, context))],
         Answer::Passing(words) => vec![Effect::AnswerPress(PressAnswer::Passing(words))],
         Answer::Window(words) => vec![window(words)],
         Answer::Document(document) => vec![silent, file(document, context)],
-        Answer::Picture(page, chart) => vec![silent, Effect::Picture(marked(page, context), chart)],
+        Answer::Picture(page, chart) => vec![silent, Effect::Picture(mark(page, context), chart)],
         Answer::ShownElsewhere => vec![silent],
     }
 }
@@ -326,15 +331,15 @@ fn admins_known(place: Place, context: &Context<'_>) -> bool {
 }
 
 fn reply(page: Page, context: &Context<'_>) -> Effect {
-    Effect::Reply(marked(page, context))
+    Effect::Reply(mark(page, context))
 }
 
 fn file(document: Document, context: &Context<'_>) -> Effect {
-    Effect::Document(Document { caption: marked(document.caption, context), ..document })
+    Effect::Document(Document { caption: mark(document.caption, context), ..document })
 }
 
 /// Everything in a dry run says so.
-fn marked(page: Page, context: &Context<'_>) -> Page {
+fn mark(page: Page, context: &Context<'_>) -> Page {
     if context.dry_run { page.in_dry_run() } else { page }
 }
 
@@ -616,7 +621,7 @@ mod tests {
             let incoming = Incoming { place, thread, ..text(ADMIN, "/mode auto") };
             let turn = facts.handle(&incoming);
             let worded: Worded = Box::new(|view: &View, _| Answer::Page(view.line("Mode: auto".into())));
-            let effects = answered(Ok(worded), turn.reports, &incoming, &facts.context());
+            let effects = go_on(Ok(worded), turn.reports, &incoming, &facts.context());
             effects.into_iter().find_map(|effect| match effect {
                 Effect::Report(page) => Some(page.plain()),
                 _ => None,
@@ -659,7 +664,7 @@ mod tests {
     fn a_refusal_is_a_message_to_a_command_and_a_window_to_a_press() {
         let facts = Facts::default();
         let answer =
-            |incoming: &Incoming| answered(Err(Refused::NothingRunning), false, incoming, &facts.context());
+            |incoming: &Incoming| go_on(Err(Refused::NothingRunning), false, incoming, &facts.context());
         assert_eq!(replies(&answer(&text(OPERATOR, "/cancel"))), 1);
         let pressed = answer(&press(OPERATOR, "c"));
         assert!(matches!(pressed.as_slice(), [Effect::AnswerPress(PressAnswer::Window(_))]), "{pressed:?}");

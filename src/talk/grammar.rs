@@ -116,7 +116,7 @@ impl Rest {
 
     /// Returns all that is left as one name: quotes are needed only where something may follow a name.
     #[must_use]
-    pub fn joined(self) -> Option<String> {
+    pub fn join_rest(self) -> Option<String> {
         let words: Vec<_> = self.0.into_iter().map(|word| word.text).collect();
         Some(words.join(" ")).filter(|text| !text.trim().is_empty())
     }
@@ -127,7 +127,7 @@ impl Rest {
     ///
     /// Returns [`Problem::Missing`] where nothing is left.
     pub fn name(self) -> Result<String, Problem> {
-        self.joined().ok_or(Problem::Missing)
+        self.join_rest().ok_or(Problem::Missing)
     }
 
     /// Returns the names in the whole rest, between commas.
@@ -255,7 +255,7 @@ mod tests {
         {
             let mut rest = Rest::of(text).unwrap();
             assert_eq!(rest.next_word(), Some(Word { text: "rack 5".into(), quoted: true }), "{text}");
-            assert_eq!(rest.joined().as_deref(), Some("left"), "{text}");
+            assert_eq!(rest.join_rest().as_deref(), Some("left"), "{text}");
         }
         assert_eq!(Rest::of("\"rack 5 target").unwrap_err(), Problem::OpenQuote);
     }

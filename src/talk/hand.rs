@@ -4,12 +4,12 @@ use super::{
     access::Role,
     ask::{Answer, Ask, Next, Then},
     cards::HandKind,
-    verb::{Act, Asker, ButtonKind, boxed},
+    verb::{Act, Asker, ButtonKind, erase},
     view::StalePress,
 };
 
 /// The buttons that begin with `a`.
-pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "a", read: |rest| Press::read(rest).map(boxed) };
+pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "a", read: |rest| Press::read(rest).map(erase) };
 
 /// Silencing an alert concerns everybody, so it takes a person who could mend its cause.
 pub(super) const LEAST_ROLE: Role = Role::Operator;

@@ -11,7 +11,7 @@ use super::{
     access::Role,
     ask::{Answer, Ask, Next, Then},
     chart,
-    verb::{Act, Asker, ButtonKind, boxed},
+    verb::{Act, Asker, ButtonKind, erase},
     verbs,
     view::{StalePress, View},
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The buttons that begin with `p`.
-pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "p", read: |rest| Press::read(rest).map(boxed) };
+pub(super) const BUTTON: ButtonKind = ButtonKind { mark: "p", read: |rest| Press::read(rest).map(erase) };
 
 /// The least role that may decide about a proposal.
 pub(super) const LEAST_ROLE: Role = Role::Operator;
@@ -223,7 +223,7 @@ impl Act for Press {
     }
 
     /// Who reads the audit reads what was pressed, not the data of a button.
-    fn audited(&self, _: &str) -> String {
+    fn audit_text(&self, _: &str) -> String {
         format!("plan {}: {}", self.proposal, self.choice)
     }
 
@@ -247,21 +247,21 @@ impl Act for Press {
                 Ask::Return(id, Then::new(then))
             }
             Choice::Reject => {
-                Ask::Reject(id, None, Then::new(|(), view, _| Answer::Passing(view.rejected())))
+                Ask::Reject(id, None, Then::new(|(), view, _| Answer::Passing(view.rejection_answer())))
             }
             Choice::Round(hand) => {
-                let then = |rounded: Rounded, view: &View, _| Answer::Passing(view.rounded(rounded));
+                let then = |rounded: Rounded, view: &View, _| Answer::Passing(view.round_answer(rounded));
                 Ask::Round(id, hand, Then::new(then))
             }
             Choice::Refresh => {
-                let then = |balanced, view: &View, _| by_press(view.refreshed(&balanced), &balanced);
+                let then = |balanced, view: &View, _| by_press(view.refresh_answer(&balanced), &balanced);
                 Ask::Refresh(id, Then::new(then))
             }
             Choice::Steps(selection) => Ask::Choose(
                 id,
                 selection,
                 Then::new(move |chosen: Box<Proposal>, view: &View, _| {
-                    match view.chosen(&chosen, selection) {
+                    match view.choice_result(&chosen, selection) {
                         Some(words) => Answer::Passing(words),
                         None => Answer::ShownElsewhere,
                     }
@@ -283,7 +283,7 @@ fn watch(id: ProposalId, wish: WatchWish) -> Ask {
 }
 
 fn approve(id: ProposalId, tag: String, when: When) -> Ask {
-    let then = |approved, view: &View, now| Answer::Passing(view.approved(&approved, now));
+    let then = |approved, view: &View, now| Answer::Passing(view.approval_answer(&approved, now));
     Ask::Approve(id, tag, when, Then::new(then))
 }
 

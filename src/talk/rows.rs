@@ -118,7 +118,7 @@ pub fn csv(rows: &[Row], with_header: bool) -> io::Result<String> {
         writer.write_record(COLUMNS)?;
     }
     for row in rows {
-        writer.serialize(unarmed(row.clone()))?;
+        writer.serialize(disarm(row.clone()))?;
     }
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -150,7 +150,7 @@ const COLUMNS: [&str; 20] = [
 
 /// A client chooses a VM's name, and a spreadsheet runs what begins with `=`: such texts get a `'` in front. No control
 /// character is left.
-fn unarmed(mut row: Row) -> Row {
+fn disarm(mut row: Row) -> Row {
     let texts = [
         &mut row.cluster_name,
         &mut row.vm_name,

@@ -48,7 +48,7 @@ pub trait Act: Send {
     }
 
     /// Returns how the audit has it.
-    fn audited(&self, text: &str) -> String {
+    fn audit_text(&self, text: &str) -> String {
         text.to_owned()
     }
 
@@ -94,6 +94,6 @@ pub(super) fn asks_about(
 }
 
 /// Forgets of which kind an act is.
-pub(super) fn boxed<A: Act + 'static>(act: A) -> Box<dyn Act> {
+pub(super) fn erase<A: Act + 'static>(act: A) -> Box<dyn Act> {
     Box::new(act)
 }

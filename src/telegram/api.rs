@@ -186,7 +186,7 @@ impl Api {
         if !page.buttons.is_empty() {
             request = request.reply_markup(keyboard(page));
         }
-        match bounded(CALL_PATIENCE, request).await {
+        match within(CALL_PATIENCE, request).await {
             Ok(Ok(message)) => Ok(message.id.0),
             Ok(Err(error)) => sent_after_all(&error).ok_or_else(|| self.failure(error)),
             Err(late) => Err(late),
@@ -225,7 +225,7 @@ impl Api {
             Markup::Plain => self.bot.edit_message_text(chat, message, page.plain()),
         };
         let request = request.link_preview_options(no_preview()).reply_markup(keyboard(page));
-        match bounded(CALL_PATIENCE, request).await {
+        match within(CALL_PATIENCE, request).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) if sent_after_all(&error).is_some() => Ok(()),
             Ok(Err(error)) => match self.failure(error) {
@@ -297,7 +297,7 @@ impl Api {
         bound: Duration,
         request: R,
     ) -> Result<Output<R>, Failure> {
-        bounded(bound, request).await?.map_err(|error| self.failure(error))
+        within(bound, request).await?.map_err(|error| self.failure(error))
     }
 
     fn failure(&self, error: RequestError) -> Failure {
@@ -320,7 +320,7 @@ impl std::fmt::Debug for Api {
     }
 }
 
-async fn bounded<R: Request<Err = RequestError>>(
+async fn within<R: Request<Err = RequestError>>(
     bound: Duration,
     request: R,
 ) -> Result<Result<Output<R>, RequestError>, Failure> {

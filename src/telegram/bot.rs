@@ -404,16 +404,16 @@ impl Shared {
     async fn message(&self, message: Message) -> Option<Incoming> {
         let chat = message.chat.id.0;
         if let Some(to) = message.migrate_to_chat_id() {
-            self.moved(chat, to.0).await;
+            self.follow_move(chat, to.0).await;
             return None;
         }
         if let Some(from) = message.migrate_from_chat_id() {
-            self.moved(from.0, chat).await;
+            self.follow_move(from.0, chat).await;
             return None;
         }
         self.heard(chat).await;
         if let Some(original) = message.reply_to_message() {
-            self.seen(original).await;
+            self.adopt(original).await;
         }
         let text = message.text()?.to_owned();
         let place = Place { chat, private: matches!(message.chat.kind, ChatKind::Private(_)) };
@@ -442,7 +442,7 @@ impl Shared {
         let place = Place { chat: chat.id.0, private: matches!(chat.kind, ChatKind::Private(_)) };
         let regular = message.regular_message();
         if let Some(message) = regular {
-            self.seen(message).await;
+            self.adopt(message).await;
         }
         let buttons = regular.map(|message| {
             let rows = message.reply_markup().map(|markup| markup.inline_keyboard.iter().flatten());
@@ -521,7 +521,7 @@ impl Shared {
     ) {
         // What was true before the question may not be after it.
         let facts = self.facts(incoming).await;
-        for effect in dialog::answered(found, reports, incoming, &facts.context()) {
+        for effect in dialog::go_on(found, reports, incoming, &facts.context()) {
             self.do_effect(effect, incoming, answered).await;
         }
     }
@@ -576,7 +576,7 @@ impl Shared {
     }
 
     /// A message of ours was pressed or replied to. Its number may not be known: then it is taken over.
-    async fn seen(&self, message: &Message) {
+    async fn adopt(&self, message: &Message) {
         let rows = message.reply_markup().into_iter().flat_map(|keyboard| &keyboard.inline_keyboard);
         let data = rows.flatten().find_map(|button| match &button.kind {
             InlineKeyboardButtonKind::CallbackData(data) if key_of_button(data).is_some() => Some(data),
@@ -606,7 +606,7 @@ impl Shared {
         }
     }
 
-    async fn moved(&self, from: i64, to: i64) {
+    async fn follow_move(&self, from: i64, to: i64) {
         let _ = self.inputs.send(Input::Moved { from, to }).await;
     }
 

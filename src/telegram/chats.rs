@@ -51,7 +51,7 @@ impl Chats {
     }
 
     /// Notes that a group became a supergroup; true where that was not known.
-    pub(super) fn moved(&self, from: i64, to: i64) -> bool {
+    pub(super) fn note_move(&self, from: i64, to: i64) -> bool {
         from != to && self.change(from, |known| known.moved_to.replace(to) != Some(to))
     }
 
@@ -93,8 +93,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         {
             let chats = Chats::open(Store::open(dir.path()).unwrap()).unwrap();
-            assert!(chats.moved(-1, -100));
-            assert!(!chats.moved(-1, -100));
+            assert!(chats.note_move(-1, -100));
+            assert!(!chats.note_move(-1, -100));
             assert!(chats.dead(-5, "kicked"));
         }
         let chats = Chats::open(Store::open(dir.path()).unwrap()).unwrap();

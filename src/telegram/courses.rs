@@ -34,7 +34,7 @@ impl Shared {
             };
             let since = now - TimeDelta::days(NODE_DAYS.cast_signed());
             Ok(Course {
-                quarters: of(store.measured(cluster, since)?),
+                quarters: of(store.measured_since(cluster, since)?),
                 days: of(store.daily_maxima(cluster, now - HIGHEST_OF)?),
             })
         });
@@ -63,7 +63,7 @@ impl Shared {
                 }
             }
             for cluster in clusters {
-                for Measured { at, over, .. } in store.measured(cluster.id, since)? {
+                for Measured { at, over, .. } in store.measured_since(cluster.id, since)? {
                     let day = days.0.entry(at.with_timezone(&zone).date_naive()).or_default();
                     day.over_centihours += (over * 100.0).round() as u64;
                 }

@@ -67,7 +67,7 @@ impl Languages {
     }
 
     /// A group has a new number: its language goes with it.
-    pub(super) fn moved(&self, from: i64, to: i64) {
+    pub(super) fn follow_move(&self, from: i64, to: i64) {
         let Some(language) = self.chosen_by(from) else { return };
         if let Err(error) = self.choose(to, Some(language)) {
             tracing::warn!(chat.id = to, %error, "the language of a chat is not on disk");
@@ -88,7 +88,7 @@ mod tests {
             languages.choose(7, Some(Language::En)).unwrap();
             languages.choose(8, Some(Language::Ru)).unwrap();
             languages.choose(8, None).unwrap();
-            languages.moved(-100, -1000);
+            languages.follow_move(-100, -1000);
         }
         let languages = Languages::open(Store::open(dir.path()).unwrap(), Language::En).unwrap();
         assert_eq!(languages.of(&[7, -100]), Language::En, "the person goes first");

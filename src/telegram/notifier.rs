@@ -237,7 +237,7 @@ impl TelegramNotifier {
                     Err(RecvError::Closed) => break,
                 },
                 Some(input) = self.inputs.1.recv() => self.on(input),
-                Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => self.ended(ended),
+                Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => self.end_call(ended),
                 _ = alive.tick() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.on(Input::Wake),
                 () = sleep_until(self.look_again.unwrap_or_else(Instant::now)), if self.look_again.is_some() => {
@@ -254,7 +254,7 @@ impl TelegramNotifier {
         }
         self.on(Input::Wake);
         while let Some(ended) = self.calls.join_next().await {
-            self.ended(ended);
+            self.end_call(ended);
         }
     }
 
@@ -366,11 +366,11 @@ impl TelegramNotifier {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Call, Result<Option<i32>, Failure>), JoinError>) {
+    fn end_call(&mut self, ended: Result<(Call, Result<Option<i32>, Failure>), JoinError>) {
         match ended {
             Ok((call, result)) => {
                 self.log_silence(&call, &result);
-                let result = result.map_err(|failure| failed(&call, failure));
+                let result = result.map_err(|failure| classify_failure(&call, failure));
                 self.on(Input::Ended { call, result });
             }
             Err(error) => tracing::error!(%error, "a call to Telegram panicked"),
@@ -438,8 +438,8 @@ impl TelegramNotifier {
                 }
             }
             Effect::ChatMoved { from, to } => {
-                self.languages.moved(from, to);
-                if self.chats.moved(from, to) {
+                self.languages.follow_move(from, to);
+                if self.chats.note_move(from, to) {
                     tracing::warn!(
                         chat.id = from,
                         supergroup.id = to,
@@ -483,7 +483,7 @@ pub(super) fn under(store: &Store, chat: i64, message: i32) -> Option<Under> {
 }
 
 /// Logs a refusal and returns what the cards need to know of it.
-fn failed(call: &Call, failure: Failure) -> Failed {
+fn classify_failure(call: &Call, failure: Failure) -> Failed {
     let chat = call.to.chat;
     match failure {
         Failure::TooMany(wait) => Failed::Wait(wait),

@@ -96,7 +96,7 @@ async fn chat(api: &Api, settings: &Settings, target: ChatTarget, send: bool) ->
         Ok(()) => {}
         Err(Failure::Moved(to)) => return Seen::Moved(to),
         Err(failure) => {
-            return Seen::NoChat { why: failure.to_string(), meant: meant(api, chat).await };
+            return Seen::NoChat { why: failure.to_string(), meant: likely_chat(api, chat).await };
         }
     }
     let address = Address { chat, thread, reply_to: None };
@@ -117,7 +117,7 @@ async fn chat(api: &Api, settings: &Settings, target: ChatTarget, send: bool) ->
 }
 
 /// People copy the number of a group without its `-100`, or without its sign.
-async fn meant(api: &Api, chat: i64) -> Option<i64> {
+async fn likely_chat(api: &Api, chat: i64) -> Option<i64> {
     let digits = chat.unsigned_abs();
     for candidate in [format!("-100{digits}"), format!("-{digits}")] {
         let other = candidate.parse().ok().filter(|other| *other != chat);

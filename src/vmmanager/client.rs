@@ -163,7 +163,7 @@ impl VmManagerApi {
         let ask = Ask::get(format!("{HOSTS}/{vm}/migrate"));
         let what = ask.what();
         match self.transport().read::<Vec<u8>>(ask).await {
-            Ok(body) => self.parsed(what, &body, wire::migrate_form).map(Some),
+            Ok(body) => self.parse_answer(what, &body, wire::migrate_form).map(Some),
             Err(error) if error.is_missing_function() => {
                 tracing::debug!("this vmmanager has no migrate form; going on without");
                 lacks.store(true, Ordering::Relaxed);
@@ -232,7 +232,7 @@ impl VmManagerApi {
         let ask = Ask::get(format!("{TASKS}/{task_id}"));
         let what = ask.what();
         match self.transport().read::<Vec<u8>>(ask).await {
-            Ok(body) => self.parsed(what, &body, wire::task),
+            Ok(body) => self.parse_answer(what, &body, wire::task),
             Err(ApiFailure::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -360,7 +360,7 @@ impl VmManagerApi {
         let page = self.page::<TaskRow>(ask).await?;
         let mut gathered = Gathered::default();
         gathered.take(page);
-        Ok(gathered.listed())
+        Ok(gathered.into_listed())
     }
 
     /// Reads a whole list, page after page where one answer does not hold it.
@@ -377,13 +377,13 @@ impl VmManagerApi {
             let mut offset = start;
             for _ in 0..PAGES_MAX {
                 if !gathered.is_short() {
-                    return Ok(gathered.listed());
+                    return Ok(gathered.into_listed());
                 }
                 let next = ask().with("limit", format!("{offset},{PAGE_ROWS}")).with("orderby", "id asc");
                 let rows = match self.page::<T>(next).await {
                     Ok(page) => gathered.take(page),
                     // A server that cannot page leaves us with a picture that is marked as short.
-                    Err(error) if error.may_be_the_filter() => return Ok(gathered.listed()),
+                    Err(error) if error.may_be_the_filter() => return Ok(gathered.into_listed()),
                     Err(error) => return Err(error),
                 };
                 if rows == 0 {
@@ -392,14 +392,14 @@ impl VmManagerApi {
                 offset += rows;
             }
         }
-        Ok(gathered.listed())
+        Ok(gathered.into_listed())
     }
 
     async fn page<T: Row>(&self, ask: Ask) -> Result<wire::Page<T::Kept>, ApiFailure> {
         self.transport().read::<wire::PageOf<T>>(ask).await
     }
 
-    fn parsed<T>(
+    fn parse_answer<T>(
         &self,
         what: String,
         body: &[u8],
@@ -479,7 +479,7 @@ impl<T: Kept> Gathered<T> {
         self.size.is_some_and(|size| (self.count() as u64) < size)
     }
 
-    fn listed(mut self) -> Listed<T> {
+    fn into_listed(mut self) -> Listed<T> {
         self.listed.promised = self.size.filter(|_| self.is_short());
         self.listed
     }

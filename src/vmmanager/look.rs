@@ -118,7 +118,7 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     }
     doubts.of_damage(List::Clusters, clusters.each().map(|(id, row)| (id, &row.damage)));
     for (id, row) in clusters.each().filter(|(_, row)| row.lost_more_than_words()) {
-        doubts.some.entry(ClusterId(id)).or_default().push(damaged(List::Clusters, id, &row.damage));
+        doubts.some.entry(ClusterId(id)).or_default().push(row_flaw(List::Clusters, id, &row.damage));
     }
     doubts.of_damage(List::Nodes, nodes.each().map(|(id, row)| (id, &row.damage)));
     doubts.of_damage(List::Vms, hosts.each().map(|(id, row)| (id, &row.damage)));
@@ -233,7 +233,7 @@ impl Doubts {
     /// A damaged record is left alone, with its node; it says nothing of the others.
     fn of_damage<'a>(&mut self, list: List, rows: impl Iterator<Item = (u64, &'a Vec<String>)>) {
         for (id, fields) in rows.filter(|(_, fields)| !fields.is_empty()) {
-            self.warnings.push((None, damaged(list, id, fields)));
+            self.warnings.push((None, row_flaw(list, id, fields)));
         }
     }
 
@@ -251,7 +251,7 @@ impl Doubts {
     }
 }
 
-fn damaged(list: List, id: u64, fields: &[String]) -> Flaw {
+fn row_flaw(list: List, id: u64, fields: &[String]) -> Flaw {
     Flaw::DamagedRow { list, id, fields: fields.join(", ").into() }
 }
 
@@ -345,10 +345,11 @@ impl Sums {
 fn node(id: u64, cluster: ClusterId, row: &NodeRow, sums: &Sums) -> NodeInfo {
     let sum = sums.0.get(&id).copied().unwrap_or_default();
     let cpu_total = first([row.cpu.small_amount(), row.cpu_number.small_amount()]).filter(|cores| *cores > 0);
-    let used = first([row.cpu.used(), row.cpu_number.used()]).filter(|used| u32::try_from(*used).is_ok());
+    let used = first([row.cpu.used_count(), row.cpu_number.used_count()])
+        .filter(|used| u32::try_from(*used).is_ok());
     let cpu_used = u32::try_from(used.unwrap_or(sum.vcpus)).ok();
     let memory_total = row.ram_mib.amount().filter(|mib| *mib > 0).map(Mib);
-    let memory_used = row.ram_mib.used().map_or(sum.memory, Mib);
+    let memory_used = row.ram_mib.used_count().map_or(sum.memory, Mib);
     let vm_count = row.vm.object.as_ref().and_then(|vm| vm.total.small()).or_else(|| row.host_count.small());
     NodeInfo {
         id: NodeId(id),
@@ -535,7 +536,7 @@ mod tests {
             ]);
             let mut hosts =
                 listed::<HostRow>(vec![json!({"id": 1, "node": 6, "cpu_number": 2, "ram_mib": 1024})]);
-            let odd = (!odd.is_null()).then(|| serde_json::from_value::<HostRow>(odd).unwrap().kept());
+            let odd = (!odd.is_null()).then(|| serde_json::from_value::<HostRow>(odd).unwrap().into_kept());
             hosts.broken.push((2, odd));
             assemble(DateTime::UNIX_EPOCH, Answers { clusters, nodes, hosts, tasks: Unfinished::default() })
         };
@@ -559,8 +560,8 @@ mod tests {
     fn a_cluster_row_that_cannot_be_read_holds_that_cluster_only() {
         let mut clusters = listed::<ClusterRow>(vec![json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
         clusters.broken.extend([(4, None), (5, Some(ClusterRow::default()))]);
-        clusters.rows[1].damaged(vec!["storages".into()]);
-        clusters.rows[2].damaged(vec!["name".into()]);
+        clusters.rows[1].note_damage(vec!["storages".into()]);
+        clusters.rows[2].note_damage(vec!["name".into()]);
         let nodes = listed::<NodeRow>(vec![json!({"id": 5, "cluster": 1}), json!({"id": 6, "cluster": 4})]);
         let hosts = listed::<HostRow>(vec![]);
         let answers = Answers { clusters, nodes, hosts, tasks: Unfinished::default() };
@@ -653,14 +654,14 @@ mod tests {
         let vm = |id| json!({"id": id, "node": 5, "cpu_number": 2, "ram_mib": 2048});
         let mut hosts = listed::<HostRow>(vec![vm(2)]);
         let mut damaged: HostRow = serde_json::from_value(vm(1)).unwrap();
-        damaged.damaged(vec!["name".into()]);
-        hosts.rows.insert(0, damaged.kept());
+        damaged.note_damage(vec!["name".into()]);
+        hosts.rows.insert(0, damaged.into_kept());
         let mut nodes = listed::<NodeRow>(vec![
             json!({"id": 5, "cluster": 2, "state": "active"}),
             json!({"id": 6, "cluster": 2, "state": "active"}),
             json!({"id": 7, "cluster": 2, "state": "active"}),
         ]);
-        nodes.rows[1].damaged(vec!["name".into()]);
+        nodes.rows[1].note_damage(vec!["name".into()]);
         let answers = Answers {
             clusters: listed::<ClusterRow>(vec![json!({"id": 2})]),
             nodes,
@@ -702,7 +703,7 @@ mod tests {
         let nested: HostRow =
             serde_json::from_value(json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2, "nesting": 1}))
                 .unwrap();
-        assert_eq!(nested.kept().into_vm().unwrap().blocked_by, [Block::Nesting]);
+        assert_eq!(nested.into_kept().into_vm().unwrap().blocked_by, [Block::Nesting]);
     }
 
     #[test]
@@ -719,7 +720,7 @@ mod tests {
                 json!({"id": 1, "node": 5, "cpu_number": 2, "ram_mib": 2, "balancer_mode": mode}),
             )
             .unwrap();
-            let vm = row.kept().into_vm().unwrap();
+            let vm = row.into_kept().into_vm().unwrap();
             assert_eq!(vm.blocked_by.contains(&Block::BalancerMode), blocked, "{mode}");
         }
     }
@@ -744,7 +745,7 @@ mod tests {
     }
 
     fn listed<T: Row>(rows: Vec<serde_json::Value>) -> Listed<T::Kept> {
-        let rows = rows.into_iter().map(|row| serde_json::from_value::<T>(row).unwrap().kept());
+        let rows = rows.into_iter().map(|row| serde_json::from_value::<T>(row).unwrap().into_kept());
         Listed { rows: rows.filter(|row| row.id().is_some()).collect(), ..Listed::default() }
     }
 }

@@ -127,12 +127,12 @@ impl Patience {
     pub fn next_pause(&mut self) -> Option<Duration> {
         let pause = self.next;
         self.next = pause.mul_f64(1.5).min(self.max);
-        (self.waited() + pause <= self.total).then_some(pause)
+        (self.waiting_time() + pause <= self.total).then_some(pause)
     }
 
     /// Returns how long it has been going on.
     #[must_use]
-    pub fn waited(&self) -> Duration {
+    pub fn waiting_time(&self) -> Duration {
         self.began.elapsed()
     }
 }

@@ -423,7 +423,7 @@ impl Transport {
         meter(Some(status));
         match intake.error() {
             Some(error) => Err(self.refusal(ask, status, Some(error), Body::of(&[]), token)),
-            None => intake.taken().map_err(|said| Failed::unreadable(ask, said)),
+            None => intake.finish().map_err(|said| Failed::unreadable(ask, said)),
         }
     }
 
@@ -431,7 +431,7 @@ impl Transport {
         let mut url = format!("{}{}", self.base, ask.path);
         if !ask.query.is_empty() {
             url.push('?');
-            url.push_str(&encoded(&ask.query));
+            url.push_str(&encode(&ask.query));
         }
         let mut request =
             self.http.request(ask.method.clone(), url).header(header::ACCEPT, "application/json");
@@ -459,7 +459,7 @@ impl Transport {
         let is_put_off = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
         let may_be_taken = error.as_ref().is_some_and(|error| may_be_taken(ask, status, error));
         if is_put_off && !may_be_taken {
-            return Failed::refused(ApiFailure::Unavailable { what, waited: 0 });
+            return Failed::from_refusal(ApiFailure::Unavailable { what, waited: 0 });
         }
         let code = error.as_ref().and_then(|error| error.code);
         let numbers = Said::Numbers { status: status.as_u16(), code };
@@ -467,7 +467,7 @@ impl Transport {
             // A gateway may echo the request, password and all: of a failed login only the numbers are kept.
             _ if ask.path == LOGIN => numbers,
             Some(error) if error.msg.is_empty() => numbers,
-            Some(error) => Said::Words(without_addresses(&self.scrubbed(error.msg, token)).into()),
+            Some(error) => Said::Words(without_addresses(&self.scrub(error.msg, token)).into()),
             None => Said::Foreign { status: status.as_u16(), body },
         };
         // The status comes before the code in the body. After a 5xx nobody knows how far the request came, and 408
@@ -485,19 +485,19 @@ impl Transport {
         let names = |known| status.is_client_error() && code == Some(known);
         if status == StatusCode::UNAUTHORIZED || names(code::DEAD_TOKEN) {
             let error = ApiFailure::Credentials(LoginRefusal::Said(said));
-            return Failed { session: Session::Dead, ..Failed::refused(error) };
+            return Failed { session: Session::Dead, ..Failed::from_refusal(error) };
         }
         if status == StatusCode::FORBIDDEN || names(code::UNAUTHORIZED) {
             let error = ApiFailure::Forbidden { what, said };
-            return Failed { session: Session::Doubtful, ..Failed::refused(error) };
+            return Failed { session: Session::Doubtful, ..Failed::from_refusal(error) };
         }
         let missing = matches!(code, Some(code::NO_FUNCTION | code::NO_INSTANCE));
         if status == StatusCode::NOT_FOUND || missing {
             let error = ApiFailure::NotFound { what, code, said };
-            return Failed { effect, ..Failed::refused(error) };
+            return Failed { effect, ..Failed::from_refusal(error) };
         }
         let error = ApiFailure::Refused { what, status: status.as_u16(), code, said };
-        Failed { effect, ..Failed::refused(error) }
+        Failed { effect, ..Failed::from_refusal(error) }
     }
 
     fn silent(&self, ask: &Ask, error: &reqwest::Error) -> Failed {
@@ -511,7 +511,7 @@ impl Transport {
     }
 
     /// Strikes our own secrets out of a server's words.
-    fn scrubbed(&self, mut text: String, token: Option<&Token>) -> String {
+    fn scrub(&self, mut text: String, token: Option<&Token>) -> String {
         let own = match &self.credentials {
             Credentials::Password { password, .. } => password,
             Credentials::Token(token) => token,
@@ -527,7 +527,7 @@ impl Transport {
 }
 
 impl Failed {
-    fn refused(error: ApiFailure) -> Self {
+    fn from_refusal(error: ApiFailure) -> Self {
         Self { error, effect: Effect::None, session: Session::Alive }
     }
 
@@ -600,7 +600,7 @@ async fn pour<I: Intake>(mut response: reqwest::Response, mut intake: I) -> Resu
 }
 
 /// Encodes a query once, with `%20` for a space: a `+` would have to be understood as one.
-fn encoded(query: &[(&'static str, String)]) -> String {
+fn encode(query: &[(&'static str, String)]) -> String {
     let mut serializer = url::form_urlencoded::Serializer::new(String::new());
     serializer.extend_pairs(query);
     serializer.finish().replace('+', "%20")

@@ -221,7 +221,7 @@ async fn of_several_new_rows_the_one_with_our_number_is_ours() {
     let entry = platform.store.intend(intent).unwrap();
     there_and_back(&platform, &proposal).await;
     let ordered = platform.api().orders().migrate(vm, target).await.unwrap();
-    platform.store.ordered(entry.id, ordered.task, None, noon()).unwrap();
+    platform.store.record_order(entry.id, ordered.task, None, noon()).unwrap();
     // The list by the queue's number knows nothing; the history has two rows.
     platform.sim.rule(Rule::always(Fault::EmptyLists).only("consul_id"));
     let ends = async {

@@ -35,12 +35,12 @@ async fn once_the_plan_is_carried_out_with_a_bot_and_without() {
 async fn as_a_daemon_it_asks_in_the_chat_and_says_in_one_line_what_to_set() {
     for arguments in [&[][..], &["--interval", "1"]] {
         let moved = Moved::new(true).await;
-        let bot = moved.start(arguments);
+        let mut bot = moved.start(arguments);
         moved.telegram.wait_for_text(SUPERGROUP, "Waits for approval").await.unwrap();
         assert!(moved.sim.orders().is_empty(), "nobody has approved");
         let log = moved.log();
         assert_eq!(log.lines().filter(|line| line.contains(REMEDY)).count(), 1, "{arguments:?}: {log}");
-        drop(bot);
+        bot.kill().await.unwrap();
         let (status, said) = moved.run(&["check"]).await;
         assert!(status == 0 && said.contains(REMEDY), "{said}");
     }

@@ -21,7 +21,7 @@ fn evening_out_begins_above_its_trigger_and_ends_at_the_knee() {
     let gain = |plan: &ClusterPlan| plan.before.imbalance - plan.after.imbalance;
     assert!(gain(&first) > 0.3 * gain(&whole), "{} of {}", gain(&first), gain(&whole));
     // What it came to is remembered; the next cycle has nothing to do, nor one that finds it a little less even.
-    let at_rest = planner::settled(&first, &settling(1000, None)).expect("it goes to the knee");
+    let at_rest = planner::settled_imbalance(&first, &settling(1000, None)).expect("it goes to the knee");
     assert_eq!(at_rest, first.after.imbalance);
     let end = after(&snapshot, &first.migrations);
     assert!(planned(&end, &settling(1000, Some(at_rest))).migrations.is_empty());
@@ -59,7 +59,7 @@ fn a_limit_goes_towards_the_knee_and_is_no_rest() {
     let snapshot = compact(C20);
     let policy = settling(3, None);
     let plan = planned(&snapshot, &policy);
-    assert_eq!((plan.migrations.len(), planner::settled(&plan, &policy)), (3, None));
+    assert_eq!((plan.migrations.len(), planner::settled_imbalance(&plan, &policy)), (3, None));
 }
 
 #[test]
@@ -68,14 +68,14 @@ fn a_cluster_that_becomes_more_even_by_itself_is_remembered_so() {
     let imbalance = planned(&snapshot, &settling(10, Some(1.0))).before.imbalance;
     let remembered = |known: Option<f64>, strategy| {
         let policy = Policy { strategy, ..settling(10, known) };
-        planner::settled(&planned(&snapshot, &policy), &policy)
+        planner::settled_imbalance(&planned(&snapshot, &policy), &policy)
     };
     assert_eq!(remembered(Some(1.0), Strategy::Level), Some(imbalance));
     assert_eq!(remembered(Some(imbalance * 0.9), Strategy::Level), None);
     assert_eq!(remembered(Some(1.0), Strategy::Relieve), None);
     let mut held = snapshot.clone();
     held.clusters[0].virtualization = Some("lxc".into());
-    assert_eq!(planner::settled(&planned(&held, &settling(10, None)), &settling(10, None)), None);
+    assert_eq!(planner::settled_imbalance(&planned(&held, &settling(10, None)), &settling(10, None)), None);
 }
 
 #[test]

@@ -720,7 +720,7 @@ fn every_reader_of_a_node_takes_the_careful_figure() {
         assert_eq!(explained.target, Err(TargetRefusal::Memory), "node {id}");
     }
     let drain = planner::drain(&snapshot, &policy, NodeId(1)).expect("the node is there");
-    assert_eq!((drain.moved(), drain.stuck.len()), (0, 1), "{drain:?}");
+    assert_eq!((drain.leaving(), drain.stuck.len()), (0, 1), "{drain:?}");
     let loss = planner::node_loss(&snapshot, &policy, NodeId(1)).expect("the node is there");
     assert_eq!((loss.vms, loss.homeless.len()), (1, 1), "{loss:?}");
     let growth =

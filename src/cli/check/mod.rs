@@ -239,7 +239,7 @@ impl Checked {
             Ok(None) => return self.say(SSH, State::NotChecked, "SSH_ENABLED is false: allocation counts"),
             Err(error) => {
                 let todo = "correct SSH_PRIVATE_KEY_PATH, its passphrase or SSH_KNOWN_HOSTS: the bot must be able to read them";
-                return self.findings.push(failed(SSH, &error).todo(todo));
+                return self.findings.push(finding_of(SSH, &error).todo(todo));
             }
         };
         let Some(snapshot) = snapshot else {
@@ -279,7 +279,7 @@ fn unknown_hosts(config: &Config, snapshot: &Snapshot) -> Option<Finding> {
     Some(Finding::new(SSH, State::Warning, detail).todo(format!("VMmanager has {shown}")))
 }
 
-fn failed(part: &'static str, error: &AppError) -> Finding {
+fn finding_of(part: &'static str, error: &AppError) -> Finding {
     let state = if error.is_configuration() { State::Misconfigured } else { State::Wrong };
     Finding::new(part, state, chain(error))
 }
@@ -302,7 +302,7 @@ impl NodeChecked {
             known: known.as_ref().map(word),
             known_line: known_line.clone().filter(|_| doubted),
             login: auth.as_ref().ok().map(ToString::to_string),
-            reading: reading.as_ref().ok().map(told),
+            reading: reading.as_ref().ok().map(describe_reading),
             problem: problem.map(SshFailure::to_string),
             todo: match (problem, doubted) {
                 (Some(failure), _) => Some(advice(failure)),
@@ -351,7 +351,7 @@ fn word(known: &Known) -> &'static str {
     }
 }
 
-fn told(reading: &Reading) -> String {
+fn describe_reading(reading: &Reading) -> String {
     let cpus = reading.cpus.map_or(String::new(), |cpus| format!(" on {cpus} CPUs"));
     let memory = match (reading.memory_used, reading.memory_total) {
         (Some(used), Some(total)) => format!(", memory really used {used} of {total}"),
@@ -431,14 +431,14 @@ fn nearest(dir: &Path) -> Option<PathBuf> {
 /// Writes what was found for people, no wider than `width` columns where words can be broken.
 #[must_use]
 pub fn text(checked: &Checked, width: usize) -> String {
-    let mut findings = Table::indented(0);
+    let mut findings = Table::with_indent(0);
     for Finding { part, state, detail, todo } in &checked.findings {
         findings.row([part, label(*state), detail.as_str()]);
         if let Some(todo) = todo {
             findings.row(["", "", &format!("→ {todo}")]);
         }
     }
-    let mut nodes = Table::indented(2);
+    let mut nodes = Table::with_indent(2);
     for node in &checked.nodes {
         let NodeChecked {
             node: id, name, host, state, host_key, known, login, reading, problem, todo, ..
@@ -468,7 +468,7 @@ pub fn text(checked: &Checked, width: usize) -> String {
         State::Warning => "nothing is wrong; see the warnings",
         State::Wrong | State::Misconfigured => "something is wrong",
     };
-    format!("{}{}{lines}{end}\n", findings.fitted(Some(width)), nodes.fitted(Some(width)))
+    format!("{}{}{lines}{end}\n", findings.render(Some(width)), nodes.render(Some(width)))
 }
 
 /// Writes what was found for programs.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{Finding, PLATFORM, State, failed};
+use super::{Finding, PLATFORM, State, finding_of};
 use crate::{
     app::{self, Pace},
     balancer,
@@ -28,7 +28,7 @@ const CA_FILE: &str = "VMMANAGER_CA_FILE must be a PEM file that the bot may rea
 pub(in crate::cli) async fn check(config: &Config, clock: &Clock) -> (Vec<Finding>, Option<Snapshot>) {
     let api = match app::vmmanager(config, Pace::Trial) {
         Ok(api) => api,
-        Err(error) => return (vec![failed(VMMANAGER, &error).todo(CA_FILE)], None),
+        Err(error) => return (vec![finding_of(VMMANAGER, &error).todo(CA_FILE)], None),
     };
     let mut findings = Vec::new();
     let snapshot = platform(&api, config, clock, &mut findings).await;
@@ -46,7 +46,7 @@ pub(in crate::cli) async fn check(config: &Config, clock: &Clock) -> (Vec<Findin
 pub(in crate::cli) async fn address(config: &Config) -> Option<Finding> {
     let api = match app::vmmanager(config, Pace::Trial) {
         Ok(api) => api,
-        Err(error) => return Some(failed(VMMANAGER, &error).todo(CA_FILE)),
+        Err(error) => return Some(finding_of(VMMANAGER, &error).todo(CA_FILE)),
     };
     match api.whoami().await {
         Ok(_) | Err(ApiFailure::Credentials(_) | ApiFailure::Forbidden { .. }) => None,

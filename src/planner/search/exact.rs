@@ -66,7 +66,7 @@ impl Walk<'_, '_> {
             let from = from.map(|(from, vm, target)| (from, self.step(vm, target)));
             self.found.push(from);
             let here = self.placement(placement);
-            let (overload, rest) = self.judged(&here, cost);
+            let (overload, rest) = self.judge(&here, cost);
             let better = |(o, r, _): (f64, f64, usize)| {
                 overload < o - NOTHING || (overload < o + NOTHING && rest < r - NOTHING)
             };
@@ -113,7 +113,7 @@ impl Walk<'_, '_> {
             || self.rates.gain(self.board, &here.used, needs, source, target) > 0.0
     }
 
-    fn judged(&self, here: &Placement, cost: u64) -> (f64, f64) {
+    fn judge(&self, here: &Placement, cost: u64) -> (f64, f64) {
         let cost = cost as f64 / 1024.0;
         (figures::overload(self.board, here), outcome::rest(self.board, &here.used, cost))
     }

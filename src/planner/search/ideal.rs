@@ -70,7 +70,7 @@ pub fn redealt(
     }
     let solved = model.program(flow).solve(PIVOTS_MAX)?;
     let values = dive::dive(solved, &model.sizes(flow), seed)?;
-    let fixed = values[model.fixed()..].iter().take(model.kinds);
+    let fixed = values[model.count_fixed()..].iter().take(model.kinds);
     if fixed.into_iter().any(|left| *left > 0.5) {
         return None;
     }
@@ -160,17 +160,17 @@ impl Model {
         self.slots.len() + self.kinds * self.takers.len()
     }
 
-    fn fixed(&self) -> usize {
+    fn count_fixed(&self) -> usize {
         self.left() + 2 * self.rows.len()
     }
 
     fn width(&self) -> usize {
-        self.fixed() + self.kinds + 1 + self.fullness.iter().map(|of| of.pieces.len()).sum::<usize>()
+        self.count_fixed() + self.kinds + 1 + self.fullness.iter().map(|of| of.pieces.len()).sum::<usize>()
     }
 
     fn program(&self, flow: &Flow<'_, '_>) -> Program {
         let (pool, width) = (flow.pool, self.width());
-        let (left, fixed) = (self.left(), self.fixed());
+        let (left, fixed) = (self.left(), self.count_fixed());
         let spare = left + self.rows.len();
         let mut most = vec![f64::INFINITY; width];
         let mut cost = vec![0.0; width];

@@ -22,7 +22,7 @@ use crate::planner::{
 /// are of use where the descent finds nothing too: other moves relieve as much, and VMs can be exchanged.
 ///
 /// Two short searches that come to the same end, by other chances, are enough: nothing better is to be expected.
-pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 'b>> {
+pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 'b>> {
     let rates = Rates::new(flow.board);
     descend(&mut flow, &rates, moves_max);
     let moves = flow.moves.len().max(1);
@@ -57,7 +57,8 @@ pub fn evened<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 
         }
     }
     let best = found.iter().min_by(|a, b| aim.of(a).total_cmp(&aim.of(b))).cloned();
-    found.extend(best.filter(|_| !agreed).map(|best| redeal::evened(&best, &aim, moves_max, REDEALS_LEVEL)));
+    found
+        .extend(best.filter(|_| !agreed).map(|best| redeal::even_out(&best, &aim, moves_max, REDEALS_LEVEL)));
     found
 }
 

@@ -37,13 +37,13 @@ use super::{
 
 /// Returns the best steps within the limit, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    unnumbered(board, |board| best_steps(board, steps_max))
+    without_regard_to_ids(board, |board| best_steps(board, steps_max))
 }
 
 /// Searches in an order of the nodes that does not depend on their ids: renumbering them changes no plan.
-fn unnumbered(board: &Board<'_>, search: impl FnOnce(&Board<'_>) -> Vec<Step>) -> Vec<Step> {
+fn without_regard_to_ids(board: &Board<'_>, search: impl FnOnce(&Board<'_>) -> Vec<Step>) -> Vec<Step> {
     let order = board.natural_order();
-    let steps = search(&board.reordered(&order));
+    let steps = search(&board.with_node_order(&order));
     steps.into_iter().map(|step| Step { target: order[step.target], ..step }).collect()
 }
 
@@ -90,14 +90,14 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
         return Vec::new();
     }
     let pool = Pool::new(board, None);
-    let relief::Found { flows, ideal } = relief::found(board, &pool, steps_max);
+    let relief::Found { flows, ideal } = relief::candidates(board, &pool, steps_max);
     let wanted = flows[0].clone();
-    let reached = relieved(board, flows, steps_max);
+    let reached = best_relief(board, flows, steps_max);
     let (relief, relieving) = match ideal {
         Some(ideal) => {
             let goal = redeal::Goal { overload: ideal.overload, cost: ideal.cost };
             let reached = redeal::Reached { flow: reached.0, outcome: reached.1 };
-            let reached = redeal::improved(wanted, reached, goal, steps_max);
+            let reached = redeal::improve(wanted, reached, goal, steps_max);
             (reached.flow, reached.outcome)
         }
         None => reached,
@@ -105,9 +105,9 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let best = match board.policy.strategy {
         Strategy::Relieve => relieving,
         Strategy::Level => {
-            let even = level::evened(relief, steps_max);
+            let even = level::even_out(relief, steps_max);
             even.iter()
-                .map(|flow| order::ordered(board, &concrete(flow, true), steps_max))
+                .map(|flow| order::order_steps(board, &concrete(flow, true), steps_max))
                 .fold(relieving, Outcome::better)
         }
     };
@@ -118,12 +118,12 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
 
 /// Orders sets of moves, the best first, and returns the one that leads furthest, with where it leads to. Sets that could
 /// not lead further than what was reached are not looked at.
-fn relieved<'a, 'b>(
+fn best_relief<'a, 'b>(
     board: &Board<'b>,
     mut found: Vec<Flow<'a, 'b>>,
     steps_max: usize,
 ) -> (Flow<'a, 'b>, Outcome) {
-    let mut best = (0, order::ordered(board, &concrete(&found[0], false), steps_max));
+    let mut best = (0, order::order_steps(board, &concrete(&found[0], false), steps_max));
     for index in 1..found.len().min(ORDERED_MAX) {
         let (flow, last) = (&found[index], &found[index - 1]);
         let alike = flow.overload() == last.overload() && flow.cost == last.cost;
@@ -131,7 +131,7 @@ fn relieved<'a, 'b>(
         if reached || alike {
             continue;
         }
-        let ran = order::ordered(board, &concrete(flow, false), steps_max);
+        let ran = order::order_steps(board, &concrete(flow, false), steps_max);
         if ran.beats(&best.1) {
             best = (index, ran);
         }
@@ -148,11 +148,11 @@ pub(super) fn drain_steps(board: &Board<'_>, node: usize) -> Vec<Step> {
     let mut flow = Flow::new(&board, &pool);
     if !pack::pack(&mut flow, leaving, pack::Taste::Emptiest).is_empty() {
         // Somebody found no place: other nodes have to make room, as for relief.
-        flow = relief::found(&board, &pool, usize::MAX).flows.swap_remove(0);
+        flow = relief::candidates(&board, &pool, usize::MAX).flows.swap_remove(0);
     }
     let steps = concrete(&flow, false).into_iter().map(|step| match board.vms[step.vm].node == node {
         true => Step { purpose: Purpose::Drain, ..step },
         false => Step { purpose: Purpose::MakeRoom, ..step },
     });
-    order::ordered(&board, &steps.collect::<Vec<_>>(), usize::MAX).steps
+    order::order_steps(&board, &steps.collect::<Vec<_>>(), usize::MAX).steps
 }

@@ -28,7 +28,7 @@ const UNCLEARED: f64 = 1e9;
 /// node is overloaded. In simulated weeks that took a quarter off the overload that is left when the worst of each moment
 /// goes first, which works on all nodes at once and clears them all at the end. Where that way some cannot run, other
 /// orders are tried, and the best is taken.
-pub fn ordered(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome {
+pub fn order_steps(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome {
     let (first, complete) = in_manner(board, wanted, steps_max, Manner::SoonestClear);
     if complete {
         return first;
@@ -82,7 +82,7 @@ fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manne
         }
     }
     let complete = run.left.is_empty() && run.parked.is_empty();
-    (pruned(board, without_idle_room(board, run.steps)), complete)
+    (prune(board, without_idle_room(board, run.steps)), complete)
 }
 
 /// What goes first.
@@ -513,7 +513,7 @@ fn without_idle_room(board: &Board<'_>, mut steps: Vec<Step>) -> Vec<Step> {
 }
 
 /// Leaves out steps that nothing needs: without them the rest still runs and reaches as much.
-fn pruned(board: &Board<'_>, steps: Vec<Step>) -> Outcome {
+fn prune(board: &Board<'_>, steps: Vec<Step>) -> Outcome {
     let mut best = Outcome::of(board, steps);
     for index in (0..best.steps.len()).rev() {
         if best.steps[index].purpose != Purpose::MakeRoom {

@@ -41,7 +41,7 @@ pub struct Reached<'a, 'b> {
 /// Returns better sets than the one that was reached, if possible, and where they lead to.
 ///
 /// `wanted` is the best set that was found, which may not run to its end.
-pub fn improved<'a, 'b>(
+pub fn improve<'a, 'b>(
     wanted: Flow<'a, 'b>,
     mut reached: Reached<'a, 'b>,
     goal: Goal,
@@ -146,7 +146,7 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
         if further && !tried.contains(&mark) {
             tried.push(mark);
             orders += 1;
-            let ran = order::ordered(board, &concrete(&other, false), steps_max);
+            let ran = order::order_steps(board, &concrete(&other, false), steps_max);
             if ran.beats(&reached.outcome) {
                 (orders, idle) = (0, 0);
                 reached = Reached { flow: made(board, pool, &other.moves), outcome: ran };
@@ -161,7 +161,7 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
 }
 
 /// Returns the most even set that was found with so many deals. It goes on from sets that are nearly as even as the best one.
-pub fn evened<'a, 'b>(best: &Flow<'a, 'b>, aim: &Aim, moves_max: usize, deals_max: usize) -> Flow<'a, 'b> {
+pub fn even_out<'a, 'b>(best: &Flow<'a, 'b>, aim: &Aim, moves_max: usize, deals_max: usize) -> Flow<'a, 'b> {
     let mut deals = Deals::new(best.board, Strategy::Level, moves_max);
     let (mut flow, mut best) = (best.clone(), best.clone());
     let mut least = aim.of(&best);

@@ -30,7 +30,7 @@ impl<'a, 'b> From<Flow<'a, 'b>> for Found<'a, 'b> {
 }
 
 /// Returns sets of at most so many moves. Which of them can run is for `order` to say.
-pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Found<'a, 'b> {
+pub fn candidates<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Found<'a, 'b> {
     let start = Flow::new(board, pool);
     let overload = start.overload();
     if overload <= 0.0 {
@@ -41,7 +41,7 @@ pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> 
         extend(&mut flow, moves_max);
         return flow.into();
     }
-    let (mut flow, bound) = covered(&start, moves_max);
+    let (mut flow, bound) = cover(&start, moves_max);
     if flow.cost <= bound * PROVEN && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
         return flow.into();
     }
@@ -57,26 +57,26 @@ pub fn found<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> 
         }
     }
     let ideal = ideal::ideal(&start, moves_max, Strategy::Relieve);
-    let (mut flows, agreed) = searched(&start, flow, ideal.as_ref(), bound, moves_max);
+    let (mut flows, agreed) = search(&start, flow, ideal.as_ref(), bound, moves_max);
     flows.sort_by(|a, b| a.overload().total_cmp(&b.overload()).then(a.cost.total_cmp(&b.cost)));
     Found { flows, ideal: ideal.filter(|_| !agreed) }
 }
 
 /// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
-fn covered<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) {
-    let (mut flow, bound) = constructed(start, Price { per_move: 0.0 });
+fn cover<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) {
+    let (mut flow, bound) = construct(start, Price { per_move: 0.0 });
     for per_move in PRICES {
         if flow.moves.len() <= moves_max {
             break;
         }
-        flow = constructed(start, Price { per_move }).0;
+        flow = construct(start, Price { per_move }).0;
     }
     (flow, bound)
 }
 
 /// Searches from a first set of moves and from the ideal, several times over where that does not lead close to what
 /// is possible. Returns what each run found, and whether two runs by other chances came to the same end.
-fn searched<'a, 'b>(
+fn search<'a, 'b>(
     start: &Flow<'a, 'b>,
     first: Flow<'a, 'b>,
     ideal: Option<&Ideal>,
@@ -181,7 +181,7 @@ fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) ->
 
 /// For each overloaded node the cheapest cover, and a place for every VM of it as far as there is one; with what the
 /// covers cost together, which no set that clears the overload undercuts.
-fn constructed<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64) {
+fn construct<'a, 'b>(start: &Flow<'a, 'b>, price: Price) -> (Flow<'a, 'b>, f64) {
     let nodes = 0..start.board.nodes.len();
     let hot: Vec<usize> = nodes.filter(|node| start.overload_of(*node) > 0.0).collect();
     let covers: Vec<_> = hot.iter().map(|node| cover::cover(start, *node, price)).collect();

@@ -287,7 +287,7 @@ impl<'a> Hand<'a> {
         let policy = self.policy(&ours.policy, minute);
         self.next_look = minute + ours.look_min();
         self.last_look = minute;
-        let overloaded = planner::overloaded(&snapshot, &policy);
+        let overloaded = planner::overloaded_nodes(&snapshot, &policy);
         let decided = !self.is_idle() && minute >= self.approved_at;
         self.overloaded.retain(|node| overloaded.contains_key(node));
         let is_new = overloaded.keys().any(|node| !self.overloaded.contains(node));
@@ -301,7 +301,8 @@ impl<'a> Hand<'a> {
         self.next_cycle = minute + ours.interval_min;
         let plan = planner::plan(&snapshot, &policy);
         for plan in &plan.clusters {
-            self.settled.extend(planner::settled(plan, &policy).map(|imbalance| (plan.cluster, imbalance)));
+            self.settled
+                .extend(planner::settled_imbalance(plan, &policy).map(|imbalance| (plan.cluster, imbalance)));
         }
         let waited = !self.waiting.is_empty();
         let within = ours

@@ -203,7 +203,7 @@ impl Card {
     }
 
     /// Takes over a card that an older version kept: it never rang by itself, so it does not begin to.
-    pub(super) fn upgraded(mut self) -> Self {
+    pub(super) fn upgrade(mut self) -> Self {
         if self.v < VERSION {
             self.v = VERSION;
             self.rings = Rings::over(self.touched_at);

@@ -109,28 +109,28 @@ impl Cards {
         }
         match result {
             Ok(_) => return self.queue.answered(chat, answer.person, now.run),
-            Err(Failed::Wait(wait)) => self.queue.failed(chat, Some(wait), now.run),
-            Err(Failed::NoAnswer | Failed::Unreached) => self.queue.failed(chat, None, now.run),
+            Err(Failed::Wait(wait)) => self.queue.note_failure(chat, Some(wait), now.run),
+            Err(Failed::NoAnswer | Failed::Unreached) => self.queue.note_failure(chat, None, now.run),
             Err(Failed::MessageGone) if answer.rewrites.is_some() => {
                 answer.rewrites = None;
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
             }
             Err(Failed::ThreadGone) if answer.to.thread.is_some() => {
                 answer.to.thread = None;
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
             }
             Err(Failed::Moved(to)) => {
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
                 self.queue.answer_again(answer, since);
                 return self.follow_group(chat, to, now);
             }
             Err(Failed::Refused) if answer.attached.is_some() => {
                 answer.attached = None;
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
             }
             Err(Failed::ChatDead(why)) => return self.lose_chat(chat, why),
             Err(Failed::Unauthorized | Failed::MessageGone | Failed::ThreadGone | Failed::Refused) => {
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
                 return self.effects.push(Effect::AnswerDropped { chat });
             }
         }

@@ -107,7 +107,7 @@ impl Cards {
             view,
             languages: BTreeMap::new(),
             home,
-            cards: kept.into_iter().map(Card::upgraded).map(|card| (card.key(), card)).collect(),
+            cards: kept.into_iter().map(Card::upgrade).map(|card| (card.key(), card)).collect(),
             proposals: BTreeMap::new(),
             moves: BTreeMap::new(),
             queue: Queue::new(spacing),
@@ -379,7 +379,7 @@ impl Cards {
     /// Queues a card that is out of date or must ring.
     fn want(&mut self, key: &str, now: Now) {
         let Some(card) = self.cards.get(key) else { return };
-        let Some(wanted) = self.wanted(card, now) else { return };
+        let Some(wanted) = self.page_for(card, now) else { return };
         if card.shown != Some(wanted.revision) || self.ring(card, now).is_some() {
             self.queue.show(key, card.chat, wanted.rank);
             self.bound(now);
@@ -419,7 +419,7 @@ impl Cards {
     }
 
     /// What a card should show; `None` where its proposal is not known at the moment.
-    fn wanted(&self, card: &Card, now: Now) -> Option<Wanted> {
+    fn page_for(&self, card: &Card, now: Now) -> Option<Wanted> {
         let rank = if self.ring(card, now).is_some() { Rank::Ring } else { Rank::Matter };
         Some(match &card.subject {
             Subject::Proposal { id, .. } => {
@@ -505,7 +505,7 @@ impl Cards {
                 Job::Card { key, chat } => {
                     let next = self.next_step(key, now);
                     if next.is_none() {
-                        self.queue.ended(*chat, false, now.run);
+                        self.queue.note_end(*chat, false, now.run);
                     }
                     next
                 }
@@ -525,7 +525,7 @@ impl Cards {
             self.leave_board();
             return None;
         }
-        let wanted = self.wanted(card, now)?;
+        let wanted = self.page_for(card, now)?;
         if let Some(step) = card.step_towards(&self.pages(card, now.date), self.ring(card, now)) {
             let reply_to = match (&step, card.messages.first()) {
                 // Further parts answer the first, so that they stay together.
@@ -562,7 +562,7 @@ impl Cards {
         }
         match (result, step) {
             (Ok(sent), step) => {
-                self.queue.ended(chat, true, now.run);
+                self.queue.note_end(chat, true, now.run);
                 // A message of a group that has moved meanwhile means nothing where the card is now.
                 if self.cards.get(key).is_some_and(|card| card.chat == chat) {
                     let is_board = key == BOARD && matches!(step, Step::Send { .. });
@@ -572,32 +572,34 @@ impl Cards {
                     self.change(key, |card| card.take(step, sent, now.date));
                 }
             }
-            (Err(Failed::Wait(wait)), _) => self.queue.failed(chat, Some(wait), now.run),
-            (Err(Failed::NoAnswer | Failed::Unreached), _) => self.queue.failed(chat, None, now.run),
+            (Err(Failed::Wait(wait)), _) => self.queue.note_failure(chat, Some(wait), now.run),
+            (Err(Failed::NoAnswer | Failed::Unreached), _) => self.queue.note_failure(chat, None, now.run),
             // What waits is shown when the token is good again.
-            (Err(Failed::Unauthorized), _) => self.queue.failed(chat, Some(UNAUTHORIZED_PAUSE), now.run),
+            (Err(Failed::Unauthorized), _) => {
+                self.queue.note_failure(chat, Some(UNAUTHORIZED_PAUSE), now.run)
+            }
             (Err(Failed::MessageGone), Step::Edit { message, .. } | Step::Delete { message }) => {
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
                 self.change(key, |card| card.lose(message));
             }
             // None of our messages is missing, so there is nothing to mend; it may be taken later.
             (Err(Failed::MessageGone), Step::Send { .. } | Step::Upload { .. }) => {
-                self.queue.failed(chat, None, now.run)
+                self.queue.note_failure(chat, None, now.run)
             }
             (Err(Failed::ThreadGone), _) => {
                 match self.cards.get_mut(key).and_then(|card| card.thread.take()) {
-                    Some(_) => self.queue.ended(chat, false, now.run),
+                    Some(_) => self.queue.note_end(chat, false, now.run),
                     // The chat's general topic is closed; it may be opened again.
-                    None => self.queue.failed(chat, None, now.run),
+                    None => self.queue.note_failure(chat, None, now.run),
                 }
             }
             (Err(Failed::Moved(to)), _) => {
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
                 self.follow_group(chat, to, now);
             }
             (Err(Failed::ChatDead(why)), _) => self.lose_chat(chat, why),
             (Err(Failed::Refused), step) => {
-                self.queue.ended(chat, false, now.run);
+                self.queue.note_end(chat, false, now.run);
                 if let (Step::Send { ring: Some(urgency), .. }, Some(card)) = (step, self.cards.get_mut(key))
                 {
                     card.rings.ring(urgency, now.date);
@@ -610,7 +612,7 @@ impl Cards {
 
     /// Notes that this revision cannot be shown: it would be refused again. The next change is tried anew.
     fn give_up_revision(&mut self, key: &str, now: Now) {
-        let Some(wanted) = self.cards.get(key).and_then(|card| self.wanted(card, now)) else { return };
+        let Some(wanted) = self.cards.get(key).and_then(|card| self.page_for(card, now)) else { return };
         self.change(key, |card| {
             card.shown = Some(wanted.revision);
             card.settled = wanted.settled;
@@ -630,7 +632,7 @@ impl Cards {
             self.languages.insert(to, language);
         }
         self.effects.push(Effect::ChatMoved { from, to });
-        self.queue.moved(from, to);
+        self.queue.follow_move(from, to);
         let here: Vec<_> = self.cards.values().filter(|card| card.chat == from).map(Card::key).collect();
         for key in here {
             self.change(&key, |card| card.move_to(to));

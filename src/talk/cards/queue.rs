@@ -156,7 +156,7 @@ impl Queue {
         keys.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// Takes what may be done now, and marks its chat as busy until [`Self::ended`].
+    /// Takes what may be done now, and marks its chat as busy until [`Self::note_end`].
     pub(super) fn next(&mut self, now: SinceStart) -> Option<Job> {
         self.answers.retain(|(since, _)| age(now, *since) <= ANSWER_AGE_MAX);
         let spacing = self.spacing;
@@ -211,7 +211,7 @@ impl Queue {
     }
 
     /// Notes that the chat is idle again; `wrote` tells whether something went out.
-    pub(super) fn ended(&mut self, chat: i64, wrote: bool, now: SinceStart) {
+    pub(super) fn note_end(&mut self, chat: i64, wrote: bool, now: SinceStart) {
         self.ended_for(chat, wrote, None, now);
     }
 
@@ -231,7 +231,7 @@ impl Queue {
     }
 
     /// Notes that Telegram wants a pause, or that it did not answer.
-    pub(super) fn failed(&mut self, chat: i64, wait: Option<Duration>, now: SinceStart) {
+    pub(super) fn note_failure(&mut self, chat: i64, wait: Option<Duration>, now: SinceStart) {
         let pace = self.chats.entry(chat).or_default();
         pace.busy = false;
         pace.failures = pace.failures.saturating_add(1);
@@ -260,7 +260,7 @@ impl Queue {
     }
 
     /// The group has another number.
-    pub(super) fn moved(&mut self, from: i64, to: i64) {
+    pub(super) fn follow_move(&mut self, from: i64, to: i64) {
         self.chats.remove(&from);
         for (_, answer) in self.answers.iter_mut().filter(|(_, answer)| answer.to.chat == from) {
             answer.to = Address { chat: to, thread: None, reply_to: None };
@@ -342,7 +342,7 @@ mod tests {
         for expected in ["alert", "end"] {
             assert_eq!(key(queue.next(later)), expected);
             assert_eq!(queue.next(later), None, "one at a time in a chat");
-            queue.ended(GROUP, true, later);
+            queue.note_end(GROUP, true, later);
             later += Spacing::default().card;
         }
         assert!(matches!(queue.next(later), Some(Job::Answer { .. })));
@@ -359,7 +359,7 @@ mod tests {
         }
         assert_eq!(queue.waiting(), ["a"]);
         assert_eq!(key(queue.next(now)), "a");
-        queue.ended(GROUP, true, now);
+        queue.note_end(GROUP, true, now);
         assert_eq!(queue.next(now + MINUTE), None);
     }
 
@@ -369,7 +369,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.show("a", GROUP, Rank::Progress);
         queue.next(now);
-        queue.ended(GROUP, true, now);
+        queue.note_end(GROUP, true, now);
         queue.show("a", GROUP, Rank::Progress);
         assert_eq!(queue.next(now + Duration::from_secs(2)), None);
         assert_eq!(queue.wake_at(now + Duration::from_secs(2)), Some(now + Spacing::default().progress));
@@ -390,7 +390,7 @@ mod tests {
                 queue.answer(answer(), now);
             }
             if queue.next(now).is_some() {
-                queue.ended(GROUP, true, now);
+                queue.note_end(GROUP, true, now);
                 sent.push(now - start);
             }
         }
@@ -407,7 +407,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.show("a", GROUP, Rank::Matter);
         queue.next(now);
-        queue.failed(GROUP, Some(Duration::from_secs(17)), now);
+        queue.note_failure(GROUP, Some(Duration::from_secs(17)), now);
         queue.show("a", GROUP, Rank::Matter);
         assert_eq!(queue.next(now + Duration::from_secs(16)), None);
         assert_eq!(queue.wake_at(now), Some(now + Duration::from_secs(17)));
@@ -421,7 +421,7 @@ mod tests {
         let waits: Vec<_> = (0..9)
             .map(|_| {
                 queue.show("a", GROUP, Rank::Matter);
-                queue.failed(GROUP, None, now);
+                queue.note_failure(GROUP, None, now);
                 queue.wake_at(now).map(|at| (at - now).as_secs())
             })
             .collect();
@@ -464,9 +464,9 @@ mod tests {
         let mut queue = Queue::default();
         queue.answer(answer(), now);
         queue.show("a", GROUP, Rank::Matter);
-        queue.moved(GROUP, -100);
+        queue.follow_move(GROUP, -100);
         assert_eq!(queue.next(now), Some(Job::Card { key: "a".into(), chat: -100 }));
-        queue.ended(-100, false, now);
+        queue.note_end(-100, false, now);
         assert!(matches!(queue.next(now), Some(Job::Answer { answer, .. }) if answer.to.chat == -100));
     }
 
@@ -482,7 +482,7 @@ mod tests {
                 Some(answer.person)
             }
             Some(Job::Card { .. }) => {
-                queue.ended(GROUP, true, now);
+                queue.note_end(GROUP, true, now);
                 Some(0)
             }
             None => None,

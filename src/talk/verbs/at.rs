@@ -9,7 +9,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::Problem,
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::View,
         words::{args, format::name},
     },
@@ -24,7 +24,7 @@ pub(super) static VERB: Verb = Verb {
         let time = rest.next_word().ok_or(Problem::Missing)?.text;
         let time = NaiveTime::parse_from_str(&time, "%H:%M").map_err(|_| Problem::NotATimeOfDay(time))?;
         let called = rest.next_word().map(|word| word.text);
-        rest.end(At { time, called }).map(boxed)
+        rest.end(At { time, called }).map(erase)
     },
     button: None,
 };

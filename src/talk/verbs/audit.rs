@@ -43,7 +43,7 @@ struct Audit {
 impl Audit {
     /// A small number is a count; ids of people are larger.
     fn read(rest: Rest) -> Self {
-        let of = rest.joined();
+        let of = rest.join_rest();
         let count = of.as_deref().and_then(|of| of.parse().ok()).filter(|count| *count <= SHOWN_MAX);
         Self { count: count.unwrap_or(SHOWN).max(1), of: of.filter(|_| count.is_none()) }
     }

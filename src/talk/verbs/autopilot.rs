@@ -12,7 +12,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{self, Problem, Rest},
-        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        verb::{Act, Asker, ButtonKind, Verb, erase},
         view::{Button, Page, View},
         words::{Arg, args, format::name},
     },
@@ -23,8 +23,8 @@ pub(super) static VERB: Verb = Verb {
     usage: "/autopilot [until TIME|8h] [max N] [max GiB] [only memory|load] [CLUSTER]",
     examples: &["/autopilot until 08:00", "/autopilot 8h max 5 64GiB msk", "/autopilot on", "/autopilot off"],
     least_role: Role::Operator,
-    read: |rest| Autopilot::read(rest).map(boxed),
-    button: Some(ButtonKind { mark: "o", read: |rest| Press::read(rest).map(boxed) }),
+    read: |rest| Autopilot::read(rest).map(erase),
+    button: Some(ButtonKind { mark: "o", read: |rest| Press::read(rest).map(erase) }),
 };
 
 /// The end of an approval that names none: a night, and over by the middle of the next day.
@@ -164,7 +164,7 @@ impl Act for Autopilot {
 }
 
 impl Act for Press {
-    fn audited(&self, _: &str) -> String {
+    fn audit_text(&self, _: &str) -> String {
         let what = if self.confirms { "confirm" } else { "off" };
         format!("/autopilot {what}")
     }

@@ -11,7 +11,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        verb::{Act, Asker, ButtonKind, Verb, erase},
         view::{Besides, Button, Page, View},
         words::{args, format::name, plain},
     },
@@ -22,8 +22,8 @@ pub(super) static VERB: Verb = Verb {
     usage: "/balance [cluster]",
     examples: &["/balance", "/balance msk", "/balance 2"],
     least_role: Role::Operator,
-    read: |rest| Ok(boxed(Balance { cluster: rest.joined() })),
-    button: Some(ButtonKind { mark: "b", read: |rest| Balance::of_button(rest).map(boxed) }),
+    read: |rest| Ok(erase(Balance { cluster: rest.join_rest() })),
+    button: Some(ButtonKind { mark: "b", read: |rest| Balance::of_button(rest).map(erase) }),
 };
 
 /// How many clusters have a button of their own.
@@ -66,7 +66,7 @@ pub(super) fn buttons(view: &View, clusters: &[(ClusterId, String)]) -> Vec<Vec<
 
 /// Returns the answer to a request that was refused. Where it does not say which cluster or plan, each has a button.
 pub(in crate::talk) fn refusal(view: &View, refused: &Refused) -> Page {
-    let mut page = view.line(view.refused(refused));
+    let mut page = view.line(view.refusal(refused));
     page.buttons = match refused {
         Refused::WhichCluster { known } => buttons(view, known),
         Refused::WhichPlan { running } => cancel::buttons(view, running),

@@ -6,7 +6,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        verb::{Act, Asker, ButtonKind, Verb, erase},
         view::{Button, View},
         words::{args, format::name, plain},
     },
@@ -20,9 +20,9 @@ pub(super) static VERB: Verb = Verb {
     read: |mut rest| {
         let called = rest.next_word().map(|word| word.text);
         let stop = called.map_or(Stop::Only, Stop::Called);
-        rest.end(Cancel(stop)).map(boxed)
+        rest.end(Cancel(stop)).map(erase)
     },
-    button: Some(ButtonKind { mark: "c", read: |rest| CancelPressed::read(rest).map(boxed) }),
+    button: Some(ButtonKind { mark: "c", read: |rest| CancelPressed::read(rest).map(erase) }),
 };
 
 struct Cancel(Stop);

@@ -26,10 +26,10 @@ fn answer(drained: Drained, view: &View, now: DateTime<Utc>) -> Answer {
     match drained {
         Drained::Proposed(_) => Answer::ShownElsewhere,
         Drained::Empty { node } => {
-            Answer::Page(view.line(view.say("drain-empty", args![node = Arg::named(&node)])))
+            Answer::Page(view.line(view.say("drain-empty", args![node = Arg::copyable(&node)])))
         }
         Drained::Stuck { node, stuck } => {
-            let mut lines = vec![view.say("drain-stuck", args![node = Arg::named(&node)])];
+            let mut lines = vec![view.say("drain-stuck", args![node = Arg::copyable(&node)])];
             lines.extend(view.stuck_lines(&stuck, now));
             Answer::Page(view.page(lines))
         }

@@ -6,7 +6,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::View,
         words::args,
     },
@@ -17,7 +17,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/dryrun [on|off]",
     examples: &["/dryrun", "/dryrun on"],
     least_role: Role::Operator,
-    read: |rest| DryRun::read(rest).map(boxed),
+    read: |rest| DryRun::read(rest).map(erase),
     button: None,
 };
 
@@ -56,7 +56,7 @@ impl Act for DryRun {
                 Change::DryRun(on),
                 Then::new(move |(changed, _), view: &View, _| {
                     let key = if on { "setting-dry-run-on" } else { "setting-dry-run-off" };
-                    Answer::Page(view.changed(&changed, view.say(key, args![])))
+                    Answer::Page(view.change_answer(&changed, view.say(key, args![])))
                 }),
             ),
         })

@@ -73,7 +73,7 @@ impl Exclude {
                 ),
                 None => view.say("setting-excluded", args![n = n, node = node, direction = direction]),
             };
-            Answer::Page(view.changed(&changed, line))
+            Answer::Page(view.change_answer(&changed, line))
         });
         Ask::Change(Change::Exclude { node, direction, until }, then)
     }

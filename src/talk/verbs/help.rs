@@ -1,11 +1,11 @@
 //! `/help [command]`: what this role can do, or how one command is used.
 
-use super::{ALL, called, similar_to};
+use super::{ALL, find_by_word, similar_to};
 use crate::talk::{
     access::Role,
     ask::{Answer, Next},
     grammar::{Problem, Rest},
-    verb::{Act, Asker, Verb, boxed},
+    verb::{Act, Asker, Verb, erase},
     view::{Page, View},
     words::{Arg, args, escape, format::code},
 };
@@ -15,7 +15,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/help [command]",
     examples: &["/help exclude"],
     least_role: Role::Viewer,
-    read: |rest| Help::read(rest).map(boxed),
+    read: |rest| Help::read(rest).map(erase),
     button: None,
 };
 
@@ -27,7 +27,7 @@ impl Help {
     fn read(mut rest: Rest) -> Result<Self, Problem> {
         let Some(word) = rest.next_word() else { return Ok(Self { about: None }) };
         let asked = word.text.trim_start_matches('/').to_lowercase();
-        let verb = called(&asked).ok_or_else(|| Problem::NoSuchCommand {
+        let verb = find_by_word(&asked).ok_or_else(|| Problem::NoSuchCommand {
             similar: similar_to(&asked).map(|verb| verb.usage),
             found: asked,
         })?;

@@ -14,7 +14,7 @@ use crate::{
         chart::Wanted,
         grammar::{Rest, Word},
         rows::{self, Row},
-        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        verb::{Act, Asker, ButtonKind, Verb, erase},
         view::{BUTTON_DATA_BYTES_MAX, Page, View},
         words::{
             Arg, args, escape,
@@ -29,7 +29,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/history [N] [7d] [vm|node|person]",
     examples: &["/history 20", "/history web-*", "/history 7d Anna"],
     least_role: Role::Viewer,
-    read: |rest| Ok(boxed(History::read(rest))),
+    read: |rest| Ok(erase(History::read(rest))),
     button: Some(ButtonKind { mark: "h", read: press }),
 };
 
@@ -68,8 +68,8 @@ struct AsCsv {
 
 fn press(rest: &str) -> Option<Box<dyn Act>> {
     match rest.strip_prefix("c:") {
-        Some(rest) => AsCsv::read(rest).map(boxed),
-        None => Turn::read(rest).map(boxed),
+        Some(rest) => AsCsv::read(rest).map(erase),
+        None => Turn::read(rest).map(erase),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::{Page, View},
         words::{Arg, args},
     },
@@ -21,7 +21,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/include NODE|PATTERN",
     examples: &["/include kvm-01", "/include kvm-*"],
     least_role: Role::Operator,
-    read: |rest| Ok(boxed(Include { node: rest.name()? })),
+    read: |rest| Ok(erase(Include { node: rest.name()? })),
     button: None,
 };
 
@@ -40,7 +40,7 @@ impl Act for Include {
 }
 
 /// The nodes that somebody asked for, as far as the picture has them.
-fn meant<'a>(picture: Option<&'a Picture>, asked: &str, changed: &Changed) -> Vec<&'a NodeInfo> {
+fn nodes_asked_for<'a>(picture: Option<&'a Picture>, asked: &str, changed: &Changed) -> Vec<&'a NodeInfo> {
     let Some(Picture { snapshot, .. }) = picture else { return Vec::new() };
     match changed {
         Changed::Nodes(opened) if find::nodes(snapshot, asked).is_err() => {
@@ -53,7 +53,7 @@ fn meant<'a>(picture: Option<&'a Picture>, asked: &str, changed: &Changed) -> Ve
 /// What was opened, and what stays closed by something else than `/exclude`.
 fn page(view: &View, asked: &str, changed: &Changed, status: &Status) -> Page {
     let picture = status.picture.as_ref();
-    let meant = meant(picture, asked, changed);
+    let meant = nodes_asked_for(picture, asked, changed);
     let closed_of = |node: &NodeInfo| {
         let is_closed = |it: &&Exclusion| it.node.is_node(node.id, &node.name);
         status.exclusions.iter().filter(is_closed).collect::<Vec<_>>()
@@ -72,7 +72,7 @@ fn page(view: &View, asked: &str, changed: &Changed, status: &Status) -> Page {
         lines.push(view.say(key, args![n = opened.len().max(1), node = node]));
     }
     for node in &still {
-        let called = Arg::named(&node.name);
+        let called = Arg::copyable(&node.name);
         lines.push(view.say("setting-still-closed", args![node = called]));
         lines.extend(closed_of(node).into_iter().map(|closed| exclusions::line(view, closed, status)));
     }

@@ -5,7 +5,7 @@ use crate::talk::{
     access::Role,
     ask::{Answer, Ask, Next, Spoken, Then, Whose},
     grammar::{Problem, Rest},
-    verb::{Act, Asker, ButtonKind, Verb, boxed},
+    verb::{Act, Asker, ButtonKind, Verb, erase},
     view::{Button, Page, View},
     words::{Arg, args},
 };
@@ -15,8 +15,8 @@ pub(super) static VERB: Verb = Verb {
     usage: "/lang [en|ru|default] [chat]",
     examples: &["/lang ru", "/lang ru chat"],
     least_role: Role::Viewer,
-    read: |rest| Speak::read(rest).map(boxed),
-    button: Some(ButtonKind { mark: "lang", read: |rest| Press::read(rest).map(boxed) }),
+    read: |rest| Speak::read(rest).map(erase),
+    button: Some(ButtonKind { mark: "lang", read: |rest| Press::read(rest).map(erase) }),
 };
 
 /// What is asked: to look where nothing is chosen.

@@ -37,7 +37,7 @@ fn answer(maintained: Maintained, view: &View, now: DateTime<Utc>) -> Answer {
 fn cannot_hold(view: &View, nodes: &[RoundNode], now: DateTime<Utc>) -> Page {
     let mut lines = vec![view.say("round-cannot-hold", args![])];
     for node in nodes {
-        let called = Arg::named(&node.name);
+        let called = Arg::copyable(&node.name);
         let (moved, of) = (node.vms.to_string(), (node.vms + node.stuck.len()).to_string());
         let memory = view.memory(node.memory);
         lines.push(view.say("round-holds", args![node = called, moved = moved, of = of, memory = memory]));

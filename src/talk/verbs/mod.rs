@@ -130,7 +130,7 @@ pub(super) fn parse(text: &str, bot: &str) -> Parsed {
     }
     let word = word.to_lowercase();
     let (word, linked) = link::read(&word).unwrap_or((word, None));
-    let Some(verb) = called(&word) else {
+    let Some(verb) = find_by_word(&word) else {
         return Parsed::Unknown { similar: similar_to(&word), typed: word };
     };
     match Rest::of(linked.as_deref().unwrap_or(rest)).and_then(verb.read) {
@@ -140,7 +140,7 @@ pub(super) fn parse(text: &str, bot: &str) -> Parsed {
 }
 
 /// Reads the data of a button; `None` for what this program does not write.
-pub(super) fn pressed(data: &str) -> Option<Pressed> {
+pub(super) fn read_press(data: &str) -> Option<Pressed> {
     let (mark, rest) = data.split_once(':').unwrap_or((data, ""));
     let of_verbs = ALL.iter().filter_map(|verb| Some((verb.word, verb.least_role, verb.button?)));
     let (word, least_role, button) = of_verbs
@@ -154,7 +154,7 @@ pub(super) fn pressed(data: &str) -> Option<Pressed> {
     Some(Pressed { word, least_role: act.least_role(least_role), act })
 }
 
-fn called(word: &str) -> Option<&'static Verb> {
+fn find_by_word(word: &str) -> Option<&'static Verb> {
     ALL.into_iter().find(|verb| verb.word == word)
 }
 

@@ -7,7 +7,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::View,
         words::{Arg, args},
     },
@@ -18,7 +18,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/mode [off|propose|auto]",
     examples: &["/mode", "/mode propose"],
     least_role: Role::Admin,
-    read: |rest| SetMode::read(rest).map(boxed),
+    read: |rest| SetMode::read(rest).map(erase),
     button: None,
 };
 
@@ -54,7 +54,7 @@ impl Act for SetMode {
                 Change::Mode(mode),
                 Then::new(move |(changed, _), view: &View, _| {
                     let line = view.say("setting-mode", args![mode = Arg::Html(view.mode(mode))]);
-                    Answer::Page(view.changed(&changed, line))
+                    Answer::Page(view.change_answer(&changed, line))
                 }),
             ),
         })

@@ -41,10 +41,10 @@ fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Pa
     let Picture { snapshot, policy, .. } = picture;
     let node = match find::node(snapshot, named) {
         Ok(node) => node.id,
-        Err(missed) => return view.line(view.missed(&missed)),
+        Err(missed) => return view.line(view.miss(&missed)),
     };
     planner::explain_node(snapshot, policy, node).map_or_else(
-        || view.line(view.missed(&Missed::nothing(Kind::Node, named))),
+        || view.line(view.miss(&Missed::nothing(Kind::Node, named))),
         |node| page(view, &node, snapshot, now),
     )
 }
@@ -102,7 +102,7 @@ fn equipment(view: &View, node: &NodeInfo) -> Vec<String> {
 pub(super) fn title(view: &View, node: &NodeExplained, snapshot: &Snapshot) -> String {
     let cluster = snapshot.cluster(node.cluster).map_or("", |cluster| &cluster.name);
     let (node, id) = (&node.overview.name, node.overview.node.to_string());
-    view.say("node-title", args![node = Arg::named(node), id = id, cluster = name(cluster)])
+    view.say("node-title", args![node = Arg::copyable(node), id = id, cluster = name(cluster)])
 }
 
 /// Whether a node is overloaded, and why it is (not) a source or a target.
@@ -167,7 +167,7 @@ fn measured_lines(
         reading.settles.map(|until| view.say("node-load-settles", args![until = view.time(until, now)])),
     );
     let strained = !node.strains.is_empty();
-    lines.extend(strained.then(|| format!("⚠ {}", view.strained(&node.name, &node.strains))));
+    lines.extend(strained.then(|| format!("⚠ {}", view.strains(&node.name, &node.strains))));
     lines
 }
 

@@ -32,7 +32,7 @@ struct Pause {
 impl Pause {
     fn read(mut rest: Rest) -> Result<Self, Problem> {
         let lasts = rest.next_time()?;
-        Ok(Self { lasts, reason: rest.joined() })
+        Ok(Self { lasts, reason: rest.join_rest() })
     }
 
     fn ask(self, now: DateTime<Utc>) -> Ask {

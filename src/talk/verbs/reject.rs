@@ -24,7 +24,7 @@ pub(super) static VERB: Verb = Verb {
 fn read(mut rest: Rest) -> Result<Box<dyn Act>, Problem> {
     let word = rest.next_word().ok_or(Problem::Missing)?.text;
     let Ok(plan) = word.trim_start_matches('#').parse::<u64>() else { return Err(Problem::TooMuch(word)) };
-    let reason = rest.joined();
+    let reason = rest.join_rest();
     let answer = move |(), view: &View, _| {
         Answer::Page(view.line(view.say("rejected", args![plan = plan.to_string()])))
     };

@@ -11,7 +11,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, asks, boxed},
+        verb::{Act, Asker, Verb, asks, erase},
         view::{Page, View},
         words::{
             Arg, args,
@@ -42,7 +42,7 @@ struct Clear {
 fn read(mut rest: Rest) -> Result<Box<dyn Act>, Problem> {
     match rest.next_of(&["clear"])? {
         None => Ok(asks(|_| Ask::Status(Then::new(|status, view, _| Answer::Page(page(view, &status)))))),
-        Some(_) => Ok(boxed(Clear { vms: rest.names(CLEARED_MAX)? })),
+        Some(_) => Ok(erase(Clear { vms: rest.names(CLEARED_MAX)? })),
     }
 }
 

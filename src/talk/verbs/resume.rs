@@ -6,7 +6,7 @@ use crate::{
     talk::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::View,
         words::args,
     },
@@ -17,7 +17,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/resume",
     examples: &[],
     least_role: Role::Operator,
-    read: |rest| rest.end(Resume).map(boxed),
+    read: |rest| rest.end(Resume).map(erase),
     button: None,
 };
 
@@ -28,7 +28,7 @@ impl Act for Resume {
         // A restored store may have forgotten what was ordered: that needs the word of an admin.
         let confirms_restored = asker.role >= Role::Admin;
         let then = Then::new(|(changed, status): (Changed, Box<Status>), view: &View, _| {
-            let mut page = view.changed(&changed, view.say("setting-resumed", args![]));
+            let mut page = view.change_answer(&changed, view.say("setting-resumed", args![]));
             if status.mode == Mode::Off {
                 page = view.line(view.say("setting-resumed-off", args![]));
             }

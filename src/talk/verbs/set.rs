@@ -7,7 +7,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::View,
         words::{Arg, args, format::code},
     },
@@ -18,7 +18,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/set NAME VALUE|default|empty",
     examples: &["/set MAX_MIGRATIONS_PER_CYCLE 20", "/set PIN_VMS empty", "/set PIN_VMS default"],
     least_role: Role::Admin,
-    read: |rest| Set::read(rest).map(boxed),
+    read: |rest| Set::read(rest).map(erase),
     button: None,
 };
 
@@ -54,7 +54,7 @@ impl Set {
 impl Act for Set {
     /// Somebody may try to set a secret: what is refused must not stay in the audit. What is changed has an entry of
     /// its own.
-    fn audited(&self, _: &str) -> String {
+    fn audit_text(&self, _: &str) -> String {
         format!("/set {} …", self.name)
     }
 
@@ -80,7 +80,7 @@ impl Act for Set {
                     view.page(lines).with_row(vec![row])
                 }
                 Changed::Already | Changed::Done | Changed::Nodes(_) | Changed::Vms(_) => {
-                    view.changed(&Changed::Already, code(&asked))
+                    view.change_answer(&Changed::Already, code(&asked))
                 }
             })
         });
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn what_was_refused_leaves_no_value_in_the_audit() {
         let act = Set { name: "VMMANAGER_PASSWORD".into(), value: Some("deep".into()) };
-        assert_eq!(act.audited("/set VMMANAGER_PASSWORD deep"), "/set VMMANAGER_PASSWORD …");
+        assert_eq!(act.audit_text("/set VMMANAGER_PASSWORD deep"), "/set VMMANAGER_PASSWORD …");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        verb::{Act, Asker, ButtonKind, Verb, erase},
         view::{BUTTON_DATA_BYTES_MAX, Button, Page, StalePress, View},
         words::{
             Arg, args, escape,
@@ -22,7 +22,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/settings [NAME]",
     examples: &["/settings", "/settings PIN_VMS"],
     least_role: Role::Viewer,
-    read: |rest| Look::read(rest).map(boxed),
+    read: |rest| Look::read(rest).map(erase),
     button: Some(ButtonKind { mark: "set", read: press }),
 };
 
@@ -58,15 +58,15 @@ impl Look {
 }
 
 fn press(rest: &str) -> Option<Box<dyn Act>> {
-    let look = |shown| Some(boxed(Look { shown, pressed: true }));
+    let look = |shown| Some(erase(Look { shown, pressed: true }));
     let (mark, rest) = rest.split_once(':').unwrap_or((rest, ""));
     match (mark, rest.split_once(':')) {
         ("a", None) if rest.is_empty() => look(Shown::All),
         ("g", None) => look(Shown::Group(group_of(rest)?)),
         ("n", None) if !rest.is_empty() => look(Shown::One(rest.to_owned())),
-        ("d", None) if !rest.is_empty() => Some(boxed(Put { name: rest.to_owned(), value: None })),
+        ("d", None) if !rest.is_empty() => Some(erase(Put { name: rest.to_owned(), value: None })),
         ("v", Some((name, value))) => {
-            Some(boxed(Put { name: name.to_owned(), value: Some(value.to_owned()) }))
+            Some(erase(Put { name: name.to_owned(), value: Some(value.to_owned()) }))
         }
         _ => None,
     }
@@ -97,7 +97,7 @@ impl Act for Put {
     }
 
     /// A press is a command that was not typed.
-    fn audited(&self, _: &str) -> String {
+    fn audit_text(&self, _: &str) -> String {
         format!("/set {} {}", self.name, self.value.as_deref().unwrap_or("default"))
     }
 
@@ -283,7 +283,7 @@ fn group_of(text: &str) -> Option<Group> {
 mod tests {
     use super::*;
     use crate::talk::verbs::{
-        pressed,
+        read_press,
         tests::{answers, problem, read},
     };
 
@@ -303,7 +303,7 @@ mod tests {
     fn everybody_looks_and_only_admins_change() {
         let (verb, act) = read("/settings");
         assert_eq!(act.least_role(verb.least_role), Role::Viewer);
-        let role = |data: &str| pressed(data).map(|it| it.least_role);
+        let role = |data: &str| read_press(data).map(|it| it.least_role);
         for data in ["set:a", "set:g:times", "set:n:PIN_VMS"] {
             assert_eq!(role(data), Some(Role::Viewer), "{data}");
         }

@@ -4,7 +4,7 @@ use super::help;
 use crate::talk::{
     access::Role,
     ask::{Answer, Next},
-    verb::{Act, Asker, Verb, boxed},
+    verb::{Act, Asker, Verb, erase},
     words::args,
 };
 
@@ -14,7 +14,7 @@ pub(super) static VERB: Verb = Verb {
     examples: &[],
     least_role: Role::Viewer,
     // A deep link puts a payload behind `/start`. It has no meaning here.
-    read: |_| Ok(boxed(Start)),
+    read: |_| Ok(erase(Start)),
     button: None,
 };
 

@@ -12,11 +12,11 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         chart::Wanted,
-        verb::{Act, Asker, ButtonKind, Verb, boxed},
+        verb::{Act, Asker, ButtonKind, Verb, erase},
         view::{Button, Page, View},
         words::{
             Arg, args, escape,
-            format::{bold, code, hung, listed, name},
+            format::{bold, code, hung, name, some_of},
             plain,
         },
     },
@@ -27,8 +27,8 @@ pub(super) static VERB: Verb = Verb {
     usage: "/status [cluster]",
     examples: &["/status", "/status msk", "/status 2"],
     least_role: Role::Viewer,
-    read: |rest| Ok(boxed(AskStatus { cluster: rest.joined() })),
-    button: Some(ButtonKind { mark: "s", read: |rest| Refresh::read(rest).map(boxed) }),
+    read: |rest| Ok(erase(AskStatus { cluster: rest.join_rest() })),
+    button: Some(ButtonKind { mark: "s", read: |rest| Refresh::read(rest).map(erase) }),
 };
 
 /// As many nodes as a phone shows with a few strokes; `/status CLUSTER` has pages of them.
@@ -111,7 +111,7 @@ impl Act for Refresh {
 fn of_cluster(named: &str, status: &Status, view: &View) -> Page {
     view.of_picture(status, |Picture { snapshot, .. }| match find::cluster(snapshot, named) {
         Ok(cluster) => view.status(status, About { cluster: Some(cluster.id), from: 0 }),
-        Err(missed) => view.line(view.missed(&missed)),
+        Err(missed) => view.line(view.miss(&missed)),
     })
 }
 
@@ -224,7 +224,7 @@ impl View {
         });
         let rounds = status.rounds.iter().filter(|round| here(round.cluster)).map(|round| {
             let key = if round.waits_for_hand { "verdict-round-hand" } else { "verdict-round" };
-            let (node, number) = (Arg::named(&round.node), round.number.to_string());
+            let (node, number) = (Arg::copyable(&round.node), round.number.to_string());
             let (of, plan) = (round.of.to_string(), round.proposal.to_string());
             self.say(key, args![node = node, number = number, of = of, plan = plan])
         });
@@ -349,7 +349,7 @@ impl View {
         let strained: Vec<_> = overview.nodes.iter().filter(|node| !node.strains.is_empty()).collect();
         let listed = strained.iter().take(STRAINED_LINES_MAX);
         let mut lines: Vec<_> =
-            listed.map(|node| format!("⚠ {}", self.strained(&node.name, &node.strains))).collect();
+            listed.map(|node| format!("⚠ {}", self.strains(&node.name, &node.strains))).collect();
         if strained.len() > STRAINED_LINES_MAX {
             lines.push(self.say("more-lines", args![n = strained.len() - STRAINED_LINES_MAX]));
         }
@@ -413,7 +413,7 @@ impl View {
             ));
         }
         if !without.is_empty() {
-            let nodes = listed(without.into_iter().map(|node| match snapshot.why_unmeasured(node.node) {
+            let nodes = some_of(without.into_iter().map(|node| match snapshot.why_unmeasured(node.node) {
                 Some(why) => format!("{} ({})", name(&node.name), self.why_unmeasured(why)),
                 None => name(&node.name),
             }));

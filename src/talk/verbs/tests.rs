@@ -62,7 +62,7 @@ fn every_word_and_every_button_is_its_own() {
 #[test]
 fn other_data_than_ours_is_no_button() {
     for data in ["", "p", "p:1", "b:", "b:x", "h:1", "h:o:1:1:0:0:", "h:0:0", "x:1", "c:x", "s:x"] {
-        assert!(pressed(data).is_none(), "{data}");
+        assert!(read_press(data).is_none(), "{data}");
     }
 }
 
@@ -94,7 +94,7 @@ proptest::proptest! {
         for verb in ALL {
             let _ = parse(&format!("/{} {text}", verb.word), "balancer_bot");
         }
-        let _ = pressed(&text);
+        let _ = read_press(&text);
     }
 }
 
@@ -282,7 +282,7 @@ fn conversation(text: &str, found: &Found, language: Language) -> String {
         proposal: None,
     };
     let turn = dialog::handle(&incoming, &context);
-    let answered = turn.ask.map(|ask| dialog::answered(found.answer(ask), turn.reports, &incoming, &context));
+    let answered = turn.ask.map(|ask| dialog::go_on(found.answer(ask), turn.reports, &incoming, &context));
     let effects = turn.effects.into_iter().chain(answered.into_iter().flatten());
     let pages: Vec<_> = effects
         .filter_map(|effect| match effect {

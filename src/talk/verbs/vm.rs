@@ -37,10 +37,10 @@ fn answer(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Pa
     let Picture { snapshot, policy, .. } = picture;
     let vm = match find::vm(snapshot, named) {
         Ok(vm) => vm.id,
-        Err(missed) => return view.line(view.missed(&missed)),
+        Err(missed) => return view.line(view.miss(&missed)),
     };
     planner::explain_vm(snapshot, policy, vm).map_or_else(
-        || view.line(view.missed(&Missed::nothing(Kind::Vm, named))),
+        || view.line(view.miss(&Missed::nothing(Kind::Vm, named))),
         |vm| page(view, &vm, snapshot, now),
     )
 }

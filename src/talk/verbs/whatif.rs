@@ -10,11 +10,11 @@ use crate::{
         access::Role,
         ask::{Answer, Ask, Next, Then},
         grammar::{Problem, Rest},
-        verb::{Act, Asker, Verb, boxed},
+        verb::{Act, Asker, Verb, erase},
         view::{Besides, Page, View},
         words::{
             Arg, args, escape,
-            format::{bold, listed, name},
+            format::{bold, name, some_of},
         },
     },
 };
@@ -29,7 +29,7 @@ pub(super) static VERB: Verb = Verb {
         "/whatif add 20 8G 4 msk",
     ],
     least_role: Role::Viewer,
-    read: |rest| read(rest).map(boxed),
+    read: |rest| read(rest).map(erase),
     button: None,
 };
 
@@ -58,7 +58,7 @@ fn read(mut rest: Rest) -> Result<AskAhead, Problem> {
                 count,
                 memory,
                 vcpus: rest.next_number().map(|vcpus| vcpus.max(1)),
-                cluster: rest.joined(),
+                cluster: rest.join_rest(),
             }
         }
     }))
@@ -84,7 +84,7 @@ fn page(view: &View, foreseen: &Foreseen, now: DateTime<Utc>) -> Page {
     lines.push(view.as_of(*taken_at, now));
     lines.push(match what {
         Forecast::Drain(drain) if !drain.plan.migrations.is_empty() => {
-            view.say("whatif-drain-next", args![node = Arg::named(&drain.node_name)])
+            view.say("whatif-drain-next", args![node = Arg::copyable(&drain.node_name)])
         }
         _ => view.say("whatif-changes-nothing", args![]),
     });
@@ -93,7 +93,7 @@ fn page(view: &View, foreseen: &Foreseen, now: DateTime<Utc>) -> Page {
 
 impl View {
     fn drain_ahead(&self, drain: &Drain, cluster: Arg, now: DateTime<Utc>) -> Vec<String> {
-        let node = Arg::named(&drain.node_name);
+        let node = Arg::copyable(&drain.node_name);
         let mut lines = vec![self.say("whatif-drain-title", args![node = node, cluster = cluster])];
         lines.extend(self.drain_verdict(drain, now));
         if !drain.plan.migrations.is_empty() {
@@ -105,12 +105,12 @@ impl View {
 
     /// Whether a node can be emptied, and what would stay.
     pub(in crate::talk) fn drain_verdict(&self, drain: &Drain, now: DateTime<Utc>) -> Vec<String> {
-        let (moved, stuck) = (drain.moved(), drain.stuck.len());
+        let (moved, stuck) = (drain.leaving(), drain.stuck.len());
         if moved + stuck == 0 {
             return vec![self.say("whatif-drain-empty", args![])];
         }
         if moved == 0 {
-            let node = Arg::named(&drain.node_name);
+            let node = Arg::copyable(&drain.node_name);
             let mut lines = vec![self.say("drain-stuck", args![node = node])];
             lines.extend(self.stuck_lines(&drain.stuck, now));
             return lines;
@@ -131,7 +131,7 @@ impl View {
     }
 
     fn loss_ahead(&self, loss: &NodeLoss, cluster: Arg, now: DateTime<Utc>) -> Vec<String> {
-        let node = Arg::named(&loss.name);
+        let node = Arg::copyable(&loss.name);
         let mut lines = vec![self.say("whatif-lose-title", args![node = node, cluster = cluster])];
         let (placed, of) = ((loss.vms - loss.homeless.len()).to_string(), loss.vms.to_string());
         lines.push(match (loss.vms, loss.homeless.len()) {
@@ -147,7 +147,7 @@ impl View {
         lines.extend(self.more_than(HOMELESS_MAX, loss.homeless.len()));
         lines.extend(self.taker_lines(&loss.takers));
         lines.extend(loss.over.iter().take(TAKERS_MAX).map(|over| {
-            let node = Arg::named(&over.name);
+            let node = Arg::copyable(&over.name);
             self.say("whatif-over", args![node = node, over = Arg::Html(self.excesses(&over.over))])
         }));
         lines.extend(self.more_than(TAKERS_MAX, loss.over.len()));
@@ -182,7 +182,7 @@ impl View {
                 let nodes = self.say("count-nodes", args![n = *nodes]);
                 format!("{} ({nodes})", self.target_refusal(*why))
             });
-            let why = listed(whys.collect::<Vec<_>>().into_iter());
+            let why = some_of(whys.collect::<Vec<_>>().into_iter());
             lines.push(self.say("whatif-add-closed", args![why = Arg::Html(why)]));
         }
         lines.extend(self.figures_lines(before, after, CAPACITY));

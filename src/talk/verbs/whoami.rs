@@ -3,7 +3,7 @@
 use crate::talk::{
     access::Role,
     ask::{Answer, Next},
-    verb::{Act, Asker, Verb, boxed},
+    verb::{Act, Asker, Verb, erase},
     words::{
         Arg, args,
         format::{code, name},
@@ -15,7 +15,7 @@ pub(super) static VERB: Verb = Verb {
     usage: "/whoami",
     examples: &[],
     least_role: Role::Viewer,
-    read: |rest| rest.end(Whoami).map(boxed),
+    read: |rest| rest.end(Whoami).map(erase),
     button: None,
 };
 

@@ -40,7 +40,7 @@ fn page(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page
     if parts.is_empty() {
         let missed = find::vm_or_node(snapshot, named).err();
         let missed = missed.unwrap_or_else(|| Missed::nothing(Kind::VmOrNode, named));
-        return view.line(view.missed(&missed));
+        return view.line(view.miss(&missed));
     }
     let as_of = view.as_of(snapshot.taken_at, now);
     let mut lines = parts.join(&String::new());
@@ -57,7 +57,7 @@ fn one_or_choice<T>(
     match found {
         Ok(found) => explain(found),
         Err(missed) => match &missed.why {
-            MissedWhy::Several(_) => Some(vec![view.missed(&missed)]),
+            MissedWhy::Several(_) => Some(vec![view.miss(&missed)]),
             MissedWhy::Unknown { .. } => None,
         },
     }

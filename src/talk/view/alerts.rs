@@ -138,7 +138,7 @@ impl View {
             Alert::NodeTakenOut { cluster, node, name: node_name, failures, until } => self.say(
                 "alert-node-out",
                 args![
-                    node = Arg::named(node_name),
+                    node = Arg::copyable(node_name),
                     id = node.to_string(),
                     cluster = cluster.to_string(),
                     n = *failures,
@@ -190,7 +190,7 @@ impl View {
             "alert-pulled",
             args![
                 vm = Arg::Html(self.vm(vm_name, *vm)),
-                node = Arg::named(node),
+                node = Arg::copyable(node),
                 n = *times,
                 by = Arg::Html(by.unwrap_or_default()),
                 until = self.time(*until, now),
@@ -234,7 +234,7 @@ impl View {
         let changed = self.say(
             if is_revoked { "alert-host-key-revoked" } else { "alert-host-key" },
             args![
-                node = Arg::named(node_name),
+                node = Arg::copyable(node_name),
                 id = node.to_string(),
                 expected = words(expected),
                 found = words(found),

@@ -14,7 +14,7 @@ use crate::{
         verbs,
         words::{
             Arg, args,
-            format::{clip, code, listed, name, words},
+            format::{clip, code, name, some_of, words},
         },
     },
 };
@@ -97,7 +97,7 @@ impl View {
     }
 
     /// Returns what is wrong with a command, and how it is written.
-    pub(in crate::talk) fn malformed(&self, verb: &Verb, problem: &Problem) -> Page {
+    pub(in crate::talk) fn malformed_command(&self, verb: &Verb, problem: &Problem) -> Page {
         let mut lines = vec![self.problem(problem)];
         lines.push(self.say("usage", args![usage = Arg::Html(code(verb.usage))]));
         self.page(lines)
@@ -105,7 +105,7 @@ impl View {
 
     /// Returns what somebody changed elsewhere, for the chat for reports. An answer in another language than theirs is
     /// not readable there: the command and the buttons say it.
-    pub(in crate::talk) fn reported(
+    pub(in crate::talk) fn report_elsewhere(
         &self,
         by: &Person,
         text: &str,
@@ -128,12 +128,12 @@ impl View {
     /// Returns why a request was refused, as the answer to a press.
     #[must_use]
     pub fn refusal_alert(&self, refused: &Refused) -> String {
-        alert(&self.refused(refused))
+        alert(&self.refusal(refused))
     }
 
     /// Returns in a line that a cluster needs nothing, or that nothing helps.
     pub(in crate::talk) fn nothing_to_do(&self, plan: &ClusterPlan) -> String {
-        if let Some(hold) = plan.held() {
+        if let Some(hold) = plan.hold() {
             let why = Arg::Html(self.hold(&hold));
             return self.say("held-cluster", args![cluster = name(&plan.name), why = why]);
         }
@@ -142,7 +142,7 @@ impl View {
 
     /// Returns what a press of Refresh led to.
     #[must_use]
-    pub fn refreshed(&self, balanced: &Balanced) -> String {
+    pub fn refresh_answer(&self, balanced: &Balanced) -> String {
         alert(&match balanced {
             Balanced::Proposed(id) => self.say("press-refreshed", args![plan = id.to_string()]),
             Balanced::NothingToDo(plan) => self.nothing_to_do(plan),
@@ -151,7 +151,7 @@ impl View {
 
     /// Returns what a press of Approve led to.
     #[must_use]
-    pub fn approved(&self, approved: &Approved, now: DateTime<Utc>) -> String {
+    pub fn approval_answer(&self, approved: &Approved, now: DateTime<Utc>) -> String {
         alert(&match approved {
             Approved::Started => self.say("press-approved", args![]),
             Approved::Later(begin) => {
@@ -175,7 +175,7 @@ impl View {
     }
 
     /// Returns what a press of Reject led to.
-    pub(in crate::talk) fn rejected(&self) -> String {
+    pub(in crate::talk) fn rejection_answer(&self) -> String {
         alert(&self.say("press-rejected", args![]))
     }
 
@@ -226,7 +226,7 @@ impl View {
     }
 
     /// Returns what a setting is now, and whether it was so before.
-    pub(in crate::talk) fn changed(&self, changed: &Changed, line: String) -> Page {
+    pub(in crate::talk) fn change_answer(&self, changed: &Changed, line: String) -> Page {
         self.line(self.change(changed, line))
     }
 
@@ -242,7 +242,7 @@ impl View {
     pub(in crate::talk) fn nodes(&self, named: &[&str], asked: &str) -> String {
         match named {
             [] => code(&name(asked)),
-            named => listed(named.iter().map(|it| code(&name(it)))),
+            named => some_of(named.iter().map(|it| code(&name(it)))),
         }
     }
 

@@ -223,7 +223,7 @@ impl View {
     fn value_short(&self, resource: Resource, value: f64) -> String {
         match resource {
             Resource::Memory => format!("{value:.0} %"),
-            Resource::Cpu | Resource::Load => self.trimmed(value),
+            Resource::Cpu | Resource::Load => self.trim_decimals(value),
         }
     }
 
@@ -269,12 +269,13 @@ impl View {
                 at: (index as f64 + 0.5) / all.len() as f64,
                 height: of(day) / highest,
                 words: if of(day) > 0.0 {
-                    self.trimmed((of(day) * 10.0).round() / 10.0)
+                    self.trim_decimals((of(day) * 10.0).round() / 10.0)
                 } else {
                     String::new()
                 },
             });
-            let marks = vec![(0.0, "0".to_owned()), (1.0, self.trimmed((highest * 10.0).round() / 10.0))];
+            let marks =
+                vec![(0.0, "0".to_owned()), (1.0, self.trim_decimals((highest * 10.0).round() / 10.0))];
             Panel {
                 title: plain(&self.say(title, args![])),
                 marks,

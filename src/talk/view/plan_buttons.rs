@@ -63,7 +63,7 @@ impl View {
                 }
                 let back = proposal.drains().map(|_| self.button("button-node-back", data(Choice::Return)));
                 let undo = || self.button("button-undo", data(Choice::Undo));
-                let undo = (!proposal.moved().is_empty()).then(undo);
+                let undo = (!proposal.moved_vms().is_empty()).then(undo);
                 let back = back.map(|back| vec![back]);
                 back.into_iter().chain([std::iter::once(chart).chain(undo).collect()]).collect()
             }

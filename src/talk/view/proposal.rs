@@ -140,7 +140,8 @@ impl View {
             },
             ProposalState::Running { by, since } => {
                 let tally = Tally::of(&proposal.steps);
-                let (ended, of) = (tally.ended().to_string(), (tally.ended() + tally.open).to_string());
+                let (ended, of) =
+                    (tally.count_ended().to_string(), (tally.count_ended() + tally.open).to_string());
                 let since = self.time(*since, now);
                 let runs = self.say("plan-running", args![since = since]);
                 let ended = self.say("plan-running-ended", args![ended = ended, of = of]);
@@ -256,7 +257,7 @@ impl View {
             let stays = if is_done { self.still_on_lines(proposal, now) } else { Vec::new() };
             return plan.into_iter().chain(stays).collect();
         }
-        let key = match (&proposal.state, proposal.emptied()) {
+        let key = match (&proposal.state, proposal.node_at_end()) {
             (ProposalState::Done { .. }, Some(Emptied::Holds(vms))) if vms.is_empty() => "drain-done",
             (ProposalState::Done { .. }, Some(Emptied::Holds(_))) => "drain-not-done",
             (ProposalState::Done { .. }, Some(Emptied::Gone)) => "drain-gone",
@@ -266,7 +267,7 @@ impl View {
             }
             _ => return Vec::new(),
         };
-        let mut lines = vec![self.say(key, args![node = Arg::named(node)])];
+        let mut lines = vec![self.say(key, args![node = Arg::copyable(node)])];
         lines.extend(if is_done { self.still_on_lines(proposal, now) } else { self.stuck_lines(stuck, now) });
         lines
     }
@@ -275,7 +276,7 @@ impl View {
     /// with the steps.
     fn still_on_lines(&self, proposal: &Proposal, now: DateTime<Utc>) -> Vec<String> {
         let stuck = &proposal.plan.skipped;
-        let Some(Emptied::Holds(held)) = proposal.emptied() else {
+        let Some(Emptied::Holds(held)) = proposal.node_at_end() else {
             return self.stuck_lines(stuck, now);
         };
         let is_held = |skip: &&Skip| held.iter().any(|held| held.vm == skip.vm);
@@ -303,7 +304,7 @@ impl View {
             ProposalState::Running { .. } => "plan-left",
             _ => return None,
         };
-        let seconds = proposal.expected.as_ref()?.left(&proposal.steps, now).num_seconds();
+        let seconds = proposal.expected.as_ref()?.time_left(&proposal.steps, now).num_seconds();
         let minutes = seconds.unsigned_abs().div_ceil(60).max(1);
         let lasts = self.lasting(TimeDelta::minutes(i64::try_from(minutes).unwrap_or(i64::MAX / 60_000)));
         (seconds > 0).then(|| self.say(key, args![lasts = lasts]))
@@ -479,7 +480,7 @@ impl View {
     }
 
     /// What a choice of steps led to; `None` where only the buttons changed.
-    pub(in crate::talk) fn chosen(&self, proposal: &Proposal, selection: Selection) -> Option<String> {
+    pub(in crate::talk) fn choice_result(&self, proposal: &Proposal, selection: Selection) -> Option<String> {
         let (kept, of) = (proposal.waiting().count().to_string(), proposal.steps.len().to_string());
         let vm_named = |key, vm: VmId| {
             let of_step = proposal.steps.iter().map(|step| &step.migration).find(|it| it.vm == vm);
@@ -614,7 +615,7 @@ impl Tally {
         tally
     }
 
-    fn ended(self) -> usize {
+    fn count_ended(self) -> usize {
         self.moved + self.failed + self.dropped + self.lost
     }
 }

@@ -41,7 +41,7 @@ impl View {
     }
 
     fn round_node(&self, node: &RoundNode, has_turn: bool, now: DateTime<Utc>) -> String {
-        let called = Arg::named(&node.name);
+        let called = Arg::copyable(&node.name);
         let by = |word: &Approval| name(&word.by.name);
         match &node.turn {
             Turn::Worked(word) => self
@@ -73,7 +73,7 @@ impl View {
 
     /// What is to be done about the node in hand, or how the round ended.
     fn round_state(&self, proposal: &Proposal, round: &Round) -> Vec<String> {
-        let node = || Arg::named(round.current().map_or("", |node| &node.name));
+        let node = || Arg::copyable(round.current().map_or("", |node| &node.name));
         if let Some(stopped) = &round.stopped {
             let who = format!("{} ({})", name(&stopped.by.name), stopped.by.id);
             return vec![self.say("round-stopped", args![who = who, node = node()])];
@@ -87,7 +87,7 @@ impl View {
         if !proposal.waits_for_hand() {
             return Vec::new();
         }
-        let key = match proposal.emptied() {
+        let key = match proposal.node_at_end() {
             Some(Emptied::Holds(vms)) if vms.is_empty() => "round-empty",
             Some(Emptied::Holds(_)) => "round-not-empty",
             Some(Emptied::Gone) => "round-gone",
@@ -126,7 +126,7 @@ impl View {
     }
 
     /// What a press on a node in hand led to.
-    pub(in crate::talk) fn rounded(&self, rounded: Rounded) -> String {
+    pub(in crate::talk) fn round_answer(&self, rounded: Rounded) -> String {
         plain(&match rounded {
             Rounded::Next(plan) => self.say("press-round-next", args![plan = plan.to_string()]),
             Rounded::Over => self.say("round-over", args![]),

@@ -290,7 +290,7 @@ fn refusals() {
     let all = every_refusal();
     in_both(
         |view| {
-            let mut lines: Vec<_> = all.iter().map(|refused| view.refused(refused)).collect();
+            let mut lines: Vec<_> = all.iter().map(|refused| view.refusal(refused)).collect();
             for stranger in [
                 Stranger::AnonymousAdmin,
                 Stranger::Channel(-100),
@@ -313,9 +313,9 @@ fn presses() {
     in_both(
         |view| {
             let lines = [
-                view.approved(&crate::scheduler::Approved::Started, now()),
-                view.approved(&crate::scheduler::Approved::Counted { have: 1, need: 2 }, now()),
-                view.rejected(),
+                view.approval_answer(&crate::scheduler::Approved::Started, now()),
+                view.approval_answer(&crate::scheduler::Approved::Counted { have: 1, need: 2 }, now()),
+                view.rejection_answer(),
                 view.stale_press(StalePress::Changed),
                 view.stale_press(StalePress::ChangedJustNow),
                 view.stale_press(StalePress::Unknown),
@@ -382,7 +382,7 @@ fn an_alert_and_a_refusal_in_russian_hold_no_latin_word_but_names() {
     let view = view(Language::Ru);
     let mut texts: Vec<_> =
         every_alert().iter().map(|alert| view.alert(alert, 1, None, now()).html()).collect();
-    texts.extend(every_refusal().iter().map(|refused| view.refused(refused)));
+    texts.extend(every_refusal().iter().map(|refused| view.refusal(refused)));
     for text in texts {
         assert_eq!(latin_words(&text, &NAMES), Vec::<String>::new(), "{text}");
     }

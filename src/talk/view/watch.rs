@@ -67,7 +67,7 @@ impl View {
             Says::Complete => self.say("glimpse-complete", args![]),
             Says::Failed => self.say("glimpse-failed", args![]),
             Says::Word(word) if word.is_empty() => self.say("glimpse-wordless", args![]),
-            Says::Word(word) => self.quoted(word),
+            Says::Word(word) => self.in_quotes(word),
             Says::Nothing => self.say("glimpse-nothing", args![]),
         };
         let task = task.map_or_else(String::new, |task| format!(" {task}"));

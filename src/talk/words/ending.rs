@@ -51,11 +51,11 @@ impl Words {
             Ending::Planning(said) => self.trouble(&Trouble::Planning(said.clone())),
             Ending::Panicked => self.say("ending-panicked", args![]),
             Ending::NoAnswer(Whereabouts::OnSource) => self.say("ending-nothing-began", args![]),
-            Ending::NoAnswer(place) => self.placed("ending-no-answer", *place),
-            Ending::TaskVanished(place) => self.placed("ending-task-vanished", *place),
-            Ending::TaskComplete(place) => self.placed("ending-task-complete", *place),
+            Ending::NoAnswer(place) => self.with_place("ending-no-answer", *place),
+            Ending::TaskVanished(place) => self.with_place("ending-task-vanished", *place),
+            Ending::TaskComplete(place) => self.with_place("ending-task-complete", *place),
             Ending::TaskWord { word, place } if word.is_empty() => {
-                self.placed("ending-task-wordless", *place)
+                self.with_place("ending-task-wordless", *place)
             }
             Ending::TaskWord { word, place } => {
                 let place = self.place(*place);
@@ -66,7 +66,7 @@ impl Words {
             }
             Ending::TaskFailed(TaskFailure::Cancelled) => self.say("ending-task-cancelled", args![]),
             Ending::TaskFailed(TaskFailure::Silent) => self.say("ending-task-failed", args![]),
-            Ending::Other(said) => self.recorded(said),
+            Ending::Other(said) => self.older_sentence(said),
         }
     }
 
@@ -85,7 +85,7 @@ impl Words {
         }
     }
 
-    fn placed(&self, key: &str, place: Whereabouts) -> String {
+    fn with_place(&self, key: &str, place: Whereabouts) -> String {
         self.say(key, args![place = self.place(place)])
     }
 

@@ -39,7 +39,7 @@ impl Words {
                 args![what = what(asked), variable = Arg::Html(code("VMMANAGER_PATH_PREFIX"))],
             ),
             ApiFailure::Forbidden { what: asked, said } => {
-                self.say("api-forbidden", args![what = what(asked), why = why(self.said(said))])
+                self.say("api-forbidden", args![what = what(asked), why = why(self.server_reason(said))])
             }
             ApiFailure::Unavailable { what: asked, waited: 0 } => {
                 self.say("api-put-off", args![what = what(asked)])
@@ -51,22 +51,22 @@ impl Words {
                 self.say("api-no-answer", args![what = what(asked), why = why(self.silence(said))])
             }
             ApiFailure::NotFound { what: asked, said, code: _ } => {
-                self.say("api-not-found", args![what = what(asked), why = why(self.said(said))])
+                self.say("api-not-found", args![what = what(asked), why = why(self.server_reason(said))])
             }
             ApiFailure::Refused { what: asked, said: said @ Said::Words(_), status, code } => {
-                let numbers = self.said(&Said::Numbers { status: *status, code: *code });
+                let numbers = self.server_reason(&Said::Numbers { status: *status, code: *code });
                 self.say(
                     "api-refused-numbers",
-                    args![what = what(asked), why = why(self.said(said)), numbers = why(numbers)],
+                    args![what = what(asked), why = why(self.server_reason(said)), numbers = why(numbers)],
                 )
             }
             ApiFailure::Refused { what: asked, said, .. } => {
-                self.say("api-refused", args![what = what(asked), why = why(self.said(said))])
+                self.say("api-refused", args![what = what(asked), why = why(self.server_reason(said))])
             }
             ApiFailure::Unreadable { what: asked, said } => {
                 self.say("api-unreadable", args![what = what(asked), why = why(self.answer_flaw(said))])
             }
-            ApiFailure::Other(said) => self.recorded(said),
+            ApiFailure::Other(said) => self.older_sentence(said),
         }
     }
 
@@ -82,7 +82,7 @@ impl Words {
             ApiSettingsFlaw::Authority(said) => {
                 self.say("settings-authority", args![said = self.quote(said)])
             }
-            ApiSettingsFlaw::Other(said) => self.quoted(said),
+            ApiSettingsFlaw::Other(said) => self.in_quotes(said),
         }
     }
 
@@ -94,14 +94,14 @@ impl Words {
                 "login-rests",
                 args![why = Arg::Html(self.login_refusal(because)), left = self.seconds(*seconds)],
             ),
-            LoginRefusal::Said(said) => self.said(said),
+            LoginRefusal::Said(said) => self.server_reason(said),
         }
     }
 
     /// What an answer gave as its reason.
-    fn said(&self, said: &Said) -> String {
+    fn server_reason(&self, said: &Said) -> String {
         match said {
-            Said::Words(words) => self.quoted(words),
+            Said::Words(words) => self.in_quotes(words),
             Said::Numbers { status, code: None } => {
                 self.say("said-status", args![status = status.to_string()])
             }
@@ -116,17 +116,17 @@ impl Words {
     fn silence(&self, silence: &Silence) -> String {
         let because = |key: &str, said: &Quote| match said.is_empty() {
             true => self.say(key, args![]),
-            false => format!("{}: {}", self.say(key, args![]), self.quoted(said)),
+            false => format!("{}: {}", self.say(key, args![]), self.in_quotes(said)),
         };
         match silence {
             Silence::TimedOut(said) => because("silence-timed-out", said),
             Silence::Lost(said) => because("silence-lost", said),
             Silence::Status { status, said: Said::Words(said) } => {
-                let status = self.said(&Said::Numbers { status: *status, code: None });
-                format!("{status}: {}", self.quoted(said))
+                let status = self.server_reason(&Said::Numbers { status: *status, code: None });
+                format!("{status}: {}", self.in_quotes(said))
             }
-            Silence::Status { said, .. } => self.said(said),
-            Silence::Other(said) => self.quoted(said),
+            Silence::Status { said, .. } => self.server_reason(said),
+            Silence::Other(said) => self.in_quotes(said),
         }
     }
 
@@ -141,7 +141,7 @@ impl Words {
             AnswerFlaw::VmWithoutNode { vm } => {
                 return self.say("answer-vm-without-node", args![vm = vm.to_string()]);
             }
-            AnswerFlaw::Panicked(said) | AnswerFlaw::Other(said) => return self.quoted(said),
+            AnswerFlaw::Panicked(said) | AnswerFlaw::Other(said) => return self.in_quotes(said),
         };
         self.say(
             key,
@@ -219,7 +219,7 @@ impl Words {
                 self.say("flaw-shrank", args![before = before.to_string(), after = after.to_string()])
             }
             Flaw::BrokenPlan { violations } => self.say("flaw-broken-plan", args![n = *violations]),
-            Flaw::Other(said) => self.recorded(said),
+            Flaw::Other(said) => self.older_sentence(said),
         }
     }
 
@@ -245,7 +245,7 @@ impl Words {
             StoreFailure::Disk(DiskFailure::File { path, said }) => {
                 self.say("store-file", args![path = Arg::Html(code(path)), said = self.quote(said)])
             }
-            StoreFailure::Disk(DiskFailure::Files(said) | DiskFailure::Other(said)) => self.quoted(said),
+            StoreFailure::Disk(DiskFailure::Files(said) | DiskFailure::Other(said)) => self.in_quotes(said),
             StoreFailure::InFlight { vm } => self.say("store-in-flight", args![vm = vm.to_string()]),
             StoreFailure::Closed(earlier) => {
                 self.say("store-closed", args![why = Arg::Html(self.store_failure(earlier))])
@@ -262,7 +262,7 @@ impl Words {
             StoreFailure::NoSuchEntry(entry) => self.say("store-no-entry", args![n = entry.to_string()]),
             StoreFailure::EntryEnded(entry) => self.say("store-entry-ended", args![n = entry.to_string()]),
             StoreFailure::NoSuchProposal(id) => self.say("store-no-proposal", args![n = id.to_string()]),
-            StoreFailure::Other(said) => self.recorded(said),
+            StoreFailure::Other(said) => self.older_sentence(said),
         }
     }
 
@@ -280,22 +280,22 @@ impl Words {
                 "damage-record",
                 args![record = Arg::Html(code(&format!("{tree}/{key}"))), said = self.quote(said)],
             ),
-            Damage::Files(said) | Damage::Panicked(said) | Damage::Other(said) => self.quoted(said),
+            Damage::Files(said) | Damage::Panicked(said) | Damage::Other(said) => self.in_quotes(said),
         }
     }
 
     /// A sentence that an older version recorded, in English.
-    pub(crate) fn recorded(&self, said: &Quote) -> String {
+    pub(crate) fn older_sentence(&self, said: &Quote) -> String {
         self.say("recorded", args![said = said.as_str()])
     }
 
     /// Somebody else's words, marked as such, as an argument of a message.
     pub(crate) fn quote(&self, said: &Quote) -> Arg {
-        Arg::Html(self.quoted(said))
+        Arg::Html(self.in_quotes(said))
     }
 
     /// Somebody else's words, marked as such.
-    pub(crate) fn quoted(&self, said: &Quote) -> String {
+    pub(crate) fn in_quotes(&self, said: &Quote) -> String {
         match said.is_empty() {
             true => self.say("said-nothing", args![]),
             false => self.say("quotation", args![said = Arg::Html(escape(said.as_str()))]),

@@ -28,7 +28,7 @@ const PLACES_MAX: usize = 17;
 
 impl Arg {
     /// Returns a name from outside as people can copy it.
-    pub(crate) fn named(text: &str) -> Self {
+    pub(crate) fn copyable(text: &str) -> Self {
         Self::Html(code(&name(text)))
     }
 }
@@ -43,16 +43,16 @@ impl Words {
         if !value.is_finite() {
             return "∞".into();
         }
-        self.localized(format!("{value:.places$}"))
+        self.localize(format!("{value:.places$}"))
     }
 
     /// At most two decimals, none where there is nothing behind the point.
-    pub(crate) fn trimmed(&self, value: f64) -> String {
+    pub(crate) fn trim_decimals(&self, value: f64) -> String {
         let text = format!("{value:.2}");
-        self.localized(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+        self.localize(text.trim_end_matches('0').trim_end_matches('.').to_owned())
     }
 
-    fn localized(&self, number: String) -> String {
+    fn localize(&self, number: String) -> String {
         match self.language {
             Language::En => number,
             Language::Ru => number.replace('.', ","),
@@ -111,8 +111,8 @@ impl Words {
     /// `70 %`, with up to two decimals.
     pub(crate) fn threshold(&self, resource: Resource, value: f64) -> String {
         match resource {
-            Resource::Memory => format!("{} %", self.trimmed(value)),
-            Resource::Cpu | Resource::Load => self.trimmed(value),
+            Resource::Memory => format!("{} %", self.trim_decimals(value)),
+            Resource::Cpu | Resource::Load => self.trim_decimals(value),
         }
     }
 
@@ -129,7 +129,7 @@ impl Words {
         };
         self.say(
             key,
-            args![value = self.decimals(value, places), threshold = self.localized(threshold.to_string())],
+            args![value = self.decimals(value, places), threshold = self.localize(threshold.to_string())],
         )
     }
 
@@ -188,11 +188,11 @@ pub(crate) fn clip(text: &str, chars_max: usize) -> String {
 
 /// Some names, and how many more. Not escaped.
 pub(crate) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
-    listed(all.map(name))
+    some_of(all.map(name))
 }
 
 /// Some of these short texts, and how many more. Not escaped.
-pub(crate) fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
+pub(crate) fn some_of(all: impl ExactSizeIterator<Item = String>) -> String {
     let more = all.len().saturating_sub(NAMES_MAX);
     let mut text = all.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
     if more > 0 {

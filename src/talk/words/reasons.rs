@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Arg, Words, args, escape,
-    format::{clip, code, listed, name, names, words},
+    format::{clip, code, name, names, some_of, words},
 };
 use crate::{
     model::{
@@ -140,7 +140,7 @@ impl Words {
             Block::Task(task) => {
                 return self.say("block-task", args![task = self.quote(&task.as_str().into())]);
             }
-            Block::Other(text) => return self.recorded(&text.as_str().into()),
+            Block::Other(text) => return self.older_sentence(&text.as_str().into()),
         };
         self.say(key, args![])
     }
@@ -205,7 +205,7 @@ impl Words {
         let memory = still.needs_memory.map(|memory| self.memory(memory));
         let of_load = still.over.iter().any(|excess| excess.resource == Resource::Load);
         let key = if of_load { "needs-cores" } else { "needs-vcpus" };
-        let cpu = still.needs_cpu.map(|cpus| self.say(key, args![amount = self.trimmed(cpus)]));
+        let cpu = still.needs_cpu.map(|cpus| self.say(key, args![amount = self.trim_decimals(cpus)]));
         let needs: Vec<_> = memory.into_iter().chain(cpu).collect();
         (!needs.is_empty()).then(|| self.say("needs-less", args![amount = Arg::Html(needs.join(" + "))]))
     }
@@ -233,7 +233,7 @@ impl Words {
             Hold::Incomplete(flaw) => self.say("hold-incomplete", args![why = Arg::Html(self.flaw(flaw))]),
             Hold::NotKvm { virtualization } => self.say("hold-not-kvm", args![kind = words(virtualization)]),
             Hold::Foreign { task } => self.say("hold-foreign", args![task = task.to_string()]),
-            Hold::Other(said) => self.recorded(said),
+            Hold::Other(said) => self.older_sentence(said),
         }
     }
 
@@ -241,7 +241,7 @@ impl Words {
     pub(crate) fn motive(&self, motive: &Motive) -> String {
         match motive {
             Motive::Plan(why) => self.move_why(why),
-            Motive::Text(text) => self.recorded(text),
+            Motive::Text(text) => self.older_sentence(text),
         }
     }
 
@@ -254,7 +254,7 @@ impl Words {
             Note::Settling { node, until } => {
                 self.say("note-settling", args![node = name(node), until = self.time(*until, *until)])
             }
-            Note::Strained { node, strains } => self.strained(node, strains),
+            Note::Strained { node, strains } => self.strains(node, strains),
             Note::LoadIsNotCpu { node, cpu_pressure, io_pressure } => {
                 let cpu = self.say("pressure-cpu", args![percent = format!("{cpu_pressure} %")]);
                 let io = io_pressure.map(|io| self.say("pressure-io", args![percent = format!("{io} %")]));
@@ -303,7 +303,7 @@ impl Words {
     }
 
     /// What a node suffers from although its thresholds hold.
-    pub(crate) fn strained(&self, node: &str, strains: &[Strain]) -> String {
+    pub(crate) fn strains(&self, node: &str, strains: &[Strain]) -> String {
         let told: Vec<_> = strains
             .iter()
             .map(|strain| {
@@ -379,16 +379,16 @@ impl Words {
 
     /// Why a request was not carried out.
     #[must_use]
-    pub fn refused(&self, refused: &Refused) -> String {
+    pub fn refusal(&self, refused: &Refused) -> String {
         match refused {
-            Refused::Missed(missed) => self.missed(missed),
+            Refused::Missed(missed) => self.miss(missed),
             Refused::WhichCluster { .. } => self.say("which-cluster", args![]),
             Refused::NotOurs { cluster, name: called } => {
                 self.say("refused-not-ours", args![cluster = name(called), id = cluster.to_string()])
             }
             Refused::Busy { proposal } => self.say("refused-busy", args![plan = proposal.to_string()]),
             Refused::NoSuchProposal(id) => self.say("refused-no-plan", args![plan = id.to_string()]),
-            Refused::NotPending { proposal, state } => self.closed(*proposal, state),
+            Refused::NotPending { proposal, state } => self.closing(*proposal, state),
             Refused::Changed { .. } => self.say("press-changed", args![]),
             Refused::NothingLeft { proposal } => {
                 self.say("refused-nothing-left", args![plan = proposal.to_string()])
@@ -404,7 +404,7 @@ impl Words {
             Refused::NothingWaits => self.say("nothing-waits", args![]),
             Refused::WhichWaits { waiting } => {
                 let plans = waiting.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
-                self.say("which-waits", args![plans = listed(plans)])
+                self.say("which-waits", args![plans = some_of(plans)])
             }
             Refused::RoundWentOn { .. } => self.say("refused-round", args![]),
             Refused::Held { hold } => self.say("refused-held", args![why = Arg::Html(self.hold(hold))]),
@@ -412,12 +412,12 @@ impl Words {
                 let whys = stuck
                     .iter()
                     .map(|skip| format!("{}: {}", escape(&name(&skip.name)), self.skip_kind(&skip.why)));
-                let why = listed(whys.collect::<Vec<_>>().into_iter());
+                let why = some_of(whys.collect::<Vec<_>>().into_iter());
                 self.say("refused-undo", args![plan = proposal.to_string(), why = Arg::Html(why)])
             }
             Refused::WhichPlan { running } => {
                 let plans = running.iter().map(|it| format!("{} ({})", it.plan, name(&it.cluster)));
-                self.say("which-plan", args![plans = listed(plans)])
+                self.say("which-plan", args![plans = some_of(plans)])
             }
             Refused::InFlight { vm } => self.say("refused-in-flight", args![vm = vm.to_string()]),
             Refused::Unsettable(why) => self.unsettable(why),
@@ -426,7 +426,7 @@ impl Words {
     }
 
     /// Says who decided about a proposal, and when, or what else ended it.
-    fn closed(&self, id: ProposalId, state: &ProposalState) -> String {
+    fn closing(&self, id: ProposalId, state: &ProposalState) -> String {
         let plan = id.to_string();
         let (key, who, at) = match state {
             ProposalState::Pending => return self.say("press-changed", args![]),
@@ -445,9 +445,10 @@ impl Words {
     }
 
     /// Says what there is instead of the one thing that a person named.
-    pub fn missed(&self, missed: &Missed) -> String {
+    pub fn miss(&self, missed: &Missed) -> String {
         let found = name(&missed.wanted);
-        let listed = |choices: &[Choice]| Arg::Html(listed(choices.iter().map(|choice| self.choice(choice))));
+        let listed =
+            |choices: &[Choice]| Arg::Html(some_of(choices.iter().map(|choice| self.choice(choice))));
         let (similar, known) = match &missed.why {
             MissedWhy::Several(choices) => {
                 let id = choices.first().map(|choice| choice.id.to_string()).unwrap_or_default();

@@ -70,7 +70,7 @@ impl Words {
                 self.say("ssh-key-unknown", args![host = word(host), found = word(found)])
             }
             SshFailure::HostKeyChanged { host, expected, found, at } => {
-                let expected = listed(expected.iter().map(|key| code(key)));
+                let expected = join(expected.iter().map(|key| code(key)));
                 let changed = args![host = word(host), expected = html(expected), found = word(found)];
                 self.with_places(self.say("ssh-key-changed", changed), at)
             }
@@ -110,8 +110,8 @@ impl Words {
             true => Arg::Html(self.say(nothing, args![])),
             false => Arg::Html(list),
         };
-        let tried = listed(tried.iter().map(|tried| self.tried(tried)));
-        let offered = listed(offered.iter().map(|method| code(method)));
+        let tried = join(tried.iter().map(|tried| self.attempt(tried)));
+        let offered = join(offered.iter().map(|method| code(method)));
         self.say(
             "ssh-login",
             args![
@@ -135,7 +135,7 @@ impl Words {
         }
     }
 
-    fn tried(&self, tried: &Tried) -> String {
+    fn attempt(&self, tried: &Tried) -> String {
         match tried {
             Tried::Way(way) => self.login_way(way),
             Tried::MoreThanPassword { answers } => self.say("tried-more", args![n = *answers]),
@@ -151,7 +151,7 @@ impl Words {
     fn agent_flaw(&self, flaw: &AgentFlaw) -> String {
         match flaw {
             AgentFlaw::Silent => self.say("unmeasured-silent", args![]),
-            AgentFlaw::Said(said) => self.quoted(said),
+            AgentFlaw::Said(said) => self.in_quotes(said),
         }
     }
 
@@ -162,14 +162,14 @@ impl Words {
                 "ssh-key-not-kept",
                 args![host = word(host), path = file(path), said = self.quote(said)],
             ),
-            HostKeyDoubt::NoText(said) | HostKeyDoubt::Panicked(said) => self.quoted(said),
+            HostKeyDoubt::NoText(said) | HostKeyDoubt::Panicked(said) => self.in_quotes(said),
         }
     }
 
     fn handshake_flaw(&self, flaw: &HandshakeFlaw) -> String {
         match flaw {
             HandshakeFlaw::NoHostKey => self.say("ssh-no-host-key", args![]),
-            HandshakeFlaw::Said(said) => self.quoted(said),
+            HandshakeFlaw::Said(said) => self.in_quotes(said),
         }
     }
 
@@ -211,12 +211,12 @@ impl Words {
         };
         match at.is_empty() {
             true => said,
-            false => format!("{said} ({})", listed(at.iter().map(place))),
+            false => format!("{said} ({})", join(at.iter().map(place))),
         }
     }
 
     fn with_words(&self, said: String, more: &Quote) -> String {
-        if more.is_empty() { said } else { format!("{said}: {}", self.quoted(more)) }
+        if more.is_empty() { said } else { format!("{said}: {}", self.in_quotes(more)) }
     }
 
     fn within(&self, patience: Duration) -> String {
@@ -232,6 +232,6 @@ fn file(path: &Path) -> Arg {
     word(&path.display().to_string())
 }
 
-fn listed(parts: impl Iterator<Item = String>) -> String {
+fn join(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{
     Intake,
     incoming::Incoming,
-    page::{as_text, mended, reader},
+    page::{as_text, mend, reader},
     plain::{Mixed, Plain, plain},
     rows::{Kept as _, Reference, TaskRow, Whole},
 };
@@ -28,9 +28,9 @@ pub(in crate::vmmanager) fn task(body: &[u8]) -> Result<Option<TaskInfo>, serde_
     // Its output is what a tool printed, and may be no text at all: that must not hide how the task stands.
     let text = as_text(body);
     let wrapped: Wrapped<'_> = serde_json::from_str(&text)?;
-    let row = match wrapped.task.and_then(mended::<TaskRow>) {
+    let row = match wrapped.task.and_then(mend::<TaskRow>) {
         Some(row) => Some(row),
-        None => mended::<TaskRow>(serde_json::from_str(&text)?),
+        None => mend::<TaskRow>(serde_json::from_str(&text)?),
     };
     Ok(row.and_then(TaskRow::into_task))
 }
@@ -90,7 +90,7 @@ impl Intake for HistoryOf {
         error(self.0.frame())
     }
 
-    fn taken(self) -> Result<History, AnswerFlaw> {
+    fn finish(self) -> Result<History, AnswerFlaw> {
         let (rows, beside) = self.0.end()?;
         // A bare array has no `max_id` beside it.
         Ok(history_of(rows, beside.max_id.id()))
@@ -156,7 +156,7 @@ pub(in crate::vmmanager) fn migrate_form(body: &[u8]) -> Result<Vec<FormTarget>,
     }
     let text = as_text(body);
     let rows = serde_json::from_str::<Form<'_>>(&text)?.nodes;
-    let targets = rows.into_iter().filter_map(mended::<TargetRow>).filter_map(|row| {
+    let targets = rows.into_iter().filter_map(mend::<TargetRow>).filter_map(|row| {
         let node = NodeId(row.id()?);
         // A node in the list without a verdict is offered; one whose verdict cannot be read is not.
         let verdict = row.suitable.truth();
@@ -211,7 +211,7 @@ pub(in crate::vmmanager) fn error(body: &[u8]) -> Option<WireError> {
     let (Mixed { plain, object }, names_task) = (error, task.id().is_some());
     let found = match object {
         Some(inner) => WireError {
-            code: inner.code.signed(),
+            code: inner.code.to_signed(),
             msg: inner.msg.text().or_else(|| inner.message.text()).unwrap_or_default(),
             names_task,
         },
@@ -372,6 +372,6 @@ mod tests {
     fn read_history(json: &str) -> History {
         let mut history = HistoryOf::default();
         assert!(history.take(json.as_bytes()));
-        history.taken().unwrap()
+        history.finish().unwrap()
     }
 }

@@ -177,7 +177,7 @@ impl Fields {
         self.has_a_yes |= value.guard.is_yes();
     }
 
-    fn judged(self) -> Judged {
+    fn judge(self) -> Judged {
         let all_say_no = self.own.or(self.flags) == Some(true);
         Judged {
             guard: if all_say_no { Guard::No } else { Guard::Yes },
@@ -242,7 +242,7 @@ impl<'de> Visitor<'de> for JudgedVisitor {
         while let Some(Key { names_the_switch }) = map.next_key()? {
             fields.add(names_the_switch, map.next_value()?);
         }
-        Ok(fields.judged())
+        Ok(fields.judge())
     }
 }
 

@@ -113,7 +113,7 @@ impl Kept for HostSeen {
 impl Row for HostRow {
     type Kept = HostSeen;
 
-    fn kept(self) -> HostSeen {
+    fn into_kept(self) -> HostSeen {
         let id = self.id.id().unwrap_or(0);
         let node = self.node.object.as_ref().map_or_else(|| self.node.plain.id(), |node| node.id.id());
         let cluster =
@@ -139,7 +139,7 @@ impl Row for HostRow {
         }
     }
 
-    fn damaged(&mut self, fields: Vec<String>) {
+    fn note_damage(&mut self, fields: Vec<String>) {
         self.damage = fields;
     }
 }

@@ -33,7 +33,7 @@ pub(super) trait Intake: Default + Send {
     fn error(&self) -> Option<WireError>;
 
     /// Returns what the body became, once all of it has come.
-    fn taken(self) -> Result<Self::Taken, AnswerFlaw>;
+    fn finish(self) -> Result<Self::Taken, AnswerFlaw>;
 }
 
 /// A small answer is read when all of it is there.
@@ -49,7 +49,7 @@ impl Intake for Vec<u8> {
         error(self)
     }
 
-    fn taken(self) -> Result<Self, AnswerFlaw> {
+    fn finish(self) -> Result<Self, AnswerFlaw> {
         Ok(self)
     }
 }

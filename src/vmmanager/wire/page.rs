@@ -42,7 +42,7 @@ impl<T: Row> Intake for PageOf<T> {
         answers::error(self.0.frame())
     }
 
-    fn taken(self) -> Result<Self::Taken, AnswerFlaw> {
+    fn finish(self) -> Result<Self::Taken, AnswerFlaw> {
         let (rows, beside) = self.0.end()?;
         Ok(Page { rows, size: beside.size.whole() })
     }
@@ -56,7 +56,7 @@ pub(super) fn reader<T: Row>() -> Reader<T::Kept> {
 fn first<T: Row>(bytes: &[u8]) -> Option<(T::Kept, usize)> {
     let mut rows = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
     let row = rows.next()?.ok()?;
-    Some((row.kept(), rows.byte_offset()))
+    Some((row.into_kept(), rows.byte_offset()))
 }
 
 /// Reads a row. One odd record must not hide the others: a damaged one is read field by field.
@@ -64,9 +64,9 @@ fn row<T: Row>(bytes: &[u8]) -> Result<Option<T::Kept>, Error> {
     let read = serde_json::from_slice::<Mixed<T>>(bytes).map(|row| row.object);
     let read = read.or_else(|error| {
         let text = as_text(bytes);
-        serde_json::from_str::<&RawValue>(&text).map(mended).map_err(|_| error)
+        serde_json::from_str::<&RawValue>(&text).map(mend).map_err(|_| error)
     });
-    read.map(|row| row.map(T::kept))
+    read.map(|row| row.map(T::into_kept))
 }
 
 /// Bytes that are no text become replacement characters, which no id or number can hide behind.
@@ -75,14 +75,14 @@ pub(super) fn as_text(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Reads what can be read of a row and notes the rest; `None` for what is no object.
-pub(super) fn mended<T: Row>(row: &RawValue) -> Option<T> {
+pub(super) fn mend<T: Row>(row: &RawValue) -> Option<T> {
     if let Ok(Mixed { object, .. }) = serde_json::from_str::<Mixed<T>>(row.get()) {
         return object;
     }
     let mut damage = Vec::new();
     let sound = sound_object(row, "", &mut damage)?;
     let mut row: T = serde_json::from_str(&sound).ok()?;
-    row.damaged(damage);
+    row.note_damage(damage);
     Some(row)
 }
 
@@ -116,7 +116,7 @@ mod tests {
     fn page<T: Row>(body: &[u8]) -> Result<Page<T::Kept>, AnswerFlaw> {
         let mut page = PageOf::<T>::default();
         assert!(page.take(body));
-        page.taken()
+        page.finish()
     }
 
     #[test]

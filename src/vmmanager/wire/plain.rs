@@ -29,10 +29,10 @@ impl Plain {
     }
 
     pub fn whole(&self) -> Option<u64> {
-        self.signed().and_then(|number| u64::try_from(number).ok())
+        self.to_signed().and_then(|number| u64::try_from(number).ok())
     }
 
-    pub fn signed(&self) -> Option<i64> {
+    pub fn to_signed(&self) -> Option<i64> {
         match self {
             Self::Nothing | Self::Truth(_) => None,
             Self::Whole(number) => Some(*number),

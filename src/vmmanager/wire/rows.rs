@@ -64,7 +64,7 @@ impl Mixed<Amounts> {
     }
 
     /// Returns how many of them are given away.
-    pub fn used(&self) -> Option<u64> {
+    pub fn used_count(&self) -> Option<u64> {
         let object = self.object.as_ref()?;
         object.allocated.whole().or_else(|| object.used.whole())
     }
@@ -75,10 +75,10 @@ pub(in crate::vmmanager) trait Row: DeserializeOwned + Send + 'static {
     /// What is kept of a row once it is read, for as long as the list is.
     type Kept: Kept;
 
-    fn kept(self) -> Self::Kept;
+    fn into_kept(self) -> Self::Kept;
 
     /// Notes which fields could not be read.
-    fn damaged(&mut self, _fields: Vec<String>) {}
+    fn note_damage(&mut self, _fields: Vec<String>) {}
 }
 
 /// What is kept of a row.
@@ -110,11 +110,11 @@ pub(in crate::vmmanager) trait Whole: DeserializeOwned + Send + 'static {
 impl<T: Whole> Row for T {
     type Kept = Self;
 
-    fn kept(self) -> Self {
+    fn into_kept(self) -> Self {
         self
     }
 
-    fn damaged(&mut self, fields: Vec<String>) {
+    fn note_damage(&mut self, fields: Vec<String>) {
         self.note_damage(fields);
     }
 }
@@ -345,7 +345,7 @@ impl TaskRow {
             consul_id: self.consul_id.id(),
             name: self.name.text().unwrap_or_default(),
             status: TaskStatus::from_word(&self.status.text().unwrap_or_default()),
-            output: rendered(&self.output),
+            output: render(&self.output),
             defer_reason: self.defer_reason.text(),
             running_time: self.running_time.whole(),
         })
@@ -371,12 +371,12 @@ fn true_values(path: &str, value: &Value, concerns_balancer: bool, signs: &mut V
     }
 }
 
-fn rendered(output: &Value) -> Option<String> {
+fn render(output: &Value) -> Option<String> {
     let text = match output {
         Value::Null => return None,
         Value::String(text) => text.trim().to_owned(),
         Value::Object(object) => match object.get("content") {
-            Some(content) => return rendered(content),
+            Some(content) => return render(content),
             None => output.to_string(),
         },
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => output.to_string(),
