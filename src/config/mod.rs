@@ -21,12 +21,13 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 use url::Url;
 
-pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file, read as read_env_file};
+pub use env_file::{EnvFile, NotAnEnvFile, read as read_env_file};
 pub use problem::{Expected, Problem, Problems, Warning};
 pub use sources::{Source, Sources};
+pub use tunables::Given;
 use tunables::TUNABLES;
-pub use tunables::{Given, Tuned};
-pub use variables::{VARIABLES, Variable};
+pub(crate) use tunables::Tuned;
+pub(crate) use variables::VARIABLES;
 
 use crate::{
     balancer, dial, scheduler, ssh,

@@ -31,7 +31,7 @@ pub const SNAPSHOT_VERSION: u32 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The version of the file's form, [`SNAPSHOT_VERSION`] at most.
+    /// The version of the file's form, 1 so far; a higher one is refused.
     pub version: u32,
     /// When VMmanager's lists were read (UTC). The planner takes it for the present.
     pub taken_at: DateTime<Utc>,

@@ -33,7 +33,8 @@ mod undo;
 use crate::model::{ClusterInfo, Snapshot};
 
 pub use check::{Violation, check};
-pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
+pub use curve::{CurvePoint, curve};
+pub(crate) use curve::{GIB_PER_MINUTE, MINUTES_PER_MIGRATION};
 pub use drain::{Drain, drain};
 pub use explain::{
     NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overloaded,
@@ -54,11 +55,11 @@ pub use policy::{
 pub use round::{drain_in_turn, maintenance, standstill};
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
-pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled};
+pub(crate) use settled::LEVEL_REST;
+pub use settled::{LEVEL_TRIGGER, settled};
 pub use sound::sound;
 pub use standing::{Beyond, Limits, NotALimit, Used};
-pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
-pub use terms::QEMU_MIN;
+pub(crate) use terms::QEMU_MIN;
 pub use undo::{Moved, Undo, undo};
 
 /// Plans for every cluster that the policy names, each by itself.
