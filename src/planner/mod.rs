@@ -33,8 +33,7 @@ mod undo;
 use crate::model::{ClusterInfo, Snapshot};
 
 pub use check::{Violation, check};
-pub use curve::{CurvePoint, curve};
-pub(crate) use curve::{GIB_PER_MINUTE, MINUTES_PER_MIGRATION};
+pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
 pub use drain::{Drain, drain};
 pub use explain::{
     NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm, overloaded,
