@@ -54,8 +54,7 @@ pub use policy::{
 pub use round::{drain_in_turn, maintenance, standstill};
 pub use search::LEVEL_GAIN_MIN;
 pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
-pub(crate) use settled::LEVEL_REST;
-pub use settled::{LEVEL_TRIGGER, settled};
+pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled};
 pub use sound::sound;
 pub use standing::{Beyond, Limits, NotALimit, Used};
 pub(crate) use terms::QEMU_MIN;
