@@ -1,4 +1,5 @@
 //! How long planning takes: `cargo bench --bench planner`. The bars are in `docs/PLANNER.md`.
+#![expect(missing_docs, reason = "criterion's macro writes a public function")]
 
 #[expect(dead_code, clippy::expect_used, reason = "shared with the tests, of which it is a part")]
 #[path = "../tests/planner/support/mod.rs"]

@@ -23,43 +23,93 @@ pub enum Event {
 #[serde(rename_all = "snake_case")]
 pub enum Alert {
     /// VMmanager cannot be used. Sent once for each outage.
-    VmManagerAway { since: DateTime<Utc>, why: ApiFailure },
+    VmManagerAway {
+        /// When it was found out (UTC).
+        since: DateTime<Utc>,
+        /// The first failure.
+        why: ApiFailure,
+    },
     /// VMmanager answers again.
-    VmManagerBack { since: DateTime<Utc>, until: DateTime<Utc> },
+    VmManagerBack {
+        /// When the outage was found out (UTC).
+        since: DateTime<Utc>,
+        /// When VMmanager answered again (UTC).
+        until: DateTime<Utc>,
+    },
     /// Half of a cluster's VMs vanished from one read to the next, so nothing is done there until more reads agree.
-    PictureShrank { cluster: ClusterId, vms_before: usize, vms_after: usize },
+    PictureShrank {
+        /// VMmanager's number of the cluster.
+        cluster: ClusterId,
+        /// VMs in the last picture that is believed.
+        vms_before: usize,
+        /// VMs in the one that is not.
+        vms_after: usize,
+    },
     /// A migration runs that this bot did not order.
-    ForeignMigration { task: u64, cluster: Option<ClusterId>, vm: Option<VmId> },
+    ForeignMigration {
+        /// VMmanager's number of the task.
+        task: u64,
+        /// VMmanager's number of the cluster; `None` where it cannot be told.
+        cluster: Option<ClusterId>,
+        /// VMmanager's number of the VM; `None` where the task does not tell.
+        vm: Option<VmId>,
+    },
     /// Somebody moved a VM back each time after this bot had moved it, so it is left alone until then.
     PulledBack {
+        /// VMmanager's number of the VM.
         vm: VmId,
+        /// The VM's name.
         name: String,
         /// The node that it comes back to.
         node: String,
+        /// How many moves were taken back.
         times: u32,
         /// Who did it last, by the history of the VM.
         by: Option<String>,
+        /// The end of its rest (UTC).
         until: DateTime<Utc>,
     },
     /// Too many migrations to or from this node failed, so plans leave it out until then.
-    NodeTakenOut { cluster: ClusterId, node: NodeId, name: String, failures: u32, until: DateTime<Utc> },
+    NodeTakenOut {
+        /// VMmanager's number of the cluster.
+        cluster: ClusterId,
+        /// VMmanager's number of the node.
+        node: NodeId,
+        /// The node's name.
+        name: String,
+        /// How many migrations failed.
+        failures: u32,
+        /// When plans take it in again (UTC).
+        until: DateTime<Utc>,
+    },
     /// Too many of the last migrations in this cluster failed, so automatic runs stop until then or `/resume`.
     ClusterStopped {
+        /// VMmanager's number of the cluster.
         cluster: ClusterId,
+        /// The cluster's name.
         name: String,
+        /// How many migrations failed.
         failures: u32,
         /// Alerts of older programs do not say.
         #[serde(default)]
         until: Option<DateTime<Utc>>,
     },
     /// The stop of a cluster's automatic runs has ended by itself.
-    ClusterResumed { cluster: ClusterId, name: String },
+    ClusterResumed {
+        /// VMmanager's number of the cluster.
+        cluster: ClusterId,
+        /// The cluster's name.
+        name: String,
+    },
     /// An SSH host key is not the one that is known.
     HostKeyChanged {
+        /// VMmanager's number of the node.
         node: NodeId,
+        /// The node's name.
         name: String,
         /// Empty for a key that is revoked.
         expected: String,
+        /// The fingerprint of the key that the node showed.
         found: String,
         /// The lines with the known keys; for a revoked key, the lines that revoke it.
         #[serde(default)]
@@ -67,20 +117,36 @@ pub enum Alert {
     },
     /// The store was damaged and was restored from the last export.
     StoreRestored {
+        /// When that export was made (UTC); `None` where there was none, and the store began anew.
         exported_at: Option<DateTime<Utc>>,
+        /// The folder where the damaged files are.
         moved_to: String,
         /// How many later writes are missing at least; `None` where nothing tells.
         #[serde(default)]
         writes_lost: Option<u64>,
+        /// What is known of the switches that the chat sets.
         #[serde(default)]
         switches: KnownSwitches,
     },
     /// The clock of this machine jumped by minutes or more; `before` is what it should have shown.
-    ClockJumped { before: DateTime<Utc>, after: DateTime<Utc> },
+    ClockJumped {
+        /// What it should have shown (UTC).
+        before: DateTime<Utc>,
+        /// What it shows (UTC).
+        after: DateTime<Utc>,
+    },
     /// The store cannot be written, e.g. because the disk is full. Nothing is ordered until it can.
-    StoreTrouble { since: DateTime<Utc>, why: StoreFailure },
+    StoreTrouble {
+        /// When it was found out (UTC).
+        since: DateTime<Utc>,
+        /// The first failure.
+        why: StoreFailure,
+    },
     /// Another program reads the updates of the same bot.
-    SecondPoller { since: DateTime<Utc> },
+    SecondPoller {
+        /// When it was found out (UTC).
+        since: DateTime<Utc>,
+    },
 }
 
 /// What is known after a restore of what the chat had changed: dry run, mode, pause, exclusions.
@@ -92,12 +158,14 @@ pub enum KnownSwitches {
     /// What changed after the export is not known.
     #[default]
     AsExported,
+    /// There was no export either: nothing is known of it.
     Unknown,
 }
 
 /// A line of a known hosts file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptKey {
+    /// The file of known hosts.
     pub file: String,
     /// From 1.
     pub line: usize,

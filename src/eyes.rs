@@ -213,7 +213,9 @@ impl Eyes {
             }
         }
         if !ended.is_empty() {
-            tracing::info!(?ended, "migrations that were given up are over");
+            for migration in &ended {
+                tracing::info!(migration.id = migration.0, "a migration that was given up is over");
+            }
             self.store.forget_given_up(&ended)?;
         }
         Ok(())

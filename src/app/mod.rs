@@ -63,24 +63,34 @@ pub struct UnreadableFile {
 /// Why the parts cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
+    /// Variables have values that cannot be used.
     #[error(transparent)]
     Configuration(#[from] Problems),
+    /// VMmanager's address or login is not set.
     #[error("VMmanager is not configured")]
     NoVmManager,
+    /// A file that the configuration names cannot be read.
     #[error(transparent)]
     File(#[from] UnreadableFile),
+    /// VMmanager's settings cannot be used.
     #[error(transparent)]
     Api(#[from] ApiFailure),
+    /// SSH's settings cannot be used.
     #[error("SSH monitoring cannot begin")]
     Ssh(#[from] SshError),
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The socket for the other commands cannot be opened.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// `HTTP_LISTEN` cannot be listened on.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// The bot cannot be made from its settings.
     #[error("the chat cannot begin")]
     Chat(#[from] BotError),
+    /// The single cycle could not be done.
     #[error(transparent)]
     Cycle(#[from] CycleError),
 }

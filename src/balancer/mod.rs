@@ -83,10 +83,13 @@ pub struct Picture {
 /// Why a cycle could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum CycleError {
+    /// VMmanager or the store gave no picture.
     #[error(transparent)]
     Look(#[from] LookError),
+    /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The planner panicked, with these words.
     #[error("{}", Trouble::Planning(.0.clone()))]
     Planning(Quote),
 }

@@ -16,9 +16,11 @@ use crate::{
 /// What a single cycle did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CycleReport {
+    /// Planned only: nothing was ordered.
     pub dry_run: bool,
     /// The store was restored and nobody confirmed: planned only, whatever else was asked.
     pub restored_unconfirmed: bool,
+    /// What would be done, or was.
     pub plan: Plan,
     /// How each migration of each cluster ended, in the order of the plan; empty where nothing was carried out.
     pub outcomes: BTreeMap<ClusterId, Vec<Step>>,

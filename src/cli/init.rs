@@ -6,8 +6,15 @@ use std::{
     io::{self, BufRead, IsTerminal as _, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     check::{self, Finding, State},
@@ -68,9 +75,38 @@ pub(super) async fn init(
     if !io::stdin().is_terminal() {
         return Ok(WHAT_TO_SET.to_owned());
     }
-    let hidden = |_: &mut dyn BufRead| rpassword::read_password();
+    let is_hidden = Arc::new(AtomicBool::new(false));
+    end_at_interrupts(Arc::clone(&is_hidden))?;
+    let hidden = |_: &mut dyn BufRead| read_hidden(&is_hidden);
     let mut asker = Asker { input: &mut io::stdin().lock(), out, hidden: &hidden };
     asker.all(file, environment, clock).await
+}
+
+/// The exit status that shells give to a program that Ctrl+C ended.
+const INTERRUPTED: i32 = 130;
+
+/// Ends the program at Ctrl+C, as it would end without this, but not while an answer is hidden: it would leave a
+/// terminal that shows nothing of what is typed.
+fn end_at_interrupts(is_hidden: Arc<AtomicBool>) -> io::Result<()> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    // This task only waits for signals, and ends with the process.
+    tokio::spawn(async move {
+        while interrupts.recv().await.is_some() {
+            if !is_hidden.load(Ordering::SeqCst) {
+                process::exit(INTERRUPTED);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Reads an answer without showing it. Ctrl+C is an error here, given once the terminal is as it was; the questions
+/// end with it, so the answer counts as hidden from then on.
+fn read_hidden(is_hidden: &AtomicBool) -> io::Result<String> {
+    is_hidden.store(true, Ordering::SeqCst);
+    let answer = rpassword::read_password()?;
+    is_hidden.store(false, Ordering::SeqCst);
+    Ok(answer)
 }
 
 /// Asks a person, who reads `out` and answers in `input`.

@@ -20,6 +20,7 @@ pub struct EnvFile {
 /// A file's text, written so that dotenvy reads what a person meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
+    /// The text for dotenvy.
     pub text: String,
     /// Lines, counted from 1, that are no assignment.
     pub unreadable_lines: Vec<usize>,

@@ -21,12 +21,13 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 use url::Url;
 
-pub use env_file::{EnvFile, NotAnEnvFile, Prepared, prepare as prepare_env_file, read as read_env_file};
+pub use env_file::{EnvFile, NotAnEnvFile, read as read_env_file};
 pub use problem::{Expected, Problem, Problems, Warning};
 pub use sources::{Source, Sources};
+pub use tunables::Given;
 use tunables::TUNABLES;
-pub use tunables::{Given, Tuned};
-pub use variables::{VARIABLES, Variable};
+pub(crate) use tunables::Tuned;
+pub(crate) use variables::VARIABLES;
 
 use crate::{
     balancer, dial, scheduler, ssh,
@@ -52,7 +53,9 @@ pub enum Purpose {
 /// A valid configuration, with warnings for the operator.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The configuration itself.
     pub config: Config,
+    /// What works and should be looked at.
     pub warnings: Vec<Warning>,
 }
 
@@ -63,7 +66,9 @@ pub struct Config {
     pub vmmanager: Option<vmmanager::Settings>,
     /// The file of [`vmmanager::Settings::ca_pem`], not read yet.
     pub ca_file: Option<PathBuf>,
+    /// For cycles: what is planned and how plans are carried out.
     pub balancer: balancer::Settings,
+    /// When cycles run and whether they ask first.
     pub scheduler: scheduler::Settings,
     /// `None` where SSH is off.
     pub ssh: Option<ssh::Settings>,
@@ -71,6 +76,7 @@ pub struct Config {
     pub own_keys: Vec<ssh::KeyFile>,
     /// `None` for no chat.
     pub telegram: Option<telegram::Settings>,
+    /// The folder of the store.
     pub data_dir: PathBuf,
     /// How long history and audit are kept.
     pub history_kept: TimeDelta,
@@ -78,26 +84,35 @@ pub struct Config {
     pub given: Given,
     /// `None` for no `/healthz`, `/readyz` and `/metrics`.
     pub http_listen: Option<SocketAddr>,
+    /// The least important lines that are logged.
     pub log_level: LogLevel,
+    /// The form of the log's lines.
     pub log_format: LogFormat,
 }
 
 /// The least important lines that are still logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
+    /// What failed and needs a person.
     Error,
+    /// What is odd and may pass by itself, too.
     Warn,
+    /// What is done, too.
     #[default]
     Info,
+    /// How it is done, too.
     Debug,
+    /// Everything, also of the libraries.
     Trace,
 }
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
+    /// Words for people.
     #[default]
     Text,
+    /// One JSON object on each line.
     Json,
 }
 

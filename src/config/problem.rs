@@ -11,8 +11,11 @@ pub struct Problems(pub Vec<Problem>);
 /// One variable with a value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// The variable's name.
     pub name: &'static str,
+    /// What was there.
     pub found: FoundValue,
+    /// What should be there.
     pub expected: Expected,
 }
 
@@ -78,15 +81,37 @@ impl fmt::Display for Problem {
 /// Something that works and that an operator should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    UnknownName { name: String, meant: Option<&'static str>, place: &'static str },
-    UnreadableLine { file: String, line: usize },
+    /// A name that no variable has; it does nothing.
+    UnknownName {
+        /// The name as written.
+        name: String,
+        /// The variable with a name much like it, if there is one.
+        meant: Option<&'static str>,
+        /// Where the name was found.
+        place: &'static str,
+    },
+    /// A line that is no assignment; it does nothing.
+    UnreadableLine {
+        /// The file's name.
+        file: String,
+        /// The line's number, from 1.
+        line: usize,
+    },
+    /// `VERIFY_SSL` is false: any certificate of VMmanager's is taken.
     TlsNotVerified,
+    /// VMmanager is reached over `http://`.
     PlainHttp,
+    /// `SSH_HOST_KEY_CHECK` is off.
     HostKeysNotChecked,
+    /// The Bot API server of `TELEGRAM_API_URL` is on another machine and reached over `http://`.
     PlainBotApi,
+    /// Something about the settings that the chat can change too.
     Setting(SettingWarning),
+    /// A chat for reports is set, and no bot.
     ChatWithoutToken,
+    /// A bot is set, and no chat for reports.
     TokenWithoutChat,
+    /// A file written for the Python tool does not set `BALANCE_MODE`, so plans wait for an approval.
     PythonWaits,
 }
 

@@ -10,9 +10,13 @@ use super::{
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// An option of the command.
     CommandLine,
+    /// The environment of the process.
     Environment,
+    /// The file of assignments.
     File,
+    /// Nobody gave one.
     Default,
 }
 
@@ -32,7 +36,9 @@ impl fmt::Display for Source {
 pub struct Sources {
     /// What the command line overrides, under the variables' names.
     pub command_line: BTreeMap<&'static str, String>,
+    /// The environment of the process, as it is.
     pub environment: BTreeMap<String, String>,
+    /// What the file assigns.
     pub file: EnvFile,
     /// The file's name, for warnings.
     pub file_name: String,

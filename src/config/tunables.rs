@@ -29,8 +29,11 @@ use crate::{
 /// The settings of each room that can change while the bot runs.
 #[derive(Clone, Debug)]
 pub struct Tuned {
+    /// For cycles: what is planned and how plans are carried out.
     pub balancer: balancer::Settings,
+    /// When cycles run and whether they ask first.
     pub scheduler: scheduler::Settings,
+    /// When messages ring, and what the bot writes by itself.
     pub habits: Habits,
     /// How long history and audit are kept.
     pub history_kept: TimeDelta,

@@ -5,6 +5,7 @@ use crate::model::alike::closest_above;
 /// One variable of the configuration. Its default is in the settings of the room that obeys it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
+    /// Its name in the environment and in the file.
     pub name: &'static str,
     /// Whether its value is never shown.
     pub secret: bool,

@@ -22,18 +22,24 @@ const KNOWN_MAX: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// A cluster.
     Cluster,
+    /// A node.
     Node,
+    /// A VM.
     Vm,
+    /// A VM or a node, whichever has the name.
     VmOrNode,
 }
 
 /// Why what a person named is not one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
+    /// The kind of thing it should be.
     pub kind: Kind,
     /// As the person wrote it.
     pub wanted: String,
+    /// What is in the way.
     pub why: MissedWhy,
 }
 
@@ -55,8 +61,11 @@ pub enum MissedWhy {
 /// One of the things that a person may mean: `node-1 (10) in msk`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
+    /// The kind of thing it is.
     pub kind: Kind,
+    /// VMmanager's number of it.
     pub id: u64,
+    /// Its name in VMmanager.
     pub name: String,
     /// The name of its cluster; `None` for a cluster itself.
     pub cluster: Option<String>,
@@ -65,7 +74,9 @@ pub struct Choice {
 /// A VM or a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum VmOrNode<'a> {
+    /// The VM of the snapshot.
     Vm(&'a VmInfo),
+    /// The node of the snapshot.
     Node(&'a NodeInfo),
 }
 

@@ -9,33 +9,71 @@ use super::{ApiFailure, NodeId, Quote, VmId};
 #[serde(rename_all = "snake_case")]
 pub enum Flaw {
     /// A list has fewer rows than VMmanager promised.
-    ShortList { list: List, rows: u64, promised: u64 },
+    ShortList {
+        /// The list.
+        list: List,
+        /// Rows that came.
+        rows: u64,
+        /// Rows that VMmanager said there are.
+        promised: u64,
+    },
     /// Rows without what must be known of them.
     UnreadableRows {
+        /// The list.
         list: List,
+        /// How many rows.
         rows: u64,
         /// Where the first of them stands, from 1; 0 in the records of older versions.
         #[serde(default)]
         first: u64,
+        /// What is wrong with the first of them.
         #[serde(default)]
         shape: RowShape,
     },
     /// Rows that came twice. Odd, but nothing is missing.
-    DoubledRows { list: List, rows: u64 },
+    DoubledRows {
+        /// The list.
+        list: List,
+        /// How many rows came again.
+        rows: u64,
+    },
     /// Fields of a row that cannot be read. The row stays out of every plan; nothing else does.
-    DamagedRow { list: List, id: u64, fields: Quote },
+    DamagedRow {
+        /// The list.
+        list: List,
+        /// VMmanager's number of the cluster, node or VM.
+        id: u64,
+        /// The names of the fields, with commas.
+        fields: Quote,
+    },
     /// VMmanager does not give its task list, so nobody knows which migrations run.
     TasksRefused(ApiFailure),
     /// The cluster has nodes but is not in the cluster list.
     UnlistedCluster,
     /// The row of this node names no cluster.
-    NodeWithoutCluster { node: NodeId },
+    NodeWithoutCluster {
+        /// VMmanager's number of the node.
+        node: NodeId,
+    },
     /// VMs on no known node.
-    VmsWithoutNode { vms: u64, example: VmId },
+    VmsWithoutNode {
+        /// How many VMs.
+        vms: u64,
+        /// One of them.
+        example: VmId,
+    },
     /// Half of the VMs vanished from one read to the next.
-    Shrank { before: u64, after: u64 },
+    Shrank {
+        /// VMs in the last picture that is believed.
+        before: u64,
+        /// VMs in the one that is not.
+        after: u64,
+    },
     /// The planner made a plan that breaks one of its own rules.
-    BrokenPlan { violations: u64 },
+    BrokenPlan {
+        /// How many rules it breaks.
+        violations: u64,
+    },
     /// The words of a snapshot file, or of an older version.
     #[serde(untagged)]
     Other(Quote),
@@ -56,9 +94,13 @@ pub enum RowShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum List {
+    /// The clusters.
     Clusters,
+    /// The nodes.
     Nodes,
+    /// The VMs, which the API calls hosts.
     Vms,
+    /// The tasks that run.
     Tasks,
 }
 

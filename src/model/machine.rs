@@ -52,7 +52,9 @@ impl fmt::Display for KernelVersion {
 /// A family of operating systems. VMmanager does not support clusters with nodes of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OsFamily {
+    /// Red Hat Enterprise Linux and its kin, e.g. AlmaLinux, CentOS, Rocky Linux.
     RedHat,
+    /// Debian and its kin, e.g. Ubuntu, Astra Linux.
     Debian,
 }
 

@@ -16,7 +16,9 @@ pub enum Asked {
 /// A node that gave no reading when it was asked last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmeasured {
+    /// VMmanager's number of the node.
     pub node: NodeId,
+    /// The cause.
     pub why: WhyUnmeasured,
 }
 
@@ -30,8 +32,11 @@ pub enum WhyUnmeasured {
     Unreachable,
     /// No answer in time.
     Silent,
+    /// Its host key is not among the known ones, and `strict` learns none.
     HostKeyUnknown,
+    /// It shows another host key than the known one.
     HostKeyChanged,
+    /// It shows a host key that is marked as revoked.
     HostKeyRevoked,
     /// The known hosts cannot be used.
     HostKeyUnchecked,

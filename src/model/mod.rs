@@ -25,7 +25,8 @@ pub use machine::{KernelVersion, NodeFault, OsFamily};
 pub use measuring::{Asked, Unmeasured, WhyUnmeasured};
 pub use person::Person;
 pub use qemu::QemuVersion;
-pub use quote::{Quote, turns_direction};
+pub use quote::Quote;
+pub(crate) use quote::turns_direction;
 pub use snapshot::{
     Block, ClusterInfo, ForeignMigration, Measured, NodeInfo, ReadSnapshotError, Snapshot, VmInfo, VmUse,
 };

@@ -31,10 +31,15 @@ const SNAPSHOT_VERSION: u32 = 1;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
+    /// The version of the file's form, 1 so far; a higher one is refused.
     pub version: u32,
+    /// When VMmanager's lists were read (UTC). The planner takes it for the present.
     pub taken_at: DateTime<Utc>,
+    /// Every cluster that VMmanager shows, by ascending id.
     pub clusters: Vec<ClusterInfo>,
+    /// The nodes of all clusters.
     pub nodes: Vec<NodeInfo>,
+    /// The VMs on all nodes.
     pub vms: Vec<VmInfo>,
     /// Migrations that run and that this bot did not order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,7 +52,9 @@ pub struct Snapshot {
 /// A cluster: nodes among which VMs may migrate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterInfo {
+    /// VMmanager's number of the cluster.
     pub id: ClusterId,
+    /// Its name in VMmanager; `#` and the number where the list lacks it.
     pub name: String,
     /// `kvm`, `lxd`, …; only KVM is balanced, and what is not said counts as KVM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,29 +87,38 @@ impl ClusterInfo {
 /// A node: the physical machine that VMs run on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeInfo {
+    /// VMmanager's number of the node.
     pub id: NodeId,
+    /// Its name in VMmanager.
     pub name: String,
+    /// The cluster that it belongs to.
     pub cluster: ClusterId,
     /// Cores; `None` where the server did not say, and then the node is neither source nor target.
     pub cpu_total: Option<u32>,
     /// vCPUs allocated to VMs. Allocation, not load.
     pub cpu_used: Option<u32>,
+    /// Memory, in MiB; `None` where the server did not say, and then the node is neither source nor target.
     #[serde(rename = "memory_total_mib")]
     pub memory_total: Option<Mib>,
     /// Memory allocated to VMs.
     #[serde(rename = "memory_used_mib")]
     pub memory_used: Option<Mib>,
+    /// VMs on the node as VMmanager counts them; where it does not, those of its list.
     #[serde(default)]
     pub vm_count: u32,
     /// The most VMs the node takes; `None` for no limit.
     #[serde(default, deserialize_with = "positive")]
     pub vm_limit: Option<u32>,
+    /// Whether it is in maintenance mode: no target then, and a source for a drain alone.
     #[serde(default)]
     pub maintenance: bool,
+    /// Whether VMmanager lets VMs be created there; without that it is no target.
     #[serde(default = "yes")]
     pub vm_creation_allowed: bool,
+    /// The version of QEMU; `None` where the server did not say, and then it forbids nothing.
     #[serde(default)]
     pub qemu_version: Option<QemuVersion>,
+    /// The version of the kernel; `None` where the server did not say, and then it forbids nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_version: Option<KernelVersion>,
     /// The operating system, e.g. `AlmaLinux 9.3`.
@@ -120,11 +136,13 @@ pub struct NodeInfo {
     /// What the node measures of itself, where it was asked.
     #[serde(default)]
     pub load: Option<Measured>,
+    /// VMmanager's word for its state.
     #[serde(default)]
     pub state: NodeState,
     /// The address for SSH, as VMmanager gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The port for SSH, as VMmanager gives it; `None` stands for 22.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_port: Option<u16>,
 }
@@ -199,8 +217,11 @@ impl NodeInfo {
 pub struct Measured {
     /// Load averages over 1, 5 and 15 minutes, for the whole machine (not per core).
     pub one: f64,
+    /// The average over 5 minutes.
     pub five: f64,
+    /// The average over 15 minutes.
     pub fifteen: f64,
+    /// When it was measured (UTC).
     pub at: DateTime<Utc>,
     /// Logical CPUs as the node counts them; VMmanager's number stands in where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,11 +256,17 @@ pub struct Measured {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "VmOnFile", into = "VmOnFile")]
 pub struct VmInfo {
+    /// VMmanager's number of the VM.
     pub id: VmId,
+    /// Its name in VMmanager.
     pub name: String,
+    /// The node that it is on.
     pub node: NodeId,
+    /// Virtual CPUs allocated to it.
     pub cpu_cores: u32,
+    /// Memory allocated to it, in MiB.
     pub memory: Mib,
+    /// VMmanager's word for its state.
     pub state: VmState,
     /// What forbids to move it, as far as the VM itself tells; empty for a VM that may move.
     pub blocked_by: Vec<Block>,
@@ -274,6 +301,7 @@ impl VmInfo {
 pub struct VmUse {
     /// CPU in cores, over the time between two readings.
     pub cores: f64,
+    /// When the later of the two readings was taken (UTC).
     pub at: DateTime<Utc>,
 }
 
@@ -314,23 +342,42 @@ pub struct ForeignMigration {
     pub task: u64,
     /// `None` where it cannot be told; then no cluster is safe to change.
     pub cluster: Option<ClusterId>,
+    /// The VM that migrates; `None` where the task does not tell.
     pub vm: Option<VmId>,
+    /// VMmanager's word for how far the task is.
     pub status: String,
 }
 
 /// Why a snapshot file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadSnapshotError {
+    /// It is no JSON, or lacks what a snapshot has.
     #[error("not a snapshot file: expected JSON as `vm-balancer snapshot` writes it")]
     Json(#[source] serde_json::Error),
     #[error(
         "snapshot version {found} is newer than this program, which reads up to {SNAPSHOT_VERSION}; use a newer vm-balancer"
     )]
-    Version { found: u32 },
+    /// A newer program wrote it.
+    Version {
+        /// The version that the file names.
+        found: u32,
+    },
+    /// Two of its objects share an id.
     #[error("{what} {id} appears twice in the snapshot; ids must be unique")]
-    Twice { what: &'static str, id: u64 },
+    Twice {
+        /// The kind of the objects: cluster, node or VM.
+        what: &'static str,
+        /// The id that they share.
+        id: u64,
+    },
+    /// A node is in a cluster that the file does not have.
     #[error("node {node} belongs to cluster {cluster}, which is not among the snapshot's clusters")]
-    NoCluster { node: NodeId, cluster: ClusterId },
+    NoCluster {
+        /// The node's number.
+        node: NodeId,
+        /// The number of the cluster that it names.
+        cluster: ClusterId,
+    },
 }
 
 impl Snapshot {

@@ -10,15 +10,34 @@ pub enum SshError {
     /// Neither a private key, nor a password, nor an SSH agent is given.
     NoCredentials,
     /// The private key cannot be read.
-    KeyFile { path: PathBuf, said: Quote },
+    KeyFile {
+        /// The file of the key.
+        path: PathBuf,
+        /// The operating system's words.
+        said: Quote,
+    },
     /// The private key is encrypted, and no passphrase is given.
-    KeyEncrypted { path: PathBuf },
+    KeyEncrypted {
+        /// The file of the key.
+        path: PathBuf,
+    },
     /// The private key does not open with the passphrase.
-    Passphrase { path: PathBuf },
+    Passphrase {
+        /// The file of the key.
+        path: PathBuf,
+    },
     /// The file holds a public key.
-    KeyIsPublic { path: PathBuf },
+    KeyIsPublic {
+        /// The file that holds it.
+        path: PathBuf,
+    },
     /// The file holds no private key of a known kind.
-    KeyForm { path: PathBuf, said: Quote },
+    KeyForm {
+        /// The file.
+        path: PathBuf,
+        /// The reader's words.
+        said: Quote,
+    },
     /// Without known hosts no node can be believed.
     KnownHosts(UnreadableHosts),
 }
@@ -34,7 +53,9 @@ impl From<UnreadableHosts> for SshError {
 /// A file of known hosts that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableHosts {
+    /// The file.
     pub path: PathBuf,
+    /// The operating system's or the reader's words.
     pub said: Quote,
 }
 
@@ -57,33 +78,95 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SshFailure {
     /// Nobody listens on the port.
-    Refused { host: String },
+    Refused {
+        /// The address that was asked, `host:port`.
+        host: String,
+    },
     /// No way leads there, or the name is unknown.
-    Unreachable { host: String, said: Quote },
+    Unreachable {
+        /// The address that was asked, `host:port`.
+        host: String,
+        /// The operating system's words.
+        said: Quote,
+    },
     /// Its time was up.
-    Timeout { phase: Phase, after: Duration },
+    Timeout {
+        /// What was under way.
+        phase: Phase,
+        /// How long it was given.
+        after: Duration,
+    },
     /// Nothing is known of this host.
-    HostKeyUnknown { host: String, found: String },
+    HostKeyUnknown {
+        /// The address that was asked, `host:port`.
+        host: String,
+        /// The fingerprint of the key that it showed.
+        found: String,
+    },
     /// The host has other keys.
-    HostKeyChanged { host: String, expected: Vec<String>, found: String, at: Vec<KnownLine> },
+    HostKeyChanged {
+        /// The address that was asked, `host:port`.
+        host: String,
+        /// Fingerprints of the keys that are known.
+        expected: Vec<String>,
+        /// The fingerprint of the key that it showed.
+        found: String,
+        /// Where the known keys stand; empty while a learned one is on its way to the file.
+        at: Vec<KnownLine>,
+    },
     /// The key must never be accepted again.
-    HostKeyRevoked { host: String, found: String, at: Vec<KnownLine> },
+    HostKeyRevoked {
+        /// The address that was asked, `host:port`.
+        host: String,
+        /// The fingerprint of the key that it showed.
+        found: String,
+        /// The lines that revoke it.
+        at: Vec<KnownLine>,
+    },
     /// The key could not be compared, or could not be kept.
     HostKeyUnchecked(HostKeyDoubt),
     /// What answers does not speak SSH, or not as we do.
-    Handshake { host: String, why: HandshakeFlaw },
+    Handshake {
+        /// The address that was asked, `host:port`.
+        host: String,
+        /// What went wrong.
+        why: HandshakeFlaw,
+    },
     /// Nobody is logged in.
-    Auth { username: String, tried: Vec<Tried>, offered: Vec<String> },
+    Auth {
+        /// The user to log in as.
+        username: String,
+        /// What was tried, in this order.
+        tried: Vec<Tried>,
+        /// The ways to log in that the server named last.
+        offered: Vec<String>,
+    },
     /// There is a login and no session.
     SessionRefused(SessionRefusal),
     /// The connection was lost.
-    Dropped { phase: Phase },
+    Dropped {
+        /// What was under way.
+        phase: Phase,
+    },
     /// The answer is longer than any reading.
-    TooMuchOutput { limit_bytes: usize },
+    TooMuchOutput {
+        /// The most bytes that are read.
+        limit_bytes: usize,
+    },
     /// The command failed; what it wrote to standard error may be empty.
-    ExitStatus { code: u32, said: Quote },
+    ExitStatus {
+        /// Its exit status.
+        code: u32,
+        /// What it wrote to standard error.
+        said: Quote,
+    },
     /// The command was killed.
-    Killed { signal: String, said: Quote },
+    Killed {
+        /// The signal's name.
+        signal: String,
+        /// What it wrote to standard error.
+        said: Quote,
+    },
     /// What the node said is no reading.
     Unreadable(Unreadable),
 }
@@ -96,7 +179,14 @@ pub enum HostKeyDoubt {
     /// Without known hosts nothing can be compared.
     KnownHosts(UnreadableHosts),
     /// The new key cannot be written to the file of learned keys.
-    NotKept { host: String, path: PathBuf, said: Quote },
+    NotKept {
+        /// The address that was asked, `host:port`.
+        host: String,
+        /// The file of learned keys.
+        path: PathBuf,
+        /// The operating system's words.
+        said: Quote,
+    },
     /// The new key has no text form.
     NoText(Quote),
     /// Comparing the key panicked.
@@ -119,12 +209,15 @@ pub enum LoginWay {
     Open,
     /// With the configured private key.
     Key {
+        /// The key's SHA-256 fingerprint.
         fingerprint: String,
     },
     /// With a key of the SSH agent.
     AgentKey {
+        /// The key's SHA-256 fingerprint.
         fingerprint: String,
     },
+    /// With the configured password.
     Password,
     /// With the password, in answer to the server's question.
     KeyboardInteractive,
@@ -149,11 +242,22 @@ pub enum Tried {
     /// The server did not accept it.
     Way(LoginWay),
     /// The server asks for this many answers and not for one password.
-    MoreThanPassword { answers: usize },
+    MoreThanPassword {
+        /// How many answers it asks for.
+        answers: usize,
+    },
     /// There is more to try, but servers hang up after this many tries.
-    TriesUsedUp { tries: usize },
+    TriesUsedUp {
+        /// How many tries were made.
+        tries: usize,
+    },
     /// The SSH agent cannot be asked for its keys.
-    AgentUnreachable { socket: PathBuf, why: AgentFlaw },
+    AgentUnreachable {
+        /// The agent's socket.
+        socket: PathBuf,
+        /// What went wrong.
+        why: AgentFlaw,
+    },
     /// The SSH agent did not sign.
     NotSigned(AgentFlaw),
 }
@@ -163,6 +267,7 @@ pub enum Tried {
 pub enum AgentFlaw {
     /// It did not answer in time.
     Silent,
+    /// The words of the error.
     Said(Quote),
 }
 
@@ -197,6 +302,7 @@ pub enum Unreadable {
 /// Where a known host's key stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KnownLine {
+    /// The file of known hosts.
     pub file: PathBuf,
     /// From 1.
     pub line: usize,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum NodeState {
+    /// It works as usual. A snapshot file that does not say means this.
     #[default]
     Active,
     /// The server did not say.
@@ -16,6 +17,7 @@ pub enum NodeState {
     Unreadable,
     /// The record of a VM on it is damaged, so nobody knows what the node holds.
     UnreadableVm,
+    /// Any other word, as VMmanager writes it.
     Other(String),
 }
 
@@ -23,12 +25,14 @@ pub enum NodeState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum VmState {
+    /// The only state in which it is moved.
     #[default]
     Active,
     /// The VM is being created. It may have no node yet.
     Creating,
     /// The server did not say.
     Unknown,
+    /// Any other word, as VMmanager writes it.
     Other(String),
 }
 

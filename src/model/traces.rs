@@ -43,8 +43,11 @@ impl From<HistoryBefore> for Option<u64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Whereabouts {
+    /// It is on the node that it was sent to.
     OnTarget,
+    /// It is on the node that it was to leave.
     OnSource,
+    /// It is on a third node.
     Elsewhere(NodeId),
     /// VMmanager has no such VM.
     Gone,

@@ -8,7 +8,9 @@ use super::{MigrationId, ProposalId, Quote, VmId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
+    /// VMmanager gave nothing.
     VmManager(ApiFailure),
+    /// The store could not do it.
     Store(StoreFailure),
     /// The planner panicked.
     Planning(Quote),
@@ -23,24 +25,59 @@ pub enum ApiFailure {
     /// The user, password or token is not taken: a person must change the configuration.
     Credentials(LoginRefusal),
     /// There is no function to log in with.
-    NoLogin { what: String },
+    NoLogin {
+        /// Method and path of the request to log in.
+        what: String,
+    },
     /// The user may not do this: a person must change the rights in VMmanager.
-    Forbidden { what: String, said: Said },
+    Forbidden {
+        /// Method and path of the request.
+        what: String,
+        /// VMmanager's reason.
+        said: Said,
+    },
     /// VMmanager put the request off for this many seconds and did not take it.
-    Unavailable { what: String, waited: u64 },
+    Unavailable {
+        /// Method and path of the request.
+        what: String,
+        /// Seconds from the first try to the last.
+        waited: u64,
+    },
     /// Silence, or the words of a gateway. It may succeed later.
-    NoAnswer { what: String, said: Silence },
+    NoAnswer {
+        /// Method and path of the request.
+        what: String,
+        /// What came in place of an answer.
+        said: Silence,
+    },
     /// There is no such function or object.
     NotFound {
+        /// Method and path of the request.
         what: String,
+        /// VMmanager's reason.
         said: Said,
+        /// VMmanager's number of the error; `None` where it gives none.
         #[serde(default)]
         code: Option<i64>,
     },
     /// A final no.
-    Refused { what: String, said: Said, status: u16, code: Option<i64> },
+    Refused {
+        /// Method and path of the request.
+        what: String,
+        /// VMmanager's reason.
+        said: Said,
+        /// The HTTP status of the answer.
+        status: u16,
+        /// VMmanager's number of the error; `None` where it gives none.
+        code: Option<i64>,
+    },
     /// An answer of an unknown shape.
-    Unreadable { what: String, said: AnswerFlaw },
+    Unreadable {
+        /// Method and path of the request.
+        what: String,
+        /// What is wrong with the answer.
+        said: AnswerFlaw,
+    },
     /// Text that an older version recorded.
     #[serde(untagged)]
     Other(Quote),
@@ -74,7 +111,12 @@ pub enum LoginRefusal {
     /// A success without a token.
     NoToken,
     /// Refused before, and not tried again for this many seconds.
-    Rests { because: Box<LoginRefusal>, seconds: u64 },
+    Rests {
+        /// The refusal that it rests from.
+        because: Box<LoginRefusal>,
+        /// Seconds until the next try.
+        seconds: u64,
+    },
     /// VMmanager's answer.
     #[serde(untagged)]
     Said(Said),
@@ -85,9 +127,19 @@ pub enum LoginRefusal {
 #[serde(rename_all = "snake_case")]
 pub enum Said {
     /// Numbers alone.
-    Numbers { status: u16, code: Option<i64> },
+    Numbers {
+        /// The HTTP status of the answer.
+        status: u16,
+        /// VMmanager's number of the error; `None` where it gives none.
+        code: Option<i64>,
+    },
     /// Something that is no answer of VMmanager's.
-    Foreign { status: u16, body: Body },
+    Foreign {
+        /// The HTTP status of the answer.
+        status: u16,
+        /// What the answer looks like.
+        body: Body,
+    },
     /// Its own words. An older version put more into them.
     #[serde(untagged)]
     Words(Quote),
@@ -102,7 +154,12 @@ pub enum Silence {
     /// There was no connection, or it broke.
     Lost(Quote),
     /// A status of a gateway, or of a server that stumbled.
-    Status { status: u16, said: Said },
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The reason that came with it.
+        said: Said,
+    },
     /// Text that an older version recorded.
     #[serde(untagged)]
     Other(Quote),
@@ -113,15 +170,42 @@ pub enum Silence {
 #[serde(rename_all = "snake_case")]
 pub enum AnswerFlaw {
     /// It ends too early.
-    CutOff { line: usize, column: usize, body: Body },
+    CutOff {
+        /// The line it ends in, from 1.
+        line: usize,
+        /// The column in that line.
+        column: usize,
+        /// What the answer looks like.
+        body: Body,
+    },
     /// It is no JSON.
-    NotJson { line: usize, column: usize, body: Body },
+    NotJson {
+        /// The line of the first odd character, from 1.
+        line: usize,
+        /// Its column.
+        column: usize,
+        /// What the answer looks like.
+        body: Body,
+    },
     /// It is JSON of another shape.
-    OddShape { line: usize, column: usize, body: Body },
+    OddShape {
+        /// The line where the shape differs, from 1.
+        line: usize,
+        /// The column in that line.
+        column: usize,
+        /// What the answer looks like.
+        body: Body,
+    },
     /// It is longer than this many bytes.
-    TooLong { bytes_max: usize },
+    TooLong {
+        /// The most bytes that are read.
+        bytes_max: usize,
+    },
     /// The VM's row does not name its node.
-    VmWithoutNode { vm: VmId },
+    VmWithoutNode {
+        /// VMmanager's number of the VM.
+        vm: VmId,
+    },
     /// Reading it panicked.
     Panicked(Quote),
     /// Text that an older version recorded.
@@ -132,7 +216,9 @@ pub enum AnswerFlaw {
 /// The outside of an answer: enough to see whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Body {
+    /// What it looks like.
     pub kind: BodyKind,
+    /// Its length in bytes.
     pub bytes: usize,
 }
 
@@ -140,11 +226,15 @@ pub struct Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyKind {
+    /// There is nothing in it.
     Empty,
+    /// It begins as a JSON object.
     Object,
+    /// It begins as a JSON list.
     List,
     /// HTML or XML.
     Page,
+    /// Anything else.
     Text,
 }
 
@@ -168,15 +258,26 @@ impl Body {
 #[serde(rename_all = "snake_case")]
 pub enum StoreFailure {
     /// Another process has it open.
-    Locked { path: String },
+    Locked {
+        /// The folder of the store.
+        path: String,
+    },
     /// Its files are damaged.
     Damaged(Damage),
     /// A newer version of this program wrote it.
-    Newer { found: u32, known: u32 },
+    Newer {
+        /// The version of the records found.
+        found: u32,
+        /// The newest version that this program reads.
+        known: u32,
+    },
     /// A full disk, missing rights and the like.
     Disk(DiskFailure),
     /// The VM has an open migration in the journal.
-    InFlight { vm: VmId },
+    InFlight {
+        /// VMmanager's number of the VM.
+        vm: VmId,
+    },
     /// It is closed after an earlier failure, until it can be opened again.
     Closed(Box<StoreFailure>),
     /// It is being opened again.
@@ -205,11 +306,28 @@ pub enum Damage {
     /// There is nothing to read.
     Missing,
     /// It has fewer writes than are known.
-    EndLost { has: u64, of: u64 },
+    EndLost {
+        /// The number of the last write in it.
+        has: u64,
+        /// The number of the last write that is known elsewhere.
+        of: u64,
+    },
     /// An ordered migration is not in the journal.
-    EntryLost { entry: MigrationId, vm: VmId },
+    EntryLost {
+        /// Its number in the journal.
+        entry: MigrationId,
+        /// The VM that it moves.
+        vm: VmId,
+    },
     /// A record cannot be read.
-    Record { tree: String, key: String, said: Quote },
+    Record {
+        /// The kind of the records.
+        tree: String,
+        /// Its key.
+        key: String,
+        /// The reader's words.
+        said: Quote,
+    },
     /// sled or the operating system found it.
     Files(Quote),
     /// sled panicked.
@@ -224,7 +342,12 @@ pub enum Damage {
 #[serde(rename_all = "snake_case")]
 pub enum DiskFailure {
     /// A file or a folder cannot be used.
-    File { path: String, said: Quote },
+    File {
+        /// The file or the folder.
+        path: String,
+        /// The operating system's words.
+        said: Quote,
+    },
     /// The store's own files cannot be used.
     Files(Quote),
     /// Text that an older version recorded.
@@ -236,12 +359,16 @@ pub enum DiskFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExportFlaw {
+    /// Its last line is missing.
     CutOff,
     /// It has another number of records than it says.
     Count {
+        /// Records that are in it.
         has: u64,
+        /// Records that it says it has.
         of: u64,
     },
+    /// A line of it is no record.
     Unreadable(Quote),
 }
 

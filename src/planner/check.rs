@@ -31,31 +31,101 @@ const FAR_TARGET: f64 = 0.9;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Violation {
     /// More migrations than the policy allows.
-    TooMany { migrations: usize, migrations_max: usize },
+    TooMany {
+        /// How many the plan has.
+        migrations: usize,
+        /// How many it may have.
+        migrations_max: usize,
+    },
     /// Migrations where nothing may be done.
     Held,
     /// Steps must count 1, 2, 3, …; waves 1, 1, 2, ….
-    Numbering { step: u32 },
+    Numbering {
+        /// The number that is out of order, as the plan has it.
+        step: u32,
+    },
     /// Steps of one wave share a node.
-    WaveSharesNode { wave: u32, node: NodeId },
+    WaveSharesNode {
+        /// The number of the wave.
+        wave: u32,
+        /// The node that two of its steps use.
+        node: NodeId,
+    },
     /// A wave has more steps than may run at one time.
-    WaveTooLarge { wave: u32, steps: usize },
+    WaveTooLarge {
+        /// The number of the wave.
+        wave: u32,
+        /// How many steps it has.
+        steps: usize,
+    },
     /// The VM is not in the snapshot.
-    UnknownVm { step: u32, vm: VmId },
+    UnknownVm {
+        /// The number of the step.
+        step: u32,
+        /// The VM that the step names.
+        vm: VmId,
+    },
     /// Source or target is not a node of the cluster.
-    UnknownNode { step: u32, node: NodeId },
+    UnknownNode {
+        /// The number of the step.
+        step: u32,
+        /// The node that the step names.
+        node: NodeId,
+    },
     /// The VM is not on the source at that step.
-    NotThere { step: u32, vm: VmId, really: NodeId },
+    NotThere {
+        /// The number of the step.
+        step: u32,
+        /// The VM that the step moves.
+        vm: VmId,
+        /// Where the VM is at that step.
+        really: NodeId,
+    },
     /// The VM must not be moved.
-    Immovable { step: u32, vm: VmId, why: SkipWhy },
+    Immovable {
+        /// The number of the step.
+        step: u32,
+        /// The VM that the step moves.
+        vm: VmId,
+        /// What forbids to move it.
+        why: SkipWhy,
+    },
     /// The target must not take the VM at that step.
-    Refused { step: u32, target: NodeId, why: TargetRefusal },
+    Refused {
+        /// The number of the step.
+        step: u32,
+        /// The node that the step moves the VM to.
+        target: NodeId,
+        /// What forbids to move it there.
+        why: TargetRefusal,
+    },
     /// The step leaves more overload than there was before it.
-    Worse { step: u32, before: f64, after: f64 },
+    Worse {
+        /// The number of the step.
+        step: u32,
+        /// By which part of their thresholds source and target are over before it, summed.
+        before: f64,
+        /// The same after it.
+        after: f64,
+    },
     /// A step that evens out makes the cluster less even.
-    LessEven { step: u32, before: f64, after: f64 },
+    LessEven {
+        /// The number of the step.
+        step: u32,
+        /// The cluster's imbalance before it.
+        before: f64,
+        /// The same after it.
+        after: f64,
+    },
     /// A figure that the plan gives is not what the replay finds.
-    WrongFigure { what: &'static str, said: f64, found: f64 },
+    WrongFigure {
+        /// The name of the figure.
+        what: &'static str,
+        /// What the plan says, in the unit of the figure.
+        said: f64,
+        /// What the replay finds.
+        found: f64,
+    },
 }
 
 impl Violation {

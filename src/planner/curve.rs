@@ -17,11 +17,13 @@ pub const MINUTES_PER_MIGRATION: f64 = 0.5;
 /// What the best plan with a number of migrations reaches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurvePoint {
+    /// How many migrations that plan has.
     pub migrations: usize,
     /// By how much of their thresholds nodes are over, summed; 0 where none is.
     pub overload: f64,
     /// Nodes over a threshold.
     pub overloaded: usize,
+    /// The cluster's [`Figures::imbalance`](super::Figures::imbalance) with that plan done.
     pub imbalance: f64,
     /// RAM, and disks where they must be copied.
     pub gib: f64,

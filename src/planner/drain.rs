@@ -15,7 +15,9 @@ use crate::model::{NodeId, Snapshot};
 /// A plan that empties a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drain {
+    /// The node that is emptied.
     pub node: NodeId,
+    /// Its name in VMmanager.
     pub node_name: String,
     /// Its migrations, in the order of execution; not bounded by the migrations per cycle.
     pub plan: ClusterPlan,

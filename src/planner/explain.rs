@@ -22,10 +22,13 @@ use crate::model::{ClusterId, ClusterInfo, Mib, NodeId, Snapshot, VmId, VmUse};
 /// A cluster as its nodes stand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overview {
+    /// VMmanager's number of the cluster.
     pub cluster: ClusterId,
+    /// The cluster's name in VMmanager.
     pub name: String,
     /// By ascending node id.
     pub nodes: Vec<NodeOverview>,
+    /// The cluster in four numbers.
     pub figures: Figures,
     /// Why nothing may be done here; `None` where plans are made.
     pub held: Option<Hold>,
@@ -34,9 +37,13 @@ pub struct Overview {
 /// A node as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeOverview {
+    /// VMmanager's number of the node.
     pub node: NodeId,
+    /// The node's name in VMmanager.
     pub name: String,
+    /// How full the node is.
     pub at: Fullness,
+    /// How many VMs are on it, in whatever state.
     pub vms: usize,
     /// Each resource over its threshold; empty for a node that is not overloaded.
     pub over: Vec<Excess>,
@@ -53,6 +60,7 @@ pub struct NodeOverview {
 /// What a node measured of itself, as the planner takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeReading {
+    /// When it was measured (UTC).
     pub at: DateTime<Utc>,
     /// Whether it counts; an old one does not, and then allocation does.
     pub fresh: bool,
@@ -77,7 +85,9 @@ pub struct NodeReading {
 /// What there is to say of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeExplained {
+    /// The node as it stands.
     pub overview: NodeOverview,
+    /// The cluster that the node belongs to.
     pub cluster: ClusterId,
     /// Why nothing may be done in its cluster.
     pub held: Option<Hold>,
@@ -98,9 +108,13 @@ pub struct NodeExplained {
 /// What there is to say of a VM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VmExplained {
+    /// VMmanager's number of the VM.
     pub vm: VmId,
+    /// The VM's name in VMmanager.
     pub name: String,
+    /// The node that the VM is on.
     pub node: NodeId,
+    /// The cluster of that node.
     pub cluster: ClusterId,
     /// Why nothing may be done in its cluster.
     pub held: Option<Hold>,

@@ -26,7 +26,10 @@ pub enum Unfit {
     /// The source or the target is not there.
     NodeGone(NodeId),
     /// The VM is on another node than the plan says.
-    Moved { now: NodeId },
+    Moved {
+        /// The node that it is on.
+        now: NodeId,
+    },
     /// The VM is on the target.
     AlreadyThere,
     /// The VM may not be moved.
@@ -44,6 +47,7 @@ pub enum Unfit {
 pub struct Revalidated {
     /// In the order of the plan, with the steps' own numbers.
     pub kept: Vec<Migration>,
+    /// The steps that fit no more, each with the reason.
     pub dropped: Vec<(Migration, Unfit)>,
     /// Whether what is left still does what the plan was made for.
     pub relieves: bool,
@@ -52,7 +56,9 @@ pub struct Revalidated {
 /// What some steps of a plan lead to without the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outlook {
+    /// The cluster as it stands.
     pub before: Figures,
+    /// The cluster once those steps are done.
     pub after: Figures,
     /// The nodes that are over a threshold then.
     pub over: Vec<Overloaded>,

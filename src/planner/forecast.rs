@@ -19,18 +19,24 @@ use crate::model::{ClusterId, Mib, NodeId, Snapshot, VmState};
 /// A node that takes VMs, before and after.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taker {
+    /// VMmanager's number of the node.
     pub node: NodeId,
+    /// The node's name in VMmanager.
     pub name: String,
     /// How many VMs come to it.
     pub vms: usize,
+    /// How full it is without them.
     pub before: Fullness,
+    /// How full it is with them.
     pub after: Fullness,
 }
 
 /// What the loss of one node would mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeLoss {
+    /// The node that is lost.
     pub node: NodeId,
+    /// Its name in VMmanager.
     pub name: String,
     /// Running VMs on it.
     pub vms: usize,
@@ -42,14 +48,18 @@ pub struct NodeLoss {
     pub over: Vec<Overloaded>,
     /// The other nodes, before and after.
     pub before: Figures,
+    /// The same nodes, once they have the VMs that fit.
     pub after: Figures,
 }
 
 /// What it would mean to add VMs of one size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Growth {
+    /// How many VMs are wanted.
     pub count: u64,
+    /// Virtual CPUs of one of them; where nobody said, what VMs of that memory usually have here.
     pub vcpus: u32,
+    /// Memory of one of them, in MiB.
     pub memory: Mib,
     /// How many would fit as the nodes stand, wanted or not.
     pub fit: u64,
@@ -57,7 +67,9 @@ pub struct Growth {
     pub takers: Vec<Taker>,
     /// Why nodes take none, with how many nodes say so; the most frequent first.
     pub closed: Vec<(TargetRefusal, usize)>,
+    /// The cluster as it stands.
     pub before: Figures,
+    /// The cluster with the wanted VMs as far as they fit.
     pub after: Figures,
 }
 

@@ -61,8 +61,7 @@ pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
 pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled_imbalance};
 pub use sound::sound;
 pub use standing::{Beyond, Limits, NotALimit, Used};
-pub use strain::{CPU_PRESSURE_MAX, CPU_PRESSURE_NONE, LOAD_SURE, MEMORY_IN_USE_MAX, MEMORY_PRESSURE_MAX};
-pub use terms::QEMU_MIN;
+pub(crate) use terms::QEMU_MIN;
 pub use undo::{Moved, Undo, undo};
 
 /// Plans for every cluster that the policy names, each by itself.

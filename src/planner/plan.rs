@@ -16,7 +16,9 @@ use crate::model::{
 pub struct Plan {
     /// A hash of the content without `taken_at`: the same world gives the same plan.
     pub id: PlanId,
+    /// When the snapshot was taken that the plan was made from (UTC).
     pub taken_at: DateTime<Utc>,
+    /// One plan for each cluster of the snapshot, also where nothing is to be done.
     pub clusters: Vec<ClusterPlan>,
 }
 
@@ -25,19 +27,25 @@ pub struct Plan {
 pub struct ClusterPlan {
     /// A hash of the content: a stale button is recognised by it.
     pub id: PlanId,
+    /// VMmanager's number of the cluster.
     pub cluster: ClusterId,
+    /// The cluster's name in VMmanager.
     pub name: String,
     /// What is wrong with the picture of the cluster. Nothing is done here then.
     pub incomplete: Vec<Flaw>,
+    /// The nodes over a threshold before the plan, by ascending node id.
     pub overloaded: Vec<Overloaded>,
     /// In the order of execution.
     pub migrations: Vec<Migration>,
+    /// The nodes that the plan leaves over a threshold.
     pub still_overloaded: Vec<StillOverloaded>,
     /// VMs on nodes that want relief and that were left alone.
     pub skipped: Vec<Skip>,
     /// What an operator should know besides.
     pub notes: Vec<Note>,
+    /// The cluster as it stands.
     pub before: Figures,
+    /// The cluster once every migration is done.
     pub after: Figures,
 }
 
@@ -67,8 +75,11 @@ pub enum Resource {
 /// A node over a threshold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Overloaded {
+    /// VMmanager's number of the node.
     pub node: NodeId,
+    /// The node's name in VMmanager.
     pub name: String,
+    /// How full the node is.
     pub at: Fullness,
     /// Each resource over its threshold.
     pub over: Vec<Excess>,
@@ -77,8 +88,11 @@ pub struct Overloaded {
 /// One resource over its threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Excess {
+    /// Tells the unit of the two numbers too.
     pub resource: Resource,
+    /// What the node has, in the unit of `resource`.
     pub value: f64,
+    /// The threshold it is above, in the same unit.
     pub threshold: f64,
 }
 
@@ -89,6 +103,7 @@ pub struct Fullness {
     pub cpu: f64,
     /// Measured load per core, where it is known and fresh; else predicted from it.
     pub load: Option<f64>,
+    /// Percent of its memory that is allocated to VMs; above 100 where it is overcommitted.
     pub memory_percent: f64,
 }
 
@@ -99,38 +114,54 @@ pub struct Migration {
     pub step: u32,
     /// Steps of one wave may run side by side.
     pub wave: u32,
+    /// The VM that is moved.
     pub vm: VmId,
+    /// Its name in VMmanager.
     pub vm_name: String,
+    /// The node that the VM leaves.
     pub source: NodeId,
+    /// The name of that node.
     pub source_name: String,
+    /// The node that the VM goes to.
     pub target: NodeId,
+    /// The name of that node.
     pub target_name: String,
+    /// Virtual CPUs allocated to the VM.
     pub vcpus: u32,
+    /// Memory allocated to the VM, in MiB: what a live migration must copy.
     pub ram: Mib,
     /// The disk that must be copied too: known, and on local storage.
     pub disk: Option<Mib>,
+    /// What the move is good for.
     pub why: MoveWhy,
     /// Risks that it takes because nothing else helps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cautions: Vec<Caution>,
     /// The next best target and how full it would have become.
     pub runner_up: Option<RunnerUp>,
+    /// The source before and after this step, with the steps before it done.
     pub source_state: NodeChange,
+    /// The target before and after this step, with the steps before it done.
     pub target_state: NodeChange,
 }
 
 /// A node before and after one step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeChange {
+    /// How full it is before the step.
     pub before: Fullness,
+    /// How full it is after the step.
     pub after: Fullness,
 }
 
 /// The target that came second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunnerUp {
+    /// VMmanager's number of the node.
     pub node: NodeId,
+    /// The node's name in VMmanager.
     pub name: String,
+    /// How full it would be with the VM on it.
     pub after: Fullness,
 }
 
@@ -139,16 +170,27 @@ pub struct RunnerUp {
 #[serde(rename_all = "snake_case")]
 pub enum Caution {
     /// The target's kernel is newer than the source's.
-    NewerKernel { source: KernelVersion, target: KernelVersion },
+    NewerKernel {
+        /// The source's kernel.
+        source: KernelVersion,
+        /// The target's kernel.
+        target: KernelVersion,
+    },
     /// The VM sees the node's own CPU: on another one it may freeze.
     HostPassthrough {
         /// Whether both nodes are known to have the same CPU; else nothing is known of one of them.
         same_cpu: bool,
     },
     /// The target is filled beyond its target threshold.
-    SoftTarget { resource: Resource },
+    SoftTarget {
+        /// The resource whose target threshold is passed.
+        resource: Resource,
+    },
     /// The VM was moved a short while ago and would be left alone until then.
-    MovedLately { until: DateTime<Utc> },
+    MovedLately {
+        /// When its rest ends (UTC).
+        until: DateTime<Utc>,
+    },
 }
 
 /// Why a VM is moved.
@@ -158,13 +200,26 @@ pub enum MoveWhy {
     /// Its node is over a threshold.
     Relieve(Excess),
     /// To make room on its node for a VM from an overloaded one.
-    MakeRoom { for_vm: VmId, for_vm_name: String },
+    MakeRoom {
+        /// The VM on the overloaded node that gets the room.
+        for_vm: VmId,
+        /// Its name in VMmanager.
+        for_vm_name: String,
+    },
     /// To even out.
-    Level { imbalance_before: f64, imbalance_after: f64 },
+    Level {
+        /// The cluster's [`Figures::imbalance`] before the step.
+        imbalance_before: f64,
+        /// The same after it.
+        imbalance_after: f64,
+    },
     /// Its node is to be emptied.
     Drain,
     /// It goes back to where it was before that plan.
-    Undo { of: ProposalId },
+    Undo {
+        /// The proposal whose plan is taken back.
+        of: ProposalId,
+    },
 }
 
 impl MoveWhy {
@@ -182,7 +237,9 @@ impl MoveWhy {
 /// A node that the plan leaves over a threshold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StillOverloaded {
+    /// VMmanager's number of the node.
     pub node: NodeId,
+    /// The node's name in VMmanager.
     pub name: String,
     /// What is over once the plan is done.
     pub over: Vec<Excess>,
@@ -190,6 +247,7 @@ pub struct StillOverloaded {
     pub needs_memory: Option<Mib>,
     /// How much less it needs: vCPUs (or, with load, cores), where CPU is over.
     pub needs_cpu: Option<f64>,
+    /// What is in the way.
     pub because: Vec<Obstacle>,
 }
 
@@ -198,17 +256,33 @@ pub struct StillOverloaded {
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
     /// `migrations_max` was used up.
-    Limit { migrations_max: usize },
+    Limit {
+        /// The policy's limit of migrations in one plan.
+        migrations_max: usize,
+    },
     /// The node is closed as a source.
     ExcludedSource,
     /// The node is in a state in which VMs do not leave it by themselves.
     State(NodeClosed),
     /// How many VMs cannot be moved, and for which reason.
-    Immovable { why: SkipWhy, count: usize },
+    Immovable {
+        /// The reason that these VMs share.
+        why: SkipWhy,
+        /// How many VMs have it.
+        count: usize,
+    },
     /// Movable VMs are there, but no target may take one; the fullest reason first.
-    NoTarget { movable: usize, reasons: Vec<(TargetRefusal, usize)> },
+    NoTarget {
+        /// How many VMs of the node may be moved.
+        movable: usize,
+        /// Each reason, and how often it was given.
+        reasons: Vec<(TargetRefusal, usize)>,
+    },
     /// What can be moved does not suffice.
-    NotEnough { movable: usize },
+    NotEnough {
+        /// How many VMs of the node may be moved.
+        movable: usize,
+    },
     /// Nothing may be done in the cluster.
     Held(Hold),
 }
@@ -220,9 +294,15 @@ pub enum Hold {
     /// The picture is incomplete.
     Incomplete(Flaw),
     /// Only KVM is balanced.
-    NotKvm { virtualization: String },
+    NotKvm {
+        /// VMmanager's word for the kind, e.g. `lxd`.
+        virtualization: String,
+    },
     /// A migration runs that this bot did not order.
-    Foreign { task: u64 },
+    Foreign {
+        /// VMmanager's number of the task.
+        task: u64,
+    },
     /// Text that an older version recorded.
     #[serde(untagged)]
     Other(Quote),
@@ -234,7 +314,9 @@ pub enum Hold {
 pub enum NodeClosed {
     /// VMs leave only by a drain.
     Maintenance,
+    /// VMmanager does not tell its cores or its memory.
     UnknownCapacity,
+    /// Its state in VMmanager is another than active.
     State(NodeState),
 }
 
@@ -242,15 +324,23 @@ pub enum NodeClosed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetRefusal {
+    /// Its memory would be filled beyond the target threshold.
     Memory,
+    /// Its allocated vCPU per core would be beyond the target threshold.
     Cpu,
+    /// Its measured load per core would be beyond the target threshold.
     Load,
+    /// The memory that every node keeps free would be used; the thresholds alone would allow the move.
     Reserve,
+    /// It has as many VMs as VMmanager lets it have.
     VmLimit,
+    /// Its QEMU is older than the source's.
     OlderQemu,
     /// The source or the target has a QEMU too old for live migrations.
     QemuTooOld,
+    /// Its kernel is newer than the source's, and the policy does not allow that here.
     NewerKernel,
+    /// One of the two nodes is of the Red Hat family and the other of the Debian family.
     OtherOsFamily,
     /// The VM uses the node's own CPU, and the target has another one.
     OtherCpu,
@@ -260,15 +350,23 @@ pub enum TargetRefusal {
     Disk,
     /// VMmanager reports a fault of the node.
     Fault(NodeFault),
+    /// A VM that must be kept apart from this one is there.
     AntiAffinity,
+    /// It is closed as a target, by the configuration, the chat or after failures.
     Excluded,
+    /// It is in maintenance.
     Maintenance,
+    /// VMmanager lets no VM be created there.
     CreationBlocked,
+    /// Its state in VMmanager is another than active.
     NotActive,
     /// Its record, or that of a VM on it, cannot be read in full.
     Unreadable,
+    /// VMmanager does not tell its cores or its memory.
     UnknownCapacity,
+    /// It is a node of another cluster.
     OtherCluster,
+    /// The VM is on it.
     SameNode,
     /// It would have more memory allocated than it really has.
     RealMemory,
@@ -285,9 +383,13 @@ pub enum TargetRefusal {
 /// A VM left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skip {
+    /// VMmanager's number of the VM.
     pub vm: VmId,
+    /// The VM's name in VMmanager.
     pub name: String,
+    /// The node that the VM is on.
     pub node: NodeId,
+    /// The first reason found; there may be more.
     pub why: SkipWhy,
 }
 
@@ -306,7 +408,12 @@ pub enum SkipWhy {
     /// Its node is over by load alone, and it takes too little off for what it costs.
     NotWorthIt,
     /// It rests.
-    Resting { until: DateTime<Utc>, why: RestWhy },
+    Resting {
+        /// When the rest ends (UTC).
+        until: DateTime<Utc>,
+        /// Why it rests.
+        why: RestWhy,
+    },
     /// Its node is closed as a source.
     ExcludedSource,
     /// Its node is in a state in which VMs do not leave it by themselves.
@@ -315,7 +422,16 @@ pub enum SkipWhy {
     NoTarget(TargetRefusal),
     /// Back on its node it would fill that beyond what a move may; in hundredths of a percent of memory, or of what a
     /// core has.
-    NoRoomBack { node: String, resource: Resource, value: u64, most: u64 },
+    NoRoomBack {
+        /// The name of the node that it would go back to.
+        node: String,
+        /// What that node would have too much of.
+        resource: Resource,
+        /// How full that node would become.
+        value: u64,
+        /// How full a move may make it.
+        most: u64,
+    },
     /// It is not where a plan had put it, so that is not taken back.
     NotThere,
     /// Nothing may be done in its cluster.
@@ -329,37 +445,101 @@ pub enum Note {
     /// Every VM says `balancer_mode` off, so nothing can be moved.
     EveryVmOptedOut,
     /// Measurement was asked for, and these nodes have none that is fresh: they count by allocation.
-    Unmeasured { nodes: Vec<String> },
+    Unmeasured {
+        /// The names of the nodes.
+        nodes: Vec<String>,
+    },
     /// Its load is over the threshold, but VMs left it since most of what the average shows: it does not count until
     /// a reading of that moment or a later one.
-    Settling { node: String, until: DateTime<Utc> },
+    Settling {
+        /// The node's name.
+        node: String,
+        /// The moment from which on a reading counts (UTC).
+        until: DateTime<Utc>,
+    },
     /// It suffers although its thresholds hold.
-    Strained { node: String, strains: Vec<Strain> },
+    Strained {
+        /// The node's name.
+        node: String,
+        /// Everything that it suffers from.
+        strains: Vec<Strain>,
+    },
     /// Its load is over the threshold, and hardly anybody waits for a CPU: it waits for disks or the like. In whole
     /// percent of the time.
-    LoadIsNotCpu { node: String, cpu_pressure: u32, io_pressure: Option<u32> },
+    LoadIsNotCpu {
+        /// The node's name.
+        node: String,
+        /// How long somebody waited for a CPU.
+        cpu_pressure: u32,
+        /// How long somebody waited for a disk; `None` where the node does not tell.
+        io_pressure: Option<u32>,
+    },
     /// Not KVM: left alone.
-    NotKvm { virtualization: String },
+    NotKvm {
+        /// VMmanager's word for the kind, e.g. `lxd`.
+        virtualization: String,
+    },
     /// VMmanager's own balancer may be on.
-    BuiltinBalancer { key: String },
+    BuiltinBalancer {
+        /// The name of the setting in VMmanager's answer that says so.
+        key: String,
+    },
     /// Somebody else's migration runs here (or nobody can tell where): nothing is ordered.
-    ForeignMigration { task: u64 },
+    ForeignMigration {
+        /// VMmanager's number of the task.
+        task: u64,
+    },
     /// A name or id of the policy that nothing matches.
-    UnknownSelector { selector: String },
+    UnknownSelector {
+        /// As it is written in the policy.
+        selector: String,
+    },
     /// The record of the node, or of these VMs on it, cannot be read in full: nothing is moved there or from there.
-    Unreadable { node: String, vms: Vec<String> },
+    Unreadable {
+        /// The node's name.
+        node: String,
+        /// The names of the VMs; empty where it is the node's own record.
+        vms: Vec<String>,
+    },
     /// The record of a VM on the node has no id that can be read: nothing is moved there or from there.
-    NamelessVm { node: String },
+    NamelessVm {
+        /// The node's name.
+        node: String,
+    },
     /// Steps that broke a rule, or depended on one that did, were left out.
-    StepsDropped { steps: usize, violations: usize },
+    StepsDropped {
+        /// How many steps were left out.
+        steps: usize,
+        /// How many rules the plan broke.
+        violations: usize,
+    },
     /// VMmanager reports faults of a node: nothing is moved there.
-    Faulty { node: String, faults: Vec<NodeFault> },
+    Faulty {
+        /// The node's name.
+        node: String,
+        /// Every fault that is reported.
+        faults: Vec<NodeFault>,
+    },
     /// The cluster has nodes of both families of operating systems, which VMmanager does not support.
     MixedOsFamilies,
     /// Too many migrations of the node failed: it is closed until then.
-    ClosedAfterFailures { node: String, count: u32, until: Option<DateTime<Utc>> },
+    ClosedAfterFailures {
+        /// The node's name.
+        node: String,
+        /// How many migrations failed.
+        count: u32,
+        /// When it opens again (UTC); `None` for not by itself.
+        until: Option<DateTime<Utc>>,
+    },
     /// A node's own figures and the sums over its VMs differ.
-    SumsDiffer { node: String, memory_node: Mib, memory_vms: Mib },
+    SumsDiffer {
+        /// The node's name.
+        node: String,
+        /// Allocated memory as the node tells it, in MiB.
+        memory_node: Mib,
+        /// The memory of its VMs, summed, in MiB.
+        memory_vms: Mib,
+    },
 }
 
 impl Note {
@@ -414,6 +594,7 @@ pub enum Strain {
 pub struct Figures {
     /// Nodes over a threshold.
     pub overloaded: usize,
+    /// The highest percentage of memory that is allocated on a node.
     pub memory_percent_max: f64,
     /// The highest allocated vCPU per core.
     pub cpu_max: f64,

@@ -28,6 +28,7 @@ pub struct Policy {
     /// cores for each unit that it costs.
     #[serde(default)]
     pub relief_worth: f64,
+    /// How much the planner does.
     pub strategy: Strategy,
     /// With `level`: the imbalance at which evening out last came to rest, by cluster. It begins again only well above
     /// that, and ends at the knee. `None` evens out at any imbalance and to the end.
@@ -136,6 +137,7 @@ impl Policy {
 pub struct Threshold {
     /// Strictly above this the node is overloaded.
     pub overload: f64,
+    /// A move fills a target up to this at most, and never above `overload`.
     pub target: f64,
 }
 
@@ -202,17 +204,22 @@ pub enum Lenience {
     /// Only where nothing else helps, and the plan says so.
     #[default]
     Avoid,
+    /// They are never made.
     Forbid,
+    /// They are made as any other, without a caution in the plan.
     Allow,
 }
 
 /// A node that is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exclusion {
+    /// Names the node, by id, name or pattern.
     pub node: Selector,
+    /// The role in which it is closed.
     pub direction: Direction,
     /// When it opens again; `None` for not by itself. The planner compares with `taken_at`.
     pub until: Option<DateTime<Utc>>,
+    /// Where it comes from.
     pub why: ExclusionWhy,
 }
 
@@ -223,19 +230,33 @@ pub enum ExclusionWhy {
     /// The configuration.
     Configured,
     /// Somebody said `/exclude`.
-    Chat { by: crate::model::Person, at: DateTime<Utc> },
+    Chat {
+        /// Who said it.
+        by: crate::model::Person,
+        /// When it was said (UTC).
+        at: DateTime<Utc>,
+    },
     /// Too many migrations onto it or off it failed.
-    Failures { count: u32 },
+    Failures {
+        /// How many migrations failed.
+        count: u32,
+    },
     /// VMmanager declined it as a target for this many VMs.
-    Declined { vms: u32 },
+    Declined {
+        /// How many VMs it was declined for.
+        vms: u32,
+    },
 }
 
 /// In which role a node is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
+    /// VMs are not moved off it.
     Source,
+    /// VMs are not moved onto it.
     Target,
+    /// VMs are moved neither off it nor onto it.
     Both,
 }
 
@@ -274,16 +295,22 @@ impl AntiAffinity {
 /// Why and until when a VM is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rest {
+    /// When it may be moved again (UTC).
     pub until: DateTime<Utc>,
+    /// What it rests from.
     pub why: RestWhy,
 }
 
 /// A migration of ours that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentMove {
+    /// The VM that was moved.
     pub vm: VmId,
+    /// The node that it left.
     pub source: NodeId,
+    /// The node that it was sent to.
     pub target: NodeId,
+    /// When the migration ended (UTC).
     pub ended: DateTime<Utc>,
 }
 

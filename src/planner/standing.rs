@@ -1,6 +1,6 @@
 //! A standing approval: within its limits cycles carry out relief without asking. What it covers is decided here.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,34 +19,56 @@ pub struct Limits {
     pub ram_max: Option<Mib>,
     /// Only relief of this resource. `Load` stands for CPU too: it is what CPU is where nodes measure it.
     pub only: Option<Resource>,
+    /// Only plans of this cluster.
     pub cluster: Option<ClusterId>,
 }
 
 /// What the plans of a standing approval took of its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
+    /// How many migrations they had.
     pub migrations: u32,
+    /// The memory of the VMs that they moved, summed, in MiB.
     pub ram: Mib,
 }
 
 /// Why a plan is beyond a standing approval: people are asked as usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
+    /// The plan is of another cluster than the approval.
     OtherCluster,
+    /// A VM leaves a node that is not over by the resource that the approval names.
     OtherResource,
     /// It does more than relieve: it evens out, or empties a node.
     NotRelief,
     /// A step takes a risk that people must agree to.
     NeedsOk,
+    /// With it there would be more migrations than the approval allows.
     Migrations,
+    /// With it more memory would be moved than the approval allows.
     Ram,
     /// Nothing is left of the plan within the limits.
     Nothing,
 }
 
+impl fmt::Display for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherCluster => "it is of another cluster",
+            Self::OtherResource => "it relieves a node of another resource",
+            Self::NotRelief => "it does more than relieve",
+            Self::NeedsOk => "a step takes a risk that people must agree to",
+            Self::Migrations => "it has more migrations than are left",
+            Self::Ram => "it moves more memory than is left",
+            Self::Nothing => "nothing is left of it within the limits",
+        })
+    }
+}
+
 /// Why a text is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotALimit {
+    /// What was written, as it was written.
     pub found: String,
     /// What could stand there.
     pub expected: &'static [&'static str],

@@ -15,7 +15,9 @@ use crate::model::{ClusterId, NodeId, ProposalId, Snapshot, VmId};
 /// A VM that a plan moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
+    /// VMmanager's number of the VM.
     pub vm: VmId,
+    /// The VM's name in VMmanager.
     pub vm_name: String,
     /// Where it was before the plan.
     pub from: NodeId,
@@ -26,6 +28,7 @@ pub struct Moved {
 /// A plan that takes moves back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undo {
+    /// The migrations back, as a plan like any other.
     pub plan: ClusterPlan,
     /// The VMs that stay where they are, and why.
     pub stuck: Vec<Skip>,

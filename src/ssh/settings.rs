@@ -24,8 +24,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Everything the monitor needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The user to log in as on every node.
     pub username: String,
+    /// The private key; `None` for none.
     pub private_key: Option<KeyFile>,
+    /// The password; `None` for none.
     pub password: Option<SecretString>,
     /// The socket of an SSH agent (`SSH_AUTH_SOCK`); `None` for no agent.
     pub agent: Option<PathBuf>,
@@ -35,9 +38,11 @@ pub struct Settings {
     pub interval: Live<Duration>,
     /// Node name or id to host: wins over the address that VMmanager gives.
     pub hosts: BTreeMap<String, HostPort>,
+    /// The file of known hosts.
     pub known_hosts: PathBuf,
     /// Where `accept-new` keeps what it learns; believed in every mode.
     pub learned_hosts: PathBuf,
+    /// What to do with a host key that is not known.
     pub host_key_check: HostKeyCheck,
     /// How many nodes are asked at one time; 256 is a good choice.
     pub parallel_max: usize,
@@ -79,7 +84,9 @@ impl Settings {
 /// A private key on disk.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
+    /// The file of the key.
     pub path: PathBuf,
+    /// What opens it; `None` for a key that is not encrypted.
     pub passphrase: Option<SecretString>,
 }
 
@@ -107,7 +114,9 @@ pub enum HostKeyCheck {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
+    /// A name or an address, without brackets.
     pub host: String,
+    /// `None` for the port that VMmanager gives, else 22.
     pub port: Option<u16>,
 }
 

@@ -82,8 +82,11 @@ pub struct Proposal {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sight {
+    /// The look showed the cluster.
     Seen {
+        /// When its lists were read (UTC).
         at: DateTime<Utc>,
+        /// The cluster in four numbers then.
         figures: Figures,
         /// Each node that the plan was to move a VM from or to.
         nodes: BTreeMap<NodeId, Fullness>,
@@ -287,6 +290,7 @@ pub enum Approver {
 /// One migration of a proposal as it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
+    /// The migration as it was planned.
     pub migration: Migration,
     /// Its entry in the journal, once it was intended.
     pub journal: Option<MigrationId>,
@@ -296,6 +300,7 @@ pub struct Step {
     /// Somebody does not want to wait for its end any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<Approval>,
+    /// How far it is.
     pub state: StepState,
 }
 
@@ -311,18 +316,27 @@ impl Step {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum StepState {
+    /// Its turn has not come.
     Waiting,
     /// It was left out with a button.
     LeftOut {
+        /// Who pressed the button.
         by: Person,
     },
+    /// It is ordered, or about to be.
     Running {
+        /// When it was begun (UTC).
         since: DateTime<Utc>,
+        /// It takes longer than `MIGRATION_TIMEOUT`; it stays watched.
         slow: bool,
     },
+    /// Nothing more happens to it.
     Ended {
+        /// How it ended.
         outcome: Outcome,
+        /// Why it ended so; `None` where there is nothing to add.
         detail: Option<Ending>,
+        /// When it ended (UTC).
         at: DateTime<Utc>,
     },
 }

@@ -77,6 +77,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// How the bot is reached and whom it obeys.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The bot's token, as BotFather gives it.
     pub token: SecretString,
     /// The chat for reports; `None` for answers only.
     pub chat: Option<ChatTarget>,
@@ -84,10 +85,15 @@ pub struct Settings {
     pub api_url: Option<reqwest::Url>,
     /// `http`, `https`, `socks5` or `socks5h`; without one the usual variables count.
     pub proxy: Option<SecretString>,
+    /// Telegram's numbers of the users who may do everything.
     pub admins: BTreeSet<i64>,
+    /// Telegram's numbers of the users who may also approve plans, drain, exclude and pause.
     pub operators: BTreeSet<i64>,
+    /// Telegram's numbers of the users who may only look.
     pub viewers: BTreeSet<i64>,
+    /// The language of a chat that has not chosen one.
     pub language: Language,
+    /// The time zone of every time in the chat.
     pub timezone: chrono_tz::Tz,
     /// How long one poll waits for updates.
     pub poll_timeout: Duration,
@@ -146,8 +152,10 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Why the chat cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum BotError {
+    /// The HTTP client cannot be made from the settings.
     #[error("failed to prepare the HTTP client for Telegram")]
     Client(#[source] DialError),
+    /// What the bot keeps cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -78,6 +78,7 @@ const DRY_RUN_PATIENCE: Duration = Duration::from_secs(1);
 /// The chat for reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatTarget {
+    /// Telegram's number of the chat; negative for a group.
     pub chat: i64,
     /// The topic, in a forum.
     pub thread: Option<i32>,

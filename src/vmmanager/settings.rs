@@ -20,9 +20,11 @@ use url::Url;
 /// ```
 #[derive(Clone)]
 pub struct Settings {
+    /// VMmanager's address, without the path of the API.
     pub base_url: Url,
     /// What stands between the address and `/vm/v3/…`, e.g. `/api`; usually empty.
     pub path_prefix: String,
+    /// What to log in with.
     pub credentials: Credentials,
     /// `false` takes any certificate.
     pub verify_tls: bool,
@@ -30,6 +32,7 @@ pub struct Settings {
     pub ca_pem: Option<Vec<u8>>,
     /// `http`, `https`, `socks5` or `socks5h`; without one the usual variables count.
     pub proxy: Option<SecretString>,
+    /// How long requests may take and how often they are tried.
     pub timing: Timing,
 }
 
@@ -37,7 +40,12 @@ pub struct Settings {
 #[derive(Clone)]
 pub enum Credentials {
     /// A short session is opened with them, and opened again when it ends.
-    Password { username: String, password: SecretString },
+    Password {
+        /// The user's name, usually an e-mail address.
+        username: String,
+        /// The user's password.
+        password: SecretString,
+    },
     /// A long-lived token, used as it is.
     Token(SecretString),
 }

@@ -10,8 +10,10 @@ use unic_langid::LanguageIdentifier;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
+    /// English.
     #[default]
     En,
+    /// Russian.
     Ru,
 }
 
