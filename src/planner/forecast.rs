@@ -114,18 +114,42 @@ fn loss(board: &mut Board<'_>, node: usize) -> NodeLoss {
 }
 
 /// Starts the running VMs of a node on the others. Returns where all are then, how many they are, and which find no
-/// place.
+/// place. Each starts where the least is taken; only where that leaves somebody without a place, as tight as they fit.
 fn start_elsewhere(board: &Board<'_>, node: usize) -> (Placement, usize, Vec<Skip>) {
-    let mut placement = board.start();
     let running = |vm: &usize| board.vms[*vm].info.state == VmState::Active;
     let mut vms: Vec<usize> = board.vms_on[node].iter().copied().filter(running).collect();
-    // The largest first, each where it leaves the smallest gap: so the most find a place.
     vms.sort_by_key(|vm| (std::cmp::Reverse(board.vms[*vm].needs[Memory]), *vm));
+    let spread = start_each(board, &vms, |placement, vm, to| {
+        board.nodes[to].share_of_ceiling(placement.used[to] + board.vms[vm].needs)
+    });
+    // The largest first, each where it leaves the smallest gap: so the most find a place.
+    let tight = (!spread.1.is_empty()).then(|| {
+        start_each(board, &vms, |placement, _, to| {
+            board.nodes[to]
+                .outside_reserve
+                .room(placement.used[to][Memory])
+                .map_or(f64::NEG_INFINITY, |gap| gap as f64)
+        })
+    });
+    let (placement, homeless) = match tight {
+        Some(tight) if tight.1.len() < spread.1.len() => tight,
+        _ => spread,
+    };
+    (placement, vms.len(), homeless)
+}
+
+/// Starts these VMs one after the other, each on the node with the smallest `key`.
+fn start_each(
+    board: &Board<'_>,
+    vms: &[usize],
+    key: impl Fn(&Placement, usize, usize) -> f64,
+) -> (Placement, Vec<Skip>) {
+    let mut placement = board.start();
     let mut homeless = Vec::new();
-    for &vm in &vms {
+    for &vm in vms {
         let takers = (0..board.nodes.len()).filter(|to| refusal(board, &placement, vm, *to).is_none());
-        let gap = |to: &usize| board.nodes[*to].outside_reserve.room(placement.used[*to][Memory]);
-        match takers.min_by_key(gap) {
+        let by_key = |a: &usize, b: &usize| key(&placement, vm, *a).total_cmp(&key(&placement, vm, *b));
+        match takers.min_by(by_key) {
             Some(to) => board.apply(&mut placement, vm, to),
             None => homeless.push(narrate::skip(
                 board,
@@ -134,7 +158,7 @@ fn start_elsewhere(board: &Board<'_>, node: usize) -> (Placement, usize, Vec<Ski
             )),
         }
     }
-    (placement, vms.len(), homeless)
+    (placement, homeless)
 }
 
 /// The nodes that hold more VMs at the end than at the start, the fullest first.
