@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     page::{Stage, Switch},
-    telegram::{OPERATOR, SUPERGROUP, SimError, SimTelegram},
+    telegram::{OPERATOR, SUPERGROUP, SimError, SimMessage, SimTelegram},
 };
 
 /// How long a caption is shown before the story goes on: enough to read it.
@@ -33,13 +33,13 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
     tokio::time::sleep(READING).await;
 
     stage.caption(2, STEPS, "The bot sees it and proposes a plan, with a reason for each migration.");
-    with_button(telegram, "approve").await?;
+    with_button(telegram, "a plan to approve", approves).await?;
     tokio::time::sleep(READING).await;
 
     stage.caption(3, STEPS, "An operator approves. Nothing moves before somebody does.");
     tokio::time::sleep(READING).await;
     // A newer proposal may have replaced the first while the caption was shown.
-    let proposal = with_button(telegram, "approve").await?;
+    let proposal = with_button(telegram, "a plan to approve", approves).await?;
     telegram.press(OPERATOR, SUPERGROUP, proposal.0, &proposal.1).await?;
 
     stage.caption(4, STEPS, "The VMs move while they run; the message shows how far it is.");
@@ -66,11 +66,10 @@ async fn story(telegram: &SimTelegram, stage: &Stage) -> Result<(), SimError> {
 
 /// Waits until the plan in this message is done; a large VM takes more than a minute.
 async fn end_of(telegram: &SimTelegram, message: i64) -> Result<(), SimError> {
-    let is_done = |text: &str| text.contains(", ended ");
     let mut waits = 1;
     loop {
         let waited = telegram.wait_for(SUPERGROUP, "the end of the plan", |messages| {
-            messages.iter().find(|m| m.id == message && is_done(m.text())).map(|_| ())
+            messages.iter().find(|m| m.id == message && button(m, charts_an_end).is_some()).map(|_| ())
         });
         match waited.await {
             Err(SimError::NothingCame { .. }) if waits < WAITS_MAX => waits += 1,
@@ -90,16 +89,32 @@ async fn said_to_be_back(telegram: &SimTelegram) -> Result<(), SimError> {
         .await
 }
 
-/// Waits for a message of the bot with a matching button, and returns the message's number and the button's data.
-async fn with_button(telegram: &SimTelegram, label: &str) -> Result<(i64, String), SimError> {
+/// Waits for a message of the bot with such a button, and returns the message's number and the button's data.
+async fn with_button(
+    telegram: &SimTelegram,
+    what: &str,
+    is_it: fn(&str) -> bool,
+) -> Result<(i64, String), SimError> {
     let bot = telegram.bot().id;
     telegram
-        .wait_for(SUPERGROUP, &format!("a message with a button {label:?}"), |messages| {
-            messages.iter().rev().filter(|message| message.from.id == bot).find_map(|message| {
-                let mut buttons = message.buttons.iter().flatten();
-                let button = buttons.find(|button| button.text.to_lowercase().contains(label))?;
-                Some((message.id, button.data.clone()?))
-            })
+        .wait_for(SUPERGROUP, what, |messages| {
+            let mut own = messages.iter().rev().filter(|message| message.from.id == bot);
+            own.find_map(|message| Some((message.id, button(message, is_it)?.to_owned())))
         })
         .await
+}
+
+/// The data of the first such button. What buttons carry is the same in every language.
+fn button(message: &SimMessage, is_it: fn(&str) -> bool) -> Option<&str> {
+    message.buttons.iter().flatten().filter_map(|button| button.data.as_deref()).find(|data| is_it(data))
+}
+
+/// Approve, under a plan that waits.
+fn approves(data: &str) -> bool {
+    data.starts_with("p:") && data.ends_with(":a")
+}
+
+/// Chart, under a plan that has ended.
+fn charts_an_end(data: &str) -> bool {
+    data.starts_with("g:p:")
 }
