@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::policy::Policy;
 use crate::model::{NodeId, NodeInfo, Snapshot};
 
-/// So many points of memory over the threshold count only once they have lasted.
+/// A node over its memory threshold by at most this many points counts only once that has lasted.
 pub const MEMORY_BRIM: f64 = 0.1;
 
 /// How long they must last: long enough for a few looks, and short beside the half hour in which overload should be gone.

@@ -171,7 +171,7 @@ pub const SEQUENCE_NODES: usize = 7;
 /// Moves × moves × orders at most while nodes are dealt anew.
 pub const REDEAL_PAIRS: usize = 100_000;
 
-/// So many times nodes × nodes deals without a better set, and it ends.
+/// The search ends after this many times nodes × nodes deals without a better set.
 pub const REDEALS_IDLE: usize = 3;
 
 /// Where the pieces of a node's fullness end, as parts of its threshold away from the mean.

@@ -127,7 +127,7 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
     let (mut orders, mut idle) = (0, 0);
     // Ordering looks at all pairs of moves.
     let orders_max = (REDEAL_PAIRS / (flow.moves.len() * flow.moves.len()).max(1)).clamp(4, REDEAL_ORDERS);
-    // So many ways there are to choose nodes.
+    // The number of ways to choose nodes.
     let idle_max = REDEALS_IDLE * board.nodes.len().pow(2);
     let mut tried: Vec<(f64, f64, usize)> = Vec::new();
     for _ in 0..REDEALS_MAX {
