@@ -30,8 +30,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Computes it from the cluster's history, newest first: by pair of nodes where that is known, else by the cluster;
-    /// `None` where too little is known.
+    /// Computes it from the cluster's history, newest first: by pair of nodes where that is known, else by what left
+    /// the source or came to the target, else by the cluster; `None` where too little is known.
     #[must_use]
     pub fn from_history(
         cluster: ClusterId,
@@ -43,7 +43,10 @@ impl Expected {
             history.iter().filter(|entry| entry.cluster == cluster).filter_map(rate).collect();
         let rate_of = |source: NodeId, target: NodeId| {
             let of_pair = of_cluster.iter().filter(|rate| (rate.source, rate.target) == (source, target));
+            // Two nodes have seldom had enough between them: what left the one or came to the other says more than all do.
+            let of_either = of_cluster.iter().filter(|rate| rate.source == source || rate.target == target);
             median(of_pair.map(|rate| rate.gib_per_minute))
+                .or_else(|| median(of_either.map(|rate| rate.gib_per_minute)))
                 .or_else(|| median(of_cluster.iter().map(|rate| rate.gib_per_minute)))
         };
         let seconds = |migration: &Migration| {
@@ -127,13 +130,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_of_nodes_counts_by_itself_and_others_by_the_cluster() {
+    fn a_pair_of_nodes_counts_by_itself_and_others_by_one_of_the_two_or_by_the_cluster() {
         // Three migrations between 10 and 11 at 8 GiB a minute, three elsewhere at 2.
         let history: Vec<_> =
             (0..3).map(|_| entry(10, 11, 60)).chain((0..3).map(|_| entry(12, 13, 240))).collect();
         let migrations = [migration(1, 10, 11), migration(2, 12, 14)];
         let expected = Expected::from_history(ClusterId(1), &migrations, &history, 1).unwrap();
+        assert_eq!(expected.seconds, [(1, 60), (2, 240)].into(), "three left node 12");
+        let elsewhere = [migration(1, 11, 12), migration(2, 14, 15)];
+        let expected = Expected::from_history(ClusterId(1), &elsewhere, &history, 1).unwrap();
         assert_eq!(expected.seconds, [(1, 60), (2, 60)].into(), "the cluster's median is the upper of both");
+        let into = [migration(1, 14, 13)];
+        let expected = Expected::from_history(ClusterId(1), &into, &history, 1).unwrap();
+        assert_eq!(expected.seconds, [(1, 240)].into(), "three came to node 13");
         assert_eq!(Expected::from_history(ClusterId(1), &migrations, &history[..2], 1), None);
         assert_eq!(Expected::from_history(ClusterId(2), &migrations, &history, 1), None);
     }
