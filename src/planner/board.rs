@@ -114,7 +114,7 @@ impl<'a> Board<'a> {
         for (index, vm) in vms.iter().enumerate() {
             vms_on[vm.node].push(index);
         }
-        let nodes = infos
+        let mut nodes: Vec<_> = infos
             .iter()
             .enumerate()
             .map(|(i, node)| {
@@ -122,6 +122,8 @@ impl<'a> Board<'a> {
                 Node::new(node, (snapshot, policy), &residents, loads.of_node(i))
             })
             .collect();
+        let any_idle = vms.iter().any(|vm| vm.free.is_ok() && vm.needs[Load] == 0);
+        nodes.iter_mut().for_each(|node| node.takes_idle = any_idle);
         Self {
             snapshot,
             policy,
@@ -315,14 +317,16 @@ impl<'a> Board<'a> {
 
     /// Returns why the target may not take the VM from where it is; every rule of a single step is here.
     pub fn refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
-        self.obstacle(placement, vm, target)
-            .or_else(|| self.nodes[target].overfilled_by(self.fill_after(placement, vm, target)))
+        self.obstacle(placement, vm, target).or_else(|| {
+            self.nodes[target].overfilled_by(placement.used[target], self.vms[vm].needs_on(target))
+        })
     }
 
     /// The same where the target may be filled beyond its target thresholds.
     pub fn soft_refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
-        self.obstacle(placement, vm, target)
-            .or_else(|| self.nodes[target].softly_overfilled_by(self.fill_after(placement, vm, target)))
+        self.obstacle(placement, vm, target).or_else(|| {
+            self.nodes[target].softly_overfilled_by(placement.used[target], self.vms[vm].needs_on(target))
+        })
     }
 
     /// The same where one resource is relieved, and others count only near their thresholds.
@@ -334,7 +338,8 @@ impl<'a> Board<'a> {
         target: usize,
     ) -> Option<TargetRefusal> {
         self.obstacle(placement, vm, target).or_else(|| {
-            self.nodes[target].overfilled_beside(relieved, self.fill_after(placement, vm, target))
+            let needs = self.vms[vm].needs_on(target);
+            self.nodes[target].overfilled_beside(relieved, placement.used[target], needs)
         })
     }
 
@@ -394,7 +399,8 @@ impl<'a> Board<'a> {
         let newer = newer.map(|(source, target)| Caution::NewerKernel { source, target });
         let same_cpu = from.cpu().is_some() && to.cpu().is_some();
         let passthrough = self.vms[vm].needs_same_cpu.then_some(Caution::HostPassthrough { same_cpu });
-        let soft = self.nodes[target].softly_filled(self.fill_after(placement, vm, target));
+        let soft =
+            self.nodes[target].softly_filled(self.fill_after(placement, vm, target), self.vms[vm].needs);
         let soft = soft.map(|resource| Caution::SoftTarget { resource });
         let lifted = self.policy.rest_lifted(self.vms[vm].info.id, self.snapshot.taken_at);
         let moved = lifted.map(|until| Caution::MovedLately { until });

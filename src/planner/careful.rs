@@ -3,11 +3,11 @@
 
 use super::{
     amounts::Dimension,
-    board::Board,
+    board::{Board, Placement},
     figures,
     policy::{Policy, Strategy},
     search, settled,
-    step::Step,
+    step::{Purpose, Step},
 };
 
 /// A move at a risk may make room that others can use without one. A bound on the work, larger than is ever needed.
@@ -61,11 +61,34 @@ fn even_out(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step
     }
 }
 
+/// The steps that relieve the most; where a plan goes on with the rest at once, those that clear the most nodes.
+fn relieve(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let most = relieve_most(relief, steps_max);
+    if !relief.policy.goes_on || most.len() < steps_max || overload_after(relief, &most) <= NOTHING {
+        return most;
+    }
+    let mut whole = relieve_most(relief, usize::MAX);
+    whole.truncate(steps_max);
+    // What only makes room for a step that was cut off would be for nothing.
+    let stands_alone = whole.iter().all(|step| step.purpose != Purpose::MakeRoom)
+        && whole.iter().all(|step| whole.iter().filter(|other| other.vm == step.vm).count() == 1);
+    match stands_alone && nodes_over(relief, &whole) < nodes_over(relief, &most) {
+        true => whole,
+        false => most,
+    }
+}
+
+/// How many nodes are over a threshold after these steps.
+fn nodes_over(board: &Board<'_>, steps: &[Step]) -> usize {
+    let end = end_of(board, steps);
+    board.nodes.iter().zip(&end.used).filter(|(node, used)| node.is_over(used)).count()
+}
+
 /// The steps that relieve the most.
 ///
 /// Where overload is left that the limit does not explain, a smaller limit may happen to lead further. What it leads to is
 /// then gone on from.
-fn relieve(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+fn relieve_most(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let found = going_on(relief, relief, Vec::new(), steps_max);
     let left = overload_after(relief, &found);
     let is_small = relief.vms.len() * relief.nodes.len() <= CHOICES_MAX;
@@ -74,7 +97,7 @@ fn relieve(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if search::takes_off_the_most(relief, &found, steps_max) {
         return found;
     }
-    let further = relieve(relief, limit);
+    let further = relieve_most(relief, limit);
     match overload_after(relief, &further) < left - NOTHING {
         true => going_on(relief, relief, further, steps_max),
         false => found,
@@ -142,11 +165,15 @@ fn with_margin(board: &Board<'_>, steps_max: usize) -> (Vec<Step>, bool) {
 }
 
 fn overload_after(board: &Board<'_>, steps: &[Step]) -> f64 {
+    figures::overload(board, &end_of(board, steps))
+}
+
+fn end_of(board: &Board<'_>, steps: &[Step]) -> Placement {
     let mut end = board.start();
     for step in steps {
         board.apply(&mut end, step.vm, step.target);
     }
-    figures::overload(board, &end)
+    end
 }
 
 /// Returns steps that empty a node as far as it can be.

@@ -21,6 +21,9 @@ use crate::model::{
 /// Sums of loads are rounded to millionths of a core; a difference below this share of a threshold is rounding.
 const ROUNDING: f64 = 1e-6;
 
+/// A load below this is none, in cores: the planner counts in millionths.
+const LOAD_UNIT: f64 = 1e-6;
+
 /// How far a target may be filled where nothing else helps, of the threshold of overload.
 const SOFT_TARGET: f64 = 0.95;
 
@@ -484,8 +487,15 @@ impl<'a> Replay<'a> {
             };
             let soft = self.tells_soft(step, resource) && threshold.target < threshold.overload;
             let raised = if soft { self.raised_share(step, resource) * threshold.overload } else { 0.0 };
+            // A VM without load changes nothing about the load of its target, which must not be overloaded all the same.
+            let idle = resource == Resource::Load && self.adds_no_load(step);
+            let raised = if idle { threshold.overload } else { raised };
             beyond(value, threshold.target.min(threshold.overload).max(raised)).then_some(refusal)
         })
+    }
+
+    fn adds_no_load(&self, step: &Migration) -> bool {
+        self.vm_loads.get(&step.vm).is_none_or(|load| *load < LOAD_UNIT)
     }
 
     /// Whether a target may be filled beyond its target threshold: for relief, and where the plan says so.

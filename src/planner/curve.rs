@@ -37,6 +37,8 @@ pub struct CurvePoint {
 #[must_use]
 pub fn curve(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Vec<CurvePoint> {
     let Some(info) = snapshot.cluster(cluster) else { return Vec::new() };
+    // Each point is the best that so many migrations reach, whatever follows them.
+    let policy = &Policy { goes_on: false, ..policy.clone() };
     let board = Board::new(snapshot, policy, info);
     let mut points = vec![point(&board, &[])];
     if narrate::hold(&board).is_some() {

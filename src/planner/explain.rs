@@ -166,7 +166,7 @@ pub fn explain_node(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Optio
         Err(SourceClosed::Excluded) => Err(SkipWhy::ExcludedSource),
         Err(SourceClosed::Node(closed)) => Err(SkipWhy::NodeState(closed.clone())),
     };
-    let full = facts.overfilled_by(facts.start + smallest());
+    let full = facts.overfilled_by(facts.start, smallest());
     let crowded = facts.room.is_reached_by(facts.start_count).then_some(TargetRefusal::VmLimit);
     let closed = || crowded.or(full).or_else(|| closed_to_all(&board, index));
     let target = facts.target.and_then(|()| closed().map_or(Ok(()), Err));
@@ -204,7 +204,7 @@ fn links_to(board: &Board<'_>, node: usize) -> impl Iterator<Item = Link> {
 
 /// The least that a VM can need: a node that cannot take this takes nothing.
 fn smallest() -> Amounts {
-    Amounts::new(1, MICRO, 0, 1, 0)
+    Amounts::new(1, MICRO, 1, 1, 0)
 }
 
 /// Returns what there is to say of a VM; `None` for one that the snapshot does not have on a known node.

@@ -279,7 +279,7 @@ fn closed_targets(board: &Board<'_>, fit: &[u64], needs: Amounts) -> Vec<(Target
         let why = match node.target {
             Err(refusal) => refusal,
             Ok(()) if needs[Cpu] > node.cores => TargetRefusal::TooFewCores,
-            Ok(()) => node.overfilled_by(node.start + needs).unwrap_or(TargetRefusal::VmLimit),
+            Ok(()) => node.overfilled_by(node.start, needs).unwrap_or(TargetRefusal::VmLimit),
         };
         *reasons.entry(why).or_default() += 1;
     }

@@ -59,6 +59,8 @@ pub(super) struct Node<'a> {
     pub settles: Option<DateTime<Utc>>,
     /// Above this the load is over its threshold, whether it counts or not.
     pub load_limit: Limit,
+    /// Whether VMs may come that add nothing to its load: then a load above the ceiling forbids them nothing.
+    pub takes_idle: bool,
     pub source: Result<(), SourceClosed>,
     pub target: Result<(), TargetRefusal>,
 }
@@ -148,6 +150,7 @@ impl<'a> Node<'a> {
             by_load: known && measured.is_some(),
             settles: measured.filter(|measured| measured.persistent).and_then(|measured| measured.settles),
             load_limit,
+            takes_idle: false,
             source,
             target,
         }
@@ -198,34 +201,49 @@ impl<'a> Node<'a> {
         Dimension::ALL.into_iter().filter(is_over).eq([Load])
     }
 
-    /// The resources in which that use is above the target thresholds.
-    pub fn softly_filled(&self, used: Amounts) -> impl Iterator<Item = Resource> {
+    /// The resources in which that use is above the target thresholds and to which an arrival with these needs adds.
+    pub fn softly_filled(&self, used: Amounts, needs: Amounts) -> impl Iterator<Item = Resource> {
         let resources = [(Memory, Resource::Memory), (Cpu, Resource::Cpu), (Load, Resource::Load)];
         let ceiling = self.ceiling;
-        let filled = move |(r, _): &(Dimension, Resource)| ceiling[*r].is_exceeded_by(used[*r]);
+        let filled =
+            move |(r, _): &(Dimension, Resource)| needs[*r] > 0 && ceiling[*r].is_exceeded_by(used[*r]);
         resources.into_iter().filter(filled).map(|(_, resource)| resource)
     }
 
-    /// Returns which limit of a target that use would break.
-    pub fn overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
-        self.broken_by(&self.ceiling, used)
+    /// Returns which limit of a target that holds so much an arrival with these needs would break.
+    pub fn overfilled_by(&self, held: Amounts, needs: Amounts) -> Option<TargetRefusal> {
+        self.broken_by(&self.ceiling, held, needs)
     }
 
     /// The same for a target that may be filled beyond its target thresholds.
-    pub fn softly_overfilled_by(&self, used: Amounts) -> Option<TargetRefusal> {
-        self.broken_by(&self.soft_ceiling, used)
+    pub fn softly_overfilled_by(&self, held: Amounts, needs: Amounts) -> Option<TargetRefusal> {
+        self.broken_by(&self.soft_ceiling, held, needs)
     }
 
     /// The same for a target of which only one resource matters.
-    pub fn overfilled_beside(&self, relieved: &[Dimension], used: Amounts) -> Option<TargetRefusal> {
+    pub fn overfilled_beside(
+        &self,
+        relieved: &[Dimension],
+        held: Amounts,
+        needs: Amounts,
+    ) -> Option<TargetRefusal> {
         let ceiling = PerResource::of(|r| match relieved.contains(&r) {
             true => self.ceiling[r],
             false => self.far_ceiling[r],
         });
-        self.broken_by(&ceiling, used)
+        self.broken_by(&ceiling, held, needs)
     }
 
-    fn broken_by(&self, ceiling: &PerResource<Limit>, used: Amounts) -> Option<TargetRefusal> {
+    /// A limit counts for what the arrival changes: a VM that adds nothing to the load may come to any node that is not
+    /// over its threshold of load.
+    fn broken_by(
+        &self,
+        ceiling: &PerResource<Limit>,
+        held: Amounts,
+        needs: Amounts,
+    ) -> Option<TargetRefusal> {
+        let used = held + needs;
+        let load_counts = needs[Load] > 0 || self.load_limit.is_exceeded_by(used[Load]);
         if ceiling[Memory].is_exceeded_by(used[Memory]) {
             if self.real_memory.is_exceeded_by(used[Memory]) && self.real_memory < Limit::at(self.has(Memory))
             {
@@ -238,7 +256,7 @@ impl<'a> Node<'a> {
         if ceiling[Cpu].is_exceeded_by(used[Cpu]) {
             return Some(TargetRefusal::Cpu);
         }
-        if ceiling[Load].is_exceeded_by(used[Load]) {
+        if load_counts && ceiling[Load].is_exceeded_by(used[Load]) {
             return Some(TargetRefusal::Load);
         }
         if ceiling[InUse].is_exceeded_by(used[InUse]) {
@@ -247,9 +265,16 @@ impl<'a> Node<'a> {
         ceiling[Disk].is_exceeded_by(used[Disk]).then_some(TargetRefusal::Disk)
     }
 
+    /// How far arrivals may fill it together. Where VMs without load may come, those alone leave a load above the ceiling
+    /// as it is.
+    fn filled_to(&self, r: Dimension) -> Limit {
+        let stays = self.takes_idle && r == Load && !self.load_limit.is_exceeded_by(self.start[Load]);
+        if stays { self.ceiling[r].max(Limit::at(self.start[r])) } else { self.ceiling[r] }
+    }
+
     /// Tells whether that use is above one of its ceilings.
     pub fn is_overfilled(&self, used: &Amounts) -> bool {
-        Dimension::ALL.into_iter().any(|r| self.ceiling[r].is_exceeded_by(used[r]))
+        Dimension::ALL.into_iter().any(|r| self.filled_to(r).is_exceeded_by(used[r]))
     }
 
     /// Tells whether that use is over one of the node's thresholds.
@@ -264,7 +289,10 @@ impl<'a> Node<'a> {
 
     /// Returns by how much of its ceilings that use exceeds them, summed over the resources.
     pub fn overfill(&self, used: &Amounts) -> f64 {
-        Dimension::ALL.into_iter().map(|r| self.ceiling[r].excess(used[r]) as f64 * self.per_ceiling[r]).sum()
+        Dimension::ALL
+            .into_iter()
+            .map(|r| self.filled_to(r).excess(used[r]) as f64 * self.per_ceiling[r])
+            .sum()
     }
 
     /// Returns by how much of its threshold the use of one resource exceeds it.

@@ -36,6 +36,10 @@ pub struct Policy {
     pub settled: Option<BTreeMap<ClusterId, f64>>,
     /// The most migrations per cluster and plan.
     pub migrations_max: usize,
+    /// Whether what the limit leaves over is planned and carried out as soon as this plan has ended, without people. Then
+    /// a plan that reaches the limit is the beginning of the whole relief where that clears more nodes.
+    #[serde(default)]
+    pub goes_on: bool,
     /// How many migrations of a cluster may run at one time; never two that share a node.
     pub parallel_max: usize,
     /// Clusters to plan for; `None` for all.
@@ -92,6 +96,7 @@ impl Default for Policy {
             strategy: Strategy::Relieve,
             settled: None,
             migrations_max: 10,
+            goes_on: false,
             parallel_max: 2,
             clusters: None,
             exclusions: Vec::new(),

@@ -2,7 +2,7 @@
 //! reading is enough.
 
 use vm_balancer::{
-    model::{Measured, Snapshot, VmUse},
+    model::{Measured, NodeId, Snapshot, VmId, VmUse},
     planner::{
         self, Caution, Excess, Margin, MoveWhy, Obstacle, Policy, Resource, SkipWhy, TargetRefusal,
         Threshold, Unfit,
@@ -254,4 +254,57 @@ fn loaded(uses: &[f64], elsewhere: f64) -> Snapshot {
         node.load = Some(Measured { busy_cores: Some(five), ..support::measured(five) });
     }
     snapshot
+}
+
+#[test]
+fn a_vm_without_load_is_not_kept_from_a_target_by_the_load_there() {
+    // Node 1 is over by memory alone, and of its VMs only the first two use a CPU. The load of node 2 stands at 0.97.
+    let mut snapshot = cluster(
+        vec![node(1, 100 * GIB, 16), node(2, 100 * GIB, 16)],
+        (1..=8).map(|id| vm(id, 1, 2, 10 * GIB)).collect(),
+    );
+    for (node, five) in snapshot.nodes.iter_mut().zip([4.0, 15.5]) {
+        node.load = Some(Measured { busy_cores: Some(five), ..support::measured(five) });
+    }
+    for (vm, cores) in snapshot.vms.iter_mut().zip([2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]) {
+        vm.measured = Some(VmUse { cores, at: noon() });
+    }
+    for soft_targets in [true, false] {
+        let policy = Policy { soft_targets, ..roomy() };
+        let plan = planned(&snapshot, &policy);
+        assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+        let step = only(&plan);
+        assert!(step.vm > VmId(2) && plan.after.overloaded == 0, "{step:?}");
+        assert_eq!((step.cautions.as_slice(), step.target_state.after.load), (&[][..], Some(15.5 / 16.0)));
+        assert_eq!(planner::fit(&snapshot, &policy, step), Ok(()));
+        // One that brings load is refused, and one without load too where the target is overloaded.
+        let busy = planner::Migration { vm: VmId(1), ..step.clone() };
+        assert_eq!(planner::fit(&snapshot, &policy, &busy), Err(Unfit::Target(TargetRefusal::Load)));
+        let mut over = snapshot.clone();
+        over.nodes[1].load = Some(Measured { busy_cores: Some(15.9), ..support::measured(16.5) });
+        assert_eq!(planner::fit(&over, &policy, step), Err(Unfit::Target(TargetRefusal::Load)));
+    }
+}
+
+// ---- a plan that goes on
+
+#[test]
+fn a_plan_that_goes_on_clears_more_nodes_and_another_takes_off_the_most() {
+    // Node 1 is over by 30 GiB and needs three moves; nodes 2 and 3 are over by 2 and need one each.
+    let sizes = [(1, 10, 10), (2, 8, 9), (3, 8, 9)];
+    let vms = sizes.into_iter().flat_map(|(node, count, gib)| {
+        (0..count).map(move |vm_of| vm(100 * node + vm_of, node, 1, gib * GIB))
+    });
+    let snapshot = cluster((1..=6).map(|id| node(id, 100 * GIB, 32)).collect(), vms.collect());
+    let over_after = |goes_on, migrations_max| {
+        let policy = Policy { goes_on, migrations_max, ..roomy() };
+        let plan = planned(&snapshot, &policy);
+        assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+        assert_eq!(plan.migrations[0].source, NodeId(1), "the worst node first");
+        plan.after.overloaded
+    };
+    assert_eq!([2, 3].map(|most| over_after(false, most)), [3, 2]);
+    assert_eq!([2, 3].map(|most| over_after(true, most)), [2, 1]);
+    // Where the limit does not bind, both are the same.
+    assert_eq!([false, true].map(|goes_on| over_after(goes_on, 5)), [0, 0]);
 }
