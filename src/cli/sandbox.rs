@@ -197,7 +197,9 @@ impl SandboxArgs {
             write_curve(file, title, &played[..played.len().saturating_sub(VARIANTS)])?;
         }
         let lines = played.iter().map(|(name, outcome)| format!("{name:<32}{outcome}\n"));
-        Ok(head.chain(lines).collect())
+        let lanes = u32::try_from(Policy::default().parallel_max).unwrap_or(u32::MAX);
+        let bound = format!("\n{}\n", week.bound(lanes));
+        Ok(head.chain(lines).chain([bound]).collect())
     }
 }
 

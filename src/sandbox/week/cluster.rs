@@ -257,9 +257,12 @@ impl Cluster {
     }
 
     pub fn put(&mut self, vm: VmId, node: NodeId) {
-        if let Ok(found) = self.state.vms.binary_search_by_key(&vm, |vm| vm.id) {
-            self.state.vms[found].node = node;
-        }
+        let Ok(found) = self.state.vms.binary_search_by_key(&vm, |vm| vm.id) else { return };
+        let vm = &mut self.state.vms[found];
+        // Both nodes' counters change with it: a look in the same minute must not find it twice.
+        self.loads[self.places[&vm.node]].memory -= vm.memory.0;
+        self.loads[self.places[&node]].memory += vm.memory.0;
+        vm.node = node;
     }
 }
 

@@ -3,6 +3,7 @@
 //! The life of the cluster (births, deaths, resizes, the day's curve, bursts, maintenance, migrations that fail) is the
 //! same for every rule. Ours is the real policy and the real planner in a closed loop.
 
+mod bound;
 mod cluster;
 mod rules;
 
@@ -10,13 +11,20 @@ use std::{collections::BTreeMap, fmt};
 
 use chrono::TimeDelta;
 
+pub use bound::Bound;
 pub use rules::{Approval, Autopilot, Ours, Rule};
 
-use crate::model::{Snapshot, VmId};
+use crate::{
+    model::{Snapshot, VmId},
+    planner::Policy,
+};
 use cluster::Cluster;
 
 /// Two migrations of one VM within this time are a ping-pong.
 const PING_PONG: TimeDelta = TimeDelta::hours(6);
+
+/// What begins within this time belongs to how the cluster was found.
+const BEGINNING: TimeDelta = TimeDelta::hours(6);
 
 /// What is played.
 #[derive(Clone, Debug)]
@@ -51,6 +59,8 @@ pub struct Outcome {
     pub memory_overload: f64,
     /// The longest time that one node was overloaded, in hours.
     pub longest: f64,
+    /// The same of what began after the first six hours: how the cluster was found is not in it.
+    pub longest_later: f64,
     /// RAM moved.
     pub gib: f64,
     pub migrations: u32,
@@ -62,11 +72,22 @@ pub struct Outcome {
 }
 
 impl Week {
+    /// What nobody undercuts who moves so many VMs at a time, from how the cluster is found.
+    #[must_use]
+    pub fn bound(&self, lanes: u32) -> Bound {
+        bound::of(&Cluster::new(self).look(0, 0), lanes)
+    }
+
     /// Plays the week under one rule.
     #[must_use]
     pub fn play(&self, rule: &Rule) -> Outcome {
+        self.play_watched(rule, &mut |_, _| {})
+    }
+
+    /// The same; each picture that our planner decides on is shown to somebody, with the policy of that moment.
+    pub fn play_watched(&self, rule: &Rule, watch: &mut dyn FnMut(&Snapshot, &Policy)) -> Outcome {
         let mut cluster = Cluster::new(self);
-        let mut hand = rules::Hand::new(rule);
+        let mut hand = rules::Hand::new(rule, watch);
         let mut outcome = Outcome::default();
         let mut over_since: Vec<Option<u32>> = vec![None; cluster.nodes()];
         let mut moved: BTreeMap<VmId, u32> = BTreeMap::new();
@@ -90,8 +111,12 @@ impl Week {
                 outcome.memory_overload += f64::from(u8::from(memory)) / 60.0;
                 if memory || load {
                     over += 1;
-                    let hours = f64::from(minute - *since.get_or_insert(minute) + 1) / 60.0;
+                    let began = *since.get_or_insert(minute);
+                    let hours = f64::from(minute - began + 1) / 60.0;
                     outcome.longest = outcome.longest.max(hours);
+                    if i64::from(began) >= BEGINNING.num_minutes() {
+                        outcome.longest_later = outcome.longest_later.max(hours);
+                    }
                 } else {
                     *since = None;
                 }
@@ -119,17 +144,16 @@ impl Outcome {
 /// One line of the table.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { overload, memory_overload, longest, gib, migrations, failed, twice, hours: _ } = self;
-        write!(
-            f,
-            "{overload:>9.1} {memory_overload:>9.1} {longest:>9.1} {gib:>8.0} {migrations:>7} {failed:>7} {twice:>7}"
-        )
+        let Self { overload, memory_overload, longest, longest_later, .. } = self;
+        let Self { gib, migrations, failed, twice, hours: _, .. } = self;
+        write!(f, "{overload:>9.1} {memory_overload:>9.1} {longest:>8.2} {longest_later:>8.2}")?;
+        write!(f, " {gib:>8.0} {migrations:>7} {failed:>7} {twice:>7}")
     }
 }
 
 /// The head of the table whose lines [`Outcome`] prints.
-pub const HEAD: &str = " overload  of it by   longest             migra-          twice\n\
-                        \x20  node-h    memory         h      GiB   tions  failed   in 6 h";
+pub const HEAD: &str = " overload  of it by  longest  from 6h            migra-          twice\n\
+                        \x20  node-h    memory        h     on, h      GiB   tions  failed   in 6 h";
 
 #[cfg(test)]
 mod tests {

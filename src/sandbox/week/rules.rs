@@ -84,6 +84,11 @@ impl Ours {
         snapshot
     }
 
+    /// Whether what is left of relief is carried out as soon as a plan has ended.
+    fn goes_on(&self) -> bool {
+        self.approval == Approval::None || self.autopilot.is_some()
+    }
+
     /// Minutes from one look to the next.
     fn look_min(&self) -> u32 {
         self.watch_min.unwrap_or(self.interval_min).min(self.interval_min)
@@ -172,12 +177,15 @@ pub(super) struct Hand<'a> {
     is_by_night: bool,
     /// The imbalance at which evening out came to rest.
     settled: BTreeMap<ClusterId, f64>,
+    /// Is shown what our planner decides on.
+    watch: &'a mut dyn FnMut(&Snapshot, &Policy),
 }
 
 impl<'a> Hand<'a> {
-    pub fn new(rule: &'a Rule) -> Self {
+    pub fn new(rule: &'a Rule, watch: &'a mut dyn FnMut(&Snapshot, &Policy)) -> Self {
         Self {
             rule,
+            watch,
             dice: Dice::new(0xFA11),
             waiting: VecDeque::new(),
             approved_at: 0,
@@ -284,7 +292,7 @@ impl<'a> Hand<'a> {
         }
         let snapshot = ours.sees(cluster.look(minute, ours.reading_before(minute - self.last_look)));
         self.brims.note(&snapshot, &ours.policy);
-        let policy = self.policy(&ours.policy, minute);
+        let policy = Policy { goes_on: ours.goes_on(), ..self.policy(&ours.policy, minute) };
         self.next_look = minute + ours.look_min();
         self.last_look = minute;
         let overloaded = planner::overloaded_nodes(&snapshot, &policy);
@@ -299,6 +307,7 @@ impl<'a> Hand<'a> {
             return;
         }
         self.next_cycle = minute + ours.interval_min;
+        (self.watch)(&snapshot, &policy);
         let plan = planner::plan(&snapshot, &policy);
         for plan in &plan.clusters {
             self.settled
@@ -371,13 +380,8 @@ impl<'a> Hand<'a> {
             if !fits {
                 continue;
             }
-            let gib = step.memory.0 as f64 / 1024.0;
-            let minutes = (planner::MINUTES_PER_MIGRATION + gib / planner::GIB_PER_MINUTE).ceil() as u32;
-            self.running.push(Running {
-                step,
-                ends: minute + minutes,
-                fails: self.dice.one_in(FAILS_ONE_IN),
-            });
+            let ends = minute + minutes(step.memory);
+            self.running.push(Running { step, ends, fails: self.dice.one_in(FAILS_ONE_IN) });
         }
     }
 
@@ -392,6 +396,12 @@ impl<'a> Hand<'a> {
         let first = planner::startable(&waiting, &running, parallel).first().map(|step| step.step)?;
         waiting.iter().position(|step| step.step == first)
     }
+}
+
+/// How long a VM of that memory is on its way.
+pub(super) fn minutes(memory: Mib) -> u32 {
+    let gib = memory.0 as f64 / 1024.0;
+    (planner::MINUTES_PER_MIGRATION + gib / planner::GIB_PER_MINUTE).ceil() as u32
 }
 
 /// The first minute from `minute` on at which somebody is awake.
