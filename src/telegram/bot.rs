@@ -462,6 +462,9 @@ impl Shared {
             assert!(found != panics_at, "a test wanted to see this");
         }
         let facts = self.facts(&incoming).await;
+        if facts.is_blind {
+            return self.refuse_unrecorded(&incoming, Answered::No).await;
+        }
         let Turn { command, effects, ask, reports } = dialog::handle(&incoming, &facts.context());
         tracing::Span::current().record("command", command);
         if effects.contains(&Effect::StrangerAnswered)
@@ -505,10 +508,7 @@ impl Shared {
         let (found, renewal) = match found {
             Some(Ok((worded, renewal))) => (Ok(worded), renewal),
             Some(Err(refused)) => (Err(refused), None),
-            None => {
-                let said = PressAnswer::Window(self.view(&incoming).press_unrecorded());
-                return self.do_effect(Effect::AnswerPress(said), &incoming, answered).await;
-            }
+            None => return self.refuse_unrecorded(&incoming, answered).await,
         };
         self.show(found, reports, &incoming, answered).await;
         if let Some(renewal) = renewal
@@ -516,6 +516,12 @@ impl Shared {
         {
             self.show(Ok(worded), false, &incoming, Answered::Already).await;
         }
+    }
+
+    /// Says of a press that nothing was done, for the store cannot be used.
+    async fn refuse_unrecorded(&self, incoming: &Incoming, answered: Answered) {
+        let said = PressAnswer::Window(self.view(incoming).press_unrecorded());
+        self.do_effect(Effect::AnswerPress(said), incoming, answered).await;
     }
 
     /// Asks; `None` where that would change something and is not on disk, so that it could be done twice.
