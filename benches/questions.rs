@@ -1,12 +1,15 @@
 //! How long people wait for answers of the real program, and what twenty of them who ask at once cost it:
 //! `cargo test --release --bench questions -- --nocapture`.
 //!
-//! People write and press in the simulated Telegram, and the program looks at a server that repeats recorded lists.
+//! People write and press in the simulated Telegram, and the program looks at a server that repeats recorded lists. The
+//! load is measured twice: as the disk is, and with a writer beside that makes the disk busy. `BENCH_BEFORE=PATH` measures
+//! another build of the program in the same run.
 #![cfg(feature = "sandbox")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench says no by panicking, and prints what it measured"
+    clippy::disallowed_methods,
+    reason = "a bench says no by panicking, prints what it measured, and is told what else to measure"
 )]
 
 #[expect(dead_code, reason = "other benches need the rest of it")]
@@ -20,7 +23,14 @@ mod scales;
 
 use std::{
     fs,
+    io::Write as _,
+    path::Path,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -66,6 +76,9 @@ const LAST_MAX: Duration = Duration::from_secs(1);
 /// Up to so many VMs, in MiB.
 const MEMORY_MAX: (usize, f64) = (50_000, 20.0);
 
+/// What the writer beside puts on the disk at a time, in MiB.
+const BUSY_MIB: usize = 8;
+
 /// The longest that is waited for an answer, or for a cycle.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -74,24 +87,38 @@ async fn twenty_people_ask_at_once() {
     // libtest has written the name of the test without an end of the line.
     println!();
     println!(
-        "| nodes | VMs | last of {PEOPLE} `/status` at once | looks for them | peak above before, MiB | while cycles run and \
-         {WATCHED} migrations are watched: p99 | last | slowest | presses: p99 |"
+        "| nodes | VMs | build | last of {PEOPLE} `/status` at once | looks for them | peak above before, MiB | while cycles run \
+         and {WATCHED} migrations are watched: p99 | last | slowest | presses: p99 | the same on a busy disk: p99 | last | \
+         slowest | presses: p99 |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut missed = Vec::new();
+    let before = std::env::var("BENCH_BEFORE").ok();
     for &(nodes, vms) in scales() {
-        let quiet = at_once(nodes, vms).await;
-        let busy = under_load(nodes, vms).await;
-        let Quiet { last, looks, grown } = quiet;
-        let Busy { p99, slowest: (slowest, what), presses } = busy;
-        println!(
-            "| {nodes} | {vms} | {last:.2?} | {looks} | {grown:.1} | {p99:.2?} | {slowest:.2?} | `{what}` | {presses:.2?} |"
-        );
-        let is_quick = last <= LAST_MAX && p99 <= P99_MAX && presses <= P99_MAX && slowest <= LAST_MAX;
-        let is_small = vms > MEMORY_MAX.0 || grown <= MEMORY_MAX.1;
-        missed.extend((!is_quick || !is_small || looks > 1).then_some((nodes, vms)));
+        if let Some(before) = &before {
+            measure(nodes, vms, ("before", before)).await;
+        }
+        let is_met = measure(nodes, vms, ("this", env!("CARGO_BIN_EXE_vm-balancer"))).await;
+        missed.extend((!is_met).then_some((nodes, vms)));
     }
     assert!(cfg!(debug_assertions) || missed.is_empty(), "a bar is missed at {missed:?}");
+}
+
+/// Measures one build and prints its row; tells whether every bar is met.
+async fn measure(nodes: usize, vms: usize, (build, program): (&str, &str)) -> bool {
+    let Quiet { last, looks, grown } = at_once(nodes, vms, program).await;
+    let loads = [
+        under_load(nodes, vms, program, Disk::AsItIs).await,
+        under_load(nodes, vms, program, Disk::Busy).await,
+    ];
+    let columns = loads.iter().map(|Busy { p99, slowest: (slowest, what), presses }| {
+        format!("{p99:.2?} | {slowest:.2?} | `{what}` | {presses:.2?} |")
+    });
+    let columns: Vec<_> = columns.collect();
+    println!("| {nodes} | {vms} | {build} | {last:.2?} | {looks} | {grown:.1} | {}", columns.join(" "));
+    let is_quick = |it: &Busy| it.p99 <= P99_MAX && it.presses <= P99_MAX && it.slowest.0 <= LAST_MAX;
+    let is_small = vms > MEMORY_MAX.0 || grown <= MEMORY_MAX.1;
+    last <= LAST_MAX && looks <= 1 && is_small && loads.iter().all(is_quick)
 }
 
 struct Quiet {
@@ -101,8 +128,8 @@ struct Quiet {
 }
 
 /// All ask for the status where the picture is old and nothing else happens.
-async fn at_once(nodes: usize, vms: usize) -> Quiet {
-    let bot = Bot::start(nodes, vms, Duration::from_secs(3600), 0).await;
+async fn at_once(nodes: usize, vms: usize, program: &str) -> Quiet {
+    let bot = Bot::start(nodes, vms, program, Duration::from_secs(3600), 0).await;
     bot.cycles(1).await;
     sleep(STALE).await;
     let pid = bot.child.id();
@@ -122,10 +149,18 @@ struct Busy {
     presses: Duration,
 }
 
+/// What else is done with the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    AsItIs,
+    Busy,
+}
+
 /// All ask one thing after another and press Refresh, while one cycle follows the other.
-async fn under_load(nodes: usize, vms: usize) -> Busy {
-    let bot = Bot::start(nodes, vms, Duration::from_secs(1), WATCHED).await;
+async fn under_load(nodes: usize, vms: usize, program: &str, disk: Disk) -> Busy {
+    let bot = Bot::start(nodes, vms, program, Duration::from_secs(1), WATCHED).await;
     bot.cycles(2).await;
+    let _writer = (disk == Disk::Busy).then(|| Writer::beside(bot.dir.path()));
     let people = (0..PEOPLE).map(|person| bot.talk(CROWD + i64::from(person), usize::from(person)));
     let (mut answers, mut presses) = (Vec::new(), Vec::new());
     for (answered, pressed) in join_all(people).await {
@@ -143,7 +178,7 @@ struct Bot {
     child: Child,
     platform: Canned,
     telegram: Running,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Drop for Bot {
@@ -154,13 +189,13 @@ impl Drop for Bot {
 }
 
 impl Bot {
-    async fn start(nodes: usize, vms: usize, interval: Duration, watched: u64) -> Self {
+    async fn start(nodes: usize, vms: usize, program: &str, interval: Duration, watched: u64) -> Self {
         let platform = Canned::with_running(nodes, vms, watched).await;
         let telegram = SimTelegram::start(Options { crowd: PEOPLE, ..Options::default() }).await.unwrap();
         let dir = TempDir::new().unwrap();
         leave_open(&dir, watched);
         let people: Vec<_> = (0..i64::from(PEOPLE)).map(|person| (CROWD + person).to_string()).collect();
-        let child = Command::new(env!("CARGO_BIN_EXE_vm-balancer"))
+        let child = Command::new(program)
             .current_dir(dir.path())
             .env("VMMANAGER_HOST", platform.url())
             .env("VMMANAGER_USERNAME", canned::USERNAME)
@@ -178,7 +213,7 @@ impl Bot {
             .spawn()
             .unwrap();
         telegram.handle().wait_for_poll(0).await.unwrap();
-        Self { child, platform, telegram, _dir: dir }
+        Self { child, platform, telegram, dir }
     }
 
     /// Waits until there were so many looks, and then for what follows a look.
@@ -230,6 +265,35 @@ impl Bot {
             sleep(Duration::from_millis(200)).await;
         }
         (answers, presses)
+    }
+}
+
+/// Writes to a disk and waits for it, over and over, until it is dropped.
+struct Writer {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    fn beside(folder: &Path) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let (stopped, path) = (Arc::clone(&stop), folder.join("noise"));
+        let thread = thread::spawn(move || {
+            let noise = vec![b'x'; BUSY_MIB << 20];
+            while !stopped.load(Ordering::Relaxed) {
+                let mut file = fs::File::create(&path).unwrap();
+                file.write_all(&noise).unwrap();
+                file.sync_all().unwrap();
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
     }
 }
 

@@ -15,11 +15,11 @@ use crate::{
     clock::Clock,
     event::{Alert, Events},
     model::{
-        ApiFailure, Asked, Block, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, Silence,
-        Snapshot, VmId, VmUse,
+        ApiFailure, Asked, Block, ClusterId, Flaw, ForeignMigration, Measured, MigrationId, NodeId, NodeInfo,
+        Silence, Snapshot, VmId, VmInfo, VmUse,
     },
     store::{Doubt, JournalEntry, LastMove, Pull, Store, StoreError, VmCount, VmCounts},
-    vmmanager::{Look, RunningMigration, VmManagerApi},
+    vmmanager::{Detail, Look, RunningMigration, VmManagerApi},
 };
 
 /// Asks nodes to measure themselves and adds the readings to a snapshot. `app` provides it where SSH is on.
@@ -155,8 +155,50 @@ impl Eyes {
         Ok(self.add_measurements(snapshot, depth).await)
     }
 
+    /// Asks whether a few VMs and nodes are still as an earlier look has them, by requests for them alone; returns that
+    /// look with this moment as its time. `None` where anything differs, or where only whole lists can tell.
+    ///
+    /// The nodes' own counts and sums tell whether anything came or went, so what is on them need not be listed again.
+    ///
+    /// # Errors
+    ///
+    /// Says that VMmanager or the store cannot be read.
+    pub async fn confirm(
+        &self,
+        known: &Snapshot,
+        vms: &[VmId],
+        nodes: &[NodeId],
+    ) -> Result<Option<Snapshot>, LookError> {
+        // Such a migration takes room that the nodes' rows do not show.
+        if !self.store.given_up()?.is_empty() {
+            return Ok(None);
+        }
+        let (before, now) = (self.before()?, self.clock.now());
+        let Some(Detail { vms, nodes, migrations }) = self.in_time(self.api.detail(vms, nodes)).await? else {
+            return Ok(None);
+        };
+        let ours = self.under_way_since(before)?;
+        let foreign = self.foreign(&ours, migrations).await?;
+        let is_same = vms.into_iter().all(|vm| is_same_vm(known, vm))
+            && nodes.iter().all(|node| is_same_node(known, node.clone()));
+        if !is_same {
+            return Ok(None);
+        }
+        let mut snapshot = Snapshot { taken_at: now, ..known.clone() };
+        let free: BTreeMap<_, _> = nodes.iter().map(|node| (node.id, node.storage_available)).collect();
+        for node in &mut snapshot.nodes {
+            node.storage_available = free.get(&node.id).copied().unwrap_or(node.storage_available);
+        }
+        snapshot.foreign = foreign.iter().map(|running| to_foreign(running, &snapshot)).collect();
+        self.tell_of_foreign(&snapshot.foreign, &ours);
+        Ok(Some(self.add_measurements(snapshot, Depth::Quick).await))
+    }
+
     async fn look_in_time(&self) -> Result<Look, ApiFailure> {
-        let look = self.api.look(self.clock.now());
+        self.in_time(self.api.look(self.clock.now())).await
+    }
+
+    async fn in_time<T>(&self, look: impl Future<Output = Result<T, ApiFailure>>) -> Result<T, ApiFailure> {
         timeout(self.look_max, look).await.unwrap_or_else(|_| {
             let waited = format!("{} s", self.look_max.as_secs());
             Err(ApiFailure::NoAnswer {
@@ -381,6 +423,22 @@ impl Eyes {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells whether a VM is as it was, but for what the nodes measure.
+fn is_same_vm(known: &Snapshot, vm: VmInfo) -> bool {
+    known.vm(vm.id).is_some_and(|before| {
+        let measured = before.measured.clone();
+        *before == VmInfo { measured, ..vm }
+    })
+}
+
+/// Tells whether a node is as it was, but for what it measures and for its free disk.
+fn is_same_node(known: &Snapshot, node: NodeInfo) -> bool {
+    known.node(node.id).is_some_and(|before| {
+        let (load, storage_available) = (before.load.clone(), before.storage_available);
+        *before == NodeInfo { load, storage_available, ..node }
+    })
 }
 
 /// Tells whether a running task is the one of a journal entry.

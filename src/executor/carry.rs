@@ -9,7 +9,7 @@ use futures::{
 };
 use tracing::Instrument as _;
 
-use super::{Executor, watch::span_of};
+use super::{Executor, sightings::Sightings, watch::span_of};
 use crate::{
     eyes::{Depth, LookError},
     model::{ApiFailure, Block, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
@@ -87,8 +87,9 @@ impl Executor {
 
     async fn carry_out_started(&self, proposal: &Proposal) -> Result<Carried, StoreError> {
         let ledger = &self.watcher.ledger;
+        let sightings = Sightings::of(proposal.cluster);
         let mut running = Running::default();
-        let mut halted = self.steps(proposal, &mut running).await;
+        let mut halted = self.steps(proposal, &sightings, &mut running).await;
         while let Some(carried) = running.next().await {
             if let Err(left) = carried {
                 let noted = self.note(left, &mut running);
@@ -134,6 +135,7 @@ impl Executor {
     async fn steps<'a>(
         &'a self,
         proposal: &'a Proposal,
+        sightings: &'a Sightings,
         running: &mut Running<'a>,
     ) -> Result<Option<Ending>, StoreError> {
         let mut waiting: Vec<&'a Migration> = proposal
@@ -146,11 +148,13 @@ impl Executor {
             let begun = planner::startable(&waiting, &running.steps, self.rules.parallel_max());
             if !begun.is_empty() {
                 // Steps that begin together share one look.
-                let look: Look<'a> = async { Arc::new(self.eyes.look(Depth::Quick).await) }.boxed().shared();
-                for migration in &begun {
+                waiting.retain(|step| begun.iter().all(|begun| begun.step != step.step));
+                let together = begun.clone();
+                let look = async move { Arc::new(self.look_for(proposal.id, &together, sightings).await) };
+                let look: Look<'a> = look.boxed().shared();
+                for migration in begun {
                     running.begin(self, proposal, migration, look.clone());
                 }
-                waiting.retain(|step| begun.iter().all(|begun| begun.step != step.step));
             }
             match running.next().await {
                 None => return Ok(None),
@@ -163,6 +167,18 @@ impl Executor {
                 }
             }
         }
+    }
+
+    /// Looks for steps that begin together.
+    async fn look_for(
+        &self,
+        id: ProposalId,
+        begun: &[&Migration],
+        sightings: &Sightings,
+    ) -> Result<Snapshot, LookError> {
+        let ledger = &self.watcher.ledger;
+        let steps = ledger.store.proposal(id)?.map(|proposal| proposal.steps).unwrap_or_default();
+        sightings.look(&self.eyes, begun, &steps, ledger.clock.now()).await
     }
 
     /// Records why a step was not ordered. Returns the reason if the remaining steps are dropped too.

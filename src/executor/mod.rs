@@ -8,6 +8,7 @@ mod carry;
 mod glimpse;
 mod ledger;
 mod reconcile;
+mod sightings;
 mod watch;
 
 use std::time::Duration;

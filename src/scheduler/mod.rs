@@ -142,6 +142,8 @@ pub struct Scheduler {
 struct Left {
     /// Approved proposals to be carried out.
     carry_out: Vec<ProposalId>,
+    /// Plans that were approved for this time.
+    begin: Vec<ProposalId>,
     /// A cycle, now: a look found new overload.
     cycle: bool,
 }
@@ -182,6 +184,7 @@ impl Scheduler {
         let mut rhythm = Rhythm::of(&self.settings.get());
         let mut cycle: Option<Id> = None;
         let mut watching: Option<Id> = None;
+        let mut checking: Option<Id> = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -189,7 +192,7 @@ impl Scheduler {
                     self.core.cycle.next_in(rhythm.interval);
                     self.cycle_beat.again_within(CYCLE_MAX);
                     let core = Arc::clone(&self.core);
-                    cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await, cycle: false } }).id());
+                    cycle = Some(work.spawn(async move { Left { carry_out: core.cycle().await, ..Left::default() } }).id());
                 }
                 _ = rhythm.watches.tick(), if rhythm.watch.is_some() && cycle.or(watching).is_none() => {
                     let core = Arc::clone(&self.core);
@@ -205,12 +208,13 @@ impl Scheduler {
                         self.cycle_beat.again_within(rhythm.interval.saturating_add(CYCLE_MAX));
                     }
                     watching = watching.filter(|watching| *watching != id);
+                    checking = checking.filter(|checking| *checking != id);
                     match ended {
                         Ok((_, left)) => {
                             if left.cycle {
                                 rhythm.cycles.reset_immediately();
                             }
-                            self.carry_out(&mut work, left);
+                            self.begin(&mut work, left);
                         }
                         Err(error) => tracing::error!(%error, "work of the scheduler panicked"),
                     }
@@ -220,11 +224,10 @@ impl Scheduler {
                     if rhythm.follow(&self.settings.get()) {
                         self.core.cycle.next_in(rhythm.interval);
                     }
-                    self.core.upkeep.check_clock();
-                    self.core.upkeep.look_after_store();
-                    self.core.proposals.expire();
-                    self.begin_due(&mut work);
                     self.look_after_runs(&mut rhythm);
+                    if checking.is_none() {
+                        checking = Some(self.check(&mut work));
+                    }
                 }
                 _ = exports.tick() => self.export(&mut work),
             }
@@ -263,18 +266,28 @@ impl Scheduler {
         });
     }
 
-    /// Begins the plans that were approved for this time.
-    fn begin_due(&self, work: &mut JoinSet<Left>) {
-        for proposal in self.core.due() {
+    /// Looks after the clock, the store and the ends of proposals, on a thread that may wait for the disk: requests do not
+    /// wait behind it.
+    fn check(&self, work: &mut JoinSet<Left>) -> Id {
+        let core = Arc::clone(&self.core);
+        let check = move || {
+            core.upkeep.check_clock();
+            core.upkeep.look_after_store();
+            core.proposals.expire();
+            Left { begin: core.due(), ..Left::default() }
+        };
+        work.spawn_blocking(check).id()
+    }
+
+    /// Begins what a task left to be done.
+    fn begin(&self, work: &mut JoinSet<Left>, left: Left) {
+        for proposal in left.begin {
             let core = Arc::clone(&self.core);
             work.spawn(async move {
                 core.runs.start(proposal, &core.sight, &core.proposals).await;
                 Left::default()
             });
         }
-    }
-
-    fn carry_out(&self, work: &mut JoinSet<Left>, left: Left) {
         for proposal in left.carry_out {
             let core = Arc::clone(&self.core);
             work.spawn(async move {

@@ -48,16 +48,21 @@ impl Store {
     ///
     /// Fails when the disk does.
     pub fn forget_alert(&self, alert: &Alert) -> Result<(), StoreError> {
-        self.write(|| {
-            let key = row(alert);
-            let is_newest = self.outbox().get::<KeptAlert>(&key)?.is_some_and(|kept| kept.alert == *alert);
-            if !is_newest {
-                return Ok(());
-            }
+        self.write(|| match self.remove_alert(alert)? {
+            true => self.files()?.flush(),
+            false => Ok(()),
+        })
+    }
+
+    /// Takes an alert out, without waiting for the disk; false where a newer one has its place. For the one writer.
+    pub(super) fn remove_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        let key = row(alert);
+        let is_newest = self.outbox().get::<KeptAlert>(&key)?.is_some_and(|kept| kept.alert == *alert);
+        if is_newest {
             let files = self.files()?;
             guard(|| files.outbox.remove(&key))?;
-            files.flush()
-        })
+        }
+        Ok(is_newest)
     }
 
     fn keep_alert(&self, kept: &KeptAlert) -> Result<(), StoreError> {

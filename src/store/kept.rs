@@ -130,31 +130,6 @@ impl Store {
         Ok(newest.into_iter().filter(is_wanted).take(limit).collect())
     }
 
-    /// Remembers that updates of the Bot API, which came together, are being handled; false for each that was
-    /// remembered before. Numbers begin anew after a quiet week, so one that was remembered long ago is another update.
-    /// The disk is waited for once, however many they are.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does; then none of them may be handled.
-    pub fn claim_updates(&self, updates: &[u64], now: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
-        self.write(|| {
-            let files = self.files()?;
-            let claim = |update: &u64| {
-                let is_known = files.updates.get(*update)?.is_some_and(|seen| now - seen.at < UPDATES_KEPT);
-                if !is_known {
-                    files.updates.put(*update, &SeenUpdate { v: 1, at: now })?;
-                }
-                Ok(!is_known)
-            };
-            let claimed: Vec<_> = updates.iter().map(claim).collect::<Result<_, StoreError>>()?;
-            if claimed.contains(&true) {
-                files.flush()?;
-            }
-            Ok(claimed)
-        })
-    }
-
     /// Messages that wait to be sent, by the key of their matter.
     #[must_use]
     pub fn outbox(&self) -> Keep<'_> {
@@ -232,6 +207,11 @@ struct Wrapped<T> {
     record: T,
 }
 
+/// A record as it is kept in a tree of somebody else's records.
+pub(super) fn wrap(tree: &'static str, record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(&Wrapped { v: 1, record }).map_err(|source| StoreError::Unwritable { tree, source })
+}
+
 impl Keep<'_> {
     /// Keeps a record in place of the one of that key; on disk when this returns.
     ///
@@ -239,8 +219,7 @@ impl Keep<'_> {
     ///
     /// Fails when the disk does.
     pub fn put<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(&Wrapped { v: 1, record })
-            .map_err(|source| StoreError::Unwritable { tree: self.name, source })?;
+        let bytes = wrap(self.name, record)?;
         self.store.write(|| {
             let files = self.store.files()?;
             guard(|| (self.tree)(&files).insert(key, bytes).map(|_| ()))?;

@@ -27,6 +27,7 @@ mod kept;
 #[cfg(test)]
 mod long_life;
 mod measured;
+mod notes;
 mod open;
 mod pictures;
 mod proposals;
@@ -59,6 +60,7 @@ pub use expected::Expected;
 pub use folder::make_private;
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use measured::{Gauge, Measured};
+pub use notes::Note;
 pub use open::Restored;
 pub use pictures::{Doubt, VmCount, VmCounts};
 pub use proposals::{Draft, Proposed, Vote};
@@ -74,6 +76,11 @@ pub use standing::{Confirmed, Standing, StandingUse};
 pub use sweep::HISTORY_KEPT;
 pub use timeline::{Edge, Happened, PageAt, Timeline, TimelineFilter};
 pub use told::ToldIn;
+
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 
 use crate::model::StoreFailure;
 
@@ -162,7 +169,7 @@ impl Store {
     }
 
     fn flush_files(&self) -> Result<(), StoreError> {
-        let flushed = self.files().and_then(|files| files.flush());
+        let flushed = aside(|| self.files().and_then(|files| files.flush()));
         match flushed {
             Err(error) => {
                 tracing::debug!(%error, "the store's files are opened anew");
@@ -219,8 +226,13 @@ impl Store {
         sidecar::write(&self.shared.dir, seq, self.open_entries()?, self.settings()?, lasting)
     }
 
-    /// Lets one writer in, with files that can be written, and remembers whether it could write.
+    /// Lets one writer in, with files that can be written, and remembers whether it could write. Other tasks of the
+    /// thread go on meanwhile.
     fn write<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        aside(|| self.write_in_turn(work))
+    }
+
+    fn write_in_turn<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         // A panic while writing leaves no half record: sled has the old one or the new one.
         let _guard = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // After an error sled refuses every write, and a flush without anything to flush does not tell.
@@ -248,6 +260,16 @@ impl Store {
         })?;
         self.shared.refused.store(false, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// Does what waits for the disk. A thread that runs tasks hands the others over first: two slow writes would otherwise
+/// hold up everything on a machine with two cores.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        // A runtime of one thread has nobody to hand over to; outside of one nobody waits.
+        _ => work(),
     }
 }
 

@@ -370,19 +370,69 @@ fn a_search_for_a_name_reads_so_much_at_a_time_and_says_how_far_it_came() {
 }
 
 #[test]
-fn an_update_is_claimed_once() {
+fn an_update_is_known_for_two_days() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let claim = |updates: &[u64], now| store.claim_updates(updates, now).unwrap();
-    assert_eq!(claim(&[7], at(0)), [true]);
-    assert_eq!(
-        claim(&[6, 7, 8, 8], at(1)),
-        [true, false, true, false],
-        "those that come together are told apart"
-    );
-    assert_eq!(claim(&[7], at(1) + TimeDelta::days(3)), [true], "before it is forgotten too");
+    let knows = |update, now| store.knows_update(update, now).unwrap();
+    assert!(!knows(7, at(0)));
+    store.note_together(&[Note::Update(7, at(0)), Note::Update(8, at(1))]).unwrap();
+    assert!(knows(7, at(1)) && knows(8, at(1)));
+    assert!(!knows(7, at(1) + TimeDelta::days(3)), "after days it may be another update of that number");
     store.export(at(0) + TimeDelta::days(7)).unwrap();
-    assert_eq!(claim(&[7], at(2)), [true], "after days it may be another update of that number");
+    assert!(!knows(7, at(2)), "it is forgotten");
+}
+
+#[test]
+fn notes_that_are_put_on_disk_together_outlive_the_process_in_their_order() {
+    let dir = TempDir::new().unwrap();
+    let alert = |task| Alert::ForeignMigration { task, cluster: None, vm: None };
+    {
+        let store = Store::open(dir.path()).unwrap();
+        let events = Events::new();
+        store.alert(&events, at(0), alert(1));
+        store.alert(&events, at(0), alert(2));
+        let [first, second] = ["command", "press"].map(|what| AuditEntry::new(at(1), None, what, ""));
+        let notes = [
+            Note::Audit(first),
+            Note::Audit(second),
+            Note::keep("card:1", &"old").unwrap(),
+            Note::keep("card:1", &"new").unwrap(),
+            Note::keep("card:2", &"gone").unwrap(),
+            Note::Dropped("card:2".into()),
+            Note::Shown(alert(1)),
+        ];
+        store.note_together(&notes).unwrap();
+    }
+    let store = Store::open(dir.path()).unwrap();
+    let audited: Vec<_> = store.audit_log(5).unwrap().into_iter().map(|entry| entry.what).collect();
+    assert_eq!(audited, ["press", "command"]);
+    assert_eq!(store.outbox().with_prefix::<String>("card:").unwrap(), [("card:1".into(), "new".into())]);
+    let waiting: Vec<_> = store.alerts().unwrap().into_iter().map(|kept| kept.alert).collect();
+    assert_eq!(waiting, [alert(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_writer_that_waits_for_its_turn_holds_up_no_other_task_of_its_thread() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let turn = store.clone();
+    let (begun, waits) = tokio::sync::oneshot::channel();
+    let (answered, answer) = std::sync::mpsc::channel();
+    // Somebody writes until another task has answered.
+    let writer = thread::spawn(move || {
+        turn.write(|| {
+            begun.send(()).unwrap();
+            answer
+                .recv_timeout(std::time::Duration::from_secs(20))
+                .map_err(|_| StoreError::InFlight { vm: VmId(0), entry: MigrationId(0) })
+        })
+    });
+    waits.await.unwrap();
+    let waiting = tokio::spawn(async move { store.audit(&AuditEntry::new(at(0), None, "noise", "")) });
+    // It is the only thread for tasks, and the one above may have it first.
+    tokio::spawn(async move { answered.send(()).unwrap() }).await.unwrap();
+    writer.join().unwrap().expect("another task went on meanwhile");
+    waiting.await.unwrap().unwrap();
 }
 
 #[test]

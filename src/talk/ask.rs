@@ -109,6 +109,42 @@ pub enum Ask {
     Hand(String, HandKind, Then<bool>),
 }
 
+impl Ask {
+    /// Tells whether it is carried out only when the disk has who asked: it changes something, and must not be done twice
+    /// after a crash, or it reads the very record.
+    #[must_use]
+    pub fn waits_for_its_record(&self) -> bool {
+        match self {
+            Self::Status(_)
+            | Self::Glance(..)
+            | Self::Course(..)
+            | Self::Days(_)
+            | Self::History(..)
+            | Self::WhatIf(..)
+            | Self::Watch(_, WatchWish::LookAgain, _)
+            | Self::Settings(_)
+            | Self::Language(None, _) => false,
+            Self::Audit(..)
+            | Self::Balance(..)
+            | Self::Drain(..)
+            | Self::Maintain(..)
+            | Self::Round(..)
+            | Self::Cancel(..)
+            | Self::Approve(..)
+            | Self::ApproveAt(..)
+            | Self::Undo(..)
+            | Self::Return(..)
+            | Self::Reject(..)
+            | Self::Refresh(..)
+            | Self::Choose(..)
+            | Self::Watch(_, WatchWish::GiveUp, _)
+            | Self::Change(..)
+            | Self::Language(Some(_), _)
+            | Self::Hand(..) => true,
+        }
+    }
+}
+
 /// Whose language is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Days;
 use tokio::time::timeout;
 
-use super::{bot::Shared, notifier};
+use super::bot::Shared;
 use crate::{
     scheduler::{Later, Refused, Status},
     store::{ReplyTo, StoreError, TimelineFilter},
@@ -36,13 +36,12 @@ impl Renewal {
     }
 }
 
+/// An answer, which may be renewed later, or why there is none.
+pub(super) type Asked = Result<(Worded, Option<Renewal>), Refused>;
+
 impl Shared {
-    /// Asks the scheduler or the store. The answer may be renewed later.
-    pub(super) async fn ask(
-        &self,
-        ask: Ask,
-        incoming: &Incoming,
-    ) -> Result<(Worded, Option<Renewal>), Refused> {
+    /// Asks the scheduler or the store.
+    pub(super) async fn ask(&self, ask: Ask, incoming: &Incoming) -> Asked {
         if let Ask::Glance(then, Some(again)) = ask {
             let (status, later) = self.handle.glance_twice().await?;
             return Ok((then.with(status), Some(Renewal { later, then: again })));
@@ -80,7 +79,7 @@ impl Shared {
                 then.with(handle.choose(proposal, selection, by).await?)
             }
             Ask::Hand(key, kind, then) => {
-                let is_open = notifier::is_open(&self.store, &key)?;
+                let is_open = self.shown.is_open(&key);
                 if is_open {
                     let _ = self.inputs.send(Input::Hand { key, kind, by }).await;
                 }

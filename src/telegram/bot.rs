@@ -22,12 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Api, Failure},
+    asking::Asked,
     board,
     chats::Chats,
+    clerk::{Claim, Clerk, Receipt, Shown},
     facts::Known,
     lanes::Lanes,
     languages::Languages,
-    notifier::{self, ChatTarget, TelegramNotifier},
+    notifier::{ChatTarget, TelegramNotifier},
 };
 use crate::{
     clock::Clock,
@@ -37,7 +39,7 @@ use crate::{
     meter::Beat,
     model::Person,
     scheduler::{Handle, Refused},
-    store::{AuditEntry, Store, StoreError},
+    store::{AuditEntry, Note, Store, StoreError},
     talk::{
         Language,
         access::{Place, Sender},
@@ -177,6 +179,8 @@ pub(super) struct Shared {
     pub(super) chats: Chats,
     pub(super) languages: Languages,
     pub(super) inputs: mpsc::Sender<Input>,
+    clerk: Clerk,
+    pub(super) shown: Shown,
     beat: Beat,
     /// Somebody chose another language.
     pub(super) menus_wanted: Notify,
@@ -209,6 +213,8 @@ impl Bot {
             chats: notifier.chats(),
             languages: notifier.languages(),
             inputs: notifier.inputs(),
+            clerk: notifier.clerk(),
+            shown: notifier.shown(),
             beat: Beat::new("chat", POLL_SILENCE),
             menus_wanted: Notify::new(),
             lanes_beat: Lanes::beat(),
@@ -286,8 +292,8 @@ impl Shared {
                     }
                     offset = next_offset(&updates);
                     let mut all_known = !updates.is_empty();
-                    for (claimed, update) in self.claimed(updates) {
-                        all_known &= self.take(update, claimed, lanes).await == Taken::Before;
+                    for update in updates {
+                        all_known &= self.take(update, lanes).await == Taken::Before;
                     }
                     if all_known {
                         // They come until they are confirmed; this server does not listen.
@@ -347,29 +353,10 @@ impl Shared {
         }
     }
 
-    /// Records updates that came together, and says of each whether it may be handled.
-    fn claimed(&self, updates: Vec<Update>) -> Vec<(Claim, Update)> {
-        if updates.is_empty() {
-            return Vec::new();
-        }
-        let ids: Vec<_> = updates.iter().map(|update| u64::from(update.id.0)).collect();
-        let claims: Vec<_> = match self.store.claim_updates(&ids, self.clock.now()) {
-            Ok(claimed) => {
-                claimed.into_iter().map(|new| if new { Claim::New } else { Claim::Known }).collect()
-            }
-            Err(error) => {
-                // Without a record they could be done twice, so they are not done.
-                tracing::error!(%error, updates = ids.len(), "updates cannot be recorded and are left alone");
-                vec![Claim::Unrecorded; ids.len()]
-            }
-        };
-        claims.into_iter().zip(updates).collect()
-    }
-
-    /// Puts an update that was recorded into its person's queue.
-    async fn take(self: &Arc<Self>, update: Update, claim: Claim, lanes: &mut Lanes) -> Taken {
-        match claim {
-            Claim::New => {}
+    /// Puts an update into its person's queue, unless it came before. Its record is on the way to the disk then.
+    async fn take(self: &Arc<Self>, update: Update, lanes: &mut Lanes) -> Taken {
+        let recorded = match self.clerk.claim(u64::from(update.id.0), self.clock.now()).await {
+            Claim::New(recorded) => recorded,
             Claim::Known => {
                 tracing::debug!(update = update.id.0, "an update came twice");
                 return Taken::Before;
@@ -382,9 +369,9 @@ impl Shared {
                 }
                 return Taken::Now;
             }
-        }
+        };
         let Some(incoming) = self.incoming(update).await else { return Taken::Now };
-        lanes.put(self, incoming);
+        lanes.put(self, incoming, recorded);
         Taken::Now
     }
 
@@ -456,7 +443,7 @@ impl Shared {
             let rows = message.reply_markup().map(|markup| markup.inline_keyboard.iter().flatten());
             rows.into_iter().flatten().filter_map(data_of).collect()
         });
-        let under = notifier::under(&self.store, chat.id.0, number.0).unwrap_or(Under::Other(buttons));
+        let under = self.shown.under(chat.id.0, number.0).unwrap_or(Under::Other(buttons));
         let thread = regular.filter(|message| message.is_topic_message).and_then(|message| message.thread_id);
         Some(Incoming {
             place,
@@ -467,13 +454,17 @@ impl Shared {
         })
     }
 
-    /// Carries out what the dialog decided: sends its answer, or asks its question.
-    pub(super) async fn handle(self: Arc<Self>, incoming: Incoming) {
+    /// Carries out what the dialog decided: sends its answer, or asks its question. What changes something waits until
+    /// the disk has that it came and who wanted it.
+    pub(super) async fn handle(self: Arc<Self>, incoming: Incoming, recorded: Receipt) {
         if let Some(panics_at) = &self.settings.panics_at {
             let (What::Text { text: found, .. } | What::Press { data: found, .. }) = &incoming.what;
             assert!(found != panics_at, "a test wanted to see this");
         }
         let facts = self.facts(&incoming).await;
+        if facts.is_blind {
+            return self.refuse_unrecorded(&incoming, Answered::No).await;
+        }
         let Turn { command, effects, ask, reports } = dialog::handle(&incoming, &facts.context());
         tracing::Span::current().record("command", command);
         if effects.contains(&Effect::StrangerAnswered)
@@ -482,13 +473,19 @@ impl Shared {
             // Another message of the same stranger was quicker.
             return;
         }
+        let mut records = vec![recorded];
         for effect in effects {
-            self.do_effect(effect, &incoming, Answered::No).await;
+            match effect {
+                Effect::Audit { what, detail } => {
+                    records.push(self.audit(&incoming.sender, incoming.place.chat, what, detail).await);
+                }
+                effect => self.do_effect(effect, &incoming, Answered::No).await,
+            }
         }
         let Some(ask) = ask else { return };
         let plans = matches!(ask, Ask::Balance(..) | Ask::Drain(..) | Ask::Maintain(..));
         let patience = if plans { self.settings.plan_patience } else { LOOKING_PATIENCE };
-        let asking = self.ask(ask, &incoming);
+        let asking = self.ask_once_recorded(ask, records, &incoming);
         tokio::pin!(asking);
         let (found, answered) = match &incoming.what {
             What::Text { .. } => match timeout(patience, &mut asking).await {
@@ -509,8 +506,9 @@ impl Shared {
             },
         };
         let (found, renewal) = match found {
-            Ok((worded, renewal)) => (Ok(worded), renewal),
-            Err(refused) => (Err(refused), None),
+            Some(Ok((worded, renewal))) => (Ok(worded), renewal),
+            Some(Err(refused)) => (Err(refused), None),
+            None => return self.refuse_unrecorded(&incoming, answered).await,
         };
         self.show(found, reports, &incoming, answered).await;
         if let Some(renewal) = renewal
@@ -518,6 +516,24 @@ impl Shared {
         {
             self.show(Ok(worded), false, &incoming, Answered::Already).await;
         }
+    }
+
+    /// Says of a press that nothing was done, for the store cannot be used.
+    async fn refuse_unrecorded(&self, incoming: &Incoming, answered: Answered) {
+        let said = PressAnswer::Window(self.view(incoming).press_unrecorded());
+        self.do_effect(Effect::AnswerPress(said), incoming, answered).await;
+    }
+
+    /// Asks; `None` where that would change something and is not on disk, so that it could be done twice.
+    async fn ask_once_recorded(&self, ask: Ask, records: Vec<Receipt>, incoming: &Incoming) -> Option<Asked> {
+        if ask.waits_for_its_record() {
+            for record in records {
+                if !record.is_written().await {
+                    return None;
+                }
+            }
+        }
+        Some(self.ask(ask, incoming).await)
     }
 
     async fn show(
@@ -563,7 +579,7 @@ impl Shared {
                 self.attach(incoming, refused, Attached::File(document.into())).await;
             }
             (Effect::Picture(page, chart), ..) => self.attach(incoming, page, Attached::Picture(chart)).await,
-            (Effect::Audit { what, detail }, ..) => self.audit(sender, place.chat, what, detail),
+            (Effect::Audit { what, detail }, ..) => drop(self.audit(sender, place.chat, what, detail).await),
             (Effect::StrangerAnswered, ..) => {}
         }
     }
@@ -629,7 +645,7 @@ impl Shared {
         View::new(self.languages.of(&ids), self.settings.timezone)
     }
 
-    fn audit(&self, sender: &Sender, chat: i64, what: &str, detail: String) {
+    async fn audit(&self, sender: &Sender, chat: i64, what: &str, detail: String) -> Receipt {
         let by = match sender {
             Sender::Person(person) => Some(person.clone()),
             Sender::AnonymousAdmin | Sender::Channel(_) => None,
@@ -638,9 +654,7 @@ impl Shared {
             tracing::info!(chat.id = chat, person.id = sender.id(), refused = detail, "a person is refused");
         }
         let entry = AuditEntry { chat: Some(chat), ..AuditEntry::new(self.clock.now(), by, what, detail) };
-        if let Err(error) = self.store.audit(&entry) {
-            tracing::error!(%error, "the audit cannot be written");
-        }
+        self.clerk.note(Note::Audit(entry)).await
     }
 
     pub(super) fn api(&self) -> &Api {
@@ -659,14 +673,6 @@ fn answer_to(incoming: &Incoming) -> Address {
 enum Taken {
     Now,
     Before,
-}
-
-/// What the store says of an update.
-#[derive(Clone, Copy)]
-enum Claim {
-    New,
-    Known,
-    Unrecorded,
 }
 
 /// Whether a press has had its one answer.

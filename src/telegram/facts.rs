@@ -70,6 +70,8 @@ pub(super) struct Facts {
     pub(super) dry_run: bool,
     stranger_answer_due: bool,
     proposal: Option<Proposal>,
+    /// The store cannot be read, so nothing can be said of the proposal of a press.
+    pub(super) is_blind: bool,
 }
 
 impl Facts {
@@ -115,6 +117,7 @@ impl Shared {
             What::Press { data, .. } => proposal::named_in(data),
             What::Text { .. } => None,
         };
+        let proposal = proposal.map_or(Ok(None), |id| self.store.proposal(id));
         Facts {
             view: self.view(incoming),
             bot: self.known.name(),
@@ -124,7 +127,8 @@ impl Shared {
             chat_admins,
             dry_run,
             stranger_answer_due: answered.is_none_or(|at| now - at >= STRANGER_PAUSE),
-            proposal: proposal.and_then(|id| self.store.proposal(id).ok().flatten()),
+            is_blind: proposal.is_err(),
+            proposal: proposal.unwrap_or_default(),
             now,
         }
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, field::Empty};
 
-use super::bot::Shared;
+use super::{bot::Shared, clerk::Receipt};
 use crate::{
     meter::Beat,
     talk::dialog::{Incoming, What},
@@ -34,12 +34,15 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// A queue that was empty for this long ends; the next message begins another.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// A message or a press, and its record on the way to the disk.
+type Taken = (Incoming, Receipt);
+
 /// A person, and whether the queue is the one for presses and stops.
 type Lane = (i64, bool);
 
 /// The queues of everybody who wrote lately.
 pub(super) struct Lanes {
-    queues: BTreeMap<Lane, mpsc::Sender<Incoming>>,
+    queues: BTreeMap<Lane, mpsc::Sender<Taken>>,
     workers: JoinSet<()>,
     beat: Beat,
 }
@@ -57,14 +60,14 @@ impl Lanes {
 
     /// Where nothing waits the queues are well. To be called at least every `pause`.
     pub(super) fn look(&self, pause: Duration) {
-        let is_empty = |queue: &mpsc::Sender<Incoming>| queue.capacity() == queue.max_capacity();
+        let is_empty = |queue: &mpsc::Sender<Taken>| queue.capacity() == queue.max_capacity();
         if self.queues.values().all(|queue| queue.is_closed() || is_empty(queue)) {
             self.beat.again_within(pause.saturating_add(SILENCE));
         }
     }
 
     /// Puts a message or a press into its person's queue; where too many wait there, it is left out.
-    pub(super) fn put(&mut self, shared: &Arc<Shared>, incoming: Incoming) {
+    pub(super) fn put(&mut self, shared: &Arc<Shared>, incoming: Incoming, recorded: Receipt) {
         while self.workers.try_join_next().is_some() {}
         self.queues.retain(|_, queue| !queue.is_closed());
         let lane = (incoming.sender.id(), is_urgent(&incoming.what));
@@ -73,7 +76,7 @@ impl Lanes {
             self.workers.spawn(work(Arc::clone(shared), waiting, self.beat.clone()));
             queue
         });
-        if queue.try_send(incoming).is_err() {
+        if queue.try_send((incoming, recorded)).is_err() {
             tracing::warn!(person.id = lane.0, "a message is left out: too many of this person wait");
         }
     }
@@ -92,16 +95,16 @@ fn is_urgent(what: &What) -> bool {
     }
 }
 
-async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Incoming>, beat: Beat) {
+async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Taken>, beat: Beat) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let mut running = JoinSet::new();
-    while let Ok(Some(incoming)) = timeout(IDLE, waiting.recv()).await {
+    while let Ok(Some((incoming, recorded))) = timeout(IDLE, waiting.recv()).await {
         let Ok(permit) = Arc::clone(&at_once).acquire_owned().await else { return };
         beat.again_within(SILENCE);
         let (done, wait) = oneshot::channel::<()>();
         let (chat, person) = (incoming.place.chat, incoming.sender.id());
         let span = tracing::info_span!("chat", chat.id = chat, person.id = person, command = Empty);
-        let handler = handle(Arc::clone(&shared), incoming).instrument(span);
+        let handler = handle(Arc::clone(&shared), incoming, recorded).instrument(span);
         running.spawn(async move {
             handler.await;
             drop((done, permit));
@@ -111,15 +114,15 @@ async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Incoming>, beat: 
         while running.try_join_next().is_some() {}
     }
     waiting.close();
-    while let Some(incoming) = waiting.recv().await {
-        handle(Arc::clone(&shared), incoming).await;
+    while let Some((incoming, recorded)) = waiting.recv().await {
+        handle(Arc::clone(&shared), incoming, recorded).await;
     }
     while running.join_next().await.is_some() {}
 }
 
 /// A panic ends nothing but the handler, and the person learns of it.
-async fn handle(shared: Arc<Shared>, incoming: Incoming) {
-    let work = Arc::clone(&shared).handle(incoming.clone());
+async fn handle(shared: Arc<Shared>, incoming: Incoming, recorded: Receipt) {
+    let work = Arc::clone(&shared).handle(incoming.clone(), recorded);
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("a handler panicked");
         shared.apologise(&incoming).await;
@@ -145,7 +148,7 @@ mod tests {
             lanes.beat.is_late()
         };
         assert!(!late_after_a_look(&lanes), "nothing waits");
-        queue.try_send(incoming()).unwrap();
+        queue.try_send((incoming(), Receipt::of_nothing())).unwrap();
         assert!(late_after_a_look(&lanes), "nobody takes it");
         drop(waiting);
         assert!(!late_after_a_look(&lanes), "a queue that has ended holds up nobody");

@@ -7,6 +7,7 @@ mod asking;
 mod board;
 mod bot;
 mod chats;
+mod clerk;
 mod courses;
 mod facts;
 mod lanes;

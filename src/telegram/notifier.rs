@@ -22,6 +22,7 @@ use super::{
     api::{Api, Failure, Markup},
     bot::{BotError, Habits, Settings},
     chats::Chats,
+    clerk::{CardsWritten, Clerk, Desk, Receipt, Shown},
     courses::draw,
     languages::Languages,
 };
@@ -32,26 +33,15 @@ use crate::{
     meter::Beat,
     model::ProposalId,
     scheduler::Handle,
-    store::{KeptAlert, Origin, Proposal, ProposalState, Store, StoreError},
+    store::{KeptAlert, Note, Origin, Proposal, ProposalState, Store, StoreError},
     talk::{
-        cards::{Address, Attached, Call, Card, Cards, Effect, Failed, Input, Now, Step, alert_key},
-        dialog::Under,
+        cards::{Address, Attached, Call, Card, Cards, Effect, Failed, Input, Job, Now, Step, alert_key},
         view::{Page, View},
     },
 };
 
 /// Where cards are in the store's outbox.
 const CARD: &str = "card:";
-
-/// Tells whether the alert with this key has a message whose buttons still mean something.
-///
-/// # Errors
-///
-/// Fails when the disk does.
-pub(super) fn is_open(store: &Store, key: &str) -> Result<bool, StoreError> {
-    let card: Option<Card> = store.outbox().get(&format!("{CARD}{key}"))?;
-    Ok(card.is_some_and(|card| card.urgency().is_some()))
-}
 
 /// How many inputs of the reader may wait; they are taken at once.
 const INPUTS_MAX: usize = 256;
@@ -101,6 +91,14 @@ pub struct TelegramNotifier {
     calls: JoinSet<(Call, Result<Option<i32>, Failure>)>,
     pins: JoinSet<()>,
     started: Instant,
+    clerk: Clerk,
+    /// What writes the clerk's notes, until this runs.
+    desk: Option<Desk>,
+    written: mpsc::UnboundedReceiver<CardsWritten>,
+    /// The records on their way to the disk that a card's next call waits for, by its key: a restart between the two
+    /// would show the card twice.
+    receipts: BTreeMap<String, Receipt>,
+    shown: Shown,
     /// Keys of cards that the store did not take as they are.
     unrecorded: BTreeSet<String>,
     /// The store could not be used, and that was logged.
@@ -132,6 +130,8 @@ impl TelegramNotifier {
         let home = settings.chat.map(|ChatTarget { chat, thread }| Address { chat, thread, reply_to: None });
         let kept: Vec<(String, Card)> = store.outbox().with_prefix(CARD)?;
         let kept = kept.into_iter().map(|(_, card)| card);
+        let shown = Shown::of(kept.clone());
+        let (clerk, desk, written) = Clerk::new(store.clone());
         let cards = Cards::new(view, home, settings.spacing, settings.habits.get().bell.clone(), kept)
             .knowing(chats.moves(), &chats.dead_chats())
             .speaking(languages.all());
@@ -150,6 +150,11 @@ impl TelegramNotifier {
             calls: JoinSet::new(),
             pins: JoinSet::new(),
             started: Instant::now(),
+            clerk,
+            desk: Some(desk),
+            written,
+            receipts: BTreeMap::new(),
+            shown,
             unrecorded: BTreeSet::new(),
             troubled: false,
             unanswered: false,
@@ -211,6 +216,16 @@ impl TelegramNotifier {
         self.inputs.0.clone()
     }
 
+    /// Returns who writes what no answer waits for.
+    pub(super) fn clerk(&self) -> Clerk {
+        self.clerk.clone()
+    }
+
+    /// Returns the cards as they are shown.
+    pub(super) fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+
     pub(super) fn api(&self) -> Api {
         self.api.clone()
     }
@@ -223,8 +238,18 @@ impl TelegramNotifier {
         self.languages.clone()
     }
 
-    /// Writes until `shutdown`, and then for a moment what is ready.
+    /// Writes until `shutdown`, and then for a moment what is ready. Ends when all that was noted is on disk.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let desk = self.desk.take();
+        let writing = async {
+            if let Some(desk) = desk {
+                desk.write().await;
+            }
+        };
+        tokio::join!(self.show(shutdown), writing);
+    }
+
+    async fn show(mut self, shutdown: CancellationToken) {
         self.catch_up().await;
         let mut alive = interval(SILENCE / 4);
         loop {
@@ -239,6 +264,7 @@ impl TelegramNotifier {
                 },
                 Some(input) = self.inputs.1.recv() => self.on(input),
                 Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => self.end_call(ended),
+                Some(written) = self.written.recv() => self.end_writing(written),
                 _ = alive.tick() => {}
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.on(Input::Wake),
                 () = sleep_until(self.look_again.unwrap_or_else(Instant::now)), if self.look_again.is_some() => {
@@ -264,7 +290,7 @@ impl TelegramNotifier {
         self.look_again = None;
         for key in std::mem::take(&mut self.unrecorded) {
             if let Some(card) = self.cards.card(&key).cloned() {
-                self.record(&card);
+                self.record(card);
             }
         }
         match self.everything() {
@@ -282,6 +308,10 @@ impl TelegramNotifier {
         if !std::mem::replace(&mut self.troubled, true) {
             tracing::error!(%error, "what is to be shown cannot be read or recorded; will retry");
         }
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
     }
 
@@ -343,7 +373,7 @@ impl TelegramNotifier {
         for KeptAlert { at, alert } in kept {
             match now - at < ALERT_NEWS {
                 true => self.take_alert(alert, dry_run),
-                false => self.forget_alert(&alert),
+                false => self.forget_alert(alert),
             }
         }
     }
@@ -357,13 +387,14 @@ impl TelegramNotifier {
     fn take_alert(&mut self, alert: Alert, dry_run: bool) {
         self.on(Input::Alert { alert: alert.clone(), dry_run });
         if !self.unrecorded.contains(&alert_key(&alert)) {
-            self.forget_alert(&alert);
+            // It is forgotten behind the record of its card: both are written, or neither.
+            self.forget_alert(alert);
         }
     }
 
-    fn forget_alert(&mut self, alert: &Alert) {
-        if let Err(error) = self.store.forget_alert(alert) {
-            self.trouble(&error);
+    fn forget_alert(&mut self, alert: Alert) {
+        if self.clerk.try_note(Note::Shown(alert)).is_none() {
+            self.look_again();
         }
     }
 
@@ -410,7 +441,16 @@ impl TelegramNotifier {
         match effect {
             Effect::Call(call) => {
                 let api = self.api.clone();
+                let recorded = match &call.job {
+                    Job::Card { key, .. } => self.receipts.remove(key),
+                    // An answer waits for no disk.
+                    Job::Answer { .. } => None,
+                };
                 self.calls.spawn(async move {
+                    if let Some(recorded) = recorded {
+                        // It is shown in any case; only a restart before it is recorded could show it twice.
+                        recorded.is_written().await;
+                    }
                     let result = without_panic(carry_out(&api, &call)).await;
                     (call, result)
                 });
@@ -431,11 +471,13 @@ impl TelegramNotifier {
                     }
                 });
             }
-            Effect::Record(card) => self.record(&card),
+            Effect::Record(card) => self.record(card),
             Effect::Forget(key) => {
                 self.unrecorded.remove(&key);
-                if let Err(error) = self.store.outbox().remove(&format!("{CARD}{key}")) {
-                    tracing::error!(%error, "what was shown cannot be forgotten");
+                self.receipts.remove(&key);
+                self.shown.remove(&key);
+                if self.clerk.try_note(Note::Dropped(format!("{CARD}{key}"))).is_none() {
+                    tracing::error!("what was shown cannot be forgotten: too much waits for the disk");
                 }
             }
             Effect::ChatMoved { from, to } => {
@@ -464,23 +506,33 @@ impl TelegramNotifier {
         }
     }
 
-    fn record(&mut self, card: &Card) {
+    /// Keeps a card as it is. The disk is not waited for here.
+    fn record(&mut self, card: Card) {
         let key = card.key();
-        match self.store.outbox().put(&format!("{CARD}{key}"), card) {
-            Ok(()) => drop(self.unrecorded.remove(&key)),
-            // It is shown all the same; only a restart before it is recorded could show it twice.
+        match Note::keep(format!("{CARD}{key}"), &card).map(|note| self.clerk.try_note(note)) {
+            Ok(Some(receipt)) => {
+                self.unrecorded.remove(&key);
+                self.receipts.insert(key, receipt);
+            }
+            Ok(None) => {
+                self.unrecorded.insert(key);
+                self.look_again();
+            }
             Err(error) => {
                 self.unrecorded.insert(key);
                 self.trouble(&error);
             }
         }
+        self.shown.put(card);
     }
-}
 
-/// Returns what a message shows; `None` where no card is known for it.
-pub(super) fn under(store: &Store, chat: i64, message: i32) -> Option<Under> {
-    let cards: Vec<(String, Card)> = store.outbox().with_prefix(CARD).ok()?;
-    cards.iter().find_map(|(_, card)| card.under(chat, message))
+    /// Notes which cards are not on disk as they are.
+    fn end_writing(&mut self, CardsWritten { keys, error }: CardsWritten) {
+        let Some(error) = error else { return };
+        let keys = keys.iter().filter_map(|key| key.strip_prefix(CARD));
+        self.unrecorded.extend(keys.filter(|key| self.cards.card(key).is_some()).map(str::to_owned));
+        self.trouble(&error);
+    }
 }
 
 /// Logs a refusal and returns what the cards need to know of it.
@@ -577,8 +629,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let mut notifier = notifier(&store, &Events::new(), now());
+        let _writing = tokio::spawn(notifier.desk.take().unwrap().write());
         let shown = recorded(&store);
         notifier.hear(Event::Proposal(shown.id)).await;
+        notifier.settle().await;
         let unseen = recorded(&store);
         store.close_for_test();
         notifier.hear(Event::Proposal(unseen.id)).await;
@@ -590,6 +644,7 @@ mod tests {
         store.flush().unwrap();
         notifier.catch_up().await;
         assert_eq!(notifier.look_again, None);
+        notifier.settle().await;
         assert_eq!(notifier.cards.proposals(), [shown.id, unseen.id].into());
         assert_eq!(store.outbox().with_prefix::<Card>(CARD).unwrap().len(), 2);
     }
@@ -619,15 +674,45 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         store.alert(&Events::new(), now() - ALERT_NEWS, Alert::SecondPoller { since: now() });
         let mut notifier = notifier(&store, &Events::new(), now());
+        let _writing = tokio::spawn(notifier.desk.take().unwrap().write());
         notifier.catch_up().await;
+        notifier.settle().await;
         assert_eq!(store.outbox().with_prefix::<Card>(CARD).unwrap().len(), 0);
         assert_eq!(store.alerts().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_card_that_could_not_be_recorded_is_recorded_at_the_next_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut notifier = notifier(&store, &Events::new(), now());
+        drop(notifier.desk.take());
+        let shown = recorded(&store);
+        notifier.hear(Event::Proposal(shown.id)).await;
+        assert!(notifier.look_again.is_some(), "it is not forgotten");
+        let (clerk, desk, written) = Clerk::new(store.clone());
+        (notifier.clerk, notifier.written) = (clerk, written);
+        let _writing = tokio::spawn(desk.write());
+        notifier.catch_up().await;
+        notifier.settle().await;
+        assert_eq!(store.outbox().with_prefix::<Card>(CARD).unwrap().len(), 1);
     }
 
     #[tokio::test]
     async fn a_call_that_panics_is_tried_again() {
         let broken = without_panic::<()>(async { panic!("a test wanted to see this") }).await;
         assert!(matches!(broken, Err(Failure::NoAnswer(_))), "{broken:?}");
+    }
+
+    impl TelegramNotifier {
+        /// Waits until all that was noted was tried to be written.
+        async fn settle(&mut self) {
+            let last = self.clerk.note(Note::Dropped("nothing".into())).await;
+            last.is_written().await;
+            while let Ok(written) = self.written.try_recv() {
+                self.end_writing(written);
+            }
+        }
     }
 
     async fn every_alert_is_taken(store: &Store) {

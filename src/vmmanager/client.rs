@@ -10,9 +10,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
 
 use super::{
-    look::{self, Answers, Listed, Look, OtherTask, RunningMigration, Unfinished},
+    look::{self, Answers, Detail, Listed, Look, OtherTask, RunningMigration, Unfinished},
     orders::Orders,
     settings::{Settings, Timing},
     task::{FormTarget, History, TaskInfo},
@@ -113,6 +114,25 @@ impl VmManagerApi {
         let answers = Answers { clusters, nodes, hosts, tasks };
         // Putting 50,000 VMs together is too long a step for the threads that everything else waits on.
         aside("look", move || look::assemble(now, answers)).await
+    }
+
+    /// Reads a few VMs and nodes one by one, and what runs; `None` where only whole lists can tell: a server that does
+    /// not filter, a row that is missing or damaged, tasks that are not all known.
+    ///
+    /// # Errors
+    ///
+    /// The first of the requests that failed.
+    pub async fn detail(&self, vms: &[VmId], nodes: &[NodeId]) -> Result<Option<Detail>, ApiFailure> {
+        let Lacks { node_filter, host_filter, .. } = &self.0.lacks;
+        let filters = || !node_filter.load(Ordering::Relaxed) && !host_filter.load(Ordering::Relaxed);
+        if !filters() {
+            return Ok(None);
+        }
+        let vms = vms.iter().map(|vm| self.one::<HostRow>(HOSTS, vm.0, host_filter));
+        let nodes = nodes.iter().map(|node| self.one::<NodeRow>(NODES, node.0, node_filter));
+        let (vms, nodes, tasks) =
+            tokio::try_join!(try_join_all(vms), try_join_all(nodes), self.unfinished_tasks())?;
+        Ok(look::detail(vms, nodes, tasks))
     }
 
     /// Reads one node; `None` where there is no such node, or it does not say its cluster.

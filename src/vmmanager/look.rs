@@ -87,6 +87,17 @@ impl<T: Kept> Listed<T> {
     }
 }
 
+/// A few VMs and nodes, read one by one, and what runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detail {
+    /// The VMs as their rows show them, with the work that VMmanager does on them.
+    pub vms: Vec<VmInfo>,
+    /// The nodes as their own rows show them: what those do not say is 0 here.
+    pub nodes: Vec<NodeInfo>,
+    /// Every migration that waits or runs, no matter who ordered it.
+    pub migrations: Vec<RunningMigration>,
+}
+
 /// Everything a look asked for.
 #[derive(Debug)]
 pub(super) struct Answers {
@@ -139,6 +150,33 @@ pub(super) fn assemble(taken_at: DateTime<Utc>, answers: Answers) -> Look {
     doubts.settle(&mut known);
     let snapshot = Snapshot { clusters: known, nodes, vms, ..Snapshot::empty(taken_at) };
     Look { snapshot, migrations, tasks_known, warnings: doubts.warnings }
+}
+
+/// Puts together what was read one by one; `None` where a row is damaged or missing, or the tasks are not all known.
+pub(super) fn detail(
+    vms: Vec<Option<HostSeen>>,
+    nodes: Vec<Option<NodeRow>>,
+    tasks: Unfinished,
+) -> Option<Detail> {
+    let Unfinished { migrations, others, unknown } = tasks;
+    if unknown.is_some() {
+        return None;
+    }
+    let vm = |row: Option<HostSeen>| row.filter(|row| row.damage.is_empty())?.into_vm();
+    let node = |row: Option<NodeRow>| {
+        let row = row.filter(|row| row.damage.is_empty())?;
+        single_node(row.id()?, &row)
+    };
+    // A VM's row may say it where the node's own row does not.
+    let in_maintenance: BTreeSet<_> =
+        vms.iter().flatten().filter(|row| row.maintenance).filter_map(HostSeen::node).collect();
+    let mut vms: Vec<_> = vms.into_iter().map(vm).collect::<Option<_>>()?;
+    let mut nodes: Vec<_> = nodes.into_iter().map(node).collect::<Option<_>>()?;
+    for node in nodes.iter_mut().filter(|node| in_maintenance.contains(&node.id.0)) {
+        node.maintenance = true;
+    }
+    occupy(&mut vms, others);
+    Some(Detail { vms, nodes, migrations })
 }
 
 /// Reads one node row on its own, without the sums of its VMs.

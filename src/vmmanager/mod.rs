@@ -15,7 +15,7 @@ mod wire;
 
 pub use client::VmManagerApi;
 pub use error::OrderError;
-pub use look::{Look, RunningMigration};
+pub use look::{Detail, Look, RunningMigration};
 pub use orders::{No, Ordered, Orders};
 pub use settings::{Credentials, Settings, Timing};
 #[cfg(feature = "internals")]

@@ -1011,8 +1011,56 @@ async fn steps_begin_as_soon_as_their_nodes_are_free_and_share_a_look() {
         platform.sim.finish(first);
         until("the next one begins beside the second", || async { platform.sim.orders().len() == 3 }).await;
         assert_eq!(platform.store.open_entries().unwrap().len(), 2);
+        // It asks for its VM, its two nodes and the tasks; the other question for a VM is where the first one is.
+        let lists = ["GET /vm/v3/host", "GET /vm/v3/node", "GET /vm/v3/cluster"].map(count);
+        assert_eq!(lists, [0; 3]);
+        assert_eq!(["*GET /vm/v3/host?", "*GET /vm/v3/node?"].map(count), [2, 2]);
     };
     all_are_done_after(&platform, &balancer, proposal.id, run).await;
+}
+
+#[tokio::test]
+async fn a_step_that_begins_by_itself_reads_whole_lists_where_its_vm_or_its_nodes_are_not_as_they_should_be()
+{
+    let grows: Change = |platform, _, vm| {
+        platform.sim.edit(|world| world.vms.get_mut(&vm).unwrap().memory = Mib(60 * 1024));
+    };
+    let is_joined: Change = |platform, target, vm| {
+        platform.sim.edit(|world| {
+            let id = VmId(vm.0 + 1000);
+            let big = SimVm { id, node: target, memory: Mib(60 * 1024), ..world.vms[&vm].clone() };
+            world.vms.insert(id, big);
+        });
+    };
+    let is_snapshotted: Change = |platform, _, vm| {
+        platform.sim.edit(|world| world.vms.get_mut(&vm).unwrap().snapshots = 1);
+    };
+    let closes: Change = |platform, target, _| {
+        platform.sim.edit(|world| world.nodes.get_mut(&target).unwrap().creation_blocked = true);
+    };
+    for (change, what) in
+        [(grows, "grows"), (is_joined, "joined"), (is_snapshotted, "snapshot"), (closes, "closed")]
+    {
+        let platform = Platform::start_with(three_full_nodes(), manual()).await;
+        let balancer = platform.balancer_with(|settings| settings.policy.migrations_max = 10);
+        let proposal = platform.approved(&balancer).await;
+        let lists = || platform.sim.requests().iter().filter(|it| it.line() == "GET /vm/v3/host").count();
+        let seen = std::cell::Cell::new(0);
+        let run = async {
+            until("one is ordered", || async { platform.sim.orders().len() == 1 }).await;
+            let next = &proposal.steps[1].migration;
+            change(&platform, next.target, next.vm);
+            seen.set(lists());
+            platform.sim.finish(platform.sim.orders()[0].consul_id);
+            until("the last one is ordered", || async { platform.sim.orders().len() == 2 }).await;
+            assert_eq!(lists(), seen.get() + 1, "{what}: the second read whole lists, the third did not");
+            assert_eq!(platform.sim.orders()[1].vm, proposal.steps[2].migration.vm, "{what}");
+            platform.sim.finish_all();
+        };
+        let (done, ()) = tokio::join!(platform.finish(&balancer, proposal.id), run);
+        let outcomes: Vec<_> = outcomes(&done).into_iter().map(|(outcome, _)| outcome).collect();
+        assert_eq!(outcomes, [Outcome::Done, Outcome::Dropped, Outcome::Done], "{what}");
+    }
 }
 
 #[tokio::test]
