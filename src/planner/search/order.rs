@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::dice::Dice,
     planner::{
-        amounts::Amounts,
+        amounts::{Amounts, Dimension::Memory},
         board::{Board, Placement},
         figures,
         policy::Strategy,
@@ -284,11 +284,13 @@ impl Run<'_, '_> {
     /// Tells whether a VM may go to the target of another one now, and that one to its target some time.
     fn may_change_targets(&self, step: &Step, other: &Step) -> bool {
         let (one, two) = (&self.board.vms[step.vm], &self.board.vms[other.vm]);
-        let alike = one.needs == two.needs
-            && one.groups == two.groups
-            && one.declined == two.declined
-            && one.needs_same_cpu == two.needs_same_cpu
-            && self.board.disk(step.vm) == self.board.disk(other.vm);
+        let alike = || {
+            one.needs == two.needs
+                && one.groups == two.groups
+                && one.declined == two.declined
+                && one.needs_same_cpu == two.needs_same_cpu
+                && self.board.disk(step.vm) == self.board.disk(other.vm)
+        };
         let from = self.placement.at[other.vm];
         // Without a change there is nothing to ask but whether it may go.
         if step.vm == other.vm {
@@ -296,8 +298,9 @@ impl Run<'_, '_> {
             return goes_freely && self.board.refusal(&self.placement, step.vm, step.target).is_none();
         }
         step.target != other.target
-            && alike
             && from != step.target
+            && one.needs[Memory] == two.needs[Memory]
+            && alike()
             && self.board.barrier(two.needs, two.needs_same_cpu, from, step.target).is_none()
             && self.board.refusal(&self.placement, step.vm, other.target).is_none()
     }
