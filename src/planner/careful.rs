@@ -20,7 +20,7 @@ const NOTHING: f64 = 1e-9;
 const PROVEN: f64 = 2.5e-7;
 
 /// Limits of which a higher one never leaves more overload.
-const LIMITS: [usize; 14] = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 30, 50, 100];
+const LIMITS: [usize; 9] = [1, 2, 3, 4, 5, 6, 10, 25, 100];
 
 /// The most ways to move a single VM in a cluster where smaller limits are tried too.
 const CHOICES_MAX: usize = 20_000;

@@ -75,7 +75,7 @@ fn a_higher_limit_leaves_no_more_in_full_and_in_unlike_clusters() {
     let unlike = compact(include_str!("data/hetero7.txt"));
     for (snapshot, policy) in [(full, thresholds(72.0, 4.0)), (unlike, thresholds(75.0, 4.0))] {
         let mut least = f64::INFINITY;
-        for migrations_max in [1, 3, 10, 25, 100] {
+        for migrations_max in [3, 10, 25] {
             let policy = Policy { migrations_max, ..policy.clone() };
             let plan = sound(&snapshot, &policy);
             let left = overload(&after(&snapshot, &plan.migrations), &policy);

@@ -5,7 +5,7 @@ use super::{
     effort::{
         self, AGREED_MOVES, AGREED_NODES, CANDIDATES, LEVEL_END, LEVEL_FEW_NODES, LEVEL_RUNS, LEVEL_RUNS_FEW,
         LEVEL_STARTS, LEVEL_TRIALS, LEVEL_TRIALS_EACH, LEVEL_TRIALS_FEW, NOTHING, PROBE, PROBES,
-        REDEALS_LEVEL, REDEALS_LEVEL_FEW,
+        REDEALS_LEVEL, REDEALS_LEVEL_EACH, REDEALS_LEVEL_FEW,
     },
     flow::Flow,
     ideal,
@@ -61,7 +61,8 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
         }
     }
     let best = found.iter().min_by(|a, b| aim.of(a).total_cmp(&aim.of(b))).cloned();
-    let deals = if is_few { REDEALS_LEVEL_FEW } else { REDEALS_LEVEL };
+    let pairs = flow.board.nodes.len().pow(2);
+    let deals = if is_few { REDEALS_LEVEL_FEW.min(pairs * REDEALS_LEVEL_EACH) } else { REDEALS_LEVEL };
     found.extend(best.filter(|_| !agreed).map(|best| redeal::even_out(&best, &aim, moves_max, deals)));
     found
 }
