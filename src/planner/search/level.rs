@@ -3,9 +3,9 @@
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     effort::{
-        self, AGREED_MOVES, AGREED_NODES, CANDIDATES, LEVEL_END, LEVEL_FEW_NODES, LEVEL_RUNS, LEVEL_RUNS_FEW,
-        LEVEL_STARTS, LEVEL_TRIALS, LEVEL_TRIALS_EACH, LEVEL_TRIALS_FEW, NOTHING, PROBE, PROBES,
-        REDEALS_LEVEL, REDEALS_LEVEL_EACH, REDEALS_LEVEL_FEW,
+        self, AGREED_MOVES, AGREED_NODES, CANDIDATES, LEVEL_END, LEVEL_FEW_NODES, LEVEL_FEW_VMS, LEVEL_RUNS,
+        LEVEL_RUNS_FEW, LEVEL_STARTS, LEVEL_TRIALS, LEVEL_TRIALS_EACH, LEVEL_TRIALS_FEW, NOTHING, PROBE,
+        PROBES, REDEALS_LEVEL, REDEALS_LEVEL_EACH, REDEALS_LEVEL_FEW,
     },
     flow::Flow,
     ideal,
@@ -28,7 +28,8 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
     descend(&mut flow, &rates, moves_max);
     let moves = flow.moves.len().max(1);
     let trials = effort::leveling(flow.board.nodes.len(), moves).of(moves, flow.choices());
-    let is_few = flow.board.nodes.len() <= LEVEL_FEW_NODES;
+    let (nodes, vms) = (flow.board.nodes.len(), flow.board.vms.len());
+    let is_few = nodes <= LEVEL_FEW_NODES && vms <= nodes * LEVEL_FEW_VMS;
     let (trials_max, runs_max) =
         if is_few { (LEVEL_TRIALS_FEW, LEVEL_RUNS_FEW) } else { (LEVEL_TRIALS, LEVEL_RUNS) };
     let runs = (trials_max.min(moves * LEVEL_TRIALS_EACH) / trials.max(1)).clamp(1, runs_max) as u64;
