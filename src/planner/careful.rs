@@ -16,11 +16,14 @@ const ROUNDS_MAX: usize = 4;
 /// A difference of overload below this is rounding.
 const NOTHING: f64 = 1e-9;
 
-/// Limits of which a higher one never leaves more overload.
-const LIMITS: [usize; 6] = [1, 2, 3, 4, 6, 10];
+/// Overload that is so near to what is proven to be the least is the least.
+const PROVEN: f64 = 2.5e-7;
 
-/// The most ways to move a single VM in a cluster where smaller limits are tried too: a search takes milliseconds there.
-const CHOICES_MAX: usize = 2000;
+/// Limits of which a higher one never leaves more overload.
+const LIMITS: [usize; 9] = [1, 2, 3, 4, 5, 6, 10, 25, 100];
+
+/// The most ways to move a single VM in a cluster where smaller limits are tried too.
+const CHOICES_MAX: usize = 20_000;
 
 /// Returns the steps of a plan, at most so many.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
@@ -84,24 +87,47 @@ fn nodes_over(board: &Board<'_>, steps: &[Step]) -> usize {
     board.nodes.iter().zip(&end.used).filter(|(node, used)| node.is_over(used)).count()
 }
 
-/// The steps that relieve the most.
-///
-/// Where overload is left that the limit does not explain, a smaller limit may happen to lead further. What it leads to is
-/// then gone on from.
+/// The steps that relieve the most. A higher limit leaves no more overload: the plan of all limits together is the plan of
+/// each limit that it keeps.
 fn relieve_most(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let is_small = relief.vms.len() * relief.nodes.len() <= CHOICES_MAX;
+    if !is_small || relief.nodes.iter().all(|node| !node.is_over(&node.start)) {
+        return going_on(relief, relief, Vec::new(), steps_max);
+    }
+    let least = search::least_left(relief, usize::MAX);
+    if steps_max < relief.vms.len() && search::least_left(relief, steps_max) <= least + PROVEN {
+        let unlimited = relieve_further(relief, usize::MAX, least);
+        if unlimited.len() <= steps_max {
+            return unlimited;
+        }
+    }
+    relieve_further(relief, steps_max, least)
+}
+
+/// The steps of a search within a limit, or of one within a smaller limit where that happens to lead further; what that
+/// leads to is then gone on from. No number of steps leaves less than `least`.
+fn relieve_further(relief: &Board<'_>, steps_max: usize, least: f64) -> Vec<Step> {
     let found = going_on(relief, relief, Vec::new(), steps_max);
     let left = overload_after(relief, &found);
-    let is_small = relief.vms.len() * relief.nodes.len() <= CHOICES_MAX;
-    let smaller = LIMITS.into_iter().rev().find(|limit| *limit < steps_max);
-    let Some(limit) = smaller.filter(|_| left > NOTHING && is_small) else { return found };
-    if search::takes_off_the_most(relief, &found, steps_max) {
+    if left <= least + PROVEN {
         return found;
     }
-    let further = relieve_most(relief, limit);
-    match overload_after(relief, &further) < left - NOTHING {
-        true => going_on(relief, relief, further, steps_max),
-        false => found,
+    // The fewer steps, the more is left at least.
+    let is_other = |limit: usize, bound: f64| limit < found.len() || bound > least + PROVEN;
+    for limit in LIMITS.into_iter().rev().filter(|limit| *limit < steps_max) {
+        let bound = search::least_left(relief, limit);
+        if bound >= left - PROVEN {
+            break;
+        }
+        if is_other(limit, bound) {
+            let further = relieve_further(relief, limit, least);
+            return match overload_after(relief, &further) < left - NOTHING {
+                true => going_on(relief, relief, further, steps_max),
+                false => found,
+            };
+        }
     }
+    found
 }
 
 /// Goes on from some steps until nothing more is found. `relief` is the same cluster where nothing is evened out.

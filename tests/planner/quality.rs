@@ -70,6 +70,22 @@ fn what_cannot_be_cleared_is_relieved_as_far_as_can_be() {
 }
 
 #[test]
+fn a_higher_limit_leaves_no_more_in_full_and_in_unlike_clusters() {
+    let full = compact(include_str!("data/infeasible10.txt"));
+    let unlike = compact(include_str!("data/hetero7.txt"));
+    for (snapshot, policy) in [(full, thresholds(72.0, 4.0)), (unlike, thresholds(75.0, 4.0))] {
+        let mut least = f64::INFINITY;
+        for migrations_max in [3, 10, 25] {
+            let policy = Policy { migrations_max, ..policy.clone() };
+            let plan = sound(&snapshot, &policy);
+            let left = overload(&after(&snapshot, &plan.migrations), &policy);
+            assert!(left <= least + 1e-9, "{migrations_max}: {left} after {least}");
+            least = left;
+        }
+    }
+}
+
+#[test]
 fn covers_of_very_large_nodes_are_exact() {
     let (snapshot, policy) = (compact(include_str!("data/hetero7.txt")), thresholds(75.0, 4.0));
     let plan = sound(&snapshot, &policy);

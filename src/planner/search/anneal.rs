@@ -2,8 +2,6 @@
 //!
 //! The work is a number of trials; seed and cooling are fixed, so the same cluster gives the same plan.
 
-use std::cell::Cell;
-
 use super::{
     effort::{ANYWHERE, EJECTED_MAX, STRETCH},
     flow::Flow,
@@ -13,7 +11,10 @@ use super::{
 use crate::{
     model::dice::Dice,
     planner::{
-        amounts::Dimension::{self, Cpu, Memory},
+        amounts::{
+            Amounts,
+            Dimension::{self, Cpu, Memory},
+        },
         figures,
     },
 };
@@ -81,11 +82,15 @@ pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max
         energy: 0.0,
         best_energy: 0.0,
         unsaved: 0,
-        overfill: Cell::new(0.0),
+        overfill: 0.0,
         price: 0.0,
         done: Vec::new(),
+        standing: Vec::new(),
         flow,
     };
+    search.standing = (0..search.flow.used.len())
+        .map(|node| search.standing(node, &search.flow.used[node], search.flow.arrivals[node]))
+        .collect();
     search.run(cooling);
     search.finish()
 }
@@ -110,17 +115,26 @@ struct Search<'a, 'b, 's> {
     /// Trials since the best set was copied.
     unsaved: usize,
     /// By how much the trial at hand overfills targets.
-    overfill: Cell<f64>,
+    overfill: f64,
     /// What that weighs beside overload.
     price: f64,
     /// What the trial at hand did, to take it back.
     done: Vec<Change>,
+    standing: Vec<Standing>,
 }
 
+/// What a node contributes.
+#[derive(Clone, Copy)]
+struct Standing {
+    overload: f64,
+    overfill: f64,
+}
+
+/// A change with what source and target contributed before.
 #[derive(Clone, Copy)]
 enum Change {
-    Added,
-    Removed(Move),
+    Added([Standing; 2]),
+    Removed(Move, [Standing; 2]),
 }
 
 impl<'a, 'b> Search<'a, 'b, '_> {
@@ -142,7 +156,7 @@ impl<'a, 'b> Search<'a, 'b, '_> {
 
     fn trial(&mut self, temperature: f64) {
         self.done.clear();
-        self.overfill.set(0.0);
+        self.overfill = 0.0;
         let change = match self.dice.below(16) {
             0..=4 => self.retarget(),
             5..=7 => self.other_vm(),
@@ -159,7 +173,7 @@ impl<'a, 'b> Search<'a, 'b, '_> {
             },
         };
         let accepted = change.is_some_and(|change| {
-            let all = change + self.price * self.aim.overload * self.overfill.get();
+            let all = change + self.price * self.aim.overload * self.overfill;
             let lucky =
                 all <= 0.0 || (all < 40.0 * temperature && self.dice.unit() < (-all / temperature).exp());
             if lucky {
@@ -399,56 +413,62 @@ impl<'a, 'b> Search<'a, 'b, '_> {
 
     fn add(&mut self, mv: Move) -> f64 {
         let source = self.flow.pool.slots[mv.slot].node;
+        let before = [self.standing[source], self.standing[mv.target]];
         let change = self.shift_energy(mv.slot, (source, 0), (mv.target, 1));
         self.flow.add(mv);
-        self.done.push(Change::Added);
+        self.done.push(Change::Added(before));
         change + self.aim.cost * self.flow.pool.class(mv.slot).cost
     }
 
     fn remove(&mut self, index: usize) -> f64 {
         let mv = self.flow.moves[index];
         let source = self.flow.pool.slots[mv.slot].node;
+        let before = [self.standing[source], self.standing[mv.target]];
         let change = self.shift_energy(mv.slot, (mv.target, -1), (source, 0));
         self.flow.remove(index);
-        self.done.push(Change::Removed(mv));
+        self.done.push(Change::Removed(mv, before));
         change - self.aim.cost * self.flow.pool.class(mv.slot).cost
     }
 
     fn undo(&mut self) {
         while let Some(change) = self.done.pop() {
-            match change {
-                Change::Added => {
-                    self.flow.remove(self.flow.moves.len() - 1);
+            let (mv, before) = match change {
+                Change::Added(before) => (self.flow.remove(self.flow.moves.len() - 1), before),
+                Change::Removed(mv, before) => {
+                    self.flow.add(mv);
+                    (mv, before)
                 }
-                Change::Removed(mv) => self.flow.add(mv),
-            }
+            };
+            let source = self.flow.pool.slots[mv.slot].node;
+            [self.standing[source], self.standing[mv.target]] = before;
         }
     }
 
     /// What a VM's way from one node to another changes, before it goes; with the change of each node's arrivals.
-    fn shift_energy(&self, slot: usize, (from, left): (usize, i32), (to, came): (usize, i32)) -> f64 {
+    fn shift_energy(&mut self, slot: usize, (from, left): (usize, i32), (to, came): (usize, i32)) -> f64 {
         let (flow, needs) = (&self.flow, self.flow.pool.class(slot).needs);
         let mut change = 0.0;
-        let mut overfill = 0.0;
-        if self.aim.overload > 0.0 {
-            let (a, b) = (&flow.used[from], &flow.used[to]);
-            let (here, there) = (flow.arrivals[from], flow.arrivals[to]);
-            let (leaving, coming) = (flow.needs_on(slot, from), flow.needs_on(slot, to));
-            let (a_after, b_after) = (*a - leaving, *b + coming);
-            let (from_facts, to_facts) = (&flow.board.nodes[from], &flow.board.nodes[to]);
-            let overload = from_facts.overload(&a_after) + to_facts.overload(&b_after)
-                - from_facts.overload(a)
-                - to_facts.overload(b);
-            change += self.aim.overload * overload;
-            overfill = flow.overfill(from, &a_after, here.saturating_add_signed(left))
-                + flow.overfill(to, &b_after, there.saturating_add_signed(came))
-                - flow.overfill(from, a, here)
-                - flow.overfill(to, b, there);
-        }
         if self.aim.imbalance > 0.0 {
             change -= self.aim.imbalance * self.rates.gain(flow.board, &flow.used, needs, from, to);
         }
-        self.overfill.set(self.overfill.get() + overfill);
+        let (leaving, coming) = (flow.needs_on(slot, from), flow.needs_on(slot, to));
+        let arrivals = |node: usize, more: i32| flow.arrivals[node].saturating_add_signed(more);
+        let here = self.standing(from, &(flow.used[from] - leaving), arrivals(from, left));
+        let there = self.standing(to, &(flow.used[to] + coming), arrivals(to, came));
+        let (a, b) = (self.standing[from], self.standing[to]);
+        let overfill = here.overfill + there.overfill - a.overfill - b.overfill;
+        self.overfill += overfill;
+        change += self.aim.overload * (here.overload + there.overload - a.overload - b.overload);
+        (self.standing[from], self.standing[to]) = (here, there);
         change
+    }
+
+    /// What a node contributes with that use. Where ceilings are hard nobody overfills a target.
+    fn standing(&self, node: usize, used: &Amounts, arrivals: u32) -> Standing {
+        let overfill = match self.aim.ceilings {
+            Ceilings::Hard => 0.0,
+            Ceilings::Soft => self.flow.overfill(node, used, arrivals),
+        };
+        Standing { overload: self.flow.board.nodes[node].overload(used), overfill }
     }
 }

@@ -5,6 +5,9 @@
 /// A difference below this is rounding, not a gain.
 pub const NOTHING: f64 = 1e-9;
 
+/// How exact the optimum of a linear program is. One MiB of a node of 2 TiB is more.
+pub const BOUND_EXACT: f64 = 1e-7;
+
 /// Rounds of search at most. A later round goes on from where the earlier ones lead to, so that planning again finds
 /// nothing. Every round has to gain something. More than three were never seen.
 pub const ROUNDS_MAX: usize = 8;
@@ -38,10 +41,11 @@ pub const OVERLOAD_PRICE: f64 = 20.0;
 /// either finds what the other does not.
 pub const OVERFILL_PRICES: [(f64, f64); 2] = [(1.0, 6.0), (3.0, 3.0)];
 
-/// How many times more trials a run has that begins with the best set of a small cluster. Such runs lower the cost: on
-/// clusters that cannot be cleared 1.10 of the optimum with 3 times as many, 1.02 with 12.
-pub const REFINED: usize = 8;
-pub const REFINED_MAX: usize = 600_000;
+/// How many times more trials a run has that begins with the best set of a small cluster, and trials of such a run at most.
+/// On 27 clusters of 8 to 16 nodes 8 times as many lowered the cost by .2 % and took twice as long: dealing anew finds as
+/// much.
+pub const REFINED: usize = 2;
+pub const REFINED_MAX: usize = 200_000;
 
 /// How often a target is taken by chance instead of the emptier of two.
 pub const ANYWHERE: f64 = 0.5;
@@ -60,9 +64,10 @@ pub const LIMITED: f64 = 0.1;
 pub const RELIEF_START: f64 = 1.0;
 pub const RELIEF_END: f64 = 0.003;
 
-/// First and last temperature of a search for evenness, in mean gains of a move. It begins from a good set of moves, so
-/// it begins cooler.
-pub const LEVEL_START: f64 = 0.3;
+/// First temperatures of searches for evenness, in mean gains of a move, one after the other, and the last one of all. The
+/// first search begins from a good set of moves, so it begins cooler. Where VMs are very large every way to a better set
+/// leads over worse ones: on eight such clusters cool searches alone ended at up to 2.1 times the imbalance.
+pub const LEVEL_STARTS: [f64; 4] = [0.3, 4.5, 1.2, 4.5];
 pub const LEVEL_END: f64 = 1e-3;
 
 /// Searches for evenness: as many as these trials are enough for, with few moves so many for
@@ -70,6 +75,13 @@ pub const LEVEL_END: f64 = 1e-3;
 pub const LEVEL_TRIALS: usize = 900_000;
 pub const LEVEL_TRIALS_EACH: usize = 100_000;
 pub const LEVEL_RUNS: usize = 4;
+
+/// The same in clusters of so few nodes with so few VMs on each, on average: trials are cheap there, and dead ends are many.
+/// With 30 VMs on each node nothing is gained by it.
+pub const LEVEL_FEW_NODES: usize = 16;
+pub const LEVEL_FEW_VMS: usize = 8;
+pub const LEVEL_TRIALS_FEW: usize = 1_500_000;
+pub const LEVEL_RUNS_FEW: usize = 6;
 
 /// A search begins with two runs that are so many times shorter, by chances of their own. Where they come to the same end,
 /// it ends: a small cluster and a small limit have few sets to look at.
@@ -90,11 +102,24 @@ pub const RUNS_LARGE: u64 = 3;
 /// Runs where the limit of migrations is used up: there are fewer sets to look at.
 pub const RUNS_LIMITED: u64 = 3;
 
+/// In clusters of so few nodes a search for relief has no runs but those from the ideal, and fewer trials for each move and
+/// each choice: dealing nodes anew looks at nearly all of the cluster, so it finds what longer runs find.
+pub const SMALL_NODES: usize = 6;
+pub const SMALL_TRIALS_EACH: usize = 2000;
+pub const SMALL_PER_CHOICE: usize = 60;
+
 /// This many runs in a row without a better set end the search.
 pub const IDLE_MAX: u64 = 3;
 
 /// Within one percent of the bound another run is not worth its time.
 pub const NEAR: f64 = 1.01;
+
+/// A set that takes off all but this part of what an ideal takes off is as good as the ideal. Where no two VMs are alike,
+/// no set takes off all.
+pub const NEARLY: f64 = 0.002;
+
+/// Where no more than this part of the overload can be taken off, only what the ideal leads to is looked at.
+pub const SLIGHT: f64 = 0.01;
 
 /// Trials between two steps of the temperature.
 pub const STRETCH: usize = 64;
@@ -145,6 +170,10 @@ pub const ORDERED_MAX: usize = 16;
 /// in a row may turn out not to run.
 pub const REDEALS_MAX: usize = 3000;
 pub const REDEALS_LEVEL: usize = 300;
+/// The same for evenness where nodes and VMs are so few: for each pair of nodes, and in all. In a cluster of
+/// ten nodes with very large VMs the best set was found after more than a thousand.
+pub const REDEALS_LEVEL_EACH: usize = 15;
+pub const REDEALS_LEVEL_FEW: usize = 1500;
 
 pub const REDEAL_NODES: usize = 3;
 pub const REDEAL_ORDERS: usize = 60;
@@ -154,9 +183,9 @@ pub const REDEAL_DETOUR: f64 = 0.02;
 /// Searches for a sequence that can run: how many, and the trials of each: at most, for each move, and trials × moves at
 /// most, since a trial looks at all moves.
 pub const SEQUENCES: u64 = 4;
-pub const SEQUENCE_TRIALS: usize = 400_000;
+pub const SEQUENCE_TRIALS: usize = 200_000;
 pub const SEQUENCE_TRIALS_EACH: usize = 10_000;
-pub const SEQUENCE_WORK: usize = 30_000_000;
+pub const SEQUENCE_WORK: usize = 12_000_000;
 
 /// Their first temperature, in mean costs of a move, and how many times dearer an overfilled target is than overload, at
 /// first and at last. Prices that begin low and end high found most; above 100 they found nothing.
@@ -170,6 +199,11 @@ pub const SEQUENCE_NODES: usize = 7;
 
 /// Moves × moves × orders at most while nodes are dealt anew.
 pub const REDEAL_PAIRS: usize = 100_000;
+
+/// Cells × rows of all programs of a search at most, for each pair of nodes and in all. A usual deal takes 40,000; one of
+/// VMs of which no two are alike takes a hundred times more.
+pub const REDEAL_WORK_EACH: usize = 1_000_000;
+pub const REDEAL_WORK: usize = 150_000_000;
 
 /// The search ends after this many times nodes × nodes deals without a better set.
 pub const REDEALS_IDLE: usize = 3;
@@ -194,7 +228,7 @@ pub const DETOURS_WORK: usize = 100_000;
 pub const ORDERS_WORK: usize = 200_000;
 
 /// Cells of the table of an ideal at most: some 30 nodes with ten kinds of VMs.
-pub const CELLS_IDEAL: usize = 150_000;
+pub const CELLS_IDEAL: usize = 60_000;
 
 /// Steps of the simplex method at most, and after each number that is rounded.
 pub const PIVOTS_MAX: usize = 3000;

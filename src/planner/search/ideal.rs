@@ -10,7 +10,7 @@ use super::{
     flow::Flow,
     pool::Move,
     rates::gain_min,
-    simplex::{Program, Solved},
+    simplex::{Program, Rows, Solved},
 };
 use crate::planner::{
     amounts::{
@@ -33,8 +33,17 @@ pub struct Ideal {
     pub whole: Vec<Vec<Move>>,
 }
 
-/// Returns the ideal of a small cluster with at most so many moves.
-pub fn ideal(flow: &Flow<'_, '_>, moves_max: usize, aim: Strategy) -> Option<Ideal> {
+/// The optimum of the divided VMs before anything is rounded.
+pub struct Relaxed {
+    model: Model,
+    solved: Solved,
+    /// No plan leaves less.
+    pub overload: f64,
+    cost: f64,
+}
+
+/// Returns the optimum of a small cluster with at most so many moves, in which VMs are divided.
+pub fn relaxed(flow: &Flow<'_, '_>, moves_max: usize, aim: Strategy) -> Option<Relaxed> {
     let model = Model::new(flow, &|_| true, moves_max, aim);
     if model.cells() > CELLS_IDEAL {
         return None;
@@ -44,18 +53,27 @@ pub fn ideal(flow: &Flow<'_, '_>, moves_max: usize, aim: Strategy) -> Option<Ide
     let cost = model.slots.iter().zip(&values).map(|(slot, count)| count * flow.pool.class(*slot).cost).sum();
     let left = &values[model.left()..];
     let overload = left.iter().zip(&model.rows).filter(|(_, row)| row.hot).map(|(left, _)| left).sum();
-    let whole = model.whole(flow, &solved);
-    Some(Ideal { overload, cost, moves: model.counts(flow, &values).moves(flow), whole })
+    Some(Relaxed { model, solved, overload, cost })
 }
 
-/// Deals anew what leaves and comes to some nodes; the others keep what a set of moves gives and takes there.
+impl Relaxed {
+    /// Rounds it to whole VMs.
+    pub fn ideal(&self, flow: &Flow<'_, '_>) -> Ideal {
+        let whole = self.model.whole(flow, &self.solved);
+        let moves = self.model.counts(flow, &self.solved.values()).moves(flow);
+        Ideal { overload: self.overload, cost: self.cost, moves, whole }
+    }
+}
+
+/// Deals anew what leaves and comes to some nodes; the others keep what a set of moves gives and takes there. Also tells
+/// how much work that was: the cells of the program times its rows.
 pub fn redealt(
     flow: &Flow<'_, '_>,
     is_free: &[bool],
     moves_max: usize,
     aim: Strategy,
     seed: u64,
-) -> Option<Vec<Move>> {
+) -> (Option<Vec<Move>>, usize) {
     let mut model = Model::new(flow, &|node| is_free[node], moves_max, aim);
     // Who receives may not stay over. Half of the time only those take part that receive already.
     let starts_over = |node: usize| flow.board.nodes[node].is_over(&flow.board.nodes[node].start);
@@ -65,18 +83,10 @@ pub fn redealt(
         let facts = &flow.board.nodes[row.node];
         row.right = row.resource.map_or(0.0, |r| facts.ceiling[r].excess(facts.start[r]) as f64 * row.scale);
     }
-    if model.cells() > CELLS_IDEAL {
-        return None;
-    }
-    let solved = model.program(flow).solve(PIVOTS_MAX)?;
-    let values = dive::dive(solved, &model.sizes(flow), seed)?;
-    let fixed = values[model.count_fixed()..].iter().take(model.kinds);
-    if fixed.into_iter().any(|left| *left > 0.5) {
-        return None;
-    }
-    Some(model.counts(flow, &values).moves(flow))
+    let cells = model.cells();
+    let work = cells * cells / model.width();
+    if cells > CELLS_IDEAL { (None, 0) } else { (model.dealt(flow, seed), work) }
 }
-
 /// One limited resource of a node, or the number of its VMs.
 struct Row {
     node: usize,
@@ -178,7 +188,7 @@ impl Model {
             most[column] = pool.slots[*slot].vms.len() as f64;
             cost[column] = pool.class(*slot).cost;
         }
-        let (mut rows, mut right, mut basis) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut right, mut basis) = (Rows::new(width), Vec::new(), Vec::new());
         for (index, row) in self.rows.iter().enumerate() {
             // A hot row reads: what leaves - what comes + what is left over - what there is room = over.
             let sign = if row.hot { -1.0 } else { 1.0 };
@@ -188,7 +198,7 @@ impl Model {
             if row.hot {
                 values[spare + index] = -1.0;
             }
-            rows.push(values);
+            rows.push(&values);
             right.push(row.right);
             basis.push(left + index);
         }
@@ -203,7 +213,7 @@ impl Model {
             values[fixed + kind] = 1.0;
             most[fixed + kind] = due.abs();
             cost[fixed + kind] = if *due == 0.0 { 0.0 } else { 100.0 * OVERLOAD_OVER_COST };
-            rows.push(values);
+            rows.push(&values);
             right.push(due.abs());
             basis.push(fixed + kind);
         }
@@ -211,7 +221,7 @@ impl Model {
             let mut values = vec![0.0; width];
             values[..self.slots.len()].fill(1.0);
             values[fixed + self.kinds] = 1.0;
-            rows.push(values);
+            rows.push(&values);
             right.push(limit);
             basis.push(fixed + self.kinds);
         }
@@ -224,7 +234,7 @@ impl Model {
                 (values[piece], most[piece], cost[piece]) = (1.0, *length, *price);
                 piece += 1;
             }
-            rows.push(values);
+            rows.push(&values);
             right.push(of.used);
             // The last piece has no end, so it can hold all at first.
             basis.push(piece - 1);
@@ -246,6 +256,17 @@ impl Model {
 
     fn come(&self, kind: usize, taker: usize) -> usize {
         self.slots.len() + kind * self.takers.len() + taker
+    }
+
+    /// The optimum in whole VMs, if rounding leads to one in which every VM that leaves comes somewhere.
+    fn dealt(&self, flow: &Flow<'_, '_>, seed: u64) -> Option<Vec<Move>> {
+        let solved = self.program(flow).solve(PIVOTS_MAX)?;
+        let values = dive::dive(solved, &self.sizes(flow), seed)?;
+        let fixed = values[self.count_fixed()..].iter().take(self.kinds);
+        if fixed.into_iter().any(|left| *left > 0.5) {
+            return None;
+        }
+        Some(self.counts(flow, &values).moves(flow))
     }
 
     /// Rounds one after the other, in several ways.

@@ -3,8 +3,9 @@
 use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     effort::{
-        self, AGREED_MOVES, AGREED_NODES, CANDIDATES, LEVEL_END, LEVEL_RUNS, LEVEL_START, LEVEL_TRIALS,
-        LEVEL_TRIALS_EACH, NOTHING, PROBE, PROBES, REDEALS_LEVEL,
+        self, AGREED_MOVES, AGREED_NODES, CANDIDATES, LEVEL_END, LEVEL_FEW_NODES, LEVEL_FEW_VMS, LEVEL_RUNS,
+        LEVEL_RUNS_FEW, LEVEL_STARTS, LEVEL_TRIALS, LEVEL_TRIALS_EACH, LEVEL_TRIALS_FEW, NOTHING, PROBE,
+        PROBES, REDEALS_LEVEL, REDEALS_LEVEL_EACH, REDEALS_LEVEL_FEW,
     },
     flow::Flow,
     ideal,
@@ -27,12 +28,17 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
     descend(&mut flow, &rates, moves_max);
     let moves = flow.moves.len().max(1);
     let trials = effort::leveling(flow.board.nodes.len(), moves).of(moves, flow.choices());
-    let runs = (LEVEL_TRIALS.min(moves * LEVEL_TRIALS_EACH) / trials.max(1)).clamp(1, LEVEL_RUNS) as u64;
+    let (nodes, vms) = (flow.board.nodes.len(), flow.board.vms.len());
+    let is_few = nodes <= LEVEL_FEW_NODES && vms <= nodes * LEVEL_FEW_VMS;
+    let (trials_max, runs_max) =
+        if is_few { (LEVEL_TRIALS_FEW, LEVEL_RUNS_FEW) } else { (LEVEL_TRIALS, LEVEL_RUNS) };
+    let runs = (trials_max.min(moves * LEVEL_TRIALS_EACH) / trials.max(1)).clamp(1, runs_max) as u64;
     let imbalance = figures::imbalance_squared(flow.board, &flow.used);
     let scale = imbalance / moves as f64;
     let aim = Aim { overload: 100.0, cost: gain_min(flow.board), imbalance: 1.0, ceilings: Ceilings::Hard };
     let searched = |trials: usize, seed: u64| {
-        let (start, end) = (LEVEL_START * scale, LEVEL_END * scale);
+        let start = LEVEL_STARTS[seed as usize % LEVEL_STARTS.len()] * scale;
+        let end = LEVEL_END * scale;
         let cooling = Cooling { trials, start, end, overfill: (1.0, 1.0), seed };
         let mut found = anneal::anneal(flow.clone(), &aim, cooling, moves_max);
         descend(&mut found, &rates, moves_max);
@@ -43,10 +49,9 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
     let agreed = is_small && (aim.of(&probes[0]) - aim.of(&probes[1])).abs() < NOTHING;
     let longer: Vec<_> = (0..runs).filter(|_| !agreed).map(|seed| searched(trials, seed)).collect();
     let mut found: Vec<_> = std::iter::once(flow.clone()).chain(probes).chain(longer).collect();
-    if !agreed
-        && let Some(ideal) = ideal::ideal(&Flow::new(flow.board, flow.pool), moves_max, Strategy::Level)
-    {
-        for moves in ideal.whole {
+    let start = Flow::new(flow.board, flow.pool);
+    if !agreed && let Some(relaxed) = ideal::relaxed(&start, moves_max, Strategy::Level) {
+        for moves in relaxed.ideal(&start).whole {
             let mut rounded = Flow::new(flow.board, flow.pool);
             moves.into_iter().for_each(|mv| rounded.add(mv));
             rounded.make_sound();
@@ -57,8 +62,9 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
         }
     }
     let best = found.iter().min_by(|a, b| aim.of(a).total_cmp(&aim.of(b))).cloned();
-    found
-        .extend(best.filter(|_| !agreed).map(|best| redeal::even_out(&best, &aim, moves_max, REDEALS_LEVEL)));
+    let pairs = flow.board.nodes.len().pow(2);
+    let deals = if is_few { REDEALS_LEVEL_FEW.min(pairs * REDEALS_LEVEL_EACH) } else { REDEALS_LEVEL };
+    found.extend(best.filter(|_| !agreed).map(|best| redeal::even_out(&best, &aim, moves_max, deals)));
     found
 }
 

@@ -24,7 +24,7 @@ mod sequence;
 mod simplex;
 
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
-use effort::{NOTHING, ORDERED_MAX, ROUNDS_MAX};
+use effort::{NEARLY, NOTHING, ORDERED_MAX, ROUNDS_MAX};
 use flow::{Flow, concrete};
 use outcome::Outcome;
 use pool::Pool;
@@ -47,12 +47,9 @@ fn without_regard_to_ids(board: &Board<'_>, search: impl FnOnce(&Board<'_>) -> V
     steps.into_iter().map(|step| Step { target: order[step.target], ..step }).collect()
 }
 
-/// Tells whether no plan of so many steps can take off more overload.
-pub(super) fn takes_off_the_most(board: &Board<'_>, steps: &[Step], steps_max: usize) -> bool {
-    let pool = Pool::new(board, None);
-    let start = Flow::new(board, &pool);
-    let left = order::overload_after(board, steps).unwrap_or(f64::INFINITY);
-    start.overload() - left >= proof::removable(&start, steps_max) - NOTHING
+/// Returns the least overload that so many steps can leave, as far as that can be told without a search.
+pub(super) fn least_left(board: &Board<'_>, steps_max: usize) -> f64 {
+    relief::least_left(board, steps_max)
 }
 
 fn best_steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
@@ -90,12 +87,16 @@ fn round(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
         return Vec::new();
     }
     let pool = Pool::new(board, None);
-    let relief::Found { flows, ideal } = relief::candidates(board, &pool, steps_max);
+    let relief::Found { flows, ideal, hopeless } = relief::candidates(board, &pool, steps_max);
+    if hopeless && board.policy.strategy == Strategy::Relieve {
+        return Vec::new();
+    }
     let wanted = flows[0].clone();
     let reached = best_relief(board, flows, steps_max);
     let (relief, relieving) = match ideal {
         Some(ideal) => {
-            let goal = redeal::Goal { overload: ideal.overload, cost: ideal.cost };
+            let removable = Flow::new(board, &pool).overload() - ideal.overload;
+            let goal = redeal::Goal { overload: ideal.overload + NEARLY * removable, cost: ideal.cost };
             let reached = redeal::Reached { flow: reached.0, outcome: reached.1 };
             let reached = redeal::improve(wanted, reached, goal, steps_max);
             (reached.flow, reached.outcome)

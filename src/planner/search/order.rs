@@ -29,7 +29,8 @@ const UNCLEARED: f64 = 1e9;
 /// goes first, which works on all nodes at once and clears them all at the end. Where that way some cannot run, other
 /// orders are tried, and the best is taken.
 pub fn order_steps(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome {
-    let (first, complete) = in_manner(board, wanted, steps_max, Manner::SoonestClear);
+    let kinds = kinds(board, wanted);
+    let (first, complete) = in_manner(board, wanted, &kinds, steps_max, Manner::SoonestClear);
     if complete {
         return first;
     }
@@ -38,7 +39,7 @@ pub fn order_steps(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outc
     let others = freeing.chain([Manner::Unlocking]).chain((0..tries).map(Manner::Shuffled));
     let mut best = first;
     for manner in others {
-        let (found, complete) = in_manner(board, wanted, steps_max, manner);
+        let (found, complete) = in_manner(board, wanted, &kinds, steps_max, manner);
         best = best.better(found);
         if complete {
             break;
@@ -47,10 +48,29 @@ pub fn order_steps(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outc
     best
 }
 
+/// The same number for all VMs that are alike in everything that a target asks of them.
+fn kinds(board: &Board<'_>, wanted: &[Step]) -> Vec<usize> {
+    let mut known = HashMap::new();
+    let kind = |step: &Step| {
+        let vm = &board.vms[step.vm];
+        let key = (vm.needs, &vm.groups, &vm.declined, vm.needs_same_cpu, board.disk(step.vm));
+        let next = known.len();
+        *known.entry(key).or_insert(next)
+    };
+    wanted.iter().map(kind).collect()
+}
+
 /// Also tells whether every move runs, none by a detour.
-fn in_manner(board: &Board<'_>, wanted: &[Step], steps_max: usize, manner: Manner) -> (Outcome, bool) {
+fn in_manner(
+    board: &Board<'_>,
+    wanted: &[Step],
+    kinds: &[usize],
+    steps_max: usize,
+    manner: Manner,
+) -> (Outcome, bool) {
     let mut run = Run {
         board,
+        kinds,
         manner,
         awaited: Vec::new(),
         lacking: Vec::new(),
@@ -100,6 +120,8 @@ enum Manner {
 
 struct Run<'a, 'b> {
     board: &'a Board<'b>,
+    /// For each rank what its VM is like.
+    kinds: &'a [usize],
     manner: Manner,
     /// For each node the size of the largest VM that waits for it; empty where that does not matter.
     awaited: Vec<f64>,
@@ -283,12 +305,7 @@ impl Run<'_, '_> {
 
     /// Tells whether a VM may go to the target of another one now, and that one to its target some time.
     fn may_change_targets(&self, step: &Step, other: &Step) -> bool {
-        let (one, two) = (&self.board.vms[step.vm], &self.board.vms[other.vm]);
-        let alike = one.needs == two.needs
-            && one.groups == two.groups
-            && one.declined == two.declined
-            && one.needs_same_cpu == two.needs_same_cpu
-            && self.board.disk(step.vm) == self.board.disk(other.vm);
+        let two = &self.board.vms[other.vm];
         let from = self.placement.at[other.vm];
         // Without a change there is nothing to ask but whether it may go.
         if step.vm == other.vm {
@@ -296,8 +313,8 @@ impl Run<'_, '_> {
             return goes_freely && self.board.refusal(&self.placement, step.vm, step.target).is_none();
         }
         step.target != other.target
-            && alike
             && from != step.target
+            && self.kinds[self.rank[step.vm]] == self.kinds[self.rank[other.vm]]
             && self.board.barrier(two.needs, two.needs_same_cpu, from, step.target).is_none()
             && self.board.refusal(&self.placement, step.vm, other.target).is_none()
     }

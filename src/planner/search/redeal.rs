@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::{
     anneal::Aim,
     effort::{
-        NOTHING, OVERLOAD_PRICE, REDEAL_DETOUR, REDEAL_NODES, REDEAL_ORDERS, REDEAL_PAIRS, REDEALS_IDLE,
-        REDEALS_MAX, RELIEF_END, SEQUENCE_MISSING, SEQUENCE_NODES, SEQUENCE_PRICES, SEQUENCE_START,
-        SEQUENCE_TRIALS, SEQUENCE_TRIALS_EACH, SEQUENCE_WORK, SEQUENCES,
+        NOTHING, OVERLOAD_PRICE, REDEAL_DETOUR, REDEAL_NODES, REDEAL_ORDERS, REDEAL_PAIRS, REDEAL_WORK,
+        REDEAL_WORK_EACH, REDEALS_IDLE, REDEALS_MAX, RELIEF_END, SEQUENCE_MISSING, SEQUENCE_NODES,
+        SEQUENCE_PRICES, SEQUENCE_START, SEQUENCE_TRIALS, SEQUENCE_TRIALS_EACH, SEQUENCE_WORK, SEQUENCES,
     },
     flow::{Flow, concrete},
     ideal, order,
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// What no set of moves undercuts.
+/// What a set of moves that is good enough comes to: hardly any undercuts it.
 #[derive(Clone, Copy)]
 pub struct Goal {
     pub overload: f64,
@@ -130,11 +130,12 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
     // The number of ways to choose nodes.
     let idle_max = REDEALS_IDLE * board.nodes.len().pow(2);
     let mut tried: Vec<(f64, f64, usize)> = Vec::new();
+    let work_max = (board.nodes.len().pow(2) * REDEAL_WORK_EACH).min(REDEAL_WORK);
     for _ in 0..REDEALS_MAX {
         let best = &reached.outcome;
         let enough = best.overload <= goal.overload + NOTHING && best.cost <= goal.cost * 1.002;
         idle += 1;
-        if enough || orders >= orders_max || idle > idle_max {
+        if enough || orders >= orders_max || idle > idle_max || deals.work > work_max {
             break;
         }
         let Some(other) = deals.deal(&flow) else { continue };
@@ -192,11 +193,13 @@ struct Deals {
     nodes: usize,
     dice: Dice,
     count: u64,
+    /// Cells × rows of all programs.
+    work: usize,
 }
 
 impl Deals {
     fn new(board: &Board<'_>, aim: Strategy, moves_max: usize) -> Self {
-        Self { aim, moves_max, nodes: board.nodes.len(), dice: Dice::new(0), count: 0 }
+        Self { aim, moves_max, nodes: board.nodes.len(), dice: Dice::new(0), count: 0, work: 0 }
     }
 
     /// The same set with a few nodes, taken by chance, dealt anew.
@@ -205,7 +208,9 @@ impl Deals {
         (0..REDEAL_NODES + self.dice.below(REDEAL_NODES))
             .for_each(|_| is_free[self.dice.below(self.nodes)] = true);
         self.count += 1;
-        let moves = ideal::redealt(flow, &is_free, self.moves_max, self.aim, self.count)?;
+        let (moves, work) = ideal::redealt(flow, &is_free, self.moves_max, self.aim, self.count);
+        self.work += work;
+        let moves = moves?;
         let mut other = Flow::new(flow.board, flow.pool);
         moves.into_iter().for_each(|mv| other.add(mv));
         (other.is_sound() && other.moves.len() <= self.moves_max).then_some(other)

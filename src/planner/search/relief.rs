@@ -6,8 +6,9 @@ use super::{
     anneal::{self, Aim, Ceilings, Cooling},
     cover::{self, Price},
     effort::{
-        self, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NOTHING, OVERFILL_PRICES, OVERLOAD_PRICE, PRICES, PROBE,
-        PROBES, PROVEN, REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS, RUNS_LARGE, RUNS_LIMITED,
+        self, BOUND_EXACT, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NEARLY, NOTHING, OVERFILL_PRICES,
+        OVERLOAD_PRICE, PRICES, PROBE, PROBES, PROVEN, REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS,
+        RUNS_LARGE, RUNS_LIMITED, SLIGHT, SMALL_NODES, SMALL_PER_CHOICE, SMALL_TRIALS_EACH,
     },
     flow::Flow,
     ideal::{self, Ideal},
@@ -21,11 +22,13 @@ use crate::planner::{board::Board, policy::Strategy};
 pub struct Found<'a, 'b> {
     pub flows: Vec<Flow<'a, 'b>>,
     pub ideal: Option<Ideal>,
+    /// It is proven that nothing takes anything off.
+    pub hopeless: bool,
 }
 
 impl<'a, 'b> From<Flow<'a, 'b>> for Found<'a, 'b> {
     fn from(flow: Flow<'a, 'b>) -> Self {
-        Self { flows: vec![flow], ideal: None }
+        Self { flows: vec![flow], ideal: None, hopeless: false }
     }
 }
 
@@ -45,6 +48,10 @@ pub fn candidates<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize
     if flow.cost <= bound * PROVEN && flow.overload() <= 0.0 && flow.moves.len() <= moves_max {
         return flow.into();
     }
+    let relaxed = ideal::relaxed(&start, moves_max, Strategy::Relieve);
+    if relaxed.as_ref().is_some_and(|relaxed| relaxed.overload >= overload - BOUND_EXACT) {
+        return Found { hopeless: true, ..start.into() };
+    }
     cut(&mut flow, moves_max);
     extend(&mut flow, moves_max);
     if flow.moves.len() >= moves_max {
@@ -56,10 +63,19 @@ pub fn candidates<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize
             return flow.into();
         }
     }
-    let ideal = ideal::ideal(&start, moves_max, Strategy::Relieve);
+    let ideal = relaxed.map(|relaxed| relaxed.ideal(&start));
     let (mut flows, agreed) = search(&start, flow, ideal.as_ref(), bound, moves_max);
     flows.sort_by(|a, b| a.overload().total_cmp(&b.overload()).then(a.cost.total_cmp(&b.cost)));
-    Found { flows, ideal: ideal.filter(|_| !agreed) }
+    Found { flows, ideal: ideal.filter(|_| !agreed), hopeless: false }
+}
+
+/// Returns what is left at least after so many moves, whatever they are.
+pub fn least_left(board: &Board<'_>, moves_max: usize) -> f64 {
+    let pool = Pool::new(board, None);
+    let start = Flow::new(board, &pool);
+    let without_regard_to_room = start.overload() - proof::removable(&start, moves_max);
+    let relaxed = ideal::relaxed(&start, moves_max, Strategy::Relieve);
+    relaxed.map_or(0.0, |relaxed| relaxed.overload).max(without_regard_to_room)
 }
 
 /// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
@@ -75,7 +91,8 @@ fn cover<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) 
 }
 
 /// Searches from a first set of moves and from the ideal, several times over where that does not lead close to what
-/// is possible. Returns what each run found, and whether two runs by other chances came to the same end.
+/// is possible. Returns what each run found, and whether nothing better is to be expected: there is little to take off, or
+/// two runs by other chances came to the same end.
 fn search<'a, 'b>(
     start: &Flow<'a, 'b>,
     first: Flow<'a, 'b>,
@@ -84,7 +101,11 @@ fn search<'a, 'b>(
     moves_max: usize,
 ) -> (Vec<Flow<'a, 'b>>, bool) {
     let (overload, cost) = ideal.map_or((0.0, bound), |ideal| (ideal.overload, ideal.cost.max(bound)));
-    let aim = aim(&first, start.overload() - overload, cost, moves_max);
+    let removable = start.overload() - overload;
+    let is_near = |flow: &Flow<'_, '_>| {
+        flow.overload() <= overload + NEARLY * removable + NOTHING && flow.cost <= cost * NEAR
+    };
+    let aim = aim(&first, removable, cost, moves_max);
     let made = |moves: &[Move]| {
         let mut flow = start.clone();
         moves.iter().for_each(|mv| flow.add(*mv));
@@ -101,18 +122,16 @@ fn search<'a, 'b>(
         extend(&mut flow, moves_max);
         flow
     };
-    let mut best = first.clone();
     let mut found = vec![first];
-    for moves in ideal.iter().flat_map(|ideal| &ideal.whole) {
-        let mut flow = made(moves);
-        flow.make_sound();
-        extend(&mut flow, moves_max);
-        if flow.moves.len() <= moves_max {
-            if before(&flow, &best) {
-                best.clone_from(&flow);
-            }
-            found.push(flow);
+    found.extend(ideal.iter().flat_map(|ideal| rounded(start, ideal, moves_max)));
+    let mut best = found[0].clone();
+    for flow in &found[1..] {
+        if before(flow, &best) {
+            best.clone_from(flow);
         }
+    }
+    if removable < SLIGHT * start.overload() || is_near(&best) {
+        return (found, !is_near(&best));
     }
     let probes = PROBES.map(|seed| run(begin.as_ref().unwrap_or(&best), trials / PROBE, seed));
     let apart = |one: &Flow<'_, '_>, other: &Flow<'_, '_>| before(one, other) || before(other, one);
@@ -128,7 +147,7 @@ fn search<'a, 'b>(
     }
     let mut idle = 0;
     for seed in 0..runs {
-        if best.overload() <= overload + NOTHING && best.cost <= cost * NEAR || idle == IDLE_MAX {
+        if is_near(&best) || idle == IDLE_MAX {
             break;
         }
         let from = begin.as_ref().filter(|_| seed < FROM_IDEAL).unwrap_or(&best);
@@ -142,6 +161,18 @@ fn search<'a, 'b>(
         found.push(flow);
     }
     (found, false)
+}
+
+/// An ideal in whole VMs, without what overfills its target and with what can be added.
+fn rounded<'a, 'b>(start: &Flow<'a, 'b>, ideal: &Ideal, moves_max: usize) -> Vec<Flow<'a, 'b>> {
+    let whole = ideal.whole.iter().map(|moves| {
+        let mut flow = start.clone();
+        moves.iter().for_each(|mv| flow.add(*mv));
+        flow.make_sound();
+        extend(&mut flow, moves_max);
+        flow
+    });
+    whole.filter(|flow| flow.moves.len() <= moves_max).collect()
 }
 
 /// What the search weighs: what can be removed is worth many times what that costs. With a limit that is used up every
@@ -173,6 +204,9 @@ fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
 /// Trials of a run, and runs: the fewer moves there may be, the fewer sets there are to look at.
 fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) -> (usize, u64) {
     let moves = first.moves.len().max(ideal.map_or(0, |flow| flow.moves.len()));
+    if ideal.is_some() && first.board.nodes.len() <= SMALL_NODES {
+        return ((moves * SMALL_TRIALS_EACH).min(first.choices() * SMALL_PER_CHOICE), FROM_IDEAL);
+    }
     match moves >= moves_max {
         true => (effort::RELIEF_LIMITED.of(moves, first.choices()), RUNS_LIMITED),
         false => (effort::RELIEF.of(moves, first.choices()), if ideal.is_some() { RUNS } else { RUNS_LARGE }),

@@ -12,16 +12,50 @@ pub struct Program {
     pub most: Vec<f64>,
     pub cost: Vec<f64>,
     /// Coefficients, row by row.
-    pub rows: Vec<Vec<f64>>,
+    pub rows: Rows,
     pub right: Vec<f64>,
     /// The column that each row begins with.
     pub basis: Vec<usize>,
 }
 
+/// Rows of numbers in one piece: a copy is made at each number that is rounded.
+#[derive(Clone)]
+pub struct Rows {
+    width: usize,
+    values: Vec<f64>,
+}
+
+impl Rows {
+    pub fn new(width: usize) -> Self {
+        Self { width: width.max(1), values: Vec::new() }
+    }
+
+    /// Adds a row of that width.
+    pub fn push(&mut self, row: &[f64]) {
+        self.values.extend_from_slice(row);
+    }
+
+    fn count(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[f64]> {
+        self.values.chunks_exact(self.width)
+    }
+}
+
+impl std::ops::Index<usize> for Rows {
+    type Output = [f64];
+
+    fn index(&self, row: usize) -> &[f64] {
+        &self.values[row * self.width..(row + 1) * self.width]
+    }
+}
+
 impl Program {
     /// Returns an optimum; `None` where so many steps do not lead to one.
     pub fn solve(mut self, steps_max: usize) -> Option<Solved> {
-        for row in 0..self.rows.len() {
+        for row in 0..self.rows.count() {
             self.price_out(row, self.basis[row]);
         }
         let mut at_most = vec![false; self.most.len()];
@@ -32,7 +66,7 @@ impl Program {
             };
             let sign = if at_most[entering] { -1.0 } else { 1.0 };
             let (length, leaving) = self.longest(entering, sign);
-            for row in 0..self.rows.len() {
+            for row in 0..self.rows.count() {
                 self.right[row] -= length * sign * self.rows[row][entering];
             }
             match leaving {
@@ -75,17 +109,17 @@ impl Program {
     }
 
     fn pivot(&mut self, row: usize, column: usize) {
-        let by = self.rows[row][column];
-        self.rows[row].iter_mut().for_each(|value| *value /= by);
-        let pivot = std::mem::take(&mut self.rows[row]);
-        let nonzero: Vec<usize> = (0..pivot.len()).filter(|c| pivot[*c] != 0.0).collect();
-        for other in self.rows.iter_mut().filter(|other| !other.is_empty()) {
+        let (width, by) = (self.rows.width, self.rows[row][column]);
+        let own = row * width..(row + 1) * width;
+        self.rows.values[own.clone()].iter_mut().for_each(|value| *value /= by);
+        let nonzero: Vec<(usize, f64)> =
+            self.rows[row].iter().copied().enumerate().filter(|(_, value)| *value != 0.0).collect();
+        for (index, other) in self.rows.values.chunks_exact_mut(width).enumerate() {
             let factor = other[column];
-            if factor != 0.0 {
-                nonzero.iter().for_each(|c| other[*c] -= factor * pivot[*c]);
+            if factor != 0.0 && index != row {
+                nonzero.iter().for_each(|(c, value)| other[*c] -= factor * value);
             }
         }
-        self.rows[row] = pivot;
         self.price_out(row, column);
     }
 
@@ -156,7 +190,7 @@ impl Solved {
             let outside =
                 |row: usize| (-program.right[row]).max(program.right[row] - program.most[program.basis[row]]);
             let worst =
-                (0..program.rows.len()).max_by(|a, b| outside(*a).total_cmp(&outside(*b)).then(b.cmp(a)));
+                (0..program.rows.count()).max_by(|a, b| outside(*a).total_cmp(&outside(*b)).then(b.cmp(a)));
             let Some(row) = worst.filter(|row| outside(*row) > TOLERANCE) else { return true };
             let above = program.right[row] > 0.0;
             let Some(entering) = self.cheapest(row, above) else { return false };
