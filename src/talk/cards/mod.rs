@@ -147,7 +147,7 @@ impl Cards {
             Input::Answer(answer) => {
                 let answer = match answer.kind {
                     AnswerKind::Final => self.after_looking(answer),
-                    AnswerKind::Interim => Some(self.look(answer)),
+                    AnswerKind::Interim => Some(self.look(answer, now)),
                 };
                 if let Some(answer) = answer {
                     self.queue_answer(answer, now);
@@ -295,8 +295,7 @@ impl Cards {
             Some(_) => {}
             None => {
                 let mut card = Card::of_proposal(proposal, to, is_copy, now.date);
-                let urgency = self.seen_by_asking(&card);
-                self.card_after_looking(&mut card, to, urgency, now);
+                self.card_after_looking(&mut card, to, now);
                 if proposal.origin.takes_over() {
                     self.adopt(proposal, &mut card, now);
                 }

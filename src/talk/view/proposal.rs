@@ -20,7 +20,7 @@ use crate::{
         verbs::link,
         words::{
             Arg, args, escape,
-            format::{INDENT, bold, code, hung, name, names, packed, words},
+            format::{INDENT, bold, code, hung, name, names, narrow, packed, words},
             plain,
         },
     },
@@ -103,7 +103,7 @@ impl View {
             let same_as = same.get(&step.migration.step);
             lines.push(self.step_lines(proposal, step, same_as, now, detail).join("\n"));
         }
-        self.pages(&title, lines)
+        self.pages(&title, lines.iter().map(|line| narrow(line)).collect())
     }
 
     fn proposal_title(&self, proposal: &Proposal) -> String {
