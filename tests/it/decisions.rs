@@ -103,6 +103,7 @@ async fn a_drain_in_between_lifts_no_hold() {
         let drain = talk.ask(OPERATOR, "/drain kvm-05").await;
         talk.press(ADMIN, &drain, ":a").await;
         let empty = talk.becomes(&drain, DONE).await;
+        talk.ask(OPERATOR, "/include kvm-05").await;
         talk.press(OPERATOR, &empty, ":z").await;
         let back = talk.hears(["Plan 3", "План 3"]).await;
         talk.press(ADMIN, &back, ":r").await;

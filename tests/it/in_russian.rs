@@ -362,7 +362,9 @@ async fn nodes_are_not_measured() -> Talk {
 /// The Latin words of a message that are neither known nor marked as a name or as somebody's words, each with its
 /// line.
 fn latin_words(message: &SimMessage) -> Vec<(String, String)> {
-    let lines = message.html().lines().map(str::to_owned).collect::<Vec<_>>();
+    // Somebody's words go on in the lines that are moved in.
+    let html = message.html().replace("\n   ", " ");
+    let lines = html.lines().map(str::to_owned).collect::<Vec<_>>();
     let of_line = |line: &String| {
         let words = bare(line);
         // Commands and fingerprints are names.

@@ -237,7 +237,7 @@ async fn vmmanager_going_away_is_said_once_and_its_return_in_the_same_message() 
         let plan = talk.bot.heard_any(WAITS).await;
         let before = talk.bot.written().len();
         talk.bot.sim.switch_on(Fault::Status { status: 500 });
-        let alert = talk.hears(["cannot be used since", "недоступен с"]).await;
+        let alert = talk.hears(["unavailable since", "недоступен с"]).await;
         talk.bot.cycles(3).await;
         talk.ask(VIEWER, "/status").await;
         talk.ask(OPERATOR, "/balance 1").await;

@@ -17,7 +17,10 @@ round-forecast-empty = empty
 round-plan = From its turn on a node takes no VMs
     until you say that it is done.
 round-nothing-to-move = ✓ There was nothing to move.
-round-forecast-stay = { $n } stay
+round-forecast-stay = { $n ->
+    [one] { $n } stays
+   *[other] { $n } stay
+}
 round-stopped = ■ Maintenance stopped by { $who }.
     { $node } takes no VM until /include.
 round-over = ✓ The maintenance is over.

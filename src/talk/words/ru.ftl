@@ -114,7 +114,7 @@ skip-rests-pulled = кто-то каждый раз возвращает её н
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
-skip-no-room-back = после возврата на { $node } было бы { $resource } { $value }, допустимо { $most }
+skip-no-room-back = для возврата на { $node } мало места: { $resource } { $value }, допустимо { $most }
 skip-not-there = она уже не там, куда её переместил тот план
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно
@@ -540,6 +540,26 @@ excluded-declined = { $n ->
 
 audit-title = Кто что сделал, сначала новое
 audit-empty = Записей нет.
+audit-approve = подтверждение
+audit-autopilot = автопилот
+audit-balance = запрос плана
+audit-cancel = остановка
+audit-change = изменение
+audit-choose = выбор миграций
+audit-command = команда
+audit-drain = освобождение
+audit-include = открытие
+audit-maintenance = работы на узлах
+audit-press = кнопка
+audit-refresh = обновление
+audit-refused = отказ
+audit-reject = отклонение
+audit-restored = восстановление хранилища
+audit-too-old = слишком поздно
+audit-undo = отмена сделанного
+audit-of-proposal = план { $rest }
+audit-of-cluster = кластер { $rest }
+audit-of-node = узел { $rest }
 history-title = История, сначала новое
 history-title-of = История { $of }, сначала новое
 history-empty = Миграций ещё не было.
@@ -548,8 +568,9 @@ history-days = { $n ->
     [few] За последние { $n } дня
    *[many] За последние { $n } дней
 }
-history-nothing-of = В истории нет ничего про { $of }:
-    ни ВМ, ни узла, ни кластера, ни человека.
+history-nothing-of = В истории ничего нет про { $of }:
+    ни ВМ, ни узла,
+    ни кластера, ни человека.
 history-searched = Просмотрено до { $to };
     дальше — кнопками.
 history-plan = План { $plan }, { $cluster }
@@ -905,7 +926,7 @@ setting-configured = В конфигурации: { $value }
 setting-type = Другое значение: /set { $name } ЗНАЧЕНИЕ
 setting-type-text = Другое значение: /set { $name } ЗНАЧЕНИЕ; слово empty — пусто
 setting-empty = нет
-setting-set = { $name }: { $value }, было { $was }
+setting-set = { $name }: { $value } (было: { $was })
 setting-set-when = Действует со следующего плана.
 setting-set-now = Действует сразу.
 button-settings-all = Все настройки
