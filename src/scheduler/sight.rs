@@ -324,7 +324,8 @@ fn still_standing(plan: &Arc<Plan>, picture: &Picture) -> Arc<Plan> {
     let Picture { snapshot, policy, .. } = picture;
     let is_over = |cluster: &&ClusterPlan| {
         let left = planner::revalidate(snapshot, policy, &cluster.migrations);
-        !cluster.migrations.is_empty() && !(left.dropped.is_empty() && left.relieves)
+        let stands = left.dropped.is_empty() && left.relieves;
+        !stands && !cluster.migrations.is_empty()
     };
     let over: Vec<_> = plan.clusters.iter().filter(is_over).map(|cluster| cluster.cluster).collect();
     if over.is_empty() {

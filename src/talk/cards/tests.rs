@@ -461,6 +461,22 @@ fn an_answer_that_takes_a_while_goes_on_in_the_message_that_said_so() {
 }
 
 #[test]
+fn an_answer_that_waited_its_turn_says_of_when_it_is() {
+    for (seconds, dated) in [(9, false), (10, true)] {
+        let mut chat = Chat::new();
+        let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
+        let said = || Input::Answer(answer(to, None, AnswerKind::Final));
+        let first = chat.on(said()).iter().find_map(call).cloned().unwrap();
+        chat.on(said());
+        chat.now.run += Duration::from_secs(seconds);
+        chat.now.date += TimeDelta::seconds(60);
+        let effects = chat.on(Input::Ended { call: first, result: Ok(Some(1)) });
+        let Some(Step::Send { page, .. }) = step(&effects) else { panic!("{effects:?}") };
+        assert_eq!(page.plain().contains("waited its turn: as of 20:1"), dated, "{}", page.plain());
+    }
+}
+
+#[test]
 fn a_plan_that_takes_a_while_goes_on_in_the_silent_message_that_said_so_and_rings_where_nobody_looks() {
     let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
     let cases =

@@ -951,6 +951,7 @@ failures-title = { $n ->
 }
 copy-may-be-there = A copy of this message may stand above; a press on it or a reply to it brings it up to date.
 looking = … Looking at the platform
+answer-late = This answer waited its turn: as of { $at }
 hand-taken = ✋ { $who } is on it since { $at }
 hand-snoozed = { $who } wants to hear of it again at { $until }
 alert-count = { $n } times so far
