@@ -14,8 +14,8 @@ use crate::{
         self, Brims, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy,
     },
     store::{
-        Declined, FailingNode, JournalEntry, Outcome, Pull, Settings as ChatSettings, Store, StoreError,
-        failing_nodes,
+        Declined, FailingNode, JournalEntry, Outcome, ProposalState, Pull, Round, Settings as ChatSettings,
+        Store, StoreError, failing_nodes,
     },
 };
 
@@ -110,6 +110,7 @@ impl Rules {
         self.add_declined(&mut policy, now)?;
         policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
         self.add_pulled_back(&mut policy, &settings, now)?;
+        policy.emptied_soon = self.emptied_soon()?;
         if policy.strategy == Strategy::Level {
             policy.settled = Some(settings.evenness());
         }
@@ -118,6 +119,13 @@ impl Rules {
         let unseen = policy.measurement_max_age + planner::LOAD_FORGOTTEN;
         policy.recent_moves = self.store.moves_since(now - unseen, now)?;
         Ok(policy)
+    }
+
+    /// Returns the nodes whose turn in a maintenance round that has begun is still to come.
+    fn emptied_soon(&self) -> Result<BTreeSet<NodeId>, StoreError> {
+        let rounds = self.store.rounds()?;
+        let begun = rounds.iter().filter(|proposal| proposal.state != ProposalState::Pending);
+        Ok(begun.filter_map(|proposal| proposal.round.as_ref()).flat_map(Round::later).collect())
     }
 
     /// Takes a look at the whole platform into account.

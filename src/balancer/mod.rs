@@ -75,7 +75,8 @@ pub struct Parts {
 pub struct Picture {
     pub snapshot: Arc<Snapshot>,
     pub policy: Arc<Policy>,
-    /// The last plan. Where nobody planned on this snapshot it is of an older one, as `Plan::taken_at` says.
+    /// The last plan. Where nobody planned on this snapshot it is of an older one, as `Plan::taken_at` says; then it has
+    /// migrations only where all of them still fit this snapshot.
     pub plan: Arc<Plan>,
     overviews: Arc<OnceLock<Vec<Overview>>>,
 }

@@ -78,6 +78,9 @@ impl Panels {
     }
 }
 
+/// How large a reading is drawn that stands alone; twice the width of a line is seen on a phone.
+const DOT: f64 = 8.0;
+
 fn across(part: f64) -> f64 {
     LEFT + (WIDTH - MARGIN - LEFT) * part.clamp(0.0, 1.0)
 }
@@ -97,7 +100,14 @@ impl Panel {
                 for Line { hue, pieces } in lines {
                     for piece in pieces {
                         let points: Vec<_> = piece.iter().map(|(x, y)| (across(*x), up(*y))).collect();
-                        svg.path(&points, hue.colour());
+                        match points.as_slice() {
+                            // A line of one point has no length, so nothing of it would be drawn.
+                            [(x, y)] => {
+                                let corner = (x - DOT / 2.0, y - DOT / 2.0);
+                                svg.rect(corner, (DOT, DOT), hue.colour(), 1.0);
+                            }
+                            _ => svg.path(&points, hue.colour()),
+                        }
                     }
                 }
             }

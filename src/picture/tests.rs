@@ -91,3 +91,12 @@ fn parts_outside_of_a_chart_end_at_its_edge() {
     assert!(svg.contains(r#"width="664.0""#) && !svg.contains("width=\"-"), "{svg}");
     Chart::Bars(wild).png().unwrap();
 }
+
+#[test]
+fn a_reading_that_stands_alone_is_seen() {
+    let mut first = panels();
+    let line = Line { hue: Hue::Memory, pieces: vec![vec![(0.5, 0.5)]] };
+    first.panels[0].content = Content::Lines(vec![line]);
+    let svg = Chart::Panels(first).svg();
+    assert!(svg.contains(r#"width="8.0" height="8.0""#) && !svg.contains("polyline"), "{svg}");
+}

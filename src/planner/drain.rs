@@ -12,6 +12,9 @@ use super::{
 };
 use crate::model::{NodeId, Snapshot};
 
+/// So many nodes that are to be emptied soon are tried one by one: each takes a plan, and a round of more is rare.
+const SPARED_MAX: usize = 8;
+
 /// A plan that empties a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drain {
@@ -44,9 +47,31 @@ impl Drain {
 /// Plans to empty a node; `None` for a node that the snapshot does not have.
 ///
 /// The limit of migrations per cycle does not bind: half an empty node is of no use. A node in maintenance may be
-/// drained, one that is closed as a source may not.
+/// drained, one that is closed as a source may not. Nodes that are to be emptied soon take VMs only where nothing else
+/// helps, and as few of those nodes as possible.
 #[must_use]
 pub fn drain(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain> {
+    let soon: Vec<_> = policy.emptied_soon.iter().copied().filter(|soon| *soon != node).collect();
+    let spared = drain_openly(snapshot, &policy.sparing(&soon), node)?;
+    if spared.is_complete() || soon.is_empty() {
+        return Some(spared);
+    }
+    let mut best = drain_openly(snapshot, policy, node)?;
+    if best.stuck.len() >= spared.stuck.len() {
+        return Some(spared);
+    }
+    let mut closed: Vec<NodeId> = Vec::new();
+    for soon in soon.into_iter().take(SPARED_MAX) {
+        closed.push(soon);
+        match drain_openly(snapshot, &policy.sparing(&closed), node) {
+            Some(sparing) if sparing.stuck.len() <= best.stuck.len() => best = sparing,
+            _ => drop(closed.pop()),
+        }
+    }
+    Some(best)
+}
+
+fn drain_openly(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<Drain> {
     let info = snapshot.node(node)?;
     let board = Board::new(snapshot, policy, snapshot.cluster(info.cluster)?);
     let index = board.node_of(node)?;

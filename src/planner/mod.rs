@@ -91,7 +91,25 @@ pub fn with_id(plan: Plan) -> Plan {
     Plan { id: identity::of_all(&plan.clusters), ..plan }
 }
 
+/// Plans for a cluster. Nodes that are to be emptied soon are spared as far as the others can hold it.
 fn plan_cluster(snapshot: &Snapshot, policy: &Policy, info: &ClusterInfo) -> ClusterPlan {
+    let soon: Vec<_> = snapshot
+        .nodes_of(info.id)
+        .map(|node| node.id)
+        .filter(|id| policy.emptied_soon.contains(id))
+        .collect();
+    if soon.is_empty() {
+        return plan_openly(snapshot, policy, info);
+    }
+    let spared = plan_openly(snapshot, &policy.sparing(&soon), info);
+    if spared.after.overloaded == 0 {
+        return spared;
+    }
+    let open = plan_openly(snapshot, policy, info);
+    if open.after.overloaded < spared.after.overloaded { open } else { spared }
+}
+
+fn plan_openly(snapshot: &Snapshot, policy: &Policy, info: &ClusterInfo) -> ClusterPlan {
     let board = board::Board::new(snapshot, policy, info);
     let steps = match narrate::hold(&board) {
         Some(_) => Vec::new(),

@@ -63,6 +63,9 @@ pub struct Policy {
     /// VMs that do not rest after a move: this plan is one that moves them on, or back.
     #[serde(default)]
     pub despite_rest: BTreeSet<VmId>,
+    /// Nodes that are to be emptied soon: they are targets only where nothing else helps, for what they take moves twice.
+    #[serde(default)]
+    pub emptied_soon: BTreeSet<NodeId>,
     /// Targets that VMmanager declined for a VM a while ago.
     #[serde(default)]
     pub declined: BTreeMap<VmId, BTreeSet<NodeId>>,
@@ -107,6 +110,7 @@ impl Default for Policy {
             host_passthrough: Lenience::Avoid,
             resting: BTreeMap::new(),
             despite_rest: BTreeSet::new(),
+            emptied_soon: BTreeSet::new(),
             declined: BTreeMap::new(),
             recent_moves: Vec::new(),
             measurement_max_age: TimeDelta::seconds(1200),
@@ -129,6 +133,19 @@ impl Policy {
     pub(super) fn rest_lifted(&self, vm: VmId, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let rest = self.resting.get(&vm).filter(|rest| rest.until > now && rest.why == RestWhy::Moved)?;
         self.despite_rest.contains(&vm).then_some(rest.until)
+    }
+
+    /// The same with these nodes closed as targets.
+    pub(super) fn sparing<'a>(&self, nodes: impl IntoIterator<Item = &'a NodeId>) -> Self {
+        let close = |node: &NodeId| Exclusion {
+            node: Selector(find::by_id(node.0)),
+            direction: Direction::Target,
+            until: None,
+            why: ExclusionWhy::Configured,
+        };
+        let mut sparing = self.clone();
+        sparing.exclusions.extend(nodes.into_iter().map(close));
+        sparing
     }
 
     /// Tells whether a measurement of that moment still counts.

@@ -8,9 +8,9 @@ use super::{
     identity::with_id,
     narrate,
     plan::ClusterPlan,
-    policy::{Direction, Exclusion, ExclusionWhy, Policy, Selector},
+    policy::Policy,
 };
-use crate::model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, find};
+use crate::model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId};
 
 /// Plans to empty a node of a round; `None` for a node that the snapshot does not have.
 ///
@@ -24,15 +24,8 @@ pub fn drain_in_turn(
     later: &[NodeId],
     moved: &BTreeSet<VmId>,
 ) -> Option<Drain> {
-    let policy = Policy { despite_rest: moved.clone(), ..policy.clone() };
-    let mut sparing = policy.clone();
-    sparing.exclusions.extend(later.iter().map(|node| close_node(*node)));
-    let spared = drain(snapshot, &sparing, node)?;
-    if spared.is_complete() || later.is_empty() {
-        return Some(spared);
-    }
-    let open = drain(snapshot, &policy, node)?;
-    Some(if open.stuck.len() < spared.stuck.len() { open } else { spared })
+    let emptied_soon = policy.emptied_soon.iter().chain(later).copied().collect();
+    drain(snapshot, &Policy { despite_rest: moved.clone(), emptied_soon, ..policy.clone() }, node)
 }
 
 /// Forecasts a round: each node is emptied as the ones before it left the cluster, and takes part again afterwards.
@@ -58,15 +51,6 @@ pub fn maintenance(snapshot: &Snapshot, policy: &Policy, nodes: &[NodeId]) -> Ve
 pub fn standstill(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Option<ClusterPlan> {
     let board = Board::new(snapshot, policy, snapshot.cluster(cluster)?);
     Some(with_id(narrate::cluster_plan(&board, &[], usize::MAX)))
-}
-
-fn close_node(node: NodeId) -> Exclusion {
-    Exclusion {
-        node: Selector(find::by_id(node.0)),
-        direction: Direction::Target,
-        until: None,
-        why: ExclusionWhy::Configured,
-    }
 }
 
 fn carry_out(world: &mut Snapshot, drain: &Drain) {

@@ -14,7 +14,7 @@ const OUTAGE: Duration = Duration::from_secs(12);
 /// How many waits of the simulated Telegram the story allows for migrations to end.
 const WAITS_MAX: u32 = 10;
 /// What the bot writes then, in each of its languages.
-const BACK: [&str; 2] = ["VMmanager answers again", "VMmanager снова отвечает"];
+const BACK: [&str; 2] = ["VMmanager is back as of", "VMmanager снова отвечает"];
 const STEPS: usize = 7;
 
 /// Plays the story once, from the moment the page is opened, and logs where it gets stuck.

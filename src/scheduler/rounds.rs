@@ -38,7 +38,8 @@ impl Core {
         }
         let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
         if let Origin::Person(by) = &origin {
-            self.audit(by, "maintenance", format!("nodes {ids:?}"));
+            let named: Vec<_> = ids.iter().map(ToString::to_string).collect();
+            self.audit(by, "maintenance", format!("node {}", named.join(", ")));
         }
         let drains =
             compute(&picture, move |of| planner::maintenance(&of.snapshot, &of.policy, &ids)).await?;
@@ -67,7 +68,7 @@ impl Core {
         let Some(mut round) = proposal.round.clone().filter(|_| proposal.waits_for_hand()) else {
             return Err(Refused::RoundWentOn { proposal: id });
         };
-        self.audit(&by, "maintenance", format!("{hand:?} of proposal {id}"));
+        self.audit(&by, "maintenance", format!("proposal {id}: {hand:?}"));
         let word = Approval { by: by.clone(), at: self.now() };
         let turn = match hand {
             Hand::Stop => {

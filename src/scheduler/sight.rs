@@ -22,7 +22,7 @@ use crate::{
     eyes::LookError,
     live::Live,
     model::{ApiFailure, Asked, ClusterId, ClusterInfo, NodeInfo, Silence, Trouble, VmInfo, find},
-    planner::{Policy, RestWhy},
+    planner::{self, ClusterPlan, Plan, Policy, RestWhy},
 };
 
 /// People who ask within this time get the same picture; each look costs VMmanager whole lists.
@@ -261,15 +261,24 @@ impl Sight {
         }
     }
 
-    /// Keeps the picture, with the plan of the one before; returns it so.
+    /// Keeps the picture, with what still stands of the plan before; returns it so.
     fn note_picture(&self, picture: Picture) -> Picture {
+        let before = self.picture().map(|before| before.plan);
+        let mut picture = match &before {
+            Some(plan) => {
+                let plan = still_standing(plan, &picture);
+                picture.with_plan(plan)
+            }
+            None => picture,
+        };
         let (picture, away) = {
             let mut seen = self.lock_seen();
-            let plan = seen.picture.as_ref().map(|before| Arc::clone(&before.plan));
-            let picture = match plan {
-                Some(plan) => picture.with_plan(plan),
-                None => picture,
-            };
+            if let (Some(before), Some(newest)) = (&before, &seen.picture)
+                && !Arc::ptr_eq(before, &newest.plan)
+            {
+                // A newer plan was made meanwhile.
+                picture = picture.with_plan(Arc::clone(&newest.plan));
+            }
             seen.picture = Some(picture.clone());
             (picture, seen.away.take())
         };
@@ -307,6 +316,26 @@ impl Sight {
     fn lock_seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns a plan without what the picture has no use for any more: a plan of which a step was carried out, does not
+/// fit or relieves nothing would move other VMs than it says.
+fn still_standing(plan: &Arc<Plan>, picture: &Picture) -> Arc<Plan> {
+    let Picture { snapshot, policy, .. } = picture;
+    let is_over = |cluster: &&ClusterPlan| {
+        let left = planner::revalidate(snapshot, policy, &cluster.migrations);
+        let stands = left.dropped.is_empty() && left.relieves;
+        !stands && !cluster.migrations.is_empty()
+    };
+    let over: Vec<_> = plan.clusters.iter().filter(is_over).map(|cluster| cluster.cluster).collect();
+    if over.is_empty() {
+        return Arc::clone(plan);
+    }
+    let mut plan = Plan::clone(plan);
+    for cluster in plan.clusters.iter_mut().filter(|cluster| over.contains(&cluster.cluster)) {
+        cluster.migrations.clear();
+    }
+    Arc::new(plan)
 }
 
 /// Keeps the known end of the rest of a VM that is being moved. It is counted from the moment of each question, so a

@@ -243,6 +243,30 @@ impl Proposal {
         }
     }
 
+    /// Leaves out what people said no to in a plan that is decided, for as long as a rejection holds. The schedule
+    /// alone does; a person who asks for a plan asks anew.
+    fn hold_back(&mut self, older: &Proposal) {
+        let holds = |at| self.created_at - at < Self::REJECTION_HOLDS;
+        if self.origin == Origin::Schedule && older.decided_at().is_some_and(holds) {
+            // What a wish's own steps left out says nothing of other plans.
+            let left_out = if older.is_wish() { older.left_out_before.clone() } else { older.held_back() };
+            self.leave_out(left_out);
+        }
+    }
+
+    fn leave_out(&mut self, left_out: Vec<LeftOut>) {
+        for known in left_out {
+            let mut is_here = self.left_out_before.iter().any(|before| before.vm == known.vm);
+            for step in self.steps.iter_mut().filter(|step| step.migration.vm == known.vm) {
+                step.state = StepState::LeftOut { by: known.by.clone() };
+                is_here = true;
+            }
+            if !is_here {
+                self.left_out_before.push(known);
+            }
+        }
+    }
+
     fn void(&mut self, people: impl IntoIterator<Item = Person>) {
         for person in people {
             if self.voided.iter().all(|known| known.id != person.id) {
@@ -255,26 +279,10 @@ impl Proposal {
     /// for nothing here. Once it is decided, the schedule alone goes on with what was left out, for as long as a
     /// rejection holds; a person who asks for a plan asks anew.
     fn go_on_from(&mut self, older: &Proposal) {
-        let decided_at = older.decided_at();
-        let holds = |at| self.origin == Origin::Schedule && self.created_at - at < Self::REJECTION_HOLDS;
-        let left_out = match decided_at {
-            None => older.left_out(),
-            Some(at) if holds(at) => older.held_back(),
-            Some(_) => Vec::new(),
-        };
-        for known in left_out {
-            let mut is_here = false;
-            for step in self.steps.iter_mut().filter(|step| step.migration.vm == known.vm) {
-                step.state = StepState::LeftOut { by: known.by.clone() };
-                is_here = true;
-            }
-            if !is_here {
-                self.left_out_before.push(known);
-            }
+        if older.decided_at().is_some() {
+            return self.hold_back(older);
         }
-        if decided_at.is_some() {
-            return;
-        }
+        self.leave_out(older.left_out());
         let has_begun = older.steps.iter().any(|step| matches!(step.state, StepState::Ended { .. }));
         let is_news = match older.state {
             ProposalState::Stale { at } => self.created_at - at < Self::SAME_CAUSE,
@@ -321,15 +329,26 @@ impl Store {
             let mut proposal = from_draft(id, draft);
             let files = self.files()?;
             let mut recent = files.proposals.newest().take(Self::BEFORE_MAX);
+            let cluster = proposal.cluster;
             let is_before = |older: &Result<Proposal, _>| {
-                older.as_ref().map_or(true, |older: &Proposal| older.cluster == proposal.cluster)
+                older.as_ref().map_or(true, |older: &Proposal| older.cluster == cluster)
             };
             let older = recent.find(is_before).transpose()?;
             if let Some(older) = older.filter(|_| proposal.origin != Origin::Once) {
                 proposal.go_on_from(&older);
+                let mut is_decided = older.decided_at().is_some();
+                if older.is_wish() {
+                    // What people wished for in between is no answer to what the thresholds ask.
+                    let asked = |older: &Result<Proposal, _>| {
+                        is_before(older) && older.as_ref().map_or(true, |older| !older.is_wish())
+                    };
+                    if let Some(asked) = recent.find(asked).transpose()? {
+                        proposal.hold_back(&asked);
+                        is_decided |= asked.decided_at().is_some();
+                    }
+                }
                 let begins = matches!(proposal.state, ProposalState::Approved { .. });
-                let is_answered = begins || older.decided_at().is_some();
-                if is_answered && proposal.is_all_left_out() {
+                if (begins || is_decided) && proposal.is_all_left_out() {
                     return Ok(Proposed::Busy(older.id));
                 }
             }

@@ -98,6 +98,12 @@ impl Rest {
         number.ok_or(Problem::NotANumber(word.text))
     }
 
+    /// Takes the next word if it is one of these; they may be left out.
+    pub fn skip_of(&mut self, expected: &[&str]) {
+        let is_one = |word: &mut Word| expected.contains(&word.text.to_lowercase().as_str());
+        let _ = self.0.pop_front_if(is_one);
+    }
+
     /// Takes the next word if it is a number.
     pub fn next_number(&mut self) -> Option<u32> {
         let is_number = |word: &mut Word| !word.quoted && word.text.parse::<u32>().is_ok();

@@ -77,13 +77,13 @@ async fn a_failed_migration_an_outage_and_a_kill_are_told_and_gone_through() {
     page.until("the failure in the history", &newest_says("✗")).await;
 
     page.switch("vmmanager_away", "true").await;
-    page.until("the bot sees it", &bot_says("⚠ VMmanager cannot be used since")).await;
+    page.until("the bot sees it", &bot_says("⚠ VMmanager has been unavailable since")).await;
     page.say("/status").await;
-    page.until("a status that tells of it", &newest_says("(?=[^]*⚠ VMmanager cannot be used:)[^]*Mode:"))
+    page.until("a status that tells of it", &newest_says("(?=[^]*⚠ VMmanager is unavailable:)[^]*Mode:"))
         .await;
     page.screenshot("fault.png").await;
     page.switch("vmmanager_away", "false").await;
-    page.until("the bot sees that it is back", &bot_says("✓ VMmanager answers again")).await;
+    page.until("the bot sees that it is back", &bot_says("✓ VMmanager is back as of")).await;
     page.until_pressed(
         "Refresh",
         "a cycle without trouble",
@@ -190,7 +190,7 @@ async fn messages_of_every_kind_can_be_read_and_used_by_keyboard() {
 /// The status that was asked for after the outage; a plan may have come after it.
 const ALL_IS_WELL: &str = "
     const all = [...document.querySelectorAll('.message:not(.own) .body')].map(body => body.textContent);
-    const back = all.findLastIndex(text => text.includes('answers again'));
+    const back = all.findLastIndex(text => text.includes('is back as of'));
     const isWell = text => text.includes('Mode: propose') && !text.includes('no answer');
     return back >= 0 && all.slice(back + 1).some(isWell);
 ";

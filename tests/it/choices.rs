@@ -126,13 +126,13 @@ async fn a_board_that_is_switched_off_says_so_and_is_unpinned() {
             let board = talk.hears(["As of", "Данные от"]).await;
             talk.pinned(&board, true).await;
             talk.ask(ADMIN, "/set BOARD false").await;
-            talk.becomes(&board, ["not kept up to date", "больше не обновляется"]).await;
+            talk.becomes(&board, ["no longer kept up to date", "больше не обновляется"]).await;
             talk.pinned(&board, false).await;
         }
         talk.ask(ADMIN, "/set BOARD true").await;
         let board = talk.hears(["As of", "Данные от"]).await;
         talk.ask(ADMIN, "/set BOARD default").await;
-        talk.becomes(&board, ["not kept up to date", "больше не обновляется"]).await;
+        talk.becomes(&board, ["no longer kept up to date", "больше не обновляется"]).await;
         talk.shows("a_board_that_is_switched_off_says_so_and_is_unpinned");
     }
 }
@@ -144,7 +144,7 @@ async fn a_board_of_another_configuration_is_taken_down_at_the_start() {
     // Answers of this chat wait until the board's number is known.
     bot.ask(VIEWER, "/status").await;
     bot.restart_with("BOARD", "false").await;
-    bot.says(&board, "not kept up to date").await;
+    bot.says(&board, "no longer kept up to date").await;
 }
 
 #[tokio::test]

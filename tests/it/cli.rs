@@ -236,7 +236,7 @@ async fn a_vmmanager_that_is_not_there_is_trouble() {
     let all = join_all(lines.map(|line| place.run(line))).await;
     for (line, told) in lines.into_iter().zip(all) {
         assert_eq!((told.status, told.out.as_str()), (1, ""), "{line}: {told:?}");
-        assert!(told.err.contains("VMmanager cannot be used: no answer to"), "{line}: {told:?}");
+        assert!(told.err.contains("VMmanager is unavailable: no answer to"), "{line}: {told:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Much at one time: long plans, many failures, many people.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vm_balancer::{
     model::Mib,
@@ -55,9 +55,12 @@ async fn five_failures_of_a_plan_are_one_message() {
 }
 
 #[tokio::test]
-async fn fifty_operations_of_four_people_are_answered_where_they_were_asked() {
+async fn fifty_operations_of_four_people_are_answered_where_they_were_asked_and_twenty_a_minute() {
     let operators = format!("{OPERATOR},{STRANGER}");
-    let bot = Ctx::with(World::small(), Setup::of(&[("TELEGRAM_OPERATOR_IDS", &operators)])).await;
+    // The group takes as much in these seconds as in Telegram's minute.
+    let minute = Duration::from_secs(4);
+    let setup = Setup { counts_for: minute, ..Setup::of(&[("TELEGRAM_OPERATOR_IDS", &operators)]) };
+    let bot = Ctx::with(World::small(), setup).await;
     let people = [ADMIN, OPERATOR, VIEWER, STRANGER];
     let texts = [
         "/status",
@@ -89,13 +92,34 @@ async fn fifty_operations_of_four_people_are_answered_where_they_were_asked() {
     let mut asked = Vec::new();
     for number in 0..50 {
         let person = people[number % people.len()];
-        // A group takes less than a private chat, and everybody reads it.
-        let place = if number % 5 == 0 { bot.home } else { person };
+        // More than the group takes in a minute.
+        let place = if number % 3 == 0 { person } else { bot.home };
         asked.push((place, bot.telegram.say(person, place, texts[number % texts.len()]).unwrap()));
     }
-    for (place, said) in &asked {
-        bot.answer_to(*place, *said).await;
+    let answered = async {
+        for (place, said) in &asked {
+            bot.answer_to(*place, *said).await;
+        }
+    };
+    let mut sent: Vec<Instant> = Vec::new();
+    let watched = async {
+        let mut often = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            often.tick().await;
+            sent.resize(writes_to(&bot, bot.home), Instant::now());
+        }
+    };
+    tokio::select! {
+        () = answered => {}
+        () = watched => {}
     }
+    // What was sent is seen a moment later.
+    let almost = minute * 3 / 4;
+    for at in &sent {
+        let within = sent.iter().filter(|other| *other >= at && **other - *at < almost).count();
+        assert!(within <= 20, "{within} within {almost:?}");
+    }
+    assert!(sent.len() > 30, "{}", sent.len());
     let requests = bot.telegram.requests();
     let written: Vec<_> = requests
         .iter()
@@ -132,6 +156,17 @@ async fn pictures_asked_in_a_row_leave_room_for_a_plan() {
     let written = bot.telegram.requests().into_iter().filter(|it| it.method.starts_with("send"));
     assert!(written.clone().all(|request| request.refusal.is_none()));
     assert_eq!((pictures(), written.count()), (16, 18), "the status, the pictures and the plan");
+}
+
+/// How many times a chat was written to.
+fn writes_to(bot: &Ctx, chat: i64) -> usize {
+    let is_there = |params: &serde_json::Value| {
+        let number = &params["chat_id"];
+        number.as_i64().or_else(|| number.as_str()?.parse().ok()) == Some(chat)
+    };
+    let requests = bot.telegram.requests().into_iter();
+    let writes = requests.filter(|it| it.method.starts_with("send") || it.method.starts_with("edit"));
+    writes.filter(|request| request.refusal.is_none() && is_there(&request.params)).count()
 }
 
 /// Ten nodes that each need four VMs moved away, one that needs three, and room for them.

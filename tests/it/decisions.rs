@@ -90,6 +90,38 @@ async fn what_is_left_out_of_an_approved_plan_is_not_asked_again_for_a_day() {
 }
 
 #[tokio::test]
+async fn a_drain_in_between_lifts_no_hold() {
+    for lang in LANGUAGES {
+        let setup = [&BOTH[..], &[("BALANCE_MODE", "propose")]].concat();
+        let mut talk = Talk::start(lang, overloaded_beside_a_small_one(), Setup::of(&setup).often()).await;
+        let plan = talk.hears(["Plan 1", "План 1"]).await;
+        talk.press(OPERATOR, &plan, ":x:1000").await;
+        let without = talk.becomes(&plan, LEFT_OUT).await;
+        talk.seconds_pass(5);
+        talk.press(ADMIN, &without, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        let drain = talk.ask(OPERATOR, "/drain kvm-05").await;
+        talk.press(ADMIN, &drain, ":a").await;
+        let empty = talk.becomes(&drain, DONE).await;
+        talk.ask(OPERATOR, "/include kvm-05").await;
+        talk.press(OPERATOR, &empty, ":z").await;
+        let back = talk.hears(["Plan 3", "План 3"]).await;
+        talk.press(ADMIN, &back, ":r").await;
+        talk.becomes(&back, ["Rejected by", "Отклонено"]).await;
+        for _ in 0..3 {
+            talk.minutes_pass(31);
+            talk.bot.cycles(2).await;
+        }
+        let asked = |text: &str| talk.bot.written().iter().any(|message| message.text().contains(text));
+        assert!(!asked("Plan 4") && !asked("План 4"), "the hold ends with its day");
+        talk.minutes_pass(24 * 60);
+        talk.bot.cycles(2).await;
+        let again = talk.hears(["Plan 4", "План 4"]).await;
+        assert!(again.button_with(":x:1000").is_some(), "{}", again.text());
+    }
+}
+
+#[tokio::test]
 async fn a_plan_of_many_steps_is_narrowed_with_a_few_taps() {
     for lang in LANGUAGES {
         let setup = [("MAX_MIGRATIONS_PER_CYCLE", "20"), ("MAX_PARALLEL_MIGRATIONS", "3")];
@@ -222,5 +254,22 @@ fn many_overloaded() -> World {
         .node(node("kvm-free-1"))
         .node(node("kvm-free-2"))
         .node(node("kvm-free-3"))
+        .build()
+}
+
+/// Two nodes that each need one VM moved away, room for them, and a node with one VM that nothing asks to move.
+fn overloaded_beside_a_small_one() -> World {
+    let node = |name: &str| SimNode::new(name).cores(16).gib(64);
+    let web = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
+    World::builder()
+        .cluster("msk")
+        .node(node("kvm-01"))
+        .vms(6, &web("web"))
+        .node(node("kvm-02"))
+        .vms(6, &web("db"))
+        .node(node("kvm-03"))
+        .node(node("kvm-04"))
+        .node(node("kvm-05"))
+        .vms(1, &SimVm { memory: Mib(1024), ..SimVm::new("dns") })
         .build()
 }

@@ -220,11 +220,11 @@ async fn vmmanager_is_away() -> Talk {
         one.line(&format!("— {} —", fault.kind()));
         one.bot.sim.switch_on(fault);
         one.bot.sim.end_sessions();
-        let alarm = one.hears(["cannot be used since", "недоступен с"]).await;
+        let alarm = one.hears(["unavailable since", "недоступен с"]).await;
         // Sooner than an alert that nobody takes is sent once more.
         one.minutes_pass(10);
         one.bot.sim.heal();
-        one.becomes(&alarm, ["answers again", "снова отвечает"]).await;
+        one.becomes(&alarm, ["is back as of", "снова отвечает"]).await;
         whole = Some(match whole {
             Some(all) => all.followed_by(one),
             None => one,
@@ -291,7 +291,7 @@ async fn a_disk_is_full() -> Talk {
     store.alert(&Events::new(), noon(), resumed);
     drop(store);
     talk.bot.restart().await;
-    talk.hears(["cannot be written since", "Хранилище не записывается"]).await;
+    talk.hears(["read-only since", "Хранилище не записывается"]).await;
     talk.hears(["begin again", "снова работает"]).await;
     talk
 }
@@ -362,7 +362,9 @@ async fn nodes_are_not_measured() -> Talk {
 /// The Latin words of a message that are neither known nor marked as a name or as somebody's words, each with its
 /// line.
 fn latin_words(message: &SimMessage) -> Vec<(String, String)> {
-    let lines = message.html().lines().map(str::to_owned).collect::<Vec<_>>();
+    // Somebody's words go on in the lines that are moved in.
+    let html = message.html().replace("\n   ", " ");
+    let lines = html.lines().map(str::to_owned).collect::<Vec<_>>();
     let of_line = |line: &String| {
         let words = bare(line);
         // Commands and fingerprints are names.

@@ -55,37 +55,10 @@ fn is_laid_out(message: &[&str]) -> bool {
         && LAID_OUT.iter().any(|(begin, holds)| first.starts_with(begin) && first.contains(holds))
 }
 
-/// What may be longer: sentences that wrap, in which nothing is compared.
+/// What may be longer: a client may call a VM as they like, and a name is not torn apart.
 fn is_exempt(line: &str) -> bool {
-    // Somebody else's words are quoted as they are, and a client may call a VM as they like.
-    let is_quoted = line.contains(['“', '«']);
-    let is_long_name = line.split_whitespace().any(|word| word.chars().count() > NAME_CHARS);
-    // What is at risk with a migration.
-    let is_caution = line.starts_with("   ⚠ ");
-    // What holds beyond one plan, or keeps the platform from being seen: a whole sentence.
-    let is_sentence = EXPLAINS.iter().any(|words| line.contains(words));
-    is_quoted || is_long_name || is_caution || is_sentence
+    line.split_whitespace().any(|word| word.chars().count() > NAME_CHARS)
 }
-
-/// Words by which a sentence is known that explains what is wrong.
-const EXPLAINS: [&str; 16] = [
-    "the task is complete, yet",
-    "the task vanished",
-    "Automatic runs in cluster",
-    "Автоматика в кластере",
-    "the settings name",
-    "из настроек",
-    "nothing is ordered",
-    "новые не запускаются",
-    "cannot be used",
-    "недоступен",
-    "no answer to",
-    "нет ответа на",
-    "that this bot did not order",
-    "заказал не этот бот",
-    "on no known node",
-    "на неизвестных узлах",
-];
 
 /// The bot's messages in a transcript, line by line and without their buttons.
 fn messages(transcript: &str) -> Vec<Vec<&str>> {

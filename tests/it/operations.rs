@@ -149,7 +149,8 @@ async fn a_node_of_a_round_that_is_gone_can_be_skipped() {
         let first = talk.hears(["kvm-01 is empty", "kvm-01 пуст"]).await;
         talk.bot.sim.remove_node(NodeId(12));
         talk.press(OPERATOR, &first, ":d").await;
-        let gone = talk.hears(["has kvm-03 no more", "Узла kvm-03 в VMmanager больше нет"]).await;
+        let gone =
+            talk.hears(["kvm-03 is no longer in VMmanager", "Узла kvm-03 в VMmanager больше нет"]).await;
         talk.press(OPERATOR, &gone, ":s").await;
         talk.becomes(&gone, ["is over", "закончены"]).await;
         talk.shows("a_node_of_a_round_that_is_gone_can_be_skipped");

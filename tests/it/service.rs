@@ -18,7 +18,7 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{self, Ctx, LOG, Setup, process, two_clusters, two_overloaded},
+    conversation::{self, Ctx, LOG, LOOKING, Setup, process, two_clusters, two_overloaded},
     platform::PATIENCE,
     transcripts::{BOTH, DONE, LANGUAGES, Lang, RUNS, Talk, WAITS, in_both},
 };
@@ -45,6 +45,27 @@ async fn a_plan_that_is_asked_for_is_announced_at_once_and_goes_on_in_that_messa
         let plan = talk.bot.heard_any(WAITS).await;
         talk.line(&format!("balancer:\n{}", plan.history[0].body.text));
         talk.shown(&plan, " (edited)");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plan_that_came_late_rings_once_for_the_only_one_who_approves() {
+    let setup = || Setup { plan_patience: Duration::ZERO, ..Setup::default() };
+    in_both("a_plan_that_came_late_rings", two_clusters, setup, async |talk| {
+        talk.bot.sim.switch_on(Fault::Slow { millis: 1500 });
+        talk.line("Oleg: /balance msk");
+        talk.bot.say(OPERATOR, "/balance msk");
+        let looking = talk.bot.heard_any(LOOKING).await;
+        assert!(looking.silent, "nobody knows yet whether there is a plan");
+        talk.shown(&looking, "");
+        talk.seconds_pass(6);
+        let plan = talk.bot.heard_any(WAITS).await;
+        assert!(!plan.silent && plan.id != looking.id, "an edit does not ring");
+        talk.shown(&plan, " (rings)");
+        let is_gone = |it: &SimMessage| it.id != looking.id || it.deleted;
+        let is_alone = |all: &[SimMessage]| all.iter().all(is_gone).then_some(());
+        talk.bot.telegram.wait_for(plan.chat, "the word about the look is gone", is_alone).await.unwrap();
     })
     .await;
 }

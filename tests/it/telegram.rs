@@ -207,7 +207,7 @@ async fn a_second_poller_is_said_once() {
     let bot = Ctx::start(World::small()).await;
     bot.ask(VIEWER, "/whoami").await;
     bot.telegram.set_faults(|faults| faults.conflict = true);
-    bot.heard("A second program reads my updates").await;
+    bot.heard("Another program has been reading").await;
     let polls = bot.telegram.request_count("getUpdates");
     bot.telegram.wait_for_requests("getUpdates", polls + 8).await.unwrap();
     let refused = bot.telegram.requests().iter().filter(|request| request.status == 409).count();
@@ -222,7 +222,7 @@ async fn an_alert_of_a_dry_run_says_so_first() {
     let dry = || Setup::of(&[("DRY_RUN", "true")]);
     in_both("an_alert_of_a_dry_run_says_so_first", World::small, dry, async |talk| {
         talk.bot.telegram.set_faults(|faults| faults.conflict = true);
-        talk.hears(["A second program reads my updates", "ещё одна программа"]).await;
+        talk.hears(["Another program has been reading", "ещё одна программа"]).await;
     })
     .await;
 }
@@ -237,12 +237,12 @@ async fn vmmanager_going_away_is_said_once_and_its_return_in_the_same_message() 
         let plan = talk.bot.heard_any(WAITS).await;
         let before = talk.bot.written().len();
         talk.bot.sim.switch_on(Fault::Status { status: 500 });
-        let alert = talk.hears(["cannot be used since", "недоступен с"]).await;
+        let alert = talk.hears(["unavailable since", "недоступен с"]).await;
         talk.bot.cycles(3).await;
         talk.ask(VIEWER, "/status").await;
         talk.ask(OPERATOR, "/balance 1").await;
         talk.bot.sim.heal();
-        talk.becomes(&alert, ["answers again", "снова отвечает"]).await;
+        talk.becomes(&alert, ["is back as of", "снова отвечает"]).await;
         talk.bot.cycles(2).await;
         assert_eq!(talk.bot.written().len() - before, 3, "{}", talk.bot.telegram.transcript(plan.chat));
         talk.press(OPERATOR, &plan, ":a").await;
@@ -328,7 +328,7 @@ async fn a_group_that_became_a_supergroup_unnoticed_is_found_by_the_refusal() {
     // No update arrives, so only the refusal shows it.
     bot.telegram.set_faults(|faults| faults.conflict = true);
     let supergroup = bot.telegram.migrate_to_supergroup(GROUP).unwrap();
-    bot.telegram.wait_for_text(supergroup, "A second program reads my updates").await.unwrap();
+    bot.telegram.wait_for_text(supergroup, "Another program has been reading").await.unwrap();
     assert!(bot.telegram.requests().iter().any(|request| request.status == 400));
 }
 

@@ -4,9 +4,12 @@
 use std::fmt::Write as _;
 
 use chrono::TimeDelta;
-use vm_balancer::sandbox::{
-    telegram::{ADMIN, ANONYMOUS_ADMIN, CHANNEL, OPERATOR, STRANGER, SimMessage, VIEWER},
-    vmmanager::{Fault, World},
+use vm_balancer::{
+    model::NodeId,
+    sandbox::{
+        telegram::{ADMIN, ANONYMOUS_ADMIN, CHANNEL, OPERATOR, STRANGER, SimMessage, VIEWER},
+        vmmanager::{Fault, World},
+    },
 };
 
 use crate::{
@@ -129,6 +132,29 @@ async fn a_night_with_one_undecided_plan_is_one_message_and_one_ring() {
         assert_eq!(written.len(), 1, "{written:?}");
         assert!(!written[0].silent);
         talk.shows("a_night_with_one_undecided_plan_is_one_message_and_one_ring");
+    }
+}
+
+#[tokio::test]
+async fn the_status_offers_no_plan_that_does_not_fit_any_more() {
+    for lang in LANGUAGES {
+        let mut talk = Talk::start(lang, World::small(), Setup::default()).await;
+        let moves = ["would move 1 VM", "переместит 1 ВМ"][lang.1];
+        assert!(talk.ask(VIEWER, "/status").await.text().contains(moves));
+        // Somebody moves the VM by hand, and the next cycle is an hour away.
+        talk.bot.sim.edit(|world| {
+            let moved = world.vms.values_mut().find(|vm| vm.node == NodeId(10)).unwrap();
+            moved.node = NodeId(11);
+        });
+        talk.seconds_pass(10);
+        let over = ["⚠ 1 node over", "⚠ Перегружен 1 узел"][lang.1];
+        platform::until("a look shows the move", async || {
+            !talk.bot.ask(VIEWER, "/status").await.text().contains(over)
+        })
+        .await;
+        let status = talk.ask(VIEWER, "/status").await;
+        assert!(!status.text().contains(moves), "{}", status.text());
+        talk.shows("the_status_offers_no_plan_that_does_not_fit_any_more");
     }
 }
 

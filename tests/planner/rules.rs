@@ -501,6 +501,42 @@ fn a_round_spares_the_nodes_whose_turn_is_to_come() {
 }
 
 #[test]
+fn only_the_nodes_to_come_that_are_needed_take_vms_of_a_round() {
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32), node(3, 100 * GIB, 32), node(4, 20 * GIB, 32)],
+        vec![vm(1, 1, 1, 10 * GIB), vm(2, 1, 1, 20 * GIB), vm(3, 1, 1, 5 * GIB)],
+    );
+    let first = &planner::maintenance(&snapshot, &roomy(), &[NodeId(1), NodeId(2), NodeId(3)])[0];
+    assert!(first.is_complete(), "{first:#?}");
+    let on = |node| first.plan.migrations.iter().filter(|step| step.target == NodeId(node)).count();
+    assert_eq!(on(2), 0, "node 3 alone holds what does not fit elsewhere: {first:#?}");
+    assert!(on(3) > 0 && on(3) + on(4) == 3, "{first:#?}");
+}
+
+#[test]
+fn relief_spares_nodes_that_are_to_be_emptied_where_the_others_hold_it() {
+    let snapshot = cluster(
+        vec![node(1, 100 * GIB, 32), node(2, 200 * GIB, 32), node(3, 60 * GIB, 32)],
+        (1..=8).map(|id| vm(id, 1, 1, 10 * GIB)).collect(),
+    );
+    let open = Policy::default();
+    let spared = Policy { emptied_soon: [NodeId(2)].into(), ..Policy::default() };
+    let targets = |snapshot: &Snapshot, policy: &Policy| -> Vec<NodeId> {
+        let plan = planner::plan(snapshot, policy).clusters.remove(0);
+        assert_eq!(plan.after.overloaded, 0);
+        assert_eq!(planner::check(snapshot, policy, &plan), []);
+        plan.migrations.iter().map(|step| step.target).collect()
+    };
+    assert_eq!(targets(&snapshot, &open), [NodeId(2)], "without a round the emptier node is the better one");
+    assert_eq!(targets(&snapshot, &spared), [NodeId(3)]);
+    let drain = planner::drain(&snapshot, &spared, NodeId(3)).unwrap();
+    assert!(drain.is_complete());
+    let mut full = snapshot;
+    full.nodes[2].maintenance = true;
+    assert_eq!(targets(&full, &spared), [NodeId(2)], "an overload is worse than a VM that moves twice");
+}
+
+#[test]
 fn a_plan_is_taken_back_where_it_fits_although_its_vms_rest() {
     let snapshot = cluster(
         vec![node(1, 100 * GIB, 32), node(2, 100 * GIB, 32)],

@@ -1,13 +1,26 @@
 //! Answers, and the word that one takes a while: the answer or the plan goes on in that message.
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{Address, Answer, AnswerKind, Card, Cards, Effect, Failed, Now, SinceStart, bell::Urgency};
 
 /// How many answers may take a while at the same time.
 const LOOKING_MAX: usize = 100;
 
-/// How far the message is that says that an answer takes a while.
+/// For this long people look at the message that says that the answer takes a while. After it the phone is away, and
+/// an edit is not noticed.
+const ATTENTION: TimeDelta = TimeDelta::seconds(5);
+
+/// The message that says that an answer takes a while.
 #[derive(Debug)]
-pub(super) enum Looking {
+pub(super) struct Looking {
+    since: DateTime<Utc>,
+    stage: Stage,
+}
+
+/// How far that message is.
+#[derive(Debug)]
+enum Stage {
     UnderWay,
     Shown(i32),
     /// This card goes on in it.
@@ -24,12 +37,13 @@ impl Cards {
     }
 
     /// Notes that an answer takes a while.
-    pub(super) fn look(&mut self, interim: Answer) -> Answer {
+    pub(super) fn look(&mut self, interim: Answer, now: Now) -> Answer {
         if let Some(message) = interim.to.reply_to {
             if self.looking.len() >= LOOKING_MAX {
                 self.looking.pop_first();
             }
-            self.looking.insert((interim.to.chat, message), Looking::UnderWay);
+            let looking = Looking { since: now.date, stage: Stage::UnderWay };
+            self.looking.insert((interim.to.chat, message), looking);
         }
         interim
     }
@@ -40,9 +54,9 @@ impl Cards {
             return Some(answer);
         };
         match self.looking.remove(&place) {
-            Some(Looking::Shown(message)) => answer.rewrites = Some(message),
-            Some(_) if !self.queue.withdraw(answer.to) => {
-                self.looking.insert(place, Looking::ThenAnswer(answer));
+            Some(Looking { stage: Stage::Shown(message), .. }) => answer.rewrites = Some(message),
+            Some(Looking { since, .. }) if !self.queue.withdraw(answer.to) => {
+                self.looking.insert(place, Looking { since, stage: Stage::ThenAnswer(answer) });
                 return None;
             }
             Some(_) | None => {}
@@ -50,43 +64,41 @@ impl Cards {
         Some(answer)
     }
 
-    /// How urgent a plan is where who asked for it can decide it alone: they look at its message, so it need not ring.
-    /// One that others must approve rings for them in a message of its own.
-    pub(super) fn seen_by_asking(&self, card: &Card) -> Option<Urgency> {
+    /// How urgent a plan is where who asked for it can decide it alone and still looks at its message: then it need not
+    /// ring. One that others must approve, or that came late, rings in a message of its own.
+    fn seen_by_asking(&self, card: &Card, since: DateTime<Utc>, now: Now) -> Option<Urgency> {
         let proposal = self.proposals.get(&card.proposal()?)?;
-        self.urgency(card).filter(|_| proposal.approvals_needed <= 1)
+        let is_watched = proposal.approvals_needed <= 1 && now.date - since < ATTENTION;
+        self.urgency(card).filter(|_| is_watched)
     }
 
     /// Lets a plan go on in the message that said that it takes a while.
-    pub(super) fn card_after_looking(
-        &mut self,
-        card: &mut Card,
-        to: Address,
-        urgency: Option<Urgency>,
-        now: Now,
-    ) {
+    pub(super) fn card_after_looking(&mut self, card: &mut Card, to: Address, now: Now) {
         let Some(place) = to.reply_to.map(|message| (to.chat, message)) else { return };
         match self.looking.remove(&place) {
-            Some(Looking::Shown(message)) => card.go_on_in(message, urgency, now.date),
-            Some(_) if !self.queue.withdraw(to) => {
-                self.looking.insert(place, Looking::ThenCard(card.key()));
+            Some(Looking { since, stage: Stage::Shown(message) }) => {
+                card.go_on_in(message, self.seen_by_asking(card, since, now), now.date);
+            }
+            Some(Looking { since, .. }) if !self.queue.withdraw(to) => {
+                self.looking.insert(place, Looking { since, stage: Stage::ThenCard(card.key()) });
             }
             Some(_) | None => {}
         }
     }
 
     /// The message that says that an answer takes a while was sent, or could not be.
-    pub(super) fn looking_ended(&mut self, to: Address, sent: Option<i32>, now: Now) {
+    fn looking_ended(&mut self, to: Address, sent: Option<i32>, now: Now) {
         let Some(place) = to.reply_to.map(|message| (to.chat, message)) else { return };
-        match (self.looking.remove(&place), sent) {
-            (Some(Looking::UnderWay), Some(message)) => {
-                self.looking.insert(place, Looking::Shown(message));
+        let Some(Looking { since, stage }) = self.looking.remove(&place) else { return };
+        match (stage, sent) {
+            (Stage::UnderWay, Some(message)) => {
+                self.looking.insert(place, Looking { since, stage: Stage::Shown(message) });
             }
-            (Some(Looking::ThenAnswer(answer)), sent) => {
+            (Stage::ThenAnswer(answer), sent) => {
                 self.queue_answer(Answer { rewrites: sent, ..answer }, now);
             }
-            (Some(Looking::ThenCard(key)), Some(message)) => {
-                let urgency = self.cards.get(&key).and_then(|card| self.seen_by_asking(card));
+            (Stage::ThenCard(key), Some(message)) => {
+                let urgency = self.cards.get(&key).and_then(|card| self.seen_by_asking(card, since, now));
                 self.change(&key, |card| card.go_on_in(message, urgency, now.date));
                 self.want(&key, now);
             }

@@ -52,6 +52,9 @@ const NEWS: TimeDelta = TimeDelta::days(1);
 /// Pause after a call with a rejected token: the operator may issue a new one, but asking faster gains nothing.
 const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
 
+/// An answer that waited longer than this for its turn says of when it is.
+const LATE_ANSWER: Duration = Duration::from_secs(10);
+
 /// How often the calendar is looked at while something waits for a time of the day: the clock may be set meanwhile.
 const CALENDAR_LOOK: Duration = Duration::from_secs(1);
 
@@ -147,7 +150,7 @@ impl Cards {
             Input::Answer(answer) => {
                 let answer = match answer.kind {
                     AnswerKind::Final => self.after_looking(answer),
-                    AnswerKind::Interim => Some(self.look(answer)),
+                    AnswerKind::Interim => Some(self.look(answer, now)),
                 };
                 if let Some(answer) = answer {
                     self.queue_answer(answer, now);
@@ -295,8 +298,7 @@ impl Cards {
             Some(_) => {}
             None => {
                 let mut card = Card::of_proposal(proposal, to, is_copy, now.date);
-                let urgency = self.seen_by_asking(&card);
-                self.card_after_looking(&mut card, to, urgency, now);
+                self.card_after_looking(&mut card, to, now);
                 if proposal.origin.takes_over() {
                     self.adopt(proposal, &mut card, now);
                 }
@@ -501,7 +503,9 @@ impl Cards {
     fn begin(&mut self, now: Now) {
         while let Some(job) = self.queue.next(now.run) {
             let next = match &job {
-                Job::Answer { answer, .. } => Some((step_of(answer), self.resolve(answer.to))),
+                Job::Answer { answer, since } => {
+                    Some((step_of(&self.date_late(answer, *since, now)), self.resolve(answer.to)))
+                }
                 Job::Card { key, chat } => {
                     let next = self.next_step(key, now);
                     if next.is_none() {
@@ -516,6 +520,19 @@ impl Cards {
             }
             self.effects.push(Effect::Call(Call { job, to, step }));
         }
+    }
+
+    /// Says of an answer that waited its turn of when it is: what it tells may have changed since.
+    fn date_late(&self, answer: &Answer, since: SinceStart, now: Now) -> Answer {
+        let mut answer = answer.clone();
+        let waited = now.run.saturating_sub(since);
+        if waited >= LATE_ANSWER && answer.kind == AnswerKind::Final {
+            let at = now.date - TimeDelta::from_std(waited).unwrap_or_default();
+            let speaks = |id: &i64| self.languages.contains_key(id);
+            let whose = Some(answer.person).filter(speaks).unwrap_or(answer.to.chat);
+            answer.page = self.view(whose).date_answer(answer.page, at, now.date);
+        }
+        answer
     }
 
     /// Returns the next call for a card; `None` where it shows what it should, which is then recorded.

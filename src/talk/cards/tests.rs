@@ -461,21 +461,40 @@ fn an_answer_that_takes_a_while_goes_on_in_the_message_that_said_so() {
 }
 
 #[test]
-fn a_plan_that_takes_a_while_goes_on_in_the_silent_message_that_said_so_and_rings_for_others() {
+fn an_answer_that_waited_its_turn_says_of_when_it_is() {
+    for (seconds, dated) in [(9, false), (10, true)] {
+        let mut chat = Chat::new();
+        let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
+        let said = || Input::Answer(answer(to, None, AnswerKind::Final));
+        let first = chat.on(said()).iter().find_map(call).cloned().unwrap();
+        chat.on(said());
+        chat.now.run += Duration::from_secs(seconds);
+        chat.now.date += TimeDelta::seconds(60);
+        let effects = chat.on(Input::Ended { call: first, result: Ok(Some(1)) });
+        let Some(Step::Send { page, .. }) = step(&effects) else { panic!("{effects:?}") };
+        assert_eq!(page.plain().contains("waited its turn: as of 20:1"), dated, "{}", page.plain());
+    }
+}
+
+#[test]
+fn a_plan_that_takes_a_while_goes_on_in_the_silent_message_that_said_so_and_rings_where_nobody_looks() {
     let to = Address { chat: HOME, thread: None, reply_to: Some(3) };
-    for (is_sent, approvals_needed) in [(true, 1), (false, 1), (true, 2), (false, 2)] {
+    let cases =
+        [(true, 1, 0), (false, 1, 0), (true, 1, 4), (true, 2, 0), (false, 2, 0), (true, 1, 5), (false, 1, 5)];
+    for (is_sent, approvals_needed, seconds) in cases {
         let mut chat = Chat::new();
         chat.on(Input::Answer(answer(to, None, AnswerKind::Interim)));
         if is_sent {
             chat.settle();
             assert_eq!((chat.messages, chat.rings), (1, 0), "nobody knows yet whether there is a plan");
         }
+        chat.now.date += TimeDelta::seconds(seconds);
         let reply_to = Some(ReplyTo { chat: HOME, thread: None, message: Some(3) });
         chat.change(&[Proposal { approvals_needed, reply_to, ..pending(1) }]);
         let kept = chat.settle();
-        // Who asked looks at the message; others must be told.
-        let (messages, rings) = if approvals_needed == 1 { (1, 0) } else { (2, 1) };
-        assert_eq!((chat.messages, chat.rings), (messages, rings), "{is_sent} {approvals_needed}");
+        // Who asked looks at the message for a moment; later, and where others decide, it must ring.
+        let (messages, rings) = if approvals_needed == 1 && seconds < 5 { (1, 0) } else { (2, 1) };
+        assert_eq!((chat.messages, chat.rings), (messages, rings), "{is_sent} {approvals_needed} {seconds}");
         assert_eq!(kept[0].messages.len(), 1, "the first word is deleted then");
     }
 }

@@ -54,10 +54,46 @@ fn page(view: &View, entries: &[AuditEntry]) -> Page {
     let mut lines = vec![view.say(key, args![])];
     lines.extend(entries.iter().flat_map(|AuditEntry { at, by, what, detail, .. }| {
         let by = by.as_ref().map(|by| format!(" {} ({})", name(&by.name), by.id)).unwrap_or_default();
-        let did = code(&words(&format!("{what}: {detail}")));
+        let did = format!("{}: {}", kind(view, what), subject(view, detail));
         hung([format!("{}{}", view.stamp(*at), escape(&by)), did], " ")
     }));
-    view.page(lines)
+    view.narrow_page(lines)
+}
+
+/// What somebody did. A word that only another version of the program writes is shown as it is.
+fn kind(view: &View, what: &str) -> String {
+    let key = match what {
+        "approve" => "audit-approve",
+        "autopilot" => "audit-autopilot",
+        "balance" => "audit-balance",
+        "cancel" => "audit-cancel",
+        "change" => "audit-change",
+        "choose" => "audit-choose",
+        "command" => "audit-command",
+        "drain" => "audit-drain",
+        "include" => "audit-include",
+        "maintenance" => "audit-maintenance",
+        "press" => "audit-press",
+        "refresh" => "audit-refresh",
+        "refused" => "audit-refused",
+        "reject" => "audit-reject",
+        "restored" => "audit-restored",
+        "too-old" => "audit-too-old",
+        "undo" => "audit-undo",
+        other => return escape(&words(other)),
+    };
+    view.say(key, args![])
+}
+
+/// What it was done to: a plan, a cluster or a node by its number, else the words of the record.
+fn subject(view: &View, detail: &str) -> String {
+    let of = |key, rest: &str| view.say(key, args![rest = words(rest)]);
+    match detail.split_once(' ') {
+        Some(("proposal", rest)) => of("audit-of-proposal", rest),
+        Some(("cluster", rest)) => of("audit-of-cluster", rest),
+        Some(("node", rest)) => of("audit-of-node", rest),
+        _ => code(&words(detail)),
+    }
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ fn csv(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Answer {
         name: format!("history-{}.csv", now.with_timezone(&view.timezone).format("%Y-%m-%d")),
         // Without the mark in front Excel takes Cyrillic letters for something else.
         text: format!("\u{feff}{text}"),
-        caption: view.page(lines),
+        caption: view.narrow_page(lines),
     })
 }
 
@@ -214,7 +214,7 @@ fn page(view: &View, page: &HistoryPage, now: DateTime<Utc>) -> Page {
     };
     lines.truncate(lines.len() - dropped);
     lines.extend(found.searched_to.map(|to| view.say("history-searched", args![to = view.stamp(to)])));
-    let mut page = view.page(lines);
+    let mut page = view.narrow_page(lines);
     let button = |label, at| {
         let data = Turn(HistoryPart { at, ..part.clone() }).data();
         (data.len() <= BUTTON_DATA_BYTES_MAX).then(|| view.button(label, data))

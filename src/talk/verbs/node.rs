@@ -20,7 +20,7 @@ use crate::{
         view::{Page, View},
         words::{
             Arg, args, escape,
-            format::{INDENT, hung, hung_words, name, packed},
+            format::{INDENT, hung, name, packed},
         },
     },
 };
@@ -62,7 +62,7 @@ fn page(view: &View, node: &NodeExplained, snapshot: &Snapshot, now: DateTime<Ut
     lines.extend(vm_lines(view, node, snapshot, now));
     lines.push(view.as_of(snapshot.taken_at, now));
     let cluster = snapshot.cluster(node.cluster).map(|cluster| (cluster.id, cluster.name.clone()));
-    let mut page = view.page(lines);
+    let mut page = view.narrow_page(lines);
     page.buttons = balance::buttons(view, &cluster.into_iter().collect::<Vec<_>>());
     page.buttons.push(vec![view.button("button-chart", Wanted::Node(overview.node).data())]);
     page
@@ -115,18 +115,18 @@ pub(super) fn reasons(view: &View, node: &NodeExplained, now: DateTime<Utc>) -> 
         }
     };
     if let Some(hold) = &node.held {
-        lines.extend(hung_words(&view.say("held", args![why = Arg::Html(view.hold(hold))])));
+        lines.push(view.say("held", args![why = Arg::Html(view.hold(hold))]));
     }
-    lines.extend(hung_words(&match &node.source {
+    lines.push(match &node.source {
         Ok(()) => view.say("node-source", args![n = node.movable]),
         Err(why) => view.say("node-no-source", args![why = Arg::Html(view.skip_why(why, now))]),
-    }));
-    lines.extend(hung_words(&match node.target {
+    });
+    lines.push(match node.target {
         Ok(()) => view.say("node-target", args![room = view.memory(node.memory_room)]),
         Err(why) => view.say("node-no-target", args![why = Arg::Html(view.target_refusal(why))]),
-    }));
+    });
     if node.newer_than > 0 && node.target.is_ok() {
-        lines.extend(hung_words(&view.say("node-newer-kernel", args![n = node.newer_than])));
+        lines.push(view.say("node-newer-kernel", args![n = node.newer_than]));
     }
     lines
 }

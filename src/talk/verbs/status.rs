@@ -143,7 +143,7 @@ impl View {
         }
         lines.push(String::new());
         lines.extend(self.schedule_lines(status));
-        let page = self.page(lines);
+        let page = self.narrow_page(lines);
         self.status_buttons(page, &listed, about)
     }
 
@@ -160,7 +160,7 @@ impl View {
         // An age would change with every look, and each change is an edit.
         let taken_at = status.picture.as_ref().map(|picture| picture.snapshot.taken_at);
         lines.extend(taken_at.map(|at| self.say("board-as-of", args![at = self.time(at, status.now)])));
-        let page = self.page(lines);
+        let page = self.narrow_page(lines);
         if status.dry_run { page.in_dry_run() } else { page }
     }
 
@@ -185,7 +185,7 @@ impl View {
         lines.extend((failed > 0).then(|| self.say("digest-failed", args![n = failed])));
         lines.extend((plans > 0).then(|| self.say("digest-plans", args![n = plans])));
         lines.extend(self.verdict(status, &clusters, None));
-        let page = self.page(lines);
+        let page = self.narrow_page(lines);
         if status.dry_run { page.in_dry_run() } else { page }
     }
 

@@ -16,7 +16,7 @@ use crate::{
         view::{Page, View},
         words::{
             Arg, args, escape,
-            format::{INDENT, code, hung, hung_words, name, names, packed},
+            format::{INDENT, code, hung, name, names, packed},
         },
     },
 };
@@ -57,7 +57,7 @@ fn page(view: &View, vm: &VmExplained, snapshot: &Snapshot, now: DateTime<Utc>) 
     }
     lines.extend(reasons(view, vm, now));
     lines.push(view.as_of(snapshot.taken_at, now));
-    view.page(lines)
+    view.narrow_page(lines)
 }
 
 /// `VM web-1 (1000) on kvm-01 (12)`
@@ -70,10 +70,10 @@ pub(super) fn title(view: &View, vm: &VmExplained, snapshot: &Snapshot) -> Strin
 /// Why a VM stays, or which nodes would take it.
 pub(super) fn reasons(view: &View, vm: &VmExplained, now: DateTime<Utc>) -> Vec<String> {
     let held = vm.held.as_ref().map(|hold| view.say("held", args![why = Arg::Html(view.hold(hold))]));
-    let mut lines: Vec<_> = held.iter().flat_map(|held| hung_words(held)).collect();
+    let mut lines: Vec<_> = held.into_iter().collect();
     match &vm.movable {
         Err(why) => {
-            lines.extend(hung_words(&view.say("vm-stays", args![why = Arg::Html(view.skip_why(why, now))])));
+            lines.push(view.say("vm-stays", args![why = Arg::Html(view.skip_why(why, now))]));
         }
         Ok(()) => lines.extend(target_lines(view, vm)),
     }

@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) static VERB: Verb = Verb {
     word: "whatif",
-    usage: "/whatif drain NODE | lose NODE | add N RAM [VCPU] [CLUSTER]",
+    usage: "/whatif drain NODE | lose NODE | add N [vms] RAM [VCPU] [CLUSTER]",
     examples: &[
         "/whatif drain node-001",
         "/whatif lose node-001",
@@ -53,7 +53,9 @@ fn read(mut rest: Rest) -> Result<AskAhead, Problem> {
         "drain" => WhatIf::Drain { node: rest.name()? },
         "lose" => WhatIf::Lose { node: rest.name()? },
         _ => {
-            let (count, memory) = (rest.number(ADDED_MAX)?, rest.size()?);
+            let count = rest.number(ADDED_MAX)?;
+            rest.skip_of(&["vms", "vm", "вм"]);
+            let memory = rest.size()?;
             WhatIf::Add {
                 count,
                 memory,
@@ -242,5 +244,7 @@ mod tests {
         assert_eq!(problem("/whatif add 5 many"), Problem::NotASize("many".into()));
         assert!(matches!(problem("/whatif loose n1"), Problem::NotOneOf { similar: Some("lose"), .. }));
         read("/whatif add 5 512M 2 \"rack 5\"");
+        read("/whatif add 5 VMs 4G");
+        read("/whatif add 5 ВМ 4G 2");
     }
 }

@@ -45,7 +45,7 @@ fn page(named: &str, picture: &Picture, view: &View, now: DateTime<Utc>) -> Page
     let as_of = view.as_of(snapshot.taken_at, now);
     let mut lines = parts.join(&String::new());
     lines.push(as_of);
-    view.page(lines)
+    view.narrow_page(lines)
 }
 
 /// What there is to say of the one thing that is meant, or which of several could be meant; `None` for nothing.

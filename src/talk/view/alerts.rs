@@ -56,7 +56,7 @@ impl View {
             }
         }
         lines.extend(failures.alerts.iter().map(|alert| self.alert_line(alert, now)));
-        self.page(lines)
+        self.narrow_page(lines)
     }
 
     fn failed_step(&self, step: &Step, same_as: Option<&u32>, now: DateTime<Utc>) -> Vec<String> {

@@ -213,6 +213,13 @@ impl View {
         self.page(vec![self.say("looking", args![])])
     }
 
+    /// Adds to an answer that waited its turn of when it is.
+    #[must_use]
+    pub fn date_answer(&self, mut page: Page, at: DateTime<Utc>, now: DateTime<Utc>) -> Page {
+        page.lines.push(self.say("answer-late", args![at = self.time(at, now)]));
+        page
+    }
+
     /// Returns that Telegram did not take a file.
     #[must_use]
     pub fn file_refused(&self) -> Page {

@@ -110,6 +110,11 @@ impl View {
         lines.iter().take_while(|line| room.take(&whole((*line).clone()))).count()
     }
 
+    /// Puts lines into one message that a phone shows whole, as [`View::page`] does.
+    pub(super) fn narrow_page(&self, lines: Vec<String>) -> Page {
+        self.page(lines.iter().map(|line| format::narrow(line)).collect())
+    }
+
     /// Puts lines into one message; what does not fit is counted in its last line.
     pub(super) fn page(&self, lines: Vec<String>) -> Page {
         let mut room = Room::new();

@@ -20,7 +20,7 @@ use crate::{
         verbs::link,
         words::{
             Arg, args, escape,
-            format::{INDENT, bold, code, hung, name, names, packed, words},
+            format::{INDENT, bold, code, hung, name, names, narrow, packed, words},
             plain,
         },
     },
@@ -103,7 +103,7 @@ impl View {
             let same_as = same.get(&step.migration.step);
             lines.push(self.step_lines(proposal, step, same_as, now, detail).join("\n"));
         }
-        self.pages(&title, lines)
+        self.pages(&title, lines.iter().map(|line| narrow(line)).collect())
     }
 
     fn proposal_title(&self, proposal: &Proposal) -> String {
@@ -288,11 +288,10 @@ impl View {
         let came: Vec<_> = held.iter().filter(|held| !is_known(held.vm)).collect();
         let more = came.len().saturating_sub(STAYS_LINES_MAX);
         let mut lines = self.stuck_lines(&stays, now);
-        lines.extend(
-            came.iter()
-                .take(STAYS_LINES_MAX)
-                .map(|Held { vm, name }| self.say("drain-came", args![vm = Arg::Html(self.vm(name, *vm))])),
-        );
+        lines.extend(came.iter().take(STAYS_LINES_MAX).map(|Held { vm, name: called }| {
+            let vm = format!("{} {}", code(&name(called)), link::vm(*vm));
+            self.say("drain-came", args![vm = Arg::Html(vm)])
+        }));
         lines.extend((more > 0).then(|| self.say("more-lines", args![n = more])));
         lines
     }

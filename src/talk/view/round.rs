@@ -65,8 +65,7 @@ impl View {
             _ => format!("{vms}, {}", self.memory(node.memory)),
         };
         if !node.stuck.is_empty() {
-            let stay = node.stuck.len().to_string();
-            text.push_str(&format!("; {}", self.say("round-forecast-stay", args![n = stay])));
+            text.push_str(&format!("; {}", self.say("round-forecast-stay", args![n = node.stuck.len()])));
         }
         text
     }

@@ -90,7 +90,7 @@ fn a_plan_names_the_risks_of_its_migrations() {
             "заполняется выше целевого порога (нагрузка на ядро)",
         ),
     ] {
-        let text = view(language).proposal(&risky, now())[0].plain();
+        let text = flowing(&view(language).proposal(&risky, now())[0].plain());
         assert!([kernel, cpu, soft].iter().all(|words| text.contains(words)), "{text}");
         assert_eq!(text.matches("host-passthrough").count(), 2, "{text}");
     }
@@ -172,10 +172,15 @@ fn the_end_of_a_plan_shows_what_is_beside_what_was_predicted() {
         let missing = sight.clone();
         over.sight = sight;
         let pages = view(Language::En).proposal(&over, now());
-        let text = pages[0].plain();
-        let reason = plain(&view(Language::En).unseen(missing.as_ref()));
+        let text = flowing(&pages[0].plain());
+        let reason = flowing(&plain(&view(Language::En).unseen(missing.as_ref())));
         assert!(text.contains(&reason) && text.contains("Predicted:") && !text.contains(" → 1 ·"), "{text}");
     }
+}
+
+/// The words of a text, wherever its lines end.
+fn flowing(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -14,10 +14,13 @@ round-node-skipped = » { $node }: skipped, { $who }, { $at }
 round-node-now = ▸ { $node }: { $forecast }
 round-node-waits = · { $node }: { $forecast }
 round-forecast-empty = empty
-round-plan = Each node takes no VM from its turn
+round-plan = From its turn on a node takes no VMs
     until you say that it is done.
-round-nothing-to-move = ✓ Nothing was to be moved.
-round-forecast-stay = { $n } stay
+round-nothing-to-move = ✓ There was nothing to move.
+round-forecast-stay = { $n ->
+    [one] { $n } stays
+   *[other] { $n } stay
+}
 round-stopped = ■ Maintenance stopped by { $who }.
     { $node } takes no VM until /include.
 round-over = ✓ The maintenance is over.
@@ -26,25 +29,25 @@ round-empty = ✓ { $node } is empty: do your work.
 round-not-empty = ⚠ { $node } is not empty.
     Move or stop by hand what stays
     and try again, or skip the node.
-round-gone = ⚠ VMmanager has { $node } no more.
+round-gone = ⚠ { $node } is no longer in VMmanager.
     Skip it, or stop the maintenance.
-round-unseen = ⚠ Nobody could look at { $node }.
+round-unseen = ⚠ { $node } could not be checked.
     Try again, or skip the node.
 round-cancelled = The maintenance is stopped: plan { $plan } ({ $cluster }) was its last.
-round-several-clusters = These nodes are of several clusters. Name those of one.
+round-several-clusters = These nodes belong to several clusters. Name nodes of one.
 round-cannot-hold = ✗ The cluster cannot hold this, so nothing begins. One after the other:
 round-holds = { $node }: { $moved } of { $of } VMs find a place, { $memory }
 plan-takes = Takes about { $lasts }
 plan-left = ~{ $lasts } left
-undo-plan = Takes plan { $plan } back.
+undo-plan = Undoes plan { $plan }.
 drain-plan = Empties { $node }.
     It takes no VM until /include.
 drain-done = ✓ { $node } is empty: do your work.
     Then: /include { $node }
 drain-not-done = ⚠ { $node } is not empty.
     It takes no VM until /include.
-drain-gone = ⚠ VMmanager has { $node } no more.
-drain-unseen = ⚠ Nobody could look at { $node }.
+drain-gone = ⚠ { $node } is no longer in VMmanager.
+drain-unseen = ⚠ { $node } could not be checked.
     It takes no VM until /include.
 drain-came = also on it: { $vm },
     which came meanwhile
@@ -62,12 +65,12 @@ whatif-lose-all = { $n ->
 }
 whatif-lose-some = ⚠ { $placed } of { $of } running VMs have a place elsewhere. Without one:
 whatif-homeless = { $vm }: { $why }
-whatif-over = ⚠ Over then: { $node } ({ $over })
+whatif-over = ⚠ Would be over: { $node } ({ $over })
 whatif-add-title = { $n ->
     [one] { $n } more VM of { $size } and { $vcpus } vCPU, cluster { $cluster }:
    *[other] { $n } more VMs of { $size } and { $vcpus } vCPU each, cluster { $cluster }:
 }
-whatif-add-all = ✓ There is room for that, and for not one more.
+whatif-add-all = ✓ There is room for that, but not for one more.
 whatif-add-more = ✓ There is room for that, and for { $n } more.
 whatif-add-some = ⚠ { $fit } of { $of } fit, { $missing } do not.
 whatif-add-closed = Nodes that take none: { $why }
@@ -94,13 +97,13 @@ called-off = Plan { $plan } ({ $cluster }) is called off: nothing of it had begu
 nothing-waits = No plan waits for approval.
 at-approved = Plan { $plan } ({ $cluster }) is approved and begins at { $at }. It is checked anew then.
 at-counted = Plan { $plan } ({ $cluster }), to begin at { $at }.
-which-waits = Which plan? These wait: { $plans }.
+which-waits = Which plan? Waiting: { $plans }.
 refused-round = The maintenance went on since, or is over: see its newest message.
 refused-held = Held: { $why }. Nothing is decided; try again when that is over.
-refused-undo = Nothing of plan { $plan } can be taken back. { $why }
+refused-undo = Nothing of plan { $plan } can be undone. { $why }
 held-cluster = Held: nothing is done in { $cluster } at the moment: { $why }.
 press-approved-later = Approved: the plan begins at { $at }.
 press-round-next = Plan { $plan } goes on with the maintenance.
 press-round-stopped = The maintenance is stopped.
-press-even-out = Plan { $plan } evens the cluster out, once it is approved.
-press-undo = Plan { $plan } takes it back, once it is approved.
+press-even-out = Plan { $plan } evens the cluster out once it is approved.
+press-undo = Plan { $plan } undoes it once it is approved.

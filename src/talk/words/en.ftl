@@ -111,7 +111,7 @@ skip-rests-pulled = somebody moved it back each time, left alone until { $until 
 skip-rests-busy = VMmanager was busy with it, left alone until { $until }
 skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
-skip-no-room-back = back on { $node } it would have { $resource } { $value }, and { $most } is allowed
+skip-no-room-back = no room for it back on { $node }: { $resource } { $value }, and { $most } is allowed
 skip-not-there = it is not where that plan had put it
 skip-no-target = no target: { $why }
 kind-rests-moved = moved a short while ago
@@ -164,8 +164,8 @@ refusal-cpu-pressure = waiting for CPU
 refusal-declined = VMmanager declined it for this VM a while ago
 
 obstacle-limit = { $n ->
-    [one] the limit of one migration is used up
-   *[other] limit of { $n } migrations is used up
+    [one] the limit of { $n } migration is used up
+   *[other] the limit of { $n } migrations is used up
 }
 obstacle-excluded = the node is closed as a source
 obstacle-state = the node is closed: { $why }
@@ -229,7 +229,7 @@ note-load-is-not-cpu = The load of { $node } waits for disks or the like, not fo
 
 note-builtin-balancer = VMmanager's own balancer may be on ({ $key }).
 note-foreign = Somebody else's migration runs (task { $task }): nothing is ordered.
-note-unknown-selector = Nothing goes by { $selector }, which the settings name.
+note-unknown-selector = The settings name { $selector }, but there is nothing of that name.
 note-unreadable-node = The record of { $node } cannot be read in full: nothing is moved there or from there.
 note-nameless-vm = The record of a VM on { $node } has no id that can be read: nothing is moved there or from there. The log says which row it is.
 note-unreadable-vms = { $n ->
@@ -268,7 +268,7 @@ plan-partly = ⚠ partly:
 plan-stopped = ■ stopped by { $who }:
 tally-moved = { $n } moved
 tally-failed = { $n } failed
-tally-lost = { $n } lost
+tally-lost = { $n } with unknown outcome
 tally-dropped = { $n } dropped
 tally-left-out = { $n } left out
 plan-voided = ⚠ The plan changed, votes are void:
@@ -301,8 +301,8 @@ figures-later = Figures without what is left out
     come with the next look.
 node-seen = { $node }: { $before } → { $after } %
 node-seen-unlike = predicted { $predicted } %
-unseen = The result was not looked at.
-unseen-why = ⚠ The result could not be looked at:
+unseen = The result was not checked.
+unseen-why = ⚠ The result could not be checked:
     { $why }
 unseen-timed-out = VMmanager took too long
 unseen-cluster-gone = the cluster is gone
@@ -350,7 +350,7 @@ button-older = older →
 
 check-message = vm-balancer check: the bot can write here.
 
-board-off = This board is not kept up to date any more. How things stand: /status
+board-off = This board is no longer kept up to date. How things stand: /status
 board-as-of = As of { $at }
 digest-title = The last 24 hours
 digest-moved = { $n ->
@@ -385,7 +385,7 @@ status-more-clusters = { $over ->
 }
     /status CLUSTER
 status-mode = Mode: { $mode }
-status-away = ⚠ VMmanager cannot be used: { $why }
+status-away = ⚠ VMmanager is unavailable: { $why }
 status-restored = ⚠ The store was restored from its export
     An admin confirms with /resume;
     until then plans wait for approval.
@@ -418,7 +418,7 @@ status-would-move = { $n ->
    *[other] A plan would move { $n } VMs
 }
 status-stopped = ⚠ Automatic runs stopped after failures
-    /resume lets them go on
+    To go on: /resume
 status-as-of = As of { $at }, { $age } ago
 held = ⚠ Nothing is done in this cluster:
     { $why }
@@ -517,6 +517,26 @@ excluded-declined = { $n ->
 
 audit-title = Who did what, newest first
 audit-empty = Nothing is recorded.
+audit-approve = approved
+audit-autopilot = under the autopilot
+audit-balance = asked for a plan
+audit-cancel = stopped
+audit-change = changed
+audit-choose = chose steps
+audit-command = wrote
+audit-drain = empties
+audit-include = opened
+audit-maintenance = maintenance
+audit-press = pressed
+audit-refresh = refreshed
+audit-refused = refused
+audit-reject = rejected
+audit-restored = store restored
+audit-too-old = too late
+audit-undo = undoes
+audit-of-proposal = plan { $rest }
+audit-of-cluster = cluster { $rest }
+audit-of-node = node { $rest }
 history-title = History, newest first
 history-title-of = History of { $of }, newest first
 history-empty = Nothing was moved yet.
@@ -524,7 +544,7 @@ history-days = { $n ->
     [one] Of the last day
    *[other] Of the last { $n } days
 }
-history-nothing-of = Nothing in the history goes by { $of }:
+history-nothing-of = Nothing in the history is called { $of }:
     no VM, node, cluster or person.
 history-searched = Searched as far as { $to };
     the buttons go on.
@@ -538,7 +558,7 @@ history-csv = { $n ->
     [one] { $n } migration as CSV
    *[other] { $n } migrations as CSV
 }
-history-csv-cut = There are more: vm-balancer history --csv writes all.
+history-csv-cut = There are more; to get all: <code>vm-balancer history --csv</code>
 button-csv = CSV
 history-open = open
 
@@ -607,12 +627,12 @@ missed-known = Known: { $known }
 missed-several = { $found } could be several: { $choices }. Name one by its id: #{ $id }.
 choice-in = { $name } ({ $id }) in { $cluster }
 which-cluster = Which cluster?
-which-plan = Which plan? These run: { $plans }.
+which-plan = Which plan? Running: { $plans }.
 refused-not-ours = Cluster { $cluster } ({ $id }) is not managed here: CLUSTER_IDS leaves it out.
 refused-busy = Plan { $plan } is running in this cluster; wait for it, or /cancel.
 refused-no-plan = There is no plan { $plan }.
 refused-approved = { $who } approved plan { $plan } at { $at }.
-refused-running = Plan { $plan } is running since { $at }; approved by { $who }.
+refused-running = Plan { $plan } has been running since { $at }; approved by { $who }.
 refused-done = Plan { $plan } ended at { $at }; approved by { $who }.
 refused-rejected = { $who } rejected plan { $plan } at { $at }.
 refused-superseded = Plan { $who } took the place of plan { $plan } at { $at }.
@@ -622,7 +642,7 @@ refused-nothing-left = Everything in plan { $plan } is left out, so there is not
 refused-already-counted = Your approval is counted already: { $have } of { $need }.
 refused-own = The person who asked for a plan cannot approve it: { $have } of { $need }.
 refused-dry-run = This is a dry run: nothing is carried out.
-trouble-vmmanager = VMmanager cannot be used: { $why }
+trouble-vmmanager = VMmanager is unavailable: { $why }
 trouble-planning = ❌ The plan could not be computed: { $said }
 trouble-store = The store cannot be used: { $why }
 
@@ -827,7 +847,7 @@ status-autopilot-migrations = { $used } of { $max } migrations
 setting-paused = Paused: automatic cycles stop until /resume.
 setting-paused-until = Automatic cycles are paused
     until { $until }.
-setting-paused-runs = What runs goes on; /cancel stops it:
+setting-paused-runs = What is running goes on; to stop it: /cancel
 setting-resumed-off = The pause is over, but the mode is off: nothing runs by itself. /mode propose lets cycles post plans again.
 setting-still-closed = { $node } stays closed:
 setting-resumed = Automatic cycles go on.
@@ -864,7 +884,7 @@ setting-configured = Configured: { $value }
 setting-type = Another value: /set { $name } VALUE
 setting-type-text = Another value: /set { $name } VALUE, and the word “empty” for none
 setting-empty = none
-setting-set = { $name }: { $value }, was { $was }
+setting-set = { $name }: { $value } (was { $was })
 setting-set-when = It counts from the next plan on.
 setting-set-now = It counts from now on.
 button-settings-all = All settings
@@ -931,12 +951,13 @@ failures-title = { $n ->
 }
 copy-may-be-there = A copy of this message may stand above; a press on it or a reply to it brings it up to date.
 looking = … Looking at the platform
+answer-late = This answer waited its turn: as of { $at }
 hand-taken = ✋ { $who } is on it since { $at }
 hand-snoozed = { $who } wants to hear of it again at { $until }
 alert-count = { $n } times so far
 alert-earlier = The outage before began { $since } and lasted { $lasts }
-alert-away = ⚠ VMmanager cannot be used since { $since }: { $why }.
-alert-back = ✓ VMmanager answers again since { $until }; it was away for { $lasts }.
+alert-away = ⚠ VMmanager has been unavailable since { $since }: { $why }.
+alert-back = ✓ VMmanager is back as of { $until }; it was away for { $lasts }.
 alert-shrank = ⚠ Cluster { $cluster }: { $before } VMs became { $after } from one look to the next. Nothing is done until three looks agree.
 alert-foreign = ⚠ Somebody else moves VM { $vm } in cluster { $cluster } (task { $task }). Nothing is ordered there until it ends.
 alert-pulled = ⚠ Somebody moves { $vm } back: after { $n ->
@@ -973,6 +994,6 @@ alert-restored-switches-exported = Dry run, mode, pause, exclusions and settings
 alert-restored-switches-unknown = Dry run, mode, pause, exclusions and settings that were set in the chat are unknown; the configuration counts. Look at /status and /settings.
 alert-time-back = ⚠ The clock of my machine went back by { $by }: from { $before } to { $after }. Rests after migrations and failures go by it; check the time service.
 alert-time-ahead = ⚠ The clock of my machine went ahead by { $by }: from { $before } to { $after }. Rests after migrations and failures go by it; check the time service.
-alert-store = ⚠ My store cannot be written since { $since }: { $why }. Nothing is ordered until it can; make room on the disk.
-alert-second-poller = ⚠ A second program reads my updates since { $since }: commands may go to it instead. Stop one of the two.
+alert-store = ⚠ The store has been read-only since { $since }: { $why }. No migration is ordered until it can be written; make room on the disk.
+alert-second-poller = ⚠ Another program has been reading this bot's updates since { $since }: commands may go to it instead. Stop one of the two.
 reports-missing = While Telegram was away, reports were too many to keep: { $quiet } without and { $troubled } with failures. /history has them.

@@ -216,10 +216,53 @@ pub(crate) fn hung(parts: impl IntoIterator<Item = String>, between: &str) -> Ve
     filled("", INDENT, parts, between)
 }
 
-/// A sentence on as few lines as a phone shows whole, broken between its words; all but the first are moved in. No tag of
-/// it has a blank inside.
-pub(crate) fn hung_words(html: &str) -> Vec<String> {
-    hung(html.split(' ').map(str::to_owned), " ")
+/// Breaks every line that a phone does not show whole: behind a colon where that is enough, else between its words. What
+/// follows a break is moved in at least as far as the line; what can be copied stays in one piece. The text is HTML.
+pub(crate) fn narrow(html: &str) -> String {
+    let lines = html.split('\n').flat_map(|line| {
+        if width(line) <= LINE_CHARS {
+            return vec![line.to_owned()];
+        }
+        let words = line.trim_start_matches(' ');
+        let (edge, _) = line.split_at(line.len() - words.len());
+        let rest = if edge.is_empty() { INDENT } else { edge };
+        halves(edge, rest, words).unwrap_or_else(|| filled(edge, rest, pieces(words), " "))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The two lines that a line becomes when it is broken behind its last colon; `None` where that is not enough.
+fn halves(edge: &str, rest: &str, words: &str) -> Option<Vec<String>> {
+    let (first, second) = words.rsplit_once(": ").filter(|(first, _)| !is_open(first))?;
+    let halves = vec![format!("{edge}{first}:"), format!("{rest}{second}")];
+    halves.iter().all(|line| width(line) <= LINE_CHARS).then_some(halves)
+}
+
+/// The words of a line. A sign or a unit stays with the word before it, and what is compared with the sign.
+fn pieces(html: &str) -> Vec<String> {
+    const WITH_THE_WORD_BEFORE: [&str; 8] = ["%", "GiB", "MiB", "ГиБ", "МиБ", "—", "→", "&gt;"];
+    let stays = |last: &str, word: &str| {
+        WITH_THE_WORD_BEFORE.contains(&word.trim_end_matches([',', '.', ':']))
+            || last.ends_with("&gt;")
+            || is_open(last)
+    };
+    let mut all: Vec<String> = Vec::new();
+    for word in html.split(' ') {
+        match all.last_mut() {
+            Some(last) if stays(last, word) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => all.push(word.to_owned()),
+        }
+    }
+    all
+}
+
+/// Tells whether a piece of HTML ends inside a tag, or inside what can be copied.
+fn is_open(html: &str) -> bool {
+    html.matches('<').count() > html.matches('>').count()
+        || html.matches("<code>").count() > html.matches("</code>").count()
 }
 
 fn filled(first: &str, rest: &str, parts: impl IntoIterator<Item = String>, between: &str) -> Vec<String> {

@@ -114,7 +114,7 @@ skip-rests-pulled = кто-то каждый раз возвращает её н
 skip-rests-busy = VMmanager был ею занят, не трогаем до { $until }
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
-skip-no-room-back = после возврата на { $node } было бы { $resource } { $value }, допустимо { $most }
+skip-no-room-back = для возврата на { $node } мало места: { $resource } { $value }, допустимо { $most }
 skip-not-there = она уже не там, куда её переместил тот план
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно
@@ -322,7 +322,7 @@ unseen-why = ⚠ Результат не удалось проверить:
     { $why }
 unseen-timed-out = VMmanager отвечал слишком долго
 unseen-cluster-gone = кластера больше нет
-incomplete = ⚠ Картина неполна:
+incomplete = ⚠ Данные неполны:
     { $why }
 still-overloaded = ⚠ { $node } останется перегружен
 cut-by-limit = ⚠ { $why }.
@@ -389,7 +389,7 @@ verdict-over = { $n ->
 }
 verdict-worst = { $n ->
     [1] { $node }: { $why }
-   *[other] худший { $node }: { $why }
+   *[other] хуже всех { $node }: { $why }
 }
 verdict-waits = План { $plan } ждёт до { $until }
 status-closed = Закрытых узлов: { $n }, см. /exclusions
@@ -453,8 +453,8 @@ node-cores = { $n ->
 }
 node-cpu = процессор { $model }
 node-newer-kernel = { $n ->
-    [one] Ядро новее, чем на { $n } узле: ВМ оттуда принимает, только если иначе никак
-   *[many] Ядро новее, чем на { $n } узлах: ВМ оттуда принимает, только если иначе никак
+    [one] Ядро новее, чем на { $n } узле: ВМ оттуда примет, только если иначе не помочь
+   *[many] Ядро новее, чем на { $n } узлах: ВМ оттуда примет, только если иначе не помочь
 }
 node-kernel = ядро ОС { $version }
 node-disk-free = свободно на диске { $free }
@@ -540,6 +540,26 @@ excluded-declined = { $n ->
 
 audit-title = Кто что сделал, сначала новое
 audit-empty = Записей нет.
+audit-approve = подтверждение
+audit-autopilot = автопилот
+audit-balance = запрос плана
+audit-cancel = остановка
+audit-change = изменение
+audit-choose = выбор миграций
+audit-command = команда
+audit-drain = освобождение
+audit-include = открытие
+audit-maintenance = работы на узлах
+audit-press = кнопка
+audit-refresh = обновление
+audit-refused = отказ
+audit-reject = отклонение
+audit-restored = восстановление хранилища
+audit-too-old = слишком поздно
+audit-undo = отмена сделанного
+audit-of-proposal = план { $rest }
+audit-of-cluster = кластер { $rest }
+audit-of-node = узел { $rest }
 history-title = История, сначала новое
 history-title-of = История { $of }, сначала новое
 history-empty = Миграций ещё не было.
@@ -548,8 +568,9 @@ history-days = { $n ->
     [few] За последние { $n } дня
    *[many] За последние { $n } дней
 }
-history-nothing-of = В истории нет ничего про { $of }:
-    ни ВМ, ни узла, ни кластера, ни человека.
+history-nothing-of = В истории ничего нет про { $of }:
+    ни ВМ, ни узла,
+    ни кластера, ни человека.
 history-searched = Просмотрено до { $to };
     дальше — кнопками.
 history-plan = План { $plan }, { $cluster }
@@ -564,7 +585,7 @@ history-csv = { $n ->
     [few] { $n } миграции в CSV
    *[many] { $n } миграций в CSV
 }
-history-csv-cut = Это не всё: целиком — vm-balancer history --csv.
+history-csv-cut = Это не всё; целиком: <code>vm-balancer history --csv</code>
 button-csv = CSV
 history-open = не завершено
 
@@ -578,7 +599,7 @@ help-help = доступные команды или справка по одн�
 help-status = кластеры, перегруженные узлы, режим, что выполняется
 help-node = один узел: источник ли он, цель ли, и почему
 help-vm = одна ВМ: можно ли её переместить и почему
-help-why = почему ВМ (не) перемещают, почему узел (не) источник и (не) цель
+help-why = почему ВМ перемещают или нет; источник ли узел, цель ли, и почему
 help-whatif = что будет, если освободить узел, потерять его или добавить ВМ
 help-drain = план, который освобождает узел для работ
 help-balance = составляет план и предлагает его
@@ -611,7 +632,7 @@ see-help = Список команд: /help
 usage = Формат: { $usage }
 problem-missing = Команда неполная.
 problem-too-much = Не понимаю «{ $word }».
-problem-not-one-of = «{ $found }» — не одно из: { $expected }.
+problem-not-one-of = «{ $found }» не подходит. Варианты: { $expected }.
 problem-not-a-time = «{ $word }» — не промежуток времени. Примеры: 30m, 2h, 1d.
 problem-not-a-size = «{ $word }» — не размер. Пишите 8G или 512M.
 problem-not-a-number = «{ $word }» — не число или слишком большое.
@@ -630,7 +651,7 @@ missed-node = Узла { $found } нет.
 missed-vm = ВМ { $found } нет.
 missed-vm-or-node = Нет ни ВМ, ни узла { $found }.
 missed-known = Есть: { $known }
-missed-several = { $found } — это может быть одно из нескольких: { $choices }. Назовите номер: #{ $id }.
+missed-several = { $found } подходит к нескольким: { $choices }. Укажите номер: #{ $id }.
 choice-in = { $name } ({ $id }) в { $cluster }
 which-cluster = Какой кластер?
 which-plan = Какой план? Выполняются: { $plans }.
@@ -642,7 +663,7 @@ refused-running = План { $plan } выполняется с { $at }; подт
 refused-done = План { $plan } завершён { $at }; подтверждение: { $who }.
 refused-rejected = План { $plan } отклонён: { $who }, { $at }.
 refused-superseded = Место плана { $plan } занял план { $who }, { $at }.
-refused-stale = План { $plan } перестал подходить: { $at }.
+refused-stale = План { $plan } больше не подходит: { $at }.
 refused-expired = Срок плана { $plan } вышел: { $at }; «Обновить» составит новый.
 refused-nothing-left = Из плана { $plan } исключено всё, подтверждать нечего. Верните хотя бы одну миграцию или отклоните план.
 refused-already-counted = Ваш голос уже учтён: { $have } из { $need }.
@@ -748,7 +769,7 @@ ssh-key-revoked = ключ узла { $host } отозван: { $found }
 ssh-known-line = { $file }, строка { $line }
 ssh-key-unchecked = ключи узлов нельзя проверить: { $why }
 ssh-key-not-kept = новый ключ узла { $host } не записывается в { $path }: { $said }
-ssh-handshake = не удалось договориться с { $host } по SSH: { $why }
+ssh-handshake = не удалось согласовать соединение SSH с { $host }: { $why }
 ssh-no-host-key = сервер не показал ключ
 ssh-login = вход под именем { $user } не удался: { $tried }; сервер предлагает { $offered }
 ssh-nothing-to-try = пробовать нечего
@@ -769,7 +790,7 @@ tried-unsigned = агент не подписал: { $why }
 ssh-session = сервер отказал в сеансе: { $why }
 session-prohibited = его настройки это запрещают
 session-too-many = больше сеансов он не разрешает (<code>MaxSessions</code>)
-session-unknown = он не знает сеансов
+session-unknown = он не поддерживает сеансы
 session-shortage = ему не хватает ресурсов
 session-command = команды запрещены
 ssh-exit = команда завершилась с кодом { $code }
@@ -905,7 +926,7 @@ setting-configured = В конфигурации: { $value }
 setting-type = Другое значение: /set { $name } ЗНАЧЕНИЕ
 setting-type-text = Другое значение: /set { $name } ЗНАЧЕНИЕ; слово empty — пусто
 setting-empty = нет
-setting-set = { $name }: { $value }, было { $was }
+setting-set = { $name }: { $value } (было: { $was })
 setting-set-when = Действует со следующего плана.
 setting-set-now = Действует сразу.
 button-settings-all = Все настройки
@@ -973,8 +994,9 @@ failures-title = { $n ->
     [few] ⚠ План { $plan }, { $cluster }: проверьте { $n } миграции
    *[other] ⚠ План { $plan }, { $cluster }: проверьте { $n } миграций
 }
-copy-may-be-there = Выше может быть копия этого сообщения: нажмите на ней кнопку или ответьте на неё, и она обновится.
+copy-may-be-there = Выше может быть копия этого сообщения. Нажмите под ней любую кнопку или ответьте на неё, и она обновится.
 looking = … Опрашиваю платформу
+answer-late = Ответ ждал очереди: состояние на { $at }
 hand-taken = ✋ Занимается: { $who }, с { $at }
 hand-snoozed = Отложено до { $until }: { $who }
 alert-count = Повторений: { $n }
