@@ -81,7 +81,6 @@ impl<'a> Node<'a> {
         measured: Option<NodeLoad>,
     ) -> Self {
         let sums: Amounts = residents.iter().map(|(_, needs)| *needs).sum();
-        let listed = i64::try_from(residents.len()).unwrap_or(i64::MAX);
         let infos: Vec<_> = residents.iter().map(|(vm, _)| *vm).collect();
         let in_use = load::memory_in_use(info, &infos, snapshot.taken_at, policy);
         let memory = info.memory_total.map_or(0, |memory| to_signed(memory.0));
@@ -132,7 +131,7 @@ impl<'a> Node<'a> {
                 in_use.unwrap_or(0),
                 0,
             ),
-            start_count: i64::from(info.vm_count).max(listed),
+            start_count: i64::from(info.vm_count).max(i64::try_from(residents.len()).unwrap_or(i64::MAX)),
             over,
             ceiling,
             soft_ceiling,
