@@ -1,6 +1,6 @@
 //! What a bot costs that has nothing to do: until it asks Telegram for the first time, in memory, and in CPU time
 //! between two looks. `cargo test --release --bench idle -- --nocapture`; with `BENCH_QUIET=10` it is watched for ten
-//! seconds instead of a minute.
+//! seconds instead of a minute. `BENCH_PROGRAM=target/dist/vm-balancer` measures another build of it, as packages have it.
 #![cfg(feature = "sandbox")]
 #![expect(
     clippy::unwrap_used,
@@ -91,7 +91,8 @@ async fn a_bot_that_has_nothing_to_do() {
 
 fn start(platform: &Running, telegram: &telegram::Running, dir: &TempDir, interval: Duration) -> Child {
     let Options { username, password, .. } = platform.options();
-    Command::new(env!("CARGO_BIN_EXE_vm-balancer"))
+    let program = std::env::var_os("BENCH_PROGRAM");
+    Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_vm-balancer").into()))
         .current_dir(dir.path())
         .envs(MALLOC)
         .env("VMMANAGER_HOST", platform.url())

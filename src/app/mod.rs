@@ -29,7 +29,7 @@ use crate::{
     probe::{self, Probe, ProbeError, Said, Sources},
     scheduler::{Handle, Refused, Scheduler, Setting, SettingSource, Tuning as _},
     ssh::{self, SshError, SshMonitor},
-    store::{Store, StoreError},
+    store::{Store, StoreError, other_owner},
     telegram::{self, BotError},
     vmmanager::{Timing, VmManagerApi},
 };
@@ -81,6 +81,17 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// We are root, and what runs with this `DATA_DIR` is another user's: files of ours would lock it out.
+    #[error(
+        "{} (DATA_DIR) belongs to another user (id {owner}) and was not opened, since what root writes there that user cannot read: run this as that user, e.g. `runuser -u vm-balancer -- vm-balancer …`",
+        dir.display()
+    )]
+    OtherOwner {
+        /// `DATA_DIR`.
+        dir: std::path::PathBuf,
+        /// The number of the user that it belongs to.
+        owner: u32,
+    },
     /// The socket for the other commands cannot be opened.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -96,6 +107,18 @@ pub enum AppError {
 }
 
 impl AppError {
+    /// Says no where root would open the store of another user.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::OtherOwner`].
+    pub(crate) fn refuse_other_owner(dir: &std::path::Path) -> Result<(), Self> {
+        match other_owner(dir) {
+            Some(owner) => Err(Self::OtherOwner { dir: dir.to_owned(), owner }),
+            None => Ok(()),
+        }
+    }
+
     /// Tells whether another vm-balancer works in the same `DATA_DIR`.
     #[must_use]
     pub fn is_another_running(&self) -> bool {
@@ -108,7 +131,12 @@ impl AppError {
         match self {
             Self::Configuration(_) | Self::NoVmManager | Self::File(_) | Self::Ssh(_) => true,
             Self::Api(failure) => matches!(failure, ApiFailure::Settings(_)),
-            Self::Store(_) | Self::Control(_) | Self::Probe(_) | Self::Chat(_) | Self::Cycle(_) => false,
+            Self::Store(_)
+            | Self::OtherOwner { .. }
+            | Self::Control(_)
+            | Self::Probe(_)
+            | Self::Chat(_)
+            | Self::Cycle(_) => false,
         }
     }
 }

@@ -94,9 +94,10 @@ impl Single {
     ///
     /// # Errors
     ///
-    /// VMmanager or the store cannot be used.
+    /// VMmanager or the store cannot be used, or we are root and the store is another user's.
     pub async fn look(&self) -> Result<Picture, AppError> {
         let data_dir = &self.config.data_dir;
+        AppError::refuse_other_owner(data_dir)?;
         let scratch = if data_dir.exists() { None } else { Some(scratch()?) };
         let run = self.join(Store::open(scratch.as_ref().map_or(data_dir, TempDir::path))?, scratch)?;
         let picture = run.balancer.look().await;
@@ -108,12 +109,14 @@ impl Single {
     ///
     /// # Errors
     ///
-    /// Another vm-balancer works in the same `DATA_DIR`, or the store cannot be used.
+    /// Another vm-balancer works in the same `DATA_DIR`, the store cannot be used, or we are root and it is another
+    /// user's.
     pub async fn open(&self) -> Result<Opened, AppError> {
         let data_dir = &self.config.data_dir;
         if control::ask(data_dir, &Request::Ping).await?.is_some() {
             return Err(ControlError::Taken(data_dir.clone()).into());
         }
+        AppError::refuse_other_owner(data_dir)?;
         let is_new = !data_dir.exists();
         let scratch = if self.config.balancer.dry_run_forced && is_new { Some(scratch()?) } else { None };
         let store = match (&scratch, self.config.balancer.dry_run_forced) {

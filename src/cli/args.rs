@@ -108,6 +108,20 @@ pub enum Command {
     Sandbox(super::SandboxArgs),
 }
 
+impl Command {
+    /// Tells whether what it prints can be JSON.
+    fn knows_json(&self) -> bool {
+        match self {
+            Self::Init | Self::Completions { .. } | Self::Man => false,
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(_) => false,
+            Self::Plan { .. } | Self::Snapshot | Self::Check { .. } | Self::Health | Self::History { .. } => {
+                true
+            }
+        }
+    }
+}
+
 impl Args {
     /// Says why these arguments do not go together.
     ///
@@ -116,6 +130,9 @@ impl Args {
     /// A sentence for the person who wrote them.
     pub fn check(&self) -> Result<(), String> {
         let for_clusters = matches!(self.command, None | Some(Command::Plan { .. } | Command::Check { .. }));
+        if self.json && self.command.as_ref().is_some_and(|command| !command.knows_json()) {
+            return Err("--json does not go with this command, whose output is no result".to_owned());
+        }
         let flags = [
             (self.once, "--once"),
             (self.confirm_restored, "--confirm-restored"),

@@ -152,7 +152,7 @@ async fn carry_out(
         Some(Command::Plan { snapshot: None, .. }) => plan_live(args, &setup()?, clock, out).await,
         Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
         Some(Command::Check { send }) => try_all(args, &setup()?, *send, clock, out).await,
-        Some(Command::Health) => health(&setup()?, out).await,
+        Some(Command::Health) => health(args, &setup()?, out).await,
         Some(Command::Completions { shell }) => print(out, Ok::<_, StoreError>(completions(*shell))),
         Some(Command::Init) => init(args, &environment, clock, out).await,
         Some(Command::Man) => print(out, manual_page()),
@@ -319,12 +319,10 @@ async fn init(
 }
 
 /// Asks the running bot over its socket, so that a container needs no `curl` and no open port.
-async fn health(setup: &Setup, out: &mut (dyn Write + Send)) -> Result<Exit, Failure> {
+async fn health(args: &Args, setup: &Setup, out: &mut (dyn Write + Send)) -> Result<Exit, Failure> {
     let data_dir = setup.config(Purpose::Offline)?.data_dir;
-    match tokio::time::timeout(HEALTH_PATIENCE, control::ask(&data_dir, &Request::Health)).await {
-        Ok(Ok(Some(Answer::Health { stuck }))) if stuck.is_empty() => {
-            print(out, Ok::<_, StoreError>("alive\n".into()))
-        }
+    let state = match tokio::time::timeout(HEALTH_PATIENCE, control::ask(&data_dir, &Request::Health)).await {
+        Ok(Ok(Some(Answer::Health { stuck }))) if stuck.is_empty() => Ok(()),
         Ok(Ok(Some(Answer::Health { stuck }))) => {
             Err(Failure::trouble(format!("the running vm-balancer hangs: {}", stuck.join(", "))))
         }
@@ -332,7 +330,14 @@ async fn health(setup: &Setup, out: &mut (dyn Write + Send)) -> Result<Exit, Fai
         Ok(Ok(None)) => Err(Failure::trouble(format!("no vm-balancer runs with {}", data_dir.display()))),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Failure::trouble("the running vm-balancer gives no answer".into())),
+    };
+    if args.json {
+        let trouble = state.as_ref().err().map(|failure| failure.told.as_str());
+        let told = serde_json::json!({ "alive": state.is_ok(), "trouble": trouble });
+        print(out, Ok::<_, StoreError>(format!("{told}\n")))?;
+        return state.map(|()| Exit::Fine);
     }
+    state.and_then(|()| print(out, Ok::<_, StoreError>("alive\n".into())))
 }
 
 fn completions(shell: clap_complete::Shell) -> String {
@@ -398,6 +403,7 @@ impl Told<'_> {
             ));
             return Ok(());
         }
+        AppError::refuse_other_owner(dir)?;
         let store = Store::open(dir)?;
         let mut before = None;
         while self.entries < limit {

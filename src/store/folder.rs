@@ -41,6 +41,18 @@ const OTHERS: u32 = 0o077;
 /// Folders of all users, as `/tmp`, have this bit. They are left as they are.
 const SHARED_BY_ALL: u32 = 0o1000;
 
+/// The id of the user that may do everything.
+const ROOT: u32 = 0;
+
+/// Returns the id of the user whose folder this is, where we are root and it is somebody else's: that user could not
+/// read the files that sled would make in it now.
+#[must_use]
+pub fn other_owner(dir: &Path) -> Option<u32> {
+    let owner = fs::metadata(dir).ok()?.uid();
+    let user = fs::metadata("/proc/self").ok()?.uid();
+    (user == ROOT && owner != ROOT).then_some(owner)
+}
+
 /// Makes `DATA_DIR` where it is missing. It and the files in it are for their owner alone, whatever their modes
 /// were.
 ///

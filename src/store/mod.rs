@@ -57,7 +57,7 @@ pub use declined::Declined;
 pub use ending::Ending;
 pub use error::StoreError;
 pub use expected::Expected;
-pub use folder::make_private;
+pub use folder::{make_private, other_owner};
 pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
 pub use measured::{Gauge, Measured};
 pub use notes::Note;

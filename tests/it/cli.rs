@@ -279,6 +279,45 @@ async fn wrong_arguments_are_a_status_of_their_own() {
 }
 
 #[tokio::test]
+async fn what_prints_no_json_says_so_and_health_prints_it() {
+    let place = Place::bare();
+    for line in ["man --json", "completions bash --json", "--json init", "sandbox --json"] {
+        let told = place.run(line).await;
+        assert_eq!((told.status, told.out.as_str()), (2, ""), "{line}: {told:?}");
+        assert!(told.err.contains("--json does not go with this command"), "{line}: {told:?}");
+    }
+    let told = place.run("health --json").await;
+    assert_eq!(told.status, 1, "{told:?}");
+    let object: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(object["alive"], false, "{object}");
+    assert!(object["trouble"].as_str().unwrap().contains("no vm-balancer runs"), "{object}");
+}
+
+/// What root writes in the folder of the bot's user would keep the bot from its own store.
+#[tokio::test]
+async fn root_does_not_open_the_store_of_another_user() {
+    const ANOTHER: u32 = 54_321;
+    let place = Place::with_vmmanager().await;
+    assert_eq!(place.run("--once").await.status, 0);
+    let data = place.dir.path().join("data");
+    if std::os::unix::fs::chown(&data, Some(ANOTHER), None).is_err() {
+        // Only root can give a folder away, and only root is refused.
+        return;
+    }
+    let before = names_in(&data);
+    insta::assert_snapshot!(
+        "root_does_not_open_the_store_of_another_user",
+        place.same_of_all(&["plan", "snapshot", "history", "--once", "--once --dry-run"]).await
+    );
+    assert_eq!(names_in(&data), before, "nothing is made there");
+    assert_eq!(place.sim().orders().len(), 1, "and nothing is ordered");
+}
+
+fn names_in(folder: &Path) -> BTreeSet<std::ffi::OsString> {
+    std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect()
+}
+
+#[tokio::test]
 async fn a_saved_snapshot_gives_the_live_systems_plan_without_any_settings() {
     let place = Place::with_vmmanager().await;
     let saved = place.run("snapshot").await;

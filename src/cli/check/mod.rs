@@ -5,7 +5,6 @@
 use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,7 +26,7 @@ use crate::{
     control::{self, Answer, Request},
     model::Snapshot,
     ssh::{self, Known, Probe, Reading, SshFailure},
-    store::Store,
+    store::{Store, other_owner},
 };
 
 /// The bot is on this machine.
@@ -388,9 +387,6 @@ enum Tried {
     Anothers(u32),
 }
 
-/// The id of the user that may do everything.
-const ROOT: u32 = 0;
-
 /// Tells whether the store can be used or created. Creates nothing.
 fn try_store(dir: &Path) -> Result<Tried, String> {
     let there = dir.exists();
@@ -398,15 +394,13 @@ fn try_store(dir: &Path) -> Result<Tried, String> {
         true => dir.to_owned(),
         false => nearest(dir).ok_or("DATA_DIR has no folder above it")?,
     };
-    let user =
-        try_writing(&place).map_err(|error| format!("cannot write to {}: {error}", place.display()))?;
+    try_writing(&place).map_err(|error| format!("cannot write to {}: {error}", place.display()))?;
     if !there {
         return Ok(Tried::Usable(format!("{} will be made at the first start", dir.display())));
     }
     let holds_something = fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some());
     if holds_something {
-        let owner = fs::metadata(dir).map_err(|error| error.to_string())?.uid();
-        if user == ROOT && owner != ROOT {
+        if let Some(owner) = other_owner(dir) {
             return Ok(Tried::Anothers(owner));
         }
         Store::open(dir).map_err(|error| chain(&error))?;
@@ -414,13 +408,11 @@ fn try_store(dir: &Path) -> Result<Tried, String> {
     Ok(Tried::Usable(format!("{} can be read and written", dir.display())))
 }
 
-/// Writes a file and takes it away. Returns the id of the user that it was written by.
-fn try_writing(place: &Path) -> std::io::Result<u32> {
+/// Writes a file and takes it away.
+fn try_writing(place: &Path) -> std::io::Result<()> {
     let trial = place.join(format!(".vm-balancer-check-{}", std::process::id()));
     fs::write(&trial, b"x")?;
-    let user = fs::metadata(&trial).map(|it| it.uid());
-    fs::remove_file(&trial)?;
-    user
+    fs::remove_file(&trial)
 }
 
 fn nearest(dir: &Path) -> Option<PathBuf> {
