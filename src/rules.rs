@@ -14,8 +14,8 @@ use crate::{
         self, Brims, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy,
     },
     store::{
-        Declined, FailingNode, JournalEntry, Outcome, ProposalState, Pull, Round, Settings as ChatSettings,
-        Store, StoreError, failing_nodes,
+        Declined, FailingNode, JournalEntry, Mode, Outcome, ProposalState, Pull, Round,
+        Settings as ChatSettings, Store, StoreError, failing_nodes,
     },
 };
 
@@ -111,6 +111,8 @@ impl Rules {
         policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
         self.add_pulled_back(&mut policy, &settings, now)?;
         policy.emptied_soon = self.emptied_soon()?;
+        // In a process that stays, `/mode auto` counts as `BALANCE_MODE=auto` does.
+        policy.goes_on |= policy.load_readings > 1 && settings.mode == Some(Mode::Auto);
         if policy.strategy == Strategy::Level {
             policy.settled = Some(settings.evenness());
         }
