@@ -326,7 +326,7 @@ async fn an_alert_said_just_before_a_kill_is_in_the_chat_after_the_restart() {
     store.alert(&Events::new(), noon(), alert);
     drop(store);
     bot.restart().await;
-    bot.heard("Automatic runs in cluster msk (1) stopped").await;
+    bot.heard("Automatic runs in cluster msk (1)").await;
     assert_eq!(bot.store().await.alerts().unwrap(), []);
     bot.restart().await;
     bot.ask(VIEWER, "/whoami").await;

@@ -31,7 +31,7 @@ const CHILD: &str = "VM_BALANCER_TEST_SMALL_DISK";
 /// Blocks of 512 or 1024 bytes, as the shell counts: at most 4 MiB for each file.
 const FILE_BLOCKS_MAX: u32 = 4096;
 
-const TROUBLE: [&str; 2] = ["My store cannot be written", "Хранилище не записывается"];
+const TROUBLE: [&str; 2] = ["The store has been read-only", "Хранилище не записывается"];
 
 #[test]
 fn on_a_full_disk_nothing_is_ordered_and_nothing_panics() {

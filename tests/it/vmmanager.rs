@@ -522,7 +522,7 @@ async fn an_error_inside_a_success_is_an_error() {
     );
     let error = look(&api).await.unwrap_err();
     let expected =
-        "VMmanager cannot be used: it refused GET /vm/v3/node: “disk on fire” (status 200, code 5000)";
+        "VMmanager is unavailable: it refused GET /vm/v3/node: “disk on fire” (status 200, code 5000)";
     assert_eq!(error.to_string(), expected);
 }
 

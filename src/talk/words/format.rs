@@ -216,8 +216,9 @@ pub(crate) fn hung(parts: impl IntoIterator<Item = String>, between: &str) -> Ve
     filled("", INDENT, parts, between)
 }
 
-/// Breaks every line that a phone does not show whole: behind a colon where that is enough, else between its words. What
-/// follows a break is moved in at least as far as the line; what can be copied stays in one piece. The text is HTML.
+/// Breaks every line that a phone does not show whole: behind a colon or a comma where that is enough, else between its
+/// words. What follows a break is moved in at least as far as the line, and what can be copied stays in one piece. The
+/// text is HTML.
 pub(crate) fn narrow(html: &str) -> String {
     let lines = html.split('\n').flat_map(|line| {
         if width(line) <= LINE_CHARS {
@@ -226,15 +227,16 @@ pub(crate) fn narrow(html: &str) -> String {
         let words = line.trim_start_matches(' ');
         let (edge, _) = line.split_at(line.len() - words.len());
         let rest = if edge.is_empty() { INDENT } else { edge };
-        halves(edge, rest, words).unwrap_or_else(|| filled(edge, rest, pieces(words), " "))
+        let halves = [": ", ", "].iter().find_map(|behind| halves(edge, rest, words, behind));
+        halves.unwrap_or_else(|| filled(edge, rest, pieces(words), " "))
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The two lines that a line becomes when it is broken behind its last colon; `None` where that is not enough.
-fn halves(edge: &str, rest: &str, words: &str) -> Option<Vec<String>> {
-    let (first, second) = words.rsplit_once(": ").filter(|(first, _)| !is_open(first))?;
-    let halves = vec![format!("{edge}{first}:"), format!("{rest}{second}")];
+/// The two lines that a line becomes when it is broken behind the last such mark; `None` where that is not enough.
+fn halves(edge: &str, rest: &str, words: &str, behind: &str) -> Option<Vec<String>> {
+    let (first, second) = words.rsplit_once(behind).filter(|(first, _)| !is_open(first))?;
+    let halves = vec![format!("{edge}{first}{}", behind.trim_end()), format!("{rest}{second}")];
     halves.iter().all(|line| width(line) <= LINE_CHARS).then_some(halves)
 }
 
