@@ -528,7 +528,7 @@ impl Shared {
     async fn ask_once_recorded(&self, ask: Ask, records: Vec<Receipt>, incoming: &Incoming) -> Option<Asked> {
         if ask.waits_for_its_record() {
             for record in records {
-                if !record.is_written().await {
+                if !record.wait().await {
                     return None;
                 }
             }

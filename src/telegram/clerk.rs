@@ -59,7 +59,7 @@ pub(super) struct Receipt(oneshot::Receiver<bool>);
 
 impl Receipt {
     /// Waits until the note was tried to be written; false where it is not on disk.
-    pub(super) async fn is_written(self) -> bool {
+    pub(super) async fn wait(self) -> bool {
         self.0.await.unwrap_or(false)
     }
 
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!((is_new(7).await, is_new(8).await, is_new(8).await), (false, true, false));
         assert!(!store.knows_update(7, now()).unwrap(), "nobody writes yet");
         let writing = tokio::spawn(desk.write());
-        assert!(receipt.is_written().await);
+        assert!(receipt.wait().await);
         assert!(store.knows_update(7, now()).unwrap());
         assert!(!is_new(7).await);
         drop(clerk);
@@ -239,7 +239,7 @@ mod tests {
         std::fs::write(&unwritable, "").unwrap();
         let card = clerk.note(Note::keep("card:1", &1).unwrap()).await;
         let writing = tokio::spawn(desk.write());
-        assert!(!audit.is_written().await && !card.is_written().await);
+        assert!(!audit.wait().await && !card.wait().await);
         let CardsWritten { keys, error } = written.recv().await.unwrap();
         assert!(keys == ["card:1"] && error.is_some());
         assert!(matches!(clerk.claim(1, now()).await, Claim::Unrecorded), "nothing can be read either");

@@ -449,7 +449,7 @@ impl TelegramNotifier {
                 self.calls.spawn(async move {
                     if let Some(recorded) = recorded {
                         // It is shown in any case; only a restart before it is recorded could show it twice.
-                        recorded.is_written().await;
+                        recorded.wait().await;
                     }
                     let result = without_panic(carry_out(&api, &call)).await;
                     (call, result)
@@ -708,7 +708,7 @@ mod tests {
         /// Waits until all that was noted was tried to be written.
         async fn settle(&mut self) {
             let last = self.clerk.note(Note::Dropped("nothing".into())).await;
-            last.is_written().await;
+            last.wait().await;
             while let Ok(written) = self.written.try_recv() {
                 self.end_writing(written);
             }
