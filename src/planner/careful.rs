@@ -87,8 +87,8 @@ fn nodes_over(board: &Board<'_>, steps: &[Step]) -> usize {
     board.nodes.iter().zip(&end.used).filter(|(node, used)| node.is_over(used)).count()
 }
 
-/// The steps that relieve the most. A higher limit leaves no more overload: the plan of all limits together is the plan of
-/// each limit that it keeps.
+/// The steps that relieve the most. A limit leaves no more than those of `LIMITS` below it do. A plan that was found
+/// without a limit is the plan of each limit that it keeps.
 fn relieve_most(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let is_small = relief.vms.len() * relief.nodes.len() <= CHOICES_MAX;
     if !is_small || relief.nodes.iter().all(|node| !node.is_over(&node.start)) {
