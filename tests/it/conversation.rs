@@ -23,6 +23,10 @@ use vm_balancer::{
 
 use crate::{platform, transcripts::DONE};
 
+/// How the lines of an order and of a look at the tasks begin.
+const ORDER: &str = "POST /vm/v3/host/";
+const TASKS: &str = "GET /vm/v3/task";
+
 /// A running service with its chat.
 pub struct Ctx {
     pub sim: Running,
@@ -273,6 +277,16 @@ impl Ctx {
     /// Waits until a condition holds for the platform.
     pub async fn until(&self, what: &str, holds: impl Fn(&Running) -> bool) {
         platform::until(what, async || holds(&self.sim)).await;
+    }
+
+    /// Waits until the bot has VMmanager's answer to an order and looks what becomes of it.
+    pub async fn until_watched(&self) {
+        let is_watched = |sim: &Running| {
+            let requests = sim.requests();
+            let order = requests.iter().position(|seen| seen.line().starts_with(ORDER));
+            order.is_some_and(|at| requests[at..].iter().any(|seen| seen.line().starts_with(TASKS)))
+        };
+        self.until("an order is watched", is_watched).await;
     }
 
     pub fn minutes_pass(&self, minutes: i64) {

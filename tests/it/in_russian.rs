@@ -158,7 +158,7 @@ async fn a_process_dies() -> Talk {
     let plan = talk.ask(OPERATOR, "/balance 1").await;
     talk.press(OPERATOR, &plan, ":a").await;
     talk.becomes(&plan, RUNS).await;
-    talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+    talk.bot.until_watched().await;
     talk.restarts().await;
     talk.bot.sim.finish_all();
     talk.becomes(&plan, DONE).await;
