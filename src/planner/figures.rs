@@ -1,9 +1,13 @@
 //! What a placement amounts to: overload, imbalance, and the figures that sum a cluster up.
 
 use super::{
-    amounts::{Amounts, Dimension, Dimension::Cpu, Dimension::Memory, share},
+    amounts::{
+        Amounts, Dimension,
+        Dimension::{Cpu, Load, Memory},
+        share,
+    },
     board::{Board, Placement},
-    plan::{Excess, Figures, Fullness},
+    plan::{Excess, Figures, Fullness, Resource},
 };
 
 /// Returns every resource of a node that is over its threshold.
@@ -12,10 +16,19 @@ pub(super) fn excesses(board: &Board<'_>, node: usize, used: &Amounts) -> Vec<Ex
     let over = Dimension::ALL.into_iter().filter(|r| facts.over[*r].is_exceeded_by(used[*r]));
     over.map(|r| {
         let (resource, threshold) = facts.threshold(r, board.policy);
-        let value = share(used[r], facts.has(r)) * r.scale();
-        Excess { resource, value, threshold: threshold.overload }
+        Excess { resource, value: value(board, node, used, resource), threshold: threshold.overload }
     })
     .collect()
+}
+
+/// Returns how much of a resource a node uses, in the unit of its threshold.
+pub(super) fn value(board: &Board<'_>, node: usize, used: &Amounts, resource: Resource) -> f64 {
+    let r = match resource {
+        Resource::Memory => Memory,
+        Resource::Cpu => Cpu,
+        Resource::Load => Load,
+    };
+    share(used[r], board.nodes[node].has(r)) * r.scale()
 }
 
 /// Returns the overload that is left: by how much of their thresholds all nodes that count exceed them.

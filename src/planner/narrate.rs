@@ -139,7 +139,12 @@ fn why(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize) -
     // On its way, a VM makes room for who comes to its home.
     let at_home = || steps.iter().find(|step| source != home && goes_to(step, home));
     let helped = || steps[index + 1..].iter().find(|later| goes_to(later, source)).or_else(at_home);
-    let worst_at_home = || worst(&figures::excesses(board, home, &board.nodes[home].start));
+    let worst_at_home = || {
+        let at_start = worst(&figures::excesses(board, home, &board.nodes[home].start))?;
+        // A step for the margin finds its node below the threshold already.
+        let now = figures::value(board, home, &placement.used[home], at_start.resource);
+        Some(if source == home { Excess { value: now, ..at_start } } else { at_start })
+    };
     match (purpose, worst(&figures::excesses(board, source, &placement.used[source]))) {
         (Purpose::Drain, _) => MoveWhy::Drain,
         (Purpose::Undo(of), _) => MoveWhy::Undo { of },

@@ -92,7 +92,7 @@ pub struct Excess {
     pub resource: Resource,
     /// What the node has, in the unit of `resource`.
     pub value: f64,
-    /// The threshold it is above, in the same unit.
+    /// The threshold it is above, in the same unit. A step for the margin of relief has a value that is not.
     pub threshold: f64,
 }
 
@@ -197,7 +197,7 @@ pub enum Caution {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveWhy {
-    /// Its node is over a threshold.
+    /// Its node is over a threshold, or was so before an earlier step of the plan and gets its margin.
     Relieve(Excess),
     /// To make room on its node for a VM from an overloaded one.
     MakeRoom {

@@ -242,13 +242,15 @@ impl View {
             let expires = self.time(*expires_at, now);
             lines.push(self.say("autopilot-waits", args![have = *have, need = *need, until = expires]));
         }
-        lines.extend(
-            limits
-                .migrations_max
-                .map(|most| self.say("autopilot-migrations", args![used = used.migrations, max = most])),
-        );
-        lines.extend(limits.ram_max.map(|most| {
-            self.say("autopilot-ram", args![used = self.memory(used.ram), max = self.memory(most)])
+        // The page of who confirmed it stays as it is: a count of nothing would soon be wrong.
+        let is_used = used.migrations > 0;
+        lines.extend(limits.migrations_max.map(|max| match is_used {
+            true => self.say("autopilot-migrations", args![used = used.migrations, max = max]),
+            false => self.say("autopilot-migrations-max", args![max = max]),
+        }));
+        lines.extend(limits.ram_max.map(|max| match is_used {
+            true => self.say("autopilot-ram", args![used = self.memory(used.ram), max = self.memory(max)]),
+            false => self.say("autopilot-ram-max", args![max = self.memory(max)]),
         }));
         lines.extend(
             limits.only.map(|only| self.say("autopilot-only", args![resource = self.resource(only)])),

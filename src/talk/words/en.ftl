@@ -27,6 +27,7 @@ resource-load = load per core
 excess-memory = memory { $value } % &gt; { $threshold } %
 excess-cpu = cpu { $value } &gt; { $threshold } vCPU per core
 excess-load = load { $value } &gt; { $threshold } per core
+excess-margin = margin: { $resource } { $value }, threshold { $threshold }
 disk = disk { $size }
 
 role-viewer = viewer
@@ -803,7 +804,9 @@ autopilot-by-configuration = By AUTOPILOT of the configuration
 autopilot-confirmed = Confirmed by { $who }
 autopilot-waits = Waits for confirmation until { $until }: { $have } of { $need }
 autopilot-migrations = Migrations: { $used } of { $max }
+autopilot-migrations-max = Migrations: at most { $max }
 autopilot-ram = { $used } of { $max } RAM
+autopilot-ram-max = At most { $max } RAM
 autopilot-only = Only { $resource }
 autopilot-cluster = Only cluster { $cluster }
 autopilot-other-mode = Works in the mode propose only.

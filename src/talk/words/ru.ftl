@@ -30,6 +30,7 @@ resource-load = нагрузка на ядро
 excess-memory = память { $value } % &gt; { $threshold } %
 excess-cpu = vCPU на ядро { $value } &gt; { $threshold }
 excess-load = нагрузка на ядро { $value } &gt; { $threshold }
+excess-margin = запас: { $resource } { $value }, порог { $threshold }
 disk = диск { $size }
 
 role-viewer = наблюдатель
@@ -837,7 +838,9 @@ autopilot-by-configuration = Из настройки AUTOPILOT
 autopilot-confirmed = Подтверждено: { $who }
 autopilot-waits = Ждёт подтверждения до { $until }: { $have } из { $need }
 autopilot-migrations = Миграции: { $used } из { $max }
+autopilot-migrations-max = Миграции: не более { $max }
 autopilot-ram = { $used } из { $max } памяти
+autopilot-ram-max = Память: не более { $max }
 autopilot-only = Только { $resource }
 autopilot-cluster = Только кластер { $cluster }
 autopilot-other-mode = Действует только в режиме propose.

@@ -16,6 +16,10 @@ fn an_excess_shows_that_it_is_one() {
     assert_eq!(plain(&shown(Resource::Load, 1.004, 1.0)), "load 1.004 > 1 per core");
     let memory = Excess { resource: Resource::Memory, value: 83.1234, threshold: 70.5 };
     assert_eq!(plain(&russian().excess(&memory)), "память 83,1 % > 70,5 %");
+    assert_eq!(plain(&shown(Resource::Load, 0.95, 1.0)), "margin: load per core 0.95, threshold 1");
+    assert_eq!(plain(&shown(Resource::Memory, 70.0, 70.5)), "margin: memory 70.0 %, threshold 70.5 %");
+    let load = Excess { resource: Resource::Load, value: 0.95, threshold: 1.0 };
+    assert_eq!(plain(&russian().excess(&load)), "запас: нагрузка на ядро 0,95, порог 1");
 }
 
 #[test]
