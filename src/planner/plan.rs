@@ -434,6 +434,8 @@ pub enum SkipWhy {
     },
     /// It is not where a plan had put it, so that is not taken back.
     NotThere,
+    /// VMmanager has it no more.
+    Gone,
     /// Nothing may be done in its cluster.
     Held(Hold),
 }

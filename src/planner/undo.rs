@@ -55,8 +55,9 @@ pub fn undo(
     let end = board.after(&steps);
     let stuck = moves.iter().filter(|moved| !goes(moved)).map(|moved| {
         let why = match (where_it_was_put(&board, moved), &hold) {
-            (None, _) => SkipWhy::NotThere,
-            (Some(_), Some(hold)) => SkipWhy::Held(hold.clone()),
+            (None, _) if snapshot.vm(moved.vm).is_some() => SkipWhy::NotThere,
+            (_, Some(hold)) => SkipWhy::Held(hold.clone()),
+            (None, None) => SkipWhy::Gone,
             (Some(vm), None) => why_stuck(&end, vm, moved.from),
         };
         Skip { vm: moved.vm, name: moved.vm_name.clone(), node: moved.to, why }

@@ -557,7 +557,7 @@ fn a_plan_is_taken_back_where_it_fits_although_its_vms_rest() {
     let stuck: Vec<_> = undo.stuck.iter().map(|skip| (skip.vm, skip.why.clone())).collect();
     let (resource, node) = (Resource::Memory, "node-0001".into());
     let full = SkipWhy::NoRoomBack { node, resource, value: 7500, most: 7000 };
-    assert_eq!(stuck, [(VmId(1), full), (VmId(4), SkipWhy::NotThere), (VmId(9), SkipWhy::NotThere)]);
+    assert_eq!(stuck, [(VmId(1), full), (VmId(4), SkipWhy::NotThere), (VmId(9), SkipWhy::Gone)]);
     // What was approved fits although the VM rests; what does not say so does not.
     assert_eq!(planner::fit(&snapshot, &policy, step), Ok(()));
     let silent = planner::Migration { cautions: Vec::new(), ..step.clone() };

@@ -100,6 +100,7 @@ impl Words {
                 self.say("skip-no-room-back", args)
             }
             SkipWhy::NotThere => self.say("skip-not-there", args![]),
+            SkipWhy::Gone => self.say("unfit-vm-gone", args![]),
             SkipWhy::NoTarget(refusal) => {
                 self.say("skip-no-target", args![why = Arg::Html(self.target_refusal(*refusal))])
             }

@@ -417,6 +417,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
             most: 7000,
         }],
         SkipWhy::NotThere => [SkipWhy::NotThere],
+        SkipWhy::Gone => [SkipWhy::Gone],
         SkipWhy::Held(_) => holds().into_iter().map(SkipWhy::Held),
     ]
 }
