@@ -432,6 +432,13 @@ pub enum SkipWhy {
         /// How full a move may make it.
         most: u64,
     },
+    /// The node that it would go back to does not take it.
+    NotBack {
+        /// The name of that node.
+        node: String,
+        /// Why it does not.
+        why: TargetRefusal,
+    },
     /// It is not where a plan had put it, so that is not taken back.
     NotThere,
     /// VMmanager has it no more.

@@ -98,7 +98,10 @@ fn why_stuck(end: &Board<'_>, vm: usize, back_to: NodeId) -> SkipWhy {
         Some(TargetRefusal::Memory) => no_room_back(end, vm, target, Dimension::Memory),
         Some(TargetRefusal::Cpu) => no_room_back(end, vm, target, Dimension::Cpu),
         Some(TargetRefusal::Load) => no_room_back(end, vm, target, Dimension::Load),
-        refusal => SkipWhy::NoTarget(refusal.unwrap_or(TargetRefusal::Memory)),
+        refusal => SkipWhy::NotBack {
+            node: end.nodes[target].info.name.clone(),
+            why: refusal.unwrap_or(TargetRefusal::Memory),
+        },
     }
 }
 

@@ -113,6 +113,7 @@ skip-rests-busy = VMmanager was busy with it, left alone until { $until }
 skip-in-flight = its migration is under way, or its outcome is unknown
 skip-excluded-source = its node is closed as a source
 skip-no-room-back = no room for it back on { $node }: { $resource } { $value }, and { $most } is allowed
+skip-not-back = { $node } does not take it back: { $why }
 skip-not-there = it is not where that plan had put it
 skip-no-target = no target: { $why }
 kind-rests-moved = moved a short while ago

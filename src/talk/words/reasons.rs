@@ -99,6 +99,10 @@ impl Words {
                 let args = args![node = name(node), resource = resource, value = value, most = most];
                 self.say("skip-no-room-back", args)
             }
+            SkipWhy::NotBack { node, why } => {
+                let why = Arg::Html(self.target_refusal(*why));
+                self.say("skip-not-back", args![node = name(node), why = why])
+            }
             SkipWhy::NotThere => self.say("skip-not-there", args![]),
             SkipWhy::Gone => self.say("unfit-vm-gone", args![]),
             SkipWhy::NoTarget(refusal) => {
@@ -410,10 +414,18 @@ impl Words {
             Refused::RoundWentOn { .. } => self.say("refused-round", args![]),
             Refused::Held { hold } => self.say("refused-held", args![why = Arg::Html(self.hold(hold))]),
             Refused::NothingToUndo { proposal, stuck } => {
-                let whys = stuck
-                    .iter()
-                    .map(|skip| format!("{}: {}", escape(&name(&skip.name)), self.skip_kind(&skip.why)));
-                let why = some_of(whys.collect::<Vec<_>>().into_iter());
+                // The window of a press is small: each reason once.
+                let mut vms_by_why = Vec::<(String, Vec<&str>)>::new();
+                for skip in stuck {
+                    let why = self.skip_kind(&skip.why);
+                    match vms_by_why.iter_mut().find(|(known, _)| *known == why) {
+                        Some((_, vms)) => vms.push(&skip.name),
+                        None => vms_by_why.push((why, vec![&skip.name])),
+                    }
+                }
+                let line =
+                    |(why, vms): (String, Vec<&str>)| format!("{}: {why}", escape(&names(vms.into_iter())));
+                let why = vms_by_why.into_iter().map(line).collect::<Vec<_>>().join("; ");
                 self.say("refused-undo", args![plan = proposal.to_string(), why = Arg::Html(why)])
             }
             Refused::WhichPlan { running } => {

@@ -116,6 +116,7 @@ skip-rests-busy = VMmanager был ею занят, не трогаем до { $
 skip-in-flight = миграция идёт, или её исход неизвестен
 skip-excluded-source = узел закрыт как источник
 skip-no-room-back = для возврата на { $node } мало места: { $resource } { $value }, допустимо { $most }
+skip-not-back = { $node } не примет обратно: { $why }
 skip-not-there = она уже не там, куда её переместил тот план
 skip-no-target = нет цели: { $why }
 kind-rests-moved = миграция была недавно

@@ -416,6 +416,7 @@ pub(in crate::talk) fn skips() -> Vec<SkipWhy> {
             value: 7001,
             most: 7000,
         }],
+        SkipWhy::NotBack { .. } => [SkipWhy::NotBack { node: "узел".into(), why: TargetRefusal::Memory }],
         SkipWhy::NotThere => [SkipWhy::NotThere],
         SkipWhy::Gone => [SkipWhy::Gone],
         SkipWhy::Held(_) => holds().into_iter().map(SkipWhy::Held),
