@@ -401,7 +401,7 @@ impl Snapshot {
     ///
     /// Says what is wrong with the text: not JSON, from a newer program, an id twice, a node without cluster.
     pub fn from_json(text: &str) -> Result<Self, ReadSnapshotError> {
-        let snapshot: Self = serde_json::from_str(text).map_err(ReadSnapshotError::Json)?;
+        let snapshot: Self = serde_json::from_slice(text.as_bytes()).map_err(ReadSnapshotError::Json)?;
         if snapshot.version > SNAPSHOT_VERSION {
             return Err(ReadSnapshotError::Version { found: snapshot.version });
         }

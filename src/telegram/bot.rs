@@ -190,10 +190,6 @@ pub(super) struct Shared {
 
 impl Bot {
     /// Joins the parts and starts to listen to events; nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// Says that the HTTP client or the store cannot be used.
     pub fn new(
         settings: Settings,
         handle: Handle,

@@ -16,7 +16,7 @@ use vm_balancer::{
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{
-        Approved, Balanced, Change, Changed, Handle, Maintained, Refused, Scheduler, Settings, Stop,
+        Approved, Balanced, Change, Changed, Handle, Maintained, Refused, Scheduler, Settings, Stop, When,
     },
     store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, Selection, StepState, Store},
 };
@@ -246,7 +246,7 @@ async fn balance_says_what_it_cannot_do() {
         matches!(bot.platform.proposal(older).state, ProposalState::Superseded { by, .. } if by == newer)
     );
     assert_eq!(bot.platform.proposal(newer).cluster, ClusterId(2));
-    let nobody = bot.handle.approve(ProposalId(999), String::new(), person(1)).await;
+    let nobody = bot.handle.approve(ProposalId(999), String::new(), When::Now, person(1)).await;
     assert_eq!(nobody, Err(Refused::NoSuchProposal(ProposalId(999))));
 }
 
@@ -799,7 +799,7 @@ impl Bot {
     /// Approves what the proposal shows at this moment.
     async fn approve(&self, id: ProposalId, by: vm_balancer::model::Person) -> Result<Approved, Refused> {
         let shown = self.platform.proposal(id).tag();
-        self.handle.approve(id, shown, by).await
+        self.handle.approve(id, shown, When::Now, by).await
     }
 
     /// The answer to whoever comes too late.
