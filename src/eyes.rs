@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 /// A service that restarts is waited for 60 s, as VMmanager's own clients do. A look may meet that twice, at its login
-/// and at its lists, and then has a minute to read them. What takes longer is an outage, and people are told.
+/// and at its lists, and then has a minute to read them. What takes longer is reported as an outage.
 const LOOK_MAX: Duration = Duration::from_secs(180);
 
 impl Default for Settings {

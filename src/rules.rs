@@ -99,7 +99,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Says what the store said: without the journal nobody knows who rests.
+    /// The error of the store: without the journal nobody knows which VMs rest.
     pub fn policy(&self, now: DateTime<Utc>) -> Result<Policy, StoreError> {
         let settings = self.store.settings()?;
         let cooldowns = self.base.cooldowns();

@@ -340,7 +340,7 @@ pub enum Block {
 pub struct ForeignMigration {
     /// VMmanager's number of the task.
     pub task: u64,
-    /// `None` where it cannot be told; then no cluster is safe to change.
+    /// `None` where it is unknown; then no cluster is safe to change.
     pub cluster: Option<ClusterId>,
     /// The VM that migrates; `None` where the task does not tell.
     pub vm: Option<VmId>,

@@ -186,7 +186,7 @@ impl VmManagerApi {
         self.transport().read::<wire::HistoryOf>(Ask::get(format!("{HOSTS}/{vm}/history"))).await
     }
 
-    /// Reads every migration that waits or runs, and why they cannot all be told, if so.
+    /// Reads every migration that waits or runs, and the reason where some stay unknown.
     pub(super) async fn unfinished_migrations(
         &self,
     ) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
@@ -297,7 +297,7 @@ impl VmManagerApi {
         Ok(listed.rows.into_iter().find(|row| row.id() == Some(id)))
     }
 
-    /// Reads what waits or runs, and why that cannot be told, if so.
+    /// Reads what waits or runs, and the reason where that is unknown.
     pub(super) async fn unfinished_tasks(&self) -> Result<Unfinished, ApiFailure> {
         let listed = match self.tasks(UNFINISHED).await {
             Ok(listed) => listed,

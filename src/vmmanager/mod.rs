@@ -1,8 +1,8 @@
 //! The client of VMmanager 6: questions in [`VmManagerApi`], changes in [`Orders`].
 //!
 //! Speaks HTTP and JSON so that nobody else has to: what leaves this room is the model's. The server's JSON as it
-//! is stays in `wire`. Must not know what is planned, why, or for whom. Every
-//! request may fail with any [`ApiFailure`](crate::model::ApiFailure).
+//! is stays in `wire`. Must not know what is planned, why, or for whom.
+//! Every request may fail with any [`ApiFailure`](crate::model::ApiFailure).
 
 mod client;
 mod error;

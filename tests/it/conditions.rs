@@ -1,4 +1,4 @@
-//! What a live migration asks of its nodes: whoever asks hears of each condition, wherever they ask.
+//! What a live migration asks of its nodes. Every answer that is about one names each condition that is not met.
 
 use std::collections::BTreeSet;
 

@@ -802,7 +802,7 @@ impl Bot {
         self.handle.approve(id, shown, When::Now, by).await
     }
 
-    /// The answer to whoever comes too late.
+    /// The answer to a press that comes too late.
     fn closed<T>(&self, proposal: ProposalId) -> Result<T, Refused> {
         Err(Refused::NotPending { proposal, state: self.platform.proposal(proposal).state })
     }
