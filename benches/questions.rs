@@ -42,7 +42,7 @@ use tokio::{sync::broadcast, time::sleep};
 use vm_balancer::{
     clock::Clock,
     sandbox::telegram::{CROWD, Change, Options, Running, SimMessage, SimTelegram},
-    store::{Intent, Store},
+    store::{JournalEntry, Store},
 };
 
 const PEOPLE: u16 = 20;
@@ -301,7 +301,7 @@ impl Drop for Writer {
 fn leave_open(dir: &TempDir, count: u64) {
     let (store, now) = (Store::open(dir.path()).unwrap(), Clock::system().now());
     for number in 1..=count {
-        let entry = store.intend(Intent::example(1000 + number, now)).unwrap();
+        let entry = store.intend(JournalEntry::example(1000 + number, now)).unwrap();
         store.record_order(entry.id, Some(number), Some(number), now).unwrap();
     }
 }

@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use vm_balancer::{
     model::{NodeId, VmId},
-    store::{AuditEntry, Intent, JournalEntry, Outcome, PageAt, Store, TimelineFilter},
+    store::{AuditEntry, JournalEntry, Outcome, PageAt, Store, TimelineFilter},
 };
 
 /// A year of 270 migrations a day.
@@ -179,7 +179,7 @@ fn read_all(store: &Store) -> u64 {
 }
 
 fn ended(store: &Store, vm: u64, at: DateTime<Utc>) {
-    let entry = store.intend(Intent::example(vm, at)).unwrap();
+    let entry = store.intend(JournalEntry::example(vm, at)).unwrap();
     store.close(entry.id, Outcome::Done, None, at + TimeDelta::minutes(2)).unwrap();
 }
 

@@ -49,7 +49,7 @@ pub enum Alert {
     ForeignMigration {
         /// VMmanager's number of the task.
         task: u64,
-        /// VMmanager's number of the cluster; `None` where it cannot be told.
+        /// VMmanager's number of the cluster; `None` where it is unknown.
         cluster: Option<ClusterId>,
         /// VMmanager's number of the VM; `None` where the task does not tell.
         vm: Option<VmId>,

@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 /// A service that restarts is waited for 60 s, as VMmanager's own clients do. A look may meet that twice, at its login
-/// and at its lists, and then has a minute to read them. What takes longer is an outage, and people are told.
+/// and at its lists, and then has a minute to read them. What takes longer is reported as an outage.
 const LOOK_MAX: Duration = Duration::from_secs(180);
 
 impl Default for Settings {
@@ -137,10 +137,6 @@ impl Eyes {
     }
 
     /// Looks once.
-    ///
-    /// # Errors
-    ///
-    /// Says that VMmanager or the store cannot be read.
     pub async fn look(&self, depth: Depth) -> Result<Snapshot, LookError> {
         let before = self.before()?;
         let Look { mut snapshot, mut migrations, tasks_known, warnings } = self.look_in_time().await?;
@@ -159,10 +155,6 @@ impl Eyes {
     /// look with this moment as its time. `None` where anything differs, or where only whole lists can tell.
     ///
     /// The nodes' own counts and sums tell whether anything came or went, so what is on them need not be listed again.
-    ///
-    /// # Errors
-    ///
-    /// Says that VMmanager or the store cannot be read.
     pub async fn confirm(
         &self,
         known: &Snapshot,

@@ -99,7 +99,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Says what the store said: without the journal nobody knows who rests.
+    /// The error of the store: without the journal nobody knows which VMs rest.
     pub fn policy(&self, now: DateTime<Utc>) -> Result<Policy, StoreError> {
         let settings = self.store.settings()?;
         let cooldowns = self.base.cooldowns();
@@ -137,10 +137,6 @@ impl Rules {
     }
 
     /// Remembers at which imbalance clusters come to rest, where a plan of all of them says so.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
         let settled =
             plan.clusters.iter().filter_map(|of| Some((of.cluster, planner::settled_imbalance(of, policy)?)));
@@ -172,10 +168,6 @@ impl Rules {
 
     /// Remembers that VMmanager declined a target for a VM (`None`: that it was busy with the VM), so that not every
     /// cycle plans the same.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn was_declined(
         &self,
         vm: VmId,
@@ -249,10 +241,6 @@ impl Rules {
     }
 
     /// Looks at what a migration's end means for its nodes and its cluster, and says so once.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn after(&self, entry: &JournalEntry, now: DateTime<Utc>) -> Result<(), StoreError> {
         if entry.outcome().is_none_or(|(outcome, _)| outcome != Outcome::Failed) {
             return Ok(());
@@ -315,10 +303,6 @@ impl Rules {
     }
 
     /// Ends the stops of clusters that have lasted long enough and that this look shows whole, and says so.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn end_stops(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<(), StoreError> {
         let settings = self.store.settings()?;
         for stopped in &settings.stopped_clusters {

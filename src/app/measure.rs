@@ -1,5 +1,5 @@
-//! What is done with every fresh snapshot before it is planned on: nodes are measured over SSH, and the operator
-//! is told, once, of nodes that cannot be and of clusters that do not exist.
+//! What happens to every fresh snapshot before it is planned on: nodes are measured over SSH. The operator gets one
+//! warning about nodes that cannot be measured and about clusters that do not exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -140,10 +140,6 @@ impl Single {
 }
 
 /// Notes that somebody has confirmed a restored store, where no chat has an admin who could.
-///
-/// # Errors
-///
-/// Fails when the store does.
 pub async fn confirm_restored(store: &Store, clock: &Clock) -> Result<(), AppError> {
     store.update_settings(|settings| settings.restored_unconfirmed = false)?;
     store.export_aside(clock.now()).await;
@@ -160,10 +156,6 @@ fn scratch() -> Result<TempDir, AppError> {
 }
 
 /// Reads the file with the configuration.
-///
-/// # Errors
-///
-/// Why it cannot be read.
 pub fn env_file(path: &Path) -> io::Result<EnvFile> {
     read_env_file(&fs::read_to_string(path)?)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))

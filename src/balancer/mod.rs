@@ -147,10 +147,6 @@ impl VmBalancer {
     }
 
     /// Tells whether nothing may be ordered: by `--dry-run`, by the chat, or else by the configuration.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn dry_run(&self) -> Result<bool, StoreError> {
         let by_chat = self.parts.store.settings()?.dry_run;
         let settings = self.settings();
@@ -158,46 +154,26 @@ impl VmBalancer {
     }
 
     /// Ends automatic stops of clusters that have lasted long enough, on a look that shows them whole.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn end_stops(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.rules.end_stops(snapshot, self.parts.clock.now())
     }
 
     /// Remembers at which imbalance clusters come to rest.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
         self.rules.remember_evenness(plan, policy)
     }
 
     /// Returns the policy in force.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn policy(&self) -> Result<Policy, StoreError> {
         self.rules.policy(self.parts.clock.now())
     }
 
     /// Reads the platform, asks every node and computes what would be done; changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// Says that VmManager or the store cannot be read.
     pub async fn look(&self) -> Result<Picture, CycleError> {
         self.look_asking(Asked::Everybody).await
     }
 
     /// As [`Self::look`], where not every node may be asked.
-    ///
-    /// # Errors
-    ///
-    /// Says that VmManager or the store cannot be read.
     pub async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
         self.plan_on(self.see(asked).await?).await
     }
@@ -216,10 +192,6 @@ impl VmBalancer {
     }
 
     /// Reads the platform and plans nothing: the picture's plan is empty.
-    ///
-    /// # Errors
-    ///
-    /// Says that VMmanager or the store cannot be read.
     pub async fn see(&self, asked: Asked) -> Result<Picture, CycleError> {
         let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
         self.rules.note_look(&snapshot);

@@ -11,10 +11,6 @@ use crate::{
 };
 
 /// Writes a plan with what became of it, as `--once --json` and `plan --json` print it.
-///
-/// # Errors
-///
-/// Where serde refuses, which plain data gives no reason for.
 pub fn report(report: &Report<'_>) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&Printed::from(report))
 }

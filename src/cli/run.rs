@@ -30,7 +30,7 @@ use crate::{
     model::{Snapshot, Trouble},
     planner::Policy,
     probe::{self, Said},
-    store::{JournalEntry, Store, StoreError},
+    store::{JournalEntry, Store},
     talk::{
         rows::Row,
         words::{Words, plain},
@@ -153,7 +153,7 @@ async fn carry_out(
         Some(Command::Snapshot) => snapshot(&setup()?, clock, out).await,
         Some(Command::Check { send }) => try_all(args, &setup()?, *send, clock, out).await,
         Some(Command::Health) => health(args, &setup()?, out).await,
-        Some(Command::Completions { shell }) => print(out, Ok::<_, StoreError>(completions(*shell))),
+        Some(Command::Completions { shell }) => say(out, &completions(*shell)),
         Some(Command::Init) => init(args, &environment, clock, out).await,
         Some(Command::Man) => print(out, manual_page()),
         Some(Command::History { csv, limit }) => history(args, &setup()?, *csv, *limit, out).await,
@@ -288,15 +288,10 @@ async fn try_all(
         }
     };
     let checked = check::check(&setup.sources, send, clock, progress).await;
+    let width = terminal_width().unwrap_or(CHECK_WIDTH).min(CHECK_WIDTH);
     match args.json {
         true => print(out, check::json(&checked).map(|text| text + "\n"))?,
-        false => print(
-            out,
-            Ok::<_, StoreError>(check::text(
-                &checked,
-                terminal_width().unwrap_or(CHECK_WIDTH).min(CHECK_WIDTH),
-            )),
-        )?,
+        false => say(out, &check::text(&checked, width))?,
     };
     Ok(match checked.worst() {
         check::State::Ok | check::State::NotChecked | check::State::Warning => Exit::Fine,
@@ -313,7 +308,7 @@ async fn init(
 ) -> Result<Exit, Failure> {
     let file = args.config.as_deref().unwrap_or(Path::new(CONFIG_FILE));
     match init::init(file, environment, clock, out).await {
-        Ok(said) => print(out, Ok::<_, StoreError>(said)),
+        Ok(said) => say(out, &said),
         Err(error) => Err(Failure::usage(format!("nothing is written: {error}"))),
     }
 }
@@ -334,10 +329,10 @@ async fn health(args: &Args, setup: &Setup, out: &mut (dyn Write + Send)) -> Res
     if args.json {
         let trouble = state.as_ref().err().map(|failure| failure.told.as_str());
         let told = serde_json::json!({ "alive": state.is_ok(), "trouble": trouble });
-        print(out, Ok::<_, StoreError>(format!("{told}\n")))?;
+        say(out, &format!("{told}\n"))?;
         return state.map(|()| Exit::Fine);
     }
-    state.and_then(|()| print(out, Ok::<_, StoreError>("alive\n".into())))
+    state.and_then(|()| say(out, "alive\n"))
 }
 
 fn completions(shell: clap_complete::Shell) -> String {
@@ -673,12 +668,15 @@ fn print_plan(
 fn print_report(args: &Args, report: &Report<'_>, out: &mut dyn Write) -> Result<Exit, Failure> {
     match args.json {
         true => print(out, report_json(report).map(|text| text + "\n")),
-        false => print(out, Ok::<_, StoreError>(report_text(report, terminal_width()))),
+        false => say(out, &report_text(report, terminal_width())),
     }
 }
 
 fn print<E: std::error::Error>(out: &mut dyn Write, text: Result<String, E>) -> Result<Exit, Failure> {
-    let text = text.map_err(|error| Failure::trouble(chain(&error)))?;
+    say(out, &text.map_err(|error| Failure::trouble(chain(&error)))?)
+}
+
+fn say(out: &mut dyn Write, text: &str) -> Result<Exit, Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(Exit::Fine),
         // The reader, for example `head`, may stop early.
@@ -751,8 +749,12 @@ impl Failure {
     }
 }
 
-impl From<AppError> for Failure {
-    fn from(error: AppError) -> Self {
+impl<E> From<E> for Failure
+where
+    AppError: From<E>,
+{
+    fn from(error: E) -> Self {
+        let error = AppError::from(error);
         let told = match error.is_another_running() {
             true => format!(
                 "another vm-balancer is running with this DATA_DIR: {}; stop it, or use plan, or ask it in the chat",
@@ -762,23 +764,5 @@ impl From<AppError> for Failure {
         };
         let exit = if error.is_configuration() { Exit::BadUsage } else { Exit::Trouble };
         Self { exit, told }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        AppError::from(error).into()
-    }
-}
-
-impl From<ControlError> for Failure {
-    fn from(error: ControlError) -> Self {
-        AppError::from(error).into()
-    }
-}
-
-impl From<CycleError> for Failure {
-    fn from(error: CycleError) -> Self {
-        AppError::from(error).into()
     }
 }

@@ -211,10 +211,6 @@ fn write_curve(file: &Path, title: String, played: &[(&str, Outcome)]) -> Result
 }
 
 /// Runs the sandbox until `shutdown`.
-///
-/// # Errors
-///
-/// Why it did not start.
 pub(super) async fn run(
     options: Options,
     clock: &Clock,

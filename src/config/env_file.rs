@@ -33,15 +33,6 @@ pub struct NotAnEnvFile;
 
 /// Reads the text of a file.
 ///
-/// ```
-/// use vm_balancer::config::read_env_file;
-///
-/// let file = read_env_file("export BALANCE_WINDOW=Mon-Fri 01:00-05:00  # at night\nSSH_PASSWORD=p$a#s's\n")?;
-/// assert_eq!(file.values["BALANCE_WINDOW"], "Mon-Fri 01:00-05:00");
-/// assert_eq!(file.values["SSH_PASSWORD"], "p$a#s's");
-/// # Ok::<(), vm_balancer::config::NotAnEnvFile>(())
-/// ```
-///
 /// # Errors
 ///
 /// Where dotenvy refuses the prepared text.

@@ -21,9 +21,10 @@ use chrono_tz::Tz;
 use secrecy::SecretString;
 use url::Url;
 
-pub use env_file::{EnvFile, NotAnEnvFile, read as read_env_file};
+pub(crate) use env_file::{EnvFile, read as read_env_file};
 pub use problem::{Expected, Problem, Problems, Warning};
-pub use sources::{Source, Sources};
+use sources::Source;
+pub(crate) use sources::Sources;
 pub use tunables::Given;
 use tunables::TUNABLES;
 pub(crate) use tunables::Tuned;
@@ -117,12 +118,23 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the configuration for the bot.
+    /// Reads the configuration for a purpose, and notes where each setting comes from.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    pub(crate) fn from_sources(purpose: Purpose, sources: &Sources) -> Result<Loaded, Problems> {
+        let mut loaded = Self::for_purpose(purpose, |name| sources.lookup(name))?;
+        loaded.config.given = Given::new(|name| sources.source(name));
+        Ok(loaded)
+    }
+
+    /// Reads the configuration for a purpose.
     ///
     /// ```
-    /// use vm_balancer::config::Config;
+    /// use vm_balancer::config::{Config, Purpose};
     ///
-    /// let problems = Config::from_lookup(|key| match key {
+    /// let problems = Config::for_purpose(Purpose::Daemon, |key| match key {
     ///     "VMMANAGER_HOST" => Some("vm.example.com".into()),
     ///     "BALANCE_INTERVAL" => Some("often".into()),
     ///     _ => None,
@@ -131,26 +143,6 @@ impl Config {
     /// assert!(problems.to_string().contains("BALANCE_INTERVAL: found \"often\", expected a whole number"));
     /// assert!(problems.to_string().contains("VMMANAGER_PASSWORD: not set"));
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong, at once.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
-        Self::for_purpose(Purpose::Daemon, lookup)
-    }
-
-    /// Reads the configuration for a purpose, and notes where each setting comes from.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong, at once.
-    pub fn from_sources(purpose: Purpose, sources: &Sources) -> Result<Loaded, Problems> {
-        let mut loaded = Self::for_purpose(purpose, |name| sources.lookup(name))?;
-        loaded.config.given = Given::new(|name| sources.source(name));
-        Ok(loaded)
-    }
-
-    /// Reads the configuration for a purpose.
     ///
     /// # Errors
     ///

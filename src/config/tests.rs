@@ -146,7 +146,7 @@ fn every_variable_is_read() {
     let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
     // With a token nobody asks for a password, and without one nobody asks for the token's chat.
     for given in ["VMMANAGER_TOKEN", ""] {
-        let _ = Config::from_lookup(|name| {
+        let _ = Config::for_purpose(Purpose::Daemon, |name| {
             asked.borrow_mut().insert(name.to_owned());
             (name == given).then(|| "x".to_owned())
         });

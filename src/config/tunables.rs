@@ -349,10 +349,6 @@ impl Tuned {
     }
 
     /// Checks a value as the file's would be, and returns the setting's name as it is written.
-    ///
-    /// # Errors
-    ///
-    /// Says why it cannot be set.
     pub fn judge(&self, name: &str, value: Option<&str>) -> Result<&'static str, Unsettable> {
         let wanted = name.to_ascii_uppercase();
         let Some(tunable) = TUNABLES.iter().find(|tunable| tunable.name == wanted) else {

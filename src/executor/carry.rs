@@ -15,7 +15,7 @@ use crate::{
     model::{ApiFailure, Block, HistoryBefore, MigrationId, NodeId, ProposalId, Snapshot, Trouble, VmId},
     planner::{self, Migration, Policy, SkipWhy, Unfit},
     store::{
-        Approver, Emptied, Ending, Held, Intent, JournalEntry, JournalState, Motive, Outcome, Proposal,
+        Approver, Emptied, Ending, Held, JournalEntry, JournalState, Motive, Outcome, Proposal,
         ProposalState, Sight, Step, StepState, StoreError,
     },
     vmmanager::{No, OrderError, Ordered},
@@ -250,7 +250,7 @@ impl Executor {
         let may_send = || self.may_go_on(proposal.id).is_ok();
         let mut patience = self.orders.patience();
         loop {
-            match self.orders.migrate_if(entry.vm, entry.target, &may_send).await {
+            match self.orders.migrate(entry.vm, entry.target, &may_send).await {
                 Ok(ordered) => return Ok(self.record_taken(entry, ordered)),
                 Err(OrderError::NoAnswer(error)) => {
                     tracing::warn!(%error, "no answer to an order; looking for it");
@@ -414,8 +414,17 @@ impl Executor {
         }
     }
 
-    fn intent(&self, proposal: &Proposal, migration: &Migration, history_before: HistoryBefore) -> Intent {
-        Intent {
+    fn intent(
+        &self,
+        proposal: &Proposal,
+        migration: &Migration,
+        history_before: HistoryBefore,
+    ) -> JournalEntry {
+        JournalEntry {
+            v: 1,
+            // The store gives the number.
+            id: MigrationId(0),
+            state: JournalState::Intended,
             proposal: proposal.id,
             plan: proposal.plan.id.clone(),
             cluster: proposal.cluster,

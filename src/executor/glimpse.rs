@@ -31,10 +31,6 @@ pub enum Says {
 
 impl Watcher {
     /// Asks VMmanager for one open migration.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn glimpse(&self, entry: &JournalEntry) -> Result<Glimpse, ApiFailure> {
         let order = order_of(entry);
         let progress = self.api.progress(&order).await?;

@@ -11,8 +11,8 @@ use crate::{
     model::{Person, ProposalId, VmId},
     planner::{Rest, RestWhy},
     store::{
-        Ending, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState,
-        Store, StoreError,
+        Ending, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Sight, Step, StepState, Store,
+        StoreError,
     },
 };
 
@@ -45,7 +45,7 @@ impl Ledger {
     }
 
     /// Records an intent, in the journal and at its step. After this the order may be sent.
-    pub(super) fn intend(&self, intent: Intent, step: u32) -> Result<JournalEntry, StoreError> {
+    pub(super) fn intend(&self, intent: JournalEntry, step: u32) -> Result<JournalEntry, StoreError> {
         let entry = self.store.intend(intent)?;
         let since = entry.intended_at;
         let marked = self.change(entry.proposal, |proposal| {
@@ -84,10 +84,6 @@ impl Ledger {
     }
 
     /// Records what is known of an open order and could not be recorded before.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub(super) fn catch_up(&self, entry: &JournalEntry) -> Result<(), StoreError> {
         let JournalState::Ordered { at, consul_id, task_id } = entry.state else { return Ok(()) };
         let is_behind = |known: &JournalEntry| match known.state {
@@ -158,10 +154,6 @@ impl Ledger {
     }
 
     /// Records that one step is not ordered, and why.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn drop_step(&self, id: ProposalId, step: u32, why: &Ending) -> Result<(), StoreError> {
         tracing::info!(proposal.id = id.0, step, error = %why, "a step is dropped");
         self.drop_steps(id, why, |known| known.migration.step == step)

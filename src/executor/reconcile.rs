@@ -24,10 +24,6 @@ pub struct LeftOpen {
 
 impl Watcher {
     /// Reads what the last process left open: to be asked before this one approves anything.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the store does.
     pub fn left_open(&self) -> Result<LeftOpen, StoreError> {
         let store = &self.ledger.store;
         let is_begun = |proposal: &Proposal| match proposal.state {

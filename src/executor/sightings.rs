@@ -49,10 +49,6 @@ impl Sightings {
     }
 
     /// Looks for steps that begin together; `steps` is the plan's record at this moment.
-    ///
-    /// # Errors
-    ///
-    /// Says that VMmanager or the store cannot be read.
     pub(super) async fn look(
         &self,
         eyes: &Eyes,

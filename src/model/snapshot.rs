@@ -340,7 +340,7 @@ pub enum Block {
 pub struct ForeignMigration {
     /// VMmanager's number of the task.
     pub task: u64,
-    /// `None` where it cannot be told; then no cluster is safe to change.
+    /// `None` where it is unknown; then no cluster is safe to change.
     pub cluster: Option<ClusterId>,
     /// The VM that migrates; `None` where the task does not tell.
     pub vm: Option<VmId>,
@@ -401,7 +401,7 @@ impl Snapshot {
     ///
     /// Says what is wrong with the text: not JSON, from a newer program, an id twice, a node without cluster.
     pub fn from_json(text: &str) -> Result<Self, ReadSnapshotError> {
-        let snapshot: Self = serde_json::from_str(text).map_err(ReadSnapshotError::Json)?;
+        let snapshot: Self = serde_json::from_slice(text.as_bytes()).map_err(ReadSnapshotError::Json)?;
         if snapshot.version > SNAPSHOT_VERSION {
             return Err(ReadSnapshotError::Version { found: snapshot.version });
         }

@@ -72,7 +72,7 @@ mod tests {
         planner::{self, check, plan},
     };
 
-    /// A node of 100,000 MiB of which so many are allocated, and an empty one.
+    /// A node of 100,000 MiB with this much allocated, and an empty one.
     fn cluster(minutes: i64, used: u64) -> Snapshot {
         let mut snapshot = Snapshot::empty(DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes));
         snapshot.clusters = vec![ClusterInfo::new(ClusterId(1), "msk")];

@@ -545,7 +545,7 @@ impl<'a> Replay<'a> {
         both.iter().filter_map(|id| self.nodes.get(id)).map(|node| of(node)).sum()
     }
 
-    /// Whether so many percent of memory are over the threshold by a hair, and not for long.
+    /// Whether this percentage of memory is over the threshold by a hair, and not for long.
     fn is_at_the_brim(&self, node: &NodeInfo, percent: f64) -> bool {
         let waits = self.policy.memory_brims.contains(&node.id);
         waits && percent <= self.policy.memory.overload + MEMORY_BRIM

@@ -73,18 +73,10 @@ pub struct Growth {
     pub after: Figures,
 }
 
-/// Asks for each node of a cluster: were it lost, would its running VMs find places on the others?
+/// Were a node lost, would its running VMs find places on the others? `None` for a node that the snapshot does not have.
 ///
 /// In an emergency VMs start anew, so QEMU versions do not bind, and neither do the thresholds: what binds is memory
-/// outside the reserve, the nodes that are open, their limits of VMs, and anti-affinity. By ascending node id.
-#[must_use]
-pub fn node_losses(snapshot: &Snapshot, policy: &Policy, cluster: ClusterId) -> Vec<NodeLoss> {
-    let Some(info) = snapshot.cluster(cluster) else { return Vec::new() };
-    let mut board = Board::new(snapshot, policy, info);
-    (0..board.nodes.len()).map(|node| loss(&mut board, node)).collect()
-}
-
-/// Asks the same of one node; `None` for a node that the snapshot does not have.
+/// outside the reserve, the nodes that are open, their limits of VMs, and anti-affinity.
 #[must_use]
 pub fn node_loss(snapshot: &Snapshot, policy: &Policy, node: NodeId) -> Option<NodeLoss> {
     let info = snapshot.cluster(snapshot.node(node)?.cluster)?;
@@ -203,23 +195,11 @@ fn main_refusal(board: &Board<'_>, placement: &Placement, vm: usize) -> TargetRe
         .unwrap_or(TargetRefusal::SameNode)
 }
 
-/// Returns how many more VMs of a size a cluster takes before a target rule forbids it, as the nodes stand.
-///
-/// Under the thresholds, limits and exclusions of the policy; a measured node counts the mean load of its cluster
-/// for each vCPU.
-#[must_use]
-pub fn capacity_for(
-    snapshot: &Snapshot,
-    policy: &Policy,
-    cluster: ClusterId,
-    vcpus: u32,
-    memory: Mib,
-) -> u64 {
-    growth(snapshot, policy, cluster, 0, Some(vcpus), memory).map_or(0, |growth| growth.fit)
-}
-
 /// Asks what it would mean to add VMs of one size, each on the node that is the least full then; `None` for a cluster
-/// that the snapshot does not have. The rules are those of [`capacity_for`].
+/// that the snapshot does not have.
+///
+/// A VM fits under the thresholds, limits and exclusions of the policy; a measured node counts the mean load of its
+/// cluster for each vCPU.
 ///
 /// Without a number of vCPUs each has as many for its memory as the VMs of the cluster have on average.
 #[must_use]

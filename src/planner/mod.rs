@@ -8,7 +8,6 @@ mod board;
 mod brim;
 mod careful;
 mod check;
-mod curve;
 mod drain;
 mod explain;
 mod figures;
@@ -34,17 +33,12 @@ mod undo;
 
 use crate::model::{ClusterInfo, Snapshot};
 
-pub use brim::{BRIM_LASTS, Brims, MEMORY_BRIM};
 pub use check::{Violation, check};
-pub use curve::{CurvePoint, GIB_PER_MINUTE, MINUTES_PER_MIGRATION, curve};
-pub use drain::{Drain, drain};
-pub use explain::{
-    NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm,
-    overloaded_nodes, overview,
-};
-pub use fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate};
-pub use forecast::{Growth, NodeLoss, Taker, capacity_for, growth, node_loss, node_losses};
-pub use lanes::startable;
+#[cfg(not(feature = "internals"))]
+pub(crate) use inner::*;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub use inner::*;
 pub use plan::{
     Caution, ClusterPlan, Excess, Figures, Fullness, Hold, Migration, MoveWhy, NodeChange, NodeClosed, Note,
     Obstacle, Overloaded, Plan, PlanId, Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain,
@@ -54,15 +48,29 @@ pub use policy::{
     AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Margin, Policy, RecentMove, Rest, RestWhy,
     Selector, Strategy, Threshold,
 };
-
-pub use round::{drain_in_turn, maintenance, standstill};
-pub use search::LEVEL_GAIN_MIN;
-pub use settle::{LOAD_FORGOTTEN, LOAD_WINDOW};
-pub use settled::{LEVEL_REST, LEVEL_TRIGGER, settled_imbalance};
-pub use sound::sound;
-pub use standing::{Beyond, Limits, NotALimit, Used};
 pub(crate) use terms::QEMU_MIN;
-pub use undo::{Moved, Undo, undo};
+
+/// What only the other rooms ask of the planner, and its tests and benches.
+mod inner {
+    pub use super::{
+        brim::{BRIM_LASTS, Brims, MEMORY_BRIM},
+        drain::{Drain, drain},
+        explain::{
+            NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm,
+            overloaded_nodes, overview,
+        },
+        fit::{Outlook, Revalidated, Unfit, fit, outlook, revalidate},
+        forecast::{Growth, NodeLoss, Taker, growth, node_loss},
+        lanes::startable,
+        round::{drain_in_turn, maintenance, standstill},
+        search::LEVEL_GAIN_MIN,
+        settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
+        settled::{LEVEL_REST, LEVEL_TRIGGER, settled_imbalance},
+        sound::sound,
+        standing::{Beyond, Limits, NotALimit, Used},
+        undo::{Moved, Undo, undo},
+    };
+}
 
 /// Plans for every cluster that the policy names, each by itself.
 ///

@@ -1,4 +1,5 @@
-//! Puts a plan into data that people can be told: why each VM moves, what each node becomes, what stays and why.
+//! Turns the search's steps into a plan with its reasons: why each VM moves, what each node becomes, what stays and
+//! why.
 
 use std::collections::{BTreeMap, BTreeSet};
 

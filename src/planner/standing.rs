@@ -1,6 +1,6 @@
 //! A standing approval: within its limits cycles carry out relief without asking. What it covers is decided here.
 
-use std::{collections::VecDeque, fmt};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,20 +49,6 @@ pub enum Beyond {
     Ram,
     /// Nothing is left of the plan within the limits.
     Nothing,
-}
-
-impl fmt::Display for Beyond {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OtherCluster => "it is of another cluster",
-            Self::OtherResource => "it relieves a node of another resource",
-            Self::NotRelief => "it does more than relieve",
-            Self::NeedsOk => "a step takes a risk that people must agree to",
-            Self::Migrations => "it has more migrations than are left",
-            Self::Ram => "it moves more memory than is left",
-            Self::Nothing => "nothing is left of it within the limits",
-        })
-    }
 }
 
 /// Why a text is no limit.

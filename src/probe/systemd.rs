@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::meter::Beat;
 
-/// What a service manager is told.
+/// What the bot reports to a service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     Ready,

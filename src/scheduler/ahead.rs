@@ -20,7 +20,7 @@ pub enum WhatIf {
     Add { count: u64, memory: Mib, vcpus: Option<u32>, cluster: Option<String> },
 }
 
-/// What would be, and on which picture that rests.
+/// What would be, and the picture that it was computed from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreseen {
     pub taken_at: DateTime<Utc>,

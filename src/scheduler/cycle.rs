@@ -259,7 +259,7 @@ impl Cycle {
                 Err(beyond) => {
                     tracing::info!(
                         cluster.id = plan.cluster.0,
-                        why = %beyond,
+                        why = ?beyond,
                         "a plan is beyond the standing approval"
                     );
                     continue;

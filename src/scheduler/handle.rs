@@ -328,41 +328,44 @@ pub enum Change {
 }
 
 impl fmt::Display for Change {
-    /// As the audit has it: much like the command.
+    /// As the audit has it: the command that asks for it, with names and times as they were understood.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let until =
             |until: &Option<DateTime<Utc>>| until.map(|at| format!(" until {at}")).unwrap_or_default();
         match self {
-            Self::DryRun(on) => write!(f, "dry run {}", if *on { "on" } else { "off" }),
-            Self::Mode(mode) => write!(f, "mode {}", format!("{mode:?}").to_lowercase()),
+            Self::DryRun(on) => write!(f, "dryrun {}", if *on { "on" } else { "off" }),
+            Self::Mode(mode) => write!(f, "mode {}", word(mode)),
             Self::Pause { until: end, reason } => {
                 let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 write!(f, "pause{}{reason}", until(end))
             }
-            Self::Resume { confirms_restored: true } => f.write_str("resume, a restored store counts too"),
+            Self::Resume { confirms_restored: true } => f.write_str("resume restored"),
             Self::Resume { confirms_restored: false } => f.write_str("resume"),
             Self::Exclude { node, direction, until: end } => {
-                let direction = format!("{direction:?}").to_lowercase();
-                write!(f, "exclude {node} {direction}{}", until(end))
+                write!(f, "exclude {node} {}{}", word(direction), until(end))
             }
             Self::Include { node } => write!(f, "include {node}"),
             Self::Set { name, value: Some(value) } => write!(f, "set {} {value:?}", name.to_uppercase()),
             Self::Set { name, value: None } => write!(f, "set {} default", name.to_uppercase()),
-            Self::EndRest { vms } => write!(f, "end the rest of {}", vms.join(", ")),
+            Self::EndRest { vms } => write!(f, "rests clear {}", vms.join(", ")),
             Self::AskStanding { limits, cluster, until: end } => {
                 let Limits { migrations_max, ram_max, only, cluster: _ } = limits;
-                write!(f, "ask for autopilot until {end}")?;
-                migrations_max.iter().try_for_each(|max| write!(f, ", at most {max} migrations"))?;
-                ram_max.iter().try_for_each(|max| write!(f, ", at most {max}"))?;
-                only.iter()
-                    .try_for_each(|only| write!(f, ", only {}", format!("{only:?}").to_lowercase()))?;
-                cluster.iter().try_for_each(|cluster| write!(f, ", cluster {cluster}"))
+                write!(f, "autopilot until {end}")?;
+                migrations_max.iter().try_for_each(|max| write!(f, " max {max}"))?;
+                ram_max.iter().try_for_each(|max| write!(f, " max {max}"))?;
+                only.iter().try_for_each(|only| write!(f, " only {}", word(only)))?;
+                cluster.iter().try_for_each(|cluster| write!(f, " {cluster}"))
             }
-            Self::ConfirmStanding { tag } => write!(f, "confirm autopilot {tag}"),
-            Self::EndStanding { tag: Some(tag) } => write!(f, "end autopilot {tag}"),
-            Self::EndStanding { tag: None } => f.write_str("end autopilot"),
+            Self::ConfirmStanding { tag } => write!(f, "autopilot confirm {tag}"),
+            Self::EndStanding { tag: Some(tag) } => write!(f, "autopilot off {tag}"),
+            Self::EndStanding { tag: None } => f.write_str("autopilot off"),
         }
     }
+}
+
+/// A variant as people write it.
+fn word(variant: &impl fmt::Debug) -> String {
+    format!("{variant:?}").to_lowercase()
 }
 
 /// What a change led to.
@@ -524,18 +527,9 @@ impl Handle {
         self.ask(|answer| Request::WhatIf { question, answer }).await
     }
 
-    /// Counts a press of Approve for the steps with the tag `shown`; the last one needed starts the plan.
+    /// Counts a press of Approve for the steps with the tag `shown`; the last one needed starts the plan, or lets it begin
+    /// when it is to.
     pub async fn approve(
-        &self,
-        proposal: ProposalId,
-        shown: String,
-        by: Person,
-    ) -> Result<Approved, Refused> {
-        self.approve_for(proposal, shown, When::Now, by).await
-    }
-
-    /// As [`Handle::approve`], for a plan that may begin later.
-    pub async fn approve_for(
         &self,
         proposal: ProposalId,
         shown: String,

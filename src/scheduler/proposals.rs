@@ -166,7 +166,7 @@ impl Proposals {
         begins: Option<Begin>,
         by: &Person,
     ) -> Result<Approved, Refused> {
-        let vote = self.store().approve_for(id, shown, begins, by, self.now())?;
+        let vote = self.store().approve(id, shown, begins, by, self.now())?;
         if matches!(vote, Vote::Started(_) | Vote::Counted { .. } | Vote::Expired) {
             self.notify(id);
         }

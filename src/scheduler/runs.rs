@@ -88,7 +88,7 @@ impl Runs {
 
     /// A plan that moved nothing would be made again, and who stopped one does not want the next at once.
     fn note_end(&self, id: ProposalId) {
-        // A store that cannot be read is reported by whoever needs it next.
+        // The next request that needs the store reports that it cannot be read.
         let Ok(Some(proposal)) = self.balancer.parts().store.proposal(id) else { return };
         let is_done = |step: &Step| matches!(step.state, StepState::Ended { outcome: Outcome::Done, .. });
         let is_relief = proposal.cancel.is_none() && !proposal.is_wish();

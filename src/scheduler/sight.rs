@@ -127,7 +127,7 @@ impl Sight {
         Ok(picture)
     }
 
-    /// Keeps the plan of one cluster that somebody asked for: what people are told of it is to be no older.
+    /// Keeps the plan of one cluster that somebody asked for, so that later answers show nothing older.
     pub(super) fn note_plan(&self, planned: &Picture, cluster: ClusterId) {
         let Some(fresh) = planned.plan_of(cluster) else { return };
         if let Some(newest) = &mut self.lock_seen().picture {
@@ -191,7 +191,7 @@ impl Sight {
         *self.looks.borrow()
     }
 
-    /// Tells whether a look has ended since there were so many; waits for one that is under way.
+    /// Tells whether more looks have ended than this number; waits for one that is under way.
     pub(super) async fn has_looked_since(&self, looks: u64) -> bool {
         if self.looks() == looks && self.under_way.load(Ordering::Relaxed) > 0 {
             let mut ended = self.looks.subscribe();

@@ -151,10 +151,6 @@ pub enum ExpectedValue {
 /// Reads, checks and puts in force what is set by chat.
 pub trait Tuning: Send + Sync + fmt::Debug {
     /// Checks a value (`None`: the chat's is taken back) and returns the setting's name as it is written.
-    ///
-    /// # Errors
-    ///
-    /// Says why it cannot be set.
     fn judge(&self, name: &str, value: Option<&str>) -> Result<&'static str, Unsettable>;
 
     /// Puts in force what the chat has set, over what was configured.

@@ -258,10 +258,6 @@ impl Trust {
     }
 
     /// Decides on the key that a host presented. Blocks while a learned key is written.
-    ///
-    /// # Errors
-    ///
-    /// Why the key is refused.
     pub fn judge(&self, target: &Target, key: &PublicKey) -> Result<(), SshFailure> {
         let (host, found) = (target.to_string(), fingerprint(key));
         match (self.verdict(target, key), self.check) {

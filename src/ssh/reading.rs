@@ -77,7 +77,7 @@ impl Reading {
         }
     }
 
-    /// Returns the use of each VM that is on the node, as far as a domain can be told to be it.
+    /// Returns the use of each VM that is on the node, as far as a domain is known to be it.
     ///
     /// VMmanager calls its domains `<id>_<name>`. A domain of another form is taken by the VM of exactly its
     /// name, where the node has only one of that name.

@@ -31,10 +31,6 @@ impl Store {
     }
 
     /// Returns the alerts that wait, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn alerts(&self) -> Result<Vec<KeptAlert>, StoreError> {
         let kept = self.outbox().with_prefix::<KeptAlert>(KEPT)?.into_iter();
         let mut alerts: Vec<_> = kept.map(|(_, alert)| alert).collect();
@@ -43,10 +39,6 @@ impl Store {
     }
 
     /// Forgets an alert that is shown, unless a newer one of its matter has taken its place.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn forget_alert(&self, alert: &Alert) -> Result<(), StoreError> {
         self.write(|| match self.remove_alert(alert)? {
             true => self.files()?.flush(),

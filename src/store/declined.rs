@@ -35,10 +35,6 @@ struct Kept {
 
 impl Store {
     /// Returns what is in force at `now`.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn declined_at(&self, now: DateTime<Utc>) -> Result<Vec<Declined>, StoreError> {
         // One of a time to come was written while the clock was ahead.
         let in_force = |declined: &Declined| declined.at <= now && now < declined.until;
@@ -47,10 +43,6 @@ impl Store {
 
     /// Remembers that VMmanager declined a target for a VM, or was busy with it: for an hour, and twice as long each
     /// time that it happens again soon, up to `longest`. On disk when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn decline(
         &self,
         vm: VmId,
@@ -74,19 +66,11 @@ impl Store {
     }
 
     /// Forgets all of it: somebody says that the causes are mended.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn forget_declined(&self) -> Result<(), StoreError> {
         self.write(|| self.keep_declined(Vec::new()))
     }
 
     /// Forgets what was declined for one VM, after a person reported the cause as mended.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn forget_declined_of(&self, vm: VmId) -> Result<(), StoreError> {
         self.write(|| {
             let mut declined = self.kept_declined()?.declined;

@@ -1,5 +1,5 @@
-//! The migrations that ended, in short and in the order of their ends: who rests, what moved and what failed lately is
-//! read here, so that nobody goes through the journal for it.
+//! The migrations that ended, in short and in the order of their ends. It answers which VMs rest, what moved and what
+//! failed lately, without a walk through the journal.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{JournalEntry, Outcome, Store, StoreError};
 use crate::model::{ClusterId, MigrationId, NodeId, VmId};
 
-/// What of a closed entry decides who rests.
+/// What a closed entry says about which VMs rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Row", into = "Row")]
 pub(super) struct Ended {

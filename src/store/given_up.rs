@@ -17,10 +17,6 @@ struct Kept {
 
 impl Store {
     /// Returns the migrations that were given up and whose tasks may run.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn given_up(&self) -> Result<Vec<JournalEntry>, StoreError> {
         let kept: Kept = self.meta_record(ROW, "given up")?;
         let found: Result<Vec<_>, _> = kept.entries.into_iter().map(|id| self.entry(id)).collect();
@@ -28,10 +24,6 @@ impl Store {
     }
 
     /// Remembers that a migration is given up; on disk when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn give_up(&self, id: MigrationId) -> Result<(), StoreError> {
         self.change_given_up(|entries| {
             if !entries.contains(&id) {
@@ -41,10 +33,6 @@ impl Store {
     }
 
     /// Forgets migrations that were given up and whose tasks are over.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn forget_given_up(&self, ended: &[MigrationId]) -> Result<(), StoreError> {
         self.change_given_up(|entries| entries.retain(|id| !ended.contains(id)))
     }

@@ -20,34 +20,16 @@ use crate::{
     planner::{LEVEL_REST, MoveWhy, PlanId, RecentMove, Rest, RestWhy},
 };
 
-/// What is about to be ordered; the store adds id and state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Intent {
-    pub proposal: ProposalId,
-    pub plan: PlanId,
-    pub cluster: ClusterId,
-    pub cluster_name: String,
-    pub vm: VmId,
-    pub vm_name: String,
-    pub source: NodeId,
-    pub source_name: String,
-    pub target: NodeId,
-    pub target_name: String,
-    pub vcpus: u32,
-    pub ram: Mib,
-    pub why: Motive,
-    pub approver: Approver,
-    pub history_before: HistoryBefore,
-    pub intended_at: DateTime<Utc>,
-}
-
 #[cfg(any(test, feature = "internals"))]
-impl Intent {
+impl JournalEntry {
     /// An order for tests and benches.
     #[doc(hidden)]
     #[must_use]
     pub fn example(vm: u64, intended_at: DateTime<Utc>) -> Self {
         Self {
+            v: 1,
+            id: MigrationId(0),
+            state: JournalState::Intended,
             proposal: ProposalId(1),
             plan: PlanId("abc".into()),
             cluster: ClusterId(1),
@@ -110,20 +92,19 @@ impl Store {
     /// An open migration has no end yet; its VM is left alone for this long from each look.
     const IN_FLIGHT_REST: TimeDelta = TimeDelta::days(1);
 
-    /// Records an intent, on disk when this returns. Only then may the order be sent.
+    /// Gives an intended migration its number and records it, on disk when this returns. Only then may the order be
+    /// sent.
     ///
     /// # Errors
     ///
     /// Fails when the VM has an open migration, or when the disk fails; then nothing may be ordered.
-    pub fn intend(&self, intent: Intent) -> Result<JournalEntry, StoreError> {
+    pub fn intend(&self, mut entry: JournalEntry) -> Result<JournalEntry, StoreError> {
+        debug_assert_eq!(entry.state, JournalState::Intended);
         self.write(|| {
-            if let Some(open) = self.open_entries()?.iter().find(|entry| entry.vm == intent.vm) {
+            if let Some(open) = self.open_entries()?.iter().find(|open| open.vm == entry.vm) {
                 return Err(StoreError::InFlight { vm: open.vm, entry: open.id });
             }
-            let entry = from_intent(
-                MigrationId(self.next_id(&self.files()?.journal, SCHEMA_FLOORS.journal)?),
-                intent,
-            );
+            entry.id = MigrationId(self.next_id(&self.files()?.journal, SCHEMA_FLOORS.journal)?);
             self.write_entry(&entry)?;
             Ok(entry)
         })
@@ -164,28 +145,16 @@ impl Store {
     }
 
     /// Returns an entry.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn entry(&self, id: MigrationId) -> Result<Option<JournalEntry>, StoreError> {
         self.files()?.journal.get(id.0)
     }
 
     /// Returns the number of the newest entry, open or closed.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn newest_entry(&self) -> Result<Option<MigrationId>, StoreError> {
         Ok(self.files()?.journal.last_key()?.map(MigrationId))
     }
 
     /// Returns the entries newer than that one, open or closed, newest first; all where there was none.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn entries_after(&self, newest: Option<MigrationId>) -> Result<Vec<JournalEntry>, StoreError> {
         let is_newer = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| newest.is_none_or(|newest| entry.id > newest))
@@ -194,10 +163,6 @@ impl Store {
     }
 
     /// Returns the entries without an end, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn open_entries(&self) -> Result<Vec<JournalEntry>, StoreError> {
         let found: Result<Vec<_>, _> =
             ids(&self.files()?.open)?.into_iter().map(|id| self.files()?.journal.get(id)).collect();
@@ -205,10 +170,6 @@ impl Store {
     }
 
     /// Returns the newest entries, open or closed, newest first: those older than `before` where that is given.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn newest_entries(
         &self,
         before: Option<MigrationId>,
@@ -219,10 +180,6 @@ impl Store {
     }
 
     /// Returns closed entries, newest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn history(&self, filter: &HistoryFilter, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
         let wanted = |row: &Result<JournalEntry, StoreError>| {
             row.as_ref().map_or(true, |entry| entry.outcome().is_some() && filter.takes(entry))
@@ -236,10 +193,6 @@ impl Store {
     /// A VM is left alone for `cooldown` after a migration that is done, and for `failure_cooldown` after one that
     /// failed, doubled with each that failed before it in a row; one that was lost or dropped does not count, and
     /// neither does one before an admin ended its rest.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn rests(
         &self,
         now: DateTime<Utc>,
@@ -282,10 +235,6 @@ impl Store {
 
     /// Returns the migrations that were done after `since`, oldest first, with ends as [`Self::failures_since`] has
     /// them.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn moves_since(
         &self,
         since: DateTime<Utc>,
@@ -304,10 +253,6 @@ impl Store {
     ///
     /// Where the clock was wrong when an entry ended, its end is put right by its number: it is not before the
     /// intent of an older entry, and not after `now`.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn failures_since(
         &self,
         since: DateTime<Utc>,
@@ -330,10 +275,6 @@ impl Store {
 
     /// Returns how the last migrations of a cluster that ran ended, newest first: at most `limit`, none from before
     /// `since`.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn last_outcomes(
         &self,
         cluster: ClusterId,
@@ -351,10 +292,6 @@ impl Store {
     }
 
     /// Returns the newest time that any record was written at, as far as the newest record of each kind tells.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn newest_time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         let files = self.files()?;
         let entry = files.journal.newest().next().transpose()?;
@@ -470,47 +407,5 @@ fn rest(
             Some(Rest { until: ended.at + Failures::rest(failure_cooldown, times), why })
         }
         Outcome::Lost | Outcome::Dropped => None,
-    }
-}
-
-fn from_intent(id: MigrationId, intent: Intent) -> JournalEntry {
-    let Intent {
-        proposal,
-        plan,
-        cluster,
-        cluster_name,
-        vm,
-        vm_name,
-        source,
-        source_name,
-        target,
-        target_name,
-        vcpus,
-        ram,
-        why,
-        approver,
-        history_before,
-        intended_at,
-    } = intent;
-    JournalEntry {
-        v: 1,
-        id,
-        proposal,
-        plan,
-        cluster,
-        cluster_name,
-        vm,
-        vm_name,
-        source,
-        source_name,
-        target,
-        target_name,
-        vcpus,
-        ram,
-        why,
-        approver,
-        history_before,
-        intended_at,
-        state: JournalState::Intended,
     }
 }

@@ -65,10 +65,6 @@ impl AuditEntry {
 
 impl Store {
     /// Returns what the chat changed; the defaults where it changed nothing.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn settings(&self) -> Result<Settings, StoreError> {
         self.meta_record(row::SETTINGS, SETTINGS)
     }
@@ -90,10 +86,6 @@ impl Store {
     }
 
     /// Adds to the audit.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.write(|| {
             let id = self.next_id(&self.files()?.audit, 0)?;
@@ -103,20 +95,12 @@ impl Store {
     }
 
     /// Returns the newest entries of the audit, newest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn audit_log(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.files()?.audit.newest().take(limit).collect()
     }
 
     /// Returns the newest entries of the audit, of everybody or of the people with this number, or with a name that
     /// contains this or that this pattern matches.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn audit_of(&self, person: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let is_meant = |by: &Person, person: &str| {
             person.parse() == Ok(by.id)
@@ -214,10 +198,6 @@ pub(super) fn wrap(tree: &'static str, record: &impl Serialize) -> Result<Vec<u8
 
 impl Keep<'_> {
     /// Keeps a record in place of the one of that key; on disk when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn put<T: Serialize>(&self, key: &str, record: &T) -> Result<(), StoreError> {
         let bytes = wrap(self.name, record)?;
         self.store.write(|| {
@@ -261,10 +241,6 @@ impl Keep<'_> {
     }
 
     /// Forgets the record of that key; true where there was one.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn remove(&self, key: &str) -> Result<bool, StoreError> {
         self.store.write(|| {
             let files = self.store.files()?;

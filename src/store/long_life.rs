@@ -76,7 +76,7 @@ fn history_and_audit_end_after_their_time_and_what_is_open_or_young_stays() {
     let day = |days| at(0) + TimeDelta::days(days);
     let noted = |at| store.audit(&AuditEntry::new(at, None, "noise", "")).unwrap();
     moved(&store, 1, day(0));
-    let open = store.intend(Intent { intended_at: day(0), ..intent(ProposalId(1), 2) }).unwrap();
+    let open = store.intend(JournalEntry { intended_at: day(0), ..intent(ProposalId(1), 2) }).unwrap();
     noted(day(0));
     // A clock that was ahead for a moment keeps nothing from going.
     moved(&store, 3, day(4000));
@@ -111,7 +111,7 @@ fn a_search_for_a_name_passes_over_what_has_it_nowhere() {
     let store = Store::open(dir.path()).unwrap();
     let anna = Person { id: 42, name: "Anna".into() };
     for round in 0..40 {
-        let mut intent = Intent::example(100 + round, at(0));
+        let mut intent = JournalEntry::example(100 + round, at(0));
         if round == 2 {
             intent.vm_name = "Ärger".into();
             intent.target_name = "kvm-old".into();
@@ -232,7 +232,7 @@ fn an_export_has_what_was_written_while_it_was_made() {
 }
 
 fn moved(store: &Store, vm: u64, when: DateTime<Utc>) {
-    let entry = store.intend(Intent { intended_at: when, ..intent(ProposalId(1), vm) }).unwrap();
+    let entry = store.intend(JournalEntry { intended_at: when, ..intent(ProposalId(1), vm) }).unwrap();
     store.close(entry.id, Outcome::Done, None, when).unwrap();
 }
 

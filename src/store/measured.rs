@@ -166,10 +166,6 @@ impl Row {
 
 impl Store {
     /// Returns how full the nodes of a cluster were since then, oldest first: the quarters that have ended.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn measured_since(
         &self,
         cluster: ClusterId,
@@ -179,10 +175,6 @@ impl Store {
     }
 
     /// Returns the highest that was seen of each node on each day (UTC) since then, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn daily_maxima(
         &self,
         cluster: ClusterId,

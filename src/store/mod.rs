@@ -1,7 +1,8 @@
 //! Remembers, over sled: proposals, the journal of migrations, history, audit, settings changed by chat.
 //!
 //! Knows the records and how they may change, never why: time and people come as arguments.
-//! Every write that something outside depends on is on disk before its function returns.
+//! Every write that something outside depends on is on disk before its function returns. Every function here fails
+//! when the disk does; its own comment says what else it refuses.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -45,7 +46,7 @@ mod timeline;
 mod told;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -58,7 +59,7 @@ pub use ending::Ending;
 pub use error::StoreError;
 pub use expected::Expected;
 pub use folder::{make_private, other_owner};
-pub use journal::{FailingNode, HistoryFilter, Intent, failing_nodes};
+pub use journal::{FailingNode, HistoryFilter, failing_nodes};
 pub use measured::{Gauge, Measured};
 pub use notes::Note;
 pub use open::Restored;
@@ -139,17 +140,7 @@ struct Files {
 }
 
 impl Store {
-    /// Returns the folder that the store was opened in.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.shared.dir
-    }
-
     /// Returns how much room sled takes on disk, in bytes.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn size_on_disk(&self) -> Result<u64, StoreError> {
         let files = self.files()?;
         shelf::guard(|| files.db.size_on_disk())
@@ -157,10 +148,6 @@ impl Store {
 
     /// Puts everything on disk, and after a write that failed tries whether one would not. Also the way back after
     /// a full disk: sled writes nothing more after an error, so it is opened anew.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn flush(&self) -> Result<(), StoreError> {
         match self.shared.refused.load(Ordering::Relaxed) {
             true => self.try_to_write(),

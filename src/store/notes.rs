@@ -51,10 +51,6 @@ impl Store {
 
     /// Tells whether an update of the Bot API was handled. Numbers begin anew after a quiet week, so one that was noted
     /// long ago is another update.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn knows_update(&self, update: u64, now: DateTime<Utc>) -> Result<bool, StoreError> {
         Ok(self.files()?.updates.get(update)?.is_some_and(|seen| now - seen.at < UPDATES_KEPT))
     }

@@ -144,10 +144,6 @@ impl Store {
     }
 
     /// Returns what became of a damaged store, until an admin confirms.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn restoration(&self) -> Result<Option<Restored>, StoreError> {
         if !self.settings()?.restored_unconfirmed {
             return Ok(None);

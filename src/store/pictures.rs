@@ -38,19 +38,11 @@ pub struct Doubt {
 
 impl Store {
     /// Returns the believed numbers of each cluster; nothing before the first look.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn vm_counts(&self) -> Result<VmCounts, StoreError> {
         self.meta_record(ROW, "vm counts")
     }
 
     /// Keeps what is believed of each cluster; on disk when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn keep_vm_counts(&self, counts: &VmCounts) -> Result<(), StoreError> {
         self.write(|| {
             self.put_meta(ROW, &VmCounts { v: 1, clusters: counts.clusters.clone() })?;

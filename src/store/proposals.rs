@@ -366,19 +366,11 @@ impl Store {
     }
 
     /// Returns a proposal.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn proposal(&self, id: ProposalId) -> Result<Option<Proposal>, StoreError> {
         self.files()?.proposals.get(id.0)
     }
 
     /// Returns the proposals that can still change, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn open_proposals(&self) -> Result<Vec<Proposal>, StoreError> {
         let found: Result<Vec<_>, _> =
             ids(&self.files()?.live)?.into_iter().map(|id| self.files()?.proposals.get(id)).collect();
@@ -386,46 +378,24 @@ impl Store {
     }
 
     /// Returns the newest proposals, newest first.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn recent_proposals(&self, limit: usize) -> Result<Vec<Proposal>, StoreError> {
         self.files()?.proposals.newest().take(limit).collect()
     }
 
     /// Returns the proposal of a cluster that waits for approval.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn pending_of(&self, cluster: ClusterId) -> Result<Option<Proposal>, StoreError> {
         let open = self.open_proposals()?;
         Ok(open.into_iter().rev().find(|p| p.cluster == cluster && p.state == ProposalState::Pending))
     }
 
-    /// Counts a press of Approve for the steps with the tag `shown`: compare and swap, with its audit entry, in one transaction.
+    /// Counts a press of Approve for the steps with the tag `shown`: compare and swap, with its audit entry, in one
+    /// transaction. `begins` says when the plan is to begin, `None` at once. An approval is for one time: those that were
+    /// given for another do not count any more.
     ///
     /// # Errors
     ///
     /// Fails when the disk does; nothing is counted then.
     pub fn approve(
-        &self,
-        id: ProposalId,
-        shown: &str,
-        person: &Person,
-        now: DateTime<Utc>,
-    ) -> Result<Vote, StoreError> {
-        self.approve_for(id, shown, None, person, now)
-    }
-
-    /// As [`Store::approve`], for a plan that is to begin later. An approval is for one time: those that were given for
-    /// another do not count any more.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does; nothing is counted then.
-    pub fn approve_for(
         &self,
         id: ProposalId,
         shown: &str,
@@ -510,10 +480,6 @@ impl Store {
     }
 
     /// Ends pending proposals whose time is over; returns their ids.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn expire_proposals(&self, now: DateTime<Utc>) -> Result<Vec<ProposalId>, StoreError> {
         let mut expired = Vec::new();
         for proposal in self.open_proposals()? {
@@ -526,10 +492,6 @@ impl Store {
     }
 
     /// Returns who asked for a plan in the first place, through refreshes and replacements.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn asker(&self, proposal: &Proposal) -> Result<Option<Person>, StoreError> {
         let mut origin = proposal.origin.clone();
         for _ in 0..Self::REPLACED_MAX {

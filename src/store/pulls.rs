@@ -57,10 +57,6 @@ struct Kept {
 
 impl Store {
     /// Returns the VMs that are left alone at `now` since somebody moves them back.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn pulls(&self, now: DateTime<Utc>) -> Result<Vec<Pull>, StoreError> {
         let kept = self.kept_pulls()?.pulls;
         if kept.is_empty() {
@@ -78,10 +74,6 @@ impl Store {
     }
 
     /// Returns the last migration of each VM that was done before `before`, of those that nothing followed.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn last_moves(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<LastMove>, StoreError> {
         let mut followed: BTreeSet<_> = self.open_entries()?.into_iter().map(|entry| entry.vm).collect();
         let mut moves = Vec::new();
@@ -99,10 +91,6 @@ impl Store {
 
     /// Remembers that somebody undid one of our migrations. Returns what is known of the VM where this makes it rest;
     /// `None` where it does not, or was known.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn note_pull(&self, undone: &LastMove, now: DateTime<Utc>) -> Result<Option<Pull>, StoreError> {
         let mut kept = self.kept_pulls()?.pulls;
         let is_known = |pull: &Pull| pull.undone.iter().any(|(id, _)| *id == undone.id);
@@ -187,7 +175,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Intent;
+    use crate::store::JournalEntry;
 
     #[test]
     fn who_is_moved_back_twice_rests_for_a_day_and_twice_as_long_each_time_after_a_restart_too() {
@@ -219,7 +207,7 @@ mod tests {
             let store = Store::open(dir.path()).unwrap();
             let at = |hours| DateTime::UNIX_EPOCH + TimeDelta::days(30_000) + TimeDelta::hours(hours);
             let moved_back = |intended, ended, seen| {
-                let entry = store.intend(Intent::example(7, at(intended))).unwrap();
+                let entry = store.intend(JournalEntry::example(7, at(intended))).unwrap();
                 store.close(entry.id, Outcome::Done, None, at(ended)).unwrap();
                 store.note_pull(&LastMove { id: entry.id, vm: VmId(7), source: NodeId(10) }, seen).unwrap();
             };

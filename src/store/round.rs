@@ -128,10 +128,6 @@ impl Proposal {
 
 impl Store {
     /// Returns the proposals with which rounds go on.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn rounds(&self) -> Result<Vec<Proposal>, StoreError> {
         let known: Vec<ProposalId> = self.meta_record(ROW, "rounds")?;
         let found: Result<Vec<_>, _> = known.into_iter().map(|id| self.proposal(id)).collect();

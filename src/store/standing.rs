@@ -129,10 +129,6 @@ impl Store {
     }
 
     /// Returns what the standing approval that was given at `since` let run.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn standing_use(&self, since: DateTime<Utc>) -> Result<StandingUse, StoreError> {
         let mut of = StandingUse::default();
         for proposal in self.files()?.proposals.newest() {

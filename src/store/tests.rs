@@ -66,7 +66,7 @@ fn of_many_presses_at_once_exactly_one_starts_the_plan() {
             .map(|id| {
                 let (store, tag) = (store.clone(), proposal.tag());
                 let proposal = proposal.id;
-                scope.spawn(move || store.approve(proposal, &tag, &person(id), at(1)).unwrap())
+                scope.spawn(move || store.approve(proposal, &tag, None, &person(id), at(1)).unwrap())
             })
             .collect();
         presses.into_iter().map(|press| press.join().unwrap()).collect()
@@ -86,7 +86,7 @@ fn two_people_must_press_and_the_asker_is_not_one_of_them() {
     let first = proposed(&store, asked.clone());
     // A refresh by somebody else does not make the asker a stranger to the plan.
     let refreshed = proposed(&store, Draft { origin: Origin::Replaces(first.id), ..asked });
-    let press = |who| store.approve(refreshed.id, &refreshed.tag(), &person(who), at(1)).unwrap();
+    let press = |who| store.approve(refreshed.id, &refreshed.tag(), None, &person(who), at(1)).unwrap();
     assert_eq!(press(1), Vote::OwnProposal { have: 0, need: 2 });
     assert_eq!(press(2), Vote::Counted { have: 1, need: 2 });
     assert_eq!(press(2), Vote::AlreadyCounted { have: 1, need: 2 });
@@ -99,12 +99,15 @@ fn an_expired_or_dry_proposal_is_never_started() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let dry = proposed(&store, Draft { dry_run: true, ..draft(1) });
-    assert_eq!(store.approve(dry.id, &dry.tag(), &person(1), at(1)).unwrap(), Vote::DryRun);
+    assert_eq!(store.approve(dry.id, &dry.tag(), None, &person(1), at(1)).unwrap(), Vote::DryRun);
     let late = proposed(&store, draft(2));
-    assert_eq!(store.approve(late.id, &late.tag(), &person(1), late.expires_at).unwrap(), Vote::Expired);
+    assert_eq!(
+        store.approve(late.id, &late.tag(), None, &person(1), late.expires_at).unwrap(),
+        Vote::Expired
+    );
     let stored = store.proposal(late.id).unwrap().unwrap();
     assert!(matches!(stored.state, ProposalState::Expired { .. }));
-    assert_eq!(store.approve(ProposalId(99), "", &person(1), at(1)).unwrap(), Vote::NoSuchProposal);
+    assert_eq!(store.approve(ProposalId(99), "", None, &person(1), at(1)).unwrap(), Vote::NoSuchProposal);
 }
 
 #[test]
@@ -128,7 +131,7 @@ fn nothing_is_proposed_where_a_plan_is_approved_already() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let running = proposed(&store, draft(1));
-    store.approve(running.id, &running.tag(), &person(1), at(1)).unwrap();
+    store.approve(running.id, &running.tag(), None, &person(1), at(1)).unwrap();
     assert_eq!(store.propose(draft(1)).unwrap(), Proposed::Busy(running.id));
 }
 
@@ -149,7 +152,7 @@ fn a_vm_that_was_moved_to_even_out_rests_a_day() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let why = Motive::Plan(MoveWhy::Level { imbalance_before: 0.2, imbalance_after: 0.1 });
-    let evened = store.intend(Intent { why, ..intent(ProposalId(1), 7) }).unwrap();
+    let evened = store.intend(JournalEntry { why, ..intent(ProposalId(1), 7) }).unwrap();
     store.close(evened.id, Outcome::Done, None, at(0)).unwrap();
     ended(&store, 8, Outcome::Done, at(0));
     let rests = |minutes| {
@@ -237,7 +240,7 @@ fn an_entry_of_a_wrong_clock_hides_nothing_and_rests_like_any_other() {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let moved = |vm, intended, outcome, end| {
-            let intent = Intent { intended_at: at(intended), ..intent(ProposalId(1), vm) };
+            let intent = JournalEntry { intended_at: at(intended), ..intent(ProposalId(1), vm) };
             let entry = store.intend(intent).unwrap();
             store.close(entry.id, outcome, None, at(end)).unwrap();
         };
@@ -1085,8 +1088,8 @@ pub(super) fn draft(cluster: u64) -> Draft {
     }
 }
 
-pub(crate) fn intent(proposal: ProposalId, vm: u64) -> Intent {
-    Intent { proposal, ..Intent::example(vm, at(0)) }
+pub(crate) fn intent(proposal: ProposalId, vm: u64) -> JournalEntry {
+    JournalEntry { proposal, ..JournalEntry::example(vm, at(0)) }
 }
 
 #[test]

@@ -123,10 +123,6 @@ impl TimelineFilter {
 
 impl Store {
     /// Returns one page of what happened. Only so much is read as the page needs.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn timeline(
         &self,
         filter: &TimelineFilter,

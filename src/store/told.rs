@@ -47,10 +47,6 @@ impl<'de> Deserialize<'de> for Notes {
 
 impl Store {
     /// Returns what holds of the plan's cluster and was not told there yet.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn news(&self, place: ToldIn, plan: &ClusterPlan) -> Result<Vec<Note>, StoreError> {
         let before = self.kept_told()?.place(place).remove(&plan.cluster).unwrap_or_default();
         let is_known = |note: &Note| before.0.iter().any(|known| known.is_same_matter(note));
@@ -58,10 +54,6 @@ impl Store {
     }
 
     /// Remembers that what holds of the plan's cluster was told there; on disk when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the disk does.
     pub fn was_told(&self, place: ToldIn, plan: &ClusterPlan) -> Result<(), StoreError> {
         let notes = standing(plan);
         self.write(|| {

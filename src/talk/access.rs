@@ -26,7 +26,7 @@ const TELEGRAM: i64 = 777_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sender {
     Person(Person),
-    /// An administrator who cannot be told from the others.
+    /// An administrator whom Telegram shows without a name.
     AnonymousAdmin,
     /// A channel, or the chat that speaks for somebody.
     Channel(i64),

@@ -127,7 +127,7 @@ impl Api {
         self.call(self.bot.get_me()).await
     }
 
-    /// Asks for a chat: only one that the bot is in is told.
+    /// Asks for a chat. Telegram only knows of chats that the bot is in.
     pub(super) async fn chat(&self, chat: i64) -> Result<(), Failure> {
         self.call(self.bot.get_chat(ChatId(chat))).await.map(drop)
     }

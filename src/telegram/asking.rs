@@ -67,7 +67,7 @@ impl Shared {
             Ask::WhatIf(question, then) => then.with(handle.what_if(question).await?),
             Ask::Cancel(stop, then) => then.with(handle.cancel(stop, by).await?),
             Ask::Approve(proposal, shown, when, then) => {
-                then.with(handle.approve_for(proposal, shown, when, by).await?)
+                then.with(handle.approve(proposal, shown, when, by).await?)
             }
             Ask::ApproveAt(called, at, then) => then.with(handle.approve_at(called, at, by).await?),
             Ask::Undo(proposal, then) => then.with(handle.undo(proposal, by).await?),

@@ -190,10 +190,6 @@ pub(super) struct Shared {
 
 impl Bot {
     /// Joins the parts and starts to listen to events; nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// Says that the HTTP client or the store cannot be used.
     pub fn new(
         settings: Settings,
         handle: Handle,
@@ -317,7 +313,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Says what is to be said of a failed poll, and returns how long to wait.
+    /// Reports a failed poll where people must know of it, and returns how long to wait.
     fn after_failure(&self, failure: &Failure, polls: &mut Polls) -> Duration {
         polls.failures = polls.failures.saturating_add(1);
         let wait = self.wait_after(failure, polls);
@@ -591,7 +587,7 @@ impl Shared {
         let _ = self.inputs.send(Input::Answer(answer)).await;
     }
 
-    /// Answers with a file or a picture; `page` is what is said where the chat takes none.
+    /// Answers with a file or a picture; `page` is the answer in a chat that takes none.
     async fn attach(&self, incoming: &Incoming, page: Page, attached: Attached) {
         let (to, person) = (answer_to(incoming), incoming.sender.id());
         let kind = AnswerKind::Final;

@@ -70,7 +70,7 @@ pub(super) struct Facts {
     pub(super) dry_run: bool,
     stranger_answer_due: bool,
     proposal: Option<Proposal>,
-    /// The store cannot be read, so nothing can be said of the proposal of a press.
+    /// The store cannot be read, so the proposal of a press is unknown.
     pub(super) is_blind: bool,
 }
 
@@ -102,7 +102,7 @@ impl Shared {
         }
     }
 
-    /// Gathers what a decision rests on.
+    /// Gathers the facts that a decision needs.
     pub(super) async fn facts(&self, incoming: &Incoming) -> Facts {
         let lists = self.lists();
         let chat_admins = match lists.need_chat_admins(incoming.place) {

@@ -111,10 +111,6 @@ pub struct TelegramNotifier {
 
 impl TelegramNotifier {
     /// Joins the parts and starts to listen to events; what happened before is found in the store.
-    ///
-    /// # Errors
-    ///
-    /// Says that the HTTP client or the store cannot be used.
     pub fn new(
         settings: &Settings,
         handle: Handle,

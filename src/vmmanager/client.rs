@@ -100,10 +100,6 @@ impl VmManagerApi {
     /// Looks at the whole platform: clusters, nodes, VMs and unfinished migrations, side by side.
     ///
     /// A picture with something missing is returned with the reason in [`crate::model::ClusterInfo::incomplete`].
-    ///
-    /// # Errors
-    ///
-    /// The first of the requests that failed.
     pub async fn look(&self, now: DateTime<Utc>) -> Result<Look, ApiFailure> {
         let (clusters, nodes, hosts, tasks) = tokio::try_join!(
             self.list::<ClusterRow>(CLUSTERS, None),
@@ -118,10 +114,6 @@ impl VmManagerApi {
 
     /// Reads a few VMs and nodes one by one, and what runs; `None` where only whole lists can tell: a server that does
     /// not filter, a row that is missing or damaged, tasks that are not all known.
-    ///
-    /// # Errors
-    ///
-    /// The first of the requests that failed.
     pub async fn detail(&self, vms: &[VmId], nodes: &[NodeId]) -> Result<Option<Detail>, ApiFailure> {
         let Lacks { node_filter, host_filter, .. } = &self.0.lacks;
         let filters = || !node_filter.load(Ordering::Relaxed) && !host_filter.load(Ordering::Relaxed);
@@ -136,10 +128,6 @@ impl VmManagerApi {
     }
 
     /// Reads one node; `None` where there is no such node, or it does not say its cluster.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn node(&self, id: NodeId) -> Result<Option<NodeInfo>, ApiFailure> {
         let row = self.one::<NodeRow>(NODES, id.0, &self.0.lacks.node_filter).await?;
         Ok(row.and_then(|row| look::single_node(id.0, &row)))
@@ -194,19 +182,11 @@ impl VmManagerApi {
     }
 
     /// Reads what was done with a VM.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn history(&self, vm: VmId) -> Result<History, ApiFailure> {
         self.transport().read::<wire::HistoryOf>(Ask::get(format!("{HOSTS}/{vm}/history"))).await
     }
 
-    /// Reads every migration that waits or runs, and why they cannot all be told, if so.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
+    /// Reads every migration that waits or runs, and the reason where some stay unknown.
     pub(super) async fn unfinished_migrations(
         &self,
     ) -> Result<(Vec<RunningMigration>, Option<Flaw>), ApiFailure> {
@@ -231,10 +211,6 @@ impl VmManagerApi {
     }
 
     /// Looks for the migration task with this queue number; `None` while it has not appeared.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn find_task(&self, consul_id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         let filter = format!("((consul_id EQ {consul_id}) AND (name EQ '{MIGRATION}'))");
         let rows = self.tasks(&filter).await?.rows;
@@ -244,10 +220,6 @@ impl VmManagerApi {
     }
 
     /// Reads the task with this number of the task manager; `None` where there is none.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn task(&self, task_id: u64) -> Result<Option<TaskInfo>, ApiFailure> {
         let ask = Ask::get(format!("{TASKS}/{task_id}"));
         let what = ask.what();
@@ -325,7 +297,7 @@ impl VmManagerApi {
         Ok(listed.rows.into_iter().find(|row| row.id() == Some(id)))
     }
 
-    /// Reads what waits or runs, and why that cannot be told, if so.
+    /// Reads what waits or runs, and the reason where that is unknown.
     pub(super) async fn unfinished_tasks(&self) -> Result<Unfinished, ApiFailure> {
         let listed = match self.tasks(UNFINISHED).await {
             Ok(listed) => listed,

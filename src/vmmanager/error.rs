@@ -3,12 +3,6 @@
 use crate::model::{ApiFailure, Silence};
 
 impl ApiFailure {
-    /// Tells whether the same request may succeed later without anybody doing anything.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::NoAnswer { .. } | Self::Unavailable { .. })
-    }
-
     /// Tells whether a filter in the request may be what the server stumbled over.
     pub(super) fn may_be_the_filter(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoAnswer { said: Silence::Status { .. }, .. })

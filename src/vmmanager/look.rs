@@ -28,7 +28,7 @@ pub struct Look {
 pub(super) struct Unfinished {
     pub migrations: Vec<RunningMigration>,
     pub others: Vec<OtherTask>,
-    /// Why it cannot be told, if so.
+    /// The reason where it is unknown.
     pub unknown: Option<Flaw>,
 }
 
@@ -232,7 +232,7 @@ impl Doubts {
         self.all.push(why);
     }
 
-    /// Doubts one cluster, or all of them where it cannot be told which.
+    /// Doubts one cluster, or all where the right one is unknown.
     fn about(&mut self, cluster: Option<u64>, why: Flaw) {
         match cluster.map(ClusterId) {
             None => self.everywhere(why),

@@ -87,15 +87,6 @@ impl Orders {
         self.0.timing().patience()
     }
 
-    /// Orders the live migration of `vm` to `target`, as [`Orders::migrate_if`] where nothing can come between.
-    ///
-    /// # Errors
-    ///
-    /// As [`Orders::migrate_if`].
-    pub async fn migrate(&self, vm: VmId, target: NodeId) -> Result<Ordered, OrderError> {
-        self.migrate_if(vm, target, &|| true).await
-    }
-
     /// Orders the live migration of `vm` to `target`, unless `may_send` says no at the last moment. Sent once:
     /// repeated only with a new token after an answer that says that the old one is dead.
     ///
@@ -103,7 +94,7 @@ impl Orders {
     ///
     /// [`OrderError::NotTaken`] where nothing was ordered, [`OrderError::NoAnswer`] where nobody knows,
     /// [`OrderError::Held`] where `may_send` said no.
-    pub async fn migrate_if(
+    pub async fn migrate(
         &self,
         vm: VmId,
         target: NodeId,

@@ -110,20 +110,12 @@ impl VmManagerApi {
     }
 
     /// Reads the tasks of the migrations that a VM's history has since `before`.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn tasks_since(&self, vm: VmId, before: HistoryBefore) -> Result<BTreeSet<u64>, ApiFailure> {
         let history = self.history_since(vm, before).await?;
         Ok(history.iter().flat_map(|history| newer(history, before)).filter_map(|row| row.task).collect())
     }
 
     /// Asks who migrated a VM last besides this order, by the VM's history; `None` where it does not say.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn migrated_by(&self, vm: VmId, besides: Option<u64>) -> Result<Option<String>, ApiFailure> {
         let history = self.history(vm).await?;
         let others = migrations(&history).filter(|row| row.task.is_none() || row.task != besides);
@@ -133,10 +125,6 @@ impl VmManagerApi {
     }
 
     /// Looks for an order whose answer never came.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn look_for(&self, order: &Order) -> Result<Found, ApiFailure> {
         let history = self.history_since(order.vm, order.history_before).await?;
         let row = history.as_ref().and_then(|history| newer(history, order.history_before).next());
@@ -175,10 +163,6 @@ impl VmManagerApi {
 
     /// Asks how far a migration is: by the task's number, by the queue's number, by the VM's history, or among what
     /// runs, in this order.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn progress(&self, order: &Order) -> Result<Progress, ApiFailure> {
         if let Some(task_id) = order.task_id
             && let Some(task) = self.task_if_given(task_id).await?.filter(|task| may_be_of(task, order))
@@ -200,10 +184,6 @@ impl VmManagerApi {
 
     /// Tells whether the task of an order is plainly at work, by a list that is at most this old and that all share:
     /// watching many migrations costs one request. Where this says no, [`Self::progress`] knows more.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn is_running(&self, order: &Order, age_max: Duration) -> Result<bool, ApiFailure> {
         let running = self.unfinished_lately(age_max).await?;
         Ok(running.iter().any(|task| {
@@ -216,10 +196,6 @@ impl VmManagerApi {
     }
 
     /// Tells whether the task of an order is among those that wait or run.
-    ///
-    /// # Errors
-    ///
-    /// Any [`ApiFailure`].
     pub async fn is_unfinished(&self, order: &Order) -> Result<bool, ApiFailure> {
         let (running, _) = self.unfinished_migrations().await?;
         let is_its = |vm: Option<VmId>| vm.is_none_or(|vm| vm == order.vm);

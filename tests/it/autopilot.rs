@@ -9,8 +9,9 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{Setup, two_overloaded},
+    conversation::Setup,
     transcripts::{BOTH, DONE, LANGUAGES, Talk, WAITS, in_both},
+    worlds::two_overloaded,
 };
 
 const CONFIRMED: [&str; 2] = ["Confirmed by", "Подтверждено"];

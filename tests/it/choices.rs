@@ -6,9 +6,10 @@ use vm_balancer::sandbox::{
 };
 
 use crate::{
-    conversation::{Ctx, Setup, two_overloaded},
+    conversation::{Ctx, Setup},
     platform,
     transcripts::{BOTH, DONE, LANGUAGES, Talk},
+    worlds::two_overloaded,
 };
 
 #[tokio::test]

@@ -19,8 +19,8 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::two_overloaded,
     platform::{PATIENCE, until, without_times},
+    worlds::two_overloaded,
 };
 
 #[tokio::test]

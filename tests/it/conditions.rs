@@ -1,4 +1,4 @@
-//! What a live migration asks of its nodes: whoever asks hears of each condition, wherever they ask.
+//! What a live migration asks of its nodes. Every answer that is about one names each condition that is not met.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,14 @@ use vm_balancer::{
     model::{Mib, NodeId},
     sandbox::{
         telegram::{OPERATOR, VIEWER},
-        vmmanager::{SimNode, SimVm, World},
+        vmmanager::{SimNode, World},
     },
 };
 
 use crate::{
     conversation::{Setup, environment},
     transcripts::{LANGUAGES, Talk},
+    worlds::crowded,
 };
 
 /// A condition, the word that everybody says of it in English, the node that it shows on, and what brings it about.
@@ -76,13 +77,6 @@ async fn plans_their_json_a_vm_and_a_node_name_each_condition() {
         }
         talk.shows("what_a_live_migration_asks_of_its_nodes");
     }
-}
-
-/// A node of which one VM must go, and its only neighbour, which is empty.
-fn crowded() -> World {
-    let node = |name: &str| SimNode::new(name).cores(64).gib(64);
-    let web = SimVm::new("web").cores(2).gib(8);
-    World::builder().cluster("msk").node(node("kvm-01")).vms(6, &web).node(node("kvm-02")).build()
 }
 
 fn neighbour(world: &mut World) -> &mut SimNode {

@@ -10,11 +10,11 @@ use vm_balancer::{
     app::{App, Pace as AppPace},
     clock::{Clock, ManualClock},
     config::{Config, Purpose},
-    model::{Mib, VmId},
+    model::VmId,
     sandbox::{
         BotEnvironment, BotStatus, BotSwitch, StartBot,
         telegram::{self, ADMIN, OPERATOR, SUPERGROUP, SimMessage, SimTelegram, VIEWER},
-        vmmanager::{Options, Pace, Running, SimNode, SimVm, SimVmManager, World},
+        vmmanager::{Options, Pace, Running, SimVmManager, World},
     },
     scheduler::Patience,
     store::Store,
@@ -368,37 +368,4 @@ pub fn process_with(dir: &Path, variables: &BTreeMap<String, String>, arguments:
     command.args(arguments).current_dir(dir).env_clear().env("HOME", dir).envs(variables);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
     command.spawn().unwrap()
-}
-
-/// Two nodes that each need one VM moved away.
-pub fn two_overloaded() -> World {
-    let web = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(6, &web("web"))
-        .node(node("kvm-02"))
-        .vms(6, &web("db"))
-        .node(node("kvm-03"))
-        .node(node("kvm-04"))
-        .build()
-}
-
-/// Two clusters, and in each a node that needs one VM moved away.
-pub fn two_clusters() -> World {
-    let vm = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(6, &vm("web"))
-        .node(node("kvm-02"))
-        .cluster("spb")
-        .node(node("neva-01"))
-        .vms(6, &vm("db"))
-        .node(node("neva-02"))
-        .build()
-}
-
-fn node(name: &str) -> SimNode {
-    SimNode::new(name).cores(16).gib(64)
 }

@@ -2,18 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use vm_balancer::{
-    model::Mib,
-    sandbox::{
-        telegram::{ADMIN, OPERATOR, STRANGER, VIEWER},
-        vmmanager::{Fault, SimNode, SimVm, World},
-    },
+use vm_balancer::sandbox::{
+    telegram::{ADMIN, OPERATOR, STRANGER, VIEWER},
+    vmmanager::{Fault, World},
 };
 
 use crate::{
     conversation::{Ctx, Setup},
     platform,
     transcripts::{BOTH, DONE, LANGUAGES, Talk},
+    worlds::{five_pairs, of_43_steps},
 };
 
 #[tokio::test]
@@ -167,25 +165,4 @@ fn writes_to(bot: &Ctx, chat: i64) -> usize {
     let requests = bot.telegram.requests().into_iter();
     let writes = requests.filter(|it| it.method.starts_with("send") || it.method.starts_with("edit"));
     writes.filter(|request| request.refusal.is_none() && is_there(&request.params)).count()
-}
-
-/// Ten nodes that each need four VMs moved away, one that needs three, and room for them.
-fn of_43_steps() -> World {
-    let node = |name: &str| SimNode::new(name).cores(64).gib(64);
-    let vm = SimVm { memory: Mib(4 * 1024), ..SimVm::new("web") };
-    let full = (1..=10).fold(World::builder().cluster("msk"), |world, number| {
-        world.node(node(&format!("kvm-{number:02}"))).vms(15, &vm)
-    });
-    let full = full.node(node("kvm-11")).vms(14, &vm);
-    (1..=5).fold(full, |world, number| world.node(node(&format!("free-{number}")))).build()
-}
-
-/// Five nodes that each need one VM moved away, and five that take them.
-fn five_pairs() -> World {
-    let node = |name: &str| SimNode::new(name).cores(16).gib(64);
-    let vm = SimVm { memory: Mib(8 * 1024), ..SimVm::new("web") };
-    let full = (1..=5).fold(World::builder().cluster("msk"), |world, number| {
-        world.node(node(&format!("kvm-0{number}"))).vms(6, &vm)
-    });
-    (1..=5).fold(full, |world, number| world.node(node(&format!("free-{number}")))).build()
 }

@@ -1,16 +1,14 @@
 //! Conversations about decisions: how far an approval, a leave-out or a stop reaches.
 
-use vm_balancer::{
-    model::Mib,
-    sandbox::{
-        telegram::{ADMIN, OPERATOR},
-        vmmanager::{SimNode, SimVm, World},
-    },
+use vm_balancer::sandbox::{
+    telegram::{ADMIN, OPERATOR},
+    vmmanager::World,
 };
 
 use crate::{
-    conversation::{Setup, two_clusters, two_overloaded},
-    transcripts::{BOTH, DONE, LANGUAGES, RUNS, Talk},
+    conversation::Setup,
+    transcripts::{BOTH, DONE, LANGUAGES, Lang, RUNS, Talk},
+    worlds::{many_overloaded, overloaded_beside_a_small_one, two_clusters, two_overloaded},
 };
 
 /// What a message says while something is left out, and what it says of an approval that does not count any more.
@@ -66,14 +64,7 @@ async fn what_is_left_out_stays_so_until_it_is_taken_in_again() {
 #[tokio::test]
 async fn what_is_left_out_of_an_approved_plan_is_not_asked_again_for_a_day() {
     for lang in LANGUAGES {
-        let setup = [&BOTH[..], &[("BALANCE_MODE", "propose")]].concat();
-        let mut talk = Talk::start(lang, two_overloaded(), Setup::of(&setup).often()).await;
-        let plan = talk.hears(["Plan 1", "План 1"]).await;
-        talk.press(OPERATOR, &plan, ":x:1000").await;
-        let without = talk.becomes(&plan, LEFT_OUT).await;
-        talk.seconds_pass(5);
-        talk.press(ADMIN, &without, ":a").await;
-        talk.becomes(&plan, DONE).await;
+        let mut talk = one_of_two_is_left_out(lang, two_overloaded()).await;
         for _ in 0..3 {
             talk.minutes_pass(31);
             talk.bot.cycles(2).await;
@@ -92,14 +83,7 @@ async fn what_is_left_out_of_an_approved_plan_is_not_asked_again_for_a_day() {
 #[tokio::test]
 async fn a_drain_in_between_lifts_no_hold() {
     for lang in LANGUAGES {
-        let setup = [&BOTH[..], &[("BALANCE_MODE", "propose")]].concat();
-        let mut talk = Talk::start(lang, overloaded_beside_a_small_one(), Setup::of(&setup).often()).await;
-        let plan = talk.hears(["Plan 1", "План 1"]).await;
-        talk.press(OPERATOR, &plan, ":x:1000").await;
-        let without = talk.becomes(&plan, LEFT_OUT).await;
-        talk.seconds_pass(5);
-        talk.press(ADMIN, &without, ":a").await;
-        talk.becomes(&plan, DONE).await;
+        let mut talk = one_of_two_is_left_out(lang, overloaded_beside_a_small_one()).await;
         let drain = talk.ask(OPERATOR, "/drain kvm-05").await;
         talk.press(ADMIN, &drain, ":a").await;
         let empty = talk.becomes(&drain, DONE).await;
@@ -242,34 +226,15 @@ async fn an_answer_says_how_things_stand() {
     }
 }
 
-/// Three nodes that each need four VMs moved away, and room for them.
-fn many_overloaded() -> World {
-    let node = |name: &str| SimNode::new(name).cores(64).gib(64);
-    let vm = |name: &str| SimVm { memory: Mib(4 * 1024), ..SimVm::new(name) };
-    ["alpha", "beta", "gamma"]
-        .into_iter()
-        .fold(World::builder().cluster("msk"), |world, name| {
-            world.node(node(&format!("kvm-{name}"))).vms(15, &vm(&format!("customer-{name}-storefront")))
-        })
-        .node(node("kvm-free-1"))
-        .node(node("kvm-free-2"))
-        .node(node("kvm-free-3"))
-        .build()
-}
-
-/// Two nodes that each need one VM moved away, room for them, and a node with one VM that nothing asks to move.
-fn overloaded_beside_a_small_one() -> World {
-    let node = |name: &str| SimNode::new(name).cores(16).gib(64);
-    let web = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(6, &web("web"))
-        .node(node("kvm-02"))
-        .vms(6, &web("db"))
-        .node(node("kvm-03"))
-        .node(node("kvm-04"))
-        .node(node("kvm-05"))
-        .vms(1, &SimVm { memory: Mib(1024), ..SimVm::new("dns") })
-        .build()
+/// The schedule proposes both steps of [`two_overloaded`]. One is left out, and the other one is carried out.
+async fn one_of_two_is_left_out(lang: Lang, world: World) -> Talk {
+    let setup = [&BOTH[..], &[("BALANCE_MODE", "propose")]].concat();
+    let mut talk = Talk::start(lang, world, Setup::of(&setup).often()).await;
+    let plan = talk.hears(["Plan 1", "План 1"]).await;
+    talk.press(OPERATOR, &plan, ":x:1000").await;
+    let without = talk.becomes(&plan, LEFT_OUT).await;
+    talk.seconds_pass(5);
+    talk.press(ADMIN, &without, ":a").await;
+    talk.becomes(&plan, DONE).await;
+    talk
 }

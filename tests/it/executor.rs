@@ -9,14 +9,16 @@ use vm_balancer::{
     executor,
     model::{ClusterId, HistoryBefore, Mib, NodeId, ProposalId, VmId},
     planner::{ExclusionWhy, RestWhy},
-    sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, SimNode, SimVm, World},
+    sandbox::vmmanager::{Fault, Options, Pace, Profile, Rule, Scale, SimVm, World},
     store::{
-        Approval, Approver, Intent, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step,
-        StepState,
+        Approval, Approver, JournalEntry, JournalState, Outcome, Proposal, ProposalState, Step, StepState,
     },
 };
 
-use crate::platform::{PATIENCE, Platform, english, intent, noon, outcome, outcomes, person, until};
+use crate::{
+    platform::{PATIENCE, Platform, english, intent, noon, outcome, outcomes, person, until},
+    worlds::{pairs, three_full_nodes},
+};
 
 // ---- the way it should be
 
@@ -217,10 +219,10 @@ async fn of_several_new_rows_the_one_with_our_number_is_ours() {
     let migration = &proposal.steps[0].migration;
     let (vm, source, target) = (migration.vm, migration.source, migration.target);
     // A foreign migration began after the history was read and before the order.
-    let intent = Intent { history_before: HistoryBefore::Empty, source, ..intent(vm, target) };
+    let intent = JournalEntry { history_before: HistoryBefore::Empty, source, ..intent(vm, target) };
     let entry = platform.store.intend(intent).unwrap();
     there_and_back(&platform, &proposal).await;
-    let ordered = platform.api().orders().migrate(vm, target).await.unwrap();
+    let ordered = platform.api().orders().migrate(vm, target, &|| true).await.unwrap();
     platform.store.record_order(entry.id, ordered.task, None, noon()).unwrap();
     // The list by the queue's number knows nothing; the history has two rows.
     platform.sim.rule(Rule::always(Fault::EmptyLists).only("consul_id"));
@@ -689,8 +691,10 @@ async fn a_number_alone_makes_no_task_ours_after_a_restore_of_vmmanager() {
     let lost = "the task vanished; the VM is on its source";
     assert_eq!(outcome(&proposal), (Outcome::Lost, lost.into()));
     // Of an order without an answer the history tells nothing then: where the VM is counts.
-    let intent =
-        Intent { history_before: HistoryBefore::UpTo(99_000), ..intent(migration.vm, migration.target) };
+    let intent = JournalEntry {
+        history_before: HistoryBefore::UpTo(99_000),
+        ..intent(migration.vm, migration.target)
+    };
     let entry = platform.store.intend(intent).unwrap();
     let closed = followed(&platform, entry).await;
     assert!(matches!(closed.state, JournalState::Closed { outcome: Outcome::Dropped, .. }), "{closed:?}");
@@ -705,9 +709,9 @@ async fn an_order_without_an_answer_is_followed_although_its_history_began_anew(
     {
         let source = platform.sim.node_of(vm).unwrap();
         let target = if source == target { NodeId(10) } else { target };
-        let intent = Intent { history_before: before, source, ..intent(vm, target) };
+        let intent = JournalEntry { history_before: before, source, ..intent(vm, target) };
         let entry = platform.store.intend(intent).unwrap();
-        platform.api().orders().migrate(vm, target).await.unwrap();
+        platform.api().orders().migrate(vm, target, &|| true).await.unwrap();
         let ends = async {
             let asked = || platform.sim.count_requests("/history");
             let started = asked();
@@ -896,9 +900,11 @@ async fn an_intent_of_a_dead_process_is_watched_on_where_the_order_got_through()
     let platform = Platform::start(World::small()).await;
     let before = HistoryBefore::Empty;
     assert_eq!(platform.api().history(VmId(1000)).await.unwrap().entries, []);
-    let entry =
-        platform.store.intend(Intent { history_before: before, ..intent(VmId(1000), NodeId(11)) }).unwrap();
-    platform.api().orders().migrate(VmId(1000), NodeId(11)).await.unwrap();
+    let entry = platform
+        .store
+        .intend(JournalEntry { history_before: before, ..intent(VmId(1000), NodeId(11)) })
+        .unwrap();
+    platform.api().orders().migrate(VmId(1000), NodeId(11), &|| true).await.unwrap();
     let closed = followed(&platform, entry).await;
     assert!(
         matches!(closed.state, JournalState::Closed { outcome: Outcome::Done, ordered: true, .. }),
@@ -1195,25 +1201,6 @@ fn overloaded() -> World {
 
 fn many_migrations(platform: &Platform) -> VmBalancer {
     platform.balancer_with(|settings| settings.policy.migrations_max = 10)
-}
-
-/// Three nodes that must give one VM each, and three empty ones.
-fn three_full_nodes() -> World {
-    let node = |name: &str| SimNode::new(name).cores(16).gib(64);
-    let web = SimVm::new("web").cores(2).gib(8);
-    let full = ["kvm-01", "kvm-02", "kvm-03"].into_iter();
-    let full = full.fold(World::builder().cluster("msk"), |world, name| world.node(node(name)).vms(6, &web));
-    ["kvm-04", "kvm-05", "kvm-06"].into_iter().fold(full, |world, name| world.node(node(name))).build()
-}
-
-/// So many nodes that must give one VM each, and as many that have room for one.
-fn pairs(count: usize) -> World {
-    let web = SimVm::new("web").cores(2).gib(8);
-    let full = |number: usize| SimNode::new(format!("full-{number}")).cores(16).gib(64);
-    let world = (0..count)
-        .fold(World::builder().cluster("msk"), |world, number| world.node(full(number)).vms(6, &web));
-    let empty = |number: usize| SimNode::new(format!("empty-{number}")).cores(16).gib(12);
-    (0..count).fold(world, |world, number| world.node(empty(number))).build()
 }
 
 async fn followed(platform: &Platform, entry: JournalEntry) -> JournalEntry {

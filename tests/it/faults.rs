@@ -16,9 +16,10 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{self, Ctx, LOG, Setup, process, process_with, two_clusters, two_overloaded},
+    conversation::{self, Ctx, LOG, Setup, process, process_with},
     platform::{PATIENCE, noon, until},
-    transcripts::{DONE, LANGUAGES, RUNS, Talk, WAITS, in_english},
+    transcripts::{DONE, LANGUAGES, Lang, RUNS, Talk, WAITS, in_both},
+    worlds::{two_clusters, two_overloaded},
 };
 
 const AUTO: (&str, &str) = ("BALANCE_MODE", "auto");
@@ -42,10 +43,10 @@ async fn a_token_that_dies_while_a_migration_is_watched_is_renewed() {
 
 #[tokio::test]
 async fn an_endless_task_is_said_to_be_slow_and_stays_watched_past_a_kill() {
-    in_english(
+    in_both(
         "an_endless_task_is_said_to_be_slow",
-        World::small(),
-        Setup::default().manual(),
+        World::small,
+        || Setup::default().manual(),
         async |talk| {
             talk.bot.sim.switch_on(Fault::RunsForever);
             let plan = talk.ask(OPERATOR, "/balance 1").await;
@@ -90,54 +91,63 @@ async fn a_node_that_vanishes_half_way_is_told_as_a_failure() {
 
 #[tokio::test]
 async fn nothing_is_ordered_on_half_a_picture_and_work_goes_on_with_the_whole_one() {
-    let bot = Ctx::with(two_overloaded(), Setup::default().often()).await;
-    bot.cycles(1).await;
-    bot.sim.rule(Rule::times(Fault::ShrunkList, 2));
-    bot.ask(ADMIN, "/mode auto").await;
-    bot.heard("VMs became").await;
-    let is_whole = |sim: &vm_balancer::sandbox::vmmanager::Running| {
-        // In this order, so that an order while half was missing would be first.
-        let (is_ordered, is_halved) = (!sim.orders().is_empty(), !sim.faults().is_empty());
-        assert!(!(is_ordered && is_halved), "ordered on half a picture");
-        !is_halved
-    };
-    bot.until("the picture is whole again", is_whole).await;
-    bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
-    bot.heard("done: 1 moved").await;
-    assert_eq!(bot.sim.violations(), []);
+    let setup = || Setup::default().often();
+    in_both("nothing_is_ordered_on_half_a_picture", two_overloaded, setup, async |talk| {
+        talk.bot.sim.rule(Rule::times(Fault::ShrunkList, 2));
+        talk.ask(ADMIN, "/mode auto").await;
+        talk.hears(["VMs became", "ВМ было"]).await;
+        let is_whole = |sim: &vm_balancer::sandbox::vmmanager::Running| {
+            // In this order, so that an order while half was missing would be first.
+            let (is_ordered, is_halved) = (!sim.orders().is_empty(), !sim.faults().is_empty());
+            assert!(!(is_ordered && is_halved), "ordered on half a picture");
+            !is_halved
+        };
+        talk.bot.until("the picture is whole again", is_whole).await;
+        for report in talk.bot.ends(2).await {
+            talk.shown(&report, "");
+        }
+        talk.ordered();
+        assert_eq!(talk.bot.sim.violations(), []);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_foreign_migration_holds_its_cluster_alone_and_is_told() {
-    let setup = Setup::of(&[AUTO]).often().manual();
-    let mut talk = Talk::prepared(LANGUAGES[0], two_clusters(), setup).await;
-    somebody_else_migrates(&talk.bot, true);
-    talk.bot.restart().await;
-    talk.hears(["Nothing is ordered there until it ends", ""]).await;
-    let plan = talk.hears(RUNS).await;
-    talk.bot.until("the other cluster is served", |sim| !sim.orders().is_empty()).await;
-    talk.bot.cycles(3).await;
-    talk.ask(VIEWER, "/status").await;
-    talk.ordered();
-    talk.bot.sim.finish_all();
-    talk.becomes(&plan, DONE).await;
-    talk.shows("a_foreign_migration_holds_its_cluster_alone");
+    for lang in LANGUAGES {
+        let mut talk = beside_a_foreign_migration(lang, true).await;
+        let plan = talk.hears(RUNS).await;
+        talk.bot.until("the other cluster is served", |sim| !sim.orders().is_empty()).await;
+        talk.bot.cycles(3).await;
+        talk.ask(VIEWER, "/status").await;
+        talk.ordered();
+        talk.bot.sim.finish_all();
+        talk.becomes(&plan, DONE).await;
+        talk.shows("a_foreign_migration_holds_its_cluster_alone");
+    }
 }
 
 #[tokio::test]
 async fn a_foreign_migration_of_an_unknown_cluster_holds_everything_and_is_told() {
-    let setup = Setup::of(&[AUTO]).often().manual();
-    let mut talk = Talk::prepared(LANGUAGES[0], two_clusters(), setup).await;
-    somebody_else_migrates(&talk.bot, false);
+    for lang in LANGUAGES {
+        let mut talk = beside_a_foreign_migration(lang, false).await;
+        talk.bot.cycles(4).await;
+        talk.ask(VIEWER, "/status").await;
+        talk.ordered();
+        talk.bot.sim.set_pace(Pace::After(Duration::from_millis(5)));
+        talk.bot.sim.finish_all();
+        talk.hears(DONE).await;
+        talk.shows("a_foreign_migration_of_an_unknown_cluster_holds_everything");
+    }
+}
+
+/// A bot that works by itself starts while somebody else migrates, and says so.
+async fn beside_a_foreign_migration(lang: Lang, says_vm: bool) -> Talk {
+    let mut talk = Talk::prepared(lang, two_clusters(), Setup::of(&[AUTO]).often().manual()).await;
+    somebody_else_migrates(&talk.bot, says_vm);
     talk.bot.restart().await;
-    talk.hears(["Nothing is ordered anywhere until it ends", ""]).await;
-    talk.bot.cycles(4).await;
-    talk.ask(VIEWER, "/status").await;
-    talk.ordered();
-    talk.bot.sim.set_pace(Pace::After(Duration::from_millis(5)));
-    talk.bot.sim.finish_all();
-    talk.hears(DONE).await;
-    talk.shows("a_foreign_migration_of_an_unknown_cluster_holds_everything");
+    talk.hears(["Somebody else moves", "Идёт чужая миграция"]).await;
+    talk
 }
 
 #[tokio::test]
@@ -157,46 +167,54 @@ async fn a_clock_of_vmmanager_that_is_years_off_changes_nothing() {
 
 #[tokio::test]
 async fn a_damaged_store_is_told_and_only_proposes_until_an_admin_confirms() {
-    let mut talk = Talk::prepared(LANGUAGES[0], two_overloaded(), Setup::of(&[AUTO]).often()).await;
-    talk.masks([(talk.bot.dir.path().display().to_string(), "/var/lib/vm-balancer")]);
-    a_damaged_store_is_left(talk.bot.dir.path());
-    talk.bot.restart().await;
-    let alert = talk.hears(["My store was damaged and is restored", ""]).await;
-    let plan = talk.hears(WAITS).await;
-    talk.ask(VIEWER, "/status").await;
-    talk.ask(OPERATOR, "/resume").await;
-    talk.bot.cycles(4).await;
-    talk.ordered();
-    talk.ask(VIEWER, "/status").await;
+    for lang in LANGUAGES {
+        let mut talk = Talk::prepared(lang, two_overloaded(), Setup::of(&[AUTO]).often()).await;
+        talk.masks([(talk.bot.dir.path().display().to_string(), "/var/lib/vm-balancer")]);
+        a_damaged_store_is_left(talk.bot.dir.path());
+        talk.bot.restart().await;
+        let alert = talk.hears(["My store was damaged and is restored", "Хранилище бота повредилось"]).await;
+        let plan = talk.hears(WAITS).await;
+        talk.ask(VIEWER, "/status").await;
+        talk.ask(OPERATOR, "/resume").await;
+        talk.bot.cycles(4).await;
+        talk.ordered();
+        talk.ask(VIEWER, "/status").await;
 
-    talk.ask(ADMIN, "/resume").await;
-    talk.bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
-    talk.bot.heard(DONE[0]).await;
-    let plan = talk.bot.telegram.message(alert.chat, plan.id).unwrap();
-    assert_eq!(plan.button_with(":a"), None);
-    let start = alert.text().lines().next().unwrap().to_owned();
-    let alerts = talk.bot.written().into_iter().filter(|message| message.text().starts_with(&start));
-    assert_eq!(alerts.count(), 1);
-    assert!(!talk.bot.store().await.settings().unwrap().restored_unconfirmed);
-    talk.shows("a_damaged_store_is_told_and_only_proposes");
+        talk.ask(ADMIN, "/resume").await;
+        talk.bot.until("overload is gone", |sim| sim.world().nodes_above(70.0).is_empty()).await;
+        talk.bot.heard_any(DONE).await;
+        let plan = talk.bot.telegram.message(alert.chat, plan.id).unwrap();
+        assert_eq!(plan.button_with(":a"), None);
+        let start = alert.text().lines().next().unwrap().to_owned();
+        let alerts = talk.bot.written().into_iter().filter(|message| message.text().starts_with(&start));
+        assert_eq!(alerts.count(), 1);
+        assert!(!talk.bot.store().await.settings().unwrap().restored_unconfirmed);
+        talk.shows("a_damaged_store_is_told_and_only_proposes");
+    }
 }
 
 #[tokio::test]
 async fn a_clock_that_is_set_is_told_while_the_bot_runs_and_at_its_start() {
-    let bot = Ctx::start(World::small()).await;
-    bot.proposal().await;
-    bot.clock.set(noon() - TimeDelta::days(40));
-    bot.heard("went back by 40 d").await;
-    bot.clock.set(noon());
-    bot.heard("went ahead by 40 d").await;
-    // Time that goes by is no jump; the clock is checked each second.
-    bot.minutes_pass(60);
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert!(bot.written().iter().all(|message| !message.text().contains("ahead by 1 h")));
-    bot.kill().await;
-    bot.clock.set(noon() - TimeDelta::hours(2));
-    bot.restart().await;
-    bot.heard("went back by 2 h").await;
+    in_both("a_clock_that_is_set_is_told", World::small, Setup::default, async |talk| {
+        talk.ask(OPERATOR, "/balance 1").await;
+        let back = TimeDelta::days(40);
+        talk.line("— the clock is set back by 40 days, and right again —");
+        talk.bot.clock.set(noon() - back);
+        talk.hears(["went back by 40 d", "ушли назад на 40 д"]).await;
+        talk.bot.clock.set(noon());
+        talk.hears(["went ahead by 40 d", "ушли вперёд на 40 д"]).await;
+        // Time that goes by is no jump; the clock is checked each second.
+        talk.minutes_pass(60);
+        let written = talk.bot.written().len();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(talk.bot.written().len(), written, "{}", talk.bot.telegram.transcript(talk.bot.home));
+        talk.line("— the bot is started again, and the clock says 10:00 —");
+        talk.bot.kill().await;
+        talk.bot.clock.set(noon() - TimeDelta::hours(2));
+        talk.bot.restart().await;
+        talk.hears(["went back by 2 h", "ушли назад на 2 ч"]).await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -319,18 +337,22 @@ async fn the_program_ends_where_another_one_has_the_store() {
 
 #[tokio::test]
 async fn an_alert_said_just_before_a_kill_is_in_the_chat_after_the_restart() {
-    let bot = Ctx::with(World::small(), Setup::default()).await;
-    bot.ask(VIEWER, "/whoami").await;
-    let store = bot.store().await;
-    let alert = Alert::ClusterStopped { cluster: ClusterId(1), name: "msk".into(), failures: 5, until: None };
-    store.alert(&Events::new(), noon(), alert);
-    drop(store);
-    bot.restart().await;
-    bot.heard("Automatic runs in cluster msk (1)").await;
-    assert_eq!(bot.store().await.alerts().unwrap(), []);
-    bot.restart().await;
-    bot.ask(VIEWER, "/whoami").await;
-    assert_eq!(bot.written().len(), 3, "it is said once: {}", bot.telegram.transcript(bot.home));
+    in_both("an_alert_said_just_before_a_kill", World::small, Setup::default, async |talk| {
+        talk.ask(VIEWER, "/whoami").await;
+        let store = talk.bot.store().await;
+        let (cluster, name) = (ClusterId(1), "msk".to_owned());
+        let alert = Alert::ClusterStopped { cluster, name, failures: 5, until: None };
+        store.alert(&Events::new(), noon(), alert);
+        drop(store);
+        talk.restarts().await;
+        talk.hears(["Automatic runs in cluster msk (1)", "Автоматика в кластере msk (1)"]).await;
+        assert_eq!(talk.bot.store().await.alerts().unwrap(), []);
+        talk.restarts().await;
+        talk.ask(VIEWER, "/whoami").await;
+        let transcript = talk.bot.telegram.transcript(talk.bot.home);
+        assert_eq!(talk.bot.written().len(), 3, "it is said once: {transcript}");
+    })
+    .await;
 }
 
 /// Approves the plan and returns its message once its migration runs.
@@ -354,10 +376,10 @@ async fn ended(bot: &Ctx, message: &SimMessage, how: &str) -> String {
 /// Lets the only migration of a plan meet a fault, and shows the end of the plan and the history.
 async fn went_wrong(scenario: &str, fault: Fault) {
     // Long enough for its task to be seen.
-    let setup = Setup { pace: Pace::After(Duration::from_millis(100)), ..Setup::default() };
-    in_english(scenario, World::small(), setup, async |talk| {
+    let setup = || Setup { pace: Pace::After(Duration::from_millis(100)), ..Setup::default() };
+    in_both(scenario, World::small, setup, async |talk| {
         talk.bot.sim.arm(fault.clone());
-        let plan = talk.bot.proposal().await;
+        let plan = talk.bot.ask(OPERATOR, "/balance 1").await;
         talk.press(OPERATOR, &plan, ":a").await;
         talk.becomes(&plan, DONE).await;
         talk.ask(VIEWER, "/history").await;

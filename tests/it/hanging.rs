@@ -1,4 +1,4 @@
-//! A VMmanager that takes every request and answers none: whoever asks the bot gets a word within seconds.
+//! A VMmanager that takes every request and answers none: everybody who asks the bot gets an answer within seconds.
 
 use std::time::{Duration, Instant};
 

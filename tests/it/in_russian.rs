@@ -15,10 +15,11 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{Ctx, Setup, two_clusters, two_overloaded},
+    conversation::{Ctx, Setup},
     faults::{a_damaged_store_is_left, somebody_else_migrates},
     platform::noon,
     transcripts::{BOTH, DONE, LANGUAGES, RUNS, Talk},
+    worlds::{two_clusters, two_overloaded},
 };
 
 /// Latin words that a Russian text may hold besides quotations, code, commands and names with numbers.

@@ -39,3 +39,4 @@ mod tls;
 mod transcripts;
 mod vmmanager;
 mod watching;
+mod worlds;

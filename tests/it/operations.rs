@@ -1,16 +1,17 @@
 //! Conversations about work on nodes and about time: what is begun later, what is taken back, what is held.
 
 use vm_balancer::{
-    model::{Mib, NodeId, VmId},
+    model::{NodeId, VmId},
     sandbox::{
         telegram::{ADMIN, OPERATOR, SimMessage, VIEWER},
-        vmmanager::{SimNode, SimVm, World},
+        vmmanager::{SimVm, World},
     },
 };
 
 use crate::{
     conversation::Setup,
     transcripts::{BOTH, DONE, LANGUAGES, Talk, WAITS},
+    worlds::{full, roomy, three_to_maintain, uneven, vm},
 };
 
 const BEGINS_LATER: [&str; 2] = ["⏲", "⏲"];
@@ -203,64 +204,4 @@ async fn what_a_foreign_migration_holds_is_said_to_be_held() {
         assert_eq!(talk.bot.sim.orders(), []);
         talk.shows("what_a_foreign_migration_holds_is_said_to_be_held");
     }
-}
-
-fn node(name: &str) -> SimNode {
-    SimNode::new(name).cores(16).gib(64)
-}
-
-fn vm(name: &str, gib: u64) -> SimVm {
-    SimVm { memory: Mib(gib * 1024), ..SimVm::new(name) }
-}
-
-/// Three nodes with room to spare.
-fn roomy() -> World {
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(2, &vm("web", 8))
-        .node(node("kvm-02"))
-        .vms(1, &vm("db", 8))
-        .node(node("kvm-03"))
-        .build()
-}
-
-/// A full node, and one that is to be emptied.
-fn uneven() -> World {
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(4, &vm("web", 8))
-        .node(node("kvm-02"))
-        .vms(1, &vm("db", 8))
-        .build()
-}
-
-/// Three nodes to work on, one of them with a VM that cannot be moved, and room for their VMs.
-fn three_to_maintain() -> World {
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(2, &vm("web", 8))
-        .node(node("kvm-02"))
-        .vms(1, &vm("db", 8))
-        .vms(1, &vm("cd", 4).with_iso())
-        .node(node("kvm-03"))
-        .vms(1, &vm("mail", 16))
-        .node(node("kvm-04"))
-        .build()
-}
-
-/// Two nodes that no other has room for, and two small ones.
-fn full() -> World {
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(5, &vm("web", 8))
-        .node(node("kvm-02"))
-        .vms(5, &vm("db", 8))
-        .node(SimNode::new("kvm-03").cores(8).gib(16))
-        .vms(1, &vm("mail", 2))
-        .node(SimNode::new("kvm-04").cores(8).gib(16))
-        .build()
 }

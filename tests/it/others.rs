@@ -8,7 +8,7 @@ use vm_balancer::{
     planner::{RestWhy, SkipWhy, Unfit},
     sandbox::{
         telegram::{ADMIN, OPERATOR, VIEWER},
-        vmmanager::{Fault, Options, Pace, Profile, Running, SimNode, SimVm, World},
+        vmmanager::{Fault, Options, Pace, Profile, Running, World},
     },
     store::{Ending, LastMove, Outcome, StepState},
 };
@@ -17,6 +17,7 @@ use crate::{
     conversation::Setup,
     platform::{Platform, outcome, until},
     transcripts::{DONE, Talk, in_both},
+    worlds::only_one_to_move,
 };
 
 // ---- tasks
@@ -199,20 +200,6 @@ async fn there_and_back(platform: &Platform, balancer: &VmBalancer) -> VmId {
 fn pulls(platform: &mut Platform) -> Vec<Alert> {
     let alerts = platform.alerts();
     alerts.into_iter().filter(|alert| matches!(alert, Alert::PulledBack { .. })).collect()
-}
-
-/// A node with one VM that may move away, and two that have room.
-fn only_one_to_move() -> World {
-    let node = |name| SimNode::new(name).cores(16).gib(64);
-    let held = SimVm::new("held").cores(2).gib(20).with_snapshots(1);
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vm(SimVm::new("web").cores(2).gib(8))
-        .vms(2, &held)
-        .node(node("kvm-02"))
-        .node(node("kvm-03"))
-        .build()
 }
 
 fn busy(vm: VmId, task: &str, says_vm: bool) -> Fault {

@@ -129,7 +129,7 @@ fn whole(body: &str) -> Vec<u8> {
     broken_off(body, body.len())
 }
 
-/// Promises a body and ends after so many bytes of it.
+/// Promises a body and ends after this many bytes of it.
 fn broken_off(body: &str, after: usize) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), &body.as_bytes()[..after]].concat()

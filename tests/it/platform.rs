@@ -16,8 +16,8 @@ use vm_balancer::{
     rules::{Base, Cooldowns, Rules},
     sandbox::vmmanager::{Options, Running, SimVmManager, World},
     store::{
-        Approver, Ending, HistoryFilter, Intent, JournalEntry, Origin, Outcome, Proposal, ProposalState,
-        Proposed, StepState, Store,
+        Approver, Ending, HistoryFilter, JournalEntry, Origin, Outcome, Proposal, ProposalState, Proposed,
+        StepState, Store,
     },
     talk::words::Words,
     vmmanager::{self, Credentials, Timing, VmManagerApi},
@@ -181,15 +181,15 @@ pub fn outcome(proposal: &Proposal) -> (Outcome, String) {
 }
 
 /// An order that a process was about to send when it died.
-pub fn intent(vm: VmId, target: NodeId) -> Intent {
-    Intent {
+pub fn intent(vm: VmId, target: NodeId) -> JournalEntry {
+    JournalEntry {
         vm_name: "web-1".into(),
         source_name: "kvm-01".into(),
         target,
         target_name: "kvm-02".into(),
         approver: Approver::People(vec![Person { id: 1, name: "one".into() }]),
         history_before: HistoryBefore::Unknown,
-        ..Intent::example(vm.0, noon() - TimeDelta::seconds(1))
+        ..JournalEntry::example(vm.0, noon() - TimeDelta::seconds(1))
     }
 }
 

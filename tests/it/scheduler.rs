@@ -16,12 +16,15 @@ use vm_balancer::{
     planner::Direction,
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{
-        Approved, Balanced, Change, Changed, Handle, Maintained, Refused, Scheduler, Settings, Stop,
+        Approved, Balanced, Change, Changed, Handle, Maintained, Refused, Scheduler, Settings, Stop, When,
     },
     store::{Approver, Mode, Outcome, Proposal, ProposalState, ReplyTo, Selection, StepState, Store},
 };
 
-use crate::platform::{self, PATIENCE, Platform, outcomes, person, until};
+use crate::{
+    platform::{self, PATIENCE, Platform, outcomes, person, until},
+    worlds::{quiet, two_overloaded},
+};
 
 // ---- propose
 
@@ -165,15 +168,7 @@ async fn an_approved_plan_that_no_longer_relieves_gives_a_fresh_one() {
 
 #[tokio::test]
 async fn steps_that_no_longer_fit_are_dropped_and_the_others_carried_out() {
-    let bot = Bot::start_all(
-        two_overloaded(),
-        |settings| settings.interval = Duration::from_secs(3600),
-        |balancer| {
-            balancer.policy.migrations_max = 10;
-        },
-    )
-    .await;
-    let proposal = bot.pending().await;
+    let (bot, proposal) = two_steps().await;
     assert_eq!(proposal.steps.len(), 2);
     let gone = proposal.steps[0].migration.vm;
     bot.sim().remove_vm(gone);
@@ -184,15 +179,7 @@ async fn steps_that_no_longer_fit_are_dropped_and_the_others_carried_out() {
 
 #[tokio::test]
 async fn a_vm_that_was_left_out_stays_where_it_is() {
-    let bot = Bot::start_all(
-        two_overloaded(),
-        |settings| settings.interval = Duration::from_secs(3600),
-        |balancer| {
-            balancer.policy.migrations_max = 10;
-        },
-    )
-    .await;
-    let proposal = bot.pending().await;
+    let (bot, proposal) = two_steps().await;
     let vm = |step: usize| proposal.steps[step].migration.vm;
     for choice in [Selection::LeaveOut(vm(0)), Selection::LeaveOut(vm(1)), Selection::TakeIn(vm(0))] {
         bot.handle.choose(proposal.id, choice, person(1)).await.unwrap();
@@ -259,7 +246,7 @@ async fn balance_says_what_it_cannot_do() {
         matches!(bot.platform.proposal(older).state, ProposalState::Superseded { by, .. } if by == newer)
     );
     assert_eq!(bot.platform.proposal(newer).cluster, ClusterId(2));
-    let nobody = bot.handle.approve(ProposalId(999), String::new(), person(1)).await;
+    let nobody = bot.handle.approve(ProposalId(999), String::new(), When::Now, person(1)).await;
     assert_eq!(nobody, Err(Refused::NoSuchProposal(ProposalId(999))));
 }
 
@@ -812,10 +799,10 @@ impl Bot {
     /// Approves what the proposal shows at this moment.
     async fn approve(&self, id: ProposalId, by: vm_balancer::model::Person) -> Result<Approved, Refused> {
         let shown = self.platform.proposal(id).tag();
-        self.handle.approve(id, shown, by).await
+        self.handle.approve(id, shown, When::Now, by).await
     }
 
-    /// The answer to whoever comes too late.
+    /// The answer to a press that comes too late.
     fn closed<T>(&self, proposal: ProposalId) -> Result<T, Refused> {
         Err(Refused::NotPending { proposal, state: self.platform.proposal(proposal).state })
     }
@@ -855,28 +842,10 @@ fn asker() -> vm_balancer::model::Person {
     person(1)
 }
 
-/// Two nodes with room to spare.
-fn quiet() -> World {
-    let node = |name| SimNode::new(name).cores(16).gib(64);
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(2, &SimVm::new("web"))
-        .node(node("kvm-02"))
-        .build()
-}
-
-/// Two nodes that each need one VM moved away.
-fn two_overloaded() -> World {
-    let node = |name| SimNode::new(name).cores(16).gib(64);
-    let web = |name: &str| SimVm { memory: Mib(8 * 1024), ..SimVm::new(name) };
-    World::builder()
-        .cluster("msk")
-        .node(node("kvm-01"))
-        .vms(6, &web("web"))
-        .node(node("kvm-02"))
-        .vms(6, &web("db"))
-        .node(node("kvm-03"))
-        .node(node("kvm-04"))
-        .build()
+/// A bot that has proposed both steps of [`two_overloaded`], and no further cycle is near.
+async fn two_steps() -> (Bot, Proposal) {
+    let rarely = |settings: &mut Settings| settings.interval = Duration::from_secs(3600);
+    let bot = Bot::start_all(two_overloaded(), rarely, |balancer| balancer.policy.migrations_max = 10).await;
+    let proposal = bot.pending().await;
+    (bot, proposal)
 }

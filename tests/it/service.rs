@@ -18,9 +18,10 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{self, Ctx, LOG, LOOKING, Setup, process, two_clusters, two_overloaded},
+    conversation::{self, Ctx, LOG, LOOKING, Setup, process},
     platform::PATIENCE,
     transcripts::{BOTH, DONE, LANGUAGES, Lang, RUNS, Talk, WAITS, in_both},
+    worlds::{two_clusters, two_overloaded},
 };
 
 /// More migrations at a time than the worlds of these tests need.
@@ -398,18 +399,22 @@ async fn in_auto_mode_overload_goes_away_with_one_report_for_each_cycle_that_did
 
 #[tokio::test]
 async fn in_propose_mode_each_cluster_has_one_live_proposal_however_many_cycles_go_by() {
-    let bot = Ctx::with(two_clusters(), Setup::of(&[("BALANCE_MODE", "propose")]).often()).await;
-    let first = bot.heard("kvm-01 → kvm-02").await;
-    let second = bot.heard("neva-01 → neva-02").await;
-    bot.cycles(6).await;
-    assert_eq!(bot.written().len(), 2, "{}", bot.telegram.transcript(bot.home));
-    bot.press(OPERATOR, &first, "Reject").await;
-    bot.says(&first, "Rejected by").await;
-    bot.cycles(4).await;
-    assert_eq!(bot.written().len(), 2, "what was rejected is not asked again");
-    bot.press(OPERATOR, &second, "Approve").await;
-    bot.says(&second, "done: 1 moved").await;
-    assert_eq!(bot.sim.orders().len(), 1);
+    let setup = || Setup::of(&[("BALANCE_MODE", "propose")]).often();
+    in_both("each_cluster_has_one_live_proposal", two_clusters, setup, async |talk| {
+        let first = talk.hears(["kvm-01 → kvm-02"; 2]).await;
+        let second = talk.hears(["neva-01 → neva-02"; 2]).await;
+        talk.bot.cycles(6).await;
+        let written = |talk: &Talk| talk.bot.written().len();
+        assert_eq!(written(talk), 2, "{}", talk.bot.telegram.transcript(talk.bot.home));
+        talk.press(OPERATOR, &first, ":r").await;
+        talk.becomes(&first, ["Rejected by", "Отклонено"]).await;
+        talk.bot.cycles(4).await;
+        assert_eq!(written(talk), 2, "what was rejected is not asked again");
+        talk.press(OPERATOR, &second, ":a").await;
+        talk.becomes(&second, DONE).await;
+        talk.ordered();
+    })
+    .await;
 }
 
 #[tokio::test]

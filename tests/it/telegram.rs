@@ -11,9 +11,10 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{Ctx, Setup, two_overloaded},
+    conversation::{Ctx, Setup},
     platform::{noon, until},
     transcripts::{DONE, LANGUAGES, Talk, WAITS, in_both},
+    worlds::two_overloaded,
 };
 
 // ---- Telegram is slow, away, or says no
@@ -128,35 +129,42 @@ async fn sixty_questions_of_a_viewer_hold_up_nobody_else() {
 
 #[tokio::test]
 async fn the_board_is_pinned_and_follows_what_happens() {
-    let bot = Ctx::prepared(World::small(), Setup::of(&[("BOARD", "true")])).await;
-    bot.telegram.set_bot_role(bot.home, Role::Administrator).unwrap();
-    bot.restart().await;
-    let board = bot.heard("1 node over").await;
-    let plan = bot.proposal().await;
-    bot.says(&board, "waits until").await;
-    bot.press(OPERATOR, &plan, "Approve").await;
-    bot.says(&plan, "done: 1 moved").await;
-    let board = bot.says(&board, "No node is over").await;
-    assert!(board.silent, "{board:?}");
-    until("the board is pinned", async || {
-        bot.written().iter().any(|message| message.id == board.id && message.pinned)
-    })
-    .await;
+    for lang in LANGUAGES {
+        let setup = Setup::of(&[("BOARD", "true")]);
+        let mut talk = Talk::prepared(lang, World::small(), setup).await;
+        talk.bot.telegram.set_bot_role(talk.bot.home, Role::Administrator).unwrap();
+        talk.bot.restart().await;
+        let board = talk.hears(["1 node over", "Перегружен 1 узел"]).await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.becomes(&board, ["waits until", "ждёт до"]).await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        let board = talk.becomes(&board, ["No node is over", "Ни один узел не перегружен"]).await;
+        assert!(board.silent, "{board:?}");
+        talk.pinned(&board, true).await;
+        talk.shows("the_board_is_pinned_and_follows_what_happens");
+    }
 }
 
 #[tokio::test]
 async fn the_digest_comes_once_a_day_and_is_silent() {
-    let bot = Ctx::with(World::small(), Setup::of(&[("DIGEST", "13:00")])).await;
-    let asked = bot.ask(VIEWER, "/whoami").await;
-    let digests = || bot.written().into_iter().filter(|it| it.id != asked.id).collect::<Vec<_>>();
-    until("three digests have come", async || {
-        bot.minutes_pass(60);
-        digests().len() >= 3
+    let setup = || Setup::of(&[("DIGEST", "13:00")]);
+    in_both("the_digest_comes_once_a_day", World::small, setup, async |talk| {
+        let asked = talk.ask(VIEWER, "/whoami").await;
+        let bot = &talk.bot;
+        let digests = || bot.written().into_iter().filter(|it| it.id != asked.id).collect::<Vec<_>>();
+        until("three digests have come", async || {
+            bot.minutes_pass(60);
+            digests().len() >= 3
+        })
+        .await;
+        let digests = digests();
+        let mut days: Vec<_> = digests.iter().map(|digest| digest.date.date_naive()).collect();
+        days.dedup();
+        assert!(days.len() >= 3 && digests.iter().all(|digest| digest.silent), "{days:?}");
+        talk.shown(&digests[0], "");
     })
     .await;
-    let mut days: Vec<_> = digests().iter().map(|digest| digest.date.date_naive()).collect();
-    days.dedup();
-    assert!(days.len() >= 3 && digests().iter().all(|digest| digest.silent), "{days:?}");
 }
 
 #[tokio::test]
@@ -253,14 +261,16 @@ async fn vmmanager_going_away_is_said_once_and_its_return_in_the_same_message() 
 
 #[tokio::test]
 async fn a_status_is_refreshed_in_its_message() {
-    let bot = Ctx::start(World::small()).await;
-    let status = bot.ask(VIEWER, "/status").await;
-    bot.sim.edit(|world| world.vms.values_mut().for_each(|vm| vm.memory = Mib(1024)));
-    bot.minutes_pass(1);
-    // One press shows the last picture at once, and then what the look behind it saw.
-    bot.press(VIEWER, &status, "Refresh").await;
-    bot.says(&status, "none overloaded").await;
-    assert_eq!(bot.written().len(), 1);
+    in_both("a_status_is_refreshed_in_its_message", World::small, Setup::default, async |talk| {
+        let status = talk.ask(VIEWER, "/status").await;
+        talk.bot.sim.edit(|world| world.vms.values_mut().for_each(|vm| vm.memory = Mib(1024)));
+        talk.minutes_pass(1);
+        // One press shows the last picture at once, and then what the look behind it saw.
+        talk.press(VIEWER, &status, "s").await;
+        talk.becomes(&status, ["none overloaded", "перегруженных нет"]).await;
+        assert_eq!(talk.bot.written().len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -460,11 +470,14 @@ async fn a_handler_that_breaks_ends_nothing_else() {
 
 #[tokio::test]
 async fn a_press_whose_handler_breaks_has_its_answer_too() {
-    let bot = Ctx::with(World::small(), Setup { panics_at: Some("s"), ..Setup::default() }).await;
-    let status = bot.ask(VIEWER, "/status").await;
-    bot.press(VIEWER, &status, "Refresh").await;
-    bot.heard("Something went wrong inside the bot").await;
-    bot.ask(VIEWER, "/whoami").await;
+    let setup = || Setup { panics_at: Some("s"), ..Setup::default() };
+    in_both("a_press_whose_handler_breaks", World::small, setup, async |talk| {
+        let status = talk.ask(VIEWER, "/status").await;
+        talk.press(VIEWER, &status, "s").await;
+        talk.hears(["Something went wrong inside the bot", "Внутренняя ошибка бота"]).await;
+        talk.ask(VIEWER, "/whoami").await;
+    })
+    .await;
 }
 
 fn too_many(bot: &Ctx, times: u32) {

@@ -13,8 +13,9 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{Ctx, Setup, two_clusters, two_overloaded},
+    conversation::{Ctx, Setup},
     platform,
+    worlds::{two_clusters, two_overloaded},
 };
 
 /// Both steps of [`two_overloaded`] in one plan.
@@ -253,13 +254,6 @@ pub async fn in_both(
         play(&mut talk).await;
         talk.shows(scenario);
     }
-}
-
-/// Plays a conversation in English and shows it; another one shows the same in Russian.
-pub async fn in_english(scenario: &str, world: World, setup: Setup, play: impl AsyncFn(&mut Talk)) {
-    let mut talk = Talk::start(LANGUAGES[0], world, setup).await;
-    play(&mut talk).await;
-    talk.shows(scenario);
 }
 
 /// A conversation and what it shows so far.

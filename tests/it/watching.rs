@@ -14,9 +14,10 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::{Setup, two_overloaded},
+    conversation::Setup,
     platform::{PATIENCE, Platform, person, until},
     transcripts::{BOTH, DONE, LANGUAGES, Talk},
+    worlds::two_overloaded,
 };
 
 #[tokio::test]

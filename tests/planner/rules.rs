@@ -574,28 +574,19 @@ fn a_plan_is_taken_back_where_it_fits_although_its_vms_rest() {
 #[test]
 fn forecasts_count_places() {
     let snapshot = crowded();
-    let losses = planner::node_losses(&snapshot, &roomy(), ClusterId(1));
-    assert!(losses.iter().all(|loss| loss.homeless.is_empty()));
+    let lost =
+        |of: &Snapshot, node| planner::node_loss(of, &roomy(), NodeId(node)).expect("the node is there");
+    assert!((1..=3).all(|node| lost(&snapshot, node).homeless.is_empty()));
     // There is room for all on either of the empty nodes; they are spread all the same.
-    assert_eq!(losses[0].takers.len(), 2, "{:?}", losses[0]);
+    assert_eq!(lost(&snapshot, 1).takers.len(), 2, "{:?}", lost(&snapshot, 1));
     let mut small = snapshot.clone();
     small.nodes[1].memory_total = Some(Mib(30 * GIB));
     small.nodes[2].memory_total = Some(Mib(25 * GIB));
-    let losses = planner::node_losses(&small, &roomy(), ClusterId(1));
-    assert_eq!(losses[0].homeless.iter().map(|skip| skip.vm).collect::<Vec<_>>(), [VmId(4), VmId(3)]);
+    let homeless: Vec<_> = lost(&small, 1).homeless.iter().map(|skip| skip.vm).collect();
+    assert_eq!(homeless, [VmId(4), VmId(3)]);
     // 70 GiB free under the threshold on each of the two empty nodes, none on the overloaded one.
-    assert_eq!(planner::capacity_for(&snapshot, &roomy(), ClusterId(1), 1, Mib(8 * GIB)), 16);
-}
-
-#[test]
-fn the_curve_rises_to_the_whole_plan() {
-    let snapshot = support::compact(support::C20);
-    let curve = planner::curve(&snapshot, &support::thresholds(70.0, 3.0), ClusterId(1));
-    let counts: Vec<_> = curve.iter().map(|point| point.migrations).collect();
-    assert_eq!(counts, [0, 1, 2, 4, 8, 15]);
-    assert!(curve.windows(2).all(|pair| pair[1].overload < pair[0].overload && pair[1].gain > pair[0].gain));
-    let last = curve.last().expect("points");
-    assert_eq!((last.overloaded, last.gain, last.gib), (0, 1.0, 213.0));
+    let growth = planner::growth(&snapshot, &roomy(), ClusterId(1), 0, Some(1), Mib(8 * GIB));
+    assert_eq!(growth.expect("the cluster is there").fit, 16);
 }
 
 #[test]

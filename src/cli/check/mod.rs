@@ -464,10 +464,6 @@ pub fn text(checked: &Checked, width: usize) -> String {
 }
 
 /// Writes what was found for programs.
-///
-/// # Errors
-///
-/// Where serde refuses, which plain data gives no reason for.
 pub fn json(checked: &Checked) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Printed<'a> {

@@ -164,7 +164,7 @@ pub(super) enum Refusal {
 /// The account of the bot in histories.
 const BOT: &str = "balancer@example.com";
 
-/// The account of whoever else works on the platform.
+/// The account of anybody else who works on the platform.
 const SOMEBODY: &str = "admin@example.com";
 
 pub(super) struct Engine {

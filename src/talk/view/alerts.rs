@@ -12,7 +12,7 @@ use crate::{
         hand,
         words::{
             Arg, args,
-            format::{INDENT, bold, code, name, words},
+            format::{INDENT, bold, code, name, narrow, words},
         },
     },
 };
@@ -76,7 +76,7 @@ impl View {
     /// Says that another message of the same matter may stand in the chat.
     #[must_use]
     pub fn copy_may_be_there(&self, mut page: Page) -> Page {
-        page.lines.push(self.say("copy-may-be-there", args![]));
+        page.lines.push(narrow(&self.say("copy-may-be-there", args![])));
         page
     }
 

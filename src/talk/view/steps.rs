@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// How much is said of each migration.
+/// How much a message says of each migration.
 #[derive(Clone, Copy)]
 pub(super) enum Detail {
     Full,

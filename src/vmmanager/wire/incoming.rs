@@ -383,7 +383,7 @@ impl At {
         Self { column: self.column + 1, bytes: self.bytes + 1, ..self }
     }
 
-    /// Where something is that an error places so many lines and columns behind this.
+    /// Turns an error's line and column, counted from here, into a place in the whole body.
     fn plus(self, line: usize, column: usize) -> Self {
         match line {
             0 | 1 => Self { column: self.column + column, ..self },
