@@ -207,10 +207,10 @@ impl View {
         alert(&self.say("press-unrecorded", args![]))
     }
 
-    /// Returns that the answer takes a while.
+    /// Returns that the answer takes a while, and whether that is for a look at the platform.
     #[must_use]
-    pub fn looking(&self) -> Page {
-        self.page(vec![self.say("looking", args![])])
+    pub fn announced(&self, is_look: bool) -> Page {
+        self.page(vec![self.say(if is_look { "looking" } else { "one-moment" }, args![])])
     }
 
     /// Adds to an answer that waited its turn of when it is.
