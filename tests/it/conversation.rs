@@ -76,7 +76,10 @@ impl Default for Setup {
 }
 
 /// How a slow answer is announced.
-pub const LOOKING: [&str; 4] = ["Looking at the platform", "Опрашиваю платформу", "… One moment", "… Минуту"];
+pub const LOOKING: [&str; 2] = ["Looking at the platform", "Опрашиваю платформу"];
+
+/// How one is announced that waits for the disk.
+const ONE_MOMENT: [&str; 2] = ["… One moment", "… Минуту"];
 
 /// The log of [`process`], beside its data.
 pub const LOG: &str = "log";
@@ -195,7 +198,8 @@ impl Ctx {
     /// The bot's first answer to a message.
     pub async fn answer_to(&self, chat: i64, said: i64) -> SimMessage {
         // The last word: a slow answer is announced first.
-        let announces = |m: &SimMessage| LOOKING.iter().any(|words| m.text().contains(words));
+        let announces =
+            |m: &SimMessage| LOOKING.iter().chain(&ONE_MOMENT).any(|words| m.text().contains(words));
         let is_last = |m: &&SimMessage| !announces(m);
         let found = |messages: &[SimMessage]| {
             messages.iter().filter(|m| m.reply_to == Some(said)).find(is_last).cloned()
