@@ -210,7 +210,11 @@ impl View {
     /// Returns that the answer takes a while, and whether that is for a look at the platform.
     #[must_use]
     pub fn announced(&self, is_look: bool) -> Page {
-        self.page(vec![self.say(if is_look { "looking" } else { "one-moment" }, args![])])
+        let said = match is_look {
+            true => self.say("looking", args![]),
+            false => self.say("one-moment", args![]),
+        };
+        self.page(vec![said])
     }
 
     /// Adds to an answer that waited its turn of when it is.
