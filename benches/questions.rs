@@ -1,9 +1,9 @@
 //! How long people wait for answers of the real program, and what twenty of them who ask at once cost it:
 //! `cargo test --release --bench questions -- --nocapture`.
 //!
-//! People write and press in the simulated Telegram, and the program looks at a server that repeats recorded lists. The
-//! load is measured twice: as the disk is, and with a writer beside that makes the disk busy. `BENCH_BEFORE=PATH` measures
-//! another build of the program in the same run.
+//! People write and press in the simulated Telegram, and the program looks at a server that repeats recorded lists. What
+//! counts is the first word: the answer, or that it takes a while. The load is measured twice: as the disk is, and with a
+//! writer beside that makes the disk busy. `BENCH_BEFORE=PATH` measures another build of the program in the same run.
 #![cfg(feature = "sandbox")]
 #![expect(
     clippy::unwrap_used,
@@ -47,11 +47,8 @@ use vm_balancer::{
 
 const PEOPLE: u16 = 20;
 
-/// How many times each of them asks while cycles run.
-const ROUNDS: usize = 10;
-
-/// What they ask in turn.
-const QUESTIONS: [&str; 10] = [
+/// What they write in turn while cycles run: each of them each of these. The last ones change something or make a plan.
+const WRITTEN: [&str; 18] = [
     "/status",
     "/running",
     "/node 1",
@@ -62,7 +59,21 @@ const QUESTIONS: [&str; 10] = [
     "/rests",
     "/exclusions",
     "/help",
+    "/exclude 7 target 2h",
+    "/include 7",
+    "/mode off",
+    "/lang en",
+    "/audit",
+    "/whatif lose 7",
+    "/drain 7",
+    PLAN,
 ];
+
+/// Makes a plan with buttons.
+const PLAN: &str = "/balance 1";
+
+/// What is pressed under a plan, in this order: to plan anew, and to decide.
+const BUTTONS: [&str; 2] = ["Refresh", "Reject"];
 
 /// How many migrations are watched meanwhile.
 const WATCHED: u64 = 50;
@@ -78,6 +89,9 @@ const MEMORY_MAX: (usize, f64) = (50_000, 20.0);
 
 /// What the writer beside puts on the disk at a time, in MiB.
 const BUSY_MIB: usize = 8;
+
+/// The longest that is waited for a plan.
+const PLAN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest that is waited for an answer, or for a cycle.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -156,7 +170,7 @@ enum Disk {
     Busy,
 }
 
-/// All ask one thing after another and press Refresh, while one cycle follows the other.
+/// All write one thing after another and press, while one cycle follows the other.
 async fn under_load(nodes: usize, vms: usize, program: &str, disk: Disk) -> Busy {
     let bot = Bot::start(nodes, vms, program, Duration::from_secs(1), WATCHED).await;
     bot.cycles(2).await;
@@ -169,6 +183,8 @@ async fn under_load(nodes: usize, vms: usize, program: &str, disk: Disk) -> Busy
     }
     answers.sort_unstable();
     presses.sort_unstable();
+    let plans = answers.iter().filter(|(_, what)| *what == PLAN).count();
+    assert!(presses.len() > plans, "hardly anything could be pressed: {} buttons", presses.len());
     let p99 = answers[answers.len() * 99 / 100 - 1].0;
     let presses = presses[presses.len() * 99 / 100 - 1];
     Busy { p99, slowest: *answers.last().unwrap(), presses }
@@ -252,19 +268,39 @@ impl Bot {
         began.elapsed()
     }
 
-    /// Asks one thing after another, and presses Refresh where there is one. Returns how long the answers took.
+    /// Writes one thing after another, and presses what there is to press. Returns how long the answers took.
     async fn talk(&self, person: i64, begins_at: usize) -> (Vec<(Duration, &'static str)>, Vec<Duration>) {
         let (mut answers, mut presses) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            let question = QUESTIONS[(begins_at + round) % QUESTIONS.len()];
-            let (answer, took) = self.ask(person, question).await;
-            answers.push((took, question));
-            if let Some(button) = answer.button("Refresh") {
-                presses.push(self.press(person, answer.id, &button.text.clone()).await);
+        for round in 0..WRITTEN.len() {
+            let written = WRITTEN[(begins_at + round) % WRITTEN.len()];
+            let (mut answer, took) = self.ask(person, written).await;
+            answers.push((took, written));
+            if written == PLAN {
+                answer = self.plan_after(answer).await;
+            }
+            for button in BUTTONS {
+                if let Some(button) = answer.button(button) {
+                    presses.push(self.press(person, answer.id, &button.text.clone()).await);
+                }
             }
             sleep(Duration::from_millis(200)).await;
         }
         (answers, presses)
+    }
+
+    /// Waits a while for a plan with buttons; returns the answer where none comes, as where it says why.
+    async fn plan_after(&self, answer: SimMessage) -> SimMessage {
+        let began = Instant::now();
+        while began.elapsed() < PLAN_PATIENCE {
+            let newest = self.telegram.handle().messages(answer.chat).into_iter().rev();
+            if let Some(plan) =
+                newest.take_while(|it| it.id >= answer.id).find(|it| it.button("Reject").is_some())
+            {
+                return plan;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        answer
     }
 }
 

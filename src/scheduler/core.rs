@@ -211,7 +211,7 @@ impl Core {
         by: Person,
         reply_to: ReplyTo,
     ) -> Result<Balanced, Refused> {
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         let cluster = find_cluster(&picture, cluster.as_deref())?;
         self.audit(&by, "balance", format!("cluster {cluster}"));
         let picture = self.plan_cluster(picture, cluster).await?;
@@ -221,7 +221,7 @@ impl Core {
     async fn foresee(&self, question: WhatIf) -> Result<Foreseen, Refused> {
         let picture = match self.sight.picture_under(self.balancer.policy()?) {
             Some(known) => known,
-            None => self.sight.look().await?,
+            None => self.sight.look_for_plan().await?,
         };
         ahead::foresee(&self.balancer, &picture, question).await
     }
@@ -237,7 +237,7 @@ impl Core {
     }
 
     async fn drain(&self, node: &str, origin: Origin, reply_to: Option<ReplyTo>) -> Result<Drained, Refused> {
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         let node = find::node(&picture.snapshot, node).map_err(Refused::Missed)?;
         if let Origin::Person(by) = &origin {
             self.audit(by, "drain", format!("node {}", node.id));
@@ -300,7 +300,7 @@ impl Core {
             return Err(Refused::NotPending { proposal: id, state: older.state });
         }
         self.audit(&by, "undo", format!("proposal {id}"));
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         self.proposals.undo(&picture, &older, Origin::Person(by))
     }
 
@@ -323,7 +323,7 @@ impl Core {
         by: Person,
         reply_to: Option<ReplyTo>,
     ) -> Result<Balanced, Refused> {
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         if !proposals::is_planned(&picture, cluster) {
             return Err(proposals::why_no_plan(&picture, cluster));
         }
@@ -384,7 +384,7 @@ impl Core {
                 }
             };
         }
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         if let Some(undone) = proposal.undoes() {
             let undone = self.proposals.existing(undone)?;
             let fresh = self.proposals.undo(&picture, &undone, Origin::Replaces(id));

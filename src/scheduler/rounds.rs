@@ -23,7 +23,7 @@ impl Core {
         origin: Origin,
         reply_to: Option<ReplyTo>,
     ) -> Result<Maintained, Refused> {
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         let nodes = find_nodes(&picture, nodes)?;
         let Some(first) = nodes.first() else { return Ok(Maintained::CannotHold { nodes: Vec::new() }) };
         let cluster = first.cluster;
@@ -114,7 +114,7 @@ impl Core {
         let Some((node, called)) = round.current().map(|node| (node.node, node.name.clone())) else {
             return Err(Refused::RoundWentOn { proposal: before.id });
         };
-        let picture = self.sight.look().await?;
+        let picture = self.sight.look_for_plan().await?;
         let (later, moved, cluster) = (round.later(), round.moved.clone(), before.cluster);
         let drain = compute(&picture, move |of| {
             let gone = || {

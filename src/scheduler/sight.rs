@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,10 @@ pub(super) struct Sight {
     seen: Mutex<Seen>,
     /// Held by the one that looks for all who ask.
     turn: tokio::sync::Mutex<()>,
+    /// How many looks for plans have begun.
+    for_plans: AtomicU64,
+    /// The last of them whose result is known. Held by the one that looks.
+    plans_turn: tokio::sync::Mutex<Option<ForPlans>>,
     /// How many looks are under way, whatever for.
     under_way: AtomicUsize,
     /// How many looks have ended.
@@ -49,6 +53,13 @@ struct Seen {
     away: Option<Away>,
     /// When the last look ended, well or not, by the steady time.
     looked_at: Option<Duration>,
+}
+
+/// A look for plans that has ended.
+struct ForPlans {
+    number: u64,
+    /// When its picture was taken; `None` where VMmanager gave none.
+    taken_at: Option<DateTime<Utc>>,
 }
 
 /// Since when and why VMmanager cannot be used.
@@ -81,6 +92,8 @@ impl Sight {
             stop,
             seen: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            for_plans: AtomicU64::new(0),
+            plans_turn: tokio::sync::Mutex::default(),
             under_way: AtomicUsize::new(0),
             looks: watch::Sender::new(0),
             tried: watch::Sender::new(false),
@@ -142,6 +155,28 @@ impl Sight {
     /// Looks with every node asked, as for all that is planned on. The picture's plan is the last cycle's.
     pub(super) async fn look(&self) -> Result<Picture, CycleError> {
         self.look_asking(Asked::Everybody).await
+    }
+
+    /// As [`Self::look`], once for all who ask before that look begins: each gets a picture that is newer than the
+    /// question.
+    pub(super) async fn look_for_plan(&self) -> Result<Picture, CycleError> {
+        let begun = self.for_plans.load(Ordering::Relaxed);
+        let mut ended = self.plans_turn.lock().await;
+        if let Some(of) = ended.as_ref().filter(|of| of.number > begun) {
+            let is_of = |it: &Picture| of.taken_at.is_some_and(|taken_at| it.snapshot.taken_at >= taken_at);
+            match (self.away(), self.picture().filter(is_of)) {
+                (Some(why), _) => return Err(LookError::VmManager(why).into()),
+                (None, Some(picture)) => return Ok(picture),
+                (None, None) => {}
+            }
+        }
+        let number = self.for_plans.fetch_add(1, Ordering::Relaxed) + 1;
+        let looked = self.look().await;
+        let taken_at = looked.as_ref().ok().map(|picture| picture.snapshot.taken_at);
+        if taken_at.is_some() || self.away().is_some() {
+            *ended = Some(ForPlans { number, taken_at });
+        }
+        looked
     }
 
     /// Looks where the last look is a few seconds old, once for all who ask at the same time. Asks no node again that

@@ -9,7 +9,7 @@ use super::{
     shelf::{Row, number, rows},
     spans::Wanted,
 };
-use crate::model::{Person, find};
+use crate::model::{Person, find::Selection};
 
 /// What is looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,14 +86,24 @@ impl Happened {
     }
 }
 
-impl TimelineFilter {
+/// What is looked for, read once for all the events that are searched.
+struct Sought<'a> {
+    filter: &'a TimelineFilter,
+    of: Option<Selection>,
+}
+
+impl<'a> Sought<'a> {
+    fn by(filter: &'a TimelineFilter) -> Self {
+        Self { filter, of: filter.of.as_deref().map(|of| Selection::new([of])) }
+    }
+
     /// What each migration has that it takes; `None` where that may be anything.
     fn wanted(&self) -> Option<Wanted> {
-        self.of.as_deref().and_then(Wanted::of)
+        self.filter.of.as_deref().and_then(Wanted::of)
     }
 
     fn takes(&self, happened: &Happened) -> bool {
-        let is_of = |of: &String| match happened {
+        let is_of = |of: &Selection| match happened {
             Happened::Migration(entry) => is_migration_of(entry, of),
             Happened::Plan(proposal) => is_plan_of(proposal, of),
         };
@@ -101,15 +111,15 @@ impl TimelineFilter {
     }
 
     fn is_new_enough(&self, happened: &Happened) -> bool {
-        self.since.is_none_or(|since| happened.at() >= since)
+        self.filter.since.is_none_or(|since| happened.at() >= since)
     }
 
     /// Keeps what it takes of events that are newest first. Ends behind many that are too old: one that is may be of a
     /// wrong clock.
-    fn applied_to<'a>(
-        &'a self,
-        newest_first: impl Iterator<Item = Read> + 'a,
-    ) -> Box<dyn Iterator<Item = Read> + 'a> {
+    fn applied_to<'b>(
+        &'b self,
+        newest_first: impl Iterator<Item = Read> + 'b,
+    ) -> Box<dyn Iterator<Item = Read> + 'b> {
         let mut old_in_a_row = 0;
         let is_near = move |row: &Read| {
             let is_old = row.as_ref().is_ok_and(|row| !self.is_new_enough(row));
@@ -139,12 +149,12 @@ impl Store {
         count: usize,
         searched_max: usize,
     ) -> Result<Timeline, StoreError> {
-        let files = self.files()?;
+        let (files, sought) = (self.files()?, Sought::by(filter));
         let searched_max = if filter.of.is_some() { searched_max } else { usize::MAX };
         let [migrations, plans] = [(); 2].map(|()| Searched::new(searched_max));
         match at {
             PageAt::NewerThan(edge) => {
-                let mut rows = take(files.happened_from(edge, filter, &migrations, &plans), count + 1)?;
+                let mut rows = take(files.happened_from(edge, &sought, &migrations, &plans), count + 1)?;
                 let has_newer = rows.len() > count;
                 rows.truncate(count);
                 rows.reverse();
@@ -160,7 +170,7 @@ impl Store {
             }
             PageAt::Newest | PageAt::OlderThan(_) => {
                 let edge = if let PageAt::OlderThan(edge) = at { edge } else { Edge::NEWEST };
-                let mut rows = take(files.happened_below(edge, filter, &migrations, &plans), count + 1)?;
+                let mut rows = take(files.happened_below(edge, &sought, &migrations, &plans), count + 1)?;
                 let has_older = rows.len() > count;
                 rows.truncate(count);
                 let searched_to = searched_to(&migrations, &plans).filter(|_| !has_older);
@@ -221,15 +231,15 @@ impl Files {
     fn happened_below<'a>(
         &'a self,
         edge: Edge,
-        filter: &'a TimelineFilter,
+        sought: &'a Sought<'a>,
         migrations_read: &'a Searched,
         plans_read: &'a Searched,
     ) -> impl Iterator<Item = Read> + 'a {
-        let migrations = self.newest_of(edge.migration, filter.wanted()).filter_map(migration);
+        let migrations = self.newest_of(edge.migration, sought.wanted()).filter_map(migration);
         let migrations = migrations.take_while(|row| migrations_read.goes_on(row));
         let ids = rows(self.told.range(..edge.proposal.to_be_bytes()).rev());
         let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
-        let (migrations, plans) = (filter.applied_to(migrations), filter.applied_to(plans));
+        let (migrations, plans) = (sought.applied_to(migrations), sought.applied_to(plans));
         merge(migrations, plans, |migration, plan| migration.at() >= plan.at())
     }
 
@@ -237,15 +247,15 @@ impl Files {
     fn happened_from<'a>(
         &'a self,
         edge: Edge,
-        filter: &'a TimelineFilter,
+        sought: &'a Sought<'a>,
         migrations_read: &'a Searched,
         plans_read: &'a Searched,
     ) -> impl Iterator<Item = Read> + 'a {
-        let migrations = self.oldest_of(edge.migration, filter.wanted()).filter_map(migration);
+        let migrations = self.oldest_of(edge.migration, sought.wanted()).filter_map(migration);
         let migrations = migrations.take_while(|row| migrations_read.goes_on(row));
         let ids = rows(self.told.range(edge.proposal.to_be_bytes()..));
         let plans = ids.filter_map(|row| self.plan(row)).take_while(|row| plans_read.goes_on(row));
-        let is_wanted = |row: &Read| row.as_ref().map_or(true, |row| filter.takes(row));
+        let is_wanted = |row: &Read| row.as_ref().map_or(true, |row| sought.takes(row));
         merge(migrations.filter(is_wanted), plans.filter(is_wanted), |migration, plan| {
             migration.at() < plan.at()
         })
@@ -308,23 +318,23 @@ pub(super) fn is_told(proposal: &Proposal) -> bool {
     }
 }
 
-fn is_migration_of(entry: &JournalEntry, of: &str) -> bool {
-    find::names(of, entry.vm.0, &entry.vm_name)
-        || find::names(of, entry.source.0, &entry.source_name)
-        || find::names(of, entry.target.0, &entry.target_name)
-        || find::names(of, entry.cluster.0, &entry.cluster_name)
+fn is_migration_of(entry: &JournalEntry, of: &Selection) -> bool {
+    of.holds(entry.vm.0, &entry.vm_name)
+        || of.holds(entry.source.0, &entry.source_name)
+        || of.holds(entry.target.0, &entry.target_name)
+        || of.holds(entry.cluster.0, &entry.cluster_name)
         || matches!(
             &entry.approver,
             Approver::People(people) | Approver::Standing { people, .. } if people.iter().any(|person| is(person, of))
         )
 }
 
-fn is_plan_of(proposal: &Proposal, of: &str) -> bool {
+fn is_plan_of(proposal: &Proposal, of: &Selection) -> bool {
     let has_step = || {
         proposal.steps.iter().map(|step| &step.migration).any(|migration| {
-            find::names(of, migration.vm.0, &migration.vm_name)
-                || find::names(of, migration.source.0, &migration.source_name)
-                || find::names(of, migration.target.0, &migration.target_name)
+            of.holds(migration.vm.0, &migration.vm_name)
+                || of.holds(migration.source.0, &migration.source_name)
+                || of.holds(migration.target.0, &migration.target_name)
         })
     };
     let decided_by = match &proposal.state {
@@ -336,11 +346,11 @@ fn is_plan_of(proposal: &Proposal, of: &str) -> bool {
         _ => None,
     };
     let voted = proposal.approvals.iter().map(|approval| &approval.by);
-    find::names(of, proposal.cluster.0, &proposal.cluster_name)
+    of.holds(proposal.cluster.0, &proposal.cluster_name)
         || voted.chain(decided_by).chain(asked_by).any(|person| is(person, of))
         || has_step()
 }
 
-fn is(person: &Person, of: &str) -> bool {
-    u64::try_from(person.id).is_ok_and(|id| find::names(of, id, &person.name))
+fn is(person: &Person, of: &Selection) -> bool {
+    u64::try_from(person.id).is_ok_and(|id| of.holds(id, &person.name))
 }

@@ -145,6 +145,25 @@ impl Ask {
     }
 }
 
+impl Ask {
+    /// Tells whether the answer comes of a look at the platform; others wait for the disk at most.
+    #[must_use]
+    pub fn looks_at_platform(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(_)
+                | Self::Glance(..)
+                | Self::Balance(..)
+                | Self::Drain(..)
+                | Self::Maintain(..)
+                | Self::WhatIf(..)
+                | Self::Undo(..)
+                | Self::Return(..)
+                | Self::Refresh(..)
+        )
+    }
+}
+
 /// Whose language is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {

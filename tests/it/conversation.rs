@@ -49,8 +49,8 @@ pub struct Setup {
     pub panics_at: Option<&'static str>,
     /// For how long a message counts against what a group takes; the usual minute would be waited for.
     pub counts_for: Duration,
-    /// A plan of a small world comes before anybody could read that it is being made.
-    pub plan_patience: Duration,
+    /// An answer of a small world comes before anybody could read that it takes a while.
+    pub word_within: Duration,
     /// How long people wait while nothing is known of the platform.
     pub patience: Patience,
     pub home: i64,
@@ -67,7 +67,7 @@ impl Default for Setup {
             interval: Duration::from_secs(3600),
             panics_at: None,
             counts_for: CARD_SPACING,
-            plan_patience: Duration::from_secs(1),
+            word_within: Duration::from_secs(3),
             patience: Patience::default(),
             home: SUPERGROUP,
             real_time: false,
@@ -77,6 +77,9 @@ impl Default for Setup {
 
 /// How a slow answer is announced.
 pub const LOOKING: [&str; 2] = ["Looking at the platform", "Опрашиваю платформу"];
+
+/// How one is announced that waits for the disk.
+const ONE_MOMENT: [&str; 2] = ["… One moment", "… Минуту"];
 
 /// The log of [`process`], beside its data.
 pub const LOG: &str = "log";
@@ -195,7 +198,8 @@ impl Ctx {
     /// The bot's first answer to a message.
     pub async fn answer_to(&self, chat: i64, said: i64) -> SimMessage {
         // The last word: a slow answer is announced first.
-        let announces = |m: &SimMessage| LOOKING.iter().any(|words| m.text().contains(words));
+        let announces =
+            |m: &SimMessage| LOOKING.iter().chain(&ONE_MOMENT).any(|words| m.text().contains(words));
         let is_last = |m: &&SimMessage| !announces(m);
         let found = |messages: &[SimMessage]| {
             messages.iter().filter(|m| m.reply_to == Some(said)).find(is_last).cloned()
@@ -316,7 +320,7 @@ async fn run(environment: BotEnvironment, clock: Clock, setup: Arc<Setup>) -> Re
         Spacing { card: CARD_SPACING, progress: Duration::from_millis(5), counts_for: setup.counts_for };
     let settings = |chat| Settings {
         panics_at: setup.panics_at.map(str::to_owned),
-        plan_patience: setup.plan_patience,
+        word_within: setup.word_within,
         spacing,
         second_poller_pause: Duration::from_millis(50),
         look_every: OFTEN,

@@ -387,6 +387,28 @@ async fn a_second_cycle_waits_for_the_first() {
 }
 
 #[tokio::test]
+async fn people_who_ask_for_plans_at_one_time_share_looks() {
+    let bot = Bot::start_with(World::small(), |settings| {
+        settings.mode = Mode::Off;
+        settings.interval = Duration::from_secs(3600);
+        settings.watch = None;
+    })
+    .await;
+    bot.balance(Some("1")).await.unwrap();
+    bot.sim().switch_on(Fault::Slow { millis: 100 });
+    let looks = || bot.sim().count_requests("GET /vm/v3/host");
+    let before = looks();
+    let asked = (0..8).map(|_| bot.balance(Some("1")));
+    for proposed in futures::future::join_all(asked).await {
+        assert!(matches!(proposed, Ok(Balanced::Proposed(_))), "{proposed:?}");
+    }
+    assert!((1..=3).contains(&(looks() - before)), "{} looks for eight people", looks() - before);
+    let before = looks();
+    bot.balance(Some("1")).await.unwrap();
+    assert!(looks() > before, "a look that was over when somebody asked tells nothing new");
+}
+
+#[tokio::test]
 async fn a_plan_made_while_a_migration_ended_is_not_used() {
     let platform = Platform::start(World::small()).await;
     platform.sim.rule(Rule::times(Fault::Slow { millis: 300 }, 1).only("GET /vm/v3/host"));

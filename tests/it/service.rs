@@ -38,7 +38,7 @@ const SETTINGS: [&str; 3] = ["/dryrun on", "/exclude kvm-03 target", "/pause the
 
 #[tokio::test]
 async fn a_plan_that_is_asked_for_is_announced_at_once_and_goes_on_in_that_message() {
-    let setup = || Setup { plan_patience: Duration::ZERO, ..Setup::default() };
+    let setup = || Setup { word_within: Duration::ZERO, ..Setup::default() };
     in_both("a_plan_is_announced_at_once", two_clusters, setup, async |talk| {
         talk.bot.sim.switch_on(Fault::Slow { millis: 600 });
         talk.line("Oleg: /balance msk");
@@ -52,7 +52,7 @@ async fn a_plan_that_is_asked_for_is_announced_at_once_and_goes_on_in_that_messa
 
 #[tokio::test]
 async fn a_plan_that_came_late_rings_once_for_the_only_one_who_approves() {
-    let setup = || Setup { plan_patience: Duration::ZERO, ..Setup::default() };
+    let setup = || Setup { word_within: Duration::ZERO, ..Setup::default() };
     in_both("a_plan_that_came_late_rings", two_clusters, setup, async |talk| {
         talk.bot.sim.switch_on(Fault::Slow { millis: 1500 });
         talk.line("Oleg: /balance msk");

@@ -194,7 +194,7 @@ async fn a_press_is_answered_before_a_slow_vmmanager_is() {
     bot.sim.switch_on(Fault::Slow { millis: 3500 });
     assert_eq!(
         bot.press(OPERATOR, &proposal, "Refresh").await,
-        "Accepted; the message will show the result."
+        "In progress; the message will show the result."
     );
     bot.sim.heal();
     bot.says(&proposal, "In place of plan 1").await;

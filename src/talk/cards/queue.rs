@@ -24,7 +24,7 @@ const PROGRESS_PER_MINUTE: usize = 12;
 /// How far apart messages and edits of one chat are, besides Telegram's limit a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spacing {
-    /// Between any two.
+    /// From one to the next; of answers only progress keeps away.
     pub card: Duration,
     /// Between two edits that show progress.
     pub progress: Duration,
@@ -303,7 +303,9 @@ impl Pace {
         };
         let of_answers = person.and_then(|_| full(ANSWERS_PER_MINUTE, &|to| to.is_some()));
         let of_person = person.and_then(|_| full(ANSWERS_PER_PERSON, &|to| to == person));
-        let spaced = self.sent.back().map(|(at, _)| *at + apart);
+        // A plan does not wait behind the word that announced it: Telegram takes short bursts of answers.
+        let is_before = |it: &&(SinceStart, Option<i64>)| rank == Rank::Progress || it.1.is_none();
+        let spaced = self.sent.iter().rev().find(is_before).map(|(at, _)| *at + apart);
         let progress = self.last_progress.filter(|_| rank == Rank::Progress).map(|at| at + spacing.progress);
         [self.not_before, full(per_minute, &|_| true), of_answers, of_person, spaced, progress, Some(now)]
             .into_iter()
@@ -348,6 +350,18 @@ mod tests {
         assert!(matches!(queue.next(later), Some(Job::Answer { .. })));
         queue.answered(GROUP, 1, later);
         assert_eq!(key(queue.next(later + Spacing::default().card)), "progress");
+    }
+
+    #[test]
+    fn a_plan_follows_an_answer_at_once_and_progress_does_not() {
+        let mut queue = Queue::default();
+        queue.answer(answer(), NOW);
+        assert!(matches!(queue.next(NOW), Some(Job::Answer { .. })));
+        queue.answered(GROUP, 1, NOW);
+        queue.show("progress", GROUP, Rank::Progress);
+        assert_eq!(queue.next(NOW), None);
+        queue.show("plan", GROUP, Rank::Matter);
+        assert_eq!(key(queue.next(NOW)), "plan");
     }
 
     #[test]

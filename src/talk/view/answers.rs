@@ -207,10 +207,14 @@ impl View {
         alert(&self.say("press-unrecorded", args![]))
     }
 
-    /// Returns that the answer takes a while.
+    /// Returns that the answer takes a while, and whether that is for a look at the platform.
     #[must_use]
-    pub fn looking(&self) -> Page {
-        self.page(vec![self.say("looking", args![])])
+    pub fn announced(&self, is_look: bool) -> Page {
+        let said = match is_look {
+            true => self.say("looking", args![]),
+            false => self.say("one-moment", args![]),
+        };
+        self.page(vec![said])
     }
 
     /// Adds to an answer that waited its turn of when it is.

@@ -785,7 +785,7 @@ press-hand = Noted.
 press-left-out = Left out: { $vm }.
 press-taken-in = Taken in again: { $vm }.
 press-kept = Steps of the plan that stay: { $kept } of { $of }.
-press-taken = Accepted; the message will show the result.
+press-taken = In progress; the message will show the result.
 press-unrecorded = The bot's store cannot be written, so nothing was done. Press again when there is room on the disk.
 press-unknown = This button no longer works.
 press-changed = The plan was changed meanwhile. Look at the message again.
@@ -955,6 +955,7 @@ failures-title = { $n ->
 }
 copy-may-be-there = A copy of this message may stand above; a press on it or a reply to it brings it up to date.
 looking = … Looking at the platform
+one-moment = … One moment
 answer-late = This answer waited its turn: as of { $at }
 hand-taken = ✋ { $who } is on it since { $at }
 hand-snoozed = { $who } wants to hear of it again at { $until }
