@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,8 +14,8 @@ use crate::{
         self, Brims, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy,
     },
     store::{
-        Declined, FailingNode, JournalEntry, Mode, Outcome, ProposalState, Pull, Round,
-        Settings as ChatSettings, Store, StoreError, failing_nodes,
+        Declined, FailingNode, JournalEntry, Outcome, ProposalState, Pull, Round, Settings as ChatSettings,
+        Store, StoreError, failing_nodes,
     },
 };
 
@@ -76,6 +76,23 @@ impl std::fmt::Debug for Base {
     }
 }
 
+/// Tells whether at this moment the rest of a plan follows as soon as the plan has ended, without people.
+#[derive(Clone)]
+pub struct GoesOn(Arc<dyn Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync>);
+
+impl GoesOn {
+    /// Asks this function, which may read the store.
+    pub fn new(tell: impl Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl std::fmt::Debug for GoesOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GoesOn")
+    }
+}
+
 /// Puts the policy in force together.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -86,13 +103,23 @@ pub struct Rules {
     refused_at: Arc<Mutex<Option<DateTime<Utc>>>>,
     /// Nodes that are a hair over their memory threshold. Forgotten with the process: then they count at once.
     brims: Arc<Mutex<Brims>>,
+    /// What the scheduler says of plans that go on.
+    goes_on: Arc<OnceLock<GoesOn>>,
 }
 
 impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
     pub fn new(base: Base, store: Store, events: Events) -> Self {
-        Self { base, store, events, refused_at: Arc::default(), brims: Arc::default() }
+        let (refused_at, brims, goes_on) = (Arc::default(), Arc::default(), Arc::default());
+        Self { base, store, events, refused_at, brims, goes_on }
+    }
+
+    /// From now on this tells whether plans go on ([`Policy::goes_on`]). Until then, and in a single run, none does. The
+    /// first one stays.
+    pub fn let_plans_go_on_while(&self, goes_on: GoesOn) {
+        // A second one would come from a second scheduler, and there is none.
+        let _ = self.goes_on.set(goes_on);
     }
 
     /// Returns the policy in force at `now`.
@@ -111,8 +138,7 @@ impl Rules {
         policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
         self.add_pulled_back(&mut policy, &settings, now)?;
         policy.emptied_soon = self.emptied_soon()?;
-        // In a process that stays, `/mode auto` counts as `BALANCE_MODE=auto` does.
-        policy.goes_on |= policy.load_readings > 1 && settings.mode == Some(Mode::Auto);
+        policy.goes_on = self.goes_on.get().map_or(Ok(false), |goes_on| (goes_on.0)(now))?;
         if policy.strategy == Strategy::Level {
             policy.settled = Some(settings.evenness());
         }

@@ -9,7 +9,7 @@ use crate::{
     executor, eyes,
     live::Live,
     scheduler::{self, Setting, Tuning, Unsettable},
-    store::{Mode, SetByChat, Store},
+    store::{SetByChat, Store},
     telegram::{self, Habits},
 };
 
@@ -101,10 +101,6 @@ fn read_tuned(config: &Config, chat: Option<&telegram::Settings>) -> Tuned {
 fn of_balancer(config: &Config, load_readings: u32, pace: Pace) -> balancer::Settings {
     let mut settings = config.balancer.clone();
     settings.policy.load_readings = load_readings;
-    // A single run ends with its plan, and people approve plan by plan.
-    let stays = load_readings > 1;
-    let needs_nobody = config.scheduler.mode == Mode::Auto || config.scheduler.autopilot.is_some();
-    settings.policy.goes_on = stays && needs_nobody;
     if pace == Pace::Short {
         settings.eyes = eyes::Settings::short();
         settings.execution =

@@ -19,7 +19,7 @@ use crate::{
     planner::{
         self, Beyond, ClusterPlan, Drain, Limits, Note, Overview, Plan, PlanId, Policy, Revalidated, Used,
     },
-    rules::{Base, Cooldowns, Rules},
+    rules::{Base, Cooldowns, GoesOn, Rules},
     store::{Draft, Gauge, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     vmmanager::VmManagerApi,
 };
@@ -161,6 +161,14 @@ impl VmBalancer {
     /// Remembers at which imbalance clusters come to rest.
     pub fn remember_evenness(&self, plan: &Plan, policy: &Policy) -> Result<(), StoreError> {
         self.rules.remember_evenness(plan, policy)
+    }
+
+    /// From now on this tells whether what a plan leaves over follows at once, without people.
+    pub fn let_plans_go_on_while(
+        &self,
+        tell: impl Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync + 'static,
+    ) {
+        self.rules.let_plans_go_on_while(GoesOn::new(tell));
     }
 
     /// Returns the policy in force.

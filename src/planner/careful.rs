@@ -37,10 +37,14 @@ pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
 }
 
 /// The steps where evening out comes to rest: relief alone while the cluster is even enough, else up to the knee of what
-/// could be done.
+/// could be done. A plan that goes on relieves first, so that no overload waits for evening out.
 fn settling(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    if !settled::is_due(board) {
-        return relieve(relief, steps_max);
+    let is_due = settled::is_due(board);
+    if !is_due || board.policy.goes_on {
+        let relieving = relieve(relief, steps_max);
+        if !is_due || !relieving.is_empty() {
+            return relieving;
+        }
     }
     let mut all = even_out(board, relief, usize::MAX);
     all.truncate(settled::to_the_knee(board, &all));

@@ -47,6 +47,11 @@ impl Core {
         let balancer = Arc::new(balancer);
         let sight = Sight::new(Arc::clone(&balancer), settings.clone(), stop.clone());
         let switches = Arc::new(Switches::new(settings, tuning, Arc::clone(&balancer)));
+        // The switches hold the balancer, so it may not hold them.
+        let of = Arc::downgrade(&switches);
+        balancer.let_plans_go_on_while(move |now| {
+            of.upgrade().map_or(Ok(false), |switches| Ok(switches.in_force(now)?.goes_on()))
+        });
         Self {
             sight,
             proposals: Proposals::new(Arc::clone(&balancer), Arc::clone(&switches)),

@@ -78,13 +78,25 @@ impl InForce {
         }
         let is_allowed =
             self.window_open && !self.stopped_clusters.contains(&cluster) && !self.orders_refused;
-        let is_approved = || self.standing.iter().any(|it| matches!(it.state, StandingState::InForce(_)));
         match (self.mode, is_allowed) {
-            (Mode::Propose, true) if is_approved() => May::ProposeOrRelieve,
+            (Mode::Propose, true) if self.has_standing() => May::ProposeOrRelieve,
             (Mode::Propose, _) => May::Propose,
             (_, true) => May::CarryOut,
             (_, false) => May::Nothing,
         }
+    }
+
+    /// Tells whether the rest of a plan of relief follows at once and needs nobody. A dry run shows the same plans.
+    pub(super) fn goes_on(&self) -> bool {
+        match self.mode {
+            Mode::Auto => true,
+            Mode::Propose => self.has_standing(),
+            Mode::Off => false,
+        }
+    }
+
+    fn has_standing(&self) -> bool {
+        self.standing.iter().any(|it| matches!(it.state, StandingState::InForce(_)))
     }
 }
 

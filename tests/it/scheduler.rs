@@ -13,7 +13,7 @@ use vm_balancer::{
         ClusterId, Mib, NodeId, ProposalId, Trouble, VmId,
         find::{self, MissedWhy},
     },
-    planner::Direction,
+    planner::{Direction, Limits},
     sandbox::vmmanager::{Fault, Options, Pace, Rule, Running, Scale, SimNode, SimVm, World},
     scheduler::{
         Approved, Balanced, Change, Changed, Handle, Maintained, Refused, Scheduler, Settings, Stop, When,
@@ -529,6 +529,38 @@ async fn a_stop_leaves_the_running_migration_to_the_next_start() {
 // ---- settings
 
 #[tokio::test]
+async fn plans_go_on_while_nobody_must_approve_them() {
+    let bot = Bot::start(quiet(), Mode::Auto).await;
+    let by = || person(1);
+    let change = async |change| bot.handle.change(change, by()).await.unwrap();
+    assert!(bot.plans_go_on().await);
+    change(Change::Mode(Mode::Propose)).await;
+    assert!(!bot.plans_go_on().await, "people approve plan by plan");
+    let until = platform::noon() + chrono::TimeDelta::hours(2);
+    change(Change::AskStanding { limits: Limits::default(), cluster: None, until }).await;
+    assert!(!bot.plans_go_on().await, "it is not confirmed");
+    let tag = bot.handle.standing().await.unwrap().swap_remove(0).tag.unwrap();
+    change(Change::ConfirmStanding { tag }).await;
+    assert!(bot.plans_go_on().await);
+    bot.platform.minutes_pass(121);
+    assert!(!bot.plans_go_on().await, "its time is over");
+    change(Change::Mode(Mode::Auto)).await;
+    assert!(bot.plans_go_on().await);
+    change(Change::Mode(Mode::Off)).await;
+    assert!(!bot.plans_go_on().await);
+}
+
+#[tokio::test]
+async fn plans_go_on_in_the_hours_of_the_nightly_autopilot_alone() {
+    // It is noon in the simulated world.
+    for (hours, expected) in [("11:00-13:00", true), ("22:00-08:00", false)] {
+        let nightly = Some(hours.parse().unwrap());
+        let bot = Bot::start_with(quiet(), |settings| settings.autopilot = nightly).await;
+        assert_eq!(bot.plans_go_on().await, expected, "{hours}");
+    }
+}
+
+#[tokio::test]
 async fn what_people_set_outlives_a_restart() {
     let bot = Bot::start(World::small(), Mode::Off).await;
     let by = || person(1);
@@ -757,6 +789,11 @@ struct Bot {
 impl Bot {
     async fn start(world: World, mode: Mode) -> Self {
         Self::start_with(world, |settings| settings.mode = mode).await
+    }
+
+    /// Whether what a plan leaves over follows at once, by the policy of the newest picture.
+    async fn plans_go_on(&self) -> bool {
+        self.handle.look().await.unwrap().policy.goes_on
     }
 
     async fn start_with(world: World, change: impl FnOnce(&mut Settings)) -> Self {

@@ -93,6 +93,28 @@ fn overload_is_relieved_however_even_a_cluster_is() {
     assert!(plan.after.overloaded == 0 && !plan.migrations.iter().any(|step| evens(&step.why)));
 }
 
+#[test]
+fn a_plan_that_goes_on_relieves_before_it_evens_out() {
+    let snapshot = compact(C20);
+    let thresholds = support::thresholds(70.0, 3.0);
+    let policy = |goes_on| Policy {
+        strategy: Strategy::Level,
+        settled: Some(BTreeMap::new()),
+        goes_on,
+        migrations_max: 1000,
+        ..thresholds.clone()
+    };
+    let relief = planned(&snapshot, &Policy { migrations_max: 1000, ..thresholds.clone() }).migrations;
+    let evens = |plan: &ClusterPlan| plan.migrations.iter().any(|s| matches!(s.why, MoveWhy::Level { .. }));
+    let first = planned(&snapshot, &policy(true));
+    assert_eq!(first.migrations, relief);
+    assert!(evens(&planned(&snapshot, &policy(false))), "people approve both in one");
+    // Where nothing is overloaded it evens out as another plan does.
+    let calm = planned(&snapshot, &settling(1000, None));
+    assert!(calm.before.overloaded == 0 && evens(&calm));
+    assert_eq!(planned(&snapshot, &Policy { goes_on: true, ..settling(1000, None) }), calm);
+}
+
 fn settling(migrations_max: usize, at_rest: Option<f64>) -> Policy {
     let settled = at_rest.map(|imbalance| (ClusterId(1), imbalance)).into_iter().collect();
     Policy { settled: Some(settled), ..leveling(migrations_max) }

@@ -47,6 +47,8 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
     let probes = PROBES.map(|seed| searched(trials / PROBE, seed));
     let is_small = moves <= AGREED_MOVES || flow.board.nodes.len() <= AGREED_NODES;
     let agreed = is_small && (aim.of(&probes[0]) - aim.of(&probes[1])).abs() < NOTHING;
+    // A plan that ends at the knee takes only the first steps of a set, and short searches find those as well.
+    let agreed = agreed || flow.board.policy.settled.is_some() && !is_few;
     let longer: Vec<_> = (0..runs).filter(|_| !agreed).map(|seed| searched(trials, seed)).collect();
     let mut found: Vec<_> = std::iter::once(flow.clone()).chain(probes).chain(longer).collect();
     let start = Flow::new(flow.board, flow.pool);
