@@ -8,7 +8,7 @@ use super::{
     effort::{
         self, BOUND_EXACT, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NEARLY, NOTHING, OVERFILL_PRICES,
         OVERLOAD_PRICE, PRICES, PROBE, PROBES, PROVEN, REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS,
-        RUNS_LARGE, RUNS_LIMITED, SLIGHT, SMALL_NODES, SMALL_PER_CHOICE, SMALL_TRIALS_EACH,
+        RUNS_LARGE, RUNS_LIMITED, SLIGHT, SLIGHT_SMALL, SMALL_NODES, SMALL_PER_CHOICE, SMALL_TRIALS_EACH,
     },
     flow::Flow,
     ideal::{self, Ideal},
@@ -130,8 +130,14 @@ fn search<'a, 'b>(
             best.clone_from(flow);
         }
     }
-    if removable < SLIGHT * start.overload() || is_near(&best) {
+    let is_small = ideal.is_some() && start.board.nodes.len() <= SMALL_NODES;
+    let slight = if is_small { SLIGHT_SMALL } else { SLIGHT };
+    if removable < slight * start.overload() || is_near(&best) {
         return (found, !is_near(&best));
+    }
+    if is_small {
+        found.push(run(begin.as_ref().unwrap_or(&best), trials, 0));
+        return (found, false);
     }
     let probes = PROBES.map(|seed| run(begin.as_ref().unwrap_or(&best), trials / PROBE, seed));
     let apart = |one: &Flow<'_, '_>, other: &Flow<'_, '_>| before(one, other) || before(other, one);
