@@ -102,8 +102,9 @@ pub const RUNS_LARGE: u64 = 3;
 /// Runs where the limit of migrations is used up: there are fewer sets to look at.
 pub const RUNS_LIMITED: u64 = 3;
 
-/// In clusters of so few nodes a search for relief has no runs but those from the ideal, and fewer trials for each move and
-/// each choice: dealing nodes anew looks at nearly all of the cluster, so it finds what longer runs find.
+/// In clusters of so few nodes a search for relief has a single run, from the ideal, with fewer trials for each move and
+/// each choice: dealing nodes anew looks at nearly all of the cluster, so it finds what longer runs find. On 40 full
+/// clusters of 5 nodes two runs with twice the trials removed .07 % more overload, and took two thirds longer.
 pub const SMALL_NODES: usize = 6;
 pub const SMALL_TRIALS_EACH: usize = 1000;
 pub const SMALL_PER_CHOICE: usize = 40;
@@ -118,7 +119,8 @@ pub const NEAR: f64 = 1.01;
 /// no set takes off all.
 pub const NEARLY: f64 = 0.002;
 
-/// Where no more than this part of the overload can be taken off, only what the ideal leads to is looked at.
+/// Where no more than this part of the overload can be taken off, only what the ideal leads to is looked at; the second one
+/// counts in clusters of up to `SMALL_NODES`. So the round that finds nothing is short.
 pub const SLIGHT: f64 = 0.01;
 pub const SLIGHT_SMALL: f64 = 0.05;
 

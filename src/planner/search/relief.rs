@@ -78,10 +78,13 @@ pub fn least_left(board: &Board<'_>, moves_max: usize) -> f64 {
     relaxed.map_or(0.0, |relaxed| relaxed.overload).max(without_regard_to_room)
 }
 
-/// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
+/// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut. Where there
+/// are more overloaded nodes than moves no price is high enough, so only the last one is tried.
 fn cover<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) {
     let (mut flow, bound) = construct(start, Price { per_move: 0.0 });
-    for per_move in PRICES {
+    let hot = (0..start.board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0).count();
+    let tried = if hot > moves_max { PRICES.len() - 1 } else { 0 };
+    for &per_move in &PRICES[tried..] {
         if flow.moves.len() <= moves_max {
             break;
         }
@@ -211,7 +214,7 @@ fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
 fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) -> (usize, u64) {
     let moves = first.moves.len().max(ideal.map_or(0, |flow| flow.moves.len()));
     if ideal.is_some() && first.board.nodes.len() <= SMALL_NODES {
-        return ((moves * SMALL_TRIALS_EACH).min(first.choices() * SMALL_PER_CHOICE), FROM_IDEAL);
+        return ((moves * SMALL_TRIALS_EACH).min(first.choices() * SMALL_PER_CHOICE), 1);
     }
     match moves >= moves_max {
         true => (effort::RELIEF_LIMITED.of(moves, first.choices()), RUNS_LIMITED),
