@@ -179,9 +179,14 @@ fn daring<'a>(all: &Board<'a>, usual: Board<'a>, has_risky: bool) -> Vec<Board<'
 }
 
 /// Returns the steps that take overloaded nodes below their thresholds by the margin, or only to their thresholds where
-/// the margin would leave more overload; with whether it is the margin.
+/// the margin would leave more overload; with whether a search from where they lead to may find more.
 fn with_margin(board: &Board<'_>, steps_max: usize) -> (Vec<Step>, bool) {
-    let Some(lower) = board.with_margin() else { return (search::steps(board, steps_max), false) };
+    let Some(lower) = board.with_margin() else {
+        let steps = search::steps(board, steps_max);
+        // A search goes on by itself until it finds nothing, but relief that came before evenness can be evened out.
+        let can_even_out = board.policy.strategy == Strategy::Level && overload_after(board, &steps) > 0.0;
+        return (steps, can_even_out);
+    };
     let further = search::steps(&lower, steps_max);
     let left = overload_after(board, &further);
     if left <= 0.0 {

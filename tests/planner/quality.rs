@@ -70,6 +70,17 @@ fn what_cannot_be_cleared_is_relieved_as_far_as_can_be() {
 }
 
 #[test]
+fn five_full_nodes_are_relieved_as_far_as_can_be() {
+    // The least overload that they can be left with, and what it costs, by HiGHS. Clusters of up to six nodes have a
+    // search of their own, which is short.
+    let (snapshot, policy) = (compact(include_str!("data/full5.txt")), thresholds(72.0, 4.0));
+    let (before, plan) = (overload(&snapshot, &policy), sound(&snapshot, &policy));
+    let left = overload(&after(&snapshot, &plan.migrations), &policy);
+    assert!(before - left >= 0.98 * (before - 0.321_1), "{left} of {before}");
+    assert!(cost(&plan) <= 245.0 * 1.05, "{}", cost(&plan));
+}
+
+#[test]
 fn a_higher_limit_leaves_no_more_in_full_and_in_unlike_clusters() {
     let full = compact(include_str!("data/infeasible10.txt"));
     let unlike = compact(include_str!("data/hetero7.txt"));

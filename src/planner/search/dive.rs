@@ -30,18 +30,18 @@ pub fn dive(mut solved: Solved, sizes: &[f64], seed: u64) -> Option<Vec<f64>> {
             }
         }
         let Some((_, column)) = next else { return Some(values) };
-        solved = round_one(&solved, column, values[column])?;
+        solved = round_one(solved, column, values[column])?;
     }
     None
 }
 
 /// Rounds one number to the nearer side, or to the other one where that leaves nothing.
-fn round_one(solved: &Solved, column: usize, value: f64) -> Option<Solved> {
+fn round_one(solved: Solved, column: usize, value: f64) -> Option<Solved> {
     let up =
         |mut solved: Solved| solved.bound(column, value.ceil(), f64::INFINITY, PIVOTS_DIVE).then_some(solved);
     let down = |mut solved: Solved| solved.bound(column, 0.0, value.floor(), PIVOTS_DIVE).then_some(solved);
     match value - value.floor() >= 0.5 {
-        true => up(solved.clone()).or_else(|| down(solved.clone())),
-        false => down(solved.clone()).or_else(|| up(solved.clone())),
+        true => up(solved.clone()).or_else(|| down(solved)),
+        false => down(solved.clone()).or_else(|| up(solved)),
     }
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use super::{
     dive,
-    effort::{CELLS_IDEAL, DIVES_MAX, DIVES_WORK, NOTHING, OVERLOAD_OVER_COST, PIVOTS_MAX, UNEVEN},
+    effort::{
+        CELLS_IDEAL, DIVES_MAX, DIVES_SMALL, DIVES_WORK, NOTHING, OVERLOAD_OVER_COST, PIVOTS_MAX,
+        SMALL_NODES, UNEVEN,
+    },
     flow::Flow,
     pool::Move,
     rates::gain_min,
@@ -273,7 +276,8 @@ impl Model {
     fn whole(&self, flow: &Flow<'_, '_>, solved: &Solved) -> Vec<Vec<Move>> {
         let closed = self.without_arrivals_at_full_nodes(solved.clone());
         let sizes = self.sizes(flow);
-        let runs = (DIVES_WORK / self.cells().max(1)).clamp(1, DIVES_MAX) as u64;
+        let most = if flow.board.nodes.len() <= SMALL_NODES { DIVES_SMALL } else { DIVES_MAX };
+        let runs = (DIVES_WORK / self.cells().max(1)).clamp(1, most) as u64;
         // Now and then with arrivals at full nodes: some can be emptied enough to receive.
         let from = |seed: u64| if seed % 3 == 2 { solved.clone() } else { closed.clone() };
         let found = (0..runs).filter_map(|seed| dive::dive(from(seed), &sizes, seed));

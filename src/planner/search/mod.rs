@@ -37,7 +37,15 @@ use super::{
 
 /// Returns the best steps within the limit, in the order of execution.
 pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    without_regard_to_ids(board, |board| best_steps(board, steps_max))
+    let best = rounds(board, steps_max);
+    let still = |steps: &[Step]| order::overload_after(board, steps).unwrap_or(f64::INFINITY);
+    if board.policy.strategy == Strategy::Relieve || still(&best) <= 0.0 {
+        return best;
+    }
+    // Evening out must not cost relief.
+    let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
+    let relieving = rounds(&board.under(&policy), steps_max);
+    if still(&relieving) < still(&best) - NOTHING { relieving } else { best }
 }
 
 /// Searches in an order of the nodes that does not depend on their ids: renumbering them changes no plan.
@@ -52,20 +60,11 @@ pub(super) fn least_left(board: &Board<'_>, steps_max: usize) -> f64 {
     relief::least_left(board, steps_max)
 }
 
-fn best_steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
-    let best = rounds(board, steps_max);
-    let still = |steps: &[Step]| order::overload_after(board, steps).unwrap_or(f64::INFINITY);
-    if board.policy.strategy == Strategy::Relieve || still(&best) <= 0.0 {
-        return best;
-    }
-    // Evening out must not cost relief.
-    let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
-    let relieving = rounds(&board.under(&policy), steps_max);
-    if still(&relieving) < still(&best) - NOTHING { relieving } else { best }
-}
-
-/// The search goes on from where it leads to, until it finds nothing.
+/// The search goes on from where it leads to, until it finds nothing. Each round looks as a plan of its own would, so
+/// planning again finds nothing either.
 fn rounds(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
+    let round =
+        |board: &Board<'_>, steps_max: usize| without_regard_to_ids(board, |board| round(board, steps_max));
     let mut all = round(board, steps_max);
     for _ in 1..ROUNDS_MAX {
         if all.is_empty() || all.len() >= steps_max {

@@ -7,8 +7,9 @@ use super::{
     anneal::Aim,
     effort::{
         NOTHING, OVERLOAD_PRICE, REDEAL_DETOUR, REDEAL_NODES, REDEAL_ORDERS, REDEAL_PAIRS, REDEAL_WORK,
-        REDEAL_WORK_EACH, REDEALS_IDLE, REDEALS_MAX, RELIEF_END, SEQUENCE_MISSING, SEQUENCE_NODES,
-        SEQUENCE_PRICES, SEQUENCE_START, SEQUENCE_TRIALS, SEQUENCE_TRIALS_EACH, SEQUENCE_WORK, SEQUENCES,
+        REDEAL_WORK_EACH, REDEALS_IDLE, REDEALS_IDLE_SMALL, REDEALS_MAX, RELIEF_END, SEQUENCE_MISSING,
+        SEQUENCE_NODES, SEQUENCE_PRICES, SEQUENCE_START, SEQUENCE_TRIALS, SEQUENCE_TRIALS_EACH,
+        SEQUENCE_WORK, SEQUENCES, SMALL_NODES,
     },
     flow::{Flow, concrete},
     ideal, order,
@@ -128,7 +129,8 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
     // Ordering looks at all pairs of moves.
     let orders_max = (REDEAL_PAIRS / (flow.moves.len() * flow.moves.len()).max(1)).clamp(4, REDEAL_ORDERS);
     // The number of ways to choose nodes.
-    let idle_max = REDEALS_IDLE * board.nodes.len().pow(2);
+    let is_small = board.nodes.len() <= SMALL_NODES;
+    let idle_max = if is_small { REDEALS_IDLE_SMALL } else { REDEALS_IDLE } * board.nodes.len().pow(2);
     let mut tried: Vec<(f64, f64, usize)> = Vec::new();
     let work_max = (board.nodes.len().pow(2) * REDEAL_WORK_EACH).min(REDEAL_WORK);
     for _ in 0..REDEALS_MAX {

@@ -8,7 +8,7 @@ use super::{
     effort::{
         self, BOUND_EXACT, FROM_IDEAL, IDLE_MAX, LIMITED, NEAR, NEARLY, NOTHING, OVERFILL_PRICES,
         OVERLOAD_PRICE, PRICES, PROBE, PROBES, PROVEN, REFINED, REFINED_MAX, RELIEF_END, RELIEF_START, RUNS,
-        RUNS_LARGE, RUNS_LIMITED, SLIGHT, SMALL_NODES, SMALL_PER_CHOICE, SMALL_TRIALS_EACH,
+        RUNS_LARGE, RUNS_LIMITED, SLIGHT, SLIGHT_SMALL, SMALL_NODES, SMALL_PER_CHOICE, SMALL_TRIALS_EACH,
     },
     flow::Flow,
     ideal::{self, Ideal},
@@ -78,10 +78,13 @@ pub fn least_left(board: &Board<'_>, moves_max: usize) -> f64 {
     relaxed.map_or(0.0, |relaxed| relaxed.overload).max(without_regard_to_room)
 }
 
-/// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut.
+/// The first of the prices at which covers need no more moves than there may be, and what no plan can undercut. Where there
+/// are more overloaded nodes than moves no price is high enough, so only the last one is tried.
 fn cover<'a, 'b>(start: &Flow<'a, 'b>, moves_max: usize) -> (Flow<'a, 'b>, f64) {
     let (mut flow, bound) = construct(start, Price { per_move: 0.0 });
-    for per_move in PRICES {
+    let hot = (0..start.board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0).count();
+    let tried = if hot > moves_max { PRICES.len() - 1 } else { 0 };
+    for &per_move in &PRICES[tried..] {
         if flow.moves.len() <= moves_max {
             break;
         }
@@ -130,8 +133,14 @@ fn search<'a, 'b>(
             best.clone_from(flow);
         }
     }
-    if removable < SLIGHT * start.overload() || is_near(&best) {
+    let is_small = ideal.is_some() && start.board.nodes.len() <= SMALL_NODES;
+    let slight = if is_small { SLIGHT_SMALL } else { SLIGHT };
+    if removable < slight * start.overload() || is_near(&best) {
         return (found, !is_near(&best));
+    }
+    if is_small {
+        found.push(run(begin.as_ref().unwrap_or(&best), trials, 0));
+        return (found, false);
     }
     let probes = PROBES.map(|seed| run(begin.as_ref().unwrap_or(&best), trials / PROBE, seed));
     let apart = |one: &Flow<'_, '_>, other: &Flow<'_, '_>| before(one, other) || before(other, one);
@@ -205,7 +214,7 @@ fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
 fn work(first: &Flow<'_, '_>, ideal: Option<&Flow<'_, '_>>, moves_max: usize) -> (usize, u64) {
     let moves = first.moves.len().max(ideal.map_or(0, |flow| flow.moves.len()));
     if ideal.is_some() && first.board.nodes.len() <= SMALL_NODES {
-        return ((moves * SMALL_TRIALS_EACH).min(first.choices() * SMALL_PER_CHOICE), FROM_IDEAL);
+        return ((moves * SMALL_TRIALS_EACH).min(first.choices() * SMALL_PER_CHOICE), 1);
     }
     match moves >= moves_max {
         true => (effort::RELIEF_LIMITED.of(moves, first.choices()), RUNS_LIMITED),
