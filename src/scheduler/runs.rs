@@ -72,7 +72,12 @@ impl Runs {
                 // Its steps say what they met.
                 Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return self.note_end(id),
                 Ok(Err(error)) => Ending::Store(error.failure()),
-                Err(_) => Ending::Panicked,
+                Err(_) => {
+                    // Where everything is shut down during a write, the timers of what goes on are gone. That ends the
+                    // process and not the plan: nothing comes back from here then.
+                    tokio::task::yield_now().await;
+                    Ending::Panicked
+                }
             },
             Ok(None) => Ending::DryRun,
             Err(error) => Ending::Store(error.failure()),

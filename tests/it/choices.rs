@@ -142,8 +142,8 @@ async fn a_board_that_is_switched_off_says_so_and_is_unpinned() {
 async fn a_board_of_another_configuration_is_taken_down_at_the_start() {
     let mut bot = Ctx::with(World::small(), Setup::of(&[("BOARD", "true")])).await;
     let board = bot.heard("As of").await;
-    // Answers of this chat wait until the board's number is known.
-    bot.ask(VIEWER, "/status").await;
+    // Answers of this chat wait until the board's number is known, and what changes something until that is on disk.
+    bot.ask(OPERATOR, "/pause").await;
     bot.restart_with("BOARD", "false").await;
     bot.says(&board, "no longer kept up to date").await;
 }
