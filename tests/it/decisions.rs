@@ -134,6 +134,7 @@ async fn a_stop_says_which_plan_it_stops() {
             talk.press(OPERATOR, &plan, ":a").await;
             plans.push(talk.becomes(&plan, RUNS).await);
         }
+        talk.bot.until("both are ordered", |sim| sim.orders().len() == 2).await;
         let which = talk.ask(OPERATOR, "/cancel").await;
         talk.press(OPERATOR, &which, "c:2").await;
         talk.becomes(&plans[1], ["■", "■"]).await;

@@ -144,6 +144,7 @@ async fn killed_in_one_folder_the_bot_goes_on_in_another() {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.says(&proposal, "running since").await;
+    bot.until_watched().await;
     bot.kill().await;
     let moved = bot.dir.path().join("elsewhere");
     fs::rename(bot.dir.path().join("data"), &moved).unwrap();

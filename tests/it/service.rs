@@ -495,6 +495,7 @@ async fn a_plan_that_ran_when_the_bot_was_killed_ends_in_its_message() {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.says(&proposal, "running since").await;
+    bot.until_watched().await;
     bot.kill().await;
     bot.sim.finish_all();
     bot.restart().await;

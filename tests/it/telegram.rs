@@ -26,6 +26,7 @@ async fn telegrams_pauses_are_kept_and_the_end_is_shown_after_them() {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.says(&proposal, "running since").await;
+    bot.until_watched().await;
     too_many(&bot, 1);
     bot.sim.finish_all();
     let done = bot.says(&proposal, "done: 1 moved").await;
@@ -279,6 +280,7 @@ async fn a_deleted_message_goes_on_in_a_new_one() {
     let proposal = bot.proposal().await;
     bot.press(OPERATOR, &proposal, "Approve").await;
     bot.says(&proposal, "running since").await;
+    bot.until_watched().await;
     bot.telegram.delete_message(bot.home, proposal.id).unwrap();
     bot.sim.finish_all();
     let done = bot.heard("done: 1 moved").await;

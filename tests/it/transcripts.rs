@@ -33,6 +33,7 @@ async fn a_plan_from_the_question_to_the_history() {
         talk.press(VIEWER, &plan, ":a").await;
         talk.press(OPERATOR, &plan, ":a").await;
         talk.becomes(&plan, RUNS).await;
+        talk.bot.until_watched().await;
         talk.ask(VIEWER, "/running").await;
         talk.bot.sim.finish_all();
         talk.becomes(&plan, DONE).await;
@@ -184,6 +185,7 @@ async fn a_stop_lets_the_running_migration_end() {
         let plan = talk.ask(OPERATOR, "/balance 1").await;
         talk.press(OPERATOR, &plan, ":a").await;
         let running = talk.becomes(&plan, RUNS).await;
+        talk.bot.until_watched().await;
         talk.press(OPERATOR, &running, ":c").await;
         talk.becomes(&plan, ["■", "■"]).await;
         talk.bot.sim.finish_all();
