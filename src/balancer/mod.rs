@@ -164,7 +164,7 @@ impl VmBalancer {
     }
 
     /// From now on this tells whether what a plan leaves over follows at once, without people.
-    pub fn let_plans_go_on_while(
+    pub(crate) fn let_plans_go_on_while(
         &self,
         tell: impl Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync + 'static,
     ) {

@@ -143,9 +143,7 @@ impl Ask {
             | Self::Hand(..) => true,
         }
     }
-}
 
-impl Ask {
     /// Tells whether the answer comes of a look at the platform; others wait for the disk at most.
     #[must_use]
     pub fn looks_at_platform(&self) -> bool {
@@ -160,6 +158,7 @@ impl Ask {
                 | Self::Undo(..)
                 | Self::Return(..)
                 | Self::Refresh(..)
+                | Self::Watch(_, WatchWish::LookAgain, _)
         )
     }
 }
