@@ -53,7 +53,7 @@ pub(crate) use terms::QEMU_MIN;
 /// What only the other rooms ask of the planner, and its tests and benches.
 mod inner {
     pub use super::{
-        brim::{BRIM_LASTS, Brims, MEMORY_BRIM},
+        brim::Brims,
         drain::{Drain, drain},
         explain::{
             NodeExplained, NodeOverview, NodeReading, Overview, VmExplained, explain_node, explain_vm,
@@ -63,12 +63,18 @@ mod inner {
         forecast::{Growth, NodeLoss, Taker, growth, node_loss},
         lanes::startable,
         round::{drain_in_turn, maintenance, standstill},
-        search::LEVEL_GAIN_MIN,
-        settle::{LOAD_FORGOTTEN, LOAD_WINDOW},
-        settled::{LEVEL_REST, LEVEL_TRIGGER, settled_imbalance},
+        settle::LOAD_FORGOTTEN,
+        settled::{LEVEL_REST, settled_imbalance},
         sound::sound,
         standing::{Beyond, Limits, NotALimit, Used},
         undo::{Moved, Undo, undo},
+    };
+    #[cfg(feature = "internals")]
+    pub use super::{
+        brim::{BRIM_LASTS, MEMORY_BRIM},
+        search::LEVEL_GAIN_MIN,
+        settle::LOAD_WINDOW,
+        settled::LEVEL_TRIGGER,
     };
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sled::Transactional as _;
 
 use super::{
-    Approver, Ending, JournalEntry, JournalState, Motive, Outcome, Store, StoreError,
+    Ending, JournalEntry, JournalState, Motive, Outcome, Store, StoreError,
     ended::Ended,
     kept::SCHEMA_FLOORS,
     proposals::plain,
@@ -16,39 +16,9 @@ use super::{
     spans::Wanted,
 };
 use crate::{
-    model::{ClusterId, HistoryBefore, Mib, MigrationId, NodeId, ProposalId, VmId},
-    planner::{LEVEL_REST, MoveWhy, PlanId, RecentMove, Rest, RestWhy},
+    model::{ClusterId, MigrationId, NodeId, VmId},
+    planner::{LEVEL_REST, MoveWhy, RecentMove, Rest, RestWhy},
 };
-
-#[cfg(any(test, feature = "internals"))]
-impl JournalEntry {
-    /// An order for tests and benches.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn example(vm: u64, intended_at: DateTime<Utc>) -> Self {
-        Self {
-            v: 1,
-            id: MigrationId(0),
-            state: JournalState::Intended,
-            proposal: ProposalId(1),
-            plan: PlanId("abc".into()),
-            cluster: ClusterId(1),
-            cluster_name: "msk".into(),
-            vm: VmId(vm),
-            vm_name: format!("vm-{vm}"),
-            source: NodeId(10),
-            source_name: "node-010".into(),
-            target: NodeId(21),
-            target_name: "node-021".into(),
-            vcpus: 4,
-            ram: Mib(8192),
-            why: Motive::Text("memory 83.1 % > 70 %".into()),
-            approver: Approver::Auto,
-            history_before: HistoryBefore::UpTo(7004),
-            intended_at,
-        }
-    }
-}
 
 /// Which part of the history; empty for all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

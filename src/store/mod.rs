@@ -18,6 +18,8 @@ mod declined;
 mod ended;
 mod ending;
 mod error;
+#[cfg(any(test, feature = "internals"))]
+mod example;
 mod expected;
 mod export;
 mod folder;

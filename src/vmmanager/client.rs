@@ -16,7 +16,7 @@ use super::{
     look::{self, Answers, Detail, Listed, Look, OtherTask, RunningMigration, Unfinished},
     orders::Orders,
     settings::{Settings, Timing},
-    task::{FormTarget, History, TaskInfo},
+    task::{FormTarget, History, TaskInfo, TaskStatus},
     transport::{Ask, Transport},
     wire::{self, ClusterRow, HostRow, Kept, NodeRow, Row, TaskRow},
 };
@@ -480,7 +480,7 @@ impl<T: Kept> Gathered<T> {
 fn unfinished_migration(id: u64, row: &TaskRow) -> Option<RunningMigration> {
     let status = row.status().unwrap_or_default();
     // A filter may have been ignored, and a task without a name may be anything.
-    if row.name().is_some_and(|name| name != MIGRATION) || super::TaskStatus::from_word(&status).has_ended() {
+    if row.name().is_some_and(|name| name != MIGRATION) || TaskStatus::from_word(&status).has_ended() {
         return None;
     }
     Some(RunningMigration { task_id: id, consul_id: row.consul_id(), status, vm: row.vm().map(VmId) })
@@ -490,7 +490,7 @@ fn unfinished_migration(id: u64, row: &TaskRow) -> Option<RunningMigration> {
 /// an unknown word at the end of one of those must not occupy its VM for ever.
 fn other_task(id: u64, row: &TaskRow) -> Option<OtherTask> {
     let name = row.name().filter(|name| name != MIGRATION)?;
-    let status = super::TaskStatus::from_word(&row.status().unwrap_or_default());
+    let status = TaskStatus::from_word(&row.status().unwrap_or_default());
     let goes_on = !status.has_ended() && !status.may_be_the_end();
     goes_on.then(|| OtherTask { task_id: id, name, vm: row.vm().map(VmId) })
 }

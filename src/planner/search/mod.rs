@@ -23,6 +23,7 @@ mod relief;
 mod sequence;
 mod simplex;
 
+#[cfg(feature = "internals")]
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;
 use effort::{NEARLY, NOTHING, ORDERED_MAX, ROUNDS_MAX};
 use flow::{Flow, concrete};
