@@ -52,7 +52,7 @@ async fn an_endless_task_is_said_to_be_slow_and_stays_watched_past_a_kill() {
             let plan = talk.ask(OPERATOR, "/balance 1").await;
             talk.press(OPERATOR, &plan, ":a").await;
             talk.becomes(&plan, RUNS).await;
-            talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+            talk.bot.until_watched().await;
             talk.minutes_pass(61);
             talk.becomes(&plan, [", slow", ", медленно"]).await;
             talk.restarts().await;

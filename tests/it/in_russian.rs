@@ -143,7 +143,7 @@ async fn a_task_never_ends() -> Talk {
     talk.bot.sim.switch_on(Fault::RunsForever);
     talk.press(OPERATOR, &plan, ":a").await;
     talk.becomes(&plan, RUNS).await;
-    talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+    talk.bot.until_watched().await;
     talk.minutes_pass(61);
     talk.becomes(&plan, [", slow", ", медленно"]).await;
     let alarm = talk.hears(["needs a look", "проверьте 1 миграцию"]).await;

@@ -89,7 +89,7 @@ async fn whatever_is_pressed_twice_is_carried_out_once() {
             talk.line(&format!("both press [{approve}]"));
             talk.bot.telegram.replay(update).unwrap();
             talk.becomes(&plan, RUNS).await;
-            talk.bot.until("it is ordered", |sim| !sim.orders().is_empty()).await;
+            talk.bot.until_watched().await;
             talk.press(ADMIN, &plan, ":a").await;
             talk.bot.sim.finish_all();
             talk.becomes(&plan, DONE).await;
