@@ -73,8 +73,8 @@ impl Runs {
                 Ok(Ok(Carried::Fine | Carried::VmManagerTrouble(_))) => return self.note_end(id),
                 Ok(Err(error)) => Ending::Store(error.failure()),
                 Err(_) => {
-                    // Where everything is shut down during a write, the timers of what goes on are gone. That ends the
-                    // process and not the plan: nothing comes back from here then.
+                    // A process that is shut down during a write has no timers afterwards, and waiting panics. That is
+                    // the end of the process and not of the plan: such a process does not come back from here.
                     tokio::task::yield_now().await;
                     Ending::Panicked
                 }

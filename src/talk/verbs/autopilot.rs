@@ -242,7 +242,7 @@ impl View {
             let expires = self.time(*expires_at, now);
             lines.push(self.say("autopilot-waits", args![have = *have, need = *need, until = expires]));
         }
-        // The page of who confirmed it stays as it is: a count of nothing would soon be wrong.
+        // The message in which it was confirmed is not edited later, so it shows no count.
         let is_used = used.migrations > 0;
         lines.extend(limits.migrations_max.map(|max| match is_used {
             true => self.say("autopilot-migrations", args![used = used.migrations, max = max]),
