@@ -124,7 +124,7 @@ fn tls(own: Option<&[u8]>) -> Result<ClientConfig, DialError> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier { usual, own }))
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

@@ -31,6 +31,7 @@ use crate::sim_telegram::{PNG, client};
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 #[tokio::test]
+#[ignore = "needs Chromium, which .ci/browser brings"]
 async fn a_newcomer_approves_a_plan_and_sees_it_done() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
@@ -63,6 +64,7 @@ async fn a_newcomer_approves_a_plan_and_sees_it_done() {
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium, which .ci/browser brings"]
 async fn a_failed_migration_an_outage_and_a_kill_are_told_and_gone_through() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
@@ -103,6 +105,7 @@ async fn a_failed_migration_an_outage_and_a_kill_are_told_and_gone_through() {
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium, which .ci/browser brings"]
 async fn the_page_works_on_a_phone_and_by_keyboard() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open_with(&sandbox, 400, 800, &["--force-prefers-reduced-motion"]).await;
@@ -145,6 +148,7 @@ async fn the_page_works_on_a_phone_and_by_keyboard() {
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium, which .ci/browser brings"]
 async fn messages_of_every_kind_can_be_read_and_used_by_keyboard() {
     let sandbox = started(Options::default()).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
@@ -209,6 +213,7 @@ const WATCH_CAPTIONS: &str = "
 ";
 
 #[tokio::test]
+#[ignore = "needs Chromium, which .ci/browser brings"]
 async fn the_tour_plays_to_its_end() {
     let sandbox = started(Options { tour: true, ..Options::default() }).await;
     let page = Browser::open(&sandbox, 1400, 900).await;
@@ -233,6 +238,7 @@ async fn the_tour_plays_to_its_end() {
 }
 
 #[tokio::test]
+#[ignore = "needs Chromium, which .ci/browser brings"]
 #[expect(clippy::print_stdout, reason = "what was measured stands in the output of the run")]
 async fn the_page_stays_smooth_at_10_100_and_1000_nodes() {
     for (nodes, vms, share_max) in [(10, 250, 0.5), (100, 2000, 0.2), (1000, 20_000, 0.05)] {

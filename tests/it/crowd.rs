@@ -20,8 +20,6 @@ async fn a_plan_of_43_steps_from_the_question_to_its_end() {
         let setup = [("MAX_MIGRATIONS_PER_CYCLE", "100"), ("MAX_PARALLEL_MIGRATIONS", "1")];
         let mut talk = Talk::start(lang, of_43_steps(), Setup::of(&setup)).await;
         let plan = talk.ask(OPERATOR, "/balance 1").await;
-        let parts = ["/vm_1000:", "/vm_1013:"];
-        assert!(plan.text().contains("43") && parts.iter().any(|part| plan.text().contains(part)));
         talk.press(OPERATOR, &plan, ":g:9").await;
         talk.offers(&plan, ":g:17").await;
         talk.press(OPERATOR, &plan, ":a").await;

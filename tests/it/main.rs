@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says no by panicking")]
 
 mod autopilot;
-#[cfg(feature = "ci-browser")]
 mod browser;
 mod choices;
 mod cli;
@@ -31,7 +30,6 @@ mod scheduler;
 mod service;
 mod sim_telegram;
 mod ssh;
-#[cfg(feature = "ci-sshd")]
 mod ssh_real;
 mod ssh_service;
 mod telegram;

@@ -20,6 +20,7 @@ use vm_balancer::{
 };
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn the_vm_that_burns_the_cpu_is_known_by_its_use_not_by_its_size() {
     let snapshot = measured_snapshot().await;
     let used: Vec<_> = snapshot
@@ -33,6 +34,7 @@ async fn the_vm_that_burns_the_cpu_is_known_by_its_use_not_by_its_size() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn the_vm_that_burns_the_cpu_is_moved_not_the_smallest() {
     let mut snapshot = measured_snapshot().await;
     let moves = |snapshot: &Snapshot| -> Vec<_> {
@@ -47,6 +49,7 @@ async fn the_vm_that_burns_the_cpu_is_moved_not_the_smallest() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn the_program_measures_real_servers_and_moves_the_vm_that_burns_the_cpu() {
     let setup = Setup::read();
     let node = |name: &str| vmmanager::SimNode::new(name).cores(8).gib(64);
@@ -82,6 +85,7 @@ async fn the_program_measures_real_servers_and_moves_the_vm_that_burns_the_cpu()
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn the_command_runs_for_a_user_without_rights_and_sees_who_burns_cpu() {
     let setup = Setup::read();
     let monitor = setup.monitor(setup.with_key("user_ecdsa"));
@@ -98,6 +102,7 @@ async fn the_command_runs_for_a_user_without_rights_and_sees_who_burns_cpu() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn keys_of_every_kind_open_every_server() {
     let setup = Setup::read();
     for key in ["user_ed25519", "user_rsa", "user_ecdsa", "user_pem", "user_locked"] {
@@ -108,6 +113,7 @@ async fn keys_of_every_kind_open_every_server() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn a_password_opens_by_password_and_by_keyboard_interactive() {
     let setup = Setup::read();
     let settings = Settings { password: Some(setup.word("password").into()), ..setup.settings() };
@@ -117,6 +123,7 @@ async fn a_password_opens_by_password_and_by_keyboard_interactive() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn a_stranger_is_told_what_was_tried_and_what_is_offered() {
     let setup = Setup::read();
     let settings = Settings { password: Some("wrong".into()), ..setup.with_key("stranger") };
@@ -126,6 +133,7 @@ async fn a_stranger_is_told_what_was_tried_and_what_is_offered() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn hashed_known_hosts_are_enough() {
     let setup = Setup::read();
     let settings = Settings { known_hosts: setup.file("known_hosts_hashed"), ..setup.with_key("user_rsa") };
@@ -134,6 +142,7 @@ async fn hashed_known_hosts_are_enough() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn strict_refuses_what_is_not_known_and_shows_the_fingerprint_that_ssh_keygen_shows() {
     let setup = Setup::read();
     let settings = Settings { known_hosts: setup.file("none"), ..setup.with_key("user_ed25519") };
@@ -150,6 +159,7 @@ async fn strict_refuses_what_is_not_known_and_shows_the_fingerprint_that_ssh_key
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn a_changed_key_is_an_alarm_and_a_revoked_one_too() {
     let setup = Setup::read();
     let folder = tempfile::tempdir().unwrap();
@@ -168,6 +178,7 @@ async fn a_changed_key_is_an_alarm_and_a_revoked_one_too() {
 }
 
 #[tokio::test]
+#[ignore = "needs the real OpenSSH servers that .ci/ssh starts"]
 async fn an_agent_of_openssh_opens_the_door() {
     let setup = Setup::read();
     let folder = tempfile::tempdir().unwrap();
