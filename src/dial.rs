@@ -27,7 +27,7 @@ const PROXIES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 /// Whose certificates are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust<'a> {
+pub(crate) enum Trust<'a> {
     /// Those of public authorities, and those in this PEM text.
     Authorities(Option<&'a [u8]>),
     Anybody,
@@ -56,7 +56,7 @@ pub enum DialError {
 /// # Errors
 ///
 /// Says which setting cannot be used.
-pub fn client(
+pub(crate) fn client(
     server: Option<&Url>,
     trust: Trust<'_>,
     proxy: Option<&SecretString>,
@@ -77,7 +77,7 @@ pub fn client(
 
 /// Tells whether an address never leaves the machine.
 #[must_use]
-pub fn is_loopback(url: &url::Url) -> bool {
+pub(crate) fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -91,7 +91,7 @@ pub fn is_loopback(url: &url::Url) -> bool {
 /// # Errors
 ///
 /// What is expected instead.
-pub fn proxy(text: &str) -> Result<SecretString, String> {
+pub(crate) fn proxy(text: &str) -> Result<SecretString, String> {
     let url = Url::parse(text.trim()).ok();
     match url.filter(|url| PROXIES.contains(&url.scheme()) && url.has_host()) {
         Some(url) => Ok(SecretString::from(url.to_string())),

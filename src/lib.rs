@@ -44,6 +44,9 @@
 //!                     chat ─> Command ─> Handle ─> scheduler / balancer
 //! ```
 
+// A `pub` that nobody outside can reach says more than is so. Without `internals` the rooms are private and all would be.
+#![cfg_attr(feature = "internals", warn(unreachable_pub))]
+
 pub mod clock;
 pub mod config;
 pub mod event;

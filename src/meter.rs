@@ -10,9 +10,9 @@ use std::{
 
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
-pub const CYCLE_SECONDS: &str = "vm_balancer_cycle_duration_seconds";
-pub const REQUEST_SECONDS: &str = "vm_balancer_vmmanager_request_duration_seconds";
-pub const MIGRATION_SECONDS: &str = "vm_balancer_migration_duration_seconds";
+pub(crate) const CYCLE_SECONDS: &str = "vm_balancer_cycle_duration_seconds";
+pub(crate) const REQUEST_SECONDS: &str = "vm_balancer_vmmanager_request_duration_seconds";
+pub(crate) const MIGRATION_SECONDS: &str = "vm_balancer_migration_duration_seconds";
 const CYCLES: &str = "vm_balancer_cycles_total";
 const REQUESTS: &str = "vm_balancer_vmmanager_requests_total";
 const MIGRATIONS: &str = "vm_balancer_migrations_total";
@@ -24,7 +24,7 @@ const WORDS: [&str; 12] =
     ["auth", "v4", "public", "token", "vm", "v3", "cluster", "node", "host", "task", "migrate", "history"];
 
 /// Says what each metric is. Once, where figures are collected.
-pub fn describe() {
+pub(crate) fn describe() {
     describe_counter!(CYCLES, Unit::Count, "Cycles of the schedule, by result (done, failed).");
     describe_histogram!(CYCLE_SECONDS, Unit::Seconds, "How long a cycle took: look, plan, propose.");
     describe_counter!(
@@ -56,13 +56,13 @@ pub fn describe() {
 }
 
 /// Counts a cycle.
-pub fn cycle(done: bool, took: Duration) {
+pub(crate) fn cycle(done: bool, took: Duration) {
     counter!(CYCLES, "result" => if done { "done" } else { "failed" }).increment(1);
     histogram!(CYCLE_SECONDS).record(took);
 }
 
 /// Counts a request to VMmanager; without a status there was no answer.
-pub fn request(method: &str, path: &str, status: Option<u16>, took: Duration) {
+pub(crate) fn request(method: &str, path: &str, status: Option<u16>, took: Duration) {
     let endpoint = endpoint(path);
     let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
     let method = method.to_owned();
@@ -71,7 +71,7 @@ pub fn request(method: &str, path: &str, status: Option<u16>, took: Duration) {
 }
 
 /// Counts a migration that ended; `mib` is the VM's memory.
-pub fn migration(outcome: &'static str, took: Duration, mib: u64) {
+pub(crate) fn migration(outcome: &'static str, took: Duration, mib: u64) {
     counter!(MIGRATIONS, "outcome" => outcome).increment(1);
     if outcome == "done" {
         histogram!(MIGRATION_SECONDS).record(took);
@@ -80,7 +80,7 @@ pub fn migration(outcome: &'static str, took: Duration, mib: u64) {
 }
 
 /// Counts a call of the Bot API.
-pub fn call(method: &'static str, result: &'static str) {
+pub(crate) fn call(method: &'static str, result: &'static str) {
     counter!(CALLS, "method" => method, "result" => result).increment(1);
 }
 

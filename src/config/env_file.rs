@@ -19,7 +19,7 @@ pub struct EnvFile {
 
 /// A file's text, written so that dotenvy reads what a person meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// The text for dotenvy.
     pub text: String,
     /// Lines, counted from 1, that are no assignment.
@@ -29,14 +29,14 @@ pub struct Prepared {
 /// dotenvy refused the prepared text. The error shows no line, because lines hold secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("the file cannot be read as NAME=value lines")]
-pub struct NotAnEnvFile;
+pub(crate) struct NotAnEnvFile;
 
 /// Reads the text of a file.
 ///
 /// # Errors
 ///
 /// Where dotenvy refuses the prepared text.
-pub fn read(text: &str) -> Result<EnvFile, NotAnEnvFile> {
+pub(crate) fn read(text: &str) -> Result<EnvFile, NotAnEnvFile> {
     let Prepared { text, unreadable_lines } = prepare(text);
     let values = dotenvy::from_read_iter(text.as_bytes())
         .collect::<Result<BTreeMap<_, _>, _>>()
@@ -46,7 +46,7 @@ pub fn read(text: &str) -> Result<EnvFile, NotAnEnvFile> {
 
 /// Rewrites a file's text, one assignment a line, every value in double quotes with its specials escaped.
 #[must_use]
-pub fn prepare(text: &str) -> Prepared {
+pub(super) fn prepare(text: &str) -> Prepared {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let mut prepared = Prepared { text: String::new(), unreadable_lines: Vec::new() };
     let mut rest = text.as_str();

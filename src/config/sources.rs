@@ -9,7 +9,7 @@ use super::{
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// An option of the command.
     CommandLine,
     /// The environment of the process.
@@ -33,7 +33,7 @@ impl fmt::Display for Source {
 
 /// All values that were given, by their source. An empty value counts and means the default.
 #[derive(Clone, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// What the command line overrides, under the variables' names.
     pub command_line: BTreeMap<&'static str, String>,
     /// The environment of the process, as it is.
@@ -47,7 +47,7 @@ pub struct Sources {
 impl Sources {
     /// Returns the value that wins, as it was meant.
     #[must_use]
-    pub fn lookup(&self, name: &str) -> Option<String> {
+    pub(crate) fn lookup(&self, name: &str) -> Option<String> {
         let secret = variables::find(name).is_some_and(|variable| variable.secret);
         let (value, source) = self.winner(name)?;
         Some(match source {
@@ -60,14 +60,14 @@ impl Sources {
 
     /// Returns where the value in force comes from.
     #[must_use]
-    pub fn source(&self, name: &str) -> Source {
+    pub(crate) fn source(&self, name: &str) -> Source {
         let given = self.winner(name).filter(|(value, _)| !value.trim().is_empty());
         given.map_or(Source::Default, |(_, source)| source)
     }
 
     /// Returns where a person corrects a value, or sets one that is not there.
     #[must_use]
-    pub fn place(&self, name: &str) -> String {
+    pub(crate) fn place(&self, name: &str) -> String {
         match self.source(name) {
             Source::File | Source::Default => self.file_name.clone(),
             other => other.to_string(),
@@ -76,7 +76,7 @@ impl Sources {
 
     /// Warns of names and lines that have no effect.
     #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
         let lines = self
             .file
             .unreadable_lines

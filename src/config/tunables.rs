@@ -28,7 +28,7 @@ use crate::{
 
 /// The settings of each room that can change while the bot runs.
 #[derive(Clone, Debug)]
-pub struct Tuned {
+pub(crate) struct Tuned {
     /// For cycles: what is planned and how plans are carried out.
     pub balancer: balancer::Settings,
     /// When cycles run and whether they ask first.
@@ -301,7 +301,7 @@ impl Tuned {
 
     /// Puts what the chat has set over what was configured. What cannot be used any more is left out and returned.
     #[must_use]
-    pub fn with(&self, set: &BTreeMap<String, SetByChat>) -> (Self, Vec<Problem>) {
+    pub(crate) fn with(&self, set: &BTreeMap<String, SetByChat>) -> (Self, Vec<Problem>) {
         let (mut tuned, mut problems) = (self.clone(), Vec::new());
         for (tunable, set) in TUNABLES.iter().filter_map(|tunable| Some((tunable, set.get(tunable.name)?))) {
             if let Some(text) = self.strictest(tunable, set) {
@@ -313,7 +313,7 @@ impl Tuned {
 
     /// Takes each setting that can change while the bot runs from another configuration, and leaves all else as it is.
     #[must_use]
-    pub fn with_tunables_of(&self, read: &Self) -> Self {
+    pub(crate) fn with_tunables_of(&self, read: &Self) -> Self {
         let mut tuned = self.clone();
         for tunable in TUNABLES {
             let problem = tunable.put(&mut tuned, &(tunable.show)(read));
@@ -324,13 +324,13 @@ impl Tuned {
 
     /// Tells whether a variable can change while the bot runs.
     #[must_use]
-    pub fn holds(name: &str) -> bool {
+    pub(crate) fn holds(name: &str) -> bool {
         TUNABLES.iter().any(|tunable| tunable.name == name)
     }
 
     /// Returns every setting as it is in force, with what the chat has set.
     #[must_use]
-    pub fn settings(&self, given: &Given, set: &BTreeMap<String, SetByChat>) -> Vec<Setting> {
+    pub(crate) fn settings(&self, given: &Given, set: &BTreeMap<String, SetByChat>) -> Vec<Setting> {
         let (in_force, _) = self.with(set);
         let setting = |tunable: &Tunable| Setting {
             name: tunable.name,
@@ -349,7 +349,7 @@ impl Tuned {
     }
 
     /// Checks a value as the file's would be, and returns the setting's name as it is written.
-    pub fn judge(&self, name: &str, value: Option<&str>) -> Result<&'static str, Unsettable> {
+    pub(crate) fn judge(&self, name: &str, value: Option<&str>) -> Result<&'static str, Unsettable> {
         let wanted = name.to_ascii_uppercase();
         let Some(tunable) = TUNABLES.iter().find(|tunable| tunable.name == wanted) else {
             return Err(why_not(wanted));

@@ -4,7 +4,7 @@ use crate::model::alike::closest_above;
 
 /// One variable of the configuration. Its default is in the settings of the room that obeys it.
 #[derive(Clone, Copy, Debug)]
-pub struct Variable {
+pub(crate) struct Variable {
     /// Its name in the environment and in the file.
     pub name: &'static str,
     /// Whether its value is never shown.
@@ -20,7 +20,7 @@ const fn secret(name: &'static str) -> Variable {
 }
 
 /// Every variable, in the order of the example file.
-pub const VARIABLES: &[Variable] = &[
+pub(crate) const VARIABLES: &[Variable] = &[
     plain("VMMANAGER_HOST"),
     plain("VMMANAGER_USERNAME"),
     secret("VMMANAGER_PASSWORD"),
@@ -186,27 +186,27 @@ const STRAY_ALIKE_MIN: f64 = 0.95;
 
 /// Returns the variable of that name.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static Variable> {
+pub(super) fn find(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.name == name)
 }
 
 /// Where a name was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     File,
     Environment,
 }
 
 /// An unknown name that is probably meant for this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unknown {
+pub(super) struct Unknown {
     pub name: String,
     pub meant: Option<&'static str>,
 }
 
 /// Checks a name. Returns `None` where it is known, or clearly belongs to another program.
 #[must_use]
-pub fn judge(name: &str, place: Place) -> Option<Unknown> {
+pub(super) fn judge(name: &str, place: Place) -> Option<Unknown> {
     let foreign = place == Place::Environment && OPENSSH.contains(&name);
     if find(name).is_some() || foreign {
         return None;

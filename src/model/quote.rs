@@ -59,7 +59,7 @@ impl Quote {
 /// Tells whether a character turns the text around it: bidi marks, embeddings, overrides and isolates; and the byte
 /// order mark, which nobody sees.
 #[must_use]
-pub fn turns_direction(c: char) -> bool {
+pub(crate) fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 

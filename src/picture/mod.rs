@@ -7,8 +7,8 @@ mod bars;
 mod panels;
 mod svg;
 
-pub use bars::{Bars, Gauge, Row};
-pub use panels::{Column, Content, Line, Panel, Panels};
+pub(crate) use bars::{Bars, Gauge, Row};
+pub(crate) use panels::{Column, Content, Line, Panel, Panels};
 
 use std::sync::Arc;
 

@@ -39,7 +39,7 @@ use crate::{
     scheduler::{Handle, Status},
     store::Store,
 };
-pub use systemd::{Said, report, watch};
+pub(crate) use systemd::{Said, report, watch};
 
 /// Prometheus and a load balancer or two; more at a time is somebody else.
 const CONNECTIONS_MAX: usize = 16;
@@ -80,14 +80,14 @@ pub enum ProbeError {
 
 /// What answers are made of.
 #[derive(Clone)]
-pub struct Sources {
+pub(crate) struct Sources {
     pub handle: Handle,
     pub store: Store,
     pub beats: Vec<Beat>,
 }
 
 /// An open address that nobody serves yet.
-pub struct Probe {
+pub(crate) struct Probe {
     listener: TcpListener,
     figures: PrometheusHandle,
 }
@@ -98,14 +98,14 @@ impl Probe {
     /// # Errors
     ///
     /// Says why the address cannot be had.
-    pub async fn open(address: SocketAddr) -> Result<Self, ProbeError> {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self, ProbeError> {
         let listener =
             TcpListener::bind(address).await.map_err(|source| ProbeError::Listen { address, source })?;
         Ok(Self { listener, figures: collector().map_err(ProbeError::Figures)? })
     }
 
     /// Answers until the shutdown.
-    pub async fn serve(self, sources: Sources, shutdown: CancellationToken) {
+    pub(crate) async fn serve(self, sources: Sources, shutdown: CancellationToken) {
         let Self { listener, figures } = self;
         let sources = Arc::new(sources);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -10,14 +10,14 @@ use crate::meter::Beat;
 
 /// What the bot reports to a service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     Ready,
     Reloading,
     Stopping,
 }
 
 /// Tells the service manager; nothing happens where there is none.
-pub fn report(said: Said) {
+pub(crate) fn report(said: Said) {
     let told = match said {
         Said::Ready => sd_notify::notify(&[NotifyState::Ready]),
         Said::Reloading => match NotifyState::monotonic_usec_now() {
@@ -32,7 +32,7 @@ pub fn report(said: Said) {
 }
 
 /// Feeds systemd's watchdog while every loop is alive, until the shutdown. A loop that hangs ends the process so.
-pub async fn watch(beats: Vec<Beat>, shutdown: CancellationToken) {
+pub(crate) async fn watch(beats: Vec<Beat>, shutdown: CancellationToken) {
     let Some(patience) = sd_notify::watchdog_enabled() else { return shutdown.cancelled().await };
     // Twice in the time allowed, as systemd's manual says.
     let mut ticks = interval((patience / 2).max(Duration::from_millis(1)));

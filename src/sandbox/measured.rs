@@ -48,7 +48,7 @@ impl MeasuredNodes {
     ///
     /// # Errors
     /// When there are no ports left.
-    pub async fn start(world: &mut World) -> io::Result<Self> {
+    pub(super) async fn start(world: &mut World) -> io::Result<Self> {
         let mut servers = BTreeMap::new();
         for node in world.nodes.values_mut() {
             let server = SimNode::start(SimLoad::default()).await?;
@@ -60,7 +60,7 @@ impl MeasuredNodes {
     }
 
     /// Updates the load of each node's server.
-    pub fn feed(&self, world: &World, life: &Life) {
+    pub(super) fn feed(&self, world: &World, life: &Life) {
         if self.0.is_empty() {
             return;
         }
@@ -79,7 +79,7 @@ impl MeasuredNodes {
     ///
     /// # Errors
     /// When the file with the host keys cannot be written.
-    pub fn variables(&self, data_dir: &Path) -> io::Result<Vec<(&'static str, String)>> {
+    pub(super) fn variables(&self, data_dir: &Path) -> io::Result<Vec<(&'static str, String)>> {
         if self.0.is_empty() {
             return Ok(Vec::new());
         }

@@ -87,18 +87,18 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    pub fn after(patience: Duration) -> Self {
+    pub(super) fn after(patience: Duration) -> Self {
         Self { at: Instant::now() + patience, patience }
     }
 
     /// The earlier of this one and one that begins at this moment.
-    pub fn or_after(self, patience: Duration) -> Self {
+    pub(super) fn or_after(self, patience: Duration) -> Self {
         let other = Self::after(patience);
         if other.at < self.at { other } else { self }
     }
 
     /// Waits for `step`, no longer than the deadline.
-    pub async fn bound<T>(self, phase: Phase, step: impl Future<Output = T>) -> Result<T, SshFailure> {
+    pub(super) async fn bound<T>(self, phase: Phase, step: impl Future<Output = T>) -> Result<T, SshFailure> {
         let late = SshFailure::Timeout { phase, after: self.patience };
         timeout_at(self.at, step).await.map_err(|_| late)
     }
@@ -116,7 +116,7 @@ pub(super) struct SeenKey {
 }
 
 impl Seen {
-    pub fn get(&self) -> Option<SeenKey> {
+    pub(super) fn get(&self) -> Option<SeenKey> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -131,7 +131,7 @@ impl Connection {
     /// # Errors
     ///
     /// Says which of these failed; `seen` holds the host key if it came that far.
-    pub async fn open(
+    pub(super) async fn open(
         target: &Target,
         settings: &Settings,
         key: Option<&Arc<PrivateKey>>,
@@ -161,7 +161,7 @@ impl Connection {
     }
 
     /// Tells whether the other side is gone.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
     }
 
@@ -170,7 +170,7 @@ impl Connection {
     /// # Errors
     ///
     /// Everything but a status of zero after a whole answer.
-    pub async fn run(&self, command: &str, deadline: Deadline) -> Result<String, SshFailure> {
+    pub(super) async fn run(&self, command: &str, deadline: Deadline) -> Result<String, SshFailure> {
         deadline.bound(Phase::Command, async { answer(self.session().await?, command).await }).await?
     }
 
@@ -180,7 +180,7 @@ impl Connection {
     /// # Errors
     ///
     /// As [`Self::run`].
-    pub async fn run_if_alive(
+    pub(super) async fn run_if_alive(
         &self,
         command: &str,
         alive: Deadline,

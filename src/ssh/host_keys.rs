@@ -64,14 +64,14 @@ pub(super) struct KnownFile {
 
 impl KnownHosts {
     /// Reads every line that can be understood and skips the others.
-    pub fn parse(text: &str, file: KnownFile) -> Self {
+    pub(super) fn parse(text: &str, file: KnownFile) -> Self {
         let file = Arc::new(file);
         let entry = |(line, text)| Entry::parse(text, &file, line);
         Self((1..).zip(text.lines()).filter_map(entry).collect())
     }
 
     /// Tells what is known of a key that a host presented.
-    pub fn verdict(&self, target: &Target, key: &PublicKey) -> Known {
+    pub(super) fn verdict(&self, target: &Target, key: &PublicKey) -> Known {
         let presented = key.key_data();
         if self.is_revoked(target, presented) {
             return Known::Revoked;
@@ -89,7 +89,7 @@ impl KnownHosts {
     }
 
     /// Puts the kinds of key that are known for a host first, so that a host with several keys shows a known one.
-    pub fn order_of_kinds(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
+    pub(super) fn order_of_kinds(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
         let mut known: Vec<&KeyData> = self.keys_of(&target.known_as()).collect();
         if known.is_empty() {
             known = target.known_without_port().map(|host| self.keys_of(&host).collect()).unwrap_or_default();
@@ -219,7 +219,7 @@ impl Trust {
     /// # Errors
     ///
     /// A file that exists and cannot be read, unless host keys are not checked at all. A missing file counts as empty.
-    pub fn load(settings: &Settings, learn: Learn) -> Result<Self, UnreadableHosts> {
+    pub(super) fn load(settings: &Settings, learn: Learn) -> Result<Self, UnreadableHosts> {
         if let Learn::Into(learner) = &learn {
             learner.begin_round();
         }
@@ -239,17 +239,17 @@ impl Trust {
     }
 
     /// Tells what is known of a key.
-    pub fn verdict(&self, target: &Target, key: &PublicKey) -> Known {
+    pub(super) fn verdict(&self, target: &Target, key: &PublicKey) -> Known {
         self.known.verdict(target, key)
     }
 
     /// Returns the order in which host keys are asked for.
-    pub fn order_of_kinds(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
+    pub(super) fn order_of_kinds(&self, target: &Target, all: &[Algorithm]) -> Vec<Algorithm> {
         self.known.order_of_kinds(target, all)
     }
 
     /// Tells whether a key that was accepted once may still be used; learns nothing.
-    pub fn still_accepts(&self, target: &Target, key: &PublicKey) -> bool {
+    pub(super) fn still_accepts(&self, target: &Target, key: &PublicKey) -> bool {
         match (self.verdict(target, key), self.check) {
             (Known::Yes, _) => true,
             (Known::Revoked, _) => false,
@@ -258,7 +258,7 @@ impl Trust {
     }
 
     /// Decides on the key that a host presented. Blocks while a learned key is written.
-    pub fn judge(&self, target: &Target, key: &PublicKey) -> Result<(), SshFailure> {
+    pub(super) fn judge(&self, target: &Target, key: &PublicKey) -> Result<(), SshFailure> {
         let (host, found) = (target.to_string(), fingerprint(key));
         match (self.verdict(target, key), self.check) {
             (Known::Yes, _) => Ok(()),
@@ -312,7 +312,7 @@ struct Queue {
 }
 
 impl Learner {
-    pub fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf) -> Self {
         Self { path, queue: Mutex::default(), written: Mutex::new(0) }
     }
 

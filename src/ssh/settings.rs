@@ -174,7 +174,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The mapping by name, then by id; then VMmanager's address; at last the node's name, for DNS.
-    pub fn of(node: &NodeInfo, settings: &Settings) -> Self {
+    pub(super) fn of(node: &NodeInfo, settings: &Settings) -> Self {
         let mapped = settings.hosts.get(&node.name).or_else(|| settings.hosts.get(&node.id.to_string()));
         let address = node.address.as_deref().map(str::trim).filter(|address| !address.is_empty());
         let host = match mapped {
@@ -186,13 +186,13 @@ impl Target {
     }
 
     /// The host as known_hosts files write it.
-    pub fn known_as(&self) -> String {
+    pub(super) fn known_as(&self) -> String {
         let host = self.host.to_ascii_lowercase();
         if self.port == SSH_PORT { host } else { format!("[{host}]:{}", self.port) }
     }
 
     /// The host without its port, where known_hosts would write a port; `None` on SSH's own port.
-    pub fn known_without_port(&self) -> Option<String> {
+    pub(super) fn known_without_port(&self) -> Option<String> {
         (self.port != SSH_PORT).then(|| self.host.to_ascii_lowercase())
     }
 }

@@ -20,7 +20,7 @@ const SHARE_OF_CORES: usize = 2;
 pub(super) struct Threads(Option<Runtime>);
 
 impl Threads {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let built = Builder::new_multi_thread()
             .worker_threads(THREADS_MIN.max(cores / SHARE_OF_CORES))
@@ -37,7 +37,7 @@ impl Threads {
     /// # Errors
     ///
     /// The task panicked, or the program ends.
-    pub async fn run<F>(&self, task: F) -> Result<F::Output, JoinError>
+    pub(super) async fn run<F>(&self, task: F) -> Result<F::Output, JoinError>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {

@@ -8,7 +8,7 @@ use crate::model::{Mib, alike::closest};
 
 /// What is wrong with the words behind a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub(super) enum Problem {
     /// A word is missing.
     Missing,
     /// More words than the command takes; the first of them.
@@ -34,7 +34,7 @@ const LASTS_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// One word, and whether it stood in quotes: a quoted word is never a time or a number.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Word {
+pub(super) struct Word {
     pub text: String,
     pub quoted: bool,
 }
@@ -42,14 +42,14 @@ pub struct Word {
 impl Word {
     /// Tells whether it begins like a time. A mistake in such a word is reported as a wrong time.
     #[must_use]
-    pub fn looks_like_a_time(&self) -> bool {
+    pub(super) fn looks_like_a_time(&self) -> bool {
         !self.quoted && self.text.starts_with(|c: char| c.is_ascii_digit())
     }
 }
 
 /// The words that are not read yet.
 #[derive(Debug)]
-pub struct Rest(VecDeque<Word>);
+pub(super) struct Rest(VecDeque<Word>);
 
 impl Rest {
     /// Splits a text at white space; quotes (also those that phones make of them) keep a name together.
@@ -57,12 +57,12 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::OpenQuote`] for a quote that is never closed.
-    pub fn of(text: &str) -> Result<Self, Problem> {
+    pub(super) fn of(text: &str) -> Result<Self, Problem> {
         words(text).map(|words| Self(words.into()))
     }
 
     /// Takes the next word.
-    pub fn next_word(&mut self) -> Option<Word> {
+    pub(super) fn next_word(&mut self) -> Option<Word> {
         self.0.pop_front()
     }
 
@@ -71,7 +71,7 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::NotATime`] where it only looks like one.
-    pub fn next_time(&mut self) -> Result<Option<TimeDelta>, Problem> {
+    pub(super) fn next_time(&mut self) -> Result<Option<TimeDelta>, Problem> {
         match self.0.pop_front_if(|word| word.looks_like_a_time()) {
             Some(word) => time(&word.text).map(Some),
             None => Ok(None),
@@ -83,7 +83,10 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::NotOneOf`] for another word.
-    pub fn next_of(&mut self, expected: &'static [&'static str]) -> Result<Option<&'static str>, Problem> {
+    pub(super) fn next_of(
+        &mut self,
+        expected: &'static [&'static str],
+    ) -> Result<Option<&'static str>, Problem> {
         self.next_word().map(|word| one_of(&word.text, expected)).transpose()
     }
 
@@ -92,20 +95,20 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::Missing`] where nothing is left, and [`Problem::NotANumber`] for another word.
-    pub fn number(&mut self, most: u64) -> Result<u64, Problem> {
+    pub(super) fn number(&mut self, most: u64) -> Result<u64, Problem> {
         let word = self.next_word().ok_or(Problem::Missing)?;
         let number = word.text.parse().ok().filter(|number| (1..=most).contains(number));
         number.ok_or(Problem::NotANumber(word.text))
     }
 
     /// Takes the next word if it is one of these; they may be left out.
-    pub fn skip_of(&mut self, expected: &[&str]) {
+    pub(super) fn skip_of(&mut self, expected: &[&str]) {
         let is_one = |word: &mut Word| expected.contains(&word.text.to_lowercase().as_str());
         let _ = self.0.pop_front_if(is_one);
     }
 
     /// Takes the next word if it is a number.
-    pub fn next_number(&mut self) -> Option<u32> {
+    pub(super) fn next_number(&mut self) -> Option<u32> {
         let is_number = |word: &mut Word| !word.quoted && word.text.parse::<u32>().is_ok();
         self.0.pop_front_if(is_number).and_then(|word| word.text.parse().ok())
     }
@@ -115,14 +118,14 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::Missing`] where nothing is left, and [`Problem::NotASize`] for another word.
-    pub fn size(&mut self) -> Result<Mib, Problem> {
+    pub(super) fn size(&mut self) -> Result<Mib, Problem> {
         let word = self.next_word().ok_or(Problem::Missing)?;
         size(&word.text).ok_or(Problem::NotASize(word.text))
     }
 
     /// Returns all that is left as one name: quotes are needed only where something may follow a name.
     #[must_use]
-    pub fn join_rest(self) -> Option<String> {
+    pub(super) fn join_rest(self) -> Option<String> {
         let words: Vec<_> = self.0.into_iter().map(|word| word.text).collect();
         Some(words.join(" ")).filter(|text| !text.trim().is_empty())
     }
@@ -132,7 +135,7 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::Missing`] where nothing is left.
-    pub fn name(self) -> Result<String, Problem> {
+    pub(super) fn name(self) -> Result<String, Problem> {
         self.join_rest().ok_or(Problem::Missing)
     }
 
@@ -141,7 +144,7 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::Missing`] where there is none, and [`Problem::TooMuch`] for the first beyond `most`.
-    pub fn names(self, most: usize) -> Result<Vec<String>, Problem> {
+    pub(super) fn names(self, most: usize) -> Result<Vec<String>, Problem> {
         let named = self.name()?;
         let names: Vec<_> =
             named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -157,7 +160,7 @@ impl Rest {
     /// # Errors
     ///
     /// Returns [`Problem::TooMuch`] for a word that is left.
-    pub fn end<T>(mut self, read: T) -> Result<T, Problem> {
+    pub(super) fn end<T>(mut self, read: T) -> Result<T, Problem> {
         match self.next_word() {
             None => Ok(read),
             Some(word) => Err(Problem::TooMuch(word.text)),

@@ -16,7 +16,7 @@ use crate::{
 
 /// A command: how it is written, who may use it and what it leads to.
 #[derive(Debug)]
-pub struct Verb {
+pub(super) struct Verb {
     /// The word behind the `/`. The text `help-WORD` tells what the command does.
     pub word: &'static str,
     /// How the command is written.
@@ -33,7 +33,7 @@ pub struct Verb {
 
 /// A kind of button: how its data begins, and how the rest of the data is read.
 #[derive(Clone, Copy, Debug)]
-pub struct ButtonKind {
+pub(super) struct ButtonKind {
     /// What stands before the first `:` of the data.
     pub mark: &'static str,
     /// Reads what follows; `None` for what this program does not write.
@@ -41,7 +41,7 @@ pub struct ButtonKind {
 }
 
 /// What somebody asked for, read in full.
-pub trait Act: Send {
+pub(super) trait Act: Send {
     /// Returns the least role that may ask for this. `usual` is the role of the command.
     fn least_role(&self, usual: Role) -> Role {
         usual
@@ -58,7 +58,7 @@ pub trait Act: Send {
 
 /// The person who wrote or pressed, where, and what the store has for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker<'a> {
+pub(super) struct Asker<'a> {
     pub view: View,
     pub now: DateTime<Utc>,
     pub person: &'a Person,

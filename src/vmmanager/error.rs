@@ -32,11 +32,11 @@ pub enum OrderError {
 /// Numbers in `error.code` that mean something to a client.
 pub(super) mod code {
     /// The token is missing or no longer valid.
-    pub const DEAD_TOKEN: i64 = 1000;
+    pub(crate) const DEAD_TOKEN: i64 = 1000;
     /// The function does not exist in this version.
-    pub const NO_FUNCTION: i64 = 1106;
+    pub(crate) const NO_FUNCTION: i64 = 1106;
     /// No permission; on some versions a dead token as well.
-    pub const UNAUTHORIZED: i64 = 3001;
+    pub(crate) const UNAUTHORIZED: i64 = 3001;
     /// There is no such object.
-    pub const NO_INSTANCE: i64 = 3080;
+    pub(crate) const NO_INSTANCE: i64 = 3080;
 }

@@ -77,12 +77,12 @@ impl<T> Default for Listed<T> {
 
 impl<T: Kept> Listed<T> {
     /// The usable rows with their ids.
-    pub fn each(&self) -> impl Iterator<Item = (u64, &T)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = (u64, &T)> {
         self.rows.iter().filter_map(|row| Some((row.id()?, row)))
     }
 
     /// How many rows came, usable or not.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows.len() + self.broken.len()
     }
 }

@@ -54,21 +54,21 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    pub fn get(path: impl Into<String>) -> Self {
+    pub(super) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), query: Vec::new(), body: None }
     }
 
-    pub fn post(path: impl Into<String>, body: Value) -> Self {
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::POST, path: path.into(), query: Vec::new(), body: Some(body) }
     }
 
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.query.push((key, value.into()));
         self
     }
 
     /// Names the request for people: method and path, no query and no secret.
-    pub fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("{} {}", self.method, self.shown_path())
     }
 
@@ -139,7 +139,7 @@ struct Login {
 }
 
 impl Transport {
-    pub fn new(settings: Settings) -> Result<Self, ApiFailure> {
+    pub(super) fn new(settings: Settings) -> Result<Self, ApiFailure> {
         let Settings { base_url, path_prefix, credentials, verify_tls, ca_pem, proxy, timing } = settings;
         if !base_url.username().is_empty() || base_url.password().is_some() {
             return Err(ApiFailure::Settings(ApiSettingsFlaw::UserInAddress));
@@ -168,7 +168,7 @@ impl Transport {
     }
 
     /// Returns what the server's clock said in its newest answer.
-    pub fn date(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn date(&self) -> Option<DateTime<Utc>> {
         *self.date.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,7 +180,7 @@ impl Transport {
     }
 
     /// Asks a question; repeats it after silence, with growing pauses.
-    pub async fn read<I: Intake>(&self, ask: Ask) -> Result<I::Taken, ApiFailure> {
+    pub(super) async fn read<I: Intake>(&self, ask: Ask) -> Result<I::Taken, ApiFailure> {
         let Timing { read_retries, retry_wait, retry_wait_max, .. } = self.timing;
         let pauses = ExponentialBuilder::default()
             .with_min_delay(retry_wait)
@@ -215,7 +215,7 @@ impl Transport {
     /// `may_send` is asked at the last moment before each sending, for a login may take a while; `None` where
     /// it said no. The order does not wait for a service that answers 503: only the caller knows whether the order is
     /// still wanted.
-    pub async fn order(
+    pub(super) async fn order(
         &self,
         ask: &Ask,
         may_send: &(dyn Fn() -> bool + Send + Sync),
@@ -253,7 +253,7 @@ impl Transport {
 
     /// Gives up the session, so that it does not stay behind on the server. Waits for it no longer than
     /// [`LOG_OUT_MAX`].
-    pub async fn log_out(&self) {
+    pub(super) async fn log_out(&self) {
         if tokio::time::timeout(LOG_OUT_MAX, self.close_session()).await.is_err() {
             tracing::debug!("the session was not closed in time and will expire");
         }

@@ -34,7 +34,7 @@ const HTTP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was found; the words are for people, the keys for programs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Checked {
+pub(super) struct Checked {
     pub findings: Vec<Finding>,
     /// Each node that was asked over SSH.
     pub nodes: Vec<NodeChecked>,
@@ -42,7 +42,7 @@ pub struct Checked {
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
+pub(super) struct Finding {
     pub part: &'static str,
     pub state: State,
     pub detail: String,
@@ -54,7 +54,7 @@ pub struct Finding {
 /// How it went. Later is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(super) enum State {
     Ok,
     NotChecked,
     /// It works, and an operator should know it.
@@ -67,7 +67,7 @@ pub enum State {
 
 /// What a node showed over SSH.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct NodeChecked {
+pub(super) struct NodeChecked {
     pub node: u64,
     pub name: String,
     /// Where it was asked, `host:port`.
@@ -98,7 +98,7 @@ const SSH: &str = "ssh";
 
 /// Tries everything and reports what fails. `progress` is called with the name of what is tried next. With `send` the
 /// chat gets a real message.
-pub async fn check(sources: &Sources, send: bool, clock: &Clock, progress: impl Fn(&str)) -> Checked {
+pub(super) async fn check(sources: &Sources, send: bool, clock: &Clock, progress: impl Fn(&str)) -> Checked {
     let mut checked = Checked::default();
     let Some(config) = checked.configuration(sources) else { return checked };
     progress("the store");
@@ -129,7 +129,7 @@ impl Finding {
 impl Checked {
     /// Returns the worst of all.
     #[must_use]
-    pub fn worst(&self) -> State {
+    pub(super) fn worst(&self) -> State {
         let nodes = self.nodes.iter().map(|node| node.state);
         self.findings.iter().map(|finding| finding.state).chain(nodes).max().unwrap_or(State::Ok)
     }
@@ -422,7 +422,7 @@ fn nearest(dir: &Path) -> Option<PathBuf> {
 
 /// Writes what was found for people, no wider than `width` columns where words can be broken.
 #[must_use]
-pub fn text(checked: &Checked, width: usize) -> String {
+pub(super) fn text(checked: &Checked, width: usize) -> String {
     let mut findings = Table::with_indent(0);
     for Finding { part, state, detail, todo } in &checked.findings {
         findings.row([part, label(*state), detail.as_str()]);
@@ -464,7 +464,7 @@ pub fn text(checked: &Checked, width: usize) -> String {
 }
 
 /// Writes what was found for programs.
-pub fn json(checked: &Checked) -> serde_json::Result<String> {
+pub(super) fn json(checked: &Checked) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Printed<'a> {
         ok: bool,

@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 
 /// The parameters of one request.
 #[derive(Clone, Debug, Default)]
-pub struct Params {
+pub(super) struct Params {
     values: Map<String, Value>,
     files: BTreeMap<String, Upload>,
 }

@@ -186,7 +186,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub fn new(world: World, pace: Pace, task_delay: Duration, starts_at: DateTime<Utc>) -> Self {
+    pub(super) fn new(world: World, pace: Pace, task_delay: Duration, starts_at: DateTime<Utc>) -> Self {
         Self {
             world: world.counted(),
             tasks: BTreeMap::new(),
@@ -207,7 +207,7 @@ impl Engine {
     }
 
     /// What the server's clock shows.
-    pub fn date(&self, now: Duration) -> DateTime<Utc> {
+    pub(super) fn date(&self, now: Duration) -> DateTime<Utc> {
         let skew = self.faults.0.iter().find_map(|rule| match rule.fault {
             Fault::ClockSkew { seconds } => TimeDelta::try_seconds(seconds),
             _ => None,
@@ -216,14 +216,14 @@ impl Engine {
     }
 
     /// Does everything that was due.
-    pub fn catch_up(&mut self, now: Duration) {
+    pub(super) fn catch_up(&mut self, now: Duration) {
         while let Some((at, consul)) = self.next_due().filter(|(at, _)| *at <= now) {
             self.step(consul, at);
         }
     }
 
     /// Takes an order or refuses it. Violations are recorded either way.
-    pub fn order(&mut self, vm: VmId, target: NodeId, now: Duration) -> Result<u64, Refusal> {
+    pub(super) fn order(&mut self, vm: VmId, target: NodeId, now: Duration) -> Result<u64, Refusal> {
         let source = self.judged(vm, target)?;
         let script = self.script(vm, source, target);
         let consul = self.begin(vm, source, target, script, now);
@@ -233,7 +233,7 @@ impl Engine {
     }
 
     /// Starts a migration that the bot did not order; returns `None` where there is no VM or no target.
-    pub fn foreign(
+    pub(super) fn foreign(
         &mut self,
         vm: Option<VmId>,
         target: Option<NodeId>,
@@ -258,7 +258,13 @@ impl Engine {
     }
 
     /// Starts a task that is no migration and runs until it is finished; returns `None` where there is no VM.
-    pub fn occupy(&mut self, vm: Option<VmId>, task: &str, says_vm: bool, now: Duration) -> Option<u64> {
+    pub(super) fn occupy(
+        &mut self,
+        vm: Option<VmId>,
+        task: &str,
+        says_vm: bool,
+        now: Duration,
+    ) -> Option<u64> {
         let movable = |vm: &&SimVm| vm.held_by().is_none() && !self.is_migrating(vm.id);
         let vm = match vm {
             Some(id) => self.world.vms.get(&id)?,
@@ -275,7 +281,7 @@ impl Engine {
     }
 
     /// Ends the tasks that are no migrations.
-    pub fn finish_work(&mut self, now: Duration) {
+    pub(super) fn finish_work(&mut self, now: Duration) {
         for consul in self.open_tasks() {
             if self.tasks.get(&consul).is_some_and(|task| task.script == Script::Works) {
                 self.finish(consul, now);
@@ -284,7 +290,7 @@ impl Engine {
     }
 
     /// Ends a task at once, with its planned result.
-    pub fn finish(&mut self, consul: u64, now: Duration) {
+    pub(super) fn finish(&mut self, consul: u64, now: Duration) {
         while self.open.contains(&consul) {
             if self.tasks.get(&consul).is_none_or(|task| task.due.is_empty()) {
                 self.half_way(consul);
@@ -296,7 +302,7 @@ impl Engine {
     }
 
     /// Ends the tasks that [`Fault::RunsForever`] keeps running.
-    pub fn finish_endless(&mut self, now: Duration) {
+    pub(super) fn finish_endless(&mut self, now: Duration) {
         for consul in self.open_tasks() {
             let ends = |task: &Task| task.due.iter().any(|(_, step)| *step == Step::Ends);
             if self.tasks.get(&consul).is_some_and(|task| task.script != Script::Works && !ends(task)) {
@@ -306,7 +312,7 @@ impl Engine {
     }
 
     /// Makes a task that has not ended fail at once.
-    pub fn fail(&mut self, consul: u64, output: &str, now: Duration) {
+    pub(super) fn fail(&mut self, consul: u64, output: &str, now: Duration) {
         if let Some(task) = self.tasks.get_mut(&consul) {
             task.script = Script::Fails(output.to_owned());
         }
@@ -314,7 +320,7 @@ impl Engine {
     }
 
     /// Forgets every task and history and counts anew, as a platform that was restored from a backup.
-    pub fn restore(&mut self) {
+    pub(super) fn restore(&mut self) {
         let begun = Self::new(World::default(), self.pace, self.task_delay, self.starts_at);
         self.tasks.clear();
         self.open.clear();
@@ -324,16 +330,16 @@ impl Engine {
     }
 
     /// Returns the queue's numbers of what has not ended.
-    pub fn open_tasks(&self) -> Vec<u64> {
+    pub(super) fn open_tasks(&self) -> Vec<u64> {
         self.open.iter().copied().collect()
     }
 
-    pub fn set_pace(&mut self, pace: Pace) {
+    pub(super) fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
     }
 
     /// Changes the world by hand.
-    pub fn edit(&mut self, change: impl FnOnce(&mut World)) {
+    pub(super) fn edit(&mut self, change: impl FnOnce(&mut World)) {
         change(&mut self.world);
         self.world = std::mem::take(&mut self.world).counted();
         self.version += 1;

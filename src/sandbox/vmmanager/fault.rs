@@ -253,17 +253,17 @@ impl Rule {
 pub(super) struct Faults(pub Vec<Rule>);
 
 impl Faults {
-    pub fn add(&mut self, rule: Rule) {
+    pub(super) fn add(&mut self, rule: Rule) {
         self.0.push(rule);
     }
 
     /// Switches off every rule with a fault of this kind, whatever its numbers.
-    pub fn remove(&mut self, fault: &Fault) {
+    pub(super) fn remove(&mut self, fault: &Fault) {
         self.0.retain(|rule| discriminant(&rule.fault) != discriminant(fault));
     }
 
     /// Takes the first fault that `pick` wants for a request, and counts it.
-    pub fn take<T>(&mut self, request: &str, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, request: &str, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         let concerns = |rule: &Rule| rule.only.as_deref().is_none_or(|only| request.contains(only));
         let found = self.0.iter().position(|rule| concerns(rule) && pick(&rule.fault).is_some())?;
         let rule = &mut self.0[found];
@@ -278,7 +278,7 @@ impl Faults {
     }
 
     /// Takes a fault without numbers.
-    pub fn takes(&mut self, request: &str, fault: &Fault) -> bool {
+    pub(super) fn takes(&mut self, request: &str, fault: &Fault) -> bool {
         self.take(request, |candidate| (candidate == fault).then_some(())).is_some()
     }
 }

@@ -33,7 +33,7 @@ pub(super) enum Filter {
 
 impl Query {
     /// Reads a raw query string; the error is for the answer.
-    pub fn parse(raw: &str) -> Result<Self, String> {
+    pub(super) fn parse(raw: &str) -> Result<Self, String> {
         // A plus that was encoded again arrives as a plus and not as a space.
         if raw.to_ascii_uppercase().contains("%2B") {
             return Err("cannot parse the expression: unexpected `+`".into());
@@ -53,7 +53,7 @@ impl Query {
 
 impl Filter {
     /// Tells whether a row passes; the error names a field that the row does not have.
-    pub fn passes<'a>(&self, field: &impl Fn(&str) -> Option<Field<'a>>) -> Result<bool, String> {
+    pub(super) fn passes<'a>(&self, field: &impl Fn(&str) -> Option<Field<'a>>) -> Result<bool, String> {
         let get = |name: &str| field(name).ok_or_else(|| format!("unknown field `{name}`"));
         Ok(match self {
             Self::Equal(name, value) => equal(get(name)?, value),

@@ -101,7 +101,7 @@ pub(super) struct Session {
 }
 
 impl Shared {
-    pub fn new(world: World, options: Options) -> Self {
+    pub(super) fn new(world: World, options: Options) -> Self {
         let engine = Engine::new(world, options.pace, options.task_delay, options.starts_at);
         let sessions =
             HashMap::from([(options.token.clone(), Session { used: Duration::ZERO, long_lived: true })]);
@@ -118,7 +118,7 @@ impl Shared {
     }
 
     /// Returns the state, after everything that is due has happened.
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         let mut state = locked(&self.0);
         let now = state.elapsed();
         state.engine.catch_up(now);
@@ -190,11 +190,11 @@ impl Asked {
 }
 
 impl State {
-    pub fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed() + self.advanced
     }
 
-    pub fn add(&mut self, rule: Rule) {
+    pub(super) fn add(&mut self, rule: Rule) {
         let now = self.elapsed();
         match rule.fault {
             Fault::ForeignMigration { vm, target, says_vm } => {
@@ -209,7 +209,7 @@ impl State {
     }
 
     /// Ends every fault of this kind.
-    pub fn remove(&mut self, fault: &Fault) {
+    pub(super) fn remove(&mut self, fault: &Fault) {
         self.engine.faults.remove(fault);
         if matches!(fault, Fault::Busy { .. }) {
             self.engine.finish_work(self.elapsed());
@@ -217,12 +217,12 @@ impl State {
     }
 
     /// Ends all faults.
-    pub fn heal(&mut self) {
+    pub(super) fn heal(&mut self) {
         self.engine.faults.0.clear();
         self.engine.finish_work(self.elapsed());
     }
 
-    pub fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         let World { clusters, nodes, vms } = self.engine.world.clone();
         View {
             now: self.engine.date(self.elapsed()),

@@ -80,7 +80,7 @@ struct Load {
 }
 
 impl Cluster {
-    pub fn new(week: &Week) -> Self {
+    pub(super) fn new(week: &Week) -> Self {
         let mut state = match &week.start {
             Start::Generated { nodes, vms } => generated(week.seed, *nodes, *vms),
             Start::Snapshot(snapshot) => largest_cluster(snapshot),
@@ -119,16 +119,16 @@ impl Cluster {
         cluster
     }
 
-    pub fn nodes(&self) -> usize {
+    pub(super) fn nodes(&self) -> usize {
         self.state.nodes.len()
     }
 
-    pub fn now(minute: u32) -> DateTime<Utc> {
+    pub(super) fn now(minute: u32) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::minutes(i64::from(minute) + 30_000_000)
     }
 
     /// Lets a minute pass.
-    pub fn live(&mut self, minute: u32) {
+    pub(super) fn live(&mut self, minute: u32) {
         let count = self.state.vms.len() as f64 / f64::from(DAY);
         for (due, a_day) in self.due.iter_mut().zip([BORN_A_DAY, BORN_A_DAY, RESIZED_A_DAY]) {
             *due += a_day * count;
@@ -221,7 +221,7 @@ impl Cluster {
     }
 
     /// Whether a node is overloaded by memory and by load.
-    pub fn is_over(&self, node: usize) -> (bool, bool) {
+    pub(super) fn is_over(&self, node: usize) -> (bool, bool) {
         let (info, load) = (&self.state.nodes[node], &self.loads[node]);
         let total = info.memory_total.unwrap_or_default().0 as f64;
         let cores = f64::from(info.cpu_total.unwrap_or(0));
@@ -229,7 +229,7 @@ impl Cluster {
     }
 
     /// The picture that a balancer gets, `since` minutes after its last one.
-    pub fn look(&self, minute: u32, since: u32) -> Snapshot {
+    pub(super) fn look(&self, minute: u32, since: u32) -> Snapshot {
         let at = Self::now(minute);
         let mut snapshot = self.state.clone();
         snapshot.taken_at = at;
@@ -251,12 +251,12 @@ impl Cluster {
         snapshot
     }
 
-    pub fn place_of(&self, vm: VmId) -> Option<NodeId> {
+    pub(super) fn place_of(&self, vm: VmId) -> Option<NodeId> {
         let found = self.state.vms.binary_search_by_key(&vm, |vm| vm.id).ok()?;
         Some(self.state.vms[found].node)
     }
 
-    pub fn put(&mut self, vm: VmId, node: NodeId) {
+    pub(super) fn put(&mut self, vm: VmId, node: NodeId) {
         let Ok(found) = self.state.vms.binary_search_by_key(&vm, |vm| vm.id) else { return };
         let vm = &mut self.state.vms[found];
         // Both nodes' counters change with it: a look in the same minute must not find it twice.

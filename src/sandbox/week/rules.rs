@@ -182,7 +182,7 @@ pub(super) struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    pub fn new(rule: &'a Rule, watch: &'a mut dyn FnMut(&Snapshot, &Policy)) -> Self {
+    pub(super) fn new(rule: &'a Rule, watch: &'a mut dyn FnMut(&Snapshot, &Policy)) -> Self {
         Self {
             rule,
             watch,
@@ -205,7 +205,7 @@ impl<'a> Hand<'a> {
     }
 
     /// Acts for a minute, and returns what ended in it.
-    pub fn act(&mut self, cluster: &mut Cluster, minute: u32) -> Vec<Ended> {
+    pub(super) fn act(&mut self, cluster: &mut Cluster, minute: u32) -> Vec<Ended> {
         let was_idle = self.is_idle();
         let ended = self.end(cluster, minute);
         if !was_idle && self.is_idle() {

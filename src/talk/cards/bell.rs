@@ -39,7 +39,7 @@ impl Default for Bell {
 /// How urgent a matter is. What is more urgent than at its last ring rings again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Urgency {
+pub(crate) enum Urgency {
     /// A plan waits for a decision. `over` counts the overloaded nodes, `worst` is how full the fullest is, in points.
     Plan { over: usize, worst: f64 },
     /// A migration is slow, or a node that was emptied waits for somebody's word.

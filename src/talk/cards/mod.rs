@@ -39,8 +39,8 @@ use crate::{
         view::{Page, View},
     },
 };
-pub use bell::{Bell, Hand, HandKind};
-pub use failures::Failures;
+pub(crate) use bell::{Bell, Hand, HandKind};
+pub(crate) use failures::Failures;
 pub use queue::Spacing;
 
 /// How many cards may wait while the chat cannot be reached; beyond this the oldest are only counted.

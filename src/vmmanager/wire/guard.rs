@@ -23,7 +23,7 @@ pub(in crate::vmmanager) enum Guard {
 }
 
 impl Guard {
-    pub fn is_yes(self) -> bool {
+    pub(crate) fn is_yes(self) -> bool {
         self == Self::Yes
     }
 

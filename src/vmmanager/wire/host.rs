@@ -70,25 +70,25 @@ pub(in crate::vmmanager) struct HostSeen {
 }
 
 impl HostSeen {
-    pub fn node(&self) -> Option<u64> {
+    pub(crate) fn node(&self) -> Option<u64> {
         Some(self.vm.node.0).filter(|node| *node > 0)
     }
 
-    pub fn cluster(&self) -> Option<u64> {
+    pub(crate) fn cluster(&self) -> Option<u64> {
         Some(self.cluster).filter(|cluster| *cluster > 0)
     }
 
-    pub fn state(&self) -> &VmState {
+    pub(crate) fn state(&self) -> &VmState {
         &self.vm.state
     }
 
     /// Returns its size; a part that is not known is 0.
-    pub fn size(&self) -> (u32, Mib) {
+    pub(crate) fn size(&self) -> (u32, Mib) {
         (self.vm.cpu_cores, self.vm.memory)
     }
 
     /// Returns the VM; `None` where the row names no node.
-    pub fn into_vm(self) -> Option<VmInfo> {
+    pub(crate) fn into_vm(self) -> Option<VmInfo> {
         self.node().is_some().then_some(self.vm)
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct Beside {
 }
 
 impl<R> Incoming<R> {
-    pub fn new(reader: Reader<R>) -> Self {
+    pub(super) fn new(reader: Reader<R>) -> Self {
         Self {
             reader,
             rows: Vec::new(),
@@ -82,13 +82,13 @@ impl<R> Incoming<R> {
     }
 
     /// Returns the body without its rows, as far as it has come.
-    pub fn frame(&self) -> &[u8] {
+    pub(super) fn frame(&self) -> &[u8] {
         &self.frame.bytes
     }
 
     /// Reads the next piece of the body, wherever it was cut; returns whether more of it is wanted. What is no list is
     /// wanted to its end: its length tells what it is, and one that breaks off is asked for again.
-    pub fn take(&mut self, mut piece: &[u8]) -> bool {
+    pub(super) fn take(&mut self, mut piece: &[u8]) -> bool {
         while !piece.is_empty() {
             let used = match self.place {
                 Place::Frame => self.pass_frame(piece),
@@ -104,7 +104,7 @@ impl<R> Incoming<R> {
     }
 
     /// Returns the rows as they came, and what was beside them.
-    pub fn end(mut self) -> Result<(Vec<Option<R>>, Beside), AnswerFlaw> {
+    pub(super) fn end(mut self) -> Result<(Vec<Option<R>>, Beside), AnswerFlaw> {
         match self.beside() {
             Ok(beside) => Ok((self.rows, beside)),
             Err(flaw) => Err(flaw.of(Body { bytes: self.at.bytes, ..Body::of(&self.frame.bytes) })),

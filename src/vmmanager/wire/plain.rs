@@ -21,18 +21,18 @@ pub(in crate::vmmanager) enum Plain {
 
 impl Plain {
     /// Returns a usable id: a whole number above zero.
-    pub fn id(&self) -> Option<u64> {
+    pub(crate) fn id(&self) -> Option<u64> {
         match self {
             Self::Float(float) if float.fract() != 0.0 => None,
             _ => self.whole().filter(|id| *id > 0),
         }
     }
 
-    pub fn whole(&self) -> Option<u64> {
+    pub(crate) fn whole(&self) -> Option<u64> {
         self.to_signed().and_then(|number| u64::try_from(number).ok())
     }
 
-    pub fn to_signed(&self) -> Option<i64> {
+    pub(crate) fn to_signed(&self) -> Option<i64> {
         match self {
             Self::Nothing | Self::Truth(_) => None,
             Self::Whole(number) => Some(*number),
@@ -44,11 +44,11 @@ impl Plain {
         }
     }
 
-    pub fn small(&self) -> Option<u32> {
+    pub(crate) fn small(&self) -> Option<u32> {
         self.whole().and_then(|number| u32::try_from(number).ok())
     }
 
-    pub fn truth(&self) -> Option<bool> {
+    pub(crate) fn truth(&self) -> Option<bool> {
         match self {
             Self::Nothing => None,
             Self::Truth(truth) => Some(*truth),
@@ -58,16 +58,16 @@ impl Plain {
         }
     }
 
-    pub fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         self.truth() == Some(true)
     }
 
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         self.word().map(Cow::into_owned)
     }
 
     /// As [`Self::text`], without a copy where it is a text already.
-    pub fn into_text(self) -> Option<String> {
+    pub(crate) fn into_text(self) -> Option<String> {
         match self {
             Self::Text(text) if text.trim().len() == text.len() => Some(text).filter(|text| !text.is_empty()),
             other => other.text(),

@@ -27,15 +27,15 @@ pub(in crate::vmmanager) struct Named {
 }
 
 impl Reference {
-    pub fn id(&self) -> Option<u64> {
+    pub(crate) fn id(&self) -> Option<u64> {
         self.object.as_ref().map_or_else(|| self.plain.id(), |object| object.id.id())
     }
 
-    pub fn name(&self) -> Option<String> {
+    pub(crate) fn name(&self) -> Option<String> {
         self.object.as_ref()?.name.text()
     }
 
-    pub fn virtualization(&self) -> Option<String> {
+    pub(crate) fn virtualization(&self) -> Option<String> {
         self.object.as_ref()?.virtualization_type.text()
     }
 }
@@ -52,19 +52,19 @@ pub(in crate::vmmanager) struct Amounts {
 
 impl Mixed<Amounts> {
     /// Returns how many there are in all.
-    pub fn amount(&self) -> Option<u64> {
+    pub(crate) fn amount(&self) -> Option<u64> {
         match &self.object {
             Some(object) => object.number.whole().or_else(|| object.total.whole()),
             None => self.plain.whole(),
         }
     }
 
-    pub fn small_amount(&self) -> Option<u32> {
+    pub(crate) fn small_amount(&self) -> Option<u32> {
         self.amount().and_then(|number| u32::try_from(number).ok())
     }
 
     /// Returns how many of them are given away.
-    pub fn used_count(&self) -> Option<u64> {
+    pub(crate) fn used_count(&self) -> Option<u64> {
         let object = self.object.as_ref()?;
         object.allocated.whole().or_else(|| object.used.whole())
     }
@@ -191,7 +191,7 @@ pub(in crate::vmmanager) struct Storage {
 
 impl Storage {
     /// Returns the free space; `None` where it is not known, or where there is no local storage at all.
-    pub fn available(&self) -> Option<u64> {
+    pub(crate) fn available(&self) -> Option<u64> {
         let size = self.size_mib.whole().or_else(|| self.total.whole());
         let rest = || Some(self.total.whole()?.saturating_sub(self.used.whole()?));
         self.available_mib.whole().or_else(rest).filter(|_| size != Some(0))
@@ -266,7 +266,7 @@ impl Whole for TaskRow {
 }
 
 impl NodeRow {
-    pub fn state(&self) -> NodeState {
+    pub(crate) fn state(&self) -> NodeState {
         match self.damage.is_empty() {
             true => self.state.text().map_or(NodeState::Unknown, NodeState::from),
             false => NodeState::Unreadable,
@@ -276,16 +276,16 @@ impl NodeRow {
 
 impl ClusterRow {
     /// Tells whether something was lost that may decide what is done in the cluster.
-    pub fn lost_more_than_words(&self) -> bool {
+    pub(crate) fn lost_more_than_words(&self) -> bool {
         self.damage.iter().any(|field| !matches!(field.as_str(), "name" | "comment"))
     }
 
-    pub fn plain(&self, key: &str) -> Plain {
+    pub(crate) fn plain(&self, key: &str) -> Plain {
         self.fields.get(key).map(plain).unwrap_or_default()
     }
 
     /// Returns every true value under a key with `balanc` in it, as `path = value`.
-    pub fn balancer_signs(&self) -> Vec<String> {
+    pub(crate) fn balancer_signs(&self) -> Vec<String> {
         let mut signs = Vec::new();
         for (key, value) in &self.fields {
             true_values(key, value, key.to_ascii_lowercase().contains("balanc"), &mut signs);
@@ -294,7 +294,7 @@ impl ClusterRow {
     }
 
     /// Tells whether the main storage copies disks with a VM; `None` for kinds of storage nobody knows.
-    pub fn local_storage(&self) -> Option<bool> {
+    pub(crate) fn local_storage(&self) -> Option<bool> {
         let main = self.fields.get("storages").and_then(Value::as_array).and_then(|storages| {
             storages.iter().find(|storage| storage.get("is_main").map(plain).unwrap_or_default().is_true())
         });
@@ -311,33 +311,33 @@ impl ClusterRow {
 }
 
 impl TaskRow {
-    pub fn name(&self) -> Option<String> {
+    pub(crate) fn name(&self) -> Option<String> {
         self.name.text()
     }
 
-    pub fn status(&self) -> Option<String> {
+    pub(crate) fn status(&self) -> Option<String> {
         self.status.text()
     }
 
-    pub fn consul_id(&self) -> Option<u64> {
+    pub(crate) fn consul_id(&self) -> Option<u64> {
         self.consul_id.id()
     }
 
     /// Tells whether this may be a migration that waits or runs. A task without a name may be anything.
-    pub fn may_be_migration(&self, name_of_migrations: &str) -> bool {
+    pub(crate) fn may_be_migration(&self, name_of_migrations: &str) -> bool {
         let status = TaskStatus::from_word(&self.status.text().unwrap_or_default());
         self.name.text().is_none_or(|name| name == name_of_migrations) && !status.has_ended()
     }
 
     /// The VM, on servers that happen to name it; a documented field for it does not exist.
-    pub fn vm(&self) -> Option<u64> {
+    pub(crate) fn vm(&self) -> Option<u64> {
         let own = [&self.host, &self.host_id, &self.vm, &self.vm_id];
         let params = self.params.object.as_ref();
         let inner = params.map(|p| [&p.host, &p.host_id, &p.vm, &p.vm_id]);
         own.into_iter().chain(inner.into_iter().flatten()).find_map(Reference::id)
     }
 
-    pub fn into_task(self) -> Option<TaskInfo> {
+    pub(crate) fn into_task(self) -> Option<TaskInfo> {
         let vm = self.vm().map(crate::model::VmId);
         Some(TaskInfo {
             vm,
