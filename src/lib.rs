@@ -125,6 +125,7 @@ mod telegram;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod telegram;
+mod threads;
 #[cfg(not(feature = "internals"))]
 mod vmmanager;
 #[cfg(feature = "internals")]

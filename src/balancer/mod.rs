@@ -1,12 +1,14 @@
 //! One cycle: look, plan, and what is needed to carry a plan out. Knows no schedule and no chat.
 
+mod computed;
 mod once;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use computed::Computed;
 pub use once::{CycleReport, NotCarriedOut};
 
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
     },
     rules::{Base, Cooldowns, GoesOn, Rules},
     store::{Draft, Gauge, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
+    threads::{self, Priority, Threads},
     vmmanager::VmManagerApi,
 };
 
@@ -78,7 +81,7 @@ pub struct Picture {
     /// The last plan. Where nobody planned on this snapshot it is of an older one, as `Plan::taken_at` says; then it has
     /// migrations only where all of them still fit this snapshot.
     pub plan: Arc<Plan>,
-    overviews: Arc<OnceLock<Vec<Overview>>>,
+    computed: Arc<Computed>,
 }
 
 /// Why a cycle could not be done.
@@ -115,7 +118,16 @@ pub struct VmBalancer {
     rules: Rules,
     ledger: Ledger,
     gauge: Arc<Gauge>,
+    /// Where plans and forecasts are computed.
+    threads: Threads,
 }
+
+/// How many cores plans leave to those that answer. On a machine with one core plans only give way to them.
+const CORES_LEFT: usize = 1;
+
+/// How many plans are computed side by side at most: each has a copy of its cluster in memory, and more people hardly ask
+/// at the same moment.
+const PLANS_MAX: usize = 4;
 
 impl VmBalancer {
     /// Joins the parts; nothing is asked yet.
@@ -131,7 +143,9 @@ impl VmBalancer {
         let rules = Rules::new(base, store.clone(), events.clone());
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
         let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.get().eyes));
-        Self { settings, parts, eyes, rules, ledger, gauge: Arc::default() }
+        let side_by_side = threads::cores().saturating_sub(CORES_LEFT).min(PLANS_MAX);
+        let threads = Threads::new("plan", side_by_side, Priority::Low);
+        Self { settings, parts, eyes, rules, ledger, gauge: Arc::default(), threads }
     }
 
     /// Returns what is configured at this moment.
@@ -211,36 +225,48 @@ impl VmBalancer {
         Ok(picture)
     }
 
-    /// Computes a plan for every cluster of a picture, on a thread of its own: thousands of VMs take seconds.
+    /// Computes a plan for every cluster of a picture.
     ///
     /// # Errors
     ///
     /// [`CycleError::Planning`] where the planner panicked.
     pub async fn plan_on(&self, picture: Picture) -> Result<Picture, CycleError> {
-        let policy = Arc::clone(&picture.policy);
-        self.plan_under(picture, policy).await
+        let plan = self.compute(&picture, |of| checked_plan(&of.snapshot, &of.policy)).await?;
+        Ok(picture.with_plan(Arc::new(plan)))
     }
 
-    /// Computes a plan for one cluster of a picture; the others are in the picture and not in its plan.
+    /// Computes a plan for one cluster of a picture, once for all who want it; the others are in the picture and not in
+    /// its plan.
     ///
     /// # Errors
     ///
     /// [`CycleError::Planning`] where the planner panicked.
     pub async fn plan_for(&self, picture: Picture, cluster: ClusterId) -> Result<Picture, CycleError> {
-        let policy = Policy { clusters: Some([cluster].into()), ..Policy::clone(&picture.policy) };
-        self.plan_under(picture, Arc::new(policy)).await
+        let computing = self.compute(&picture, move |of| {
+            let policy = Policy { clusters: Some([cluster].into()), ..Policy::clone(&of.policy) };
+            Arc::new(checked_plan(&of.snapshot, &policy))
+        });
+        let plan = picture.computed.plan(cluster, computing).await?;
+        Ok(picture.with_plan(plan))
     }
 
-    async fn plan_under(&self, picture: Picture, policy: Arc<Policy>) -> Result<Picture, CycleError> {
-        let of = Arc::clone(&picture.snapshot);
-        let plan = tokio::task::spawn_blocking(move || checked_plan(&of, &policy))
-            .await
-            .map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))?;
-        Ok(picture.with_plan(Arc::new(plan)))
+    /// Computes a plan or a forecast from a picture, on threads that give way to those that answer: thousands of VMs
+    /// take seconds. What was asked first begins first, so a cycle is not passed by people's questions.
+    ///
+    /// # Errors
+    ///
+    /// [`CycleError::Planning`] where the planner panicked.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        picture: &Picture,
+        forecast: impl FnOnce(Picture) -> T + Send + 'static,
+    ) -> Result<T, CycleError> {
+        let picture = picture.clone();
+        let computed = self.threads.run(async move { forecast(picture) }).await;
+        computed.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
     }
 
-    /// Returns what of a cluster's plan a standing approval covers, on a thread of its own; the error says why nothing
-    /// of it.
+    /// Returns what of a cluster's plan a standing approval covers; the error says why nothing of it.
     ///
     /// # Errors
     ///
@@ -252,31 +278,29 @@ impl VmBalancer {
         limits: &Limits,
         used: Used,
     ) -> Result<Result<ClusterPlan, Beyond>, CycleError> {
-        let (of, under) = (Arc::clone(&picture.snapshot), Arc::clone(&picture.policy));
         let (plan, limits) = (plan.clone(), limits.clone());
-        let narrowed = tokio::task::spawn_blocking(move || {
-            limits.narrow(&plan, used, &under, |policy| checked_plan(&of, policy).clusters.pop())
+        let narrowed = self.compute(picture, move |of| {
+            limits.narrow(&plan, used, &of.policy, |policy| checked_plan(&of.snapshot, policy).clusters.pop())
         });
-        narrowed.await.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
+        narrowed.await
     }
 
-    /// Plans to empty a node of this picture, on a thread of its own; `None` where it has no such node. Of a plan that
+    /// Plans to empty a node of this picture, once for all who want it; `None` where it has no such node. Of a plan that
     /// breaks a rule the sound part is kept.
     ///
     /// # Errors
     ///
     /// [`CycleError::Planning`] where the planner panicked.
     pub async fn drain(&self, picture: &Picture, node: NodeId) -> Result<Option<Drain>, CycleError> {
-        let (of, under) = (Arc::clone(&picture.snapshot), Arc::clone(&picture.policy));
-        let drained = tokio::task::spawn_blocking(move || {
-            planner::drain(&of, &under, node).inspect(|drain| {
+        let computing = self.compute(picture, move |of| {
+            planner::drain(&of.snapshot, &of.policy, node).inspect(|drain| {
                 let dropped = |note: &&Note| matches!(note, Note::StepsDropped { .. });
                 if let Some(note) = drain.plan.notes.iter().find(dropped) {
                     tracing::error!(node.id = node.0, %note, "a plan to empty a node breaks a rule; its sound part is kept");
                 }
             })
         });
-        drained.await.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
+        picture.computed.drain(node, computing).await
     }
 
     /// Asks what is left of a proposal in the world of this picture; left-out steps do not count.
@@ -359,7 +383,7 @@ impl Picture {
             snapshot: Arc::new(snapshot),
             policy: Arc::new(policy),
             plan: Arc::new(plan),
-            overviews: Arc::default(),
+            computed: Arc::default(),
         }
     }
 
@@ -372,13 +396,13 @@ impl Picture {
     /// The same under another policy.
     #[must_use]
     pub fn under(self, policy: Arc<Policy>) -> Self {
-        Self { policy, overviews: Arc::default(), ..self }
+        Self { policy, computed: Arc::default(), ..self }
     }
 
     /// Returns how every cluster stands; computed once for all who ask.
     #[must_use]
     pub fn overviews(&self) -> &[Overview] {
-        self.overviews.get_or_init(|| {
+        self.computed.overviews(|| {
             let clusters = self.snapshot.clusters.iter();
             clusters
                 .filter_map(|cluster| planner::overview(&self.snapshot, &self.policy, cluster.id))

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Picture, Refused, core::find_cluster};
 use crate::{
     balancer::VmBalancer,
-    model::{ClusterId, Flaw, Mib, Quote, Trouble, find},
+    model::{ClusterId, Flaw, Mib, find},
     planner::{self, Drain, Growth, NodeLoss},
 };
 
@@ -58,12 +58,13 @@ pub(super) async fn foresee(
         WhatIf::Lose { node } => {
             let node = find::node(&picture.snapshot, &node).map_err(Refused::Missed)?;
             let (id, cluster) = (node.id, node.cluster);
-            let loss = compute(picture, move |of| planner::node_loss(&of.snapshot, &of.policy, id)).await?;
+            let loss =
+                balancer.compute(picture, move |of| planner::node_loss(&of.snapshot, &of.policy, id)).await?;
             (cluster, loss.map(|loss| Forecast::Lose(Box::new(loss))))
         }
         WhatIf::Add { count, memory, vcpus, cluster } => {
             let id = find_cluster(picture, cluster.as_deref())?;
-            let grown = compute(picture, move |of| {
+            let grown = balancer.compute(picture, move |of| {
                 planner::growth(&of.snapshot, &of.policy, id, count, vcpus, memory)
             });
             let forecast = |growth| Forecast::Add { growth, vcpus_guessed: vcpus.is_none() };
@@ -74,14 +75,4 @@ pub(super) async fn foresee(
     let (cluster_name, incomplete) = (known.name.clone(), known.incomplete.clone());
     let Some(what) = what else { return Err(Refused::NotOurs { cluster, name: cluster_name }) };
     Ok(Foreseen { taken_at: picture.snapshot.taken_at, cluster, cluster_name, incomplete, what })
-}
-
-/// Computes on a thread of its own: large clusters take a while.
-pub(super) async fn compute<T: Send + 'static>(
-    picture: &Picture,
-    forecast: impl FnOnce(Picture) -> T + Send + 'static,
-) -> Result<T, Refused> {
-    let picture = picture.clone();
-    let computed = tokio::task::spawn_blocking(move || forecast(picture)).await;
-    computed.map_err(|error| Refused::Unable(Trouble::Planning(Quote::of(&error.to_string()))))
 }

@@ -142,10 +142,8 @@ impl Cycle {
                 return false;
             }
         };
-        let found = tokio::task::spawn_blocking(move || {
-            planner::overloaded_nodes(&picture.snapshot, &picture.policy)
-        })
-        .await;
+        let overloaded = |of: Picture| planner::overloaded_nodes(&of.snapshot, &of.policy);
+        let found = self.balancer.compute(&picture, overloaded).await;
         // A panic of the planner is reported by the next cycle.
         let Ok(seen) = found else { return false };
         let Ok(Before { migrating, .. }) = self.before() else { return false };

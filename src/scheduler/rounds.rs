@@ -2,7 +2,6 @@
 
 use super::{
     Picture, Refused, Stop,
-    ahead::compute,
     core::{Core, hold_of},
     handle::{Cancelled, Hand, InRound, Maintained, Rounded, Stopped},
     proposals::{is_planned, why_no_plan},
@@ -41,8 +40,10 @@ impl Core {
             let named: Vec<_> = ids.iter().map(ToString::to_string).collect();
             self.audit(by, "maintenance", format!("node {}", named.join(", ")));
         }
-        let drains =
-            compute(&picture, move |of| planner::maintenance(&of.snapshot, &of.policy, &ids)).await?;
+        let drains = self
+            .balancer
+            .compute(&picture, move |of| planner::maintenance(&of.snapshot, &of.policy, &ids))
+            .await?;
         if let Some(hold) = drains.first().and_then(|drain| hold_of(&drain.stuck)) {
             return Err(Refused::Held { hold });
         }
@@ -116,7 +117,7 @@ impl Core {
         };
         let picture = self.sight.look_for_plan().await?;
         let (later, moved, cluster) = (round.later(), round.moved.clone(), before.cluster);
-        let drain = compute(&picture, move |of| {
+        let drain = self.balancer.compute(&picture, move |of| {
             let gone = || {
                 // Its message says that it is gone, and somebody says what to do.
                 let plan = planner::standstill(&of.snapshot, &of.policy, cluster)?;

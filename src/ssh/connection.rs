@@ -28,11 +28,13 @@ use super::{
     Phase, Settings, SshFailure, auth,
     host_keys::{Known, Trust, fingerprint},
     settings::Target,
-    threads::Threads,
 };
-use crate::model::{
-    Quote,
-    ssh::{HandshakeFlaw, HostKeyDoubt, LoginWay, SessionRefusal},
+use crate::{
+    model::{
+        Quote,
+        ssh::{HandshakeFlaw, HostKeyDoubt, LoginWay, SessionRefusal},
+    },
+    threads::Threads,
 };
 
 /// How many keepalives without an answer end a connection.

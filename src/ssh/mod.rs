@@ -19,7 +19,6 @@ mod reading;
 mod settings;
 #[cfg(test)]
 mod testing;
-mod threads;
 
 pub use host_keys::Known;
 pub use monitor::{HostKeyAlarm, Probe, Round, SshMonitor};

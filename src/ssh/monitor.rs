@@ -19,7 +19,6 @@ use super::{
     parse::{self, Sample},
     reading,
     settings::Target,
-    threads::Threads,
 };
 use crate::{
     clock::Clock,
@@ -27,6 +26,7 @@ use crate::{
         Asked, NodeId, NodeInfo, Snapshot, Unmeasured,
         ssh::{HostKeyDoubt, LoginWay, UnreadableHosts},
     },
+    threads::{self, Priority, Threads},
 };
 
 /// Youngest earlier sample to compare with. A younger one says too little about CPU use, so two new ones are taken.
@@ -40,6 +40,12 @@ const MARKS_PER_INTERVAL: u32 = 4;
 
 /// Share of the timeout (one half) that a kept connection may use before it counts as dead. The rest is for a new one.
 const KEPT_PART: u32 = 2;
+
+/// At least two threads for handshakes, so that one slow node does not delay the others.
+const THREADS_MIN: usize = 2;
+
+/// Half of the cores leave the other half to everything else.
+const SHARE_OF_CORES: usize = 2;
 
 /// Measures nodes over SSH.
 pub struct SshMonitor {
@@ -123,7 +129,9 @@ impl SshMonitor {
             tracing::warn!("SSH_HOST_KEY_CHECK is off: anybody on the way to a node can pose as it");
         }
         let learner = Arc::new(Learner::new(settings.learned_hosts.clone()));
-        Ok(Self { settings, clock, key, learner, threads: Threads::new(), places: Mutex::default() })
+        let count = THREADS_MIN.max(threads::cores() / SHARE_OF_CORES);
+        let threads = Threads::new("ssh", count, Priority::Usual);
+        Ok(Self { settings, clock, key, learner, threads, places: Mutex::default() })
     }
 
     /// Asks all nodes side by side; returns when each has answered or had its time.

@@ -285,11 +285,6 @@ impl Ctx {
 
     /// Waits until the bot has VMmanager's answer to an order and looks what becomes of it.
     pub async fn until_watched(&self) {
-        let is_watched = |sim: &Running| {
-            let requests = sim.requests();
-            let order = requests.iter().position(|seen| seen.line().starts_with(ORDER));
-            order.is_some_and(|at| requests[at..].iter().any(|seen| seen.line().starts_with(TASKS)))
-        };
         self.until("an order is watched", is_watched).await;
     }
 
@@ -307,6 +302,13 @@ impl Ctx {
         let node = |id| self.sim.look(|world| world.nodes[&id].name.clone());
         [self.vm_name(order.vm), format!("{} → {}", node(order.source), node(order.target))]
     }
+}
+
+/// Tells whether whoever ordered has VMmanager's answer and looks what becomes of it.
+pub fn is_watched(sim: &Running) -> bool {
+    let requests = sim.requests();
+    let order = requests.iter().position(|seen| seen.line().starts_with(ORDER));
+    order.is_some_and(|at| requests[at..].iter().any(|seen| seen.line().starts_with(TASKS)))
 }
 
 /// Starts the real service as the program does, with cycles and messages in quick succession.

@@ -14,7 +14,7 @@ use vm_balancer::{
 };
 
 use crate::{
-    conversation::Setup,
+    conversation::{Setup, is_watched},
     platform::{PATIENCE, Platform, person, until},
     transcripts::{BOTH, DONE, LANGUAGES, Talk},
     worlds::two_overloaded,
@@ -27,7 +27,7 @@ async fn a_watch_that_takes_long_is_given_up_by_an_admin() {
         talk.bot.sim.switch_on(Fault::RunsForever);
         let plan = talk.ask(OPERATOR, "/balance 1").await;
         talk.press(OPERATOR, &plan, ":a").await;
-        talk.bot.until("the first order is sent", |sim| sim.tasks().iter().any(|task| task.listed)).await;
+        talk.bot.until_watched().await;
         talk.minutes_pass(61);
         let slow = talk.offers(&plan, ":u").await;
         talk.press(VIEWER, &slow, ":o").await;
@@ -122,7 +122,7 @@ async fn given_up(platform: &Platform, balancer: &VmBalancer) -> Proposal {
 }
 
 async fn give_up_when_slow(platform: &Platform, id: ProposalId) {
-    until("the order is taken", async || !platform.sim.orders().is_empty()).await;
+    until("the order is watched", async || is_watched(&platform.sim)).await;
     platform.minutes_pass(61);
     until("it is slow", async || platform.proposal(id).steps.iter().any(Step::is_watched_long)).await;
     let given_up = Approval { by: person(7), at: platform.clock.now() };
