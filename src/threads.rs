@@ -9,6 +9,7 @@ use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::JoinError,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// How much less a thread counts than one that answers, where both want a core: about a tenth. It still gets every core
 /// that nobody else wants.
@@ -48,7 +49,8 @@ impl Threads {
         Self { runtime: built.ok() }
     }
 
-    /// Runs a task on these threads and waits for it, and for none that it starts.
+    /// Runs a task on these threads and waits for it, and for none that it starts. Where nobody waits any more, the task
+    /// ends at the next point where it waits itself.
     ///
     /// # Errors
     ///
@@ -57,10 +59,11 @@ impl Threads {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        match &self.runtime {
-            Some(runtime) => runtime.spawn(task).await,
-            None => Handle::current().spawn(task).await,
-        }
+        let running = match &self.runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => Handle::current().spawn(task),
+        };
+        AbortOnDropHandle::new(running).await
     }
 }
 
