@@ -9,6 +9,7 @@ use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::JoinError,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// How much less a thread counts than one that answers, where both want a core: about a tenth. It still gets every core
 /// that nobody else wants.
@@ -48,7 +49,8 @@ impl Threads {
         Self { runtime: built.ok() }
     }
 
-    /// Runs a task on these threads and waits for it, and for none that it starts.
+    /// Runs a task on these threads and waits for it, and for none that it starts. Where nobody waits any more, the task
+    /// ends at the next point where it waits itself.
     ///
     /// # Errors
     ///
@@ -57,10 +59,11 @@ impl Threads {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        match &self.runtime {
-            Some(runtime) => runtime.spawn(task).await,
-            None => Handle::current().spawn(task).await,
-        }
+        let running = match &self.runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => Handle::current().spawn(task),
+        };
+        AbortOnDropHandle::new(running).await
     }
 }
 
@@ -123,19 +126,16 @@ mod tests {
     #[tokio::test]
     async fn what_came_first_begins_first_and_one_thread_does_one_thing_at_a_time() {
         let threads = Threads::new("test", 1, Priority::Low);
-        let done = std::sync::Mutex::new(Vec::new());
-        let tasks = (0..20).map(async |number| {
-            let times = threads.run(async move {
+        let tasks = (0..20).map(|_| {
+            threads.run(async {
                 let began = Instant::now();
                 thread::sleep(Duration::from_millis(1));
                 (began, Instant::now())
-            });
-            done.lock().unwrap().push((number, times.await.unwrap()));
+            })
         });
-        futures::future::join_all(tasks).await;
-        let mut done = done.into_inner().unwrap();
-        done.sort_unstable_by_key(|(number, _)| *number);
-        assert!(done.windows(2).all(|two| two[0].1.1 <= two[1].1.0), "{done:?}");
+        let times = futures::future::join_all(tasks).await;
+        let times: Vec<_> = times.into_iter().map(Result::unwrap).collect();
+        assert!(times.windows(2).all(|two| two[0].1 <= two[1].0), "{times:?}");
     }
 
     #[cfg(target_os = "linux")]

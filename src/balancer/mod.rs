@@ -6,6 +6,7 @@ mod once;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use computed::Computed;
@@ -119,7 +120,9 @@ pub struct VmBalancer {
     ledger: Ledger,
     gauge: Arc<Gauge>,
     /// Where plans and forecasts are computed.
-    threads: Threads,
+    for_plans: Threads,
+    /// Where the lists of a look are read.
+    for_looks: Threads,
 }
 
 /// How many cores plans leave to those that answer. On a machine with one core plans only give way to them.
@@ -128,6 +131,9 @@ const CORES_LEFT: usize = 1;
 /// How many plans are computed side by side at most: each has a copy of its cluster in memory, and more people hardly ask
 /// at the same moment.
 const PLANS_MAX: usize = 4;
+
+/// One takes the bytes in while the other reads the rows.
+const LOOK_THREADS: usize = 2;
 
 impl VmBalancer {
     /// Joins the parts; nothing is asked yet.
@@ -144,8 +150,9 @@ impl VmBalancer {
         let ledger = Ledger::new(store.clone(), events.clone(), clock.clone());
         let eyes = Arc::new(Eyes::new(api, store, events, clock, measure, &settings.get().eyes));
         let side_by_side = threads::cores().saturating_sub(CORES_LEFT).min(PLANS_MAX);
-        let threads = Threads::new("plan", side_by_side, Priority::Low);
-        Self { settings, parts, eyes, rules, ledger, gauge: Arc::default(), threads }
+        let for_plans = Threads::new("plan", side_by_side, Priority::Low);
+        let for_looks = Threads::new("look", LOOK_THREADS, Priority::Low);
+        Self { settings, parts, eyes, rules, ledger, gauge: Arc::default(), for_plans, for_looks }
     }
 
     /// Returns what is configured at this moment.
@@ -215,11 +222,16 @@ impl VmBalancer {
 
     /// Reads the platform and plans nothing: the picture's plan is empty.
     pub async fn see(&self, asked: Asked) -> Result<Picture, CycleError> {
-        let snapshot = self.eyes.look(Depth::Measured(asked)).await?;
-        self.rules.note_look(&snapshot);
-        let policy = self.rules.policy(snapshot.taken_at)?;
-        let plan = Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters: Vec::new() };
-        let picture = Picture::new(snapshot, policy, plan);
+        let (eyes, rules) = (Arc::clone(&self.eyes), self.rules.clone());
+        // Whole lists keep a core busy for a good part of a second, and so would hold up those that answer.
+        let looking = self.for_looks.run(async move {
+            let snapshot = eyes.look(Depth::Measured(asked)).await?;
+            rules.note_look(&snapshot);
+            let policy = rules.policy(snapshot.taken_at)?;
+            let plan = Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters: Vec::new() };
+            Ok::<_, CycleError>(Picture::new(snapshot, policy, plan))
+        });
+        let picture = looking.await.map_err(panicked)??;
         // What every question needs of a picture is computed with it, before anybody asks.
         self.measure(&picture).await;
         Ok(picture)
@@ -262,8 +274,22 @@ impl VmBalancer {
         forecast: impl FnOnce(Picture) -> T + Send + 'static,
     ) -> Result<T, CycleError> {
         let picture = picture.clone();
-        let computed = self.threads.run(async move { forecast(picture) }).await;
-        computed.map_err(|error| CycleError::Planning(Quote::of(&error.to_string())))
+        let computed = self.for_plans.run(async move { forecast(picture) }).await;
+        computed.map_err(panicked)
+    }
+
+    /// Works on a picture where looks are read: what every look needs does not wait behind plans.
+    ///
+    /// # Errors
+    ///
+    /// [`CycleError::Planning`] where the planner panicked.
+    pub async fn review<T: Send + 'static>(
+        &self,
+        picture: &Picture,
+        work: impl FnOnce(Picture) -> T + Send + 'static,
+    ) -> Result<T, CycleError> {
+        let picture = picture.clone();
+        self.for_looks.run(async move { work(picture) }).await.map_err(panicked)
     }
 
     /// Returns what of a cluster's plan a standing approval covers; the error says why nothing of it.
@@ -424,6 +450,10 @@ impl Picture {
     pub fn plan_of(&self, cluster: ClusterId) -> Option<&ClusterPlan> {
         self.plan.clusters.iter().find(|plan| plan.cluster == cluster)
     }
+}
+
+fn panicked(error: JoinError) -> CycleError {
+    CycleError::Planning(Quote::of(&error.to_string()))
 }
 
 /// Plans, and replays the plan. Of one that breaks a rule the sound part is kept, and the log names the rules.

@@ -209,7 +209,7 @@ impl Sight {
         let _under_way = UnderWay::begin(&self.under_way);
         let looked = self.balancer.see(asked).await;
         let looked = match looked {
-            Ok(picture) => Ok(self.note_picture(picture)),
+            Ok(picture) => self.note_picture(picture).await,
             Err(CycleError::Look(LookError::VmManager(error))) => {
                 self.note_away(error.clone());
                 Err(LookError::VmManager(error).into())
@@ -297,11 +297,11 @@ impl Sight {
     }
 
     /// Keeps the picture, with what still stands of the plan before; returns it so.
-    fn note_picture(&self, picture: Picture) -> Picture {
+    async fn note_picture(&self, picture: Picture) -> Result<Picture, CycleError> {
         let before = self.picture().map(|before| before.plan);
-        let mut picture = match &before {
+        let mut picture = match before.clone() {
             Some(plan) => {
-                let plan = still_standing(plan, &picture);
+                let plan = self.balancer.review(&picture, move |of| still_standing(&plan, &of)).await?;
                 picture.with_plan(plan)
             }
             None => picture,
@@ -322,7 +322,7 @@ impl Sight {
             tracing::warn!("VMmanager answers again");
             self.alert(|until| Alert::VmManagerBack { since, until });
         }
-        picture
+        Ok(picture)
     }
 
     fn note_away(&self, why: ApiFailure) {

@@ -449,14 +449,14 @@ impl Shared {
 
     /// Carries out what the dialog decided: sends its answer, or asks its question. What changes something waits until
     /// the disk has that it came and who wanted it.
-    pub(super) async fn handle(self: Arc<Self>, incoming: Incoming, recorded: Receipt) {
+    pub(super) async fn handle(self: Arc<Self>, incoming: Incoming, recorded: Receipt, answered: Answered) {
         if let Some(panics_at) = &self.settings.panics_at {
             let (What::Text { text: found, .. } | What::Press { data: found, .. }) = &incoming.what;
             assert!(found != panics_at, "a test wanted to see this");
         }
         let facts = self.facts(&incoming).await;
         if facts.is_blind {
-            return self.refuse_unrecorded(&incoming, Answered::No).await;
+            return self.refuse_unrecorded(&incoming, answered).await;
         }
         let Turn { command, effects, ask, reports } = dialog::handle(&incoming, &facts.context());
         tracing::Span::current().record("command", command);
@@ -472,7 +472,7 @@ impl Shared {
                 Effect::Audit { what, detail } => {
                     records.push(self.audit(&incoming.sender, incoming.place.chat, what, detail).await);
                 }
-                effect => self.do_effect(effect, &incoming, Answered::No).await,
+                effect => self.do_effect(effect, &incoming, answered).await,
             }
         }
         let Some(ask) = ask else { return };
@@ -480,18 +480,19 @@ impl Shared {
         let asking = self.ask_once_recorded(ask, records, &incoming);
         tokio::pin!(asking);
         let (found, answered) = match timeout(self.settings.word_within, &mut asking).await {
-            Ok(found) => (found, Answered::No),
-            Err(_) => match &incoming.what {
-                What::Text { .. } => {
-                    let page = if facts.dry_run { announced.in_dry_run() } else { announced };
-                    self.answer(&incoming, page, None, AnswerKind::Interim).await;
-                    (asking.await, Answered::No)
-                }
-                What::Press { press, .. } => {
-                    self.answer_press(press, &PressAnswer::Passing(self.view(&incoming).press_taken())).await;
-                    (asking.await, Answered::Already)
-                }
-            },
+            Ok(found) => (found, answered),
+            Err(_) => {
+                let answered = match (&incoming.what, answered) {
+                    (What::Text { .. }, _) => {
+                        let page = if facts.dry_run { announced.in_dry_run() } else { announced };
+                        self.answer(&incoming, page, None, AnswerKind::Interim).await;
+                        answered
+                    }
+                    (What::Press { .. }, Answered::No) => self.take_press(&incoming).await,
+                    (What::Press { .. }, Answered::Already) => answered,
+                };
+                (asking.await, answered)
+            }
         };
         let (found, renewal) = match found {
             Some(Ok((worded, renewal))) => (Ok(worded), renewal),
@@ -504,6 +505,13 @@ impl Shared {
         {
             self.show(Ok(worded), false, &incoming, Answered::Already).await;
         }
+    }
+
+    /// Says of a press that it has come and takes a while; a text has no such answer.
+    pub(super) async fn take_press(&self, incoming: &Incoming) -> Answered {
+        let What::Press { press, .. } = &incoming.what else { return Answered::No };
+        self.answer_press(press, &PressAnswer::Passing(self.view(incoming).press_taken())).await;
+        Answered::Already
     }
 
     /// Says of a press that nothing was done, for the store cannot be used.
@@ -665,7 +673,7 @@ enum Taken {
 
 /// Whether a press has had its one answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Answered {
+pub(super) enum Answered {
     No,
     Already,
 }

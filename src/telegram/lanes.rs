@@ -8,11 +8,14 @@ use futures::FutureExt as _;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::{Instrument as _, field::Empty};
 
-use super::{bot::Shared, clerk::Receipt};
+use super::{
+    bot::{Answered, Shared},
+    clerk::Receipt,
+};
 use crate::{
     meter::Beat,
     talk::dialog::{Incoming, What},
@@ -98,31 +101,53 @@ fn is_urgent(what: &What) -> bool {
 async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Taken>, beat: Beat) {
     let at_once = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let mut running = JoinSet::new();
+    let mut before = None;
     while let Ok(Some((incoming, recorded))) = timeout(IDLE, waiting.recv()).await {
+        let answered = in_turn(&shared, &incoming, before.take()).await;
         let Ok(permit) = Arc::clone(&at_once).acquire_owned().await else { return };
         beat.again_within(SILENCE);
         let (done, wait) = oneshot::channel::<()>();
         let (chat, person) = (incoming.place.chat, incoming.sender.id());
         let span = tracing::info_span!("chat", chat.id = chat, person.id = person, command = Empty);
-        let handler = handle(Arc::clone(&shared), incoming, recorded).instrument(span);
+        let handler = handle(Arc::clone(&shared), incoming, recorded, answered).instrument(span);
         running.spawn(async move {
             handler.await;
             drop((done, permit));
         });
-        // An error is the end too.
-        let _ = timeout(ORDER_PATIENCE, wait).await;
+        before = Some(Before { ended: wait, until: Instant::now() + ORDER_PATIENCE });
         while running.try_join_next().is_some() {}
     }
     waiting.close();
     while let Some((incoming, recorded)) = waiting.recv().await {
-        handle(Arc::clone(&shared), incoming, recorded).await;
+        handle(Arc::clone(&shared), incoming, recorded, Answered::No).await;
     }
     while running.join_next().await.is_some() {}
 }
 
+/// What the same person asked before.
+struct Before {
+    /// Closes when it is done.
+    ended: oneshot::Receiver<()>,
+    /// It holds up the next one until then at the latest.
+    until: Instant,
+}
+
+/// Waits until what came before is done or has had its time. A press that waits long has its word meanwhile.
+async fn in_turn(shared: &Shared, incoming: &Incoming, before: Option<Before>) -> Answered {
+    let Some(Before { mut ended, until }) = before else { return Answered::No };
+    let word_at = until.min(Instant::now() + shared.settings.word_within);
+    // An error is the end too.
+    if timeout_at(word_at, &mut ended).await.is_ok() || word_at == until {
+        return Answered::No;
+    }
+    let answered = shared.take_press(incoming).await;
+    let _ = timeout_at(until, &mut ended).await;
+    answered
+}
+
 /// A panic ends nothing but the handler, and the person learns of it.
-async fn handle(shared: Arc<Shared>, incoming: Incoming, recorded: Receipt) {
-    let work = Arc::clone(&shared).handle(incoming.clone(), recorded);
+async fn handle(shared: Arc<Shared>, incoming: Incoming, recorded: Receipt, answered: Answered) {
+    let work = Arc::clone(&shared).handle(incoming.clone(), recorded, answered);
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("a handler panicked");
         shared.apologise(&incoming).await;

@@ -50,6 +50,18 @@ async fn a_plan_that_is_asked_for_is_announced_at_once_and_goes_on_in_that_messa
     .await;
 }
 
+/// What one person presses is done in order, so the second waits; its word does not.
+#[tokio::test]
+async fn a_press_behind_a_slow_one_has_its_word_before_its_turn() {
+    let setup = Setup { word_within: Duration::from_millis(100), ..Setup::default() };
+    let bot = Ctx::with(World::small(), setup).await;
+    let plan = bot.proposal().await;
+    bot.sim.switch_on(Fault::Slow { millis: 1000 });
+    let presses = ["Refresh", "Reject"].map(|button| bot.press_only(OPERATOR, &plan, button));
+    let words = [bot.told(&presses[0]).await, bot.told(&presses[1]).await];
+    assert_eq!(words[0], words[1], "both have come, and neither is done");
+}
+
 #[tokio::test]
 async fn a_plan_that_came_late_rings_once_for_the_only_one_who_approves() {
     let setup = || Setup { word_within: Duration::ZERO, ..Setup::default() };
