@@ -19,7 +19,8 @@ use crate::{
     planner::amounts::{Amounts, Dimension},
 };
 
-/// Returns moves in an order in which they run: the best of several ways to round.
+/// Returns moves in an order in which they run: the best of several numbers of stages and ways to round. Nodes that are
+/// over receive only where they do in `wanted`.
 pub fn staged<'a, 'b>(wanted: &Flow<'a, 'b>, moves_max: usize) -> Flow<'a, 'b> {
     let mut best = Flow::new(wanted.board, wanted.pool);
     let mut work = 0;
@@ -57,12 +58,13 @@ fn rolled<'a, 'b>(wanted: &Flow<'a, 'b>, seed: u64, moves_max: usize, work: &mut
     best
 }
 
+/// Tells whether one leaves less overload than the other, or as little at less cost.
 fn before(one: &Flow<'_, '_>, other: &Flow<'_, '_>) -> bool {
     let overload = one.overload() - other.overload();
     overload < -NOTHING || (overload < NOTHING && one.cost < other.cost - NOTHING)
 }
 
-/// How many VMs of each slot have left at the end of a stage, and how many of each kind have come to each node.
+/// How many VMs leave each slot in a stage, and how many of each kind come to each node.
 struct Stage {
     out: Vec<f64>,
     into: Vec<Vec<f64>>,
@@ -123,7 +125,7 @@ struct Limit {
 }
 
 impl Model {
-    /// The program from where a set of moves leads to.
+    /// The program from where a set of moves leads to, if it is not too large.
     fn new(flow: &Flow<'_, '_>, wanted: &Flow<'_, '_>, seed: u64, moves_max: usize) -> Option<Self> {
         let (board, pool) = (flow.board, flow.pool);
         let nodes = 0..board.nodes.len();
@@ -180,7 +182,7 @@ impl Model {
         self.slots.len() + self.limits.len() + self.kinds * self.stages + 1
     }
 
-    /// What its optimum moves, added up stage by stage.
+    /// What each stage of its optimum moves, in whole VMs; `None` where rounding leads to no end.
     fn solved(&self, flow: &Flow<'_, '_>, seed: u64) -> Option<Vec<Stage>> {
         let sizes = self.sizes(flow);
         let values = dive::dive(self.program(flow).solve(PIVOTS_STAGED)?, &sizes, seed)?;
@@ -347,4 +349,62 @@ fn overloads(flow: &Flow<'_, '_>, node: usize, stages: usize) -> Vec<Limit> {
         right: facts.overload_in(r, used[r]),
     };
     Dimension::ALL.into_iter().filter(over).map(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::{
+        model::{ClusterId, ClusterInfo, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo},
+        planner::{
+            board::Board,
+            policy::{Policy, Threshold},
+            search::pool::Pool,
+        },
+    };
+
+    #[test]
+    fn room_is_made_with_moves_that_gain_nothing_by_themselves() {
+        // Node 2 is over by memory. Only node 1 has memory left, and not one vCPU. Node 3 takes three of its small VMs and
+        // cannot take a fourth before it has given one of 8 GiB to node 1. Its large one has more vCPUs than node 1 has cores.
+        let sizes = [(1, 1, 1, 32), (2, 4, 16, 4), (3, 2, 8, 1), (3, 16, 37, 1)];
+        let mut snapshot = Snapshot::empty(DateTime::UNIX_EPOCH);
+        snapshot.clusters.push(ClusterInfo::new(ClusterId(1), "msk"));
+        for (node, cores, gib) in [(1, 8, 256), (2, 16, 64), (3, 16, 64)] {
+            let here = || sizes.iter().filter(move |(on, ..)| *on == node);
+            let vcpus = here().map(|(_, vcpus, _, count)| vcpus * count).sum();
+            let memory = here().map(|(_, _, gib, count)| u64::from(gib * count) * 1024).sum();
+            let info = NodeInfo::new(NodeId(node), format!("node-{node}"), ClusterId(1));
+            snapshot.nodes.push(info.with_cpu(cores, vcpus).with_memory(Mib(gib * 1024), Mib(memory)));
+        }
+        for (node, vcpus, gib, count) in sizes {
+            for _ in 0..count {
+                let id = snapshot.vms.len() as u64;
+                let memory = Mib(u64::from(gib) * 1024);
+                snapshot.vms.push(VmInfo::new(VmId(id), format!("vm-{id}"), NodeId(node), vcpus, memory));
+            }
+        }
+        let policy = Policy {
+            memory: Threshold { overload: 75.0, target: 75.0 },
+            cpu: Threshold { overload: 4.0, target: 4.0 },
+            ..Policy::default()
+        };
+        let board = Board::new(&snapshot, &policy, &snapshot.clusters[0]);
+        let pool = Pool::new(&board, None);
+        let start = Flow::new(&board, &pool);
+        assert!(start.overload() > 0.3, "{}", start.overload());
+        let found = staged(&start, usize::MAX);
+        assert_eq!(found.overload(), 0.0, "{:?}", found.moves);
+        // Each move fits at its moment.
+        let mut again = Flow::new(&board, &pool);
+        for mv in &found.moves {
+            assert!(again.available(mv.slot) && again.fits(mv.slot, mv.target));
+            again.add(*mv);
+        }
+        // Six small VMs at the least, one that makes room for the last three, and the one that is too much.
+        assert!((8..12).contains(&found.moves.len()), "{:?}", found.moves);
+        assert!(staged(&start, 3).moves.len() <= 3);
+    }
 }
