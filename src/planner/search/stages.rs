@@ -77,18 +77,17 @@ fn carry_out(flow: &mut Flow<'_, '_>, stage: &Stage, moves_max: usize) {
     let mut into: Vec<Vec<i64>> = stage.into.iter().map(|of_kind| due(of_kind)).collect();
     loop {
         let made = flow.moves.len();
-        for slot in 0..out.len() {
-            let kind = flow.pool.slots[slot].class;
-            for target in 0..flow.used.len() {
-                while out[slot] > 0
-                    && into[kind][target] > 0
+        for (slot, leaving) in out.iter_mut().enumerate() {
+            for (target, coming) in into[flow.pool.slots[slot].class].iter_mut().enumerate() {
+                while *leaving > 0
+                    && *coming > 0
                     && flow.moves.len() < moves_max
                     && flow.available(slot)
                     && flow.fits(slot, target)
                 {
                     flow.add(Move { slot, target });
-                    out[slot] -= 1;
-                    into[kind][target] -= 1;
+                    *leaving -= 1;
+                    *coming -= 1;
                 }
             }
         }
