@@ -51,6 +51,11 @@ impl<'a, 'b> Flow<'a, 'b> {
         self.pool.slots.len() * self.board.nodes.len()
     }
 
+    /// How many VMs are on a node.
+    pub fn count(&self, node: usize) -> i64 {
+        self.count[node]
+    }
+
     pub fn available(&self, slot: usize) -> bool {
         (self.taken[slot] as usize) < self.pool.slots[slot].vms.len()
     }
