@@ -16,13 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 const LOW_PRIORITY: i32 = 10;
 
 /// Some threads; what runs on them ends when this is dropped.
-pub struct Threads {
+pub(crate) struct Threads {
     runtime: Option<Runtime>,
 }
 
 /// What threads compete for a core with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Priority {
+pub(crate) enum Priority {
     /// As every other thread.
     Usual,
     /// After those that serve people.
@@ -30,14 +30,14 @@ pub enum Priority {
 }
 
 /// Returns how many cores there are.
-pub fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 impl Threads {
     /// Starts this many threads. What is given to them begins in the order in which it came, so nothing waits for ever
     /// behind newer work.
-    pub fn new(name: &str, count: usize, priority: Priority) -> Self {
+    pub(crate) fn new(name: &str, count: usize, priority: Priority) -> Self {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(count.max(1)).thread_name(name).enable_all();
         if priority == Priority::Low {
@@ -55,7 +55,7 @@ impl Threads {
     /// # Errors
     ///
     /// The task panicked, or the program ends.
-    pub async fn run<F>(&self, task: F) -> Result<F::Output, JoinError>
+    pub(crate) async fn run<F>(&self, task: F) -> Result<F::Output, JoinError>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {

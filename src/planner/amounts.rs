@@ -27,13 +27,13 @@ pub(super) enum Dimension {
 pub(super) const MICRO: i64 = 1_000_000;
 
 impl Dimension {
-    pub const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Load, Self::InUse, Self::Disk];
+    pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Load, Self::InUse, Self::Disk];
 
     /// Memory alone, and what a node's CPUs are judged by.
-    pub const EACH_ALONE: [&[Self]; 2] = [&[Self::Memory], &[Self::Cpu, Self::Load]];
+    pub(super) const EACH_ALONE: [&[Self]; 2] = [&[Self::Memory], &[Self::Cpu, Self::Load]];
 
     /// What one is multiplied by for people: memory is judged in percent, CPU and load per core.
-    pub fn scale(self) -> f64 {
+    pub(super) fn scale(self) -> f64 {
         match self {
             Self::Memory | Self::InUse => 100.0,
             Self::Cpu | Self::Load | Self::Disk => 1.0,
@@ -49,11 +49,11 @@ pub(super) struct PerResource<T>([T; 5]);
 pub(super) type Amounts = PerResource<i64>;
 
 impl<T> PerResource<T> {
-    pub fn new(memory: T, cpu: T, load: T, in_use: T, disk: T) -> Self {
+    pub(super) fn new(memory: T, cpu: T, load: T, in_use: T, disk: T) -> Self {
         Self([memory, cpu, load, in_use, disk])
     }
 
-    pub fn of(value: impl FnMut(Dimension) -> T) -> Self {
+    pub(super) fn of(value: impl FnMut(Dimension) -> T) -> Self {
         Self(Dimension::ALL.map(value))
     }
 }
@@ -98,12 +98,12 @@ impl Sum for Amounts {
 
 impl Amounts {
     /// Tells whether there is no more of any resource than there.
-    pub fn is_within(&self, other: &Self) -> bool {
+    pub(super) fn is_within(&self, other: &Self) -> bool {
         Dimension::ALL.into_iter().all(|r| self[r] <= other[r])
     }
 
     /// What a VM needs on the node where it is: its memory in use and its disk are counted there already.
-    pub fn as_at_home(mut self) -> Self {
+    pub(super) fn as_at_home(mut self) -> Self {
         self[Dimension::InUse] = 0;
         self[Dimension::Disk] = 0;
         self
@@ -118,14 +118,14 @@ impl Amounts {
 pub(super) struct Limit(i64);
 
 impl Limit {
-    pub const NONE: Self = Self(i64::MAX);
+    pub(super) const NONE: Self = Self(i64::MAX);
 
-    pub fn at(most: i64) -> Self {
+    pub(super) fn at(most: i64) -> Self {
         Self(most)
     }
 
     /// The largest use of a capacity that is not strictly above a threshold.
-    pub fn within(capacity: i64, threshold: f64, scale: f64) -> Self {
+    pub(super) fn within(capacity: i64, threshold: f64, scale: f64) -> Self {
         if capacity <= 0 || !threshold.is_finite() {
             return Self(0);
         }
@@ -140,26 +140,26 @@ impl Limit {
         Self(used)
     }
 
-    pub fn value(self) -> Option<i64> {
+    pub(super) fn value(self) -> Option<i64> {
         (self != Self::NONE).then_some(self.0)
     }
 
-    pub fn is_exceeded_by(self, used: i64) -> bool {
+    pub(super) fn is_exceeded_by(self, used: i64) -> bool {
         used > self.0
     }
 
     /// Tells whether one more would be too many.
-    pub fn is_reached_by(self, count: i64) -> bool {
+    pub(super) fn is_reached_by(self, count: i64) -> bool {
         count >= self.0
     }
 
     /// By how much the amount is above the limit; zero where it is not.
-    pub fn excess(self, used: i64) -> i64 {
+    pub(super) fn excess(self, used: i64) -> i64 {
         if used > self.0 { used - self.0 } else { 0 }
     }
 
     /// How much more fits, negative where it is exceeded; `None` without limit.
-    pub fn room(self, used: i64) -> Option<i64> {
+    pub(super) fn room(self, used: i64) -> Option<i64> {
         Some(self.value()? - used)
     }
 }

@@ -73,7 +73,7 @@ pub(super) struct Placement {
 }
 
 impl<'a> Board<'a> {
-    pub fn new(snapshot: &'a Snapshot, policy: &'a Policy, info: &'a ClusterInfo) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, policy: &'a Policy, info: &'a ClusterInfo) -> Self {
         let mut infos: Vec<&NodeInfo> = snapshot.nodes_of(info.id).collect();
         infos.sort_by_key(|node| node.id);
         let node_index: HashMap<_, _> = infos.iter().enumerate().map(|(i, node)| (node.id, i)).collect();
@@ -138,16 +138,16 @@ impl<'a> Board<'a> {
         }
     }
 
-    pub fn node_of(&self, id: NodeId) -> Option<usize> {
+    pub(super) fn node_of(&self, id: NodeId) -> Option<usize> {
         self.node_index.get(&id).copied()
     }
 
-    pub fn vm_of(&self, id: VmId) -> Option<usize> {
+    pub(super) fn vm_of(&self, id: VmId) -> Option<usize> {
         self.vms.binary_search_by_key(&id, |vm| vm.info.id).ok()
     }
 
     /// The placement that the snapshot shows.
-    pub fn start(&self) -> Placement {
+    pub(super) fn start(&self) -> Placement {
         let mut in_group = vec![0; self.nodes.len() * self.groups];
         for vm in &self.vms {
             for group in &vm.groups {
@@ -163,7 +163,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster as it will be after these steps.
-    pub fn after(&self, steps: &[Step]) -> Self {
+    pub(super) fn after(&self, steps: &[Step]) -> Self {
         let mut end = self.start();
         for step in steps {
             self.apply(&mut end, step.vm, step.target);
@@ -183,7 +183,7 @@ impl<'a> Board<'a> {
 
     /// The order of the nodes that follows from what they are and hold, and not from their ids: two nodes change places
     /// only if they are alike.
-    pub fn natural_order(&self) -> Vec<usize> {
+    pub(super) fn natural_order(&self) -> Vec<usize> {
         let size = |node: usize| {
             let facts = &self.nodes[node];
             (
@@ -206,7 +206,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster with its nodes in that order.
-    pub fn with_node_order(&self, order: &[usize]) -> Self {
+    pub(super) fn with_node_order(&self, order: &[usize]) -> Self {
         let mut number = vec![0; order.len()];
         order.iter().enumerate().for_each(|(now, before)| number[*before] = now);
         let mut board = self.clone();
@@ -223,7 +223,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster with loads that settle counted as they are predicted: for a plan that is under way.
-    pub fn going_on(mut self) -> Self {
+    pub(super) fn going_on(mut self) -> Self {
         for facts in self.nodes.iter_mut().filter(|facts| facts.settles.is_some()) {
             facts.over[Load] = facts.load_limit;
             facts.per_threshold[Load] = per_threshold(self.policy.load, facts.has(Load), Load);
@@ -232,7 +232,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster with the thresholds of overloaded nodes lowered by the margin of relief; `None` where none is.
-    pub fn with_margin(&self) -> Option<Self> {
+    pub(super) fn with_margin(&self) -> Option<Self> {
         let margin = self.policy.relief_margin;
         let any_over = || self.nodes.iter().any(|node| node.is_over(&node.start));
         if margin.memory.max(margin.load) <= 0.0 || !any_over() {
@@ -244,7 +244,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster with targets that may be filled beyond their target thresholds.
-    pub fn with_soft_targets(&self) -> Self {
+    pub(super) fn with_soft_targets(&self) -> Self {
         let mut soft = self.clone();
         soft.nodes.iter_mut().for_each(Node::soften);
         soft
@@ -252,7 +252,7 @@ impl<'a> Board<'a> {
 
     /// The same cluster with one resource looked at, so that others do not forbid its relief while they are far from
     /// their thresholds; `None` where no node is over by it or nothing is gained.
-    pub fn looking_only_at(&self, relieved: &[Dimension]) -> Option<Self> {
+    pub(super) fn looking_only_at(&self, relieved: &[Dimension]) -> Option<Self> {
         let is_over = |node: &Node<'_>| relieved.iter().any(|r| node.over[*r].is_exceeded_by(node.start[*r]));
         let is_raised = |node: &Node<'_>| node.far_ceiling != node.ceiling;
         if !self.nodes.iter().any(is_over) || !self.nodes.iter().any(is_raised) {
@@ -264,12 +264,12 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster for a policy that differs in its strategy alone.
-    pub fn under<'b>(&'b self, policy: &'b Policy) -> Board<'b> {
+    pub(super) fn under<'b>(&'b self, policy: &'b Policy) -> Board<'b> {
         Board { policy, ..self.clone() }
     }
 
     /// The same cluster with one node that wants to be rid of everything, and no other that wants relief.
-    pub fn draining(&self, node: usize) -> Self {
+    pub(super) fn draining(&self, node: usize) -> Self {
         let mut draining = self.clone();
         for facts in &mut draining.nodes {
             facts.over = PerResource::of(|_| Limit::NONE);
@@ -291,7 +291,7 @@ impl<'a> Board<'a> {
     }
 
     /// Tells whether the VM may leave the node where it starts.
-    pub fn movable(&self, vm: usize, drain: bool) -> Result<(), SkipWhy> {
+    pub(super) fn movable(&self, vm: usize, drain: bool) -> Result<(), SkipWhy> {
         let vm = &self.vms[vm];
         vm.free.clone()?;
         match &self.nodes[vm.node].source {
@@ -304,7 +304,7 @@ impl<'a> Board<'a> {
 
     /// Tells whether a VM may leave an overloaded node with this use, and whether that is worth its cost. On a node that
     /// is over by load alone, the VM must take off enough load for its RAM. Evening out weighs the cost by itself.
-    pub fn may_relieve(&self, vm: usize, node: usize, used: &Amounts) -> Result<(), SkipWhy> {
+    pub(super) fn may_relieve(&self, vm: usize, node: usize, used: &Amounts) -> Result<(), SkipWhy> {
         self.movable(vm, false)?;
         let facts = &self.nodes[node];
         let by_worth = self.policy.strategy == Strategy::Relieve && facts.is_over_by_load_alone(used);
@@ -316,21 +316,26 @@ impl<'a> Board<'a> {
     }
 
     /// Returns why the target may not take the VM from where it is; every rule of a single step is here.
-    pub fn refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
+    pub(super) fn refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
         self.obstacle(placement, vm, target).or_else(|| {
             self.nodes[target].overfilled_by(placement.used[target], self.vms[vm].needs_on(target))
         })
     }
 
     /// The same where the target may be filled beyond its target thresholds.
-    pub fn soft_refusal(&self, placement: &Placement, vm: usize, target: usize) -> Option<TargetRefusal> {
+    pub(super) fn soft_refusal(
+        &self,
+        placement: &Placement,
+        vm: usize,
+        target: usize,
+    ) -> Option<TargetRefusal> {
         self.obstacle(placement, vm, target).or_else(|| {
             self.nodes[target].softly_overfilled_by(placement.used[target], self.vms[vm].needs_on(target))
         })
     }
 
     /// The same where one resource is relieved, and others count only near their thresholds.
-    pub fn refusal_beside(
+    pub(super) fn refusal_beside(
         &self,
         relieved: &[Dimension],
         placement: &Placement,
@@ -344,7 +349,7 @@ impl<'a> Board<'a> {
     }
 
     /// What a target holds once it has taken the VM.
-    pub fn fill_after(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
+    pub(super) fn fill_after(&self, placement: &Placement, vm: usize, target: usize) -> Amounts {
         placement.used[target] + self.vms[vm].needs_on(target)
     }
 
@@ -375,7 +380,7 @@ impl<'a> Board<'a> {
     }
 
     /// Returns why a VM never goes from one node to another, however empty that is.
-    pub fn barrier(
+    pub(super) fn barrier(
         &self,
         needs: Amounts,
         needs_same_cpu: bool,
@@ -391,7 +396,7 @@ impl<'a> Board<'a> {
     }
 
     /// Returns what a migration risks that the policy would rather avoid.
-    pub fn cautions(&self, placement: &Placement, vm: usize, target: usize) -> Vec<Caution> {
+    pub(super) fn cautions(&self, placement: &Placement, vm: usize, target: usize) -> Vec<Caution> {
         let source = placement.at[vm];
         let (from, to) = (self.nodes[source].info, self.nodes[target].info);
         let kernels = from.kernel_version.clone().zip(to.kernel_version.clone());
@@ -408,7 +413,7 @@ impl<'a> Board<'a> {
     }
 
     /// The same cluster without the moves that the policy would rather avoid; `None` where there are none.
-    pub fn careful(&self) -> Option<Self> {
+    pub(super) fn careful(&self) -> Option<Self> {
         let avoided = |vm: &Vm<'_>| vm.needs_same_cpu && vm.free.is_ok();
         if !self.links.has_newer_kernel() && !self.vms.iter().any(avoided) {
             return None;
@@ -422,13 +427,13 @@ impl<'a> Board<'a> {
     }
 
     /// Tells whether a VM of one of its anti-affinity groups is on the target.
-    pub fn breaks_anti_affinity(&self, placement: &Placement, vm: usize, target: usize) -> bool {
+    pub(super) fn breaks_anti_affinity(&self, placement: &Placement, vm: usize, target: usize) -> bool {
         let on_target = |group: &u16| placement.in_group[target * self.groups + usize::from(*group)] > 0;
         self.vms[vm].groups.iter().any(on_target)
     }
 
     /// Carries out one migration.
-    pub fn apply(&self, placement: &mut Placement, vm: usize, target: usize) {
+    pub(super) fn apply(&self, placement: &mut Placement, vm: usize, target: usize) {
         let source = std::mem::replace(&mut placement.at[vm], target);
         let what = &self.vms[vm];
         placement.used[source] = placement.used[source] - what.needs_on(source);
@@ -441,18 +446,18 @@ impl<'a> Board<'a> {
         }
     }
 
-    pub fn fullness(&self, node: usize, used: Amounts) -> Fullness {
+    pub(super) fn fullness(&self, node: usize, used: Amounts) -> Fullness {
         self.nodes[node].fullness(used)
     }
 
     /// What a migration costs: RAM in GiB and 4 for the VM itself, and the disk where it must be copied.
-    pub fn cost(&self, vm: usize) -> f64 {
+    pub(super) fn cost(&self, vm: usize) -> f64 {
         let info = self.vms[vm].info;
         info.memory.gib() + COST_PER_VM + self.disk(vm).map_or(0.0, Mib::gib)
     }
 
     /// The disk that must be copied with a VM: known, and on storage that is known to be local.
-    pub fn disk(&self, vm: usize) -> Option<Mib> {
+    pub(super) fn disk(&self, vm: usize) -> Option<Mib> {
         self.vms[vm].info.disk.filter(|_| self.info.local_storage == Some(true))
     }
 }
@@ -460,7 +465,7 @@ impl<'a> Board<'a> {
 impl Vm<'_> {
     /// What the VM adds to a node. At home its memory in use is part of what was measured there, and stays so for this
     /// plan when it leaves.
-    pub fn needs_on(&self, node: usize) -> Amounts {
+    pub(super) fn needs_on(&self, node: usize) -> Amounts {
         match node == self.node {
             true => self.needs.as_at_home(),
             false => self.needs,

@@ -71,7 +71,12 @@ struct Residents {
 
 impl Loads {
     /// `nodes` and `vms` by ascending id; each VM with the number of its node.
-    pub fn new(snapshot: &Snapshot, policy: &Policy, nodes: &[&NodeInfo], vms: &[(&VmInfo, usize)]) -> Self {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        policy: &Policy,
+        nodes: &[&NodeInfo],
+        vms: &[(&VmInfo, usize)],
+    ) -> Self {
         let now = snapshot.taken_at;
         let loads: Vec<_> = nodes.iter().map(|node| fresh_load(node, now, policy)).collect();
         if loads.iter().all(Option::is_none) {
@@ -90,11 +95,11 @@ impl Loads {
         loads
     }
 
-    pub fn of_node(&self, node: usize) -> Option<NodeLoad> {
+    pub(super) fn of_node(&self, node: usize) -> Option<NodeLoad> {
         self.nodes[node]
     }
 
-    pub fn of_vm(&self, vm: usize) -> i64 {
+    pub(super) fn of_vm(&self, vm: usize) -> i64 {
         self.needs[vm]
     }
 

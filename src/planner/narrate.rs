@@ -88,11 +88,11 @@ pub(super) struct Waves {
 }
 
 impl Waves {
-    pub fn new(parallel_max: usize) -> Self {
+    pub(super) fn new(parallel_max: usize) -> Self {
         Self { parallel_max: parallel_max.max(1), number: 1, nodes: Vec::new() }
     }
 
-    pub fn take(&mut self, source: usize, target: usize) -> u32 {
+    pub(super) fn take(&mut self, source: usize, target: usize) -> u32 {
         let shared = self.nodes.contains(&source) || self.nodes.contains(&target);
         if shared || self.nodes.len() >= 2 * self.parallel_max {
             self.number += 1;

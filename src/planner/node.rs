@@ -74,7 +74,7 @@ pub(super) enum SourceClosed {
 
 impl<'a> Node<'a> {
     /// `residents` are the VMs on it with what they need.
-    pub fn new(
+    pub(super) fn new(
         info: &'a NodeInfo,
         (snapshot, policy): (&Snapshot, &Policy),
         residents: &[(&VmInfo, Amounts)],
@@ -156,19 +156,19 @@ impl<'a> Node<'a> {
     }
 
     /// How much the node has of a resource; nothing where that is not known.
-    pub fn has(&self, r: Dimension) -> i64 {
+    pub(super) fn has(&self, r: Dimension) -> i64 {
         self.capacity[r].unwrap_or(0)
     }
 
     /// Raises the ceilings to what is allowed where a node would stay overloaded otherwise.
-    pub fn soften(&mut self) {
+    pub(super) fn soften(&mut self) {
         self.ceiling = self.soft_ceiling;
         self.per_ceiling = per_ceiling(&self.ceiling);
     }
 
     /// Looks at one resource only: others make the node neither overloaded nor a refused target while they are far from
     /// their thresholds. Where one is not, no VM leaves the node.
-    pub fn look_only_at(&mut self, relieved: &[Dimension]) {
+    pub(super) fn look_only_at(&mut self, relieved: &[Dimension]) {
         for r in [Memory, Cpu, Load].into_iter().filter(|r| !relieved.contains(r)) {
             if self.far_ceiling[r].is_exceeded_by(self.start[r]) && self.source.is_ok() {
                 self.source = Err(SourceClosed::Excluded);
@@ -181,7 +181,7 @@ impl<'a> Node<'a> {
     }
 
     /// Lowers the thresholds that the node is over by the margin of relief; tells whether there are any.
-    pub fn lower(&mut self, policy: &Policy) -> bool {
+    pub(super) fn lower(&mut self, policy: &Policy) -> bool {
         let mut lowered = false;
         for (r, margin) in [(Memory, policy.relief_margin.memory), (Load, policy.relief_margin.load)] {
             if margin > 0.0 && self.over[r].is_exceeded_by(self.start[r]) {
@@ -195,13 +195,13 @@ impl<'a> Node<'a> {
     }
 
     /// Tells whether a use is over the threshold of load and over no other.
-    pub fn is_over_by_load_alone(&self, used: &Amounts) -> bool {
+    pub(super) fn is_over_by_load_alone(&self, used: &Amounts) -> bool {
         let is_over = |r: &Dimension| self.over[*r].is_exceeded_by(used[*r]);
         Dimension::ALL.into_iter().filter(is_over).eq([Load])
     }
 
     /// The resources in which that use is above the target thresholds and to which an arrival with these needs adds.
-    pub fn softly_filled(&self, used: Amounts, needs: Amounts) -> impl Iterator<Item = Resource> {
+    pub(super) fn softly_filled(&self, used: Amounts, needs: Amounts) -> impl Iterator<Item = Resource> {
         let resources = [(Memory, Resource::Memory), (Cpu, Resource::Cpu), (Load, Resource::Load)];
         let ceiling = self.ceiling;
         let filled =
@@ -210,17 +210,17 @@ impl<'a> Node<'a> {
     }
 
     /// Returns which limit of a target that holds so much an arrival with these needs would break.
-    pub fn overfilled_by(&self, held: Amounts, needs: Amounts) -> Option<TargetRefusal> {
+    pub(super) fn overfilled_by(&self, held: Amounts, needs: Amounts) -> Option<TargetRefusal> {
         self.broken_by(&self.ceiling, held, needs)
     }
 
     /// The same for a target that may be filled beyond its target thresholds.
-    pub fn softly_overfilled_by(&self, held: Amounts, needs: Amounts) -> Option<TargetRefusal> {
+    pub(super) fn softly_overfilled_by(&self, held: Amounts, needs: Amounts) -> Option<TargetRefusal> {
         self.broken_by(&self.soft_ceiling, held, needs)
     }
 
     /// The same for a target of which only one resource matters.
-    pub fn overfilled_beside(
+    pub(super) fn overfilled_beside(
         &self,
         relieved: &[Dimension],
         held: Amounts,
@@ -272,22 +272,22 @@ impl<'a> Node<'a> {
     }
 
     /// Tells whether that use is above one of its ceilings.
-    pub fn is_overfilled(&self, used: &Amounts) -> bool {
+    pub(super) fn is_overfilled(&self, used: &Amounts) -> bool {
         Dimension::ALL.into_iter().any(|r| self.filled_to(r).is_exceeded_by(used[r]))
     }
 
     /// Tells whether that use is over one of the node's thresholds.
-    pub fn is_over(&self, used: &Amounts) -> bool {
+    pub(super) fn is_over(&self, used: &Amounts) -> bool {
         Dimension::ALL.into_iter().any(|r| self.over[r].is_exceeded_by(used[r]))
     }
 
     /// Returns by how much of the thresholds that use exceeds them, summed over the resources.
-    pub fn overload(&self, used: &Amounts) -> f64 {
+    pub(super) fn overload(&self, used: &Amounts) -> f64 {
         Dimension::ALL.into_iter().map(|r| self.overload_in(r, used[r])).sum()
     }
 
     /// Returns by how much of its ceilings that use exceeds them, summed over the resources.
-    pub fn overfill(&self, used: &Amounts) -> f64 {
+    pub(super) fn overfill(&self, used: &Amounts) -> f64 {
         Dimension::ALL
             .into_iter()
             .map(|r| self.filled_to(r).excess(used[r]) as f64 * self.per_ceiling[r])
@@ -295,7 +295,7 @@ impl<'a> Node<'a> {
     }
 
     /// Returns by how much of its threshold the use of one resource exceeds it.
-    pub fn overload_in(&self, r: Dimension, used: i64) -> f64 {
+    pub(super) fn overload_in(&self, r: Dimension, used: i64) -> f64 {
         if self.over[r].is_exceeded_by(used) {
             (used as f64 * self.per_threshold[r] - self.allowed).max(0.0)
         } else {
@@ -304,18 +304,18 @@ impl<'a> Node<'a> {
     }
 
     /// How far the fullest resource would be filled, as a part of its ceiling.
-    pub fn share_of_ceiling(&self, used: Amounts) -> f64 {
+    pub(super) fn share_of_ceiling(&self, used: Amounts) -> f64 {
         let of = |r| Some(share(used[r], self.ceiling[r].value()?.max(1)));
         Dimension::ALL.into_iter().filter_map(of).fold(0.0, f64::max)
     }
 
-    pub fn fullness(&self, used: Amounts) -> Fullness {
+    pub(super) fn fullness(&self, used: Amounts) -> Fullness {
         let share = |r: Dimension| share(used[r], self.has(r)) * r.scale();
         Fullness { cpu: share(Cpu), load: self.by_load.then(|| share(Load)), memory_percent: share(Memory) }
     }
 
     /// The resource that a dimension stands for, with its threshold.
-    pub fn threshold(&self, r: Dimension, policy: &Policy) -> (Resource, Threshold) {
+    pub(super) fn threshold(&self, r: Dimension, policy: &Policy) -> (Resource, Threshold) {
         match r {
             Memory => (Resource::Memory, policy.memory),
             Cpu => (Resource::Cpu, policy.cpu),

@@ -34,24 +34,24 @@ pub(super) fn not_yet_held(younger: TimeDelta) -> f64 {
 pub(super) struct RecentMoves<'a>(Vec<&'a RecentMove>);
 
 impl<'a> RecentMoves<'a> {
-    pub fn new(policy: &'a Policy) -> Self {
+    pub(super) fn new(policy: &'a Policy) -> Self {
         let mut moves: Vec<_> = policy.recent_moves.iter().collect();
         moves.sort_by_key(|recent| (recent.vm, recent.ended));
         Self(moves)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &'a RecentMove> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a RecentMove> + '_ {
         self.0.iter().copied()
     }
 
-    pub fn of(&self, vm: VmId) -> &[&'a RecentMove] {
+    pub(super) fn of(&self, vm: VmId) -> &[&'a RecentMove] {
         let from = self.0.partition_point(|recent| recent.vm < vm);
         let to = self.0.partition_point(|recent| recent.vm <= vm);
         &self.0[from..to]
     }
 
     /// The first migration of a VM that a reading of that moment does not show: the VM was on its source then.
-    pub fn first_after(
+    pub(super) fn first_after(
         &self,
         vm: VmId,
         at: impl Fn(&RecentMove) -> Option<DateTime<Utc>>,

@@ -14,22 +14,22 @@ use crate::model::{Measured, NodeInfo};
 /// The kernel, the page tables of guests and what QEMU itself needs want some percent; below that the node swaps or
 /// kills a guest. Thresholds on allocated memory do not see it where memory is overcommitted or the node runs more
 /// than VMs.
-pub const MEMORY_IN_USE_MAX: f64 = 95.0;
+pub(super) const MEMORY_IN_USE_MAX: f64 = 95.0;
 
 /// Percent of time in which some task waited for memory, above which a node takes no VM: it swaps or reclaims already.
-pub const MEMORY_PRESSURE_MAX: f64 = 10.0;
+pub(super) const MEMORY_PRESSURE_MAX: f64 = 10.0;
 
 /// Percent of time in which some task waited for a CPU, above which a node takes no VM: in a quarter of all time its
 /// guests are kept waiting, whatever the average of the load says.
-pub const CPU_PRESSURE_MAX: f64 = 25.0;
+pub(super) const CPU_PRESSURE_MAX: f64 = 25.0;
 
 /// Below this percent of time nobody waits for a CPU worth speaking of: load beyond the busy CPUs waits for disks.
-pub const CPU_PRESSURE_NONE: f64 = 5.0;
+pub(super) const CPU_PRESSURE_NONE: f64 = 5.0;
 
 /// A load over this many times its threshold counts at the first reading; a smaller excess when the next reading is over
 /// the threshold too. So does any excess while guests wait for a CPU. In a simulated week of 40 nodes it took the
 /// overload from 30 node-hours to 25.
-pub const LOAD_SURE: f64 = 1.25;
+pub(super) const LOAD_SURE: f64 = 1.25;
 
 /// A node's own measurement, where it is fresh.
 pub(super) fn fresh<'a>(node: &'a NodeInfo, now: DateTime<Utc>, policy: &Policy) -> Option<&'a Measured> {

@@ -6,7 +6,7 @@ use super::{plan::TargetRefusal, policy::Lenience};
 use crate::model::{NodeInfo, OsFamily, QemuVersion};
 
 /// ISPsystem supports live migration from this QEMU on.
-pub const QEMU_MIN: &str = "2.0.0";
+pub(crate) const QEMU_MIN: &str = "2.0.0";
 
 /// How two nodes go together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub fn new(nodes: &[&NodeInfo], newer_kernel: Lenience) -> Self {
+    pub(super) fn new(nodes: &[&NodeInfo], newer_kernel: Lenience) -> Self {
         let mut known = BTreeMap::new();
         let mut kinds: Vec<&NodeInfo> = Vec::new();
         let kind = nodes.iter().map(|node| {
@@ -45,22 +45,22 @@ impl Links {
         Self { kind, kinds: kinds.len(), table }
     }
 
-    pub fn between(&self, source: usize, target: usize) -> Link {
+    pub(super) fn between(&self, source: usize, target: usize) -> Link {
         self.table[self.kind[source] * self.kinds + self.kind[target]]
     }
 
-    pub fn has_newer_kernel(&self) -> bool {
+    pub(super) fn has_newer_kernel(&self) -> bool {
         self.table.iter().any(|link| link.newer_kernel && link.refusal.is_none())
     }
 
     /// The same nodes in another order.
-    pub fn with_node_order(mut self, order: &[usize]) -> Self {
+    pub(super) fn with_node_order(mut self, order: &[usize]) -> Self {
         self.kind = order.iter().map(|node| self.kind[*node]).collect();
         self
     }
 
     /// The same nodes, with no way to a newer kernel.
-    pub fn without_newer_kernel(mut self) -> Self {
+    pub(super) fn without_newer_kernel(mut self) -> Self {
         for link in self.table.iter_mut().filter(|link| link.newer_kernel) {
             link.refusal = link.refusal.or(Some(TargetRefusal::NewerKernel));
         }

@@ -21,7 +21,7 @@ use crate::{
 
 /// What a set of moves is judged by; the sum is made small.
 #[derive(Clone)]
-pub struct Aim {
+pub(super) struct Aim {
     pub overload: f64,
     pub cost: f64,
     /// The weight of the imbalance squared.
@@ -31,7 +31,7 @@ pub struct Aim {
 
 impl Aim {
     /// What a set of moves is judged by.
-    pub fn of(&self, flow: &Flow<'_, '_>) -> f64 {
+    pub(super) fn of(&self, flow: &Flow<'_, '_>) -> f64 {
         let imbalance = figures::imbalance_squared(flow.board, &flow.used);
         flow.overload() * self.overload + flow.cost * self.cost + imbalance * self.imbalance
     }
@@ -39,7 +39,7 @@ impl Aim {
 
 /// Whether targets may be overfilled on the way to a better set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Ceilings {
+pub(super) enum Ceilings {
     Hard,
     /// At the price of overload; the set that is returned keeps them all the same.
     Soft,
@@ -47,7 +47,7 @@ pub enum Ceilings {
 
 /// How long and how boldly to search.
 #[derive(Clone, Copy)]
-pub struct Cooling {
+pub(super) struct Cooling {
     pub trials: usize,
     pub start: f64,
     pub end: f64,
@@ -57,7 +57,12 @@ pub struct Cooling {
 }
 
 /// Returns the best set found; never more than `moves_max` moves.
-pub fn anneal<'a, 'b>(flow: Flow<'a, 'b>, aim: &Aim, cooling: Cooling, moves_max: usize) -> Flow<'a, 'b> {
+pub(super) fn anneal<'a, 'b>(
+    flow: Flow<'a, 'b>,
+    aim: &Aim,
+    cooling: Cooling,
+    moves_max: usize,
+) -> Flow<'a, 'b> {
     let hot =
         (0..flow.board.nodes.len()).filter(|n| flow.board.nodes[*n].is_over(&flow.board.nodes[*n].start));
     let givers: Vec<usize> =

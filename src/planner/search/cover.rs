@@ -8,7 +8,7 @@ use crate::planner::amounts::Dimension;
 
 /// The price of a move besides its cost: a positive one asks for fewer, larger moves.
 #[derive(Clone, Copy)]
-pub struct Price {
+pub(super) struct Price {
     pub per_move: f64,
 }
 
@@ -31,7 +31,7 @@ struct Bundle {
 }
 
 /// What should leave a node.
-pub struct Cover {
+pub(super) struct Cover {
     /// A slot once for each VM.
     pub slots: Vec<usize>,
     pub cost: f64,
@@ -40,7 +40,7 @@ pub struct Cover {
 }
 
 /// Returns what no set that takes the node under its thresholds undercuts.
-pub fn bound(flow: &Flow<'_, '_>, node: usize, cover: &Cover, price: Price) -> f64 {
+pub(super) fn bound(flow: &Flow<'_, '_>, node: usize, cover: &Cover, price: Price) -> f64 {
     if cover.exact {
         return cover.cost;
     }
@@ -50,7 +50,7 @@ pub fn bound(flow: &Flow<'_, '_>, node: usize, cover: &Cover, price: Price) -> f
 }
 
 /// Returns the cheapest set; where nothing suffices, the one that takes off the most at the least cost.
-pub fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Cover {
+pub(super) fn cover(flow: &Flow<'_, '_>, node: usize, price: Price) -> Cover {
     let slots = &flow.pool.slots_on[node];
     let (axes, exact) = axes(flow, node, slots);
     if axes.is_empty() {

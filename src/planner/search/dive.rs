@@ -10,7 +10,7 @@ const WHOLE: f64 = 1e-6;
 /// Rounds the first columns, of which the sizes are given; `None` where that does not lead to an end.
 ///
 /// The seeds are ways to choose what is rounded first: what is nearly whole, what is large, or either with some chance.
-pub fn dive(mut solved: Solved, sizes: &[f64], seed: u64) -> Option<Vec<f64>> {
+pub(super) fn dive(mut solved: Solved, sizes: &[f64], seed: u64) -> Option<Vec<f64>> {
     let mut dice = Dice::new(seed);
     let mut before = solved.clone();
     let largest = sizes.iter().copied().fold(f64::MIN_POSITIVE, f64::max);

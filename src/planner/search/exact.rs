@@ -18,7 +18,7 @@ use crate::planner::{
 };
 
 /// Returns the best outcome within the limit of steps, if the cluster is tiny and the outcome beats what is known.
-pub fn search(board: &Board<'_>, steps_max: usize, known: &Outcome) -> Option<Outcome> {
+pub(super) fn search(board: &Board<'_>, steps_max: usize, known: &Outcome) -> Option<Outcome> {
     let movable: Vec<usize> = (0..board.vms.len()).filter(|vm| may_leave(board, *vm)).collect();
     let nodes = board.nodes.len() as u64;
     let placements = nodes.checked_pow(u32::try_from(movable.len()).ok()?)?;

@@ -12,7 +12,7 @@ use crate::planner::{
 
 /// The state of a search.
 #[derive(Clone)]
-pub struct Flow<'a, 'b> {
+pub(super) struct Flow<'a, 'b> {
     pub board: &'a Board<'b>,
     pub pool: &'a Pool,
     pub moves: Vec<Move>,
@@ -26,7 +26,7 @@ pub struct Flow<'a, 'b> {
 }
 
 impl<'a, 'b> Flow<'a, 'b> {
-    pub fn new(board: &'a Board<'b>, pool: &'a Pool) -> Self {
+    pub(super) fn new(board: &'a Board<'b>, pool: &'a Pool) -> Self {
         let mut in_group = vec![0; board.nodes.len() * board.groups];
         for vm in &board.vms {
             for group in &vm.groups {
@@ -47,26 +47,26 @@ impl<'a, 'b> Flow<'a, 'b> {
     }
 
     /// How many single moves there are to choose from, at most.
-    pub fn choices(&self) -> usize {
+    pub(super) fn choices(&self) -> usize {
         self.pool.slots.len() * self.board.nodes.len()
     }
 
     /// How many VMs are on a node.
-    pub fn count(&self, node: usize) -> i64 {
+    pub(super) fn count(&self, node: usize) -> i64 {
         self.count[node]
     }
 
-    pub fn available(&self, slot: usize) -> bool {
+    pub(super) fn available(&self, slot: usize) -> bool {
         (self.taken[slot] as usize) < self.pool.slots[slot].vms.len()
     }
 
     /// Tells whether a VM of the slot may end on the target.
-    pub fn fits(&self, slot: usize, target: usize) -> bool {
+    pub(super) fn fits(&self, slot: usize, target: usize) -> bool {
         self.may_meet(slot, target) && self.holds(slot, target)
     }
 
     /// Tells whether the target is open to VMs from the slot's node, full or not.
-    pub fn may_meet(&self, slot: usize, target: usize) -> bool {
+    pub(super) fn may_meet(&self, slot: usize, target: usize) -> bool {
         let source = self.pool.slots[slot].node;
         let class = self.pool.class(slot);
         let barrier = || self.board.barrier(class.needs, class.needs_same_cpu, source, target);
@@ -77,37 +77,37 @@ impl<'a, 'b> Flow<'a, 'b> {
     }
 
     /// Tells whether a node has room for one more VM of the slot.
-    pub fn holds(&self, slot: usize, node: usize) -> bool {
+    pub(super) fn holds(&self, slot: usize, node: usize) -> bool {
         let used = self.used[node] + self.needs_on(slot, node);
         !self.board.nodes[node].is_overfilled(&used) && self.seats(slot, node)
     }
 
     /// What a VM of the slot adds to a node.
-    pub fn needs_on(&self, slot: usize, node: usize) -> Amounts {
+    pub(super) fn needs_on(&self, slot: usize, node: usize) -> Amounts {
         let needs = self.pool.class(slot).needs;
         if node == self.pool.slots[slot].node { needs.as_at_home() } else { needs }
     }
 
     /// Tells whether a node has room for one more VM of the slot as far as numbers and anti-affinity go.
-    pub fn seats(&self, slot: usize, node: usize) -> bool {
+    pub(super) fn seats(&self, slot: usize, node: usize) -> bool {
         !self.board.nodes[node].room.is_reached_by(self.count[node]) && self.is_apart(slot, node)
     }
 
     /// Tells whether nobody of the slot's anti-affinity groups is on a node.
-    pub fn is_apart(&self, slot: usize, node: usize) -> bool {
+    pub(super) fn is_apart(&self, slot: usize, node: usize) -> bool {
         let alone = |g: &u16| self.in_group[node * self.board.groups + usize::from(*g)] == 0;
         self.pool.class(slot).groups.iter().all(alone)
     }
 
     /// Tells whether the VM of a move may stay at home after all.
-    pub fn may_return(&self, index: usize) -> bool {
+    pub(super) fn may_return(&self, index: usize) -> bool {
         let Move { slot, .. } = self.moves[index];
         let source = self.pool.slots[slot].node;
         self.arrivals[source] == 0 || self.holds(slot, source)
     }
 
     /// Tells whether a VM that was just put on a node may be there beside what arrived.
-    pub fn may_stay(&self, slot: usize, node: usize, fullness_counts: bool) -> bool {
+    pub(super) fn may_stay(&self, slot: usize, node: usize, fullness_counts: bool) -> bool {
         let facts = &self.board.nodes[node];
         let alone = |g: &u16| self.in_group[node * self.board.groups + usize::from(*g)] <= 1;
         self.arrivals[node] == 0
@@ -116,7 +116,7 @@ impl<'a, 'b> Flow<'a, 'b> {
                 && (!fullness_counts || !facts.is_overfilled(&self.used[node])))
     }
 
-    pub fn add(&mut self, mv: Move) {
+    pub(super) fn add(&mut self, mv: Move) {
         let source = self.pool.slots[mv.slot].node;
         self.shift(mv.slot, source, mv.target);
         self.taken[mv.slot] += 1;
@@ -126,7 +126,7 @@ impl<'a, 'b> Flow<'a, 'b> {
     }
 
     /// Takes a move back; the last one takes its place in the list.
-    pub fn remove(&mut self, index: usize) -> Move {
+    pub(super) fn remove(&mut self, index: usize) -> Move {
         let mv = self.moves.swap_remove(index);
         let source = self.pool.slots[mv.slot].node;
         self.shift(mv.slot, mv.target, source);
@@ -149,18 +149,18 @@ impl<'a, 'b> Flow<'a, 'b> {
     }
 
     /// By how much a node is above its ceilings, if it receives.
-    pub fn overfill(&self, node: usize, used: &Amounts, arrivals: u32) -> f64 {
+    pub(super) fn overfill(&self, node: usize, used: &Amounts, arrivals: u32) -> f64 {
         if arrivals > 0 { self.board.nodes[node].overfill(used) } else { 0.0 }
     }
 
     /// Tells whether every node that receives ends within its ceilings.
-    pub fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         let receives = |n: &usize| self.arrivals[*n] > 0;
         (0..self.used.len()).filter(receives).all(|n| !self.board.nodes[n].is_overfilled(&self.used[n]))
     }
 
     /// Takes moves back, the largest first, until no target is overfilled.
-    pub fn make_sound(&mut self) {
+    pub(super) fn make_sound(&mut self) {
         let overfilled = |flow: &Self, node: usize| {
             flow.arrivals[node] > 0 && flow.board.nodes[node].is_overfilled(&flow.used[node])
         };
@@ -173,18 +173,18 @@ impl<'a, 'b> Flow<'a, 'b> {
     }
 
     /// The overload that is left.
-    pub fn overload(&self) -> f64 {
+    pub(super) fn overload(&self) -> f64 {
         self.board.nodes.iter().zip(&self.used).map(|(node, used)| node.overload(used)).sum()
     }
 
     /// The overload that is left on one node.
-    pub fn overload_of(&self, node: usize) -> f64 {
+    pub(super) fn overload_of(&self, node: usize) -> f64 {
         self.board.nodes[node].overload(&self.used[node])
     }
 }
 
 /// Names the VMs of a set of moves.
-pub fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
+pub(super) fn concrete(flow: &Flow<'_, '_>, even: bool) -> Vec<Step> {
     let mut next = vec![0; flow.pool.slots.len()];
     let mut moves = flow.moves.clone();
     moves.sort_by_key(|mv| (mv.slot, mv.target));

@@ -25,7 +25,7 @@ use crate::planner::{
 };
 
 /// The optimum of the divided VMs.
-pub struct Ideal {
+pub(super) struct Ideal {
     /// No plan leaves less.
     pub overload: f64,
     /// No plan that leaves as little costs less, if it is for relief alone.
@@ -37,7 +37,7 @@ pub struct Ideal {
 }
 
 /// The optimum of the divided VMs before anything is rounded.
-pub struct Relaxed {
+pub(super) struct Relaxed {
     model: Model,
     solved: Solved,
     /// No plan leaves less.
@@ -46,7 +46,7 @@ pub struct Relaxed {
 }
 
 /// Returns the optimum of a small cluster with at most so many moves, in which VMs are divided.
-pub fn relaxed(flow: &Flow<'_, '_>, moves_max: usize, aim: Strategy) -> Option<Relaxed> {
+pub(super) fn relaxed(flow: &Flow<'_, '_>, moves_max: usize, aim: Strategy) -> Option<Relaxed> {
     let model = Model::new(flow, &|_| true, moves_max, aim);
     if model.cells() > CELLS_IDEAL {
         return None;
@@ -61,7 +61,7 @@ pub fn relaxed(flow: &Flow<'_, '_>, moves_max: usize, aim: Strategy) -> Option<R
 
 impl Relaxed {
     /// Rounds it to whole VMs.
-    pub fn ideal(&self, flow: &Flow<'_, '_>) -> Ideal {
+    pub(super) fn ideal(&self, flow: &Flow<'_, '_>) -> Ideal {
         let whole = self.model.whole(flow, &self.solved);
         let moves = self.model.counts(flow, &self.solved.values()).moves(flow);
         Ideal { overload: self.overload, cost: self.cost, moves, whole }
@@ -70,7 +70,7 @@ impl Relaxed {
 
 /// Deals anew what leaves and comes to some nodes; the others keep what a set of moves gives and takes there. Also tells
 /// how much work that was: the cells of the program times its rows.
-pub fn redealt(
+pub(super) fn redealt(
     flow: &Flow<'_, '_>,
     is_free: &[bool],
     moves_max: usize,

@@ -23,7 +23,7 @@ use crate::planner::{
 /// are of use where the descent finds nothing too: other moves relieve as much, and VMs can be exchanged.
 ///
 /// Two short searches that come to the same end, by other chances, are enough: nothing better is to be expected.
-pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 'b>> {
+pub(super) fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a, 'b>> {
     let rates = Rates::new(flow.board);
     descend(&mut flow, &rates, moves_max);
     let moves = flow.moves.len().max(1);
@@ -71,7 +71,7 @@ pub fn even_out<'a, 'b>(mut flow: Flow<'a, 'b>, moves_max: usize) -> Vec<Flow<'a
 }
 
 /// Adds the move with the largest gain, again and again, as long as one is worth its cost.
-pub fn descend(flow: &mut Flow<'_, '_>, rates: &Rates, moves_max: usize) {
+pub(super) fn descend(flow: &mut Flow<'_, '_>, rates: &Rates, moves_max: usize) {
     let gain_min = gain_min(flow.board);
     while flow.moves.len() < moves_max {
         let best = near_best(flow, rates, gain_min).or_else(|| any_gain(flow, rates, gain_min));

@@ -28,7 +28,7 @@ const UNCLEARED: f64 = 1e9;
 /// node is overloaded. In simulated weeks that took a quarter off the overload that is left when the worst of each moment
 /// goes first, which works on all nodes at once and clears them all at the end. Where that way some cannot run, other
 /// orders are tried, and the best is taken.
-pub fn order_steps(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome {
+pub(super) fn order_steps(board: &Board<'_>, wanted: &[Step], steps_max: usize) -> Outcome {
     let kinds = kinds(board, wanted);
     let (first, complete) = in_manner(board, wanted, &kinds, steps_max, Manner::SoonestClear);
     if complete {
@@ -595,7 +595,7 @@ fn prune(board: &Board<'_>, steps: Vec<Step>) -> Outcome {
 }
 
 /// Replays steps; `None` where one breaks a rule.
-pub fn overload_after(board: &Board<'_>, steps: &[Step]) -> Option<f64> {
+pub(super) fn overload_after(board: &Board<'_>, steps: &[Step]) -> Option<f64> {
     let mut placement = board.start();
     for step in steps {
         if board.refusal(&placement, step.vm, step.target).is_some() {

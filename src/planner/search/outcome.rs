@@ -4,7 +4,7 @@ use super::{effort::NOTHING, rates::gain_min};
 use crate::planner::{amounts::Amounts, board::Board, figures, policy::Strategy, step::Step};
 
 /// What is compared where the overload is the same: cost, or imbalance with cost at its exchange rate.
-pub fn rest(board: &Board<'_>, used: &[Amounts], cost: f64) -> f64 {
+pub(super) fn rest(board: &Board<'_>, used: &[Amounts], cost: f64) -> f64 {
     match board.policy.strategy {
         Strategy::Relieve => cost,
         Strategy::Level => figures::imbalance_squared(board, used) + gain_min(board) * cost,
@@ -12,7 +12,7 @@ pub fn rest(board: &Board<'_>, used: &[Amounts], cost: f64) -> f64 {
 }
 
 /// Steps with what they reach.
-pub struct Outcome {
+pub(super) struct Outcome {
     pub steps: Vec<Step>,
     pub overload: f64,
     pub cost: f64,
@@ -20,7 +20,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn of(board: &Board<'_>, steps: Vec<Step>) -> Self {
+    pub(super) fn of(board: &Board<'_>, steps: Vec<Step>) -> Self {
         let mut end = board.start();
         for step in &steps {
             board.apply(&mut end, step.vm, step.target);
@@ -29,12 +29,12 @@ impl Outcome {
         Self { overload: figures::overload(board, &end), rest: rest(board, &end.used, cost), cost, steps }
     }
 
-    pub fn beats(&self, other: &Self) -> bool {
+    pub(super) fn beats(&self, other: &Self) -> bool {
         let overload = self.overload - other.overload;
         overload < -NOTHING || (overload < NOTHING && self.rest < other.rest - NOTHING)
     }
 
-    pub fn better(self, other: Self) -> Self {
+    pub(super) fn better(self, other: Self) -> Self {
         if other.beats(&self) { other } else { self }
     }
 }

@@ -5,7 +5,7 @@ use crate::planner::amounts::{Amounts, Dimension, PerResource};
 
 /// Where a VM goes when several nodes may take it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Taste {
+pub(super) enum Taste {
     /// The node that stays emptiest: even, and kind to what grows.
     Emptiest,
     /// The node that becomes fullest: keeps large gaps for large VMs.
@@ -13,7 +13,7 @@ pub enum Taste {
 }
 
 /// Sends one VM of each slot somewhere; returns those that found no place.
-pub fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec<usize> {
+pub(super) fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec<usize> {
     let scale = per_mean_ceiling(flow);
     let size = |slot: &usize| {
         let needs = flow.pool.class(*slot).needs;
@@ -33,12 +33,12 @@ pub fn pack(flow: &mut Flow<'_, '_>, mut slots: Vec<usize>, taste: Taste) -> Vec
 
 /// Finds places while nodes only become fuller: what fits nowhere is not looked at again, nor what is larger.
 #[derive(Default)]
-pub struct Places {
+pub(super) struct Places {
     nowhere: Vec<Amounts>,
 }
 
 impl Places {
-    pub fn best(&mut self, flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usize> {
+    pub(super) fn best(&mut self, flow: &Flow<'_, '_>, slot: usize, taste: Taste) -> Option<usize> {
         let class = flow.pool.class(slot);
         if self.nowhere.iter().any(|least| least.is_within(&class.needs)) {
             return None;

@@ -6,7 +6,7 @@ use crate::planner::{amounts::Amounts, board::Board};
 
 /// VMs that are alike in everything a plan looks at.
 #[derive(Clone)]
-pub struct Class {
+pub(super) struct Class {
     pub needs: Amounts,
     pub cost: f64,
     pub groups: Vec<u16>,
@@ -16,7 +16,7 @@ pub struct Class {
 }
 
 /// The movable VMs of one class on one node.
-pub struct Slot {
+pub(super) struct Slot {
     pub node: usize,
     pub class: usize,
     /// In the order in which they are taken: the idle first.
@@ -24,7 +24,7 @@ pub struct Slot {
 }
 
 /// All that can be moved.
-pub struct Pool {
+pub(super) struct Pool {
     pub classes: Vec<Class>,
     pub slots: Vec<Slot>,
     pub slots_on: Vec<Vec<usize>>,
@@ -32,14 +32,14 @@ pub struct Pool {
 
 /// One VM of a slot goes to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Move {
+pub(super) struct Move {
     pub slot: usize,
     pub target: usize,
 }
 
 impl Pool {
     /// Collects what may leave its node; `drain` is the node that VMs may leave even in maintenance.
-    pub fn new(board: &Board<'_>, drain: Option<usize>) -> Self {
+    pub(super) fn new(board: &Board<'_>, drain: Option<usize>) -> Self {
         let mut pool =
             Self { classes: Vec::new(), slots: Vec::new(), slots_on: vec![Vec::new(); board.nodes.len()] };
         let mut classes: HashMap<_, usize> = HashMap::new();
@@ -87,7 +87,7 @@ impl Pool {
         pool
     }
 
-    pub fn class(&self, slot: usize) -> &Class {
+    pub(super) fn class(&self, slot: usize) -> &Class {
         &self.classes[self.slots[slot].class]
     }
 }

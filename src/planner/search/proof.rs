@@ -4,7 +4,7 @@ use super::flow::Flow;
 use crate::planner::amounts::Dimension;
 
 /// No set of so many moves takes off more.
-pub fn removable(start: &Flow<'_, '_>, moves_max: usize) -> f64 {
+pub(super) fn removable(start: &Flow<'_, '_>, moves_max: usize) -> f64 {
     let hot = (0..start.board.nodes.len()).filter(|node| start.overload_of(*node) > 0.0);
     let mut gains: Vec<f64> = hot.flat_map(|node| gains(start, node, moves_max)).collect();
     gains.sort_by(|a, b| b.total_cmp(a));

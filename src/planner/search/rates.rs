@@ -12,13 +12,13 @@ use crate::planner::{
 };
 
 /// The exchange rates of the imbalance, from which the change of a move follows without looking at other nodes.
-pub struct Rates {
+pub(super) struct Rates {
     /// Half of 1 / (total capacity × threshold), for memory and Cpu; the other threshold is in `per_capacity`.
     weight: PerResource<f64>,
 }
 
 impl Rates {
-    pub fn new(board: &Board<'_>) -> Self {
+    pub(super) fn new(board: &Board<'_>) -> Self {
         let rate = |r: Dimension, threshold: f64| {
             let taking_part = (0..board.nodes.len()).filter(|n| figures::takes_part(board, *n));
             let total: f64 = taking_part.map(|n| board.nodes[n].has(r) as f64).sum();
@@ -37,7 +37,14 @@ impl Rates {
     /// By how much the imbalance squared falls when these needs go from one node to another.
     ///
     /// Exact as long as both take part: the capacity-weighted mean does not change.
-    pub fn gain(&self, board: &Board<'_>, used: &[Amounts], needs: Amounts, from: usize, to: usize) -> f64 {
+    pub(super) fn gain(
+        &self,
+        board: &Board<'_>,
+        used: &[Amounts],
+        needs: Amounts,
+        from: usize,
+        to: usize,
+    ) -> f64 {
         if !figures::takes_part(board, from) || !figures::takes_part(board, to) {
             return 0.0;
         }
@@ -45,12 +52,12 @@ impl Rates {
     }
 
     /// What leaving a node contributes to the gain.
-    pub fn leaving(&self, board: &Board<'_>, used: &[Amounts], needs: Amounts, node: usize) -> f64 {
+    pub(super) fn leaving(&self, board: &Board<'_>, used: &[Amounts], needs: Amounts, node: usize) -> f64 {
         self.sum(board, node, |r| (needs[r], 2 * used[node][r] - needs[r]))
     }
 
     /// What arriving on a node takes off the gain.
-    pub fn arriving(&self, board: &Board<'_>, used: &[Amounts], needs: Amounts, node: usize) -> f64 {
+    pub(super) fn arriving(&self, board: &Board<'_>, used: &[Amounts], needs: Amounts, node: usize) -> f64 {
         self.sum(board, node, |r| (needs[r], 2 * used[node][r] + needs[r]))
     }
 
@@ -65,7 +72,7 @@ impl Rates {
 }
 
 /// The least gain for a unit of cost in this cluster.
-pub fn gain_min(board: &Board<'_>) -> f64 {
+pub(super) fn gain_min(board: &Board<'_>) -> f64 {
     let memory: i64 = (0..board.nodes.len())
         .filter(|n| figures::takes_part(board, *n))
         .map(|n| board.nodes[n].has(Memory))

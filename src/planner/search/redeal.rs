@@ -29,13 +29,13 @@ use crate::{
 
 /// What a set of moves that is good enough comes to: hardly any undercuts it.
 #[derive(Clone, Copy)]
-pub struct Goal {
+pub(super) struct Goal {
     pub overload: f64,
     pub cost: f64,
 }
 
 /// A set of moves with what is reached in the order in which it runs.
-pub struct Reached<'a, 'b> {
+pub(super) struct Reached<'a, 'b> {
     pub flow: Flow<'a, 'b>,
     pub outcome: Outcome,
 }
@@ -43,7 +43,7 @@ pub struct Reached<'a, 'b> {
 /// Returns better sets than the one that was reached, if possible, and where they lead to.
 ///
 /// `wanted` is the best set that was found, which may not run to its end.
-pub fn improve<'a, 'b>(
+pub(super) fn improve<'a, 'b>(
     wanted: Flow<'a, 'b>,
     mut reached: Reached<'a, 'b>,
     goal: Goal,
@@ -180,7 +180,12 @@ fn cheapened<'a, 'b>(mut reached: Reached<'a, 'b>, goal: Goal, steps_max: usize)
 }
 
 /// Returns the most even set that was found with so many deals. It goes on from sets that are nearly as even as the best one.
-pub fn even_out<'a, 'b>(best: &Flow<'a, 'b>, aim: &Aim, moves_max: usize, deals_max: usize) -> Flow<'a, 'b> {
+pub(super) fn even_out<'a, 'b>(
+    best: &Flow<'a, 'b>,
+    aim: &Aim,
+    moves_max: usize,
+    deals_max: usize,
+) -> Flow<'a, 'b> {
     let mut deals = Deals::new(best.board, Strategy::Level, moves_max);
     let (mut flow, mut best) = (best.clone(), best.clone());
     let mut least = aim.of(&best);

@@ -19,7 +19,7 @@ use super::{
 use crate::planner::{board::Board, policy::Strategy};
 
 /// Sets of moves, the best first, and the ideal where they may be far from it.
-pub struct Found<'a, 'b> {
+pub(super) struct Found<'a, 'b> {
     pub flows: Vec<Flow<'a, 'b>>,
     pub ideal: Option<Ideal>,
     /// It is proven that nothing takes anything off.
@@ -33,7 +33,7 @@ impl<'a, 'b> From<Flow<'a, 'b>> for Found<'a, 'b> {
 }
 
 /// Returns sets of at most so many moves. Which of them can run is for `order` to say.
-pub fn candidates<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Found<'a, 'b> {
+pub(super) fn candidates<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize) -> Found<'a, 'b> {
     let start = Flow::new(board, pool);
     let overload = start.overload();
     if overload <= 0.0 {
@@ -70,7 +70,7 @@ pub fn candidates<'a, 'b>(board: &'a Board<'b>, pool: &'a Pool, moves_max: usize
 }
 
 /// Returns what is left at least after so many moves, whatever they are.
-pub fn least_left(board: &Board<'_>, moves_max: usize) -> f64 {
+pub(super) fn least_left(board: &Board<'_>, moves_max: usize) -> f64 {
     let pool = Pool::new(board, None);
     let start = Flow::new(board, &pool);
     let without_regard_to_room = start.overload() - proof::removable(&start, moves_max);

@@ -13,7 +13,7 @@ use crate::{model::dice::Dice, planner::board::Board};
 
 /// What a sequence is judged by, and how long and how boldly to search.
 #[derive(Clone, Copy)]
-pub struct Search {
+pub(super) struct Search {
     /// What overload costs.
     pub overload: f64,
     pub trials: usize,
@@ -26,7 +26,7 @@ pub struct Search {
 }
 
 /// Returns the best sequence that was found in which no step overfills its target; nothing where none was found.
-pub fn searched(
+pub(super) fn searched(
     board: &Board<'_>,
     pool: &Pool,
     first: &[Move],

@@ -10,7 +10,7 @@ const DENSE: usize = 3;
 
 /// A program whose first basis is at hand: in every row one column with coefficient 1 that is in no other row.
 #[derive(Clone)]
-pub struct Program {
+pub(super) struct Program {
     /// The most of each column.
     pub most: Vec<f64>,
     pub cost: Vec<f64>,
@@ -23,18 +23,18 @@ pub struct Program {
 
 /// Rows of numbers in one piece: a copy is made at each number that is rounded.
 #[derive(Clone)]
-pub struct Rows {
+pub(super) struct Rows {
     width: usize,
     values: Vec<f64>,
 }
 
 impl Rows {
-    pub fn new(width: usize) -> Self {
+    pub(super) fn new(width: usize) -> Self {
         Self { width: width.max(1), values: Vec::new() }
     }
 
     /// Adds a row of that width.
-    pub fn push(&mut self, row: &[f64]) {
+    pub(super) fn push(&mut self, row: &[f64]) {
         self.values.extend_from_slice(row);
     }
 
@@ -57,7 +57,7 @@ impl std::ops::Index<usize> for Rows {
 
 impl Program {
     /// Returns an optimum; `None` where so many steps do not lead to one.
-    pub fn solve(mut self, steps_max: usize) -> Option<Solved> {
+    pub(super) fn solve(mut self, steps_max: usize) -> Option<Solved> {
         for row in 0..self.rows.count() {
             self.price_out(row, self.basis[row]);
         }
@@ -142,7 +142,7 @@ impl Program {
 /// A program at an optimum. Its columns can be bounded further, one after the other; each time it goes to the optimum of
 /// what is left, mostly in a few steps.
 #[derive(Clone)]
-pub struct Solved {
+pub(super) struct Solved {
     program: Program,
     at_most: Vec<bool>,
     /// The least of each column. The program counts from there.
@@ -151,7 +151,7 @@ pub struct Solved {
 
 impl Solved {
     /// Becomes the same as the other one, without new memory.
-    pub fn copy_from(&mut self, other: &Self) {
+    pub(super) fn copy_from(&mut self, other: &Self) {
         let (own, theirs) = (&mut self.program, &other.program);
         own.most.clone_from(&theirs.most);
         own.cost.clone_from(&theirs.cost);
@@ -164,7 +164,7 @@ impl Solved {
     }
 
     /// The value of each column.
-    pub fn values(&self) -> Vec<f64> {
+    pub(super) fn values(&self) -> Vec<f64> {
         let mut values = self.least.clone();
         for (column, _) in self.at_most.iter().enumerate().filter(|(_, up)| **up) {
             values[column] += self.program.most[column];
@@ -176,7 +176,7 @@ impl Solved {
     }
 
     /// Bounds a column from below and above; tells whether a value is left for every column.
-    pub fn bound(&mut self, column: usize, least: f64, most: f64, steps_max: usize) -> bool {
+    pub(super) fn bound(&mut self, column: usize, least: f64, most: f64, steps_max: usize) -> bool {
         let (least, most) = (least.max(self.least[column]), most.min(self.most(column)));
         if least > most + TOLERANCE {
             return false;

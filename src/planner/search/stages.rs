@@ -21,7 +21,7 @@ use crate::{
 
 /// Returns moves in an order in which they run: the best of several numbers of stages and ways to round. Nodes that are
 /// over receive only where they do in `wanted`.
-pub fn staged<'a, 'b>(wanted: &Flow<'a, 'b>, moves_max: usize) -> Flow<'a, 'b> {
+pub(super) fn staged<'a, 'b>(wanted: &Flow<'a, 'b>, moves_max: usize) -> Flow<'a, 'b> {
     let mut best = Flow::new(wanted.board, wanted.pool);
     let mut work = 0;
     for seed in 0..STAGINGS {
