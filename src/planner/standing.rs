@@ -25,7 +25,8 @@ pub struct Limits {
 }
 
 /// For so long before a standing approval ends nodes are relieved in advance: a failed migration ends it, and the later it
-/// does, the less waits for people. In simulated weeks two hours left less than one, and less than the whole night.
+/// does, the less waits for people. In simulated weeks two hours left less than one, and at worst far
+/// less than the whole night.
 pub const BEFORE_PEOPLE: TimeDelta = TimeDelta::hours(2);
 
 /// What the plans of a standing approval took of its limits.
