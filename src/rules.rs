@@ -11,7 +11,8 @@ use crate::{
     event::{Alert, Events},
     model::{NodeId, Snapshot, VmId, find},
     planner::{
-        self, Brims, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector, Strategy,
+        self, Brims, Consent, Direction, Exclusion, ExclusionWhy, Plan, Policy, Rest, RestWhy, Selector,
+        Strategy,
     },
     store::{
         Declined, FailingNode, JournalEntry, Outcome, ProposalState, Pull, Round, Settings as ChatSettings,
@@ -76,20 +77,20 @@ impl std::fmt::Debug for Base {
     }
 }
 
-/// Tells whether at this moment the rest of a plan follows as soon as the plan has ended, without people.
+/// Tells whose consent a plan of this moment needs.
 #[derive(Clone)]
-pub struct GoesOn(Arc<dyn Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync>);
+pub struct AskConsent(Arc<dyn Fn(DateTime<Utc>) -> Result<Consent, StoreError> + Send + Sync>);
 
-impl GoesOn {
+impl AskConsent {
     /// Asks this function, which may read the store.
-    pub fn new(tell: impl Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync + 'static) -> Self {
+    pub fn new(tell: impl Fn(DateTime<Utc>) -> Result<Consent, StoreError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 }
 
-impl std::fmt::Debug for GoesOn {
+impl std::fmt::Debug for AskConsent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("GoesOn")
+        f.write_str("AskConsent")
     }
 }
 
@@ -103,23 +104,23 @@ pub struct Rules {
     refused_at: Arc<Mutex<Option<DateTime<Utc>>>>,
     /// Nodes that are a hair over their memory threshold. Forgotten with the process: then they count at once.
     brims: Arc<Mutex<Brims>>,
-    /// What the scheduler says of plans that go on.
-    goes_on: Arc<OnceLock<GoesOn>>,
+    /// What the scheduler says of the consent that plans need.
+    consent: Arc<OnceLock<AskConsent>>,
 }
 
 impl Rules {
     /// `base` is the configuration's policy.
     #[must_use]
     pub fn new(base: Base, store: Store, events: Events) -> Self {
-        let (refused_at, brims, goes_on) = (Arc::default(), Arc::default(), Arc::default());
-        Self { base, store, events, refused_at, brims, goes_on }
+        let (refused_at, brims, consent) = (Arc::default(), Arc::default(), Arc::default());
+        Self { base, store, events, refused_at, brims, consent }
     }
 
-    /// From now on this tells whether plans go on ([`Policy::goes_on`]). Until then, and in a single run, none does. The
-    /// first one stays.
-    pub fn let_plans_go_on_while(&self, goes_on: GoesOn) {
+    /// From now on this tells whose consent plans need. Until then, and in a single run, each stands for itself. The first
+    /// one stays.
+    pub fn learn_consent_from(&self, consent: AskConsent) {
         // A second one would come from a second scheduler, and there is none.
-        let _ = self.goes_on.set(goes_on);
+        let _ = self.consent.set(consent);
     }
 
     /// Returns the policy in force at `now`.
@@ -138,7 +139,7 @@ impl Rules {
         policy.resting.extend(self.store.rests(now, cooldowns.migration, cooldowns.failure)?);
         self.add_pulled_back(&mut policy, &settings, now)?;
         policy.emptied_soon = self.emptied_soon()?;
-        policy.goes_on = self.goes_on.get().map_or(Ok(false), |goes_on| (goes_on.0)(now))?;
+        policy.consent = self.consent.get().map_or(Ok(Consent::OnePlan), |consent| (consent.0)(now))?;
         if policy.strategy == Strategy::Level {
             policy.settled = Some(settings.evenness());
         }

@@ -20,9 +20,10 @@ use crate::{
     live::Live,
     model::{Asked, ClusterId, ClusterInfo, NodeId, Quote, Snapshot, Trouble},
     planner::{
-        self, Beyond, ClusterPlan, Drain, Limits, Note, Overview, Plan, PlanId, Policy, Revalidated, Used,
+        self, Beyond, ClusterPlan, Consent, Drain, Limits, Note, Overview, Plan, PlanId, Policy, Revalidated,
+        Used,
     },
-    rules::{Base, Cooldowns, GoesOn, Rules},
+    rules::{AskConsent, Base, Cooldowns, Rules},
     store::{Draft, Gauge, Origin, Proposal, ProposalState, ReplyTo, Store, StoreError},
     threads::{self, Priority, Threads},
     vmmanager::VmManagerApi,
@@ -184,12 +185,12 @@ impl VmBalancer {
         self.rules.remember_evenness(plan, policy)
     }
 
-    /// From now on this tells whether what a plan leaves over follows at once, without people.
-    pub(crate) fn let_plans_go_on_while(
+    /// From now on this tells whose consent plans need.
+    pub(crate) fn learn_consent_from(
         &self,
-        tell: impl Fn(DateTime<Utc>) -> Result<bool, StoreError> + Send + Sync + 'static,
+        tell: impl Fn(DateTime<Utc>) -> Result<Consent, StoreError> + Send + Sync + 'static,
     ) {
-        self.rules.let_plans_go_on_while(GoesOn::new(tell));
+        self.rules.learn_consent_from(AskConsent::new(tell));
     }
 
     /// Returns the policy in force.

@@ -155,6 +155,8 @@ pub(super) static TUNABLES: &[Tunable] = &[
         |t, r, n| r.set(&mut policy(t).soft_targets, n, values::boolean), |t| t.balancer.policy.soft_targets.to_string()),
     number("RELIEF_WORTH", (Thresholds, Unit::None, 0.001), More,
         |t, r, n| r.set(&mut policy(t).relief_worth, n, values::worth), |t| t.balancer.policy.relief_worth.to_string()),
+    number("RELIEF_AHEAD", (Thresholds, Percent, 1.0), Less,
+        |t, r, n| r.set(&mut policy(t).relief_ahead, n, values::reserve_percent), |t| t.balancer.policy.relief_ahead.to_string()),
     text("EXCLUDE_SOURCE_NODES", Places, Both(","),
         |t, r, n| exclude(t, r, n, Direction::Source), |t| join_exclusions(t, Direction::Source)),
     text("EXCLUDE_TARGET_NODES", Places, Both(","),

@@ -53,6 +53,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     plain("RELIEF_MARGIN"),
     plain("SOFT_TARGETS"),
     plain("RELIEF_WORTH"),
+    plain("RELIEF_AHEAD"),
     plain("EXCLUDE_SOURCE_NODES"),
     plain("EXCLUDE_TARGET_NODES"),
     plain("NODE_MEMORY_RESERVE"),

@@ -243,6 +243,18 @@ impl<'a> Board<'a> {
         (lowered > 0).then_some(lower)
     }
 
+    /// The same cluster where only nodes near their memory thresholds want relief, and targets do not come near theirs;
+    /// `None` where no node is.
+    pub fn looking_ahead(&self) -> Option<Self> {
+        let any_near = |policy: &Policy| self.nodes.iter().any(|node| node.is_near(&node.start, policy));
+        if !any_near(self.policy) {
+            return None;
+        }
+        let mut ahead = self.clone();
+        ahead.nodes.iter_mut().for_each(|node| node.look_ahead(self.policy));
+        Some(ahead)
+    }
+
     /// The same cluster with targets that may be filled beyond their target thresholds.
     pub(super) fn with_soft_targets(&self) -> Self {
         let mut soft = self.clone();

@@ -1,11 +1,12 @@
-//! How far a plan goes: relief with a margin where that costs no relief, and what the policy would rather avoid (risky
+//! How far a plan goes: relief with a margin where that costs no relief, relief in advance after it, and what the policy would rather avoid (risky
 //! moves, targets beyond their target thresholds) only for what stays overloaded otherwise.
 
 use super::{
     amounts::Dimension,
     board::{Board, Placement},
     figures,
-    policy::{Policy, Strategy},
+    plan::SkipWhy,
+    policy::{Policy, RestWhy, Strategy},
     search, settled,
     step::{Purpose, Step},
 };
@@ -30,17 +31,38 @@ pub(super) fn steps(board: &Board<'_>, steps_max: usize) -> Vec<Step> {
     // Evening out is worth no risk.
     let policy = Policy { strategy: Strategy::Relieve, ..board.policy.clone() };
     let relief = board.under(&policy);
-    if board.policy.strategy == Strategy::Level && board.policy.settled.is_some() {
-        return settling(board, &relief, steps_max);
+    let steps = match board.policy.strategy == Strategy::Level && board.policy.settled.is_some() {
+        true => settling(board, &relief, steps_max),
+        false => even_out(board, &relief, steps_max),
+    };
+    with_relief_ahead(&relief, steps, steps_max)
+}
+
+/// Adds the relief of nodes that are near their thresholds, where that is in order. What is over goes first, so what is
+/// left of the limit is for this. It moves no VM of the plan once more, makes no room for its own moves and takes no risk.
+fn with_relief_ahead(relief: &Board<'_>, mut steps: Vec<Step>, steps_max: usize) -> Vec<Step> {
+    let evens = steps.iter().any(|step| step.purpose == Purpose::Level);
+    if evens || !relief.policy.relieves_ahead(relief.info.id, !steps.is_empty()) {
+        return steps;
     }
-    even_out(board, &relief, steps_max)
+    let careful = relief.careful();
+    let after = careful.as_ref().unwrap_or(relief).after(&steps);
+    let Some(mut ahead) = after.looking_ahead() else { return steps };
+    for step in &steps {
+        let until = relief.snapshot.taken_at;
+        ahead.vms[step.vm].free = Err(SkipWhy::Resting { until, why: RestWhy::Moved });
+    }
+    let more = search::steps(&ahead, steps_max.saturating_sub(steps.len()));
+    let by_itself = more.into_iter().take_while(|step| step.purpose == Purpose::Relieve);
+    steps.extend(by_itself.map(|step| Step { purpose: Purpose::Ahead, ..step }));
+    steps
 }
 
 /// The steps where evening out comes to rest: relief alone while the cluster is even enough, else up to the knee of what
 /// could be done. A plan that goes on relieves first, so that no overload waits for evening out.
 fn settling(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let is_due = settled::is_due(board);
-    if !is_due || board.policy.goes_on {
+    if !is_due || board.policy.goes_on(board.info.id) {
         let relieving = relieve(relief, steps_max);
         if !is_due || !relieving.is_empty() {
             return relieving;
@@ -71,7 +93,10 @@ fn even_out(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step
 /// The steps that relieve the most; where a plan goes on with the rest at once, those that clear the most nodes.
 fn relieve(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let most = relieve_most(relief, steps_max);
-    if !relief.policy.goes_on || most.len() < steps_max || overload_after(relief, &most) <= NOTHING {
+    if !relief.policy.goes_on(relief.info.id)
+        || most.len() < steps_max
+        || overload_after(relief, &most) <= NOTHING
+    {
         return most;
     }
     let mut whole = relieve_most(relief, usize::MAX);

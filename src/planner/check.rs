@@ -490,7 +490,13 @@ impl<'a> Replay<'a> {
             // A VM without load changes nothing about the load of its target, which must not be overloaded all the same.
             let idle = resource == Resource::Load && self.adds_no_load(step);
             let raised = if idle { threshold.overload } else { raised };
-            beyond(value, threshold.target.min(threshold.overload).max(raised)).then_some(refusal)
+            // Relief in advance brings no target near its threshold.
+            let near = match step.why.is_ahead() && resource == Resource::Memory {
+                true => (threshold.overload - self.policy.relief_ahead).max(threshold.overload / 2.0),
+                false => f64::INFINITY,
+            };
+            let most = threshold.target.min(threshold.overload).max(raised).min(near);
+            beyond(value, most).then_some(refusal)
         })
     }
 

@@ -164,6 +164,8 @@ fn revalidate_cluster(board: &Board<'_>, migrations: &[&Migration], result: &mut
     }
     let start = board.start();
     let by_itself = kept.iter().any(|m| m.why.is_wish() || matches!(m.why, MoveWhy::Level { .. }));
+    // What people approved for relief is not for relief in advance alone.
+    let by_itself = by_itself || !kept.is_empty() && migrations.iter().all(|m| m.why.is_ahead());
     result.relieves |= by_itself || figures::overload(board, &end) < figures::overload(board, &start);
     result.kept.append(&mut kept);
     result.dropped.append(&mut dropped);
@@ -202,8 +204,8 @@ fn replay(
     (kept, dropped)
 }
 
-/// A step that relieves must find its source overloaded, unless it is the second leg of a detour; one that evens
-/// out must lower the imbalance.
+/// A step that relieves must find its source overloaded, unless it is the second leg of a detour; one in advance must find
+/// its source near the threshold and not bring its target there; one that evens out must lower the imbalance.
 fn still_helps(board: &Board<'_>, placement: &Placement, migration: &Migration) -> Result<(), Unfit> {
     let (Some(vm), Some(target)) = (board.vm_of(migration.vm), board.node_of(migration.target)) else {
         return Err(Unfit::VmGone);
@@ -212,6 +214,11 @@ fn still_helps(board: &Board<'_>, placement: &Placement, migration: &Migration) 
     let second_leg = board.vms[vm].node != source;
     let helps = match migration.why {
         MoveWhy::Relieve(_) => second_leg || board.nodes[source].is_over(&placement.used[source]),
+        MoveWhy::Ahead(_) => {
+            let filled = board.fill_after(placement, vm, target);
+            let is_far = |node: usize, used: &_| board.nodes[node].is_far(used, board.policy);
+            !is_far(source, &placement.used[source]) && is_far(target, &filled)
+        }
         MoveWhy::Level { .. } => {
             let mut after = placement.clone();
             board.apply(&mut after, vm, target);

@@ -46,8 +46,8 @@ pub use plan::{
     TargetRefusal,
 };
 pub use policy::{
-    AntiAffinity, Direction, Exclusion, ExclusionWhy, Lenience, Margin, Policy, RecentMove, Rest, RestWhy,
-    Selector, Strategy, Threshold,
+    AntiAffinity, Consent, Direction, Exclusion, ExclusionWhy, Lenience, Margin, Policy, RecentMove, Rest,
+    RestWhy, Selector, Strategy, Threshold,
 };
 pub(crate) use terms::QEMU_MIN;
 
@@ -67,7 +67,7 @@ mod inner {
         settle::LOAD_FORGOTTEN,
         settled::{LEVEL_REST, settled_imbalance},
         sound::sound,
-        standing::{Beyond, Limits, NotALimit, Used},
+        standing::{BEFORE_PEOPLE, Beyond, Limits, NotALimit, Used},
         undo::{Moved, Undo, undo},
     };
     #[cfg(feature = "internals")]

@@ -15,7 +15,7 @@ use super::{
     node::{SourceClosed, is_unreadable},
     plan::{
         ClusterPlan, Excess, Hold, Migration, MoveWhy, NodeChange, Note, Obstacle, Overloaded, PlanId,
-        RunnerUp, Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
+        Resource, RunnerUp, Skip, SkipWhy, StillOverloaded, Strain, TargetRefusal,
     },
     policy::{ExclusionWhy, Selector},
     step::{Purpose, Step},
@@ -62,7 +62,9 @@ pub(super) fn cluster_plan(board: &Board<'_>, steps: &[Step], steps_max: usize) 
             migration
         })
         .collect();
-    let limit = (steps.len() >= steps_max).then_some(steps_max);
+    // Relief in advance only takes what relief leaves of the limit.
+    let relieving = steps.iter().filter(|step| step.purpose != Purpose::Ahead).count();
+    let limit = (relieving >= steps_max).then_some(steps_max);
     let refused = refused_on(board, &placement);
     let still = still_overloaded(board, &placement, limit, &refused);
     ClusterPlan {
@@ -149,6 +151,11 @@ fn why(board: &Board<'_>, placement: &Placement, steps: &[Step], index: usize) -
     match (purpose, worst(&figures::excesses(board, source, &placement.used[source]))) {
         (Purpose::Drain, _) => MoveWhy::Drain,
         (Purpose::Undo(of), _) => MoveWhy::Undo { of },
+        (Purpose::Ahead, _) => MoveWhy::Ahead(Excess {
+            resource: Resource::Memory,
+            value: board.fullness(source, placement.used[source]).memory_percent,
+            threshold: board.policy.memory.overload,
+        }),
         (Purpose::Level, None) => leveling(board, placement, vm, target),
         (_, Some(excess)) => MoveWhy::Relieve(excess),
         (purpose, None) => match (purpose, helped(), worst_at_home()) {

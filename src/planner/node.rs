@@ -194,6 +194,38 @@ impl<'a> Node<'a> {
         lowered
     }
 
+    /// The memory threshold lowered to where a node is near it, and the most memory that is not.
+    fn near(&self, policy: &Policy) -> (Threshold, Limit) {
+        let lower = policy.memory.with_lower_thresholds(policy.relief_ahead);
+        (lower, Limit::within(self.has(Memory), lower.overload, Memory.scale()))
+    }
+
+    /// Tells whether a use is near the memory threshold, and over none.
+    pub fn is_near(&self, used: &Amounts, policy: &Policy) -> bool {
+        self.known && !self.is_over(used) && !self.is_far(used, policy)
+    }
+
+    /// Tells whether a use is below what is near the memory threshold.
+    pub fn is_far(&self, used: &Amounts, policy: &Policy) -> bool {
+        !self.near(policy).1.is_exceeded_by(used[Memory])
+    }
+
+    /// Looks at memory alone: what is near the threshold is over, and no arrival brings a node there.
+    pub fn look_ahead(&mut self, policy: &Policy) {
+        let is_near = self.is_near(&self.start, policy);
+        let (lower, limit) = self.near(policy);
+        for r in [Memory, Cpu, Load] {
+            self.over[r] = Limit::NONE;
+            self.per_threshold[r] = 0.0;
+        }
+        if is_near {
+            self.over[Memory] = limit;
+            self.per_threshold[Memory] = per_threshold(lower, self.has(Memory), Memory);
+        }
+        self.ceiling[Memory] = self.ceiling[Memory].min(limit);
+        self.per_ceiling = per_ceiling(&self.ceiling);
+    }
+
     /// Tells whether a use is over the threshold of load and over no other.
     pub(super) fn is_over_by_load_alone(&self, used: &Amounts) -> bool {
         let is_over = |r: &Dimension| self.over[*r].is_exceeded_by(used[*r]);

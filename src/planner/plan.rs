@@ -92,7 +92,8 @@ pub struct Excess {
     pub resource: Resource,
     /// What the node has, in the unit of `resource`.
     pub value: f64,
-    /// The threshold it is above, in the same unit. A step for the margin of relief has a value that is not.
+    /// The threshold it is above, in the same unit. A step for the margin of relief, or one in
+    /// advance, has a value that is not.
     pub threshold: f64,
 }
 
@@ -199,6 +200,8 @@ pub enum Caution {
 pub enum MoveWhy {
     /// Its node is over a threshold, or was so before an earlier step of the plan and gets its margin.
     Relieve(Excess),
+    /// Its node is near its threshold and is relieved in advance: `value` is not above `threshold` yet.
+    Ahead(Excess),
     /// To make room on its node for a VM from an overloaded one.
     MakeRoom {
         /// The VM on the overloaded node that gets the room.
@@ -223,13 +226,26 @@ pub enum MoveWhy {
 }
 
 impl MoveWhy {
+    /// Tells whether the move relieves in advance: nothing is overloaded without it.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        match self {
+            Self::Ahead(_) => true,
+            Self::Relieve(_)
+            | Self::MakeRoom { .. }
+            | Self::Level { .. }
+            | Self::Drain
+            | Self::Undo { .. } => false,
+        }
+    }
+
     /// Tells whether somebody asked for this move itself, and not for what it does to the thresholds: neither they nor
     /// the limit of migrations decide how many there are.
     #[must_use]
     pub fn is_wish(&self) -> bool {
         match self {
             Self::Drain | Self::Undo { .. } => true,
-            Self::Relieve(_) | Self::MakeRoom { .. } | Self::Level { .. } => false,
+            Self::Relieve(_) | Self::Ahead(_) | Self::MakeRoom { .. } | Self::Level { .. } => false,
         }
     }
 }
@@ -639,6 +655,12 @@ impl fmt::Display for NodeClosed {
 }
 
 impl ClusterPlan {
+    /// Tells whether all that it does is relief in advance: people are not asked for that alone.
+    #[must_use]
+    pub fn is_only_ahead(&self) -> bool {
+        !self.migrations.is_empty() && self.migrations.iter().all(|migration| migration.why.is_ahead())
+    }
+
     /// Returns why nothing may be done in the cluster at the moment.
     #[must_use]
     pub fn hold(&self) -> Option<Hold> {

@@ -24,6 +24,10 @@ pub struct Policy {
     /// Whether targets may be filled beyond their target thresholds where a node would stay overloaded otherwise.
     #[serde(default)]
     pub soft_targets: bool,
+    /// How far below its memory threshold a node is near it, in percent of its memory: where others are relieved, or
+    /// nobody has to approve, it is taken below that in advance. 0 relieves nothing in advance.
+    #[serde(default)]
+    pub relief_ahead: f64,
     /// Off a node that is over by load alone a VM is moved only where it takes off at least this part of the node's
     /// cores for each unit that it costs.
     #[serde(default)]
@@ -36,10 +40,9 @@ pub struct Policy {
     pub settled: Option<BTreeMap<ClusterId, f64>>,
     /// The most migrations per cluster and plan.
     pub migrations_max: usize,
-    /// Whether what the limit leaves over is planned and carried out as soon as this plan has ended, without people. Then
-    /// a plan that reaches the limit is the beginning of the whole relief where that clears more nodes.
+    /// Whose consent a plan needs.
     #[serde(default)]
-    pub goes_on: bool,
+    pub consent: Consent,
     /// How many migrations of a cluster may run at one time; never two that share a node.
     pub parallel_max: usize,
     /// Clusters to plan for; `None` for all.
@@ -92,14 +95,15 @@ impl Default for Policy {
             load: Threshold { overload: 1.0, target: 0.8 },
             memory: Threshold { overload: 70.0, target: 80.0 },
             memory_reserve_percent: 0.0,
-            // These three as a simulated week chose them; the table is in docs/PLANNER.md.
+            // These four as a simulated week chose them; the table is in docs/PLANNER.md.
             relief_margin: Margin { memory: 0.0, load: 0.10 },
             soft_targets: true,
+            relief_ahead: 3.0,
             relief_worth: 0.003,
             strategy: Strategy::Relieve,
             settled: None,
             migrations_max: 10,
-            goes_on: false,
+            consent: Consent::OnePlan,
             parallel_max: 2,
             clusters: None,
             exclusions: Vec::new(),
@@ -146,6 +150,32 @@ impl Policy {
         let mut sparing = self.clone();
         sparing.exclusions.extend(nodes.into_iter().map(close));
         sparing
+    }
+
+    /// Tells whether what the limit leaves over in a cluster is planned and carried out as soon as the plan has ended,
+    /// without people. Then a plan that reaches the limit is the beginning of the whole relief where that clears more
+    /// nodes.
+    #[must_use]
+    pub fn goes_on(&self, cluster: ClusterId) -> bool {
+        match &self.consent {
+            Consent::OnePlan => false,
+            Consent::NotNeeded => true,
+            Consent::People { but_for, ending: _ } => holds(but_for, cluster),
+        }
+    }
+
+    /// Tells whether nodes near their memory thresholds are relieved in advance, by a plan that relieves others or does
+    /// not. People are not asked for that alone, but what they approve anyway covers it. A standing approval does it
+    /// before it ends: a migration that fails ends it, and then little is left to lose.
+    pub(super) fn relieves_ahead(&self, cluster: ClusterId, is_relief: bool) -> bool {
+        match &self.consent {
+            Consent::OnePlan => false,
+            Consent::NotNeeded => true,
+            Consent::People { but_for, ending } => match holds(but_for, cluster) {
+                true => holds(ending, cluster),
+                false => is_relief,
+            },
+        }
     }
 
     /// Tells whether a measurement of that moment still counts.
@@ -206,6 +236,28 @@ pub struct Margin {
     pub memory: f64,
     /// Load per core.
     pub load: f64,
+}
+
+fn holds(clusters: &Option<BTreeSet<ClusterId>>, cluster: ClusterId) -> bool {
+    clusters.as_ref().is_none_or(|these| these.contains(&cluster))
+}
+
+/// Whose consent a plan needs before it is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// It is a plan for itself, as on the command line: no other follows by itself.
+    #[default]
+    OnePlan,
+    /// Nobody's.
+    NotNeeded,
+    /// People approve each plan.
+    People {
+        /// The clusters in which a standing approval covers relief; `None` for all.
+        but_for: Option<BTreeSet<ClusterId>>,
+        /// Those of them in which it ends soon, and people are asked again; `None` for all.
+        ending: Option<BTreeSet<ClusterId>>,
+    },
 }
 
 /// How much the planner does.

@@ -58,6 +58,7 @@ fn without_first_break(
 fn step(board: &Board<'_>, migration: &Migration) -> Option<Step> {
     let purpose = match migration.why {
         MoveWhy::Relieve(_) => Purpose::Relieve,
+        MoveWhy::Ahead(_) => Purpose::Ahead,
         MoveWhy::MakeRoom { .. } => Purpose::MakeRoom,
         MoveWhy::Level { .. } => Purpose::Level,
         MoveWhy::Drain => Purpose::Drain,

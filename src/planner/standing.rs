@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,6 +24,11 @@ pub struct Limits {
     pub cluster: Option<ClusterId>,
 }
 
+/// For so long before a standing approval ends nodes are relieved in advance: a failed migration ends it, and the later it
+/// does, the less waits for people. In simulated weeks two hours left less than one, and at worst far
+/// less than the whole night.
+pub const BEFORE_PEOPLE: TimeDelta = TimeDelta::hours(2);
+
 /// What the plans of a standing approval took of its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
@@ -39,7 +45,7 @@ pub enum Beyond {
     OtherCluster,
     /// A VM leaves a node that is not over by the resource that the approval names.
     OtherResource,
-    /// It does more than relieve: it evens out, or empties a node.
+    /// It does more than relieve: it evens out, empties a node, or relieves in advance what limits are kept for.
     NotRelief,
     /// A step takes a risk that people must agree to.
     NeedsOk,
@@ -177,8 +183,9 @@ impl Limits {
         for migration in &plan.migrations {
             match migration.why {
                 MoveWhy::Relieve(_) => {}
+                MoveWhy::Ahead(_) if self.covers_ahead() => continue,
                 MoveWhy::MakeRoom { .. } => continue,
-                MoveWhy::Level { .. } | MoveWhy::Drain | MoveWhy::Undo { .. } => {
+                MoveWhy::Ahead(_) | MoveWhy::Level { .. } | MoveWhy::Drain | MoveWhy::Undo { .. } => {
                     return Err(Beyond::NotRelief);
                 }
             }
@@ -198,6 +205,12 @@ impl Limits {
             return Err(Beyond::Ram);
         }
         Ok(())
+    }
+
+    /// Tells whether nodes near their memory thresholds may be relieved in advance: what is counted is kept for those that
+    /// are over.
+    fn covers_ahead(&self) -> bool {
+        self.migrations_max.is_none() && self.ram_max.is_none() && self.only != Some(Resource::Load)
     }
 
     /// Returns how many of the first steps are within the limits of count and RAM.
@@ -232,6 +245,7 @@ impl Limits {
         };
         Policy {
             strategy: Strategy::Relieve,
+            relief_ahead: if self.covers_ahead() { base.relief_ahead } else { 0.0 },
             newer_kernel: unasked(base.newer_kernel),
             host_passthrough: unasked(base.host_passthrough),
             migrations_max: base.migrations_max.min(steps_max),
@@ -344,6 +358,19 @@ mod tests {
         assert_eq!(with(&|step| step.why = level.clone()), Err(Beyond::NotRelief));
         let caution = Caution::HostPassthrough { same_cpu: false };
         assert_eq!(with(&|step| step.cautions = vec![caution.clone()]), Err(Beyond::NeedsOk));
+        // Limits are kept for nodes that are over.
+        let ahead = |limits: Limits| {
+            let mut plan = plan.clone();
+            plan.migrations.iter_mut().for_each(|step| {
+                let MoveWhy::Relieve(excess) = step.why else { return };
+                step.why = MoveWhy::Ahead(excess);
+            });
+            covers(limits, &plan, 0, Mib(0))
+        };
+        assert_eq!([ahead(none()), ahead(of(Resource::Memory))], [Ok(()); 2]);
+        assert_eq!(ahead(of(Resource::Load)), Err(Beyond::NotRelief));
+        assert_eq!(ahead(Limits { migrations_max: Some(100), ..none() }), Err(Beyond::NotRelief));
+        assert_eq!(ahead(Limits { ram_max: Some(Mib(1 << 30)), ..none() }), Err(Beyond::NotRelief));
         let soft = Caution::SoftTarget { resource: Resource::Memory };
         assert_eq!(with(&|step| step.cautions = vec![soft.clone()]), Ok(()));
     }

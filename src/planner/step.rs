@@ -14,6 +14,8 @@ pub(super) struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Relieve,
+    /// Off a node that is near its threshold and not over it.
+    Ahead,
     MakeRoom,
     Level,
     Drain,

@@ -22,7 +22,7 @@ use crate::{
     balancer::{CycleError, VmBalancer},
     live::Live,
     model::{ClusterId, Person, ProposalId, Trouble, find},
-    planner::{Hold, Policy, Skip, SkipWhy, Strategy},
+    planner::{Consent, Hold, Policy, Skip, SkipWhy, Strategy},
     store::{AuditEntry, Begin, Ending, Origin, Proposal, ProposalState, ReplyTo, Selection, StoreError},
 };
 
@@ -49,8 +49,8 @@ impl Core {
         let switches = Arc::new(Switches::new(settings, tuning, Arc::clone(&balancer)));
         // The switches hold the balancer, so it may not hold them.
         let of = Arc::downgrade(&switches);
-        balancer.let_plans_go_on_while(move |now| {
-            of.upgrade().map_or(Ok(false), |switches| Ok(switches.in_force(now)?.goes_on()))
+        balancer.learn_consent_from(move |now| {
+            of.upgrade().map_or(Ok(Consent::OnePlan), |switches| Ok(switches.in_force(now)?.consent(now)))
         });
         Self {
             sight,

@@ -1,6 +1,7 @@
 //! What a cycle of the schedule does with each cluster's plan.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -117,11 +118,11 @@ impl Cycle {
             match in_force.may(plan.cluster) {
                 May::Nothing => {}
                 May::Show => self.show(&picture, plan, proposals)?,
-                May::Propose => self.propose_unless_there(&picture, plan, proposals)?,
+                May::Propose => self.propose_unless_there(&picture, &for_people(plan), proposals)?,
                 May::ProposeOrRelieve => {
                     match self.relieve_within(&picture, plan, proposals, &in_force.standing).await? {
                         Some(id) => approved.push(id),
-                        None => self.propose_unless_there(&picture, plan, proposals)?,
+                        None => self.propose_unless_there(&picture, &for_people(plan), proposals)?,
                     }
                 }
                 May::CarryOut => {
@@ -353,6 +354,15 @@ impl Cycle {
 
     fn now(&self) -> DateTime<Utc> {
         self.balancer.parts().clock.now()
+    }
+}
+
+/// What people are asked for: not for relief in advance alone, where nobody would have been asked but something is in the
+/// way, such as a limit of the standing approval or a closed window.
+fn for_people(plan: &ClusterPlan) -> Cow<'_, ClusterPlan> {
+    match plan.is_only_ahead() {
+        true => Cow::Owned(ClusterPlan { migrations: Vec::new(), ..plan.clone() }),
+        false => Cow::Borrowed(plan),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     balancer::VmBalancer,
     live::Live,
     model::{ClusterId, NodeId, NodeInfo, Person, VmInfo, find},
-    planner::{Direction, Exclusion, ExclusionWhy, Limits, RestWhy, Selector},
+    planner::{self, Consent, Direction, Exclusion, ExclusionWhy, Limits, RestWhy, Selector},
     store::{
         Confirmed, Mode, Pause, SetByChat, Settings as ChatSettings, Standing, StandingUse, Store, StoreError,
     },
@@ -79,24 +79,31 @@ impl InForce {
         let is_allowed =
             self.window_open && !self.stopped_clusters.contains(&cluster) && !self.orders_refused;
         match (self.mode, is_allowed) {
-            (Mode::Propose, true) if self.has_standing() => May::ProposeOrRelieve,
+            (Mode::Propose, true) if self.standing_in_force().next().is_some() => May::ProposeOrRelieve,
             (Mode::Propose, _) => May::Propose,
             (_, true) => May::CarryOut,
             (_, false) => May::Nothing,
         }
     }
 
-    /// Tells whether the rest of a plan of relief follows at once and needs nobody. A dry run shows the same plans.
-    pub(super) fn goes_on(&self) -> bool {
+    /// Returns whose consent a plan of relief needs. A dry run shows the same plans.
+    pub(super) fn consent(&self, now: DateTime<Utc>) -> Consent {
+        let clusters = |ends_within: TimeDelta| {
+            let covers = self.standing_in_force().filter(|standing| standing.until - now <= ends_within);
+            covers.map(|standing| standing.limits.cluster).collect()
+        };
         match self.mode {
-            Mode::Auto => true,
-            Mode::Propose => self.has_standing(),
-            Mode::Off => false,
+            Mode::Auto => Consent::NotNeeded,
+            Mode::Propose => Consent::People {
+                but_for: clusters(TimeDelta::MAX),
+                ending: clusters(planner::BEFORE_PEOPLE),
+            },
+            Mode::Off => Consent::People { but_for: Some(BTreeSet::new()), ending: Some(BTreeSet::new()) },
         }
     }
 
-    fn has_standing(&self) -> bool {
-        self.standing.iter().any(|it| matches!(it.state, StandingState::InForce(_)))
+    fn standing_in_force(&self) -> impl Iterator<Item = &StandingNow> {
+        self.standing.iter().filter(|it| matches!(it.state, StandingState::InForce(_)))
     }
 }
 
@@ -435,6 +442,40 @@ mod tests {
         assert_eq!(may(InForce { window_open: false, ..standing.clone() }), May::Propose);
         assert_eq!(may(InForce { orders_refused: true, ..standing.clone() }), May::Propose);
         assert_eq!(may(InForce { stopped_clusters: [ClusterId(1)].into(), ..standing }), May::Propose);
+    }
+
+    #[test]
+    fn consent_is_asked_for_cluster_by_cluster() {
+        let now = DateTime::UNIX_EPOCH;
+        let in_cluster = |cluster: Option<u64>, hours| StandingNow {
+            until: now + TimeDelta::hours(hours),
+            limits: Limits { cluster: cluster.map(ClusterId), ..Limits::default() },
+            ..of(true)
+        };
+        let consent = |mode, standing| {
+            let in_force = InForce {
+                mode,
+                dry_run: false,
+                pause: None,
+                window_open: true,
+                stopped_clusters: BTreeSet::new(),
+                restored_unconfirmed: false,
+                orders_refused: false,
+                standing,
+            };
+            in_force.consent(now)
+        };
+        let clusters = |ids: &[u64]| Some(ids.iter().map(|id| ClusterId(*id)).collect());
+        let people = |but_for, ending| Consent::People { but_for, ending };
+        let nobody = people(clusters(&[]), clusters(&[]));
+        assert_eq!(consent(Mode::Auto, Vec::new()), Consent::NotNeeded);
+        assert_eq!(consent(Mode::Off, vec![in_cluster(None, 1)]), nobody);
+        assert_eq!(consent(Mode::Propose, Vec::new()), nobody);
+        assert_eq!(consent(Mode::Propose, vec![of(false)]), nobody);
+        assert_eq!(consent(Mode::Propose, vec![in_cluster(None, 8)]), people(None, clusters(&[])));
+        assert_eq!(consent(Mode::Propose, vec![in_cluster(None, 2)]), people(None, None));
+        let two = vec![in_cluster(Some(1), 8), in_cluster(Some(2), 1)];
+        assert_eq!(consent(Mode::Propose, two), people(clusters(&[1, 2]), clusters(&[2])));
     }
 
     fn of(in_force: bool) -> StandingNow {

@@ -11,7 +11,7 @@ use vm_balancer::{
 use crate::{
     conversation::Setup,
     transcripts::{BOTH, DONE, LANGUAGES, Talk, WAITS, in_both},
-    worlds::two_overloaded,
+    worlds::{one_near, two_overloaded},
 };
 
 const CONFIRMED: [&str; 2] = ["Confirmed by", "Подтверждено"];
@@ -53,6 +53,24 @@ async fn an_autopilot_that_ends_by_itself_says_silently_what_it_did() {
         let ended = talk.hears(["time is over", "Время автопилота вышло"]).await;
         assert!(ended.silent, "{ended:?}");
         talk.shows("an_autopilot_that_ends_by_itself_says_silently_what_it_did");
+    }
+}
+
+#[tokio::test]
+async fn an_autopilot_relieves_in_advance_before_it_ends_and_people_are_not_asked_for_that() {
+    for lang in LANGUAGES {
+        let setup = Setup::of(&[&BOTH[..], &[("RELIEF_AHEAD", "3")]].concat()).often();
+        let mut talk = Talk::start(lang, one_near(), setup).await;
+        talk.ask(ADMIN, "/mode propose").await;
+        let asked = talk.ask(OPERATOR, "/autopilot 8h").await;
+        talk.press(OPERATOR, &asked, "o:c:").await;
+        talk.becomes(&asked, CONFIRMED).await;
+        talk.bot.cycles(2).await;
+        assert_eq!(talk.bot.sim.orders().len(), 0, "it has six hours more, and nothing is over");
+        talk.minutes_pass(6 * 60);
+        let plan = talk.bot.heard(["Plan 1", "План 1"][lang.1]).await;
+        talk.becomes(&plan, DONE).await;
+        talk.shows("an_autopilot_relieves_in_advance_before_it_ends_and_people_are_not_asked_for_that");
     }
 }
 

@@ -793,7 +793,7 @@ impl Bot {
 
     /// Whether what a plan leaves over follows at once, by the policy of the newest picture.
     async fn plans_go_on(&self) -> bool {
-        self.handle.look().await.unwrap().policy.goes_on
+        self.handle.look().await.unwrap().policy.goes_on(ClusterId(1))
     }
 
     async fn start_with(world: World, change: impl FnOnce(&mut Settings)) -> Self {

@@ -15,7 +15,7 @@ use vm_balancer::{
 use crate::{
     conversation::{Ctx, Setup},
     platform,
-    worlds::{two_clusters, two_overloaded},
+    worlds::{one_over_and_one_near, two_clusters, two_overloaded},
 };
 
 /// Both steps of [`two_overloaded`] in one plan.
@@ -57,6 +57,21 @@ async fn a_migration_that_is_left_out_stays_where_it_is() {
         talk.press(ADMIN, &changed, ":a").await;
         talk.becomes(&plan, DONE).await;
         talk.shows("a_migration_that_is_left_out_stays_where_it_is");
+    }
+}
+
+#[tokio::test]
+async fn a_node_near_its_threshold_is_relieved_with_one_that_is_over() {
+    for lang in LANGUAGES {
+        let setup = Setup::of(&[&BOTH[..], &[("RELIEF_AHEAD", "3")]].concat());
+        let mut talk = Talk::start(lang, one_over_and_one_near(), setup).await;
+        talk.ask(ADMIN, "/mode propose").await;
+        let plan = talk.ask(OPERATOR, "/balance 1").await;
+        talk.press(OPERATOR, &plan, ":a").await;
+        talk.becomes(&plan, DONE).await;
+        talk.ordered();
+        talk.ask(OPERATOR, "/balance 1").await;
+        talk.shows("a_node_near_its_threshold_is_relieved_with_one_that_is_over");
     }
 }
 

@@ -23,6 +23,20 @@ fn two_overloaded_and() -> WorldBuilder {
         .node(node("kvm-04"))
 }
 
+/// A node that needs one VM moved away, one that is 1.25 points below its memory threshold, and room for both.
+pub fn one_over_and_one_near() -> World {
+    one_near_and().node(node("kvm-04")).vms(6, &vm("db", 8)).build()
+}
+
+/// A node that is 1.25 points below its memory threshold, and room.
+pub fn one_near() -> World {
+    one_near_and().build()
+}
+
+fn one_near_and() -> WorldBuilder {
+    msk().node(node("kvm-01")).vms(11, &vm("web", 4)).node(node("kvm-02")).node(node("kvm-03"))
+}
+
 /// Two clusters, and in each a node that needs one VM moved away.
 pub fn two_clusters() -> World {
     msk()

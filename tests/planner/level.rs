@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vm_balancer::{
     model::{ClusterId, Snapshot},
-    planner::{self, ClusterPlan, LEVEL_GAIN_MIN, LEVEL_TRIGGER, MoveWhy, Policy, Strategy},
+    planner::{self, ClusterPlan, Consent, LEVEL_GAIN_MIN, LEVEL_TRIGGER, MoveWhy, Policy, Strategy},
 };
 
 use crate::support::{self, C20, after, compact, leveling};
@@ -97,22 +97,23 @@ fn overload_is_relieved_however_even_a_cluster_is() {
 fn a_plan_that_goes_on_relieves_before_it_evens_out() {
     let snapshot = compact(C20);
     let thresholds = support::thresholds(70.0, 3.0);
-    let policy = |goes_on| Policy {
+    let policy = |consent| Policy {
         strategy: Strategy::Level,
         settled: Some(BTreeMap::new()),
-        goes_on,
+        consent,
+        relief_ahead: 0.0,
         migrations_max: 1000,
         ..thresholds.clone()
     };
     let relief = planned(&snapshot, &Policy { migrations_max: 1000, ..thresholds.clone() }).migrations;
     let evens = |plan: &ClusterPlan| plan.migrations.iter().any(|s| matches!(s.why, MoveWhy::Level { .. }));
-    let first = planned(&snapshot, &policy(true));
+    let first = planned(&snapshot, &policy(Consent::NotNeeded));
     assert_eq!(first.migrations, relief);
-    assert!(evens(&planned(&snapshot, &policy(false))), "people approve both in one");
+    assert!(evens(&planned(&snapshot, &policy(Consent::OnePlan))), "people approve both in one");
     // Where nothing is overloaded it evens out as another plan does.
     let calm = planned(&snapshot, &settling(1000, None));
     assert!(calm.before.overloaded == 0 && evens(&calm));
-    assert_eq!(planned(&snapshot, &Policy { goes_on: true, ..settling(1000, None) }), calm);
+    assert_eq!(planned(&snapshot, &Policy { consent: Consent::NotNeeded, ..settling(1000, None) }), calm);
 }
 
 fn settling(migrations_max: usize, at_rest: Option<f64>) -> Policy {

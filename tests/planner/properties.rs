@@ -10,8 +10,8 @@ use vm_balancer::{
         VmId, VmUse, dice::Dice,
     },
     planner::{
-        self, AntiAffinity, ClusterPlan, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN, Lenience,
-        Migration, Note, Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
+        self, AntiAffinity, ClusterPlan, Consent, Direction, Exclusion, ExclusionWhy, LEVEL_GAIN_MIN,
+        Lenience, Migration, Note, Policy, RecentMove, Rest, RestWhy, Selector, Strategy as Aim, Threshold,
     },
 };
 
@@ -43,6 +43,30 @@ proptest! {
             let all = snapshot.vms.iter().filter(|vm| vm.node == node.id);
             prop_assert!(all.map(|vm| vm.id).all(|vm| here.contains(&vm)));
         }
+    }
+
+    #[test]
+    fn relief_in_advance_comes_after_all_else_and_leaves_no_more_overload((snapshot, policy) in any_cluster()) {
+        let plan = |relief_ahead| {
+            let (strategy, consent) = (Aim::Relieve, Consent::NotNeeded);
+            let policy = Policy { relief_ahead, strategy, consent, ..policy.clone() };
+            let plan = planned(&snapshot, &policy);
+            prop_assert_eq!(planner::check(&snapshot, &policy, &plan), []);
+            for step in &plan.migrations {
+                let done = &plan.migrations[..step.step as usize - 1];
+                let fit = planner::fit(&after(&snapshot, done), &remembering(&policy, done), step);
+                prop_assert_eq!(fit, Ok(()));
+            }
+            Ok(plan.migrations)
+        };
+        let (alone, ahead) = (plan(0.0)?, plan(20.0)?);
+        let moves = |steps: &[Migration]| steps.iter().map(|step| (step.vm, step.target)).collect::<Vec<_>>();
+        prop_assert!(ahead.len() >= alone.len());
+        let (relief, further) = ahead.split_at(alone.len());
+        prop_assert_eq!(moves(relief), moves(&alone));
+        prop_assert!(further.iter().all(|step| step.why.is_ahead()));
+        let left = |steps: &[Migration]| overload(&after(&snapshot, steps), &policy);
+        prop_assert!(left(&ahead) <= left(&alone) + 1e-9);
     }
 
     #[test]

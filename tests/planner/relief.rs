@@ -2,9 +2,9 @@
 //! reading is enough.
 
 use vm_balancer::{
-    model::{Measured, NodeId, Snapshot, VmId, VmUse},
+    model::{ClusterId, Measured, NodeId, Snapshot, VmId, VmUse},
     planner::{
-        self, Caution, Excess, Margin, MoveWhy, Obstacle, Policy, Resource, SkipWhy, TargetRefusal,
+        self, Caution, Consent, Excess, Margin, MoveWhy, Obstacle, Policy, Resource, SkipWhy, TargetRefusal,
         Threshold, Unfit,
     },
 };
@@ -301,7 +301,8 @@ fn a_plan_that_goes_on_clears_more_nodes_and_another_takes_off_the_most() {
     });
     let snapshot = cluster((1..=6).map(|id| node(id, 100 * GIB, 32)).collect(), vms.collect());
     let over_after = |goes_on, migrations_max| {
-        let policy = Policy { goes_on, migrations_max, ..roomy() };
+        let consent = if goes_on { Consent::NotNeeded } else { Consent::OnePlan };
+        let policy = Policy { consent, migrations_max, ..roomy() };
         let plan = planned(&snapshot, &policy);
         assert_eq!(planner::check(&snapshot, &policy, &plan), []);
         assert_eq!(plan.migrations[0].source, NodeId(1), "the worst node first");
@@ -311,4 +312,98 @@ fn a_plan_that_goes_on_clears_more_nodes_and_another_takes_off_the_most() {
     assert_eq!([2, 3].map(|most| over_after(true, most)), [2, 1]);
     // Where the limit does not bind, both are the same.
     assert_eq!([false, true].map(|goes_on| over_after(goes_on, 5)), [0, 0]);
+}
+
+// ---- relief in advance
+
+/// Nodes of 100 GiB: the first with so much in VMs of 1 GiB, the second at 69 GiB, and two that are empty.
+fn near(first: u64) -> Snapshot {
+    let filled = [(1, first), (2, 69)];
+    let vms = filled.into_iter().flat_map(|(on, gib)| (0..gib).map(move |id| vm(100 * on + id, on, 1, GIB)));
+    cluster((1..=4).map(|id| node(id, 100 * GIB, 32)).collect(), vms.collect())
+}
+
+fn asking(but_for: &[u64], ending: &[u64]) -> Consent {
+    let clusters = |ids: &[u64]| Some(ids.iter().map(|id| ClusterId(*id)).collect());
+    Consent::People { but_for: clusters(but_for), ending: clusters(ending) }
+}
+
+#[test]
+fn nodes_near_their_memory_thresholds_are_relieved_in_advance_where_nobody_is_asked_for_that_alone() {
+    let (calm, over) = (near(30), near(72));
+    let sources = |snapshot: &Snapshot, consent: Consent| {
+        let policy = Policy { consent, ..roomy() };
+        let plan = planned(snapshot, &policy);
+        assert_eq!(planner::check(snapshot, &policy, &plan), []);
+        let moves = |step: &planner::Migration| (step.source.0, step.why.is_ahead());
+        plan.migrations.iter().map(moves).collect::<Vec<_>>()
+    };
+    let (relief, ahead) = ((1, false), (2, true));
+    // Node 1 goes to its threshold, and then as far below it as node 2: 67 GiB.
+    let both = [relief, relief, (1, true), (1, true), (1, true), ahead, ahead];
+    let sorted = |consent| {
+        let mut sources = sources(&over, consent);
+        sources.sort();
+        sources
+    };
+    assert_eq!(sorted(Consent::OnePlan), [relief; 2]);
+    assert_eq!(sorted(Consent::NotNeeded), both);
+    assert_eq!(sorted(asking(&[], &[])), both, "people are asked anyway");
+    assert_eq!(sorted(asking(&[1], &[])), [relief; 2], "a failure would end the standing approval");
+    assert_eq!(sorted(asking(&[1], &[1])), both);
+    assert_eq!(sources(&calm, Consent::OnePlan), []);
+    assert_eq!(sources(&calm, Consent::NotNeeded), [ahead; 2]);
+    assert_eq!(sources(&calm, asking(&[], &[])), []);
+    assert_eq!(sources(&calm, asking(&[1], &[])), []);
+    assert_eq!(sources(&calm, asking(&[1], &[1])), [ahead; 2]);
+    assert_eq!(sources(&calm, asking(&[2], &[2])), [], "that is another cluster's");
+}
+
+#[test]
+fn relief_in_advance_takes_what_relief_leaves_of_the_limit_and_names_what_it_finds() {
+    let plan = |migrations_max, relief_ahead| {
+        let policy = Policy { consent: asking(&[], &[]), migrations_max, relief_ahead, ..roomy() };
+        let plan = planned(&near(72), &policy);
+        assert_eq!(planner::check(&near(72), &policy, &plan), []);
+        plan
+    };
+    let ahead =
+        |plan: &planner::ClusterPlan| plan.migrations.iter().filter(|step| step.why.is_ahead()).count();
+    assert_eq!([2, 3, 4].map(|most| ahead(&plan(most, 3.0))), [0, 1, 2]);
+    assert_eq!(ahead(&plan(100, 0.0)), 0);
+    let plan = plan(100, 3.0);
+    let of_second = plan.migrations.iter().filter(|step| step.source == NodeId(2)).map(|step| &step.why);
+    let found = |value| MoveWhy::Ahead(Excess { resource: Resource::Memory, value, threshold: 70.0 });
+    assert_eq!(of_second.collect::<Vec<_>>(), [&found(69.0), &found(68.0)]);
+}
+
+#[test]
+fn relief_in_advance_is_kept_while_its_node_is_near_and_relief_is_left_beside_it() {
+    let policy = Policy { consent: asking(&[], &[]), ..roomy() };
+    let plan = planned(&near(72), &policy);
+    let left = |snapshot: &Snapshot, policy: &Policy| {
+        let left = planner::revalidate(snapshot, policy, &plan.migrations);
+        (left.kept.len(), left.dropped.into_iter().map(|(_, why)| why).collect::<Vec<_>>(), left.relieves)
+    };
+    assert_eq!(left(&near(72), &policy), (7, vec![], true));
+    // VMs of the second node ended by themselves, and it is not near any more.
+    let mut shrunk = near(72);
+    let leaving: Vec<VmId> = plan.migrations.iter().map(|step| step.vm).collect();
+    let mut ended = 0;
+    shrunk.vms.retain(|vm| {
+        let ends = vm.node == NodeId(2) && !leaving.contains(&vm.id) && ended < 2;
+        ended += u32::from(ends);
+        !ends
+    });
+    support::recount(&mut shrunk);
+    assert_eq!(left(&shrunk, &policy), (5, vec![Unfit::NoRelief; 2], true));
+    let never = Policy { relief_ahead: 0.0, ..policy.clone() };
+    assert_eq!(left(&near(72), &never), (2, vec![Unfit::NoRelief; 5], true));
+    // What was for relief is not for relief in advance alone; what never was is.
+    let mut calm = near(72);
+    calm.vms.retain(|vm| leaving.contains(&vm.id) || !(100..110).contains(&vm.id.0));
+    support::recount(&mut calm);
+    assert!(!left(&calm, &policy).2);
+    let ahead: Vec<_> = plan.migrations.iter().filter(|step| step.why.is_ahead()).cloned().collect();
+    assert!(planner::revalidate(&near(70), &policy, &ahead).relieves);
 }

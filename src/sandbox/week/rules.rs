@@ -11,8 +11,8 @@ use super::cluster::{Cluster, FAILS_ONE_IN, READINGS_KEPT};
 use crate::{
     model::{ClusterId, Mib, NodeId, NodeInfo, Snapshot, VmId, VmInfo, dice::Dice},
     planner::{
-        self, Brims, ClusterPlan, Limits, Migration, MoveWhy, Policy, RecentMove, Rest, RestWhy, Strategy,
-        Used,
+        self, Brims, ClusterPlan, Consent, Limits, Migration, MoveWhy, Policy, RecentMove, Rest, RestWhy,
+        Strategy, Used,
     },
 };
 
@@ -82,11 +82,6 @@ impl Ours {
             snapshot.vms.iter_mut().for_each(|vm| vm.measured = None);
         }
         snapshot
-    }
-
-    /// Whether what is left of relief is carried out as soon as a plan has ended.
-    fn goes_on(&self) -> bool {
-        self.approval == Approval::None || self.autopilot.is_some()
     }
 
     /// Minutes from one look to the next.
@@ -285,6 +280,25 @@ impl<'a> Hand<'a> {
         }
     }
 
+    /// Whose consent a plan of this minute needs.
+    fn consent(&self, ours: &Ours, minute: u32) -> Consent {
+        if ours.approval == Approval::None {
+            return Consent::NotNeeded;
+        }
+        // The failure is of this night only where the night was open already.
+        let has_ended = self.night.is_open && self.night.has_failed;
+        let autopilot = ours.autopilot.as_ref().filter(|autopilot| autopilot.is_open(minute) && !has_ended);
+        let ends_soon = |autopilot: &Autopilot| {
+            let before = u32::try_from(planner::BEFORE_PEOPLE.num_minutes()).unwrap_or(u32::MAX);
+            (minute..=minute + before).any(|minute| !autopilot.is_open(minute))
+        };
+        let clusters = |are_all: bool| if are_all { None } else { Some([].into()) };
+        Consent::People {
+            but_for: clusters(autopilot.is_some()),
+            ending: clusters(autopilot.is_some_and(ends_soon)),
+        }
+    }
+
     /// Looks where it is time, and plans.
     fn look(&mut self, cluster: &Cluster, minute: u32, ours: &Ours) {
         if minute < self.next_look.min(self.next_cycle) {
@@ -292,7 +306,7 @@ impl<'a> Hand<'a> {
         }
         let snapshot = ours.sees(cluster.look(minute, ours.reading_before(minute - self.last_look)));
         self.brims.note(&snapshot, &ours.policy);
-        let policy = Policy { goes_on: ours.goes_on(), ..self.policy(&ours.policy, minute) };
+        let policy = Policy { consent: self.consent(ours, minute), ..self.policy(&ours.policy, minute) };
         self.next_look = minute + ours.look_min();
         self.last_look = minute;
         let overloaded = planner::overloaded_nodes(&snapshot, &policy);
@@ -319,7 +333,13 @@ impl<'a> Hand<'a> {
             .as_ref()
             .and_then(|autopilot| self.within(autopilot, minute, plan.clusters.first()?, &snapshot, &policy));
         self.is_by_night = within.is_some();
-        let clusters = within.map_or(plan.clusters, |within| vec![within]);
+        let is_asked = ours.approval != Approval::None;
+        let for_people = |plan: &ClusterPlan| !(is_asked && plan.is_only_ahead());
+        let mut clusters = plan.clusters;
+        match within {
+            Some(within) => clusters = vec![within],
+            None => clusters.retain(for_people),
+        }
         let migrations = clusters.into_iter().flat_map(|cluster| cluster.migrations);
         let step = |planned: Migration| Step {
             vm: planned.vm,

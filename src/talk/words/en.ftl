@@ -89,6 +89,7 @@ unfit-held = nothing is done in the cluster: { $why }
 unfit-no-relief = it would not help any more
 
 why-relieve = { $excess }
+why-ahead = in advance: { $resource } { $value }, threshold { $threshold }
 why-make-room = makes room for { $vm } ({ $id })
 why-level = evens out: imbalance { $before } → { $after }
 why-undo = back to where it was before plan { $plan }

@@ -116,16 +116,22 @@ impl Words {
         }
     }
 
+    /// A text of a value that is not above its threshold.
+    pub(super) fn below_threshold(&self, key: &str, below: &Excess) -> String {
+        let Excess { resource, value, threshold } = *below;
+        let said = args![
+            resource = self.resource(resource),
+            value = self.value(resource, value),
+            threshold = self.threshold(resource, threshold),
+        ];
+        self.say(key, said)
+    }
+
     /// `memory 83.1 % > 70 %`, as HTML: with as many decimals as it takes to see that it is above.
     pub(crate) fn excess(&self, excess: &Excess) -> String {
         let Excess { resource, value, threshold } = *excess;
         if value <= threshold {
-            let said = args![
-                resource = self.resource(resource),
-                value = self.value(resource, value),
-                threshold = self.threshold(resource, threshold),
-            ];
-            return self.say("excess-margin", said);
+            return self.below_threshold("excess-margin", excess);
         }
         let is_above = |text: &str| text.parse().is_ok_and(|shown: f64| shown > threshold);
         let places = (1..=PLACES_MAX).find(|places| is_above(&format!("{value:.places$}")));

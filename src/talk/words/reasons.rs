@@ -31,6 +31,7 @@ impl Words {
             MoveWhy::Relieve(excess) => {
                 self.say("why-relieve", args![excess = Arg::Html(self.excess(excess))])
             }
+            MoveWhy::Ahead(near) => self.below_threshold("why-ahead", near),
             MoveWhy::MakeRoom { for_vm, for_vm_name } => {
                 self.say("why-make-room", args![vm = name(for_vm_name), id = for_vm.to_string()])
             }

@@ -92,6 +92,7 @@ unfit-held = в кластере ничего не делается: { $why }
 unfit-no-relief = это больше не поможет
 
 why-relieve = { $excess }
+why-ahead = заранее: { $resource } { $value }, порог { $threshold }
 why-make-room = освобождает место для { $vm } ({ $id })
 why-level = выравнивание: { $before } → { $after }
 why-undo = обратно, как до плана { $plan }
