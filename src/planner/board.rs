@@ -245,7 +245,7 @@ impl<'a> Board<'a> {
 
     /// The same cluster where only nodes near their memory thresholds want relief, and targets do not come near theirs;
     /// `None` where no node is.
-    pub fn looking_ahead(&self) -> Option<Self> {
+    pub(crate) fn looking_ahead(&self) -> Option<Self> {
         let any_near = |policy: &Policy| self.nodes.iter().any(|node| node.is_near(&node.start, policy));
         if !any_near(self.policy) {
             return None;

@@ -201,17 +201,17 @@ impl<'a> Node<'a> {
     }
 
     /// Tells whether a use is near the memory threshold, and over none.
-    pub fn is_near(&self, used: &Amounts, policy: &Policy) -> bool {
+    pub(crate) fn is_near(&self, used: &Amounts, policy: &Policy) -> bool {
         self.known && !self.is_over(used) && !self.is_far(used, policy)
     }
 
     /// Tells whether a use is below what is near the memory threshold.
-    pub fn is_far(&self, used: &Amounts, policy: &Policy) -> bool {
+    pub(crate) fn is_far(&self, used: &Amounts, policy: &Policy) -> bool {
         !self.near(policy).1.is_exceeded_by(used[Memory])
     }
 
     /// Looks at memory alone: what is near the threshold is over, and no arrival brings a node there.
-    pub fn look_ahead(&mut self, policy: &Policy) {
+    pub(crate) fn look_ahead(&mut self, policy: &Policy) {
         let is_near = self.is_near(&self.start, policy);
         let (lower, limit) = self.near(policy);
         for r in [Memory, Cpu, Load] {

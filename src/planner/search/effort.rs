@@ -207,7 +207,7 @@ pub(super) const ROLLS_MAX: usize = 8;
 
 /// How many ways to round are tried, and cells × rows of all their programs at most: a large cluster gets fewer.
 pub(super) const STAGINGS: u64 = 60;
-pub(super) const STAGED_WORK: usize = 700_000_000;
+pub(super) const STAGED_WORK: usize = 150_000_000;
 
 /// How much dearer a move is in each later stage, so that nothing waits without a reason.
 pub(super) const STAGE_LATER: f64 = 0.02;
