@@ -24,7 +24,6 @@ mod round;
 mod search;
 mod settle;
 mod settled;
-mod side_by_side;
 mod sound;
 mod standing;
 mod step;
@@ -96,7 +95,7 @@ pub fn plan(snapshot: &Snapshot, policy: &Policy) -> Plan {
         .filter(|cluster| policy.clusters.as_ref().is_none_or(|only| only.contains(&cluster.id)))
         .collect();
     wanted.sort_by_key(|cluster| cluster.id);
-    let clusters = side_by_side::map(&wanted, |info| plan_cluster(snapshot, policy, info));
+    let clusters: Vec<_> = wanted.into_iter().map(|info| plan_cluster(snapshot, policy, info)).collect();
     with_id(Plan { id: PlanId(String::new()), taken_at: snapshot.taken_at, clusters })
 }
 

@@ -12,7 +12,6 @@ const WHOLE: f64 = 1e-6;
 /// The seeds are ways to choose what is rounded first: what is nearly whole, what is large, or either with some chance.
 pub(super) fn dive(mut solved: Solved, sizes: &[f64], seed: u64) -> Option<Vec<f64>> {
     let mut dice = Dice::new(seed);
-    let mut before = solved.clone();
     let largest = sizes.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     // Every number is rounded twice at most: up to what it must be at least, down to what it may be at most.
     for _ in 0..2 * sizes.len() {
@@ -31,23 +30,18 @@ pub(super) fn dive(mut solved: Solved, sizes: &[f64], seed: u64) -> Option<Vec<f
             }
         }
         let Some((_, column)) = next else { return Some(values) };
-        if !round_one(&mut solved, &mut before, column, values[column]) {
-            return None;
-        }
+        solved = round_one(solved, column, values[column])?;
     }
     None
 }
 
-/// Rounds one number to the nearer side, or to the other one where that leaves nothing; tells whether either leaves anything.
-/// `before` is memory for what it was before.
-fn round_one(solved: &mut Solved, before: &mut Solved, column: usize, value: f64) -> bool {
-    let up = |solved: &mut Solved| solved.bound(column, value.ceil(), f64::INFINITY, PIVOTS_DIVE);
-    let down = |solved: &mut Solved| solved.bound(column, 0.0, value.floor(), PIVOTS_DIVE);
-    before.copy_from(solved);
-    let is_up_nearer = value - value.floor() >= 0.5;
-    if if is_up_nearer { up(solved) } else { down(solved) } {
-        return true;
+/// Rounds one number to the nearer side, or to the other one where that leaves nothing.
+fn round_one(solved: Solved, column: usize, value: f64) -> Option<Solved> {
+    let up =
+        |mut solved: Solved| solved.bound(column, value.ceil(), f64::INFINITY, PIVOTS_DIVE).then_some(solved);
+    let down = |mut solved: Solved| solved.bound(column, 0.0, value.floor(), PIVOTS_DIVE).then_some(solved);
+    match value - value.floor() >= 0.5 {
+        true => up(solved.clone()).or_else(|| down(solved)),
+        false => down(solved.clone()).or_else(|| up(solved)),
     }
-    std::mem::swap(solved, before);
-    if is_up_nearer { down(solved) } else { up(solved) }
 }

@@ -200,22 +200,6 @@ pub(super) const SEQUENCE_PRICES: [(f64, f64); 4] = [(0.3, 100.0), (0.3, 30.0), 
 pub(super) const SEQUENCE_MISSING: f64 = 0.02;
 pub(super) const SEQUENCE_NODES: usize = 7;
 
-/// Stages of a program of moves that run as they are, at most. Rolling goes on from where one program leads to, at most so
-/// many times. On 40 clusters of unlike nodes exact programs of four stages found what those of two did not.
-pub(super) const STAGES: usize = 6;
-pub(super) const ROLLS_MAX: usize = 8;
-
-/// How many ways to round are tried, and cells × rows of all their programs at most: a large cluster gets fewer.
-pub(super) const STAGINGS: u64 = 60;
-pub(super) const STAGED_WORK: usize = 150_000_000;
-
-/// How much dearer a move is in each later stage, so that nothing waits without a reason.
-pub(super) const STAGE_LATER: f64 = 0.02;
-
-/// Cells of one such program at most; a larger one is not made. Steps of the simplex method at most.
-pub(super) const CELLS_STAGED: usize = 700_000;
-pub(super) const PIVOTS_STAGED: usize = 1500;
-
 /// Moves × moves × orders at most while nodes are dealt anew.
 pub(super) const REDEAL_PAIRS: usize = 100_000;
 

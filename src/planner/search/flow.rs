@@ -51,11 +51,6 @@ impl<'a, 'b> Flow<'a, 'b> {
         self.pool.slots.len() * self.board.nodes.len()
     }
 
-    /// How many VMs are on a node.
-    pub(super) fn count(&self, node: usize) -> i64 {
-        self.count[node]
-    }
-
     pub(super) fn available(&self, slot: usize) -> bool {
         (self.taken[slot] as usize) < self.pool.slots[slot].vms.len()
     }

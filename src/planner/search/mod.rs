@@ -22,7 +22,6 @@ mod redeal;
 mod relief;
 mod sequence;
 mod simplex;
-mod stages;
 
 #[cfg(feature = "internals")]
 pub use effort::GAIN_MIN as LEVEL_GAIN_MIN;

@@ -16,7 +16,6 @@ use super::{
     outcome::Outcome,
     pool::{Move, Pool},
     sequence::{self, Search},
-    stages,
 };
 use crate::{
     model::dice::Dice,
@@ -65,21 +64,7 @@ pub(super) fn improve<'a, 'b>(
 fn sequenced<'a, 'b>(wanted: &Flow<'a, 'b>, reached: &mut Reached<'a, 'b>, removable: f64, steps_max: usize) {
     let (board, pool) = (wanted.board, wanted.pool);
     let mut from = in_order(wanted, &reached.outcome);
-    // The sequence that leads to what was reached, once there is one.
-    let mut best = None;
-    let flow = stages::staged(wanted, steps_max);
-    let outcome = Outcome::of(board, named(&flow, &flow.moves));
-    if order::overload_after(board, &outcome.steps).is_some() && outcome.beats(&reached.outcome) {
-        best = Some(flow.moves.clone());
-        *reached = Reached { flow, outcome };
-    }
     for seed in 0..SEQUENCES {
-        // What stages lead to hides other ways, so only the second half begins there.
-        if seed >= SEQUENCES / 2
-            && let Some(best) = &best
-        {
-            from.clone_from(best);
-        }
         let moves = from.len().max(1);
         let scale = wanted.cost / moves as f64;
         let search = Search {
@@ -96,8 +81,7 @@ fn sequenced<'a, 'b>(wanted: &Flow<'a, 'b>, reached: &mut Reached<'a, 'b>, remov
         let runs = order::overload_after(board, &outcome.steps).is_some();
         if runs && outcome.beats(&reached.outcome) {
             *reached = Reached { flow, outcome };
-            from.clone_from(&found);
-            best = Some(found);
+            from = found;
         }
     }
 }

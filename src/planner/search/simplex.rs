@@ -5,9 +5,6 @@ use super::effort::NOTHING;
 /// Out of bounds by less than this is rounding.
 const TOLERANCE: f64 = 1e-7;
 
-/// A row of which more than one in so many numbers is not 0 is gone through as a whole.
-const DENSE: usize = 3;
-
 /// A program whose first basis is at hand: in every row one column with coefficient 1 that is in no other row.
 #[derive(Clone)]
 pub(super) struct Program {
@@ -117,15 +114,10 @@ impl Program {
         self.rows.values[own.clone()].iter_mut().for_each(|value| *value /= by);
         let nonzero: Vec<(usize, f64)> =
             self.rows[row].iter().copied().enumerate().filter(|(_, value)| *value != 0.0).collect();
-        // A row that is nearly full is faster to go through as a whole: zeros change nothing.
-        let whole = if nonzero.len() * DENSE > width { self.rows[row].to_vec() } else { Vec::new() };
         for (index, other) in self.rows.values.chunks_exact_mut(width).enumerate() {
             let factor = other[column];
             if factor != 0.0 && index != row {
-                match whole.is_empty() {
-                    true => nonzero.iter().for_each(|(c, value)| other[*c] -= factor * value),
-                    false => other.iter_mut().zip(&whole).for_each(|(of, value)| *of -= factor * value),
-                }
+                nonzero.iter().for_each(|(c, value)| other[*c] -= factor * value);
             }
         }
         self.price_out(row, column);
@@ -150,19 +142,6 @@ pub(super) struct Solved {
 }
 
 impl Solved {
-    /// Becomes the same as the other one, without new memory.
-    pub(super) fn copy_from(&mut self, other: &Self) {
-        let (own, theirs) = (&mut self.program, &other.program);
-        own.most.clone_from(&theirs.most);
-        own.cost.clone_from(&theirs.cost);
-        own.rows.width = theirs.rows.width;
-        own.rows.values.clone_from(&theirs.rows.values);
-        own.right.clone_from(&theirs.right);
-        own.basis.clone_from(&theirs.basis);
-        self.at_most.clone_from(&other.at_most);
-        self.least.clone_from(&other.least);
-    }
-
     /// The value of each column.
     pub(super) fn values(&self) -> Vec<f64> {
         let mut values = self.least.clone();
