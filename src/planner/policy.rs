@@ -98,7 +98,7 @@ impl Default for Policy {
             // These four as a simulated week chose them; the table is in docs/PLANNER.md.
             relief_margin: Margin { memory: 0.0, load: 0.10 },
             soft_targets: true,
-            relief_ahead: 3.0,
+            relief_ahead: 0.0,
             relief_worth: 0.003,
             strategy: Strategy::Relieve,
             settled: None,

@@ -41,6 +41,8 @@ pub(super) struct Sight {
     plans_turn: tokio::sync::Mutex<Option<ForPlans>>,
     /// How many looks are under way, whatever for.
     under_way: AtomicUsize,
+    /// How many looks have begun.
+    begun: AtomicU64,
     /// How many looks have ended.
     looks: watch::Sender<u64>,
     /// Whether VMmanager was read or known to be away since the start.
@@ -50,6 +52,8 @@ pub(super) struct Sight {
 #[derive(Default)]
 struct Seen {
     picture: Option<Picture>,
+    /// The number of the look that brought it. One that began before it and ends after it does not replace it.
+    picture_of: u64,
     away: Option<Away>,
     /// When the last look ended, well or not, by the steady time.
     looked_at: Option<Duration>,
@@ -95,6 +99,7 @@ impl Sight {
             for_plans: AtomicU64::new(0),
             plans_turn: tokio::sync::Mutex::default(),
             under_way: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             looks: watch::Sender::new(0),
             tried: watch::Sender::new(false),
         }
@@ -207,9 +212,10 @@ impl Sight {
     /// Raises an alert when VMmanager goes away, and another when it is back.
     async fn look_asking(&self, asked: Asked) -> Result<Picture, CycleError> {
         let _under_way = UnderWay::begin(&self.under_way);
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let looked = self.balancer.see(asked).await;
         let looked = match looked {
-            Ok(picture) => self.note_picture(picture).await,
+            Ok(picture) => self.note_picture(picture, number).await,
             Err(CycleError::Look(LookError::VmManager(error))) => {
                 self.note_away(error.clone());
                 Err(LookError::VmManager(error).into())
@@ -296,8 +302,8 @@ impl Sight {
         }
     }
 
-    /// Keeps the picture, with what still stands of the plan before; returns it so.
-    async fn note_picture(&self, picture: Picture) -> Result<Picture, CycleError> {
+    /// Keeps the picture of this look, with what still stands of the plan before; returns it so.
+    async fn note_picture(&self, picture: Picture, number: u64) -> Result<Picture, CycleError> {
         let before = self.picture().map(|before| before.plan);
         let mut picture = match before.clone() {
             Some(plan) => {
@@ -314,7 +320,10 @@ impl Sight {
                 // A newer plan was made meanwhile.
                 picture = picture.with_plan(Arc::clone(&newest.plan));
             }
-            seen.picture = Some(picture.clone());
+            if number > seen.picture_of {
+                seen.picture = Some(picture.clone());
+                seen.picture_of = number;
+            }
             (picture, seen.away.take())
         };
         self.tried.send_replace(true);

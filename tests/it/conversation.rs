@@ -356,8 +356,6 @@ pub fn environment(
         ("MAX_MIGRATIONS_PER_CYCLE", "1".to_owned()),
         ("MAX_PARALLEL_MIGRATIONS", "1".to_owned()),
         ("MIGRATION_COOLDOWN", "3600".to_owned()),
-        // The worlds are filled so that their nodes are over or not; what is near is for tests about that.
-        ("RELIEF_AHEAD", "0".to_owned()),
         ("DATA_DIR", dir.join("data").display().to_string()),
         ("BALANCE_MODE", "off".to_owned()),
     ]

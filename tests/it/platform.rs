@@ -144,7 +144,7 @@ impl Platform {
 
 pub fn settings() -> Settings {
     // One migration at a time, so that a test names the one that it is about.
-    let policy = Policy { migrations_max: 1, parallel_max: 1, relief_ahead: 0.0, ..Policy::default() };
+    let policy = Policy { migrations_max: 1, parallel_max: 1, ..Policy::default() };
     Settings {
         policy,
         migration_cooldown: TimeDelta::hours(1),

@@ -695,7 +695,8 @@ async fn twenty_questions_at_once_cost_one_look_and_wait_for_none() {
         settings.watch = None;
     })
     .await;
-    bot.until_status("the first cycle is over", |status| status.last_cycle.is_some()).await;
+    // Whoever asks for the status this early may look too, and that look would end later.
+    bot.pending().await;
     let looks = || bot.sim().count_requests("GET /vm/v3/host");
     let ask = async || {
         let asked = (0..20).map(|_| bot.handle.glance());

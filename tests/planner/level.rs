@@ -101,7 +101,6 @@ fn a_plan_that_goes_on_relieves_before_it_evens_out() {
         strategy: Strategy::Level,
         settled: Some(BTreeMap::new()),
         consent,
-        relief_ahead: 0.0,
         migrations_max: 1000,
         ..thresholds.clone()
     };

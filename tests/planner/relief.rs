@@ -332,7 +332,7 @@ fn asking(but_for: &[u64], ending: &[u64]) -> Consent {
 fn nodes_near_their_memory_thresholds_are_relieved_in_advance_where_nobody_is_asked_for_that_alone() {
     let (calm, over) = (near(30), near(72));
     let sources = |snapshot: &Snapshot, consent: Consent| {
-        let policy = Policy { consent, ..roomy() };
+        let policy = Policy { consent, relief_ahead: 3.0, ..roomy() };
         let plan = planned(snapshot, &policy);
         assert_eq!(planner::check(snapshot, &policy, &plan), []);
         let moves = |step: &planner::Migration| (step.source.0, step.why.is_ahead());
@@ -379,7 +379,7 @@ fn relief_in_advance_takes_what_relief_leaves_of_the_limit_and_names_what_it_fin
 
 #[test]
 fn relief_in_advance_is_kept_while_its_node_is_near_and_relief_is_left_beside_it() {
-    let policy = Policy { consent: asking(&[], &[]), ..roomy() };
+    let policy = Policy { consent: asking(&[], &[]), relief_ahead: 3.0, ..roomy() };
     let plan = planned(&near(72), &policy);
     let left = |snapshot: &Snapshot, policy: &Policy| {
         let left = planner::revalidate(snapshot, policy, &plan.migrations);
