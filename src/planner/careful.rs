@@ -1,5 +1,5 @@
-//! How far a plan goes: relief with a margin where that costs no relief, relief in advance after it, and what the policy would rather avoid (risky
-//! moves, targets beyond their target thresholds) only for what stays overloaded otherwise.
+//! How far a plan goes: relief with a margin where that costs no relief, relief in advance after it, and what the policy
+//! would rather avoid (risky moves, targets beyond their target thresholds) only for what stays overloaded otherwise.
 
 use super::{
     amounts::Dimension,
