@@ -71,7 +71,6 @@ fn in_manner(
     let mut run = Run {
         board,
         kinds,
-        kinds_count: kinds.iter().max().map_or(0, |most| most + 1),
         manner,
         awaited: Vec::new(),
         lacking: Vec::new(),
@@ -123,7 +122,6 @@ struct Run<'a, 'b> {
     board: &'a Board<'b>,
     /// For each rank what its VM is like.
     kinds: &'a [usize],
-    kinds_count: usize,
     manner: Manner,
     /// For each node the size of the largest VM that waits for it; empty where that does not matter.
     awaited: Vec<f64>,
@@ -271,22 +269,27 @@ impl Run<'_, '_> {
         if self.left.len() > ALIKE_MAX {
             return false;
         }
-        let alike = self.alike();
-        let mut best: Option<Change> = None;
+        let mut best: Option<(bool, Urgency, usize, usize)> = None;
         for (a, step) in self.left.iter().enumerate() {
             let unlocks = !frees && self.lets_somebody_in(step);
             // Whom somebody is to follow may leave even if that alone makes things less even.
             let is_followed = frees && self.lacking[self.placement.at[step.vm]].is_some();
-            for (b, target) in self.partners(a, &alike[self.kinds[self.rank[step.vm]]]) {
-                let urgency = self.urgency(&Step { target, ..*step });
-                let change = Change { unlocks, urgency, a, b };
-                let may = step.purpose != Purpose::Level || change.urgency.helps() || is_followed;
-                if may && best.as_ref().is_none_or(|best| change.before(best)) {
-                    best = Some(change);
+            for (b, other) in self.left.iter().enumerate() {
+                if !self.may_change_targets(step, other) {
+                    continue;
+                }
+                let urgency = self.urgency(&Step { target: other.target, ..*step });
+                let more =
+                    best.as_ref().is_none_or(|(best_unlocks, best, ..)| match unlocks == *best_unlocks {
+                        true => urgency.before(best),
+                        false => unlocks,
+                    });
+                if more && (step.purpose != Purpose::Level || urgency.helps() || is_followed) {
+                    best = Some((unlocks, urgency, a, b));
                 }
             }
         }
-        let Some(Change { urgency, a, b, .. }) = best else { return false };
+        let Some((_, urgency, a, b)) = best else { return false };
         let (own, others) = (self.left[a].target, self.left[b].target);
         self.left[b].target = own;
         let changed = self.rank[self.left[b].vm];
@@ -300,50 +303,20 @@ impl Run<'_, '_> {
         true
     }
 
-    /// Of each kind the steps that are left: by their targets, and there the first one off each node. Those behind it change
-    /// their targets as well as it does.
-    fn alike(&self) -> Vec<Vec<(usize, Vec<usize>)>> {
-        let mut alike: Vec<Vec<(usize, Vec<usize>)>> = vec![Vec::new(); self.kinds_count];
-        for (index, step) in self.left.iter().enumerate() {
-            let targets = &mut alike[self.kinds[self.rank[step.vm]]];
-            let there = match targets.iter().position(|(target, _)| *target == step.target) {
-                Some(there) => there,
-                None => {
-                    targets.push((step.target, Vec::new()));
-                    targets.len() - 1
-                }
-            };
-            let source = self.placement.at[step.vm];
-            let steps = &mut targets[there].1;
-            if steps.iter().all(|other| self.placement.at[self.left[*other].vm] != source) {
-                steps.push(index);
-            }
+    /// Tells whether a VM may go to the target of another one now, and that one to its target some time.
+    fn may_change_targets(&self, step: &Step, other: &Step) -> bool {
+        let two = &self.board.vms[other.vm];
+        let from = self.placement.at[other.vm];
+        // Without a change there is nothing to ask but whether it may go.
+        if step.vm == other.vm {
+            let goes_freely = matches!(self.manner, Manner::Freeing(_));
+            return goes_freely && self.board.refusal(&self.placement, step.vm, step.target).is_none();
         }
-        alike
-    }
-
-    /// With whom a step can change targets so that its VM may go now and the other one some time: for each target the first
-    /// that can.
-    fn partners<'c>(
-        &'c self,
-        a: usize,
-        alike: &'c [(usize, Vec<usize>)],
-    ) -> impl Iterator<Item = (usize, usize)> + 'c {
-        let step = &self.left[a];
-        let goes_freely = matches!(self.manner, Manner::Freeing(_));
-        let partner = move |steps: &[usize]| {
-            steps.iter().copied().find(|b| {
-                let from = self.placement.at[self.left[*b].vm];
-                let two = &self.board.vms[self.left[*b].vm];
-                from != step.target
-                    && self.board.barrier(two.needs, two.needs_same_cpu, from, step.target).is_none()
-            })
-        };
-        alike.iter().filter_map(move |(target, steps)| {
-            // Without a change there is nothing to ask but whether it may go.
-            let b = if *target == step.target { goes_freely.then_some(a) } else { partner(steps) }?;
-            self.board.refusal(&self.placement, step.vm, *target).is_none().then_some((b, *target))
-        })
+        step.target != other.target
+            && from != step.target
+            && self.kinds[self.rank[step.vm]] == self.kinds[self.rank[other.vm]]
+            && self.board.barrier(two.needs, two.needs_same_cpu, from, step.target).is_none()
+            && self.board.refusal(&self.placement, step.vm, other.target).is_none()
     }
 
     /// Lets a VM leave so that another may come in its place, and so on, where all of them together even out: nodes that
@@ -489,25 +462,6 @@ impl Leaving {
     fn take_off(&mut self, board: &Board<'_>, vm: usize) {
         self.cost -= board.cost(vm);
         self.needs = self.needs - board.vms[vm].needs;
-    }
-}
-
-/// A step takes the target of another one that is alike.
-struct Change {
-    /// Whether a VM that waits would fit then.
-    unlocks: bool,
-    urgency: Urgency,
-    a: usize,
-    b: usize,
-}
-
-impl Change {
-    fn before(&self, other: &Self) -> bool {
-        if self.unlocks != other.unlocks {
-            return self.unlocks;
-        }
-        // Only changes of one step can be as urgent as each other.
-        self.urgency.before(&other.urgency) || (!other.urgency.before(&self.urgency) && self.b < other.b)
     }
 }
 
