@@ -95,7 +95,7 @@ impl Default for Policy {
             load: Threshold { overload: 1.0, target: 0.8 },
             memory: Threshold { overload: 70.0, target: 80.0 },
             memory_reserve_percent: 0.0,
-            // These four as a simulated week chose them; the table is in docs/PLANNER.md.
+            // As a simulated week chose them; the table is in docs/PLANNER.md. Relief in advance is for who asks for it.
             relief_margin: Margin { memory: 0.0, load: 0.10 },
             soft_targets: true,
             relief_ahead: 0.0,
