@@ -16,7 +16,7 @@ use teloxide::types::{
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -448,8 +448,14 @@ impl Shared {
     }
 
     /// Carries out what the dialog decided: sends its answer, or asks its question. What changes something waits until
-    /// the disk has that it came and who wanted it.
-    pub(super) async fn handle(self: Arc<Self>, incoming: Incoming, recorded: Receipt, answered: Answered) {
+    /// the disk has that it came and who wanted it. An answer that is not there at `word_at` is announced.
+    pub(super) async fn handle(
+        self: Arc<Self>,
+        incoming: Incoming,
+        recorded: Receipt,
+        answered: Answered,
+        word_at: Instant,
+    ) {
         if let Some(panics_at) = &self.settings.panics_at {
             let (What::Text { text: found, .. } | What::Press { data: found, .. }) = &incoming.what;
             assert!(found != panics_at, "a test wanted to see this");
@@ -479,7 +485,9 @@ impl Shared {
         let announced = self.view(&incoming).announced(ask.looks_at_platform());
         let asking = self.ask_once_recorded(ask, records, &incoming);
         tokio::pin!(asking);
-        let (found, answered) = match timeout(self.settings.word_within, &mut asking).await {
+        // One that waited for its turn may still be answered at once.
+        let word_at = word_at.max(Instant::now() + self.settings.word_within / 5);
+        let (found, answered) = match timeout_at(word_at, &mut asking).await {
             Ok(found) => (found, answered),
             Err(_) => {
                 let answered = match (&incoming.what, answered) {

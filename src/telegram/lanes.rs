@@ -37,8 +37,8 @@ const SILENCE: Duration = Duration::from_secs(15 * 60);
 /// A queue that was empty for this long ends; the next message begins another.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A message or a press, and its record on the way to the disk.
-type Taken = (Incoming, Receipt);
+/// A message or a press, its record on the way to the disk, and when it came.
+type Taken = (Incoming, Receipt, Instant);
 
 /// A person, and whether the queue is the one for presses and stops.
 type Lane = (i64, bool);
@@ -79,7 +79,7 @@ impl Lanes {
             self.workers.spawn(work(Arc::clone(shared), waiting, self.beat.clone()));
             queue
         });
-        if queue.try_send((incoming, recorded)).is_err() {
+        if queue.try_send((incoming, recorded, Instant::now())).is_err() {
             tracing::warn!(person.id = lane.0, "a message is left out: too many of this person wait");
         }
     }
@@ -102,14 +102,15 @@ async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Taken>, beat: Bea
     let at_once = Arc::new(Semaphore::new(AT_ONCE_MAX));
     let mut running = JoinSet::new();
     let mut before = None;
-    while let Ok(Some((incoming, recorded))) = timeout(IDLE, waiting.recv()).await {
-        let answered = in_turn(&shared, &incoming, before.take()).await;
+    while let Ok(Some((incoming, recorded, came))) = timeout(IDLE, waiting.recv()).await {
+        let word_at = came + shared.settings.word_within;
+        let answered = in_turn(&shared, &incoming, word_at, before.take()).await;
         let Ok(permit) = Arc::clone(&at_once).acquire_owned().await else { return };
         beat.again_within(SILENCE);
         let (done, wait) = oneshot::channel::<()>();
         let (chat, person) = (incoming.place.chat, incoming.sender.id());
         let span = tracing::info_span!("chat", chat.id = chat, person.id = person, command = Empty);
-        let handler = handle(Arc::clone(&shared), incoming, recorded, answered).instrument(span);
+        let handler = handle(Arc::clone(&shared), incoming, recorded, answered, word_at).instrument(span);
         running.spawn(async move {
             handler.await;
             drop((done, permit));
@@ -118,8 +119,9 @@ async fn work(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Taken>, beat: Bea
         while running.try_join_next().is_some() {}
     }
     waiting.close();
-    while let Some((incoming, recorded)) = waiting.recv().await {
-        handle(Arc::clone(&shared), incoming, recorded, Answered::No).await;
+    while let Some((incoming, recorded, came)) = waiting.recv().await {
+        let word_at = came + shared.settings.word_within;
+        handle(Arc::clone(&shared), incoming, recorded, Answered::No, word_at).await;
     }
     while running.join_next().await.is_some() {}
 }
@@ -132,10 +134,10 @@ struct Before {
     until: Instant,
 }
 
-/// Waits until what came before is done or has had its time. A press that waits long has its word meanwhile.
-async fn in_turn(shared: &Shared, incoming: &Incoming, before: Option<Before>) -> Answered {
+/// Waits until what came before is done or has had its time. A press that waits past `word_at` has its word then.
+async fn in_turn(shared: &Shared, incoming: &Incoming, word_at: Instant, before: Option<Before>) -> Answered {
     let Some(Before { mut ended, until }) = before else { return Answered::No };
-    let word_at = until.min(Instant::now() + shared.settings.word_within);
+    let word_at = until.min(word_at);
     // An error is the end too.
     if timeout_at(word_at, &mut ended).await.is_ok() || word_at == until {
         return Answered::No;
@@ -146,8 +148,14 @@ async fn in_turn(shared: &Shared, incoming: &Incoming, before: Option<Before>) -
 }
 
 /// A panic ends nothing but the handler, and the person learns of it.
-async fn handle(shared: Arc<Shared>, incoming: Incoming, recorded: Receipt, answered: Answered) {
-    let work = Arc::clone(&shared).handle(incoming.clone(), recorded, answered);
+async fn handle(
+    shared: Arc<Shared>,
+    incoming: Incoming,
+    recorded: Receipt,
+    answered: Answered,
+    word_at: Instant,
+) {
+    let work = Arc::clone(&shared).handle(incoming.clone(), recorded, answered, word_at);
     if AssertUnwindSafe(work).catch_unwind().await.is_err() {
         tracing::error!("a handler panicked");
         shared.apologise(&incoming).await;
@@ -173,7 +181,7 @@ mod tests {
             lanes.beat.is_late()
         };
         assert!(!late_after_a_look(&lanes), "nothing waits");
-        queue.try_send((incoming(), Receipt::of_nothing())).unwrap();
+        queue.try_send((incoming(), Receipt::of_nothing(), Instant::now())).unwrap();
         assert!(late_after_a_look(&lanes), "nobody takes it");
         drop(waiting);
         assert!(!late_after_a_look(&lanes), "a queue that has ended holds up nobody");
