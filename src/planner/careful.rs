@@ -90,30 +90,74 @@ fn even_out(board: &Board<'_>, relief: &Board<'_>, steps_max: usize) -> Vec<Step
     }
 }
 
-/// The steps that relieve the most; where a plan goes on with the rest at once, those that clear the most nodes.
+/// The steps that relieve the most. Where a plan goes on with the rest at once, it is the beginning of the whole relief
+/// instead if nodes are overloaded for a shorter time until the end of all.
 fn relieve(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     let most = relieve_most(relief, steps_max);
     if !relief.policy.goes_on(relief.info.id)
+        || most.is_empty()
         || most.len() < steps_max
         || overload_after(relief, &most) <= NOTHING
     {
         return most;
     }
-    let mut whole = relieve_most(relief, usize::MAX);
-    whole.truncate(steps_max);
+    let whole = relieve_most(relief, usize::MAX);
+    let beginning = &whole[..steps_max.min(whole.len())];
     // What only makes room for a step that was cut off would be for nothing.
-    let stands_alone = whole.iter().all(|step| step.purpose != Purpose::MakeRoom)
-        && whole.iter().all(|step| whole.iter().filter(|other| other.vm == step.vm).count() == 1);
-    match stands_alone && nodes_over(relief, &whole) < nodes_over(relief, &most) {
-        true => whole,
-        false => most,
+    let stands_alone = beginning.iter().all(|step| step.purpose != Purpose::MakeRoom)
+        && beginning.iter().all(|step| beginning.iter().filter(|other| other.vm == step.vm).count() == 1);
+    if !stands_alone {
+        return most;
+    }
+    let all = going_on(relief, relief, most.clone(), usize::MAX);
+    let is_better = overload_after(relief, &whole) <= overload_after(relief, &all) + NOTHING
+        && time_over(relief, &whole, steps_max) < time_over(relief, &all, steps_max);
+    if is_better { beginning.to_vec() } else { most }
+}
+
+/// For how long nodes are over a threshold until the last of these steps is done, added up over the nodes. The unit is the
+/// time in which one unit of cost moves. Steps run side by side as in [`super::lanes`], and in plans of so many.
+fn time_over(board: &Board<'_>, steps: &[Step], steps_in_plan: usize) -> f64 {
+    let mut placement = board.start();
+    let (mut now, mut sum) = (0.0, 0.0);
+    for plan in steps.chunks(steps_in_plan) {
+        let mut waiting = plan.to_vec();
+        let mut running: Vec<Running> = Vec::new();
+        loop {
+            while running.len() < board.policy.parallel_max.max(1) {
+                let nodes = |step: &Step| [placement.at[step.vm], step.target];
+                let is_free = |step: &Step| running.iter().all(|other| !other.uses(nodes(step)));
+                let Some(next) = waiting.iter().position(is_free) else { break };
+                let step = waiting.remove(next);
+                running.push(Running { step, nodes: nodes(&step), ends: now + board.cost(step.vm) });
+            }
+            let ends = |one: &usize, other: &usize| running[*one].ends.total_cmp(&running[*other].ends);
+            let Some(first) = (0..running.len()).min_by(ends) else { break };
+            let Running { step, ends, .. } = running.swap_remove(first);
+            sum += (ends - now) * count_over(board, &placement) as f64;
+            now = ends;
+            board.apply(&mut placement, step.vm, step.target);
+        }
+    }
+    sum
+}
+
+/// A step under way.
+struct Running {
+    step: Step,
+    nodes: [usize; 2],
+    ends: f64,
+}
+
+impl Running {
+    fn uses(&self, nodes: [usize; 2]) -> bool {
+        nodes.iter().any(|node| self.nodes.contains(node))
     }
 }
 
-/// How many nodes are over a threshold after these steps.
-fn nodes_over(board: &Board<'_>, steps: &[Step]) -> usize {
-    let end = end_of(board, steps);
-    board.nodes.iter().zip(&end.used).filter(|(node, used)| node.is_over(used)).count()
+/// How many nodes are over a threshold.
+fn count_over(board: &Board<'_>, placement: &Placement) -> usize {
+    board.nodes.iter().zip(&placement.used).filter(|(node, used)| node.is_over(used)).count()
 }
 
 /// The steps that relieve the most. A limit leaves no more than those of `LIMITS` below it do. A plan that was found

@@ -153,8 +153,8 @@ impl Policy {
     }
 
     /// Tells whether what the limit leaves over in a cluster is planned and carried out as soon as the plan has ended,
-    /// without people. Then a plan that reaches the limit is the beginning of the whole relief where that clears more
-    /// nodes.
+    /// without people. Then a plan that reaches the limit is the beginning of the whole relief where that way nodes are
+    /// overloaded for a shorter time until the end of all.
     #[must_use]
     pub fn goes_on(&self, cluster: ClusterId) -> bool {
         match &self.consent {
