@@ -2,7 +2,7 @@
 
 use super::{
     Hue,
-    svg::{Anchor, HEAD, LEGEND, MARGIN, Style, Svg, TEXT, TRACK, WIDTH, legend_rows, width},
+    sketch::{Anchor, HEAD, LEGEND, MARGIN, Sketch, Style, TEXT, TRACK, WIDTH, legend_rows, width},
 };
 
 /// A chart with one row for each node.
@@ -42,52 +42,52 @@ const ROW: f64 = 92.0;
 const BAR: f64 = 15.0;
 
 impl Bars {
-    pub(super) fn svg(&self) -> String {
+    pub(super) fn sketch(&self) -> Sketch {
         let words = self.legend.iter().map(|(_, words)| words.as_str()).chain([self.mark.as_str()]);
         let legend = LEGEND + 32.0 * (legend_rows(words) as f64 - 1.0);
         let more = if self.more.is_some() { 36.0 } else { 0.0 };
         let height = HEAD + ROW * self.rows.len() as f64 + more + legend + 8.0;
-        let mut svg = Svg::new(height, &self.title);
+        let mut sketch = Sketch::new(height, &self.title);
         for (index, row) in self.rows.iter().enumerate() {
-            row.draw(&mut svg, HEAD + ROW * index as f64);
+            row.draw(&mut sketch, HEAD + ROW * index as f64);
         }
         let mut y = HEAD + ROW * self.rows.len() as f64;
         if let Some(more) = &self.more {
-            svg.text((MARGIN, y + 24.0), WIDTH - 2.0 * MARGIN, more, Style::of(23.0).in_muted_colour());
+            sketch.text((MARGIN, y + 24.0), WIDTH - 2.0 * MARGIN, more, Style::of(23.0).in_muted_colour());
             y += 36.0;
         }
         let legend = self.legend.iter().map(|(hue, words)| (hue.colour(), words.clone()));
         let legend: Vec<_> = legend.chain([(TEXT, self.mark.clone())]).collect();
-        svg.legend(y + 28.0, &legend);
-        svg.finish()
+        sketch.legend(y + 28.0, &legend);
+        sketch
     }
 }
 
 impl Row {
-    fn draw(&self, svg: &mut Svg, top: f64) {
+    fn draw(&self, sketch: &mut Sketch, top: f64) {
         let name = if self.is_over { format!("⚠ {}", self.name) } else { self.name.clone() };
         let figures = Style::of(24.0).at(Anchor::End);
         let figures = if self.is_over { figures.with_colour(Hue::Over.colour()) } else { figures };
         let inside = WIDTH - 2.0 * MARGIN;
         let taken = width(&self.figures, 24.0).min(inside * 0.7);
-        svg.text((MARGIN, top + 30.0), inside - taken - 12.0, &name, Style::of(25.0).bold());
-        svg.text((WIDTH - MARGIN, top + 30.0), taken, &self.figures, figures);
+        sketch.text((MARGIN, top + 30.0), inside - taken - 12.0, &name, Style::of(25.0).bold());
+        sketch.text((WIDTH - MARGIN, top + 30.0), taken, &self.figures, figures);
         for (index, gauge) in self.gauges.iter().enumerate() {
-            gauge.draw(svg, top + 42.0 + (BAR + 5.0) * index as f64);
+            gauge.draw(sketch, top + 42.0 + (BAR + 5.0) * index as f64);
         }
     }
 }
 
 impl Gauge {
-    fn draw(&self, svg: &mut Svg, top: f64) {
+    fn draw(&self, sketch: &mut Sketch, top: f64) {
         let Self { hue, now, before, threshold, is_over } = *self;
         let across = |part: f64| (WIDTH - 2.0 * MARGIN) * part.clamp(0.0, 1.0);
         let hue = if is_over { Hue::Over } else { hue };
-        svg.rect((MARGIN, top), (across(1.0), BAR), TRACK, 1.0);
+        sketch.rect((MARGIN, top), (across(1.0), BAR), TRACK, 1.0);
         if let Some(before) = before {
-            svg.rect((MARGIN, top), (across(before), BAR), hue.colour(), 0.38);
+            sketch.rect((MARGIN, top), (across(before), BAR), hue.colour(), 0.38);
         }
-        svg.rect((MARGIN, top), (across(now), BAR), hue.colour(), 1.0);
-        svg.rect((MARGIN + across(threshold) - 1.5, top - 3.0), (3.0, BAR + 6.0), TEXT, 1.0);
+        sketch.rect((MARGIN, top), (across(now), BAR), hue.colour(), 1.0);
+        sketch.rect((MARGIN + across(threshold) - 1.5, top - 3.0), (3.0, BAR + 6.0), TEXT, 1.0);
     }
 }

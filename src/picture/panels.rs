@@ -2,7 +2,7 @@
 
 use super::{
     Hue,
-    svg::{Anchor, HEAD, LEGEND, MARGIN, Style, Svg, TEXT, TRACK, WIDTH, legend_rows},
+    sketch::{Anchor, HEAD, LEGEND, MARGIN, Sketch, Style, TEXT, TRACK, WIDTH, legend_rows},
 };
 
 /// A chart of panels that share their time.
@@ -57,24 +57,24 @@ const TITLE: f64 = 66.0;
 const LEFT: f64 = 100.0;
 
 impl Panels {
-    pub(super) fn svg(&self) -> String {
+    pub(super) fn sketch(&self) -> Sketch {
         let words = self.legend.iter().map(|(_, words)| words.as_str());
         let legend = match self.legend.is_empty() {
             true => 8.0,
             false => LEGEND + 32.0 * (legend_rows(words) as f64 - 1.0),
         };
         let foot = HEAD + PANEL * self.panels.len() as f64;
-        let mut svg = Svg::new(foot + 44.0 + legend, &self.title);
+        let mut sketch = Sketch::new(foot + 44.0 + legend, &self.title);
         for (index, panel) in self.panels.iter().enumerate() {
-            panel.draw(&mut svg, HEAD + PANEL * index as f64);
+            panel.draw(&mut sketch, HEAD + PANEL * index as f64);
         }
         for (at, words) in &self.times {
             let style = Style::of(21.0).in_muted_colour().at(Anchor::Middle);
-            svg.text((across(*at), foot + 26.0), 150.0, words, style);
+            sketch.text((across(*at), foot + 26.0), 150.0, words, style);
         }
         let legend: Vec<_> = self.legend.iter().map(|(hue, words)| (hue.colour(), words.clone())).collect();
-        svg.legend(foot + 70.0, &legend);
-        svg.finish()
+        sketch.legend(foot + 70.0, &legend);
+        sketch
     }
 }
 
@@ -86,14 +86,14 @@ fn across(part: f64) -> f64 {
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut Svg, top: f64) {
+    fn draw(&self, sketch: &mut Sketch, top: f64) {
         let (low, high) = (top + PANEL - 8.0, top + TITLE);
         let up = |part: f64| low - (low - high) * part.clamp(0.0, 1.0);
-        svg.text((MARGIN, top + 30.0), WIDTH - 2.0 * MARGIN, &self.title, Style::of(24.0).bold());
+        sketch.text((MARGIN, top + 30.0), WIDTH - 2.0 * MARGIN, &self.title, Style::of(24.0).bold());
         for (height, words) in &self.marks {
-            svg.line((across(0.0), up(*height)), (across(1.0), up(*height)), TRACK, false);
+            sketch.line((across(0.0), up(*height)), (across(1.0), up(*height)), TRACK, false);
             let style = Style::of(21.0).in_muted_colour().at(Anchor::End);
-            svg.text((LEFT - 10.0, up(*height) + 7.0), LEFT - 14.0, words, style);
+            sketch.text((LEFT - 10.0, up(*height) + 7.0), LEFT - 14.0, words, style);
         }
         match &self.content {
             Content::Lines(lines) => {
@@ -104,9 +104,9 @@ impl Panel {
                             // A line of one point has no length, so nothing of it would be drawn.
                             [(x, y)] => {
                                 let corner = (x - DOT / 2.0, y - DOT / 2.0);
-                                svg.rect(corner, (DOT, DOT), hue.colour(), 1.0);
+                                sketch.rect(corner, (DOT, DOT), hue.colour(), 1.0);
                             }
-                            _ => svg.path(&points, hue.colour()),
+                            _ => sketch.course(points, hue.colour()),
                         }
                     }
                 }
@@ -115,14 +115,14 @@ impl Panel {
                 let width = ((across(1.0) - across(0.0)) / columns.len().max(1) as f64 * 0.72).min(60.0);
                 for Column { hue, at, height, words } in columns {
                     let (x, y) = (across(*at), up(*height));
-                    svg.rect((x - width / 2.0, y), (width, low - y), hue.colour(), 1.0);
+                    sketch.rect((x - width / 2.0, y), (width, low - y), hue.colour(), 1.0);
                     let style = Style::of(20.0).at(Anchor::Middle);
-                    svg.text((x, y - 6.0), width * 1.7, words, style);
+                    sketch.text((x, y - 6.0), width * 1.7, words, style);
                 }
             }
         }
         if let Some(limit) = self.limit {
-            svg.line((across(0.0), up(limit)), (across(1.0), up(limit)), TEXT, true);
+            sketch.line((across(0.0), up(limit)), (across(1.0), up(limit)), TEXT, true);
         }
     }
 }

@@ -1,6 +1,11 @@
-//! Charts as SVG text, and that every one of them becomes a PNG.
+//! Charts as lists of marks, and that every one of them becomes a PNG.
 
-use super::*;
+use tiny_skia::Pixmap;
+
+use super::{
+    sketch::{Anchor, Mark},
+    *,
+};
 
 fn gauge(hue: Hue, now: f64, before: Option<f64>, threshold: f64) -> Gauge {
     Gauge { hue, now, before, threshold, is_over: now > threshold }
@@ -51,10 +56,14 @@ fn panels() -> Panels {
     }
 }
 
+fn marks(chart: &Chart) -> String {
+    chart.sketch().marks.iter().map(|mark| format!("{mark:.2?}\n")).collect()
+}
+
 #[test]
-fn charts_are_written_as_svg() {
-    insta::assert_snapshot!("bars", Chart::Bars(bars()).svg());
-    insta::assert_snapshot!("panels", Chart::Panels(panels()).svg());
+fn charts_consist_of_marks() {
+    insta::assert_snapshot!("bars", marks(&Chart::Bars(bars())));
+    insta::assert_snapshot!("panels", marks(&Chart::Panels(panels())));
 }
 
 #[test]
@@ -72,13 +81,41 @@ fn every_chart_becomes_a_png_that_shows_its_text() {
 }
 
 #[test]
+fn no_text_leaves_the_picture() {
+    for mark in [Chart::Bars(bars()), Chart::Panels(panels())].iter().flat_map(|chart| chart.sketch().marks) {
+        let Mark::Text { at: (x, _), text, style } = mark else { continue };
+        let width = pixels::width(&text, style);
+        let from = pixels::begins_at(x, width, style.anchor);
+        assert!(width > 0.0 && from >= 0.0 && from + width <= 720.0, "{text:?}: {from}, {width}");
+    }
+    assert_eq!(pixels::begins_at(720.0, 50.0, Anchor::Middle), 670.0, "moved in from the edge");
+    assert_eq!(pixels::begins_at(20.0, 800.0, Anchor::End), 0.0, "wider than the picture");
+}
+
+#[test]
 fn odd_names_break_nothing_and_turn_nothing_round() {
     let mut odd = bars();
     odd.rows[0].name = "a<b>&\"c\u{202e}gpj\u{0}\n\u{2066}x".into();
-    let svg = Chart::Bars(odd.clone()).svg();
-    assert!(svg.contains("a&lt;b&gt;&amp;&quot;cgpj  x"), "{svg}");
-    assert!(!svg.contains('\u{202e}') && !svg.contains('\u{0}'));
-    Chart::Bars(odd).png().unwrap();
+    // What no font has is a sign that something is there.
+    odd.rows[1].name = "虚拟机\u{e000}\u{1f600}".into();
+    let chart = Chart::Bars(odd);
+    let marks = chart.sketch().marks;
+    let has =
+        |wanted: &str| marks.iter().any(|mark| matches!(mark, Mark::Text { text, .. } if text == wanted));
+    assert!(has("⚠ a<b>&\"cgpj  x") && has("虚拟机\u{e000}\u{1f600}"), "{marks:?}");
+    chart.png().unwrap();
+    let style = sketch::Style::of(20.0);
+    assert_eq!(pixels::width("虚", style), pixels::width("\u{e000}", style));
+    assert_eq!(pixels::width("", style), 0.0);
+}
+
+#[test]
+fn letters_stand_as_near_as_the_font_says_and_bold_ones_may_be_missing() {
+    let style = sketch::Style::of(100.0);
+    let apart = pixels::width("A", style) + pixels::width("V", style);
+    assert!(pixels::width("AV", style) < apart - 1.0, "no kerning");
+    assert!(pixels::width("W", style.bold()) > pixels::width("W", style));
+    assert_eq!(pixels::width("⚠", style.bold()), pixels::width("⚠", style), "only one face has it");
 }
 
 #[test]
@@ -87,16 +124,21 @@ fn parts_outside_of_a_chart_end_at_its_edge() {
     wild.rows[0].gauges[0].now = 7.0;
     wild.rows[1].gauges[0].now = f64::NAN;
     wild.rows[1].gauges[1].now = -1.0;
-    let svg = Chart::Bars(wild.clone()).svg();
-    assert!(svg.contains(r#"width="664.0""#) && !svg.contains("width=\"-"), "{svg}");
-    Chart::Bars(wild).png().unwrap();
+    let chart = Chart::Bars(wild);
+    for mark in chart.sketch().marks {
+        let Mark::Rect { size: (width, height), .. } = mark else { continue };
+        assert!((0.0..=720.0).contains(&width) && height >= 0.0, "{mark:?}");
+    }
+    chart.png().unwrap();
 }
 
 #[test]
 fn a_reading_that_stands_alone_is_seen() {
     let mut first = panels();
-    let line = Line { hue: Hue::Memory, pieces: vec![vec![(0.5, 0.5)]] };
+    let line = Line { hue: Hue::Memory, pieces: vec![vec![(0.5, 0.5)], Vec::new()] };
     first.panels[0].content = Content::Lines(vec![line]);
-    let svg = Chart::Panels(first).svg();
-    assert!(svg.contains(r#"width="8.0" height="8.0""#) && !svg.contains("polyline"), "{svg}");
+    let chart = Chart::Panels(first);
+    let marks = chart.sketch().marks;
+    assert!(marks.iter().any(|mark| matches!(mark, Mark::Rect { size: (8.0, 8.0), .. })), "{marks:?}");
+    chart.png().unwrap();
 }

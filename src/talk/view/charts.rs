@@ -521,8 +521,8 @@ mod tests {
         let charts = shown(|view| view.plan_chart(&proposal, &status(2)).unwrap());
         for (caption, chart) in charts {
             assert!(plain(&caption).encode_utf16().count() < 1024, "{caption}");
-            assert!(caption.contains("&lt;b&gt;") && !chart.svg().contains('\u{202e}'), "{caption}");
-            assert!(!caption.contains('\u{202e}'), "{caption}");
+            assert!(caption.contains("&lt;b&gt;") && !caption.contains('\u{202e}'), "{caption}");
+            chart.png().unwrap();
         }
     }
 }
