@@ -167,8 +167,8 @@ fn relieve_most(relief: &Board<'_>, steps_max: usize) -> Vec<Step> {
     if !is_small || relief.nodes.iter().all(|node| !node.is_over(&node.start)) {
         return going_on(relief, relief, Vec::new(), steps_max);
     }
-    let least = search::least_left(relief, usize::MAX);
-    if steps_max < relief.vms.len() && search::least_left(relief, steps_max) <= least + PROVEN {
+    let least = least_left(relief, usize::MAX);
+    if steps_max < relief.vms.len() && least_left(relief, steps_max) <= least + PROVEN {
         let unlimited = relieve_further(relief, usize::MAX, least);
         if unlimited.len() <= steps_max {
             return unlimited;
@@ -188,7 +188,7 @@ fn relieve_further(relief: &Board<'_>, steps_max: usize, least: f64) -> Vec<Step
     // The fewer steps, the more is left at least.
     let is_other = |limit: usize, bound: f64| limit < found.len() || bound > least + PROVEN;
     for limit in LIMITS.into_iter().rev().filter(|limit| *limit < steps_max) {
-        let bound = search::least_left(relief, limit);
+        let bound = least_left(relief, limit);
         if bound >= left - PROVEN {
             break;
         }
@@ -201,6 +201,13 @@ fn relieve_further(relief: &Board<'_>, steps_max: usize, least: f64) -> Vec<Step
         }
     }
     found
+}
+
+/// The least overload that so many steps can leave, as far as that can be told without a search: also those steps count
+/// that the policy would rather avoid.
+fn least_left(relief: &Board<'_>, steps_max: usize) -> f64 {
+    let softly = relief.policy.soft_targets.then(|| relief.with_soft_targets());
+    search::least_left(softly.as_ref().unwrap_or(relief), steps_max)
 }
 
 /// Goes on from some steps until nothing more is found. `relief` is the same cluster where nothing is evened out.
